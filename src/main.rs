@@ -1,0 +1,2 @@
+//! hypermirror.
+fn main() {}
