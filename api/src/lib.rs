@@ -1,1 +1,14 @@
-//! API types.
+//! The API types of hypermirror: our own kinds, the foreign kinds that we read, and every name that others may depend on.
+//!
+//! Nothing in here talks to a server. The foreign kinds are small and tolerant: they hold the fields that the rules of
+//! mirroring need, each with a default, so that a newer HyperShift or OpenShift never stops a watch.
+
+pub mod annotations;
+pub mod conditions;
+pub mod hypershift;
+pub mod mirror_sets;
+pub mod names;
+pub mod report;
+
+pub use conditions::{ConditionType, Reason};
+pub use report::{HostedClusterMirrors, HostedClusterMirrorsStatus};

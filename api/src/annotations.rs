@@ -1,0 +1,35 @@
+//! Annotations: what users set on HyperShift's objects, and what hypermirror writes.
+
+/// On a HostedCluster: the name of a ConfigMap in its namespace with the keys `idms.yaml` and `itms.yaml`.
+pub const IMAGE_MIRROR_CONFIG_REF: &str = "hypermirror.dev/image-mirror-config-ref";
+
+/// On a HostedCluster: `Use` (default) or `Ignore` the mirrors of the management cluster.
+pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
+
+/// On a HostedCluster: any value but `false` stops every write for it.
+pub const PAUSED: &str = "hypermirror.dev/paused";
+
+/// Written on a HostedCluster: a digest of the management mirrors that stock operators were last asked to read again.
+///
+/// Stock HyperShift reads ICSP and IDMS only when a HostedCluster changes; changing this annotation is that change.
+pub const MIRRORS_OBSERVED: &str = "hypermirror.dev/mirrors-observed";
+
+/// Written on a target Deployment's own metadata: the admitted override map, whole, in the format of
+/// `OPENSHIFT_IMG_OVERRIDES`. It survives the full updates of stock operators, which our env var does not.
+pub const OVERRIDES: &str = "hypermirror.dev/overrides";
+
+/// Written on a target Deployment's own metadata: entries that a stock value still names although hypermirror knows that
+/// they are nobody else's and are not wanted; same format as [`OVERRIDES`].
+pub const RETIRED: &str = "hypermirror.dev/retired";
+
+/// Written on a target Deployment's own metadata: the appended argument, so that it can be recognised and removed.
+pub const APPENDED_ARGUMENT: &str = "hypermirror.dev/registry-overrides-argument";
+
+/// Read on the manager's Lease: lets one mass removal through; its value is the token that the condition names.
+pub const ALLOW_REMOVAL: &str = "hypermirror.dev/allow-removal";
+
+/// Written on the manager's Lease: the mirror kinds that were once there, comma-separated (`icsp,idms,itms`).
+pub const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";
+
+/// Read on HostedControlPlanes and Deployments: marks a Deployment that stock HyperShift reconciles.
+pub const STOCK_DESIRED_STATE_HASH: &str = "hypershift.openshift.io/desired-state-hash";

@@ -1,0 +1,47 @@
+//! HyperShift's kinds, `hypershift.openshift.io/v1beta1`, as far as hypermirror reads them.
+
+use kube::CustomResource;
+use serde::{Deserialize, Serialize};
+
+/// The part of `HostedCluster.spec` that we read.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[kube(
+    group = "hypershift.openshift.io",
+    version = "v1beta1",
+    kind = "HostedCluster",
+    plural = "hostedclusters",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostedClusterSpec {
+    /// Digest mirrors of the hosted cluster; each has a source and mirrors, never a policy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_content_sources: Vec<ImageContentSource>,
+    /// The ConfigMap of mirror sets, where the CRD has this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_mirror_config_ref: Option<LocalObjectReference>,
+    /// `true`, or an RFC 3339 time until which HyperShift leaves the cluster alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<String>,
+}
+
+/// One element of `HostedCluster.spec.imageContentSources`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct ImageContentSource {
+    /// The repository, namespace or registry that images are named by.
+    pub source: String,
+    /// Where to pull from instead, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
+}
+
+/// A reference to an object in the same namespace.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct LocalObjectReference {
+    /// The object's name.
+    pub name: String,
+}

@@ -1,0 +1,42 @@
+//! Names that outlive a version: group, field manager, Lease, Deployment and environment variable names.
+
+/// The API group of our own kinds.
+pub const GROUP: &str = "hypermirror.dev";
+
+/// The field manager of every write on the management cluster. Renaming it would orphan fields.
+pub const FIELD_MANAGER: &str = "hypermirror";
+
+/// The manager's Lease, in the manager's own namespace.
+pub const LEASE: &str = "hypermirror-manager";
+
+/// Who reports events.
+pub const EVENT_CONTROLLER: &str = "hypermirror.dev/manager";
+
+/// The environment variable that stock HyperShift's operators read (`support/util/util.go`, a list `source=mirror,…`).
+pub const OVERRIDES_ENV: &str = "OPENSHIFT_IMG_OVERRIDES";
+
+/// The argument that stock HyperShift's operators read (pflag `StringToString`; one mirror for each source).
+pub const OVERRIDES_ARGUMENT: &str = "--registry-overrides";
+
+/// The field manager of the hypershift operator's full updates (measured on the real operator).
+pub const HYPERSHIFT_OPERATOR_MANAGER: &str = "hypershift-operator-manager";
+
+/// The field manager of the control-plane-operator's full updates (measured on the real operator).
+pub const CONTROL_PLANE_OPERATOR_MANAGER: &str = "hypershift-controlplane-manager";
+
+/// The namespace of a HostedCluster's control plane: `<namespace>-<name with dots as dashes>`
+/// (HyperShift, `hypershift-operator/controllers/manifests/manifests.go`).
+pub fn control_plane_namespace(namespace: &str, name: &str) -> String {
+    format!("{namespace}-{}", name.replace('.', "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::control_plane_namespace;
+
+    #[test]
+    fn dots_of_a_cluster_name_become_dashes_in_its_namespace() {
+        assert_eq!(control_plane_namespace("clusters", "a.b.c"), "clusters-a-b-c");
+        assert_eq!(control_plane_namespace("clusters.x", "a"), "clusters.x-a");
+    }
+}

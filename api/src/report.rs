@@ -1,0 +1,164 @@
+//! `HostedClusterMirrors`: the report about one HostedCluster, with the same namespace and name.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Says which image mirrors one hosted cluster has, where each comes from, and whether its control plane has them.
+///
+/// It is written by hypermirror and has a status only: the mirrors themselves are declared in ImageDigestMirrorSets,
+/// ImageTagMirrorSets, ImageContentSourcePolicies and on the HostedCluster.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[kube(
+    group = "hypermirror.dev",
+    version = "v1alpha1",
+    kind = "HostedClusterMirrors",
+    plural = "hostedclustermirrors",
+    singular = "hostedclustermirrors",
+    shortname = "hcm",
+    category = "hypershift",
+    namespaced,
+    status = "HostedClusterMirrorsStatus",
+    derive = "PartialEq",
+    doc = "Which image mirrors one hosted cluster has, where each comes from, and whether its control plane has them. Written by hypermirror, with the namespace and name of the HostedCluster; status only.",
+    printcolumn(
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        name = "Ready",
+        type_ = "string",
+        description = "Whether every mirror is in force everywhere"
+    ),
+    printcolumn(
+        json_path = ".status.sourceCount",
+        name = "Sources",
+        type_ = "integer",
+        description = "Sources that have mirrors"
+    ),
+    printcolumn(
+        json_path = ".status.controlPlane.summary",
+        name = "Control-Plane",
+        type_ = "string",
+        description = "Target Deployments up to date, of those that exist"
+    ),
+    printcolumn(
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        name = "Reason",
+        type_ = "string",
+        priority = 1,
+        description = "Why it is ready or not"
+    ),
+    printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct HostedClusterMirrorsSpec {}
+
+/// What hypermirror found and did for one hosted cluster.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostedClusterMirrorsStatus {
+    /// The generation of the HostedCluster that this status is about.
+    pub observed_generation: i64,
+    /// `SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// How many sources have mirrors for this cluster's control plane.
+    pub source_count: i64,
+    /// The override map, ascending by source; cut at a byte budget (`sourcesCut` says how many are missing).
+    pub sources: Vec<SourceReport>,
+    /// How many sources are left out of `sources` because the list would be too long.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub sources_cut: i64,
+    /// Invalid entries that were left out, and warnings about entries that are valid and yet break pulls; cut at 50.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<FindingReport>,
+    /// The control plane's Deployments.
+    pub control_plane: ControlPlaneReport,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+/// One source with its mirrors.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SourceReport {
+    /// `host[:port][/path]` or `*.host`.
+    pub source: String,
+    /// Mirrors for pulls by digest, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub digest_mirrors: Vec<String>,
+    /// Mirrors for pulls by tag, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tag_mirrors: Vec<String>,
+    /// `AllowContactingSource` or `NeverContactSource`.
+    pub policy: String,
+    /// Which objects say so, for example `ImageDigestMirrorSet/release[0]` (the number is the entry's place in its list).
+    pub origins: Vec<String>,
+}
+
+/// One thing that is wrong with what was declared.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FindingReport {
+    /// `Error` (the entry was left out) or `Warning`.
+    pub severity: String,
+    /// Why, from a closed set.
+    pub reason: String,
+    /// The object and entry, for example `ImageDigestMirrorSet/release[0]`.
+    pub origin: String,
+    /// What a person needs to mend it.
+    pub message: String,
+}
+
+/// The state of the control plane's Deployments.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ControlPlaneReport {
+    /// Up-to-date targets of the existing ones, for example `3/3`.
+    pub summary: String,
+    /// Each existing target, by name.
+    pub targets: Vec<TargetReport>,
+}
+
+/// One target Deployment.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TargetReport {
+    /// The Deployment's name.
+    pub name: String,
+    /// Whether its process reads exactly the wanted map.
+    pub up_to_date: bool,
+    /// Why it is not up to date, or what is worth knowing although it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The same for a person.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Entries of the stock value that are somebody else's and are kept, as `source=mirror,…`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub foreign: String,
+}
+
+/// `metav1.Condition` with the list keyed by type; the derived schema would not be structural.
+fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "description": "`SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": {"type": "string", "maxLength": 316, "description": "What the condition is about."},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it holds."},
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The generation of the HostedCluster that it was decided on."},
+                "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When its status last changed."},
+                "reason": {"type": "string", "maxLength": 1024, "description": "Why, from a closed set."},
+                "message": {"type": "string", "maxLength": 32768, "description": "The same for a person."}
+            }
+        }
+    })
+}
