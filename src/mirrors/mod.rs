@@ -4,7 +4,9 @@
 //! system or the environment.
 
 pub mod origin;
+pub mod reference;
 pub mod resolved;
 
 pub use origin::{Layer, Origin};
+pub use reference::{ImageReference, ReferenceError, is_valid_reference};
 pub use resolved::{Policy, Resolved, ResolvedSource};

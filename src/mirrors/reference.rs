@@ -1,0 +1,232 @@
+//! Image references, read as a node reads them.
+//!
+//! The grammar and the normalisation are those of `github.com/distribution/reference` v0.6 (`regexp.go`, `normalize.go`)
+//! with the digests of `github.com/opencontainers/go-digest`: CRI-O, podman and skopeo parse with the same code.
+
+use std::fmt;
+
+#[cfg(test)]
+mod tests;
+
+const DOCKER_HUB: &str = "docker.io";
+const LEGACY_DOCKER_HUB: &str = "index.docker.io";
+const LOCALHOST: &str = "localhost";
+/// `RepositoryNameTotalLengthMax` of `reference.go`; it counts the path without the registry.
+const MAX_PATH_BYTES: usize = 255;
+const MAX_TAG_BYTES: usize = 128;
+/// What a node asks for when a reference names neither tag nor digest (`TagNameOnly` of `normalize.go`).
+const DEFAULT_TAG: &str = "latest";
+
+/// Why a text is not an image reference; each variant names the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// There is no name.
+    #[error("empty image reference {0:?}")]
+    Empty(String),
+    /// 64 hexadecimal digits are an image ID, never a name.
+    #[error("invalid image reference {0:?}: 64 hexadecimal digits are an image ID")]
+    Identifier(String),
+    /// The path has upper-case letters.
+    #[error("invalid image reference {0:?}: repository name must be lowercase")]
+    Uppercase(String),
+    /// The path is longer than 255 bytes.
+    #[error("invalid image reference {0:?}: repository name must not be more than 255 characters")]
+    TooLong(String),
+    /// Registry or path are outside the grammar.
+    #[error("invalid image reference {0:?}: invalid repository name")]
+    Name(String),
+    /// The tag is not `[\w][\w.-]{0,127}`.
+    #[error("invalid image reference {0:?}: invalid tag")]
+    Tag(String),
+    /// The digest is not one of sha256, sha384 or sha512 with all its lower-case hexadecimal digits.
+    #[error("invalid image reference {0:?}: invalid digest")]
+    Digest(String),
+    /// The text leaves something to normalisation, as `nginx` or `mirror/app` do.
+    #[error("invalid image reference {0:?}: repository name must be canonical")]
+    NotCanonical(String),
+}
+
+/// An image reference with its registry: `registry/path[:tag][@digest]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageReference {
+    /// `host[:port]`, as written.
+    pub registry: String,
+    /// The repository inside the registry: lower-case components, separated by `/`.
+    pub path: String,
+    /// The tag, without its colon.
+    pub tag: Option<String>,
+    /// `algorithm:hex`, without its `@`.
+    pub digest: Option<String>,
+}
+
+impl ImageReference {
+    /// Reads a reference and normalises it as a node does (`ParseNormalizedNamed`): `nginx` is
+    /// `docker.io/library/nginx`, `index.docker.io` is `docker.io`. The first component is a registry if it has a `.`, a
+    /// `:` or an upper-case letter, or is `localhost`.
+    ///
+    /// # Errors
+    /// [`ReferenceError`], by the part that does not fit.
+    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+        if text.is_empty() {
+            return Err(ReferenceError::Empty(text.to_owned()));
+        }
+        if text.len() == 64 && is_lower_hex(text) {
+            return Err(ReferenceError::Identifier(text.to_owned()));
+        }
+        let (registry, remainder) = split_registry(text);
+        let (rest, digest) = split_off(&remainder, '@');
+        let (path, tag) = split_off(rest, ':');
+        if remainder.split(':').next().is_some_and(|name| name.chars().any(char::is_uppercase)) {
+            return Err(ReferenceError::Uppercase(text.to_owned()));
+        }
+        // A registry such as `a_b.example` is no host, but still a path component: the reference grammar lets it pass.
+        if !is_host_and_port(registry) && !is_path_component(registry) || !path.split('/').all(is_path_component) {
+            return Err(ReferenceError::Name(text.to_owned()));
+        }
+        if path.len() > MAX_PATH_BYTES {
+            return Err(ReferenceError::TooLong(text.to_owned()));
+        }
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err(ReferenceError::Tag(text.to_owned()));
+        }
+        if digest.is_some_and(|digest| !is_digest(digest)) {
+            return Err(ReferenceError::Digest(text.to_owned()));
+        }
+        Ok(Self {
+            registry: registry.to_owned(),
+            path: path.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest: digest.map(str::to_owned),
+        })
+    }
+
+    /// Reads a reference that leaves nothing to normalisation (`ParseNamed`): what a node demands of a rewritten name.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`], and [`ReferenceError::NotCanonical`].
+    pub fn parse_canonical(text: &str) -> Result<Self, ReferenceError> {
+        let reference = Self::parse(text)?;
+        if reference.to_string() == text { Ok(reference) } else { Err(ReferenceError::NotCanonical(text.to_owned())) }
+    }
+
+    /// `registry/path`, without tag and digest: what a table of registries.conf is matched against.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry, self.path)
+    }
+
+    /// The reference that a node asks for: the digest alone where there is one, else the tag, else `latest`
+    /// (CRI-O `internal/storage/references/registry_reference.go`).
+    #[must_use]
+    pub fn as_pulled(&self) -> Self {
+        let mut pulled = self.clone();
+        if pulled.digest.is_some() {
+            pulled.tag = None;
+        } else if pulled.tag.is_none() {
+            pulled.tag = Some(DEFAULT_TAG.to_owned());
+        }
+        pulled
+    }
+}
+
+impl fmt::Display for ImageReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.path)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text is a reference in canonical form; see [`ImageReference::parse_canonical`].
+pub fn is_valid_reference(text: &str) -> bool {
+    ImageReference::parse_canonical(text).is_ok()
+}
+
+/// `splitDockerDomain`: the registry and what follows it, with Docker Hub's names completed.
+fn split_registry(text: &str) -> (&str, String) {
+    let Some((first, rest)) = text.split_once('/') else {
+        return (DOCKER_HUB, format!("library/{text}"));
+    };
+    let (registry, remainder) = if first == LEGACY_DOCKER_HUB {
+        (DOCKER_HUB, rest)
+    } else if first == LOCALHOST || first.contains(['.', ':']) || first.chars().any(char::is_uppercase) {
+        (first, rest)
+    } else {
+        (DOCKER_HUB, text)
+    };
+    if registry == DOCKER_HUB && !remainder.contains('/') {
+        (registry, format!("library/{remainder}"))
+    } else {
+        (registry, remainder.to_owned())
+    }
+}
+
+fn split_off(text: &str, separator: char) -> (&str, Option<&str>) {
+    text.split_once(separator).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `domainAndPort`: a DNS name in either case, an IPv4 address or an IPv6 address in brackets, and a port.
+pub(super) fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, rest)) => {
+            if address.is_empty() || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
+                return false;
+            }
+            match rest.strip_prefix(':') {
+                Some(port) => (None, Some(port)),
+                None if rest.is_empty() => (None, None),
+                None => return false,
+            }
+        }
+        None => {
+            let (host, port) = split_off(text, ':');
+            (Some(host), port)
+        }
+    };
+    host.is_none_or(|host| host.split('.').all(is_host_component))
+        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn is_host_component(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// `pathComponent`: runs of lower-case letters and digits with `.`, `_`, `__` or any number of `-` between them.
+fn is_path_component(text: &str) -> bool {
+    let is_alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(is_alphanumeric)
+        && bytes.last().is_some_and(is_alphanumeric)
+        && text
+            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            .all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|b| b == b'-'))
+}
+
+fn is_tag(text: &str) -> bool {
+    text.len() <= MAX_TAG_BYTES
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// go-digest's `Digest.Validate`: a registered algorithm and exactly its number of lower-case hexadecimal digits.
+fn is_digest(text: &str) -> bool {
+    let Some((algorithm, encoded)) = text.split_once(':') else { return false };
+    let digits = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return false,
+    };
+    encoded.len() == digits && is_lower_hex(encoded)
+}
