@@ -175,24 +175,15 @@ fn is_lower_hex(text: &str) -> bool {
 
 /// `domainAndPort`: a DNS name in either case, an IPv4 address or an IPv6 address in brackets, and a port.
 pub(super) fn is_host_and_port(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, rest)) => {
-            if address.is_empty() || !address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
-                return false;
-            }
-            match rest.strip_prefix(':') {
-                Some(port) => (None, Some(port)),
-                None if rest.is_empty() => (None, None),
-                None => return false,
-            }
-        }
-        None => {
-            let (host, port) = split_off(text, ':');
-            (Some(host), port)
-        }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
     };
-    host.is_none_or(|host| host.split('.').all(is_host_component))
-        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
+        None => host.split('.').all(is_host_component),
+    };
+    is_host && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_host_component(text: &str) -> bool {
