@@ -8,28 +8,40 @@ import (
 	"time"
 )
 
-// Variable names the environment variable that holds the id of the parent to watch. Unset: the server stays.
-const Variable = "TESTBED_PARENT_PID"
+const (
+	// pidVariable holds the id of the parent to watch. Unset: the server stays.
+	pidVariable = "TESTBED_PARENT_PID"
+	// removeVariable holds a directory to remove once the parent is gone. Only one server of a bed is given it.
+	removeVariable = "TESTBED_REMOVE_DIR"
 
-const interval = 200 * time.Millisecond
+	interval = 200 * time.Millisecond
+	// settle is how long the other servers have to notice and to stop writing before their directory goes.
+	settle = 5 * interval
+)
 
-// Watch ends this process soon after its direct parent, the process whose id is in Variable, has ended. Tests that
-// are killed cannot clean up behind themselves; this does. The data is thrown away then, so nothing is shut down in
-// order. PR_SET_PDEATHSIG would not do: it looks at the thread that forked, and threads of a test come and go.
+// Watch ends this process soon after its direct parent has ended. A test that is killed cannot clean up behind
+// itself; this does. The data is thrown away then, so nothing is shut down in order. PR_SET_PDEATHSIG would not do:
+// it looks at the thread that forked, and threads of a test come and go.
 func Watch() {
-	value := os.Getenv(Variable)
+	value := os.Getenv(pidVariable)
 	if value == "" {
 		return
 	}
 	pid, err := strconv.Atoi(value)
 	if err != nil {
-		log.Fatalf("%s: %v", Variable, err)
+		log.Fatalf("%s: %v", pidVariable, err)
 	}
 	go func() {
 		for os.Getppid() == pid {
 			time.Sleep(interval)
 		}
 		log.Printf("parent %d is gone: ending", pid)
+		if dir := os.Getenv(removeVariable); dir != "" {
+			time.Sleep(settle)
+			if err := os.RemoveAll(dir); err != nil {
+				log.Print(err)
+			}
+		}
 		os.Exit(1)
 	}()
 }
