@@ -1,0 +1,225 @@
+//! A bed: one etcd, and over it a management cluster and guests.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::{
+    binaries::Servers,
+    cluster::Cluster,
+    files::ClusterFiles,
+    port,
+    process::Process,
+    servers::{self, Ports},
+};
+
+/// Set: directories of beds stay, for a look at logs and keys.
+const KEEP_VARIABLE: &str = "HYPERMIRROR_E2E_KEEP";
+
+const ETCD_START_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a bed is to consist of.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Builder {
+    guests: usize,
+    controller_manager: bool,
+    guest_controller_managers: bool,
+    detached: Option<PathBuf>,
+}
+
+impl Builder {
+    /// How many guest clusters there are beside the management cluster; none if not said.
+    pub fn guests(mut self, guests: usize) -> Self {
+        self.guests = guests;
+        self
+    }
+
+    /// Whether the management cluster has a controller manager: Deployments get their Pods (which stay
+    /// pending), owned objects are collected, namespaces can be deleted.
+    pub fn controller_manager(mut self, wanted: bool) -> Self {
+        self.controller_manager = wanted;
+        self
+    }
+
+    /// Whether each guest has a controller manager.
+    pub fn guest_controller_managers(mut self, wanted: bool) -> Self {
+        self.guest_controller_managers = wanted;
+        self
+    }
+
+    /// Puts everything below `directory` and lets the servers run on when the bed is dropped.
+    pub fn detached(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.detached = Some(directory.into());
+        self
+    }
+
+    /// Starts everything and waits until each API server is ready.
+    ///
+    /// # Errors
+    ///
+    /// When a program is missing or a server does not get ready: with the end of its log.
+    pub async fn start(self) -> Result<Testbed> {
+        let servers = Servers::from_env();
+        let detached = self.detached.is_some();
+        let directory = Directory::new(self.detached.as_deref())?;
+        let etcd_directory = directory.path().join("etcd");
+        std::fs::create_dir_all(&etcd_directory)?;
+        let etcd_port = port::free()?;
+        let remove = matches!(directory, Directory::Temporary(_)).then(|| directory.path());
+        let etcd = servers::etcd(&servers, &etcd_directory, etcd_port, remove)?;
+        let etcd = etcd.detached(detached).spawn()?;
+        let mut bed = Testbed { clusters: Vec::new(), etcd, directory, detached };
+        let health = format!("http://127.0.0.1:{etcd_port}/health");
+        bed.etcd.wait_until_ready(&health, ETCD_START_LIMIT).await?;
+        for index in 0..=self.guests {
+            let cluster = self.cluster(&servers, bed.directory(), index, etcd_port)?;
+            bed.clusters.push(cluster);
+        }
+        try_join_all(bed.clusters.iter().map(Cluster::start_api_server)).await?;
+        for cluster in bed.clusters.iter().filter(|cluster| self.wants_controller_manager(cluster.name())) {
+            cluster.start_controller_manager(&servers, detached)?;
+        }
+        Ok(bed)
+    }
+
+    fn wants_controller_manager(&self, cluster: &str) -> bool {
+        if cluster == MANAGEMENT { self.controller_manager } else { self.guest_controller_managers }
+    }
+
+    fn cluster(&self, servers: &Servers, directory: &Path, index: usize, etcd: u16) -> Result<Cluster> {
+        let name = index.checked_sub(1).map_or(MANAGEMENT.to_owned(), |guest| format!("guest-{guest}"));
+        let api_server = port::free()?;
+        let url = format!("https://127.0.0.1:{api_server}");
+        let files = ClusterFiles::create(&directory.join(&name), &name, &url)?;
+        let ports = Ports { etcd, api_server };
+        let launch = servers::api_server(servers, &files, &name, ports, self.wants_controller_manager(&name))?;
+        Ok(Cluster::new(&name, api_server, files, launch.detached(self.detached.is_some())))
+    }
+}
+
+const MANAGEMENT: &str = "management";
+
+/// Running servers. Dropping it ends them, API servers before etcd, and removes their directory.
+#[derive(Debug)]
+pub struct Testbed {
+    // Fields are dropped in this order: etcd goes before its files do.
+    clusters: Vec<Cluster>,
+    etcd: Process,
+    directory: Directory,
+    detached: bool,
+}
+
+impl Testbed {
+    /// What the bed is to consist of.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The management cluster.
+    pub fn management(&self) -> &Cluster {
+        &self.clusters[0]
+    }
+
+    /// The guest clusters.
+    pub fn guests(&self) -> &[Cluster] {
+        &self.clusters[1..]
+    }
+
+    /// One guest cluster.
+    ///
+    /// # Panics
+    ///
+    /// When the bed was not built with that many.
+    pub fn guest(&self, index: usize) -> &Cluster {
+        &self.guests()[index]
+    }
+
+    /// All clusters, the management cluster first.
+    pub fn clusters(&self) -> &[Cluster] {
+        &self.clusters
+    }
+
+    /// Where everything of this bed lies; a place for what a test writes, too.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The process id of etcd.
+    pub fn etcd_id(&self) -> u32 {
+        self.etcd.handle().id()
+    }
+}
+
+impl Drop for Testbed {
+    fn drop(&mut self) {
+        if self.detached {
+            return;
+        }
+        for cluster in &self.clusters {
+            cluster.ask_to_end();
+        }
+        for cluster in &mut self.clusters {
+            cluster.end();
+        }
+    }
+}
+
+/// A bed that the tests of one file share, as a `static`. It is started by the first that asks for it and ends with the
+/// test program: the servers of `hack/testbed` watch it and remove their directory (stock servers do not).
+#[derive(Debug)]
+pub struct SharedBed {
+    bed: OnceCell<Testbed>,
+    build: fn() -> Builder,
+}
+
+impl SharedBed {
+    /// A bed to be built so.
+    pub const fn new(build: fn() -> Builder) -> Self {
+        Self { bed: OnceCell::const_new(), build }
+    }
+
+    /// The bed, ready.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be started; the next caller tries again.
+    pub async fn get(&self) -> Result<&Testbed> {
+        self.bed.get_or_try_init(|| (self.build)().start()).await
+    }
+}
+
+#[derive(Debug)]
+enum Directory {
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+impl Directory {
+    fn new(fixed: Option<&Path>) -> Result<Self> {
+        if let Some(path) = fixed {
+            std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
+            return Ok(Self::Kept(path.to_owned()));
+        }
+        let temporary = tempfile::Builder::new().prefix("hypermirror-e2e-").tempdir()?;
+        if std::env::var_os(KEEP_VARIABLE).is_none() {
+            return Ok(Self::Temporary(temporary));
+        }
+        let path = temporary.keep();
+        eprintln!("{KEEP_VARIABLE} is set: {} stays", path.display());
+        Ok(Self::Kept(path))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(directory) => directory.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}

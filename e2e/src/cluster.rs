@@ -1,0 +1,265 @@
+//! One cluster of the bed: its API server, which can be stopped and started, and clients for whoever a test wants to be.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, Client, api::PostParams};
+
+use crate::{
+    audit::Audit,
+    binaries::Servers,
+    credentials::{self, Credentials},
+    eventually,
+    files::ClusterFiles,
+    pki::Validity,
+    process::{Launch, Process, Signal, tail},
+    servers::controller_manager,
+};
+
+/// Three servers start together in about 5 s on two cores; several beds at once take longer.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// A cluster: an API server with its own authority, keys, data and audit log.
+#[derive(Debug)]
+pub struct Cluster {
+    name: String,
+    port: u16,
+    files: ClusterFiles,
+    api_server: Launch,
+    running: Mutex<Option<Process>>,
+    controller_manager: Mutex<Option<Process>>,
+}
+
+impl Cluster {
+    pub(crate) fn new(name: &str, port: u16, files: ClusterFiles, api_server: Launch) -> Self {
+        let (running, controller_manager) = (Mutex::new(None), Mutex::new(None));
+        Self { name: name.to_owned(), port, files, api_server, running, controller_manager }
+    }
+
+    pub(crate) fn start_controller_manager(&self, servers: &Servers, detached: bool) -> Result<()> {
+        let process = controller_manager(servers, &self.files)?.detached(detached).spawn()?;
+        *self.controller_manager.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        Ok(())
+    }
+
+    /// `management`, `guest-0`, `guest-1` and so on.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL of its API server.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Its own directory: logs, keys, kubeconfigs.
+    pub fn directory(&self) -> &Path {
+        &self.files.directory
+    }
+
+    /// The certificate of its authority, PEM.
+    pub fn authority_certificate(&self) -> String {
+        self.files.authority.certificate()
+    }
+
+    /// A file with the administrator's kubeconfig.
+    pub fn kubeconfig_path(&self) -> PathBuf {
+        self.files.kubeconfig("admin")
+    }
+
+    /// A client for the administrator (group `system:masters`), on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub async fn admin_client(&self) -> Result<Client> {
+        self.client(&self.certificate("admin", Some("system:masters"), Validity::Current)?).await
+    }
+
+    /// A client for a user of this name, by client certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate or the client cannot be made.
+    pub async fn client_for_user(&self, user: &str, group: Option<&str>) -> Result<Client> {
+        self.client(&self.certificate(user, group, Validity::Current)?).await
+    }
+
+    /// A client for a ServiceAccount, by token. The ServiceAccount is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When there is no namespace of that name, or no token is given.
+    pub async fn client_for_service_account(&self, namespace: &str, name: &str) -> Result<Client> {
+        self.client(&self.token(namespace, name).await?).await
+    }
+
+    /// A file with a kubeconfig for a ServiceAccount, such as a process under test needs. The ServiceAccount is made if
+    /// it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When there is no namespace of that name, or no token is given.
+    pub async fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let path = self.files.kubeconfig(&format!("{namespace}-{name}"));
+        std::fs::write(&path, self.kubeconfig(&self.token(namespace, name).await?)?)?;
+        Ok(path)
+    }
+
+    /// A kubeconfig for this cluster, as text: for a file, or for the Secret of a guest.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written as YAML.
+    pub fn kubeconfig(&self, credentials: &Credentials) -> Result<String> {
+        credentials::kubeconfig(&self.name, &self.url(), &self.authority_certificate(), credentials)
+    }
+
+    /// A certificate of the cluster's authority for a user, for [`Cluster::kubeconfig`].
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signed.
+    pub fn certificate(&self, user: &str, group: Option<&str>, validity: Validity) -> Result<Credentials> {
+        Ok(Credentials::Certificate(self.files.authority.client(user, group, validity)?))
+    }
+
+    /// A token for a ServiceAccount, for [`Cluster::kubeconfig`]. The ServiceAccount is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// When there is no namespace of that name, or no token is given.
+    pub async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.admin_client().await?, namespace);
+        if api.get_opt(name).await?.is_none() {
+            let mut account = ServiceAccount::default();
+            account.metadata.name = Some(name.to_owned());
+            api.create(&PostParams::default(), &account).await.context("create the ServiceAccount")?;
+        }
+        let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+        let answer = api.create_token_request(name, &PostParams::default(), &request).await?;
+        let token = answer.status.ok_or_else(|| anyhow!("no token for {namespace}/{name}"))?.token;
+        Ok(Credentials::Token(token))
+    }
+
+    /// A client with these credentials, on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub async fn client(&self, credentials: &Credentials) -> Result<Client> {
+        credentials::client(&self.kubeconfig(credentials)?).await
+    }
+
+    /// What the cluster was asked, by whom.
+    ///
+    /// # Errors
+    ///
+    /// When the client that reads along cannot be made.
+    pub async fn audit(&self) -> Result<Audit> {
+        Ok(Audit::new(self.files.audit_log(), self.admin_client().await?))
+    }
+
+    /// Starts the API server and waits until it is ready: the same port, the same data.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already or does not get ready.
+    pub async fn start_api_server(&self) -> Result<()> {
+        {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.is_some() {
+                bail!("the API server of {} runs already", self.name);
+            }
+            *running = Some(self.api_server.spawn()?);
+        }
+        self.wait_until_ready().await
+    }
+
+    /// Ends the API server in order (SIGTERM). Its port refuses connections afterwards.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub async fn stop_api_server(&self) -> Result<()> {
+        self.take_api_server()?.stop().await.map(|_| ())
+    }
+
+    /// Ends the API server at once (SIGKILL).
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn kill_api_server(&self) -> Result<()> {
+        self.take_api_server()?.kill().map(|_| ())
+    }
+
+    /// Makes the API server a black hole: connections are accepted, requests are never answered.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn freeze_api_server(&self) -> Result<()> {
+        self.with_api_server(|server| server.handle().signal(Signal::STOP))
+    }
+
+    /// Lets a frozen API server go on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn thaw_api_server(&self) -> Result<()> {
+        self.with_api_server(|server| server.handle().signal(Signal::CONT))
+    }
+
+    /// The process id of the API server, if it runs.
+    pub fn api_server_id(&self) -> Option<u32> {
+        self.with_api_server(|server| Ok(server.handle().id())).ok()
+    }
+
+    async fn wait_until_ready(&self) -> Result<()> {
+        let client = self.admin_client().await?;
+        eventually(START_LIMIT, &format!("the API server of {} is ready", self.name), async || {
+            self.with_api_server(|server| match server.exit_status()? {
+                Some(status) => bail!("it ended ({status}); its log:\n{}", tail(&server.log()?)),
+                None => Ok(()),
+            })?;
+            client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?;
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    fn take_api_server(&self) -> Result<Process> {
+        let process = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        process.with_context(|| format!("the API server of {} does not run", self.name))
+    }
+
+    fn with_api_server<T>(&self, act: impl FnOnce(&mut Process) -> Result<T>) -> Result<T> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        act(running.as_mut().with_context(|| format!("the API server of {} does not run", self.name))?)
+    }
+
+    /// Asks its processes to end without waiting, so that those of several clusters end together.
+    pub(crate) fn ask_to_end(&self) {
+        for slot in [&self.controller_manager, &self.running] {
+            if let Some(process) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                // What cannot be asked is killed when it is dropped.
+                _ = process.handle().ask_to_end();
+            }
+        }
+    }
+
+    /// Ends its processes, the controller manager first.
+    pub(crate) fn end(&mut self) {
+        for slot in [&mut self.controller_manager, &mut self.running] {
+            drop(slot.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The CRDs of the fleet: our reduced ones or the stock ones, installed and removed while a test runs.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use futures::future::try_join_all;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{binaries::repository_root, eventually};
+
+/// Chooses another directory of CRDs than the reduced ones, such as the stock ones.
+const DIRECTORY_VARIABLE: &str = "HYPERMIRROR_E2E_CRDS";
+
+const MANAGER: &str = "hypermirror-e2e";
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Some CRDs.
+#[derive(Debug, Clone)]
+pub struct Crds(Vec<Value>);
+
+impl Crds {
+    /// Those of the fleet: `HYPERMIRROR_E2E_CRDS`, or `e2e/crds`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read.
+    pub fn of_the_fleet() -> Result<Self> {
+        let default = || repository_root().join("e2e/crds");
+        Self::read(&[std::env::var_os(DIRECTORY_VARIABLE).map_or_else(default, PathBuf::from)])
+    }
+
+    /// The CRDs in YAML files and in all `*.yaml` of directories.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is no YAML, or there is no CRD at all.
+    pub fn read(paths: &[impl AsRef<Path>]) -> Result<Self> {
+        let mut crds = Vec::new();
+        for file in files(paths)? {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+            for document in serde_yaml::Deserializer::from_str(&text) {
+                let value = Value::deserialize(document).with_context(|| format!("parse {}", file.display()))?;
+                if value["kind"] == "CustomResourceDefinition" {
+                    crds.push(value);
+                }
+            }
+        }
+        ensure!(!crds.is_empty(), "no CRD found");
+        Ok(Self(crds))
+    }
+
+    /// Only those with these names, such as `hostedclusters.hypershift.openshift.io`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not there.
+    pub fn only(&self, names: &[&str]) -> Result<Self> {
+        let find = |name: &&str| self.0.iter().find(|crd| crd["metadata"]["name"] == **name).cloned();
+        let found = names.iter().map(|name| find(name).ok_or_else(|| anyhow!("no CRD {name}")));
+        found.collect::<Result<_>>().map(Self)
+    }
+
+    /// Their names.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.iter().filter_map(|crd| crd["metadata"]["name"].as_str()).collect()
+    }
+
+    /// Applies them and waits until their resources are served.
+    ///
+    /// # Errors
+    ///
+    /// When one is refused or not served within a minute.
+    pub async fn install(&self, client: &Client) -> Result<()> {
+        try_join_all(self.0.iter().map(|crd| install(client, crd))).await.map(|_| ())
+    }
+
+    /// Deletes them, with all their objects, and waits until they are gone.
+    ///
+    /// # Errors
+    ///
+    /// When one is not gone within a minute.
+    pub async fn delete(&self, client: &Client) -> Result<()> {
+        let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+        for name in self.names() {
+            api.delete(name, &DeleteParams::default()).await.with_context(|| format!("delete {name}"))?;
+        }
+        for name in self.names() {
+            eventually(LIMIT, &format!("{name} is gone"), async || {
+                Ok(api.get_opt(name).await?.is_none().then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn install(client: &Client, crd: &Value) -> Result<()> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = crd["metadata"]["name"].as_str().ok_or_else(|| anyhow!("a CRD without a name"))?;
+    let params = PatchParams::apply(MANAGER).force();
+    let applied = api.patch(name, &params, &Patch::Apply(crd)).await.with_context(|| format!("apply {name}"))?;
+    eventually(LIMIT, &format!("{name} is established"), async || {
+        let crd = api.get(&applied.name_any()).await?;
+        let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
+        let established = conditions.iter().any(|c| c.type_ == "Established" && c.status == "True");
+        ensure!(established, "{conditions:?}");
+        Ok(Some(()))
+    })
+    .await?;
+    // Established is written a moment before the handler is there; until then the resource answers 404.
+    let group = &applied.spec.group;
+    for version in applied.spec.versions.iter().filter(|version| version.served) {
+        let uri = format!("/apis/{group}/{}/{}?limit=1", version.name, applied.spec.names.plural);
+        eventually(LIMIT, &format!("{uri} is served"), async || {
+            client.request_text(http::Request::get(&uri).body(Vec::new())?).await?;
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+fn files(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        if !path.is_dir() {
+            files.push(path.to_owned());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))?;
+        let entries: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        files.extend(entries.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "yaml")));
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,67 @@
+//! A GET over plain HTTP, for health and metrics endpoints on the loopback address.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Status and body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, as text.
+    pub body: String,
+}
+
+/// Asks `url`, of the form `http://host:port/path`.
+///
+/// # Errors
+///
+/// When the URL is not of that form, nobody answers within five seconds, or the answer is not HTTP.
+pub async fn get(url: &str) -> Result<Answer> {
+    let uri: http::Uri = url.parse().with_context(|| format!("parse {url}"))?;
+    let authority = uri.authority().ok_or_else(|| anyhow!("{url} has no host"))?.to_string();
+    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let text = tokio::time::timeout(TIMEOUT, exchange(&authority, &path))
+        .await
+        .with_context(|| format!("no answer within {TIMEOUT:?} from {url}"))?
+        .with_context(|| format!("get {url}"))?;
+    parse(&text).with_context(|| format!("answer of {url}"))
+}
+
+/// HTTP/1.0, so that the body is neither chunked nor followed by anything.
+async fn exchange(authority: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(authority).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn parse(text: &str) -> Result<Answer> {
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| anyhow!("not HTTP: {text:?}"))?;
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Ok(Answer { status: status.ok_or_else(|| anyhow!("no status in {head:?}"))?, body: body.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_body_are_read() {
+        let answer = parse("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno").unwrap();
+        assert_eq!(answer, Answer { status: 503, body: "no".to_owned() });
+    }
+
+    #[test]
+    fn what_is_not_http_is_an_error() {
+        parse("220 smtp ready\r\n").unwrap_err();
+    }
+}

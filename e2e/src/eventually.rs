@@ -1,0 +1,97 @@
+//! Waiting for a state instead of sleeping: the only two ways in which a test lets time pass.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::time::Instant;
+
+/// How long lies between two looks. Short, because it is on every test's path, and longer than a request takes.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Waits until `observe` gives a value. `Ok(None)` and errors both mean "not yet": an error says what was seen instead.
+///
+/// # Errors
+///
+/// When `limit` has passed without a value: says `what` was waited for and what was seen last. An observation that
+/// hangs is cut off at the limit too.
+pub async fn eventually<T>(
+    limit: Duration,
+    what: &str,
+    mut observe: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    let mut last = anyhow!("nothing");
+    loop {
+        last = match tokio::time::timeout_at(deadline, observe()).await {
+            Ok(Ok(Some(value))) => return Ok(value),
+            Ok(Ok(None)) => anyhow!("not there"),
+            Ok(Err(error)) => error,
+            Err(_) => last.context("the last observation did not end"),
+        };
+        if Instant::now() + INTERVAL >= deadline {
+            return Err(last.context("last seen")).with_context(|| format!("not within {limit:?}: {what}"));
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Looks again and again for the whole of `window` and fails at the first look that fails: for what must not happen.
+///
+/// # Errors
+///
+/// The first error of `check`, with `what` was to stay true.
+pub async fn consistently(window: Duration, what: &str, mut check: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+    let end = Instant::now() + window;
+    loop {
+        check().await.with_context(|| format!("did not stay true: {what}"))?;
+        if Instant::now() >= end {
+            return Ok(());
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_that_comes_late_is_returned() {
+        let mut looks = 0;
+        let value = eventually(Duration::from_secs(5), "third look", async || {
+            looks += 1;
+            Ok((looks == 3).then_some(looks))
+        })
+        .await;
+        assert_eq!(value.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_error_names_what_was_awaited_and_what_was_seen() {
+        let error = eventually::<()>(Duration::from_secs(1), "two replicas", async || Err(anyhow!("one replica")))
+            .await
+            .unwrap_err();
+        assert_eq!(format!("{error:#}"), "not within 1s: two replicas: last seen: one replica");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_observation_that_hangs_does_not_hang_the_test() {
+        let error = eventually::<()>(Duration::from_secs(1), "an answer", async || std::future::pending().await)
+            .await
+            .unwrap_err();
+        assert!(format!("{error:#}").contains("did not end"), "{error:#}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stops_being_true_is_an_error() {
+        let mut looks = 0;
+        let error = consistently(Duration::from_secs(5), "quiet", async || {
+            looks += 1;
+            anyhow::ensure!(looks < 3, "noise");
+            Ok(())
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(format!("{error:#}"), "did not stay true: quiet: noise");
+    }
+}

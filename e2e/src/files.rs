@@ -1,0 +1,61 @@
+//! The directory of one cluster: its keys, certificates, policies and kubeconfigs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    audit,
+    credentials::{Credentials, kubeconfig},
+    pki::{Authority, Validity, service_account_keys},
+};
+
+/// The names under which an API server of the bed is reached; the last is what guests are called by within a cluster.
+const SERVER_NAMES: [&str; 4] = ["127.0.0.1", "localhost", "kubernetes.default.svc", "kube-apiserver"];
+
+/// Files that a cluster's servers and clients read.
+#[derive(Debug)]
+pub(crate) struct ClusterFiles {
+    pub(crate) directory: PathBuf,
+    pub(crate) authority: Authority,
+}
+
+impl ClusterFiles {
+    /// Makes the directory and everything in it, with kubeconfigs for the administrator and the controller manager.
+    pub(crate) fn create(directory: &Path, cluster: &str, server: &str) -> Result<Self> {
+        std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+        let authority = Authority::new(&format!("hypermirror test bed, {cluster}"))?;
+        let files = Self { directory: directory.to_owned(), authority };
+        let serving = files.authority.server(&SERVER_NAMES)?;
+        let (private, public) = service_account_keys()?;
+        for (name, text) in [
+            ("ca.crt", files.authority.certificate()),
+            ("tls.crt", serving.certificate),
+            ("tls.key", serving.key),
+            ("sa.key", private),
+            ("sa.pub", public),
+            ("audit-policy.yaml", audit::POLICY.to_owned()),
+        ] {
+            std::fs::write(files.path(name), text)?;
+        }
+        for user in ["admin", "system:kube-controller-manager"] {
+            let certificate = files.authority.client(user, Some("system:masters"), Validity::Current)?;
+            let credentials = Credentials::Certificate(certificate);
+            let text = kubeconfig(cluster, server, &files.authority.certificate(), &credentials)?;
+            std::fs::write(files.kubeconfig(user.trim_start_matches("system:")), text)?;
+        }
+        Ok(files)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub(crate) fn kubeconfig(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.kubeconfig"))
+    }
+
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.path("audit.jsonl")
+    }
+}

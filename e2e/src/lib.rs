@@ -1,0 +1,28 @@
+//! Real API servers for tests, on the loopback address, and what a scenario needs around them.
+//!
+//! A [`Testbed`] is one etcd and one or more clusters over it: a management cluster and guests. Tests that can live
+//! together share one through [`SharedBed`]. Linux only: processes are ended by their descriptors.
+
+pub mod audit;
+pub mod bed;
+pub mod binaries;
+pub mod cluster;
+pub mod crds;
+pub mod credentials;
+pub mod endpoint;
+pub mod eventually;
+mod files;
+
+pub mod pki;
+pub mod port;
+pub mod process;
+pub mod reduced;
+mod servers;
+
+pub use audit::Audit;
+pub use bed::{SharedBed, Testbed};
+pub use cluster::Cluster;
+pub use crds::Crds;
+pub use credentials::Credentials;
+pub use eventually::{consistently, eventually};
+pub use process::{Launch, Process};

@@ -1,0 +1,129 @@
+//! One process by its descriptor: a signal or a wait cannot hit another process that took over its id.
+
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+
+/// How soon the end of a process is seen.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// A process that runs or has run, ours or not.
+#[derive(Debug)]
+pub struct Handle {
+    id: u32,
+    descriptor: OwnedFd,
+}
+
+impl Handle {
+    /// The process that has this id now; none if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives no descriptor for another reason.
+    pub fn open(id: u32) -> Result<Option<Self>> {
+        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| anyhow!("{id} is no process id"))?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => Ok(Some(Self { id, descriptor })),
+            Err(Errno::SRCH) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("open process {id}")),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// When it was started, in clock ticks since boot: with the id, what tells it from every other process.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn start_time(&self) -> Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).context("read the start time")?;
+        start_time(&stat).ok_or_else(|| anyhow!("start time of process {}: {stat:?}", self.id))
+    }
+
+    /// Sends a signal; that it has ended already is no error.
+    ///
+    /// # Errors
+    ///
+    /// When the signal is refused.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        match pidfd_send_signal(&self.descriptor, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("signal process {}", self.id)),
+        }
+    }
+
+    /// Asks it to end, also if it is frozen.
+    ///
+    /// # Errors
+    ///
+    /// When the signal is refused.
+    pub fn ask_to_end(&self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        self.signal(Signal::CONT)
+    }
+
+    /// Whether it ended within `limit`.
+    pub async fn ended_within(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        // Looked at again and again: tokio's own way to wait for a descriptor that it has not made needs unsafe code.
+        while !self.ended_within_blocking(Duration::ZERO) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+        true
+    }
+
+    /// Whether it ended within `limit`; blocks the thread, for destructors.
+    pub fn ended_within_blocking(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left).ok();
+            let mut descriptors = [PollFd::new(&self.descriptor, PollFlags::IN)];
+            match poll(&mut descriptors, timeout.as_ref()) {
+                Ok(ended) => return ended > 0,
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// Field 22 of /proc/ID/stat. Field 2, the name, may hold spaces and parentheses, so counting starts behind it.
+fn start_time(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_time_is_found_behind_a_name_with_parentheses() {
+        let stat = "7 (a) (b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1000 200";
+        assert_eq!(start_time(stat), Some(98765));
+    }
+
+    #[test]
+    fn this_process_runs_and_a_free_id_does_not() {
+        let own = Handle::open(std::process::id()).unwrap().unwrap();
+        assert!(!own.ended_within_blocking(Duration::ZERO));
+        assert!(own.start_time().unwrap() > 0);
+        // Linux never gives out an id above 2^22.
+        assert!(Handle::open(1 << 22).unwrap().is_none());
+    }
+}

@@ -1,0 +1,249 @@
+//! Child processes: started with a log file, waited for by what they log or answer, ended by their own id.
+
+mod handle;
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+pub use handle::Handle;
+pub use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{endpoint, eventually};
+
+/// How long a process may take to end when it is asked to, before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What the servers of `hack/testbed` watch: they end when the process with this id is gone.
+const PARENT_VARIABLE: &str = "TESTBED_PARENT_PID";
+
+/// A program to start, its arguments and where its log goes. Can be started again and again.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    directory: PathBuf,
+    detached: bool,
+}
+
+impl Launch {
+    /// Starts `program`, known as `name`; `directory` takes `name.log` (appended to) and `name.pid`.
+    pub fn new(name: &str, program: impl Into<PathBuf>, directory: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            directory: directory.into(),
+            detached: false,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable of the child; the rest it inherits.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets it run on when its `Process` is dropped and when this process ends.
+    #[must_use]
+    pub fn detached(mut self, detached: bool) -> Self {
+        self.detached = detached;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// When the log file cannot be opened or the program cannot be started.
+    pub fn spawn(&self) -> Result<Process> {
+        let log_path = self.directory.join(format!("{}.log", self.name));
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.with_context(|| format!("open {}", log_path.display()))?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        if self.detached {
+            // So that Ctrl-C in the terminal that started it does not reach it.
+            command.process_group(0);
+        } else {
+            command.env(PARENT_VARIABLE, std::process::id().to_string());
+        }
+        let child = command.spawn().with_context(|| format!("start {}", self.program.display()))?;
+        let handle = Handle::open(child.id())?.context("the process vanished")?;
+        let pid_path = self.directory.join(format!("{}.pid", self.name));
+        std::fs::write(&pid_path, format!("{} {}\n", handle.id(), handle.start_time()?))?;
+        Ok(Process { name: self.name.clone(), child, handle, log_path, detached: self.detached })
+    }
+}
+
+/// A running child. Dropping it ends it, unless it was started detached.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    handle: Handle,
+    log_path: PathBuf,
+    detached: bool,
+}
+
+impl Process {
+    /// The process itself: its id, its start time, signals.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The file with its standard output and standard error.
+    pub fn log_path(&self) -> &Path {
+        &self.log_path
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        let bytes = std::fs::read(&self.log_path).with_context(|| format!("read {}", self.log_path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("status of {}", self.name))
+    }
+
+    /// Ends it in order: SIGTERM, time to comply, SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signalled.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.handle.ask_to_end()?;
+        if self.handle.ended_within(GRACE).await { Ok(self.child.wait()?) } else { self.kill() }
+    }
+
+    /// Ends it at once, by SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signalled.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
+        self.handle.signal(Signal::KILL)?;
+        self.child.wait().with_context(|| format!("wait for {}", self.name))
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it is still running after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        if !self.handle.ended_within(limit).await {
+            bail!("{} still runs after {limit:?}", self.name);
+        }
+        Ok(self.child.wait()?)
+    }
+
+    /// Waits for a JSON log line whose `message` is this one and returns its `field`, such as the address that a server
+    /// which was given port 0 listens on. A field beside `message` and one below `fields` are both found.
+    ///
+    /// # Errors
+    ///
+    /// When no such line comes within `limit`, or the process ends before.
+    pub async fn wait_for_log_field(&mut self, message: &str, field: &str, limit: Duration) -> Result<String> {
+        let what = format!("{} logs {message:?} with {field:?}", self.name);
+        eventually(limit, &what, async || {
+            let log = self.log()?;
+            let ended = self.exit_status()?;
+            match (log.lines().rev().find_map(|line| log_field(line, message, field)), ended) {
+                (Some(value), _) => Ok(Some(value)),
+                (None, Some(status)) => bail!("it ended ({status}); its log:\n{}", tail(&log)),
+                (None, None) => bail!("log:\n{}", tail(&log)),
+            }
+        })
+        .await
+    }
+
+    /// Waits until `url` answers 200.
+    ///
+    /// # Errors
+    ///
+    /// When it does not within `limit`.
+    pub async fn wait_until_ready(&mut self, url: &str, limit: Duration) -> Result<()> {
+        eventually(limit, &format!("{} answers 200 on {url}", self.name), async || {
+            if let Some(status) = self.exit_status()? {
+                bail!("it ended ({status}); its log:\n{}", tail(&self.log()?));
+            }
+            let answer = endpoint::get(url).await?;
+            anyhow::ensure!(answer.status == 200, "{answer:?}");
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.detached || !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        let asked = self.handle.ask_to_end();
+        if asked.is_ok() && self.handle.ended_within_blocking(GRACE) {
+            _ = self.child.wait();
+        } else {
+            _ = self.kill();
+        }
+    }
+}
+
+/// The end of a log, as much as a person reads in an error message.
+pub(crate) fn tail(log: &str) -> String {
+    const LINES: usize = 15;
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+fn log_field(line: &str, message: &str, field: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let part = |key: &str| line.get(key).or_else(|| line.get("fields")?.get(key));
+    if part("message")? != message {
+        return None;
+    }
+    match part(field)? {
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
