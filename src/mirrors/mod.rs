@@ -3,10 +3,18 @@
 //! One set of rules for the manager, the agent and the command line. Nothing in here knows a client, a clock, a file
 //! system or the environment.
 
+pub mod entry;
+#[cfg(test)]
+mod fixtures;
+pub mod map;
+pub mod merge;
 pub mod origin;
+pub mod overrides;
 pub mod reference;
-pub mod resolved;
 
+pub mod topo;
+
+pub use entry::{MirrorEntry, Pool};
+pub use map::{Mirror, Policy, Resolved, ResolvedSource};
 pub use origin::{Layer, Origin};
 pub use reference::{ImageReference, ReferenceError, is_valid_reference};
-pub use resolved::{Policy, Resolved, ResolvedSource};

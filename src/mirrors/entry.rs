@@ -1,0 +1,152 @@
+//! One declared source with its mirrors, whatever kind of object declares it.
+
+use hypermirror_api::hypershift::ImageContentSource;
+use hypermirror_api::mirror_sets::{
+    ImageContentSourcePolicySpec, ImageDigestMirrorSetSpec, ImageMirrorDigestSetSpec, ImageTagMirrorSetSpec,
+    SourceMirrors,
+};
+
+use super::{Layer, Origin};
+
+/// Which pulls an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pool {
+    /// Pulls by digest: IDMS, ICSP, ImageMirrorDigestSet and `imageContentSources`.
+    Digest,
+    /// Pulls by tag: ITMS.
+    Tag,
+}
+
+/// An entry as it was declared: nothing is checked or changed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorEntry {
+    /// Which pulls it is about.
+    pub pool: Pool,
+    /// `host[:port][/path]` or `*.host`, if it is valid.
+    pub source: String,
+    /// Where to pull from instead, in order.
+    pub mirrors: Vec<String>,
+    /// `mirrorSourcePolicy` as written; no value allows contacting the source.
+    pub policy: Option<String>,
+    /// `insecureSkipTLSVerify`: its mirrors are contacted without verified TLS.
+    pub insecure: bool,
+    /// The list that it stands in, e.g. `spec.imageDigestMirrors`.
+    pub list: &'static str,
+    /// The object, and the position in that list.
+    pub origin: Origin,
+}
+
+impl MirrorEntry {
+    /// The entry's own path in its object, e.g. `spec.imageDigestMirrors[2]`.
+    pub fn field(&self) -> String {
+        format!("{}[{}]", self.list, self.origin.index)
+    }
+}
+
+/// A list of entries in the spec of some kind: its pool, its path and its elements.
+pub type EntryList<'a> = (Pool, &'static str, &'a [SourceMirrors]);
+
+/// The spec of a kind that declares mirrors.
+pub trait MirrorSpec {
+    /// The kind, as an [`Origin`] names it.
+    const KIND: &'static str;
+
+    /// Its lists, in the order in which they count.
+    fn lists(&self) -> Vec<EntryList<'_>>;
+}
+
+impl MirrorSpec for ImageDigestMirrorSetSpec {
+    const KIND: &'static str = "ImageDigestMirrorSet";
+
+    fn lists(&self) -> Vec<EntryList<'_>> {
+        vec![(Pool::Digest, "spec.imageDigestMirrors", &self.image_digest_mirrors)]
+    }
+}
+
+impl MirrorSpec for ImageTagMirrorSetSpec {
+    const KIND: &'static str = "ImageTagMirrorSet";
+
+    fn lists(&self) -> Vec<EntryList<'_>> {
+        vec![(Pool::Tag, "spec.imageTagMirrors", &self.image_tag_mirrors)]
+    }
+}
+
+impl MirrorSpec for ImageContentSourcePolicySpec {
+    const KIND: &'static str = "ImageContentSourcePolicy";
+
+    fn lists(&self) -> Vec<EntryList<'_>> {
+        vec![(Pool::Digest, "spec.repositoryDigestMirrors", &self.repository_digest_mirrors)]
+    }
+}
+
+impl MirrorSpec for ImageMirrorDigestSetSpec {
+    const KIND: &'static str = "ImageMirrorDigestSet";
+
+    fn lists(&self) -> Vec<EntryList<'_>> {
+        vec![
+            (Pool::Digest, "spec.imageDigestMirrors", &self.image_digest_mirrors),
+            (Pool::Digest, "spec.mirrors", &self.mirrors),
+        ]
+    }
+}
+
+/// The entries of a cluster-scoped object.
+pub fn of_object<S: MirrorSpec>(name: &str, spec: &S, layer: Layer) -> Vec<MirrorEntry> {
+    let place = Origin {
+        kind: S::KIND.to_owned(),
+        namespace: None,
+        name: name.to_owned(),
+        key: None,
+        document: None,
+        index: 0,
+        layer,
+    };
+    of_document(spec, &place)
+}
+
+/// The entries of a spec that stands at `place`, such as a document of a ConfigMap; the place's index is not read.
+pub fn of_document<S: MirrorSpec>(spec: &S, place: &Origin) -> Vec<MirrorEntry> {
+    let entries = spec.lists().into_iter().flat_map(|(pool, list, elements)| {
+        elements.iter().enumerate().map(move |(index, element)| MirrorEntry {
+            pool,
+            source: element.source.clone(),
+            mirrors: element.mirrors.clone(),
+            // An empty string means unset here, as it does for MCO.
+            policy: element.mirror_source_policy.clone().filter(|policy| !policy.is_empty()),
+            insecure: element.insecure_skip_tls_verify,
+            list,
+            origin: Origin { index, ..place.clone() },
+        })
+    });
+    entries.collect()
+}
+
+/// The entries of `HostedCluster.spec.imageContentSources`: digest mirrors without a policy.
+pub fn of_image_content_sources(
+    namespace: &str,
+    name: &str,
+    sources: &[ImageContentSource],
+    layer: Layer,
+) -> Vec<MirrorEntry> {
+    let entries = sources.iter().enumerate().map(|(index, element)| MirrorEntry {
+        pool: Pool::Digest,
+        source: element.source.clone(),
+        mirrors: element.mirrors.clone(),
+        policy: None,
+        insecure: false,
+        list: "spec.imageContentSources",
+        origin: Origin {
+            kind: "HostedCluster".to_owned(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+            key: None,
+            document: None,
+            index,
+            layer,
+        },
+    });
+    entries.collect()
+}
+
+#[cfg(test)]
+mod tests;

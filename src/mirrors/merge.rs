@@ -1,0 +1,113 @@
+//! Entries of one layer become one map; the map of a more specific layer goes over that of a broader one.
+//!
+//! Within a layer: `openshift/runtime-utils`, `pkg/registries/registries.go` (`addMirrorSet`, `mergedMirrors`), with the
+//! two deviations of [`super::topo`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::topo::merged_mirrors;
+use super::{Mirror, MirrorEntry, Policy, Pool, Resolved, ResolvedSource};
+
+/// Merges the entries of one layer, in whatever order they come.
+///
+/// The digest pool and the tag pool are merged apart. An entry without a mirror other than its source contributes
+/// nothing, not even its policy. NeverContactSource in one entry holds for the source in both pools. The entries are
+/// taken to be valid; see [`super::validate`].
+pub fn merge_layer(entries: &[MirrorEntry]) -> Resolved {
+    let mut by_source: BTreeMap<&str, Vec<&MirrorEntry>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| has_real_mirror(entry)) {
+        by_source.entry(&entry.source).or_default().push(entry);
+    }
+    let sources = by_source.into_iter().map(|(source, entries)| (source.to_owned(), merge_source(source, &entries)));
+    Resolved { sources: sources.collect() }
+}
+
+fn has_real_mirror(entry: &MirrorEntry) -> bool {
+    !entry.source.is_empty() && entry.mirrors.iter().any(|mirror| !mirror.is_empty() && *mirror != entry.source)
+}
+
+fn merge_source(source: &str, entries: &[&MirrorEntry]) -> ResolvedSource {
+    let never = entries.iter().any(|entry| entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str()));
+    let origins: BTreeSet<_> = entries.iter().map(|entry| &entry.origin).collect();
+    ResolvedSource {
+        digest_mirrors: merge_pool(source, entries, Pool::Digest),
+        tag_mirrors: merge_pool(source, entries, Pool::Tag),
+        policy: if never { Policy::NeverContactSource } else { Policy::AllowContactingSource },
+        origins: origins.into_iter().cloned().collect(),
+    }
+}
+
+fn merge_pool(source: &str, entries: &[&MirrorEntry], pool: Pool) -> Vec<Mirror> {
+    let entries = || entries.iter().filter(|entry| entry.pool == pool);
+    let lists: Vec<Vec<&str>> = entries()
+        .map(|entry| entry.mirrors.iter().map(String::as_str).filter(|mirror| !mirror.is_empty()).collect())
+        .collect();
+    let mut named_by: HashMap<&str, Mirror> = HashMap::new();
+    for (entry, list) in entries().zip(&lists) {
+        for location in list {
+            let mirror = named_by.entry(location).or_default();
+            mirror.insecure |= entry.insecure;
+            mirror.origins.push(entry.origin.clone());
+        }
+    }
+    let merged = merged_mirrors(source, &lists).into_iter().map(|location| {
+        let mut mirror = named_by.remove(location).unwrap_or_default();
+        location.clone_into(&mut mirror.location);
+        mirror.origins.sort_unstable();
+        mirror.origins.dedup();
+        mirror
+    });
+    merged.collect()
+}
+
+/// Lays a more specific layer over a broader one: for each source the specific mirrors come first, then the broader ones
+/// that are not among them. NeverContactSource in either holds; origins are united.
+#[must_use]
+pub fn overlay(broader: &Resolved, specific: &Resolved) -> Resolved {
+    let mut sources = broader.sources.clone();
+    for (name, over) in &specific.sources {
+        let source = match sources.remove(name) {
+            Some(under) => overlay_source(name, under, over),
+            None => over.clone(),
+        };
+        sources.insert(name.clone(), source);
+    }
+    Resolved { sources }
+}
+
+fn overlay_source(name: &str, under: ResolvedSource, over: &ResolvedSource) -> ResolvedSource {
+    let origins: BTreeSet<_> = under.origins.into_iter().chain(over.origins.iter().cloned()).collect();
+    ResolvedSource {
+        digest_mirrors: overlay_pool(name, under.digest_mirrors, &over.digest_mirrors),
+        tag_mirrors: overlay_pool(name, under.tag_mirrors, &over.tag_mirrors),
+        policy: under.policy.max(over.policy),
+        origins: origins.into_iter().collect(),
+    }
+}
+
+fn overlay_pool(source: &str, under: Vec<Mirror>, over: &[Mirror]) -> Vec<Mirror> {
+    let mut mirrors = over.to_vec();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (place, mirror) in over.iter().enumerate() {
+        places.insert(mirror.location.clone(), place);
+    }
+    for mirror in under {
+        match places.get(&mirror.location).and_then(|place| mirrors.get_mut(*place)) {
+            Some(known) => {
+                known.insecure |= mirror.insecure;
+                known.origins.extend(mirror.origins);
+                known.origins.sort_unstable();
+                known.origins.dedup();
+            }
+            None => mirrors.push(mirror),
+        }
+    }
+    // The source is implied at the end; the mirrors that a broader layer put behind it may all stand before it now.
+    if mirrors.last().is_some_and(|mirror| mirror.location == source) {
+        mirrors.pop();
+    }
+    mirrors
+}
+
+#[cfg(test)]
+mod tests;
