@@ -11,10 +11,11 @@ pub mod merge;
 pub mod origin;
 pub mod overrides;
 pub mod reference;
-
+pub mod scope;
 pub mod topo;
 
 pub use entry::{MirrorEntry, Pool};
 pub use map::{Mirror, Policy, Resolved, ResolvedSource};
 pub use origin::{Layer, Origin};
 pub use reference::{ImageReference, ReferenceError, is_valid_reference};
+pub use scope::Scope;
