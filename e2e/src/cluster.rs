@@ -137,10 +137,12 @@ impl Cluster {
     /// When there is no namespace of that name, or no token is given.
     pub async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
         let api: Api<ServiceAccount> = Api::namespaced(self.admin_client().await?, namespace);
-        if api.get_opt(name).await?.is_none() {
-            let mut account = ServiceAccount::default();
-            account.metadata.name = Some(name.to_owned());
-            api.create(&PostParams::default(), &account).await.context("create the ServiceAccount")?;
+        let mut account = ServiceAccount::default();
+        account.metadata.name = Some(name.to_owned());
+        match api.create(&PostParams::default(), &account).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(error).context("create the ServiceAccount"),
         }
         let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
         let answer = api.create_token_request(name, &PostParams::default(), &request).await?;
@@ -200,7 +202,8 @@ impl Cluster {
         self.take_api_server()?.kill().map(|_| ())
     }
 
-    /// Makes the API server a black hole: connections are accepted, requests are never answered.
+    /// Makes the API server a black hole: connections are accepted, requests are never answered. Not on a shared bed: a
+    /// frozen server does not notice that its test program has ended.
     ///
     /// # Errors
     ///

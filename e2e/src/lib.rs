@@ -17,6 +17,7 @@ pub mod pki;
 pub mod port;
 pub mod process;
 pub mod reduced;
+pub mod registry;
 mod servers;
 
 pub use audit::Audit;

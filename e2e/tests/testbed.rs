@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
+use futures::TryStreamExt;
 use hypermirror_e2e::{
     Cluster, Crds, Launch, SharedBed, Testbed, credentials, eventually, pki::Validity, process::Handle,
 };
@@ -179,7 +180,11 @@ async fn an_api_server_that_is_stopped_and_started_keeps_its_objects() -> Result
     let namespaces: Api<Namespace> = Api::all(client);
     let uid = namespaces.get("kept").await?.uid();
 
-    cluster.stop_api_server().await?;
+    // Somebody watches, as the process under test does: that must not hold up the end.
+    let stream = watcher(namespaces.clone(), watcher::Config::default()).applied_objects();
+    let mut stream = Box::pin(stream);
+    stream.try_next().await?;
+    tokio::time::timeout(Duration::from_secs(8), cluster.stop_api_server()).await??;
     assert!(!matches!(namespaces.get("kept").await, Ok(_) | Err(kube::Error::Api(_))), "somebody answers");
     cluster.start_api_server().await?;
     assert_eq!(namespaces.get("kept").await?.uid(), uid);
@@ -258,8 +263,6 @@ async fn reduced_crds_are_established() -> Result<()> {
 
 #[tokio::test]
 async fn lists_are_streamed() -> Result<()> {
-    use futures::TryStreamExt;
-
     let client = BED.get().await?.management().admin_client().await?;
     let stream = watcher(Api::<Namespace>::all(client), watcher::Config::default().streaming_lists());
     let first = tokio::time::timeout(LIMIT, Box::pin(stream.applied_objects()).try_next()).await??;

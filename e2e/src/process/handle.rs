@@ -37,6 +37,17 @@ impl Handle {
         }
     }
 
+    /// The process that had this id and start time, if it still runs: not another one that took over the id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::open`].
+    pub fn reopen(id: u32, start_time: u64) -> Result<Option<Self>> {
+        // Opened before its start time is read: what is signalled later is what was looked at.
+        let handle = Self::open(id)?;
+        Ok(handle.filter(|handle| handle.start_time().is_ok_and(|found| found == start_time)))
+    }
+
     /// Its id.
     pub fn id(&self) -> u32 {
         self.id
@@ -122,7 +133,9 @@ mod tests {
     fn this_process_runs_and_a_free_id_does_not() {
         let own = Handle::open(std::process::id()).unwrap().unwrap();
         assert!(!own.ended_within_blocking(Duration::ZERO));
-        assert!(own.start_time().unwrap() > 0);
+        let start_time = own.start_time().unwrap();
+        assert!(Handle::reopen(own.id(), start_time).unwrap().is_some());
+        assert!(Handle::reopen(own.id(), start_time + 1).unwrap().is_none());
         // Linux never gives out an id above 2^22.
         assert!(Handle::open(1 << 22).unwrap().is_none());
     }

@@ -16,7 +16,7 @@ pub use handle::Handle;
 pub use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{endpoint, eventually};
+use crate::{binaries, endpoint, eventually};
 
 /// How long a process may take to end when it is asked to, before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -46,6 +46,15 @@ impl Launch {
             directory: directory.into(),
             detached: false,
         }
+    }
+
+    /// Starts the operator: `HYPERMIRROR_BIN`, or the `hypermirror` that was built with the running test.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn operator(name: &str, directory: impl Into<PathBuf>) -> Result<Self> {
+        Ok(Self::new(name, binaries::operator()?, directory))
     }
 
     /// Adds an argument.
