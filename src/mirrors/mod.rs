@@ -6,6 +6,7 @@
 pub mod entry;
 #[cfg(test)]
 mod fixtures;
+pub mod lookup;
 pub mod map;
 pub mod merge;
 pub mod origin;

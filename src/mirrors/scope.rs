@@ -105,5 +105,17 @@ pub fn best_match<'s>(scopes: impl IntoIterator<Item = &'s str>, name: &str) -> 
     matching.max_by_key(|(scope, _)| (scope.len(), Reverse(*scope)))
 }
 
+/// [`best_match`] among many valid scopes: `contains` tells whether one is there, and is asked once for each boundary of
+/// the name. An outer scope of a scope is found by passing the scope as the name and refusing itself.
+pub fn best_match_in(name: &str, contains: impl Fn(&str) -> bool) -> Option<(String, usize)> {
+    let boundaries = name.match_indices(['/', ':', '@']).map(|(end, _)| end).chain([name.len()]);
+    let plain = boundaries.filter_map(|end| name.get(..end)).map(str::to_owned);
+    let host = name.split(['/', ':']).next().unwrap_or_default();
+    let wildcards = host.match_indices('.').filter_map(|(dot, _)| host.get(dot..)).map(|domain| format!("*{domain}"));
+    let there = plain.chain(wildcards).filter(|scope| contains(scope));
+    let matching = there.filter_map(|scope| match_len(&scope, name).map(|len| (scope, len)));
+    matching.max_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| b.cmp(a)))
+}
+
 #[cfg(test)]
 mod tests;

@@ -201,8 +201,18 @@ proptest! {
     }
 
     #[test]
+    fn looking_up_is_trying_all(
+        scopes in proptest::collection::vec("(\\*(\\.[ab]){1,2}|[ab](\\.[ab]){0,2}(:1)?(/[ab]){0,2})", 0..8),
+        name in "[ab](\\.[ab]){0,3}(:1)?(/[ab]){0,3}",
+    ) {
+        let tried = best_match(scopes.iter().map(String::as_str), &name).map(|(scope, len)| (scope.to_owned(), len));
+        prop_assert_eq!(best_match_in(&name, |scope| scopes.iter().any(|known| known == scope)), tried);
+    }
+
+    #[test]
     fn matching_never_panics(scope in "\\PC{0,8}", name in "\\PC{0,12}") {
         let _ = match_len(&scope, &name);
+        let _ = best_match_in(&name, |_| true);
         let _ = Scope::new(&scope).is_nested_inside(Scope::new(&name));
     }
 }
