@@ -8,6 +8,9 @@ use hypermirror_api::mirror_sets::{
 
 use super::{Layer, Origin};
 
+const ICSP_LIST: &str = "spec.repositoryDigestMirrors";
+const IMAGE_CONTENT_SOURCES_LIST: &str = "spec.imageContentSources";
+
 /// Which pulls an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pool {
@@ -40,6 +43,11 @@ impl MirrorEntry {
     /// The entry's own path in its object, e.g. `spec.imageDigestMirrors[2]`.
     pub fn field(&self) -> String {
         format!("{}[{}]", self.list, self.origin.index)
+    }
+
+    /// Whether its kind's CRD has no pattern for sources and mirrors, so that they may have a tag or a digest.
+    pub fn allows_tags_and_digests(&self) -> bool {
+        matches!(self.list, ICSP_LIST | IMAGE_CONTENT_SOURCES_LIST)
     }
 }
 
@@ -75,7 +83,7 @@ impl MirrorSpec for ImageContentSourcePolicySpec {
     const KIND: &'static str = "ImageContentSourcePolicy";
 
     fn lists(&self) -> Vec<EntryList<'_>> {
-        vec![(Pool::Digest, "spec.repositoryDigestMirrors", &self.repository_digest_mirrors)]
+        vec![(Pool::Digest, ICSP_LIST, &self.repository_digest_mirrors)]
     }
 }
 
@@ -134,7 +142,7 @@ pub fn of_image_content_sources(
         mirrors: element.mirrors.clone(),
         policy: None,
         insecure: false,
-        list: "spec.imageContentSources",
+        list: IMAGE_CONTENT_SOURCES_LIST,
         origin: Origin {
             kind: "HostedCluster".to_owned(),
             namespace: Some(namespace.to_owned()),

@@ -22,7 +22,8 @@ pub fn merge_layer(entries: &[MirrorEntry]) -> Resolved {
     Resolved { sources: sources.collect() }
 }
 
-fn has_real_mirror(entry: &MirrorEntry) -> bool {
+/// Whether an entry contributes anything at all (`mirrorsContainsARealMirror`).
+pub(super) fn has_real_mirror(entry: &MirrorEntry) -> bool {
     !entry.source.is_empty() && entry.mirrors.iter().any(|mirror| !mirror.is_empty() && *mirror != entry.source)
 }
 

@@ -4,6 +4,7 @@
 //! system or the environment.
 
 pub mod entry;
+pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod lookup;
@@ -14,6 +15,7 @@ pub mod overrides;
 pub mod reference;
 pub mod scope;
 pub mod topo;
+pub mod validate;
 
 pub use entry::{MirrorEntry, Pool};
 pub use map::{Mirror, Policy, Resolved, ResolvedSource};

@@ -8,8 +8,8 @@ use std::fmt;
 #[cfg(test)]
 mod tests;
 
-const DOCKER_HUB: &str = "docker.io";
-const LEGACY_DOCKER_HUB: &str = "index.docker.io";
+pub(super) const DOCKER_HUB: &str = "docker.io";
+pub(super) const LEGACY_DOCKER_HUB: &str = "index.docker.io";
 const LOCALHOST: &str = "localhost";
 /// `RepositoryNameTotalLengthMax` of `reference.go`; it counts the path without the registry.
 const MAX_PATH_BYTES: usize = 255;
@@ -153,7 +153,7 @@ fn split_registry(text: &str) -> (&str, String) {
     };
     let (registry, remainder) = if first == LEGACY_DOCKER_HUB {
         (DOCKER_HUB, rest)
-    } else if first == LOCALHOST || first.contains(['.', ':']) || first.chars().any(char::is_uppercase) {
+    } else if is_registry(first) {
         (first, rest)
     } else {
         (DOCKER_HUB, text)
@@ -165,6 +165,11 @@ fn split_registry(text: &str) -> (&str, String) {
     }
 }
 
+/// Whether the first component of a name is a registry, not a namespace of Docker Hub.
+pub(super) fn is_registry(first: &str) -> bool {
+    first == LOCALHOST || first.contains(['.', ':']) || first.contains(char::is_uppercase)
+}
+
 fn split_off(text: &str, separator: char) -> (&str, Option<&str>) {
     text.split_once(separator).map_or((text, None), |(before, after)| (before, Some(after)))
 }
@@ -174,7 +179,7 @@ fn is_lower_hex(text: &str) -> bool {
 }
 
 /// `domainAndPort`: a DNS name in either case, an IPv4 address or an IPv6 address in brackets, and a port.
-pub(super) fn is_host_and_port(text: &str) -> bool {
+fn is_host_and_port(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),
@@ -186,7 +191,7 @@ pub(super) fn is_host_and_port(text: &str) -> bool {
     is_host && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn is_host_component(text: &str) -> bool {
+pub(super) fn is_host_component(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && !text.ends_with('-')
@@ -194,7 +199,7 @@ fn is_host_component(text: &str) -> bool {
 }
 
 /// `pathComponent`: runs of lower-case letters and digits with `.`, `_`, `__` or any number of `-` between them.
-fn is_path_component(text: &str) -> bool {
+pub(super) fn is_path_component(text: &str) -> bool {
     let is_alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
     bytes.first().is_some_and(is_alphanumeric)
@@ -204,7 +209,7 @@ fn is_path_component(text: &str) -> bool {
             .all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|b| b == b'-'))
 }
 
-fn is_tag(text: &str) -> bool {
+pub(super) fn is_tag(text: &str) -> bool {
     text.len() <= MAX_TAG_BYTES
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))

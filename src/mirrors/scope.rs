@@ -9,6 +9,7 @@
 //! * names are compared without tag and digest, so a prefix with one of them matches no image;
 //! * names are compared byte by byte, so a host in another case is another host.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 /// The source of an entry or the prefix of a table: `host[:port][/path]` or `*.host`.
@@ -109,12 +110,14 @@ pub fn best_match<'s>(scopes: impl IntoIterator<Item = &'s str>, name: &str) -> 
 /// the name. An outer scope of a scope is found by passing the scope as the name and refusing itself.
 pub fn best_match_in(name: &str, contains: impl Fn(&str) -> bool) -> Option<(String, usize)> {
     let boundaries = name.match_indices(['/', ':', '@']).map(|(end, _)| end).chain([name.len()]);
-    let plain = boundaries.filter_map(|end| name.get(..end)).map(str::to_owned);
+    let plain = boundaries.filter_map(|end| name.get(..end)).map(Cow::Borrowed);
     let host = name.split(['/', ':']).next().unwrap_or_default();
-    let wildcards = host.match_indices('.').filter_map(|(dot, _)| host.get(dot..)).map(|domain| format!("*{domain}"));
+    let wildcards =
+        host.match_indices('.').filter_map(|(dot, _)| host.get(dot..)).map(|domain| Cow::Owned(format!("*{domain}")));
     let there = plain.chain(wildcards).filter(|scope| contains(scope));
     let matching = there.filter_map(|scope| match_len(&scope, name).map(|len| (scope, len)));
-    matching.max_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| b.cmp(a)))
+    let best = matching.max_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| b.cmp(a)));
+    best.map(|(scope, len)| (scope.into_owned(), len))
 }
 
 #[cfg(test)]

@@ -1,0 +1,186 @@
+//! What can be said about an entry by itself.
+
+use super::super::finding::{Finding, FindingReason, Place, Severity};
+use super::super::merge::has_real_mirror;
+use super::super::reference::{DOCKER_HUB, LEGACY_DOCKER_HUB, is_registry};
+use super::super::{MirrorEntry, Policy, Scope};
+use super::Consumer;
+use super::format::{hint, is_mirror, is_source, is_tagged_or_digested};
+
+/// What the rules say about one entry.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Whether the consumer does not get it.
+    pub is_left_out: bool,
+    /// All errors, or else all warnings.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks one entry.
+pub fn check(entry: &MirrorEntry, consumer: Consumer) -> Verdict {
+    let mut check = Check { entry, consumer, verdict: Verdict::default() };
+    check.source_format();
+    check.policy();
+    check.mirror_formats();
+    if !check.verdict.is_left_out {
+        check.tags_and_digests();
+    }
+    check.mirror_hosts();
+    if !check.verdict.is_left_out {
+        check.source_warnings();
+        check.mirror_warnings();
+    }
+    let is_left_out = check.verdict.is_left_out;
+    let is_why = |finding: &Finding| {
+        !is_left_out || finding.severity == Severity::Error || finding.reason == FindingReason::TagOrDigest
+    };
+    check.verdict.findings.retain(is_why);
+    check.verdict
+}
+
+struct Check<'a> {
+    entry: &'a MirrorEntry,
+    consumer: Consumer,
+    verdict: Verdict,
+}
+
+impl Check<'_> {
+    fn error(&mut self, reason: FindingReason, place: Place, message: &str) {
+        self.verdict.is_left_out = true;
+        let message = format!("{message}; the entry is left out");
+        self.verdict.findings.push(Finding::new(Severity::Error, reason, self.entry, place, message));
+    }
+
+    fn warning(&mut self, reason: FindingReason, place: Place, message: String) {
+        self.verdict.findings.push(Finding::new(Severity::Warning, reason, self.entry, place, message));
+    }
+
+    fn source_format(&mut self) {
+        let source = &self.entry.source;
+        let is_valid = is_source(source) || self.entry.allows_tags_and_digests() && is_tagged_or_digested(source);
+        if !is_valid {
+            let message = invalid_format("source", source);
+            self.error(FindingReason::InvalidSource, Place::Source, &message);
+        }
+    }
+
+    fn policy(&mut self) {
+        let entry = self.entry;
+        let Some(policy) = entry.policy.as_deref().filter(|policy| !policy.is_empty()) else { return };
+        if policy == Policy::NeverContactSource.as_str() {
+            if let Some(index) = entry.mirrors.iter().position(|mirror| *mirror == entry.source) {
+                let message = format!(
+                    "cannot set mirrorSourcePolicy: NeverContactSource if the source {:?} is one of the mirrors",
+                    entry.source
+                );
+                self.error(FindingReason::SourceAmongMirrors, Place::Mirror(index), &message);
+            }
+        } else if policy != Policy::AllowContactingSource.as_str() {
+            let message =
+                format!("unknown mirrorSourcePolicy {policy:?}: it is AllowContactingSource or NeverContactSource");
+            self.error(FindingReason::UnknownPolicy, Place::Policy, &message);
+        }
+    }
+
+    fn mirror_formats(&mut self) {
+        let lenient = self.entry.allows_tags_and_digests();
+        for (index, mirror) in self.entry.mirrors.iter().enumerate() {
+            let is_valid = is_mirror(mirror) || lenient && is_tagged_or_digested(mirror);
+            if !is_valid {
+                self.error(FindingReason::InvalidMirror, Place::Mirror(index), &invalid_format("mirror", mirror));
+            }
+        }
+    }
+
+    fn tags_and_digests(&mut self) {
+        if self.consumer != Consumer::Node {
+            return;
+        }
+        let mirrors = self.entry.mirrors.iter().enumerate().map(|(index, mirror)| (Place::Mirror(index), mirror));
+        let places = [(Place::Source, &self.entry.source)].into_iter().chain(mirrors);
+        for (place, value) in places.filter(|(_, value)| is_tagged_or_digested(value)) {
+            let message = format!(
+                "{value:?} has a tag or a digest, which no table of registries.conf matches; the entry is left out on nodes"
+            );
+            self.warning(FindingReason::TagOrDigest, place, message);
+            self.verdict.is_left_out = true;
+        }
+    }
+
+    /// Values that MCO accepts and that make containers/image fail every pull of the source.
+    fn mirror_hosts(&mut self) {
+        for (index, mirror) in self.entry.mirrors.iter().enumerate().filter(|(_, mirror)| is_mirror(mirror)) {
+            let registry = Scope::new(mirror).registry();
+            let (reason, message) = if registry == LEGACY_DOCKER_HUB {
+                let message = format!("mirror {mirror:?} is read as docker.io and refused");
+                (FindingReason::LegacyDockerHubMirror, message)
+            } else if is_registry(registry) {
+                continue;
+            } else {
+                let message = format!("the host of mirror {mirror:?} has neither '.' nor ':'");
+                (FindingReason::ShortMirrorHost, message)
+            };
+            let message = format!("{message}: on a node every pull of {:?} would fail", self.entry.source);
+            match self.consumer {
+                Consumer::Node => self.error(reason, Place::Mirror(index), &message),
+                Consumer::ControlPlane => self.warning(reason, Place::Mirror(index), message),
+            }
+        }
+    }
+
+    fn source_warnings(&mut self) {
+        let source = &self.entry.source;
+        let scope = Scope::new(source);
+        let registry = scope.registry();
+        if scope.is_wildcard() && self.consumer == Consumer::ControlPlane {
+            let message = format!("HyperShift's operators match no image with the wildcard {source:?}");
+            self.warning(FindingReason::WildcardIneffective, Place::Source, message);
+        }
+        if registry.contains(char::is_uppercase) {
+            let message = format!("{source:?} matches no image whose registry is written in lower case");
+            self.warning(FindingReason::UppercaseSource, Place::Source, message);
+        } else if !scope.is_wildcard() && !is_registry(registry) {
+            let message = format!("{source:?} matches nothing: a node reads it as docker.io/{source}");
+            self.warning(FindingReason::ShortSourceHost, Place::Source, message);
+        }
+        if registry == LEGACY_DOCKER_HUB {
+            let message = format!("{source:?} matches nothing: a node reads index.docker.io as docker.io");
+            self.warning(FindingReason::LegacyDockerHubSource, Place::Source, message);
+        }
+        if let Some(path) = scope.path().filter(|path| !path.contains('/') && *path != "library")
+            && registry == DOCKER_HUB
+        {
+            let message = format!("{source:?} does not match the official image docker.io/library/{path}");
+            self.warning(FindingReason::DockerHubSource, Place::Source, message);
+        }
+        let is_never = self.entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str());
+        if is_never && !has_real_mirror(self.entry) {
+            let message = format!("NeverContactSource does nothing for {source:?} without a mirror");
+            self.warning(FindingReason::PolicyWithoutMirrors, Place::Policy, message);
+        }
+    }
+
+    fn mirror_warnings(&mut self) {
+        let source = &self.entry.source;
+        // With two components or more a source is more likely a repository than a namespace.
+        let is_repository = Scope::new(source).path().is_some_and(|path| path.contains('/'));
+        for (index, mirror) in self.entry.mirrors.iter().enumerate().filter(|(_, mirror)| is_mirror(mirror)) {
+            let scope = Scope::new(mirror);
+            let short = !scope.path().is_some_and(|path| path.contains('/'));
+            if scope.registry() == DOCKER_HUB && (scope.path().is_none() || is_repository && short) {
+                let message = format!(
+                    "with mirror {mirror:?} a node fails the pulls of {source:?} that leave one component for docker.io"
+                );
+                self.warning(FindingReason::DockerHubMirror, Place::Mirror(index), message);
+            } else if is_repository && scope.path().is_none() {
+                let message = format!("mirror {mirror:?} has no path: on a node pulls of {source:?} itself would fail");
+                self.warning(FindingReason::MirrorWithoutPath, Place::Mirror(index), message);
+            }
+        }
+    }
+}
+
+fn invalid_format(what: &str, value: &str) -> String {
+    let hint = hint(value).map(|hint| format!(": {hint}")).unwrap_or_default();
+    format!("invalid format for {what} {value:?}{hint}")
+}

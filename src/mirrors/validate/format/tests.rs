@@ -1,0 +1,79 @@
+use super::*;
+
+/// The `pattern` of the CRDs: what passes and what does not.
+#[test]
+fn sources_and_mirrors_have_the_format_that_the_crds_demand() {
+    let both = [
+        "quay.io",
+        "quay.io:443",
+        "quay.io/a",
+        "quay.io/a/b/c",
+        "localhost",
+        "localhost:5000/a",
+        "quay",
+        "quay/a",
+        "Quay.io/a",
+        "a-b.io/a_b/a__b/a---b/a.b",
+        "127.0.0.1:5000/a",
+    ];
+    for text in both {
+        assert!(is_source(text) && is_mirror(text), "{text}");
+    }
+    for text in ["*.quay.io", "*.io"] {
+        assert!(is_source(text) && !is_mirror(text), "{text}");
+    }
+    let neither = [
+        "",
+        "*",
+        "*quay.io",
+        "*.",
+        "*.quay.io/a",
+        "*.quay.io:443",
+        "*.*.io",
+        "a.*.io",
+        "quay.io/",
+        "quay.io//a",
+        "/a",
+        "quay.io/A",
+        "quay.io/a:v1",
+        "quay.io/a@sha256:00",
+        "https://quay.io",
+        "quay.io:x/a",
+        "quay.io:/a",
+        "-quay.io",
+        "quay-.io",
+        "quay..io",
+        "quay.io/a..b",
+        "quay.io/a___b",
+        "quay.io/-a",
+        "[::1]:5000/a",
+        "quay.io,a.io",
+        "quay.io=a.io",
+        "quay.io/a b",
+        " quay.io",
+        "quay.io\n",
+        "quay.io/ä",
+    ];
+    for text in neither {
+        assert!(!is_source(text) && !is_mirror(text), "{text}");
+    }
+}
+
+#[test]
+fn an_invalid_text_comes_with_a_hint() {
+    let cases = [
+        ("", "it is empty"),
+        ("a b", "white space"),
+        ("a\n", "white space"),
+        ("a,b", "separate overrides"),
+        ("https://a.io", "scheme"),
+        ("*.a.io/x", "wildcard"),
+        ("a.io/", "slash"),
+        ("a.io/x:v1", "tag and digest"),
+        ("a.io/X", "lower case"),
+    ];
+    for (text, hint) in cases {
+        assert!(hint(text).is_some_and(|found| found.contains(hint)), "{text:?}");
+    }
+    assert_eq!(hint("a..io"), None);
+}

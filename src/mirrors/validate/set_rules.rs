@@ -1,0 +1,153 @@
+//! What can only be said about an entry beside the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::finding::{Finding, FindingReason, Place, Severity};
+use super::super::merge::has_real_mirror;
+use super::super::scope::best_match_in;
+use super::super::{MirrorEntry, Policy, Pool, Scope};
+
+/// What the entries of one source come to.
+#[derive(Debug, Default)]
+struct Source {
+    is_never: bool,
+    has_digest_mirrors: bool,
+    has_tag_mirrors: bool,
+}
+
+impl Source {
+    fn has(&self, pool: Pool) -> bool {
+        match pool {
+            Pool::Digest => self.has_digest_mirrors,
+            Pool::Tag => self.has_tag_mirrors,
+        }
+    }
+}
+
+struct Set<'a> {
+    sources: BTreeMap<&'a str, Source>,
+    /// Hosts that some source names with a port.
+    hosts_with_ports: BTreeSet<&'a str>,
+    has_never: bool,
+}
+
+/// Warnings about valid entries.
+pub fn check(entries: &[MirrorEntry]) -> Vec<Finding> {
+    let contributing = || entries.iter().filter(|entry| has_real_mirror(entry));
+    let set = Set::new(contributing());
+    contributing().flat_map(|entry| set.check(entry)).collect()
+}
+
+fn is_never(entry: &MirrorEntry) -> bool {
+    entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str())
+}
+
+fn by(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Digest => "by digest",
+        Pool::Tag => "by tag",
+    }
+}
+
+impl<'a> Set<'a> {
+    fn new(entries: impl Iterator<Item = &'a MirrorEntry>) -> Self {
+        let mut set = Self { sources: BTreeMap::new(), hosts_with_ports: BTreeSet::new(), has_never: false };
+        for entry in entries {
+            let source = set.sources.entry(&entry.source).or_default();
+            source.is_never |= is_never(entry);
+            source.has_digest_mirrors |= entry.pool == Pool::Digest;
+            source.has_tag_mirrors |= entry.pool == Pool::Tag;
+            set.has_never |= source.is_never;
+            let scope = Scope::new(&entry.source);
+            if scope.port().is_some() {
+                set.hosts_with_ports.insert(scope.host());
+            }
+        }
+        set
+    }
+
+    fn check(&self, entry: &MirrorEntry) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut warn = |reason, place, message| {
+            findings.push(Finding::new(Severity::Warning, reason, entry, place, message));
+        };
+        if let Some(source) = self.sources.get(entry.source.as_str()) {
+            Self::policy(entry, source, &mut warn);
+            self.outer_source(entry, source, &mut warn);
+        }
+        self.blocked_mirrors(entry, &mut warn);
+        self.selection(entry, &mut warn);
+        findings
+    }
+
+    fn policy(entry: &MirrorEntry, source: &Source, warn: &mut impl FnMut(FindingReason, Place, String)) {
+        if !source.is_never {
+            return;
+        }
+        if !is_never(entry) {
+            let message = format!(
+                "conflicting mirrorSourcePolicy is set for the same source {:?} in imagedigestmirrorsets, \
+                 imagetagmirrorsets, or imagecontentsourcepolicies; NeverContactSource holds",
+                entry.source
+            );
+            warn(FindingReason::PolicyConflict, Place::Policy, message);
+            return;
+        }
+        for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| !source.has(*pool)) {
+            let message = format!(
+                "NeverContactSource holds for pulls of {:?} {} too, and no mirror serves them",
+                entry.source,
+                by(pool)
+            );
+            warn(FindingReason::OtherPoolBlocked, Place::Policy, message);
+        }
+    }
+
+    /// Only the most specific source counts: neither mirrors nor policy of the one around it are inherited.
+    fn outer_source(&self, entry: &MirrorEntry, source: &Source, warn: &mut impl FnMut(FindingReason, Place, String)) {
+        let is_outer = |scope: &str| scope.len() < entry.source.len() && self.sources.contains_key(scope);
+        let outer = best_match_in(&entry.source, is_outer);
+        let Some((name, outer)) = outer.and_then(|(name, _)| self.sources.get_key_value(name.as_str())) else { return };
+        for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| outer.has(*pool) && !source.has(*pool)) {
+            let message =
+                format!("pulls of {:?} {} have no mirror: those of {name:?} do not count", entry.source, by(pool));
+            warn(FindingReason::HidesBroaderSource, Place::Source, message);
+        }
+        if outer.is_never && !source.is_never {
+            let message = format!("{:?} may be contacted, although {name:?} may not", entry.source);
+            warn(FindingReason::EscapesNeverContactSource, Place::Source, message);
+        }
+    }
+
+    fn blocked_mirrors(&self, entry: &MirrorEntry, warn: &mut impl FnMut(FindingReason, Place, String)) {
+        if !self.has_never {
+            return;
+        }
+        for (index, mirror) in entry.mirrors.iter().enumerate() {
+            let selected = best_match_in(mirror, |scope| self.sources.contains_key(scope));
+            let selected = selected.and_then(|(name, _)| self.sources.get_key_value(name.as_str()));
+            if let Some((name, source)) = selected
+                && source.is_never
+            {
+                let message = format!("mirror {mirror:?} is never contacted: it lies in source {name:?}");
+                warn(FindingReason::MirrorBlocked, Place::Mirror(index), message);
+            }
+        }
+    }
+
+    fn selection(&self, entry: &MirrorEntry, warn: &mut impl FnMut(FindingReason, Place, String)) {
+        let source = entry.source.as_str();
+        let selected = best_match_in(source, |scope| self.sources.contains_key(scope));
+        if let Some((name, _)) = selected.filter(|(name, _)| name != source) {
+            let message = format!("{name:?} is as long as {source:?} and is selected instead of it");
+            warn(FindingReason::WildcardTie, Place::Source, message);
+        }
+        let scope = Scope::new(source);
+        let mirror = entry.mirrors.iter().find(|mirror| Scope::new(mirror).path().is_some());
+        if let Some(mirror) = mirror.filter(|_| source == scope.host() && self.hosts_with_ports.contains(source)) {
+            let message =
+                format!("{source:?} also matches its host's other ports, where mirror {mirror:?} fails the pull");
+            warn(FindingReason::SourceCatchesPorts, Place::Source, message);
+        }
+    }
+}
