@@ -72,8 +72,8 @@ fn an_invalid_text_comes_with_a_hint() {
         ("a.io/x:v1", "tag and digest"),
         ("a.io/X", "lower case"),
     ];
-    for (text, hint) in cases {
-        assert!(hint(text).is_some_and(|found| found.contains(hint)), "{text:?}");
+    for (text, expected) in cases {
+        assert!(hint(text).is_some_and(|found| found.contains(expected)), "{text:?}");
     }
     assert_eq!(hint("a..io"), None);
 }
