@@ -1,3 +1,8 @@
 //! hypermirror: one deterministic map of image mirrors for every hosted control plane, guest and node.
 
+pub mod cli;
+pub mod fleet;
+pub mod kube;
+pub mod manager;
 pub mod mirrors;
+pub mod telemetry;

@@ -139,6 +139,9 @@ pub struct TargetReport {
     /// Entries of the stock value that are somebody else's and are kept, as `source=mirror,…`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub foreign: String,
+    /// A digest of the annotation `hypermirror.dev/overrides` that `foreign` belongs to.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub admitted: String,
 }
 
 /// `metav1.Condition` with the list keyed by type; the derived schema would not be structural.

@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod endpoint;
 pub mod eventually;
 mod files;
+pub mod fleet;
 
 pub mod pki;
 pub mod port;
@@ -26,4 +27,5 @@ pub use cluster::Cluster;
 pub use crds::Crds;
 pub use credentials::Credentials;
 pub use eventually::{consistently, eventually};
+pub use fleet::Fleet;
 pub use process::{Launch, Process};

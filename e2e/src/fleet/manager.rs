@@ -1,0 +1,120 @@
+//! The real manager as a process, under its own ServiceAccount.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+
+use super::{SERVICE_ACCOUNT, SOON, SYSTEM};
+use crate::{Cluster, Launch, Process, binaries, endpoint, eventually};
+
+static STARTS: AtomicUsize = AtomicUsize::new(0);
+
+/// A running manager.
+pub struct Manager {
+    /// Its process.
+    pub process: Process,
+    /// Where it serves metrics.
+    pub metrics: String,
+    /// Where it serves `/healthz` and `/readyz`.
+    pub health: String,
+}
+
+/// How a manager is started.
+pub struct ManagerLaunch {
+    name: String,
+    args: Vec<String>,
+    directory: PathBuf,
+}
+
+impl ManagerLaunch {
+    /// One with this name; its log goes to this directory.
+    pub fn new(name: &str, directory: &Path) -> Self {
+        // Short, because a scenario waits for it when a leader was killed.
+        let args = ["--lease-duration=3s", "--settle=300ms", "--handover=5s"];
+        Self { name: name.to_owned(), args: args.map(str::to_owned).to_vec(), directory: directory.to_owned() }
+    }
+
+    /// Adds a flag.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Starts it on a management cluster; it need not be ready yet.
+    ///
+    /// # Errors
+    ///
+    /// When it ends before it serves anything.
+    pub async fn start(self, cluster: &Cluster) -> Result<Manager> {
+        let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
+        // Each start has a log of its own: the addresses are read from it.
+        let start = STARTS.fetch_add(1, Ordering::Relaxed);
+        let launch = Launch::new(&format!("{}-{start}", self.name), binaries::operator()?, &self.directory)
+            .arg("manager")
+            .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
+            .arg(format!("--namespace={SYSTEM}"))
+            .arg(format!("--identity={}", self.name))
+            .args(self.args)
+            .env("KUBECONFIG", kubeconfig);
+        let mut process = launch.spawn()?;
+        let metrics = process.wait_for_log_field("metrics server listening", "address", SOON).await?;
+        let health = process.wait_for_log_field("health server listening", "address", SOON).await?;
+        Ok(Manager { process, metrics: format!("http://{metrics}/metrics"), health: format!("http://{health}") })
+    }
+
+    /// Starts it and waits until it has seen everything once.
+    ///
+    /// # Errors
+    ///
+    /// When it is not ready in time.
+    pub async fn start_ready(self, cluster: &Cluster) -> Result<Manager> {
+        let mut manager = self.start(cluster).await?;
+        let url = format!("{}/readyz", manager.health);
+        manager.process.wait_until_ready(&url, SOON).await?;
+        Ok(manager)
+    }
+}
+
+impl Manager {
+    /// Starts one with the usual flags and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it is not ready in time.
+    pub async fn start(cluster: &Cluster) -> Result<Self> {
+        ManagerLaunch::new("manager", cluster.directory()).start_ready(cluster).await
+    }
+
+    /// Waits until it leads.
+    ///
+    /// # Errors
+    ///
+    /// When it does not in time.
+    pub async fn leads(&self) -> Result<()> {
+        eventually(SOON, "the manager leads", async || {
+            anyhow::ensure!(self.metric("hypermirror_leader").await? > 0.5, "it does not lead");
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// The sum of all series of one metric.
+    ///
+    /// # Errors
+    ///
+    /// When the metrics cannot be read or have no such series.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = endpoint::get(&self.metrics).await?.body;
+        let of_name =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '));
+        let values = text.lines().filter(of_name).map(|line| {
+            let value = line.rsplit(' ').next().context("a line without a value")?;
+            value.parse::<f64>().with_context(|| line.to_owned())
+        });
+        let values: Vec<f64> = values.collect::<Result<_>>()?;
+        anyhow::ensure!(!values.is_empty(), "no series {name}");
+        Ok(values.into_iter().sum())
+    }
+}

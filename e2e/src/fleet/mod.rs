@@ -1,0 +1,218 @@
+//! A fleet on one API server: hosted clusters with their control-plane Deployments, mirror sets, and a look at the result.
+
+pub mod deployments;
+pub mod manager;
+pub mod objects;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Api, Client};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use crate::{Cluster, Crds, eventually};
+
+/// The three Deployments of a control plane, the parent first.
+pub const TARGETS: [&str; 3] = ["control-plane-operator", "ignition-server", "hosted-cluster-config-operator"];
+/// The namespace of the HostedClusters.
+pub const NAMESPACE: &str = "clusters";
+/// The manager's own namespace.
+pub const SYSTEM: &str = "hypermirror-system";
+/// The manager's ServiceAccount.
+pub const SERVICE_ACCOUNT: &str = "hypermirror-manager";
+/// Long enough for a loaded machine; nothing waits for all of it when things work.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// The fleet of one cluster.
+#[derive(Clone)]
+pub struct Fleet {
+    /// As its administrator.
+    pub client: Client,
+}
+
+impl Fleet {
+    /// Prepares a management cluster: CRDs, namespaces, our CRD, the manager's ServiceAccount and its rules.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn install(cluster: &Cluster, crds: &Crds) -> Result<Self> {
+        let fleet = Self { client: cluster.admin_client().await? };
+        crds.install(&fleet.client).await?;
+        let root = crate::binaries::repository_root();
+        Crds::read(&[root.join("manifests/crd")])?.install(&fleet.client).await?;
+        for namespace in [NAMESPACE, SYSTEM] {
+            fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
+        }
+        fleet.apply_file(&root.join("manifests/base/rbac.yaml")).await?;
+        Ok(fleet)
+    }
+
+    /// Applies every document of a file.
+    ///
+    /// # Errors
+    ///
+    /// When the file is unreadable or the server refuses a document.
+    pub async fn apply_file(&self, path: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let document = Value::deserialize(document).with_context(|| format!("parse {}", path.display()))?;
+            self.apply(&document).await.with_context(|| format!("apply a document of {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Applies one object, server-side, as a user would.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub async fn apply(&self, object: &Value) -> Result<DynamicObject> {
+        self.apply_as("kubectl", object).await
+    }
+
+    /// Applies one object as this field manager.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub async fn apply_as(&self, manager: &str, object: &Value) -> Result<DynamicObject> {
+        let api = self.api_of(object)?;
+        let name = object["metadata"]["name"].as_str().context("an object without a name")?;
+        let params = PatchParams::apply(manager).force();
+        api.patch(name, &params, &Patch::Apply(object)).await.with_context(|| format!("apply {}", brief(object)))
+    }
+
+    /// Merges a patch into one object.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub async fn merge(&self, object: &Value, patch: &Value) -> Result<DynamicObject> {
+        let api = self.api_of(object)?;
+        let name = object["metadata"]["name"].as_str().context("an object without a name")?;
+        Ok(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
+    }
+
+    /// Deletes one object.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub async fn delete(&self, object: &Value) -> Result<()> {
+        let api = self.api_of(object)?;
+        let name = object["metadata"]["name"].as_str().context("an object without a name")?;
+        api.delete(name, &kube::api::DeleteParams::default()).await.with_context(|| brief(object))?;
+        Ok(())
+    }
+
+    /// The API of an object's kind, in its namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the object has no kind.
+    pub fn api_of(&self, object: &Value) -> Result<Api<DynamicObject>> {
+        let resource = objects::resource_of(object)?;
+        Ok(match object["metadata"]["namespace"].as_str() {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        })
+    }
+
+    /// One target Deployment.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub async fn deployment(&self, cluster: &str, target: &str) -> Result<Value> {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": target, "namespace": deployments::namespace(cluster)}
+        });
+        Ok(serde_json::to_value(self.api_of(&object)?.get(target).await?)?)
+    }
+
+    /// What the process of one target reads: the last `OPENSHIFT_IMG_OVERRIDES`.
+    ///
+    /// # Errors
+    ///
+    /// When the Deployment is not there.
+    pub async fn effective(&self, cluster: &str, target: &str) -> Result<Option<String>> {
+        Ok(deployments::env_values(&self.deployment(cluster, target).await?).pop())
+    }
+
+    /// The effective values of all targets of one hosted cluster.
+    ///
+    /// # Errors
+    ///
+    /// When one is not there.
+    pub async fn effective_values(&self, cluster: &str) -> Result<BTreeMap<&'static str, Option<String>>> {
+        let mut values = BTreeMap::new();
+        for target in TARGETS {
+            values.insert(target, self.effective(cluster, target).await?);
+        }
+        Ok(values)
+    }
+
+    /// Waits until every target of these hosted clusters reads exactly this.
+    ///
+    /// # Errors
+    ///
+    /// When one does not in time; says what it reads instead.
+    pub async fn reads(&self, clusters: &[&str], wanted: &str) -> Result<()> {
+        for cluster in clusters {
+            eventually(SOON, &format!("{cluster} reads {wanted}"), async || {
+                let values = self.effective_values(cluster).await?;
+                anyhow::ensure!(values.values().all(|value| value.as_deref() == Some(wanted)), "{values:?}");
+                Ok(Some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The status of the report of one hosted cluster.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub async fn report(&self, cluster: &str) -> Result<Value> {
+        let object = objects::report(cluster);
+        let report = self.api_of(&object)?.get(cluster).await?;
+        Ok(report.data.get("status").cloned().unwrap_or_default())
+    }
+
+    /// Waits until a condition of the report has this status and reason; answers its message.
+    ///
+    /// # Errors
+    ///
+    /// When it does not in time; says what it is instead.
+    pub async fn condition(&self, cluster: &str, kind: &str, status: &str, reason: &str) -> Result<String> {
+        eventually(SOON, &format!("{kind} of {cluster} is {status}/{reason}"), async || {
+            let report = self.report(cluster).await?;
+            let conditions = report["conditions"].as_array().context("no conditions")?;
+            let found = conditions.iter().find(|condition| condition["type"] == kind).context("no such condition")?;
+            anyhow::ensure!(found["status"] == status && found["reason"] == reason, "{found}");
+            Ok(Some(found["message"].as_str().unwrap_or_default().to_owned()))
+        })
+        .await
+    }
+
+    /// All objects of a kind, everywhere.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be listed.
+    pub async fn list(&self, resource: &ApiResource) -> Result<Vec<DynamicObject>> {
+        Ok(Api::all_with(self.client.clone(), resource).list(&ListParams::default()).await?.items)
+    }
+}
+
+fn brief(object: &Value) -> String {
+    let meta = &object["metadata"];
+    format!("{} {}/{}", object["kind"], meta["namespace"], meta["name"])
+}

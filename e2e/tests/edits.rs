@@ -1,0 +1,94 @@
+//! An edit of a mirror set reaches every control plane, and nothing else is written.
+
+use anyhow::Result;
+use hypermirror_e2e::fleet::manager::Manager;
+use hypermirror_e2e::fleet::objects::{icsp, idms, itms};
+use hypermirror_e2e::fleet::{Fleet, TARGETS, deployments};
+use hypermirror_e2e::{Crds, Testbed, eventually};
+
+const SOON: std::time::Duration = hypermirror_e2e::fleet::SOON;
+
+#[tokio::test]
+async fn an_edit_of_each_kind_reaches_every_target() -> Result<()> {
+    let bed = Testbed::builder().start().await?;
+    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.hosted_cluster("b", &[("own.example/x", &["m.example/own"], None)], "=").await?;
+    let _manager = Manager::start(bed.management()).await?;
+
+    fleet.apply(&idms("one", &[("src.example/a", &["z.example/a", "y.example/a"], None)])).await?;
+    fleet.reads(&["a"], "src.example/a=z.example/a,src.example/a=y.example/a").await?;
+    fleet.reads(&["b"], "own.example/x=m.example/own,src.example/a=z.example/a,src.example/a=y.example/a").await?;
+
+    fleet.apply(&itms("two", &[("src.example/a", &["t.example/a"], None)])).await?;
+    fleet.reads(&["a"], "src.example/a=z.example/a,src.example/a=y.example/a,src.example/a=t.example/a").await?;
+
+    fleet.apply(&icsp("old", &[("icsp.example", &["m.example/icsp"], None)])).await?;
+    let all =
+        "icsp.example=m.example/icsp,src.example/a=z.example/a,src.example/a=y.example/a,src.example/a=t.example/a";
+    fleet.reads(&["a"], all).await?;
+
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    let report = fleet.report("a").await?;
+    assert_eq!(report["sourceCount"], 2, "{report}");
+    assert_eq!(report["controlPlane"]["summary"], "3/3", "{report}");
+    let deployment = fleet.deployment("a", TARGETS[0]).await?;
+    assert_eq!(deployments::env_values(&deployment), ["=", all], "the stock value stays as it was");
+    assert_eq!(deployments::annotation(&deployment, "hypermirror.dev/overrides").as_deref(), Some(all));
+    Ok(())
+}
+
+#[tokio::test]
+async fn deleting_the_last_mirror_set_takes_away_everything_that_is_ours() -> Result<()> {
+    let bed = Testbed::builder().start().await?;
+    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    let before = fleet.deployment("a", TARGETS[1]).await?;
+    let _manager = Manager::start(bed.management()).await?;
+
+    let never: &[(&str, &[&str], Option<&str>)] = &[("s.example", &["m.example/s"], Some("NeverContactSource"))];
+    fleet.apply(&idms("one", never)).await?;
+    fleet.apply(&idms("two", &[("t.example", &["m.example/t"], None)])).await?;
+    fleet.reads(&["a"], "s.example=m.example/s,t.example=m.example/t").await?;
+    let with = fleet.deployment("a", TARGETS[1]).await?;
+    let args = with["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(args.ends_with(r#""--registry-overrides","s.example=m.example/s"]"#), "{args}");
+
+    fleet.delete(&idms("two", &[])).await?;
+    fleet.reads(&["a"], "s.example=m.example/s").await?;
+    fleet.delete(&idms("one", &[])).await?;
+    fleet.reads(&["a"], "=").await?;
+    let after = fleet.deployment("a", TARGETS[1]).await?;
+    assert_eq!(after["spec"], before["spec"]);
+    assert_eq!(after["metadata"]["annotations"], before["metadata"]["annotations"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_when_nothing_changed() -> Result<()> {
+    let bed = Testbed::builder().start().await?;
+    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
+    let manager = Manager::start(bed.management()).await?;
+    fleet.reads(&["a"], "s.example=m.example/s").await?;
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    drop(manager);
+
+    let audit = bed.management().audit().await?;
+    let mark = audit.mark().await?;
+    let again = Manager::start(bed.management()).await?;
+    again.leads().await?;
+    // A change that says nothing new: the same set with a label.
+    fleet.merge(&idms("one", &[]), &serde_json::json!({"metadata": {"labels": {"x": "y"}}})).await?;
+    eventually(SOON, "the reconciles are through", async || {
+        anyhow::ensure!(again.metric("hypermirror_reconcile_duration_seconds_count").await? >= 2.0);
+        Ok(Some(()))
+    })
+    .await?;
+    let writes = audit.writes_by(mark, "system:serviceaccount:hypermirror-system").await?;
+    let others: Vec<String> =
+        writes.iter().filter(|write| write.resource != "leases").map(hypermirror_e2e::audit::Event::summary).collect();
+    assert!(others.is_empty(), "{others:#?}");
+    Ok(())
+}

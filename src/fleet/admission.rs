@@ -1,0 +1,103 @@
+//! Whether a change may be made now: the mass-loss gate.
+
+use super::observed::short_digest;
+
+/// The smallest fleet that the gate guards: below it every change may be meant.
+pub const GUARDED_FLEET: usize = 10;
+
+/// A removal that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRemoval {
+    /// How many hosted clusters have a map now.
+    pub with_map: usize,
+    /// Those that would lose all of it, ascending.
+    pub emptied: Vec<String>,
+    /// The value that lets exactly this removal through.
+    pub token: String,
+}
+
+/// One hosted cluster, as far as the gate looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetMember {
+    /// `namespace/name`.
+    pub key: String,
+    /// A map with entries is in force now.
+    pub has_map: bool,
+    /// The wanted map has no entry.
+    pub wants_none: bool,
+}
+
+/// Holds a change that would empty the maps of more than `limit_percent` of at least [`GUARDED_FLEET`] hosted clusters.
+pub fn mass_removal(members: impl IntoIterator<Item = FleetMember>, limit_percent: u8) -> Option<HeldRemoval> {
+    let with_map: Vec<FleetMember> = members.into_iter().filter(|member| member.has_map).collect();
+    let mut emptied: Vec<String> =
+        with_map.iter().filter(|member| member.wants_none).map(|member| member.key.clone()).collect();
+    let too_many = emptied.len() * 100 > with_map.len() * usize::from(limit_percent);
+    if with_map.len() < GUARDED_FLEET || !too_many {
+        return None;
+    }
+    emptied.sort_unstable();
+    let token = short_digest(&emptied.join("\n"));
+    Some(HeldRemoval { with_map: with_map.len(), emptied, token })
+}
+
+impl HeldRemoval {
+    /// What a person reads in the condition: what waits, why, and the line that lets it through.
+    pub fn message(&self, namespace: &str, lease: &str) -> String {
+        format!(
+            "the change would empty the maps of {} of {} hosted clusters and waits; if it is meant: \
+             kubectl annotate lease -n {namespace} {lease} {}={} --overwrite",
+            self.emptied.len(),
+            self.with_map,
+            hypermirror_api::annotations::ALLOW_REMOVAL,
+            self.token
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet(size: usize, emptied: usize) -> Vec<FleetMember> {
+        (0..size)
+            .map(|n| FleetMember { key: format!("clusters/c{n:03}"), has_map: true, wants_none: n < emptied })
+            .collect()
+    }
+
+    #[test]
+    fn more_than_half_of_ten_is_held_and_half_is_not() {
+        assert_eq!(mass_removal(fleet(10, 5), 50), None);
+        let held = mass_removal(fleet(10, 6), 50).unwrap();
+        assert_eq!((held.with_map, held.emptied.len()), (10, 6));
+    }
+
+    #[test]
+    fn a_small_fleet_may_lose_everything() {
+        assert_eq!(mass_removal(fleet(9, 9), 50), None);
+    }
+
+    #[test]
+    fn clusters_without_a_map_do_not_count() {
+        let mut members = fleet(10, 6);
+        members.extend((0..90).map(|n| FleetMember { key: format!("x/{n}"), has_map: false, wants_none: true }));
+        assert!(mass_removal(members, 50).is_some());
+    }
+
+    #[test]
+    fn the_token_names_the_removal_and_not_its_order() {
+        let mut reversed = fleet(12, 12);
+        reversed.reverse();
+        let held = mass_removal(fleet(12, 12), 50).unwrap();
+        assert_eq!(mass_removal(reversed, 50).unwrap().token, held.token);
+        assert_ne!(mass_removal(fleet(13, 13), 50).unwrap().token, held.token);
+        assert!(
+            held.message("hm", "lease").contains(&format!("hypermirror.dev/allow-removal={} --overwrite", held.token))
+        );
+    }
+
+    #[test]
+    fn a_limit_of_a_hundred_percent_holds_nothing() {
+        assert_eq!(mass_removal(fleet(20, 20), 100), None);
+    }
+}

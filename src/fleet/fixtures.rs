@@ -1,0 +1,176 @@
+//! Deployments and maps for the tests of this folder.
+
+use serde_json::{Value, json};
+
+use super::argument::ArgumentMode;
+use super::known::EntrySet;
+use super::observed::ObservedTarget;
+use super::plan::{Facts, Plan, plan};
+use super::sources::{ManagementLayer, OverrideMap};
+use super::target::{ArgumentList, TargetSpec, stock_targets};
+use crate::mirrors::entry::{MirrorEntry, of_object};
+use crate::mirrors::{Layer, merge};
+use hypermirror_api::mirror_sets::{ImageDigestMirrorSetSpec, ImageTagMirrorSetSpec, SourceMirrors};
+
+/// Entries of one IDMS: source, mirrors, and whether the source may never be contacted.
+pub fn idms(list: &[(&str, &[&str], bool)]) -> Vec<MirrorEntry> {
+    let image_digest_mirrors = list.iter().map(source_mirrors).collect();
+    of_object("set", &ImageDigestMirrorSetSpec { image_digest_mirrors }, Layer::Management)
+}
+
+/// Entries of one ITMS.
+pub fn itms(list: &[(&str, &[&str], bool)]) -> Vec<MirrorEntry> {
+    let image_tag_mirrors = list.iter().map(source_mirrors).collect();
+    of_object("set", &ImageTagMirrorSetSpec { image_tag_mirrors }, Layer::Management)
+}
+
+fn source_mirrors((source, mirrors, never): &(&str, &[&str], bool)) -> SourceMirrors {
+    SourceMirrors {
+        source: (*source).to_owned(),
+        mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect(),
+        mirror_source_policy: never.then(|| "NeverContactSource".to_owned()),
+        insecure_skip_tls_verify: false,
+    }
+}
+
+/// A map of a hosted cluster's own.
+pub fn map(entries: &[MirrorEntry]) -> OverrideMap {
+    OverrideMap::new(merge::merge_layer(entries))
+}
+
+/// A target Deployment as stock HyperShift writes it, with these values of the env var.
+pub fn deployment(spec: &TargetSpec, env: &[&str], argument: Option<&str>) -> Value {
+    let mut vars = vec![json!({"name": "FIRST", "value": "1"})];
+    vars.extend(env.iter().map(|value| json!({"name": "OPENSHIFT_IMG_OVERRIDES", "value": value})));
+    let words = match argument {
+        None => vec!["run".to_owned()],
+        Some(value) if spec.form.split => vec!["run".to_owned(), "--registry-overrides".to_owned(), value.to_owned()],
+        Some(value) => vec!["run".to_owned(), format!("--registry-overrides={value}")],
+    };
+    let list = if spec.form.list == ArgumentList::Args { "args" } else { "command" };
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": spec.deployment, "namespace": "clusters-a", "uid": spec.deployment, "generation": 1},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": [
+            {"name": "sidecar"}, {"name": spec.container, "env": vars, list: words}
+        ]}}}
+    })
+}
+
+/// Marks a Deployment as one that stock HyperShift reconciles.
+pub fn stock_managed(mut deployment: Value) -> Value {
+    deployment["metadata"]["annotations"]["hypershift.openshift.io/desired-state-hash"] = json!("x");
+    deployment
+}
+
+/// The values of the env var, in order.
+pub fn env_of(deployment: &Value) -> Vec<&str> {
+    let env = deployment["spec"]["template"]["spec"]["containers"][1]["env"].as_array().unwrap();
+    let ours = env.iter().filter(|entry| entry["name"] == "OPENSHIFT_IMG_OVERRIDES");
+    ours.map(|entry| entry["value"].as_str().unwrap()).collect()
+}
+
+/// One annotation of ours.
+pub fn annotation<'a>(deployment: &'a Value, name: &str) -> Option<&'a str> {
+    deployment["metadata"]["annotations"][format!("hypermirror.dev/{name}")].as_str()
+}
+
+/// A small world: three Deployments, the management layer, and what is remembered.
+pub struct World {
+    pub management: ManagementLayer,
+    pub map: OverrideMap,
+    pub departed: EntrySet,
+    pub remembered: EntrySet,
+    pub deployments: Vec<Value>,
+    pub argument: ArgumentMode,
+    pub leaving: bool,
+    pub handover_over: bool,
+}
+
+impl World {
+    /// All three targets with this stock value, and the management layer as the wanted map.
+    pub fn new(entries: &[MirrorEntry], stock: &str) -> Self {
+        let management = ManagementLayer::new(entries);
+        let map = (*management.map).clone();
+        let deployments = stock_targets().iter().map(|spec| deployment(spec, &[stock], Some("="))).collect();
+        Self {
+            management,
+            map,
+            departed: EntrySet::new(),
+            remembered: EntrySet::new(),
+            deployments,
+            argument: ArgumentMode::default(),
+            leaving: false,
+            handover_over: false,
+        }
+    }
+
+    /// Plans once.
+    pub fn plan(&self, mirrors_observed: Option<&str>) -> Plan {
+        let specs = stock_targets();
+        let observed: Vec<ObservedTarget> = self
+            .deployments
+            .iter()
+            .zip(&specs)
+            .map(|(deployment, spec)| ObservedTarget::read(deployment, spec))
+            .collect();
+        let targets: Vec<_> = specs.iter().zip(observed.iter().map(Some)).collect();
+        let remembered = super::value::remembered(&observed, |_| None);
+        let remembered = remembered.union(&self.remembered).cloned().collect();
+        let facts = Facts {
+            map: &self.map,
+            management: &self.management,
+            departed: &self.departed,
+            remembered: &remembered,
+            targets: &targets,
+            argument: self.argument,
+            leaving: self.leaving,
+            handover_over: self.handover_over,
+            may_touch: true,
+        };
+        plan(&facts, mirrors_observed)
+    }
+
+    /// Applies the patches of a plan as the API server would.
+    pub fn apply(&mut self, plan: &Plan) {
+        for (deployment, target) in self.deployments.iter_mut().zip(&plan.targets) {
+            if let Some(patch) = target.as_ref().and_then(|target| target.patch.as_ref()) {
+                json_patch::patch(deployment, patch).unwrap();
+                let generation = deployment["metadata"]["generation"].as_i64().unwrap();
+                deployment["metadata"]["generation"] = json!(generation + 1);
+            }
+        }
+    }
+
+    /// Applies the annotations that a plan announces.
+    pub fn announce(&mut self, plan: &Plan) {
+        for (deployment, target) in self.deployments.iter_mut().zip(&plan.targets) {
+            if let Some(patch) = target.as_ref().and_then(|target| target.announce.as_ref()) {
+                json_patch::patch(deployment, patch).unwrap();
+                let generation = deployment["metadata"]["generation"].as_i64().unwrap();
+                deployment["metadata"]["generation"] = json!(generation + 1);
+            }
+        }
+    }
+
+    /// A new management layer; what left the map has departed.
+    pub fn edit(&mut self, entries: &[MirrorEntry]) {
+        let before = std::mem::take(&mut self.map);
+        self.management = ManagementLayer::new(entries);
+        self.map = (*self.management.map).clone();
+        self.departed.extend(before.entries.difference(&self.map.entries).cloned());
+    }
+
+    /// Plans and applies until nothing is left; fails if that takes more than two rounds.
+    pub fn settle(&mut self) {
+        for _ in 0..2 {
+            let plan = self.plan(None);
+            if !plan.writes() {
+                return;
+            }
+            self.apply(&plan);
+        }
+        let plan = self.plan(None);
+        assert!(!plan.writes(), "still to write: {plan:#?}");
+    }
+}

@@ -1,0 +1,216 @@
+//! A target Deployment as it is, as far as the plan depends on it.
+
+use std::sync::Arc;
+
+use hypermirror_api::{annotations, names};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::target::{ArgumentForm, ArgumentList, TargetSpec};
+
+/// One observed target Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedTarget {
+    /// `metadata.uid`; empty in a manifest that was never applied.
+    pub uid: String,
+    /// `metadata.resourceVersion`; empty likewise.
+    pub resource_version: String,
+    /// `metadata.generation`: moves with the spec and with the Deployment's own annotations, not with its status.
+    pub generation: Option<i64>,
+    /// Whether `metadata.annotations` exists.
+    pub has_annotations: bool,
+    /// The annotation `hypermirror.dev/overrides`.
+    pub overrides: Option<Arc<str>>,
+    /// The annotation `hypermirror.dev/retired`.
+    pub retired: Option<Arc<str>>,
+    /// The annotation `hypermirror.dev/registry-overrides-argument`.
+    pub argument: Option<Arc<str>>,
+    /// Whether stock HyperShift reconciles this Deployment.
+    pub stock_managed: bool,
+    /// Who wrote the spec last, if the server says so.
+    pub last_writer: Option<String>,
+    /// A digest of the spec without what hypermirror may have appended: moves exactly with somebody else's change.
+    pub stock_digest: String,
+    /// The target's container, if it is there.
+    pub container: Option<ObservedContainer>,
+}
+
+/// The container that reads the overrides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedContainer {
+    /// Its place in `spec.template.spec.containers`.
+    pub index: usize,
+    /// Whether `env` exists.
+    pub has_env: bool,
+    /// Each `OPENSHIFT_IMG_OVERRIDES`, in order: its place in `env` and its value.
+    pub env: Vec<EnvEntry>,
+    /// The length of `args`, if it exists.
+    pub args_len: Option<usize>,
+    /// The length of `command`, if it exists.
+    pub command_len: Option<usize>,
+    /// Each `--registry-overrides`, first those in `command`, then those in `args`.
+    pub arguments: Vec<ArgumentEntry>,
+}
+
+/// One environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvEntry {
+    /// Its place in `env`.
+    pub index: usize,
+    /// Its value; empty where it has none.
+    pub value: Arc<str>,
+}
+
+/// One `--registry-overrides`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentEntry {
+    /// List and form.
+    pub form: ArgumentForm,
+    /// The place of its first element.
+    pub index: usize,
+    /// Its value.
+    pub value: Arc<str>,
+}
+
+impl ObservedTarget {
+    /// Reads a Deployment's JSON. Unknown and missing fields are no error: what is missing is empty.
+    pub fn read(deployment: &Value, spec: &TargetSpec) -> Self {
+        let metadata = &deployment["metadata"];
+        let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+        let annotation = |key: &str| metadata["annotations"][key].as_str().map(Arc::from);
+        let overrides: Option<Arc<str>> = annotation(annotations::OVERRIDES);
+        let argument: Option<Arc<str>> = annotation(annotations::APPENDED_ARGUMENT);
+        let container = read_container(deployment, spec);
+        let appended = Appended { overrides: overrides.as_deref(), argument: argument.as_deref() };
+        Self {
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+            generation: metadata["generation"].as_i64(),
+            has_annotations: metadata["annotations"].is_object(),
+            retired: annotation(annotations::RETIRED),
+            stock_managed: is_stock_managed(metadata),
+            last_writer: last_writer(metadata),
+            stock_digest: stock_digest(&deployment["spec"], container.as_ref(), &appended),
+            overrides,
+            argument,
+            container,
+        }
+    }
+}
+
+fn read_container(deployment: &Value, spec: &TargetSpec) -> Option<ObservedContainer> {
+    let containers = deployment["spec"]["template"]["spec"]["containers"].as_array()?;
+    let index = containers.iter().position(|container| container["name"] == spec.container.as_str())?;
+    let container = containers.get(index)?;
+    let env = container["env"].as_array();
+    let entries = env.into_iter().flatten().enumerate();
+    let overrides = entries.filter(|(_, entry)| entry["name"] == names::OVERRIDES_ENV);
+    let mut arguments = read_arguments(container, ArgumentList::Command);
+    arguments.extend(read_arguments(container, ArgumentList::Args));
+    Some(ObservedContainer {
+        index,
+        has_env: env.is_some(),
+        env: overrides
+            .map(|(index, entry)| EnvEntry { index, value: entry["value"].as_str().unwrap_or_default().into() })
+            .collect(),
+        args_len: container["args"].as_array().map(Vec::len),
+        command_len: container["command"].as_array().map(Vec::len),
+        arguments,
+    })
+}
+
+fn read_arguments(container: &Value, list: ArgumentList) -> Vec<ArgumentEntry> {
+    let words: Vec<&str> = container[list.field()]
+        .as_array()
+        .map(|words| words.iter().map(|word| word.as_str().unwrap_or_default()).collect())
+        .unwrap_or_default();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        let joined = word.strip_prefix(names::OVERRIDES_ARGUMENT).and_then(|rest| rest.strip_prefix('='));
+        if let Some(value) = joined {
+            found.push(ArgumentEntry { form: ArgumentForm { list, split: false }, index: at, value: value.into() });
+        } else if *word == names::OVERRIDES_ARGUMENT
+            && let Some(value) = words.get(at + 1)
+        {
+            found.push(ArgumentEntry { form: ArgumentForm { list, split: true }, index: at, value: (*value).into() });
+            at += 1; // the value is no argument of its own
+        }
+        at += 1;
+    }
+    found
+}
+
+/// HyperShift's `upsert.ApplyManifest` leaves a hash; its operators' full updates leave their field managers.
+fn is_stock_managed(metadata: &Value) -> bool {
+    if metadata["annotations"][annotations::STOCK_DESIRED_STATE_HASH].is_string() {
+        return true;
+    }
+    let managers = metadata["managedFields"].as_array().into_iter().flatten();
+    managers.filter_map(|entry| entry["manager"].as_str()).any(|manager| {
+        manager == names::HYPERSHIFT_OPERATOR_MANAGER || manager == names::CONTROL_PLANE_OPERATOR_MANAGER
+    })
+}
+
+fn last_writer(metadata: &Value) -> Option<String> {
+    let managers = metadata["managedFields"].as_array()?.iter();
+    managers
+        .filter(|entry| entry["subresource"].as_str().unwrap_or_default().is_empty())
+        .filter(|entry| entry["manager"] != names::FIELD_MANAGER)
+        .max_by_key(|entry| entry["time"].as_str().unwrap_or_default())
+        .and_then(|entry| entry["manager"].as_str())
+        .map(str::to_owned)
+}
+
+/// What hypermirror says it appended.
+struct Appended<'a> {
+    overrides: Option<&'a str>,
+    argument: Option<&'a str>,
+}
+
+/// Repetitions of the env var and of the argument are ours or nobody's; a single one is ours if the annotation says so.
+fn stock_digest(spec: &Value, container: Option<&ObservedContainer>, appended: &Appended<'_>) -> String {
+    let mut spec = spec.clone();
+    if let Some(observed) = container {
+        let path = format!("/template/spec/containers/{}", observed.index);
+        if let Some(container) = spec.pointer_mut(&path) {
+            let env = drop_appended(&observed.env, |entry| Some(&*entry.value) == appended.overrides);
+            remove(container, "env", env.map(|entry| (entry.index, 1)));
+            let arguments: Vec<_> =
+                drop_appended(&observed.arguments, |entry| Some(&*entry.value) == appended.argument).collect();
+            for list in [ArgumentList::Args, ArgumentList::Command] {
+                let of_list = arguments.iter().filter(|entry| entry.form.list == list);
+                remove(container, list.field(), of_list.map(|entry| (entry.index, 1 + usize::from(entry.form.split))));
+            }
+        }
+    }
+    short_digest(&spec.to_string())
+}
+
+fn drop_appended<T>(entries: &[T], is_ours: impl Fn(&T) -> bool) -> impl Iterator<Item = &T> {
+    let first = usize::from(!entries.first().is_some_and(|entry| entries.len() == 1 && is_ours(entry)));
+    entries.iter().skip(first)
+}
+
+fn remove(container: &mut Value, field: &str, places: impl Iterator<Item = (usize, usize)>) {
+    let mut places: Vec<_> = places.collect();
+    places.sort_unstable();
+    if let Some(list) = container[field].as_array_mut() {
+        for (index, count) in places.into_iter().rev() {
+            let end = (index + count).min(list.len());
+            list.drain(index.min(end)..end);
+        }
+    }
+}
+
+/// The first 16 hexadecimal digits of a text's SHA-256: enough to tell values apart, short enough to read.
+pub fn short_digest(text: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text.as_bytes()).iter().take(8).fold(String::with_capacity(16), |mut digest, byte| {
+        let _ = write!(digest, "{byte:02x}"); // writing to a String cannot fail
+        digest
+    })
+}
+
+#[cfg(test)]
+mod tests;

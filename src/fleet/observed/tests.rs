@@ -1,0 +1,88 @@
+use serde_json::json;
+
+use super::super::fixtures::deployment;
+use super::super::target::stock_targets;
+use super::*;
+
+#[test]
+fn the_three_forms_of_the_argument_are_found() {
+    for (spec, split, index) in stock_targets().iter().zip([false, true, true]).map(|(spec, split)| (spec, split, 1)) {
+        let container = ObservedTarget::read(&deployment(spec, &["="], Some("a=b")), spec).container.unwrap();
+        let [argument] = container.arguments.as_slice() else { panic!("{container:?}") };
+        assert_eq!((argument.form.split, argument.index, &*argument.value), (split, index, "a=b"), "{spec:?}");
+        assert_eq!(argument.form.list, spec.form.list);
+    }
+}
+
+#[test]
+fn the_empty_argument_of_the_parent_is_a_value() {
+    let spec = &stock_targets()[0];
+    let container = ObservedTarget::read(&deployment(spec, &["="], Some("=")), spec).container.unwrap();
+    assert_eq!(&*container.arguments[0].value, "=");
+}
+
+#[test]
+fn a_container_is_found_by_its_name_and_its_env_by_position() {
+    let spec = &stock_targets()[1];
+    let container = ObservedTarget::read(&deployment(spec, &["=", "a=b"], None), spec).container.unwrap();
+    assert_eq!(container.index, 1);
+    let env: Vec<_> = container.env.iter().map(|entry| (entry.index, &*entry.value)).collect();
+    assert_eq!(env, [(1, "="), (2, "a=b")]);
+    assert!(container.arguments.is_empty());
+}
+
+#[test]
+fn what_is_ours_does_not_move_the_digest_and_anything_else_does() {
+    let spec = &stock_targets()[1];
+    let digest = |deployment: &Value| ObservedTarget::read(deployment, spec).stock_digest;
+    let stock = deployment(spec, &["="], Some("="));
+    let mut with_ours = deployment(spec, &["=", "a=b"], Some("="));
+    let args = with_ours["spec"]["template"]["spec"]["containers"][1]["args"].as_array_mut().unwrap();
+    args.extend([json!("--registry-overrides"), json!("a=b")]);
+    assert_eq!(digest(&with_ours), digest(&stock));
+    let mut changed = stock.clone();
+    changed["spec"]["replicas"] = json!(2);
+    assert_ne!(digest(&changed), digest(&stock));
+    assert_ne!(digest(&deployment(spec, &["x=y"], Some("="))), digest(&stock));
+}
+
+#[test]
+fn an_only_env_var_is_ours_if_the_annotation_says_so() {
+    let spec = &stock_targets()[0];
+    let digest = |deployment: &Value| ObservedTarget::read(deployment, spec).stock_digest;
+    let mut with_ours = deployment(spec, &["a=b"], Some("="));
+    with_ours["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": "a=b"});
+    assert_eq!(digest(&with_ours), digest(&deployment(spec, &[], Some("="))));
+}
+
+#[test]
+fn stock_operators_are_known_by_their_hash_and_by_their_names() {
+    let spec = &stock_targets()[0];
+    let mut by_manager = deployment(spec, &["="], None);
+    assert!(!ObservedTarget::read(&by_manager, spec).stock_managed);
+    by_manager["metadata"]["managedFields"] = json!([
+        {"manager": "hypermirror", "operation": "Update", "time": "2026-01-03T00:00:00Z"},
+        {"manager": "hypershift-operator-manager", "operation": "Update", "time": "2026-01-01T00:00:00Z"},
+        {"manager": "kube-controller-manager", "subresource": "status", "time": "2026-01-04T00:00:00Z"},
+        {"manager": "kubectl-edit", "operation": "Update", "time": "2026-01-02T00:00:00Z"}
+    ]);
+    let observed = ObservedTarget::read(&by_manager, spec);
+    assert!(observed.stock_managed);
+    assert_eq!(observed.last_writer.as_deref(), Some("kubectl-edit"));
+}
+
+#[test]
+fn anything_may_be_missing() {
+    let spec = &stock_targets()[0];
+    for broken in
+        [json!(null), json!({}), json!({"spec": 3}), json!({"spec": {"template": {"spec": {"containers": [{}]}}}})]
+    {
+        assert_eq!(ObservedTarget::read(&broken, spec).container, None, "{broken}");
+    }
+    let value_from = json!({"spec": {"template": {"spec": {"containers": [{
+        "name": spec.container, "env": [{"name": "OPENSHIFT_IMG_OVERRIDES", "valueFrom": {}}], "args": ["--registry-overrides"]
+    }]}}}});
+    let container = ObservedTarget::read(&value_from, spec).container.unwrap();
+    assert_eq!(&*container.env[0].value, "");
+    assert!(container.arguments.is_empty(), "a flag without its value is none");
+}

@@ -1,0 +1,142 @@
+//! One JSON patch for one target: guarded by tests, so that it applies to what was observed or not at all.
+
+use hypermirror_api::{annotations, names};
+use serde_json::{Value, json};
+
+use super::observed::{ArgumentEntry, EnvEntry, ObservedContainer, ObservedTarget};
+use super::target::{ArgumentForm, ArgumentList};
+
+/// A patch in the making.
+#[derive(Debug)]
+pub struct PatchBuilder<'a> {
+    target: &'a ObservedTarget,
+    container: &'a ObservedContainer,
+    annotations_exist: bool,
+    changes: Vec<Value>,
+}
+
+impl<'a> PatchBuilder<'a> {
+    /// An empty patch of this target.
+    pub fn new(target: &'a ObservedTarget, container: &'a ObservedContainer) -> Self {
+        Self { target, container, annotations_exist: target.has_annotations, changes: Vec::new() }
+    }
+
+    /// Sets, or with `None` removes, one annotation of the Deployment; no change if it stands so already.
+    pub fn annotation(&mut self, key: &str, current: Option<&str>, wanted: Option<&str>) -> &mut Self {
+        let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
+        match wanted {
+            _ if current == wanted => {}
+            Some(value) => {
+                if !std::mem::replace(&mut self.annotations_exist, true) {
+                    self.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+                }
+                self.push(json!({"op": "add", "path": path, "value": value}));
+            }
+            None => self.push(json!({"op": "remove", "path": path})),
+        }
+        self
+    }
+
+    /// The annotations that remember the admitted value and what is retired.
+    pub fn memory(&mut self, overrides: Option<&str>, retired: Option<&str>) -> &mut Self {
+        let target = self.target;
+        self.annotation(annotations::OVERRIDES, target.overrides.as_deref(), overrides);
+        self.annotation(annotations::RETIRED, target.retired.as_deref(), retired)
+    }
+
+    /// Appends our env var as the last of its name.
+    pub fn append_env(&mut self, value: &str) -> &mut Self {
+        let entry = json!({"name": names::OVERRIDES_ENV, "value": value});
+        if self.container.has_env {
+            self.push(json!({"op": "add", "path": self.path("env/-"), "value": entry}));
+        } else {
+            self.push(json!({"op": "add", "path": self.path("env"), "value": [entry]}));
+        }
+        self
+    }
+
+    /// Changes the value of an env var of ours.
+    pub fn replace_env(&mut self, entry: &EnvEntry, value: &str) -> &mut Self {
+        self.test_env(entry);
+        self.push(json!({"op": "replace", "path": self.path(&format!("env/{}/value", entry.index)), "value": value}));
+        self
+    }
+
+    /// Removes an env var of ours.
+    pub fn remove_env(&mut self, entry: &EnvEntry) -> &mut Self {
+        self.test_env(entry);
+        self.push(json!({"op": "remove", "path": self.path(&format!("env/{}", entry.index))}));
+        self
+    }
+
+    fn test_env(&mut self, entry: &EnvEntry) {
+        let path = self.path(&format!("env/{}", entry.index));
+        self.push(json!({"op": "test", "path": format!("{path}/name"), "value": names::OVERRIDES_ENV}));
+        self.push(json!({"op": "test", "path": format!("{path}/value"), "value": &*entry.value}));
+    }
+
+    /// Appends our argument in the given form.
+    pub fn append_argument(&mut self, form: ArgumentForm, value: &str) -> &mut Self {
+        let words = if form.split {
+            vec![names::OVERRIDES_ARGUMENT.to_owned(), value.to_owned()]
+        } else {
+            vec![format!("{}={value}", names::OVERRIDES_ARGUMENT)]
+        };
+        let exists = match form.list {
+            ArgumentList::Args => self.container.args_len.is_some(),
+            ArgumentList::Command => self.container.command_len.is_some(),
+        };
+        if exists {
+            for word in words {
+                let path = self.path(&format!("{}/-", form.list.field()));
+                self.push(json!({"op": "add", "path": path, "value": word}));
+            }
+        } else {
+            self.push(json!({"op": "add", "path": self.path(form.list.field()), "value": words}));
+        }
+        self
+    }
+
+    /// Removes an argument of ours.
+    pub fn remove_argument(&mut self, entry: &ArgumentEntry) -> &mut Self {
+        let at = |index: usize| self.path(&format!("{}/{index}", entry.form.list.field()));
+        let (first, second) = (at(entry.index), at(entry.index + 1));
+        if entry.form.split {
+            self.push(json!({"op": "test", "path": first, "value": names::OVERRIDES_ARGUMENT}));
+            self.push(json!({"op": "test", "path": second, "value": &*entry.value}));
+            self.push(json!({"op": "remove", "path": second}));
+        } else {
+            let word = format!("{}={}", names::OVERRIDES_ARGUMENT, entry.value);
+            self.push(json!({"op": "test", "path": first, "value": word}));
+        }
+        self.push(json!({"op": "remove", "path": first}));
+        self
+    }
+
+    /// The patch with its guards; none if nothing changes.
+    ///
+    /// The generation moves with every change of the spec and of the Deployment's annotations but not with its status:
+    /// the exact guard for "as observed", without conflicts from status writers.
+    pub fn build(self) -> Option<json_patch::Patch> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        let mut operations = Vec::new();
+        if !self.target.uid.is_empty() {
+            operations.push(json!({"op": "test", "path": "/metadata/uid", "value": self.target.uid}));
+        }
+        if let Some(generation) = self.target.generation {
+            operations.push(json!({"op": "test", "path": "/metadata/generation", "value": generation}));
+        }
+        operations.extend(self.changes);
+        serde_json::from_value(Value::Array(operations)).ok()
+    }
+
+    fn push(&mut self, operation: Value) {
+        self.changes.push(operation);
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/spec/template/spec/containers/{}/{rest}", self.container.index)
+    }
+}

@@ -1,0 +1,304 @@
+//! The plan for one hosted cluster: what each target carries, what has to change, and in which order.
+
+use std::collections::HashSet;
+
+use hypermirror_api::{Reason, annotations};
+
+use super::argument::{self, ArgumentMode};
+use super::known::{EntrySet, Known, entries};
+use super::observed::{ObservedContainer, ObservedTarget};
+use super::patch::PatchBuilder;
+use super::sources::{ManagementLayer, OverrideMap, fits};
+use super::target::TargetSpec;
+use super::value::{self, EnvView};
+
+/// Everything that the plan for one hosted cluster depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The map that is wanted.
+    pub map: &'a OverrideMap,
+    /// The management layer that is in force.
+    pub management: &'a ManagementLayer,
+    /// Entries that left the map while this process ran.
+    pub departed: &'a EntrySet,
+    /// Entries that annotations and the report remember as ours (see [`value::remembered`]).
+    pub remembered: &'a EntrySet,
+    /// The targets, the parent first, and what is there of each.
+    pub targets: &'a [(&'a TargetSpec, Option<&'a ObservedTarget>)],
+    /// What goes into `--registry-overrides`.
+    pub argument: ArgumentMode,
+    /// Take away what is ours: the hosted cluster is no longer in our care.
+    pub leaving: bool,
+    /// The children have had their time to get our entries from the parent.
+    pub handover_over: bool,
+    /// Whether stock operators may be asked to read the mirrors again; not while they would find less than there was.
+    pub may_touch: bool,
+}
+
+/// What to do with one target.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // four independent facts, each read by itself
+pub struct TargetPlan {
+    /// Whether its process is told exactly what is wanted.
+    pub up_to_date: bool,
+    /// The whole change; none if nothing has to change, or not now.
+    pub patch: Option<json_patch::Patch>,
+    /// The annotations alone, ahead of the change: they restart nothing.
+    pub announce: Option<json_patch::Patch>,
+    /// Whether the patch changes the pod template.
+    pub restarts: bool,
+    /// Whether our env var is there now.
+    pub carries: bool,
+    /// It waits for its parent's entries.
+    pub waits_for_parent: bool,
+    /// Why it is not up to date, or what is worth knowing although it is.
+    pub reason: Option<Reason>,
+    /// The same for a person.
+    pub message: String,
+    /// The value that it should carry.
+    pub value: String,
+    /// Entries of the stock value that are somebody else's.
+    pub foreign: String,
+}
+
+/// The plan for one hosted cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// One for each target of the facts, in their order; none where it does not exist.
+    pub targets: Vec<Option<TargetPlan>>,
+    /// Whether stock operators should be asked to read the mirrors again, and the value that asks them to.
+    pub touch: Option<String>,
+}
+
+impl Plan {
+    /// Whether anything has to be written now.
+    pub fn writes(&self) -> bool {
+        self.touch.is_some() || self.targets.iter().flatten().any(|target| target.patch.is_some())
+    }
+}
+
+/// Plans one hosted cluster. `mirrors_observed` is the annotation of that name on the HostedCluster.
+pub fn plan(facts: &Facts<'_>, mirrors_observed: Option<&str>) -> Plan {
+    let known = Known {
+        management: &facts.management.map.entries,
+        wanted: &facts.map.entries,
+        departed: facts.departed,
+        remembered: facts.remembered,
+    };
+    let views: Vec<Option<View<'_>>> = facts.targets.iter().map(|(spec, target)| view(spec, *target, &known)).collect();
+    let stock_values = views.iter().flatten().filter_map(|view| view.env.stock);
+    let retired = value::retired(stock_values, &known);
+    let parent_managed = views.first().and_then(Option::as_ref).is_some_and(|parent| parent.target.stock_managed);
+    let targets = facts.targets.iter().zip(&views).enumerate().map(|(place, ((_, target), view))| {
+        let Some(view) = view else { return target.map(|_| container_missing()) };
+        let child = place > 0 && parent_managed && view.target.stock_managed;
+        Some(if facts.leaving { leave(view) } else { plan_target(facts, &known, view, &retired, child) })
+    });
+    let targets = targets.collect();
+    Plan { targets, touch: touch(facts, parent_managed, mirrors_observed) }
+}
+
+/// One existing target with its container.
+struct View<'a> {
+    spec: &'a TargetSpec,
+    target: &'a ObservedTarget,
+    container: &'a ObservedContainer,
+    env: EnvView<'a>,
+}
+
+fn view<'a>(spec: &'a TargetSpec, target: Option<&'a ObservedTarget>, known: &Known<'_>) -> Option<View<'a>> {
+    let target = target?;
+    let container = target.container.as_ref()?;
+    Some(View { spec, target, container, env: value::env_view(target, container, known) })
+}
+
+fn container_missing() -> TargetPlan {
+    TargetPlan {
+        reason: Some(Reason::ContainerMissing),
+        message: "has no container of the expected name; nothing was written to it".to_owned(),
+        ..TargetPlan::default()
+    }
+}
+
+/// Stock operators read the mirrors of the management cluster only when a HostedCluster changes.
+fn touch(facts: &Facts<'_>, parent_managed: bool, mirrors_observed: Option<&str>) -> Option<String> {
+    if facts.leaving || !facts.may_touch || !parent_managed {
+        return None;
+    }
+    let digest = &facts.management.stock_digest;
+    let never_anything = mirrors_observed.is_none() && facts.management.stock_value == value::EMPTY;
+    (!never_anything && mirrors_observed != Some(digest)).then(|| digest.clone())
+}
+
+/// Takes away what is ours and nothing else.
+fn leave(view: &View<'_>) -> TargetPlan {
+    let mut patch = PatchBuilder::new(view.target, view.container);
+    let mut restarts = false;
+    if let Some(entry) = view.env.ours.and_then(|ours| view.container.env.get(ours)) {
+        patch.remove_env(entry);
+        restarts = true;
+    }
+    if let Some(entry) = argument::ours(view.target, view.container) {
+        patch.remove_argument(entry);
+        restarts = true;
+    }
+    patch.memory(None, None);
+    patch.annotation(annotations::APPENDED_ARGUMENT, view.target.argument.as_deref(), None);
+    let patch = patch.build();
+    TargetPlan { up_to_date: patch.is_none(), patch, restarts, ..TargetPlan::default() }
+}
+
+fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &str, child: bool) -> TargetPlan {
+    let wanted = value::wanted_value(&facts.map.env, view.env.stock, known);
+    let carries = view.env.ours.is_some();
+    let mut plan = TargetPlan { value: wanted.value, foreign: wanted.foreign, carries, ..TargetPlan::default() };
+    if !fits(&plan.value) {
+        plan.reason = Some(Reason::ValueTooLarge);
+        plan.message = format!(
+            "the override map has {} bytes; an environment variable takes {} with its name; nothing was written",
+            plan.value.len(),
+            super::sources::MAX_VALUE_BYTES
+        );
+        return plan;
+    }
+    let argument = argument::wanted(facts.argument, view.spec, &facts.map.resolved, view.target, view.container);
+    note_left_out(&mut plan, &argument);
+    let mut patch = PatchBuilder::new(view.target, view.container);
+    let env = plan_env(&mut patch, facts, view, &plan.value);
+    let argument_changes = plan_argument(&mut patch, view, &argument);
+    let retired = Some(retired).filter(|retired| env.kept && !retired.is_empty());
+    patch.memory(env.kept.then_some(plan.value.as_str()).map(|value| env.keeps(view, value)), retired);
+    plan.restarts = env.changes || argument_changes;
+    plan.up_to_date = !plan.restarts;
+    plan.announce = announce(facts, view, &plan, retired, child);
+    if child && plan.restarts && !facts.handover_over && !handed_over(view, known) {
+        plan.waits_for_parent = true;
+        plan.restarts = false;
+        plan.patch = plan.announce.take();
+        plan.reason = Some(Reason::Updating);
+        "waits for the entries that its parent hands on".clone_into(&mut plan.message);
+        return plan;
+    }
+    plan.patch = patch.build();
+    plan
+}
+
+/// What happens to our env var.
+struct EnvChange {
+    /// The pod template changes.
+    changes: bool,
+    /// Our env var is there afterwards.
+    kept: bool,
+}
+
+impl EnvChange {
+    /// The text of the annotation: that of the env var, also where an older text with the same meaning stays.
+    fn keeps<'v>(&self, view: &View<'v>, value: &'v str) -> &'v str {
+        let ours = view.env.ours.and_then(|ours| view.container.env.get(ours));
+        ours.filter(|_| !self.changes).map_or(value, |entry| &entry.value)
+    }
+}
+
+fn plan_env(patch: &mut PatchBuilder<'_>, facts: &Facts<'_>, view: &View<'_>, wanted: &str) -> EnvChange {
+    let stock_says = value::says(view.env.stock, wanted);
+    let Some((place, ours)) = view.env.ours.and_then(|place| Some((place, view.container.env.get(place)?))) else {
+        if !stock_says {
+            patch.append_env(wanted);
+        }
+        return EnvChange { changes: !stock_says, kept: !stock_says };
+    };
+    if stock_says && facts.map.entries.is_empty() {
+        patch.remove_env(ours);
+        return EnvChange { changes: true, kept: false };
+    }
+    if place + 1 < view.container.env.len() {
+        // Somebody appended after ours: the last one counts.
+        patch.remove_env(ours).append_env(wanted);
+        return EnvChange { changes: true, kept: true };
+    }
+    let says = value::says(Some(&ours.value), wanted);
+    if !says {
+        patch.replace_env(ours, wanted);
+    }
+    EnvChange { changes: !says, kept: true }
+}
+
+fn plan_argument(patch: &mut PatchBuilder<'_>, view: &View<'_>, wanted: &argument::WantedArgument) -> bool {
+    let ours = argument::ours(view.target, view.container);
+    let same = ours.map(|entry| &*entry.value) == wanted.value.as_deref();
+    if !same {
+        if let Some(entry) = ours {
+            patch.remove_argument(entry);
+        }
+        if let Some(value) = &wanted.value {
+            patch.append_argument(argument::form(view.spec, view.container), value);
+        }
+    }
+    let annotation = view.target.argument.as_deref();
+    patch.annotation(annotations::APPENDED_ARGUMENT, annotation, wanted.value.as_deref());
+    !same
+}
+
+fn note_left_out(plan: &mut TargetPlan, argument: &argument::WantedArgument) {
+    let mut notes = Vec::new();
+    if !argument.taken.is_empty() {
+        notes.push(format!("the stock --registry-overrides already has {}", argument.taken.join(", ")));
+    }
+    if !argument.wildcards.is_empty() {
+        notes.push(format!("--registry-overrides cannot say {}", argument.wildcards.join(", ")));
+    }
+    if !notes.is_empty() {
+        plan.reason = Some(Reason::SourceTaken);
+        plan.message = notes.join("; ");
+    }
+}
+
+/// Whether a child's stock value already comes from the parent's present value: it names what is wanted and no other
+/// entry of ours. Then only the order can differ, and no further change is on its way.
+fn handed_over(view: &View<'_>, known: &Known<'_>) -> bool {
+    let stock: HashSet<&str> = entries(view.env.stock.unwrap_or_default()).collect();
+    let ours = stock.iter().filter(|entry| known.contains(entry));
+    ours.clone().all(|entry| known.wanted.contains(*entry)) && ours.count() == known.wanted.len()
+}
+
+/// The annotations ahead of the env var, so that whoever writes the Deployment next meets the new value.
+///
+/// Not where nothing of ours stands and the stock operator is about to say it itself.
+fn announce(
+    facts: &Facts<'_>,
+    view: &View<'_>,
+    plan: &TargetPlan,
+    retired: Option<&str>,
+    child: bool,
+) -> Option<json_patch::Patch> {
+    let stock_will_say = || value::says(Some(&next_stock_value(facts, plan, child)), &plan.value);
+    if !plan.restarts || (view.target.overrides.is_none() && stock_will_say()) {
+        return None;
+    }
+    let mut patch = PatchBuilder::new(view.target, view.container);
+    // What our own env var still says and is no longer wanted must stay recognisable until the env var follows.
+    let leaving = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
+    let leaving = entries(leaving.unwrap_or_default()).filter(|entry| {
+        !facts.map.entries.contains(*entry) && !entries(&plan.foreign).any(|foreign| foreign == *entry)
+    });
+    let retired: std::collections::BTreeSet<&str> = entries(retired.unwrap_or_default()).chain(leaving).collect();
+    let retired = retired.into_iter().collect::<Vec<_>>().join(",");
+    patch.memory(Some(&plan.value), Some(retired.as_str()).filter(|retired| !retired.is_empty()));
+    patch.build()
+}
+
+/// What the stock operator will write next: the management mirrors on the parent, the parent's value, sorted, on a child.
+fn next_stock_value(facts: &Facts<'_>, plan: &TargetPlan, child: bool) -> String {
+    if child {
+        let mut sorted: Vec<&str> = entries(&plan.value).collect();
+        sorted.sort_unstable();
+        return sorted.join(",");
+    }
+    match plan.foreign.as_str() {
+        "" => facts.management.stock_value.clone(),
+        foreign => format!("{},{foreign}", facts.management.stock_value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

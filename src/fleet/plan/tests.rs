@@ -1,0 +1,265 @@
+use serde_json::json;
+
+use super::super::fixtures::{World, annotation, deployment, env_of, idms, itms, map, stock_managed};
+use super::super::target::stock_targets;
+use super::*;
+
+const A: &str = "s.example/a=m.example/a";
+const B: &str = "s.example/b=m.example/b";
+
+fn a_and_b() -> Vec<crate::mirrors::MirrorEntry> {
+    idms(&[("s.example/a", &["m.example/a"], false), ("s.example/b", &["m.example/b"], false)])
+}
+
+#[test]
+fn ours_follows_the_stock_value_and_the_annotation_repeats_it() {
+    let mut world = World::new(&a_and_b(), "=");
+    world.settle();
+    for deployment in &world.deployments {
+        assert_eq!(env_of(deployment), ["=", "s.example/a=m.example/a,s.example/b=m.example/b"]);
+        assert_eq!(annotation(deployment, "overrides"), env_of(deployment).last().copied());
+        assert_eq!(annotation(deployment, "retired"), None);
+    }
+}
+
+#[test]
+fn nothing_is_written_where_the_stock_value_says_it_already() {
+    let world = World::new(&a_and_b(), &format!("=,{B},{A}"));
+    assert!(!world.plan(None).writes());
+}
+
+#[test]
+fn the_order_of_mirrors_is_worth_a_write_and_the_order_of_sources_is_not() {
+    let ordered = idms(&[("s.example", &["z.example", "a.example"], false)]);
+    let mut world = World::new(&ordered, "s.example=a.example,s.example=z.example");
+    world.settle();
+    let values = ["s.example=a.example,s.example=z.example", "s.example=z.example,s.example=a.example"];
+    assert_eq!(env_of(&world.deployments[0]), values);
+}
+
+#[test]
+fn entries_of_somebody_else_are_kept_through_every_edit() {
+    let mut world = World::new(&a_and_b(), "zz.example=other.example,aa.example=other.example/x");
+    world.settle();
+    let foreign = "zz.example=other.example,aa.example=other.example/x";
+    assert_eq!(env_of(&world.deployments[1])[1], format!("{A},{B},{foreign}"));
+    world.edit(&idms(&[("s.example/a", &["m.example/a"], false)]));
+    world.settle();
+    assert_eq!(env_of(&world.deployments[1])[1], format!("{A},{foreign}"));
+    world.edit(&[]);
+    world.settle();
+    assert_eq!(env_of(&world.deployments[1]), [foreign]);
+}
+
+#[test]
+fn a_deleted_entry_that_the_stock_value_still_names_stays_away() {
+    let mut world = World::new(&a_and_b(), &format!("{A},{B}"));
+    world.edit(&idms(&[("s.example/a", &["m.example/a"], false)]));
+    world.settle();
+    assert_eq!(env_of(&world.deployments[0])[1], A);
+    assert_eq!(annotation(&world.deployments[0], "retired"), Some(B));
+    // A restart forgets what departed; the annotation does not.
+    world.departed.clear();
+    assert!(!world.plan(None).writes());
+    world.edit(&idms(&[("s.example/c", &["m.example/c"], false)]));
+    world.departed.clear();
+    world.remembered.insert(A.to_owned());
+    world.settle();
+    assert_eq!(env_of(&world.deployments[0])[1], "s.example/c=m.example/c");
+    assert_eq!(annotation(&world.deployments[0], "retired").unwrap(), format!("{A},{B}"));
+}
+
+#[test]
+fn an_opted_out_cluster_loses_what_the_stock_value_names() {
+    let mut world = World::new(&a_and_b(), &format!("{A},{B},zz.example=o.example"));
+    world.map = map(&[]);
+    world.settle();
+    assert_eq!(env_of(&world.deployments[2]), [&format!("{A},{B},zz.example=o.example"), "zz.example=o.example"]);
+    assert_eq!(annotation(&world.deployments[2], "retired").unwrap(), format!("{A},{B}"));
+}
+
+#[test]
+fn when_nothing_is_left_to_say_both_go() {
+    let mut world = World::new(&a_and_b(), "=");
+    let before = world.deployments.clone();
+    world.settle();
+    world.edit(&[]);
+    world.settle();
+    for (deployment, before) in world.deployments.iter().zip(&before) {
+        assert_eq!(deployment["spec"], before["spec"]);
+        assert_eq!(deployment["metadata"]["annotations"], json!({}));
+    }
+}
+
+#[test]
+fn leaving_takes_ours_and_leaves_the_rest() {
+    let never = idms(&[("s.example/a", &["m.example/a"], true)]);
+    let mut world = World::new(&never, "zz.example=o.example");
+    let before = world.deployments.clone();
+    world.settle();
+    assert_ne!(world.deployments[1]["spec"], before[1]["spec"]);
+    world.leaving = true;
+    world.settle();
+    assert_eq!(world.deployments[1]["spec"], before[1]["spec"]);
+}
+
+#[test]
+fn a_wiped_env_var_is_appended_again_from_the_same_memory() {
+    let mut world = World::new(&a_and_b(), "=");
+    world.settle();
+    let annotations = world.deployments[0]["metadata"]["annotations"].clone();
+    world.deployments[0] = deployment(&stock_targets()[0], &["="], Some("="));
+    world.deployments[0]["metadata"]["annotations"] = annotations;
+    let plan = world.plan(None);
+    let target = plan.targets[0].as_ref().unwrap();
+    assert!(target.restarts && !target.carries);
+    world.settle();
+    assert_eq!(env_of(&world.deployments[0]).len(), 2);
+}
+
+#[test]
+fn a_value_that_no_env_var_can_hold_is_refused() {
+    let long = "m.example/".to_owned() + &"x".repeat(200);
+    let sources: Vec<String> = (0..1000).map(|n| format!("s.example/{n}")).collect();
+    let mirrors = [long.as_str()];
+    let list: Vec<_> = sources.iter().map(|source| (source.as_str(), mirrors.as_slice(), false)).collect();
+    let world = World::new(&idms(&list), "=");
+    let plan = world.plan(None);
+    let target = plan.targets[0].as_ref().unwrap();
+    assert_eq!((target.reason, &target.patch), (Some(Reason::ValueTooLarge), &None));
+    assert!(target.message.contains("131072"), "{}", target.message);
+}
+
+#[test]
+fn a_missing_container_is_told_and_nothing_is_written() {
+    let mut world = World::new(&a_and_b(), "=");
+    world.deployments[1]["spec"]["template"]["spec"]["containers"] = json!([{"name": "other"}]);
+    let plan = world.plan(None);
+    assert_eq!(plan.targets[1].as_ref().unwrap().reason, Some(Reason::ContainerMissing));
+    assert!(plan.targets[0].as_ref().unwrap().patch.is_some());
+}
+
+#[test]
+fn a_deployment_without_env_gets_one() {
+    let mut world = World::new(&a_and_b(), "=");
+    let container = &mut world.deployments[0]["spec"]["template"]["spec"]["containers"][1];
+    container.as_object_mut().unwrap().remove("env");
+    world.settle();
+    assert_eq!(env_of(&world.deployments[0]), [format!("{A},{B}")]);
+    world.edit(&idms(&[("s.example/a", &["m.example/a"], false)]));
+    world.settle();
+    assert_eq!(env_of(&world.deployments[0]), [A]);
+    world.edit(&[]);
+    world.settle();
+    assert!(env_of(&world.deployments[0]).is_empty());
+}
+
+#[test]
+fn what_somebody_appended_after_ours_is_followed_again() {
+    let mut world = World::new(&a_and_b(), "=");
+    world.settle();
+    let env = &mut world.deployments[0]["spec"]["template"]["spec"]["containers"][1]["env"];
+    env.as_array_mut().unwrap().push(json!({"name": "OPENSHIFT_IMG_OVERRIDES", "value": "y.example=o.example"}));
+    world.settle();
+    let values = env_of(&world.deployments[0]);
+    assert_eq!(values.last().copied(), Some(format!("{A},{B},y.example=o.example").as_str()));
+    assert_eq!(values.len(), 3);
+}
+
+mod stock {
+    use super::*;
+
+    fn world(entries: &[crate::mirrors::MirrorEntry], stock: &str) -> World {
+        let mut world = World::new(entries, stock);
+        world.deployments = world.deployments.into_iter().map(stock_managed).collect();
+        world
+    }
+
+    #[test]
+    fn stock_operators_are_asked_once_for_each_state_of_the_management_mirrors() {
+        let world = world(&a_and_b(), "=");
+        let digest = world.plan(None).touch.unwrap();
+        assert_eq!(world.plan(Some(&digest)).touch, None);
+        let mut edited = world;
+        edited.edit(&itms(&[("t.example", &["m.example/t"], false)]));
+        assert_ne!(edited.plan(Some(&digest)).touch, None, "the digest entries are gone");
+    }
+
+    #[test]
+    fn tag_mirrors_are_nothing_that_stock_operators_read() {
+        let world = world(&itms(&[("t.example", &["m.example/t"], false)]), "=");
+        assert_eq!(world.plan(None).touch, None);
+    }
+
+    #[test]
+    fn nothing_is_announced_where_the_stock_operator_will_say_it_itself() {
+        let world = world(&a_and_b(), "=");
+        let plan = world.plan(None);
+        assert!(plan.targets.iter().flatten().all(|target| target.announce.is_none()));
+    }
+
+    #[test]
+    fn an_order_that_the_stock_operator_loses_is_announced_first() {
+        let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
+        let plan = world.plan(None);
+        world.announce(&plan);
+        assert_eq!(annotation(&world.deployments[0], "overrides"), Some("s.example=z.example,s.example=a.example"));
+        assert_eq!(env_of(&world.deployments[0]), ["="], "an annotation restarts nothing");
+    }
+
+    #[test]
+    fn children_wait_for_the_parents_entries_and_then_only_the_order_is_mended() {
+        let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
+        let plan = world.plan(None);
+        let waits: Vec<bool> = plan.targets.iter().flatten().map(|target| target.waits_for_parent).collect();
+        assert_eq!(waits, [false, true, true]);
+        world.apply(&plan);
+        assert_eq!(env_of(&world.deployments[1]), ["="]);
+        // The parent's new pod writes its children: sorted, with a leading `=`.
+        for (place, spec) in stock_targets().iter().enumerate().skip(1) {
+            let handed_on = "=,s.example=a.example,s.example=z.example";
+            let annotations = world.deployments[place]["metadata"]["annotations"].clone();
+            world.deployments[place] = stock_managed(deployment(spec, &[handed_on], Some("=")));
+            world.deployments[place]["metadata"]["annotations"] = annotations;
+        }
+        let plan = world.plan(None);
+        assert!(plan.targets.iter().flatten().all(|target| !target.waits_for_parent));
+        world.apply(&plan);
+        assert_eq!(env_of(&world.deployments[1])[1], "s.example=z.example,s.example=a.example");
+    }
+
+    #[test]
+    fn children_that_got_nothing_in_time_are_written_all_the_same() {
+        let mut world = world(&a_and_b(), "=");
+        world.handover_over = true;
+        let plan = world.plan(None);
+        assert!(plan.targets.iter().flatten().all(|target| target.restarts));
+    }
+
+    #[test]
+    fn a_crash_between_the_announcement_and_the_change_brings_nothing_back() {
+        let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
+        world.handover_over = true;
+        world.settle_with_touch();
+        world.edit(&idms(&[("t.example", &["z.example", "a.example"], false)]));
+        let plan = world.plan(None);
+        world.announce(&plan);
+        world.departed.clear(); // the process that knew is gone
+        world.settle_with_touch();
+        let values = env_of(&world.deployments[0]);
+        assert_eq!(values, ["=", "t.example=z.example,t.example=a.example"]);
+        assert_eq!(annotation(&world.deployments[0], "retired"), None);
+    }
+
+    impl World {
+        /// Settles with stock operators that were asked already.
+        fn settle_with_touch(&mut self) {
+            let digest = self.management.stock_digest.clone();
+            for _ in 0..3 {
+                let plan = self.plan(Some(&digest));
+                self.apply(&plan);
+            }
+            assert!(!self.plan(Some(&digest)).writes());
+        }
+    }
+}

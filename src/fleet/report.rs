@@ -1,0 +1,212 @@
+//! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
+
+use hypermirror_api::report::{
+    ControlPlaneReport, FindingReport, HostedClusterMirrorsStatus, SourceReport, TargetReport,
+};
+use hypermirror_api::{ConditionType, Reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::observed::{ObservedTarget, short_digest};
+use super::plan::{Plan, TargetPlan};
+use super::target::TargetSpec;
+use crate::mirrors::finding::{Finding, Severity};
+use crate::mirrors::{Mirror, Resolved};
+
+/// How much of a status the list of sources may take: an object of etcd has 1.5 MiB, and thousands of reports are kept.
+pub const SOURCES_BYTES: usize = 32 * 1024;
+/// How many findings are told.
+pub const FINDINGS: usize = 50;
+/// How long a message may get; the API's limit for conditions is 32,768.
+pub const MESSAGE_BYTES: usize = 2048;
+
+/// Something about the sources that no single entry can be blamed for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceTrouble {
+    /// `KindVanished`, `SourceUnreadable` or `MalformedObject`.
+    pub reason: Reason,
+    /// The object or kind, and what to do.
+    pub message: String,
+}
+
+/// What a condition should say, before it is compared with what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// From the closed set.
+    pub reason: Reason,
+    /// For a person.
+    pub message: String,
+}
+
+impl Verdict {
+    /// A verdict with its message cut at [`MESSAGE_BYTES`].
+    pub fn new(status: &'static str, reason: Reason, message: impl Into<String>) -> Self {
+        Self { status, reason, message: cut(message.into()) }
+    }
+
+    fn good(message: impl Into<String>) -> Self {
+        Self::new("True", Reason::AsExpected, message)
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MESSAGE_BYTES {
+        let end = (0..=MESSAGE_BYTES - 3).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// What the sources of one hosted cluster come to.
+pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble]) -> Verdict {
+    if let Some(trouble) = troubles.first() {
+        let status = if trouble.reason == Reason::MalformedObject { "False" } else { "Unknown" };
+        let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+        return Verdict::new(status, trouble.reason, messages.join("; "));
+    }
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{} {}: {}", finding.origin, finding.field, finding.message))
+        .collect();
+    if !errors.is_empty() {
+        let text = format!("{} entries were left out: {}", errors.len(), errors.join("; "));
+        return Verdict::new("False", Reason::InvalidEntries, text);
+    }
+    Verdict::good("every entry was read and is valid")
+}
+
+/// What the targets come to. `held` is a gate that stopped the change before any target was looked at.
+pub fn control_plane_verdict(targets: &[(&TargetSpec, Option<&TargetPlan>)], held: Option<Verdict>) -> Verdict {
+    let present: Vec<_> = targets.iter().filter_map(|(spec, plan)| plan.map(|plan| (spec, plan))).collect();
+    let bad: Vec<_> = present.iter().filter(|(_, plan)| !plan.up_to_date).collect();
+    if bad.is_empty() && present.len() == targets.len() {
+        return Verdict::good("every target carries the override map");
+    }
+    if let Some(held) = held.filter(|_| !bad.is_empty()) {
+        return held;
+    }
+    if let Some((_, worst)) = bad.first() {
+        let messages: Vec<String> = bad
+            .iter()
+            .map(|(spec, plan)| format!("{} {}", spec.deployment, text_or(&plan.message, "does not carry the map yet")))
+            .collect();
+        return Verdict::new("False", worst.reason.unwrap_or(Reason::Updating), messages.join("; "));
+    }
+    if present.is_empty() {
+        return Verdict::new("Unknown", Reason::TargetsMissing, "the control plane has no Deployment to write to yet");
+    }
+    let missing: Vec<&str> =
+        targets.iter().filter(|(_, plan)| plan.is_none()).map(|(spec, _)| spec.deployment.as_str()).collect();
+    let text = format!("not there yet: {}; the others carry the override map", missing.join(", "));
+    Verdict::new("True", Reason::TargetsIncomplete, text)
+}
+
+fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
+    if text.is_empty() { otherwise } else { text }
+}
+
+/// `Ready`: False if one is False, else Unknown if one is Unknown.
+pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
+    for status in ["False", "Unknown"] {
+        if let Some((kind, verdict)) = parts.iter().find(|(_, verdict)| verdict.status == status) {
+            let message = format!("{}: {}", kind.as_str(), verdict.message);
+            return Verdict { status, reason: verdict.reason, message: cut(message) };
+        }
+    }
+    Verdict::good("mirrors are resolved and in force")
+}
+
+/// Carries the old conditions on: the time moves only with the status.
+pub fn conditions(
+    old: &[Condition],
+    verdicts: &[(ConditionType, &Verdict)],
+    generation: i64,
+    now: jiff::Timestamp,
+) -> Vec<Condition> {
+    let condition = |(kind, verdict): &(ConditionType, &Verdict)| {
+        let before = old.iter().find(|old| old.type_ == kind.as_str());
+        let unchanged = before.filter(|old| old.status == verdict.status);
+        Condition {
+            type_: kind.as_str().to_owned(),
+            status: verdict.status.to_owned(),
+            reason: verdict.reason.as_str().to_owned(),
+            message: verdict.message.clone(),
+            observed_generation: Some(generation),
+            last_transition_time: unchanged.map_or(Time(now), |old| old.last_transition_time.clone()),
+        }
+    };
+    verdicts.iter().map(condition).collect()
+}
+
+/// The map for people, cut at [`SOURCES_BYTES`]; the second value is how many sources are missing.
+pub fn source_reports(resolved: &Resolved) -> (Vec<SourceReport>, usize) {
+    let mut reports = Vec::new();
+    let mut bytes = 0;
+    for (name, source) in &resolved.sources {
+        let report = SourceReport {
+            source: name.clone(),
+            digest_mirrors: locations(&source.digest_mirrors),
+            tag_mirrors: locations(&source.tag_mirrors),
+            policy: source.policy.as_str().to_owned(),
+            origins: source.origins.iter().map(ToString::to_string).collect(),
+        };
+        bytes += serde_json::to_string(&report).map_or(0, |text| text.len());
+        if bytes > SOURCES_BYTES {
+            break;
+        }
+        reports.push(report);
+    }
+    let missing = resolved.sources.len() - reports.len();
+    (reports, missing)
+}
+
+fn locations(mirrors: &[Mirror]) -> Vec<String> {
+    mirrors.iter().map(|mirror| mirror.location.clone()).collect()
+}
+
+/// The first [`FINDINGS`] findings, errors before warnings.
+pub fn finding_reports(findings: &[&Finding]) -> Vec<FindingReport> {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let warnings = findings.iter().filter(|finding| finding.severity != Severity::Error);
+    let report = |finding: &&Finding| FindingReport {
+        severity: finding.severity.as_str().to_owned(),
+        reason: finding.reason.as_str().to_owned(),
+        origin: finding.origin.to_string(),
+        message: cut(format!("{}: {}", finding.field, finding.message)),
+    };
+    errors.chain(warnings).take(FINDINGS).map(report).collect()
+}
+
+/// The targets for people.
+pub fn control_plane_report(targets: &[(&TargetSpec, Option<&ObservedTarget>)], plan: &Plan) -> ControlPlaneReport {
+    let reports: Vec<TargetReport> = targets
+        .iter()
+        .zip(&plan.targets)
+        .filter_map(|((spec, observed), plan)| Some(target_report(spec, *observed, plan.as_ref()?)))
+        .collect();
+    let up_to_date = reports.iter().filter(|report| report.up_to_date).count();
+    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports }
+}
+
+fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &TargetPlan) -> TargetReport {
+    let admitted = observed.and_then(|observed| observed.overrides.as_deref()).map(short_digest);
+    TargetReport {
+        name: spec.deployment.clone(),
+        up_to_date: plan.up_to_date,
+        reason: plan.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        message: cut(plan.message.clone()),
+        foreign: plan.foreign.clone(),
+        admitted: admitted.unwrap_or_default(),
+    }
+}
+
+/// Whether two statuses tell the same: then nothing is written.
+pub fn same_report(old: &HostedClusterMirrorsStatus, new: &HostedClusterMirrorsStatus) -> bool {
+    old == new
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+use super::super::target::stock_targets;
+use super::*;
+
+fn up_to_date() -> TargetPlan {
+    TargetPlan { up_to_date: true, ..TargetPlan::default() }
+}
+
+fn verdict(plans: &[Option<TargetPlan>], held: Option<Verdict>) -> Verdict {
+    let specs = stock_targets();
+    let targets: Vec<_> = specs.iter().zip(plans.iter().map(Option::as_ref)).collect();
+    control_plane_verdict(&targets, held)
+}
+
+#[test]
+fn the_control_plane_is_as_good_as_its_worst_target() {
+    let behind =
+        TargetPlan { reason: Some(Reason::ValueTooLarge), message: "too large".into(), ..TargetPlan::default() };
+    for (plans, status, reason) in [
+        ([Some(up_to_date()), Some(up_to_date()), Some(up_to_date())], "True", Reason::AsExpected),
+        ([Some(up_to_date()), None, Some(up_to_date())], "True", Reason::TargetsIncomplete),
+        ([None, None, None], "Unknown", Reason::TargetsMissing),
+        ([Some(up_to_date()), Some(behind.clone()), None], "False", Reason::ValueTooLarge),
+        ([Some(up_to_date()), Some(TargetPlan::default()), None], "False", Reason::Updating),
+    ] {
+        let verdict = verdict(&plans, None);
+        assert_eq!((verdict.status, verdict.reason), (status, reason), "{plans:?}");
+    }
+}
+
+#[test]
+fn a_gate_is_told_only_where_it_holds_something_back() {
+    let held = || Some(Verdict::new("False", Reason::Observing, "observes"));
+    let all = [Some(up_to_date()), Some(up_to_date()), Some(up_to_date())];
+    assert_eq!(verdict(&all, held()).reason, Reason::AsExpected);
+    assert_eq!(verdict(&[Some(TargetPlan::default()), None, None], held()).reason, Reason::Observing);
+}
+
+#[test]
+fn a_transition_time_moves_with_the_status_alone() {
+    let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+    let good = Verdict::new("True", Reason::AsExpected, "a");
+    let first = conditions(&[], &[(ConditionType::Ready, &good)], 1, at(1));
+    let reworded = Verdict::new("True", Reason::TargetsIncomplete, "b");
+    let second = conditions(&first, &[(ConditionType::Ready, &reworded)], 2, at(2));
+    assert_eq!((second[0].last_transition_time.0, second[0].observed_generation), (at(1), Some(2)));
+    let bad = Verdict::new("False", Reason::Updating, "c");
+    let third = conditions(&second, &[(ConditionType::Ready, &bad)], 2, at(3));
+    assert_eq!(third[0].last_transition_time.0, at(3));
+}
+
+#[test]
+fn ready_repeats_the_first_condition_that_is_not_true() {
+    let good = Verdict::new("True", Reason::AsExpected, "");
+    let unknown = Verdict::new("Unknown", Reason::KindVanished, "gone");
+    let bad = Verdict::new("False", Reason::Updating, "later");
+    let of = |sources: &Verdict, control_plane: &Verdict| {
+        let parts = [(ConditionType::SourcesResolved, sources), (ConditionType::ControlPlaneUpToDate, control_plane)];
+        let ready = ready_verdict(&parts);
+        (ready.status, ready.reason, ready.message)
+    };
+    assert_eq!(of(&good, &good).0, "True");
+    assert_eq!(of(&unknown, &good), ("Unknown", Reason::KindVanished, "SourcesResolved: gone".to_owned()));
+    assert_eq!(of(&unknown, &bad).1, Reason::Updating);
+}
+
+#[test]
+fn a_long_message_is_cut_between_characters() {
+    let verdict = Verdict::new("False", Reason::Updating, "ä".repeat(5000));
+    assert!(verdict.message.len() <= MESSAGE_BYTES && verdict.message.ends_with('…'));
+}
+
+#[test]
+fn a_long_map_is_cut_and_says_how_much_is_missing() {
+    let source = |n: usize| (format!("s.example/{n:05}"), crate::mirrors::ResolvedSource::default());
+    let resolved = Resolved { sources: (0..2000).map(source).collect() };
+    let (reports, missing) = source_reports(&resolved);
+    assert_eq!(reports.len() + missing, 2000);
+    let bytes: usize = reports.iter().map(|report| serde_json::to_string(report).unwrap().len()).sum();
+    assert!(missing > 0 && bytes <= SOURCES_BYTES);
+}

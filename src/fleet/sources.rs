@@ -1,0 +1,167 @@
+//! What is wanted: the management layer, and over it the layer of one hosted cluster.
+
+use std::sync::Arc;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{annotations, names};
+use kube::ResourceExt;
+
+use super::known::{EntrySet, entries};
+use super::observed::short_digest;
+use crate::mirrors::entry::{self, MirrorEntry};
+use crate::mirrors::finding::Finding;
+use crate::mirrors::overrides;
+use crate::mirrors::validate::{Consumer, validate};
+use crate::mirrors::{Layer, Mirror, Resolved, merge};
+
+/// The kernel's limit for one environment variable, name, `=` and NUL included (Linux, `MAX_ARG_STRLEN`).
+pub const MAX_VALUE_BYTES: usize = 128 * 1024;
+
+/// A map with its printed forms.
+#[derive(Clone, Debug, Default)]
+pub struct OverrideMap {
+    /// Sources with mirrors, policy and origins.
+    pub resolved: Resolved,
+    /// The map as `OPENSHIFT_IMG_OVERRIDES` has it; `=` when empty.
+    pub env: Arc<str>,
+    /// The same as a set.
+    pub entries: EntrySet,
+}
+
+impl OverrideMap {
+    /// Prints a map.
+    pub fn new(resolved: Resolved) -> Self {
+        let env: Arc<str> = overrides::print_env(&resolved).into();
+        let entries = entries(&env).map(str::to_owned).collect();
+        Self { resolved, env, entries }
+    }
+}
+
+/// The mirrors of the management cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ManagementLayer {
+    /// The merged map; shared by every hosted cluster that has no mirrors of its own.
+    pub map: Arc<OverrideMap>,
+    /// Invalid entries and warnings.
+    pub findings: Vec<Finding>,
+    /// What the stock operators will print once they read the cluster again: no tag mirrors, mirrors sorted.
+    pub stock_value: String,
+    /// A digest of [`Self::stock_value`]; moves exactly when the stock operators have something new to read.
+    pub stock_digest: String,
+}
+
+impl ManagementLayer {
+    /// Validates and merges the entries of ICSP, IDMS and ITMS.
+    pub fn new(entries: &[MirrorEntry]) -> Self {
+        let validated = validate(entries, Consumer::ControlPlane);
+        let stock_value = stock_value(entries);
+        Self {
+            map: Arc::new(OverrideMap::new(merge::merge_layer(&validated.entries))),
+            findings: validated.findings,
+            stock_digest: short_digest(&stock_value),
+            stock_value,
+        }
+    }
+}
+
+/// Upstream's own print: digest entries only, empty ones skipped, mirrors sorted within a source, nothing merged
+/// (HyperShift, `GetAllImageRegistryMirrors` and `ConvertOpenShiftImageRegistryOverridesToCommandLineFlag`).
+fn stock_value(entries: &[MirrorEntry]) -> String {
+    let digest = entries.iter().filter(|entry| entry.pool == entry::Pool::Digest && !entry.source.is_empty());
+    let mut pairs: Vec<(String, String)> = digest
+        .flat_map(|entry| entry.mirrors.iter().map(|mirror| (entry.source.clone(), mirror.clone())))
+        .filter(|(_, mirror)| !mirror.is_empty())
+        .collect();
+    pairs.sort();
+    overrides::print_pairs(&pairs)
+}
+
+/// What one HostedCluster asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// Whether the management mirrors are used (`hypermirror.dev/management-mirrors`).
+    pub use_management: bool,
+    /// Why nothing may be written now, if so.
+    pub paused: Option<String>,
+}
+
+/// Reads a HostedCluster's annotations and `pausedUntil`. `now` is RFC 3339.
+///
+/// An unknown value of `management-mirrors` counts as `Use`, the default, and is returned as the second value.
+pub fn settings(cluster: &HostedCluster, now: jiff::Timestamp) -> (ClusterSettings, Option<String>) {
+    let wanted = cluster.annotations().get(annotations::MANAGEMENT_MIRRORS).map(String::as_str);
+    let unknown = wanted.filter(|value| !matches!(*value, "Use" | "Ignore")).map(str::to_owned);
+    let paused = match cluster.annotations().get(annotations::PAUSED).map(String::as_str) {
+        Some(value) if value != "false" => Some(format!("annotation {} is {value:?}", annotations::PAUSED)),
+        _ => paused_until(cluster.spec.paused_until.as_deref(), now),
+    };
+    (ClusterSettings { use_management: wanted != Some("Ignore"), paused }, unknown)
+}
+
+/// `true`, or a time that is still to come; anything else is no pause (HyperShift, `IsReconciliationPaused`).
+fn paused_until(value: Option<&str>, now: jiff::Timestamp) -> Option<String> {
+    let value = value?;
+    let paused = match value.parse::<bool>() {
+        Ok(paused) => paused,
+        Err(_) => value.parse::<jiff::Timestamp>().is_ok_and(|until| until > now),
+    };
+    paused.then(|| format!("spec.pausedUntil is {value:?}"))
+}
+
+/// When a pause ends by itself.
+pub fn pause_ends(cluster: &HostedCluster, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
+    cluster.spec.paused_until.as_deref()?.parse().ok().filter(|until| *until > now)
+}
+
+/// One hosted cluster's map and what is wrong with its own entries.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterMap {
+    /// The hosted-cluster layer over the management layer.
+    pub map: Arc<OverrideMap>,
+    /// Findings about the hosted cluster's own entries.
+    pub findings: Vec<Finding>,
+}
+
+/// Resolves the control-plane map of one hosted cluster.
+pub fn cluster_map(management: &ManagementLayer, cluster: &HostedCluster, use_management: bool) -> ClusterMap {
+    let own = hosted_cluster_entries(cluster);
+    if own.is_empty() && use_management {
+        return ClusterMap { map: Arc::clone(&management.map), findings: Vec::new() };
+    }
+    let validated = validate(&own, Consumer::ControlPlane);
+    let own = merge::merge_layer(&validated.entries);
+    let resolved = if use_management { merge::overlay(&management.map.resolved, &own) } else { own };
+    ClusterMap { map: Arc::new(OverrideMap::new(resolved)), findings: validated.findings }
+}
+
+/// A map with what was admitted before added to it: nothing of it is lost, and its order stays where it can.
+pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>) -> OverrideMap {
+    let mut resolved = map.resolved.clone();
+    for value in admitted {
+        for (name, mirrors) in overrides::ordered_mirrors(&overrides::parse_pairs(&value)) {
+            let source = resolved.sources.entry(name).or_default();
+            let covers = source.all_mirrors().all(|mirror| mirrors.iter().any(|carried| carried == mirror));
+            let known: Vec<String> = source.all_mirrors().map(str::to_owned).collect();
+            let carried = mirrors.into_iter().filter(|carried| covers || !known.contains(carried));
+            let carried = carried.map(|location| Mirror { location, ..Mirror::default() });
+            if covers {
+                source.digest_mirrors = carried.collect();
+            } else {
+                source.digest_mirrors.extend(carried);
+            }
+        }
+    }
+    OverrideMap::new(resolved)
+}
+
+/// The entries that a HostedCluster declares itself.
+pub fn hosted_cluster_entries(cluster: &HostedCluster) -> Vec<MirrorEntry> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let name = cluster.name_any();
+    entry::of_image_content_sources(&namespace, &name, &cluster.spec.image_content_sources, Layer::HostedCluster)
+}
+
+/// Whether a value fits into one environment variable.
+pub fn fits(value: &str) -> bool {
+    names::OVERRIDES_ENV.len() + value.len() + 2 <= MAX_VALUE_BYTES
+}

@@ -1,0 +1,193 @@
+//! The writes on the management cluster: each with a deadline, each counted, none of more than what changed.
+
+use std::time::Duration;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::ClusterKey;
+use crate::fleet::observed::ObservedTarget;
+use crate::fleet::target::TargetSpec;
+use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
+
+/// How long one request may take. A slow admission chain takes seconds; more is a server that does not answer.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Why a read or write did not happen.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The object is not as it was observed: look again.
+    #[error("{what} changed meanwhile")]
+    Conflict {
+        /// The object.
+        what: String,
+    },
+    /// The object is gone.
+    #[error("{what} is gone")]
+    Gone {
+        /// The object.
+        what: String,
+    },
+    /// The API server refused or failed.
+    #[error("{what}: {source}")]
+    Failed {
+        /// The object.
+        what: String,
+        /// Its answer.
+        #[source]
+        source: kube::Error,
+    },
+    /// The API server did not answer in time.
+    #[error("{what}: no answer in {} s", DEADLINE.as_secs())]
+    Timeout {
+        /// The object.
+        what: String,
+    },
+}
+
+impl WriteError {
+    /// The outcome as a metric's label.
+    pub const fn category(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } | Self::Gone { .. } => "conflict",
+            Self::Failed { .. } => "error",
+            Self::Timeout { .. } => "timeout",
+        }
+    }
+
+    fn of(what: &str, error: kube::Error) -> Self {
+        let what = what.to_owned();
+        match &error {
+            // A failed `test` of a JSON patch is answered with 422.
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
+            kube::Error::Api(status) if status.code == 422 && status.message.contains("test") => {
+                Self::Conflict { what }
+            }
+            kube::Error::Api(status) if status.code == 404 => Self::Gone { what },
+            _ => Self::Failed { what, source: error },
+        }
+    }
+}
+
+/// The management cluster, to be written to.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    metrics: ManagerMetrics,
+}
+
+impl Writer {
+    /// Writes with this client.
+    pub fn new(client: Client, metrics: ManagerMetrics) -> Self {
+        Self { client, metrics }
+    }
+
+    async fn timed<T>(&self, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+        match tokio::time::timeout(DEADLINE, call).await {
+            Ok(answer) => answer.map_err(|error| WriteError::of(what, error)),
+            Err(_) => Err(WriteError::Timeout { what: what.to_owned() }),
+        }
+    }
+
+    /// Reads one target.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `Gone` if there is none.
+    pub async fn read_target(&self, namespace: &str, spec: &TargetSpec) -> Result<ObservedTarget, WriteError> {
+        let what = format!("Deployment {namespace}/{}", spec.deployment);
+        let call = self.client.request::<Value>(request(namespace, &spec.deployment, &what)?);
+        Ok(ObservedTarget::read(&self.timed(&what, call).await?, spec))
+    }
+
+    /// Writes one target and answers what it is now.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `Conflict` if the target is not what the patch was planned for.
+    pub async fn patch_target(
+        &self,
+        namespace: &str,
+        spec: &TargetSpec,
+        patch: &json_patch::Patch,
+    ) -> Result<ObservedTarget, WriteError> {
+        let what = format!("Deployment {namespace}/{}", spec.deployment);
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let body = Patch::Json::<()>(patch.clone());
+        let call = async {
+            let request = kube::core::Request::new(api.resource_url()).patch(&spec.deployment, &params, &body);
+            self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
+        };
+        let answer = self.timed(&what, call).await;
+        let outcome = answer.as_ref().map_or_else(WriteError::category, |_| "ok");
+        self.metrics.patches.get_or_create(&OutcomeLabels { outcome }).inc();
+        Ok(ObservedTarget::read(&answer?, spec))
+    }
+
+    /// Asks the stock operators of one hosted cluster to read the mirrors again.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn touch(&self, cluster: &ClusterKey, digest: &str) -> Result<(), WriteError> {
+        let api: Api<HostedCluster> = Api::namespaced(self.client.clone(), &cluster.namespace);
+        let body = json!({"metadata": {"annotations": {annotations::MIRRORS_OBSERVED: digest}}});
+        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let body = Patch::Merge(&body);
+        let call = api.patch_metadata(&cluster.name, &params, &body);
+        self.timed(&format!("HostedCluster {cluster}"), call).await.map(|_| ())
+    }
+
+    /// Creates the report of one hosted cluster, owned by it.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn create_report(&self, cluster: &ClusterKey, owner: &HostedCluster) -> Result<(), WriteError> {
+        let api: Api<HostedClusterMirrors> = Api::namespaced(self.client.clone(), &cluster.namespace);
+        let reference = OwnerReference {
+            api_version: HostedCluster::api_version(&()).into_owned(),
+            kind: HostedCluster::kind(&()).into_owned(),
+            name: cluster.name.clone(),
+            uid: owner.uid().unwrap_or_default(),
+            ..OwnerReference::default()
+        };
+        let mut report = HostedClusterMirrors::new(&cluster.name, hypermirror_api::report::HostedClusterMirrorsSpec {});
+        report.metadata.owner_references = Some(vec![reference]);
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let body = Patch::Apply(&report);
+        let call = api.patch(&cluster.name, &params, &body);
+        self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|_| ())
+    }
+
+    /// Writes the status of a report, whole.
+    ///
+    /// # Errors
+    /// [`WriteError`]; `Gone` if the report does not exist.
+    pub async fn write_report(
+        &self,
+        cluster: &ClusterKey,
+        status: &HostedClusterMirrorsStatus,
+    ) -> Result<(), WriteError> {
+        let api: Api<HostedClusterMirrors> = Api::namespaced(self.client.clone(), &cluster.namespace);
+        let body = json!({
+            "apiVersion": HostedClusterMirrors::api_version(&()),
+            "kind": HostedClusterMirrors::kind(&()),
+            "status": status,
+        });
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let body = Patch::Apply(&body);
+        let call = api.patch_status(&cluster.name, &params, &body);
+        self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|_| ())
+    }
+}
+
+fn request(namespace: &str, name: &str, what: &str) -> Result<http::Request<Vec<u8>>, WriteError> {
+    let url = Deployment::url_path(&(), Some(namespace));
+    kube::core::Request::new(url)
+        .get(name, &kube::api::GetParams::default())
+        .map_err(|error| WriteError::Failed { what: what.to_owned(), source: kube::Error::BuildRequest(error) })
+}

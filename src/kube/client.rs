@@ -1,0 +1,42 @@
+//! The client of the management cluster: time limits, a name for the audit log, and a count of every request.
+
+use std::time::Duration;
+
+use http::header::{HeaderValue, USER_AGENT};
+use kube::Client;
+use kube::client::ClientBuilder;
+use kube::config::Config;
+use thiserror::Error;
+
+use crate::telemetry::requests::{CountRequests, RequestMetrics};
+
+/// How long to wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why there is no client.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Neither `KUBECONFIG` nor a pod's ServiceAccount gives a configuration.
+    #[error("no cluster to talk to: set KUBECONFIG, or run in a pod with a ServiceAccount")]
+    Infer(#[source] kube::config::InferConfigError),
+    /// The configuration does not make a client.
+    #[error("the cluster's configuration does not make a client")]
+    Build(#[source] kube::Error),
+}
+
+/// Makes the client from `KUBECONFIG` or the pod's ServiceAccount.
+///
+/// It never retries by itself: a retry inside would hold a worker for minutes, and the queue has a backoff for each
+/// hosted cluster.
+///
+/// # Errors
+/// [`ClientError`] if there is no configuration, or none that works.
+pub async fn connect(metrics: &RequestMetrics) -> Result<Client, ClientError> {
+    let mut config = Config::infer().await.map_err(ClientError::Infer)?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.default_retry = false;
+    let agent = HeaderValue::from_static(concat!("hypermirror/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((USER_AGENT, agent));
+    let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
+    Ok(builder.with_layer(&CountRequests::new(metrics.clone())).build())
+}

@@ -1,0 +1,81 @@
+//! What is remembered of one hosted cluster.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{HostedClusterMirrorsStatus, annotations};
+use kube::ResourceExt;
+
+use crate::fleet::contest::Contest;
+use crate::fleet::known::EntrySet;
+use crate::fleet::sources::OverrideMap;
+
+/// One hosted cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The object, without managed fields.
+    pub object: Arc<HostedCluster>,
+    /// The report that stands on the server; none if there is none.
+    pub report: Option<Arc<HostedClusterMirrorsStatus>>,
+    /// The map that was last admitted by this process.
+    pub admitted: Option<Arc<OverrideMap>>,
+    /// Entries that left the map while this process ran.
+    pub departed: EntrySet,
+    /// Since when the parent carries the present value: a digest of it, and the time.
+    pub parent_since: Option<(String, Instant)>,
+    /// For each target, whether somebody fights us for it.
+    pub contests: Vec<Contest>,
+}
+
+impl Cluster {
+    /// A hosted cluster that was just seen.
+    pub fn new(object: HostedCluster) -> Self {
+        Self {
+            object: Arc::new(object),
+            report: None,
+            admitted: None,
+            departed: EntrySet::new(),
+            parent_since: None,
+            contests: Vec::new(),
+        }
+    }
+
+    /// Takes the object in; true if something that matters changed.
+    pub fn update(&mut self, object: HostedCluster) -> bool {
+        let changed = relevant(&self.object) != relevant(&object);
+        if self.object.uid() != object.uid() {
+            *self = Self::new(object);
+            return true;
+        }
+        self.object = Arc::new(object);
+        changed
+    }
+
+    /// The entries that have departed once this map is admitted.
+    pub fn departing(&self, map: &Arc<OverrideMap>) -> EntrySet {
+        let mut departed = self.departed.clone();
+        if let Some(before) = self.admitted.as_ref().filter(|before| !Arc::ptr_eq(before, map)) {
+            departed.extend(before.entries.difference(&map.entries).cloned());
+        }
+        departed.retain(|entry| !map.entries.contains(entry));
+        departed
+    }
+
+    /// A new map is admitted: what is no longer in it has departed.
+    pub fn admit(&mut self, map: &Arc<OverrideMap>) {
+        self.departed = self.departing(map);
+        self.admitted = Some(Arc::clone(map));
+    }
+}
+
+/// What of a HostedCluster decides: not its status, which changes all the time.
+fn relevant(object: &HostedCluster) -> impl PartialEq {
+    let labels = object.metadata.labels.clone();
+    let ours = object.annotations().iter().filter(|(key, _)| key.starts_with(hypermirror_api::names::GROUP));
+    let ours: Vec<_> = ours
+        .filter(|(key, _)| *key != annotations::MIRRORS_OBSERVED)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    (object.metadata.generation, object.metadata.deletion_timestamp.is_some(), labels, ours)
+}

@@ -1,0 +1,180 @@
+//! The mirror objects of the management cluster, and what may be concluded when they are gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use hypermirror_api::Reason;
+
+use super::super::kinds::{MirrorKind, Presence};
+use super::super::watch::Failure;
+use crate::fleet::report::SourceTrouble;
+use crate::fleet::sources::ManagementLayer;
+use crate::mirrors::entry::MirrorEntry;
+
+/// How long a kind must be refused before it is told: shorter ones are a server that restarts.
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
+/// One object of a mirror kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Declared {
+    /// Its entries.
+    Entries(Vec<MirrorEntry>),
+    /// Why it could not be decoded.
+    Malformed(String),
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    presence: Option<Presence>,
+    listed: bool,
+    objects: BTreeMap<String, Declared>,
+    refused: Option<(Instant, String)>,
+}
+
+/// All mirror kinds.
+#[derive(Debug, Default)]
+pub struct MirrorKinds {
+    kinds: BTreeMap<MirrorKind, Kind>,
+    /// The kinds that were once there, as the Lease remembers them.
+    once_there: BTreeSet<MirrorKind>,
+}
+
+impl MirrorKinds {
+    fn kind(&mut self, kind: MirrorKind) -> &mut Kind {
+        self.kinds.entry(kind).or_default()
+    }
+
+    /// Whether the kind's CRD is there. Objects of a kind that goes away are kept. True if the kind is back.
+    pub fn set_presence(&mut self, kind: MirrorKind, presence: Presence) -> bool {
+        let back = presence == Presence::Present && self.vanished(kind);
+        let state = self.kind(kind);
+        state.presence = Some(presence);
+        state.refused = None;
+        back
+    }
+
+    /// The objects of a kind that is back have had their time: those that did not follow are gone.
+    pub fn keep_only(&mut self, kind: MirrorKind, names: &BTreeSet<String>) -> bool {
+        let state = self.kind(kind);
+        let before = (state.objects.len(), state.listed);
+        state.objects.retain(|name, _| names.contains(name));
+        state.listed = true;
+        before != (state.objects.len(), true)
+    }
+
+    /// Takes the whole list in.
+    pub fn replace(&mut self, kind: MirrorKind, objects: Vec<(String, Declared)>) -> bool {
+        let state = self.kind(kind);
+        let objects: BTreeMap<String, Declared> = objects.into_iter().collect();
+        let changed = state.objects != objects || !state.listed || state.refused.is_some();
+        state.objects = objects;
+        state.listed = true;
+        state.refused = None;
+        changed
+    }
+
+    /// Takes one object in; true if it says something else now.
+    pub fn apply(&mut self, kind: MirrorKind, name: String, declared: Declared) -> bool {
+        let state = self.kind(kind);
+        let recovered = state.refused.take().is_some();
+        let changed = state.objects.get(&name) != Some(&declared);
+        state.objects.insert(name, declared);
+        changed || recovered
+    }
+
+    /// Forgets one object that somebody deleted.
+    pub fn remove(&mut self, kind: MirrorKind, name: &str) -> bool {
+        self.kind(kind).objects.remove(name).is_some()
+    }
+
+    /// How many objects of a kind are kept.
+    pub fn count(&self, kind: MirrorKind) -> usize {
+        self.kinds.get(&kind).map_or(0, |state| state.objects.len())
+    }
+
+    /// A kind that the API server refuses: what is known stays. True once it is time to tell.
+    pub fn refuse(&mut self, kind: MirrorKind, failure: &Failure, now: Instant) -> bool {
+        let Some(code) = failure.code else { return false };
+        let since = self.kind(kind).refused.take().map_or(now, |(since, _)| since);
+        self.kind(kind).refused = Some((since, format!("{code}: {}", failure.message)));
+        now.duration_since(since) >= TELL_AFTER
+    }
+
+    /// What the Lease remembers. A kind that it does not name any more and that is not there is forgotten.
+    pub fn remember(&mut self, once_there: BTreeSet<MirrorKind>) -> bool {
+        let forgotten: Vec<MirrorKind> = self.once_there.difference(&once_there).copied().collect();
+        self.once_there = once_there;
+        let mut changed = !forgotten.is_empty();
+        for kind in forgotten {
+            let state = self.kind(kind);
+            if state.presence == Some(Presence::Absent) && !state.objects.is_empty() {
+                state.objects.clear();
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// The kinds that are there now but not yet remembered on the Lease.
+    pub fn to_remember(&self) -> Option<BTreeSet<MirrorKind>> {
+        let there = self.kinds.iter().filter(|(_, state)| state.presence == Some(Presence::Present));
+        let there: BTreeSet<MirrorKind> = there.map(|(kind, _)| *kind).collect();
+        (!there.is_subset(&self.once_there)).then(|| there.union(&self.once_there).copied().collect())
+    }
+
+    fn vanished(&self, kind: MirrorKind) -> bool {
+        let absent = self.kinds.get(&kind).is_some_and(|state| state.presence == Some(Presence::Absent));
+        absent && (self.once_there.contains(&kind) || self.count(kind) > 0)
+    }
+
+    /// Whether there is a kind, gone or just back, of which this process never saw the objects: then only additions may
+    /// be concluded.
+    pub fn blind(&self) -> bool {
+        self.once_there.iter().any(|kind| self.kinds.get(kind).is_none_or(|state| !state.listed))
+    }
+
+    /// Merges everything that is known, kept objects of vanished kinds included.
+    pub fn resolve(&self) -> ManagementLayer {
+        let objects = self.kinds.values().flat_map(|state| state.objects.values());
+        let entries = objects.filter_map(|declared| match declared {
+            Declared::Entries(entries) => Some(entries.iter().cloned()),
+            Declared::Malformed(_) => None,
+        });
+        ManagementLayer::new(&entries.flatten().collect::<Vec<_>>())
+    }
+
+    /// What is wrong with the kinds as such and with whole objects.
+    pub fn troubles(&self, now: Instant) -> Vec<SourceTrouble> {
+        let mut troubles = Vec::new();
+        for kind in MirrorKind::ALL {
+            if self.vanished(kind) {
+                troubles.push(SourceTrouble {
+                    reason: Reason::KindVanished,
+                    message: format!(
+                        "{} is gone from the management cluster: nothing is removed until it is back or \
+                         `hypermirror forget {kind}` is run",
+                        kind.crd()
+                    ),
+                });
+            }
+            let Some(state) = self.kinds.get(&kind) else { continue };
+            if let Some((since, message)) = &state.refused
+                && now.duration_since(*since) >= TELL_AFTER
+            {
+                troubles.push(SourceTrouble {
+                    reason: Reason::SourceUnreadable,
+                    message: format!("{} cannot be read ({message}); the last known entries stay", kind.crd()),
+                });
+            }
+            for (name, declared) in &state.objects {
+                if let Declared::Malformed(error) = declared {
+                    troubles.push(SourceTrouble {
+                        reason: Reason::MalformedObject,
+                        message: format!("{}/{name} was left out: {error}", kind.kind()),
+                    });
+                }
+            }
+        }
+        troubles
+    }
+}

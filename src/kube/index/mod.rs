@@ -1,0 +1,192 @@
+//! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
+
+pub mod cluster;
+pub mod mirror_kinds;
+pub mod targets;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hypermirror_api::HostedClusterMirrorsStatus;
+use hypermirror_api::hypershift::HostedCluster;
+
+use self::cluster::Cluster;
+use self::mirror_kinds::MirrorKinds;
+use self::targets::{TargetMeta, TargetSlot, Targets};
+use super::ClusterKey;
+use crate::fleet::observed::ObservedTarget;
+use crate::fleet::sources::ManagementLayer;
+
+/// Everything that is known, in one place and under one lock, which is never held across an await.
+#[derive(Debug)]
+pub struct Index {
+    /// The management cluster's mirror objects.
+    pub mirrors: MirrorKinds,
+    management: Arc<ManagementLayer>,
+    clusters: HashMap<ClusterKey, Cluster>,
+    /// Hosted clusters by their control-plane namespace.
+    owners: HashMap<String, ClusterKey>,
+    /// Reports that were told before their HostedClusters.
+    early_reports: HashMap<ClusterKey, HostedClusterMirrorsStatus>,
+    targets: Targets,
+}
+
+impl Index {
+    /// An empty index for this many targets a hosted cluster.
+    pub fn new(target_count: usize) -> Self {
+        Self {
+            mirrors: MirrorKinds::default(),
+            management: Arc::default(),
+            clusters: HashMap::new(),
+            owners: HashMap::new(),
+            early_reports: HashMap::new(),
+            targets: Targets::new(target_count),
+        }
+    }
+
+    /// The management layer as it was last resolved.
+    pub fn management(&self) -> Arc<ManagementLayer> {
+        Arc::clone(&self.management)
+    }
+
+    /// Resolves the management layer again; true if it says something else now.
+    pub fn resolve_management(&mut self) -> bool {
+        let layer = self.mirrors.resolve();
+        let same_map = layer.map.resolved == self.management.map.resolved;
+        let changed = !same_map
+            || layer.findings != self.management.findings
+            || layer.stock_digest != self.management.stock_digest;
+        if changed {
+            // Equal maps stay the same object: hosted clusters tell by that whether anything moved.
+            let map = if same_map { Arc::clone(&self.management.map) } else { layer.map };
+            self.management = Arc::new(ManagementLayer { map, ..layer });
+        }
+        changed
+    }
+
+    /// Every hosted cluster.
+    pub fn keys(&self) -> Vec<ClusterKey> {
+        self.clusters.keys().cloned().collect()
+    }
+
+    /// How many hosted clusters there are.
+    pub fn len(&self) -> usize {
+        self.clusters.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.clusters.is_empty()
+    }
+
+    /// Each hosted cluster.
+    pub fn clusters(&self) -> impl Iterator<Item = (&ClusterKey, &Cluster)> {
+        self.clusters.iter()
+    }
+
+    /// One hosted cluster.
+    pub fn cluster(&self, key: &ClusterKey) -> Option<&Cluster> {
+        self.clusters.get(key)
+    }
+
+    /// One hosted cluster, to change what is remembered of it.
+    pub fn cluster_mut(&mut self, key: &ClusterKey) -> Option<&mut Cluster> {
+        self.clusters.get_mut(key)
+    }
+
+    /// Takes a HostedCluster in; true if something that matters changed.
+    pub fn apply_cluster(&mut self, cluster: HostedCluster) -> Option<ClusterKey> {
+        let key = ClusterKey::of(&cluster);
+        if let Some(known) = self.clusters.get_mut(&key) {
+            return known.update(cluster).then_some(key);
+        }
+        let mut known = Cluster::new(cluster);
+        known.report = self.early_reports.remove(&key).map(Arc::new);
+        self.clusters.insert(key.clone(), known);
+        self.owners.insert(key.control_plane_namespace(), key.clone());
+        Some(key)
+    }
+
+    /// Takes the whole list of HostedClusters in; answers the changed ones.
+    pub fn replace_clusters(&mut self, clusters: Vec<HostedCluster>) -> Vec<ClusterKey> {
+        let listed: BTreeSet<ClusterKey> = clusters.iter().map(ClusterKey::of).collect();
+        let gone: Vec<ClusterKey> = self.clusters.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        for key in &gone {
+            self.remove_cluster(key);
+        }
+        clusters.into_iter().filter_map(|cluster| self.apply_cluster(cluster)).collect()
+    }
+
+    /// Forgets a HostedCluster.
+    pub fn remove_cluster(&mut self, key: &ClusterKey) {
+        self.clusters.remove(key);
+        let namespace = key.control_plane_namespace();
+        if self.owners.get(&namespace) == Some(key) {
+            self.owners.remove(&namespace);
+        }
+    }
+
+    /// Takes a target Deployment's metadata in; answers the hosted cluster it belongs to if it has to be looked at.
+    pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
+        self.targets.apply(place, target).then(|| self.owner(&target.namespace)).flatten()
+    }
+
+    /// Takes the whole list of one target's Deployments in; answers the hosted clusters to look at.
+    pub fn replace_targets(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<ClusterKey> {
+        let namespaces = self.targets.replace(place, targets);
+        namespaces.iter().filter_map(|namespace| self.owner(namespace)).collect()
+    }
+
+    /// Forgets a target Deployment.
+    pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
+        self.targets.remove(place, &target.namespace);
+        self.owner(&target.namespace)
+    }
+
+    /// What is known of the targets of one hosted cluster, by place.
+    pub fn targets_of(&self, key: &ClusterKey) -> Vec<TargetSlot> {
+        self.targets.of(&key.control_plane_namespace())
+    }
+
+    /// Remembers what a target looks like; equal texts of different clusters are kept once.
+    pub fn observe_target(&mut self, key: &ClusterKey, place: usize, observed: ObservedTarget) -> Arc<ObservedTarget> {
+        self.targets.observe(&key.control_plane_namespace(), place, observed)
+    }
+
+    /// Takes a report in, or its absence; true if it is not what we wrote.
+    pub fn apply_report(&mut self, key: &ClusterKey, status: Option<HostedClusterMirrorsStatus>) -> bool {
+        let Some(cluster) = self.clusters.get_mut(key) else {
+            if let Some(status) = status {
+                self.early_reports.insert(key.clone(), status);
+            }
+            return false;
+        };
+        let changed = cluster.report.as_deref() != status.as_ref();
+        if changed {
+            cluster.report = status.map(Arc::new);
+        }
+        changed
+    }
+
+    /// Takes all reports in; answers the hosted clusters to look at.
+    pub fn replace_reports(&mut self, reports: Vec<(ClusterKey, HostedClusterMirrorsStatus)>) -> Vec<ClusterKey> {
+        let mut reports: HashMap<ClusterKey, HostedClusterMirrorsStatus> = reports.into_iter().collect();
+        let keys = self.keys();
+        let changed = keys.into_iter().filter(|key| self.apply_report(key, reports.remove(key))).collect();
+        self.early_reports = reports;
+        changed
+    }
+
+    /// Has the targets of one hosted cluster read again before the next plan.
+    pub fn distrust_targets(&mut self, key: &ClusterKey) {
+        self.targets.distrust(&key.control_plane_namespace());
+    }
+
+    /// The hosted cluster whose control plane lives in a namespace.
+    fn owner(&self, namespace: &str) -> Option<ClusterKey> {
+        self.owners.get(namespace).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Target Deployments by control-plane namespace: metadata from the watches, the rest when somebody looked.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+
+use crate::fleet::observed::ObservedTarget;
+
+/// What a watch tells of one Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TargetMeta {
+    /// The namespace.
+    pub namespace: String,
+    /// The UID.
+    pub uid: String,
+    /// The generation, which moves with the spec and with annotations.
+    pub generation: i64,
+}
+
+impl TargetMeta {
+    /// The part of the metadata that is kept: managed fields alone are many times its size.
+    pub fn of(deployment: &PartialObjectMeta<Deployment>) -> Self {
+        Self {
+            namespace: deployment.namespace().unwrap_or_default(),
+            uid: deployment.uid().unwrap_or_default(),
+            generation: deployment.metadata.generation.unwrap_or_default(),
+        }
+    }
+}
+
+/// What is known of one target.
+#[derive(Clone, Debug, Default)]
+pub struct TargetSlot {
+    /// None: there is no such Deployment.
+    pub meta: Option<TargetMeta>,
+    /// What it looked like when it was last read or written.
+    pub observed: Option<Arc<ObservedTarget>>,
+}
+
+impl TargetSlot {
+    /// Whether it has to be read before anything is planned.
+    pub fn is_stale(&self) -> bool {
+        match (&self.meta, &self.observed) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(meta), Some(observed)) => {
+                meta.uid != observed.uid || meta.generation > observed.generation.unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// All targets.
+#[derive(Debug)]
+pub struct Targets {
+    count: usize,
+    namespaces: HashMap<String, Vec<TargetSlot>>,
+    /// Values are the same in most hosted clusters: each is kept once.
+    texts: HashSet<Arc<str>>,
+}
+
+impl Targets {
+    /// Room for this many targets in each namespace.
+    pub fn new(count: usize) -> Self {
+        Self { count, namespaces: HashMap::new(), texts: HashSet::new() }
+    }
+
+    fn slot(&mut self, namespace: &str, place: usize) -> Option<&mut TargetSlot> {
+        let slots =
+            self.namespaces.entry(namespace.to_owned()).or_insert_with(|| vec![TargetSlot::default(); self.count]);
+        slots.get_mut(place)
+    }
+
+    /// Takes metadata in; true if the Deployment has to be looked at.
+    pub fn apply(&mut self, place: usize, target: &TargetMeta) -> bool {
+        let Some(slot) = self.slot(&target.namespace, place) else { return false };
+        let changed = slot.meta.as_ref() != Some(target);
+        slot.meta = Some(target.clone());
+        changed && slot.is_stale()
+    }
+
+    /// Takes a whole list in; answers the namespaces to look at.
+    pub fn replace(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<String> {
+        let listed: BTreeSet<&str> = targets.iter().map(|target| target.namespace.as_str()).collect();
+        let mut gone = Vec::new();
+        for (namespace, slots) in &mut self.namespaces {
+            if let Some(slot) = slots.get_mut(place)
+                && slot.meta.is_some()
+                && !listed.contains(namespace.as_str())
+            {
+                *slot = TargetSlot::default();
+                gone.push(namespace.clone());
+            }
+        }
+        let changed = targets.iter().filter(|target| self.apply(place, target));
+        let mut changed: Vec<String> = changed.map(|target| target.namespace.clone()).collect();
+        changed.append(&mut gone);
+        changed
+    }
+
+    /// Forgets a Deployment.
+    pub fn remove(&mut self, place: usize, namespace: &str) {
+        if let Some(slots) = self.namespaces.get_mut(namespace) {
+            if let Some(slot) = slots.get_mut(place) {
+                *slot = TargetSlot::default();
+            }
+            if slots.iter().all(|slot| slot.meta.is_none()) {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+
+    /// Drops what was observed in one namespace.
+    pub fn distrust(&mut self, namespace: &str) {
+        for slot in self.namespaces.get_mut(namespace).into_iter().flatten() {
+            slot.observed = None;
+        }
+    }
+
+    /// The targets of one namespace, by place.
+    pub fn of(&self, namespace: &str) -> Vec<TargetSlot> {
+        self.namespaces.get(namespace).cloned().unwrap_or_else(|| vec![TargetSlot::default(); self.count])
+    }
+
+    /// Remembers what a Deployment looks like.
+    pub fn observe(&mut self, namespace: &str, place: usize, mut observed: ObservedTarget) -> Arc<ObservedTarget> {
+        for text in [&mut observed.overrides, &mut observed.retired, &mut observed.argument].into_iter().flatten() {
+            self.intern(text);
+        }
+        if let Some(container) = &mut observed.container {
+            for entry in &mut container.env {
+                self.intern(&mut entry.value);
+            }
+            for entry in &mut container.arguments {
+                self.intern(&mut entry.value);
+            }
+        }
+        let observed = Arc::new(observed);
+        if let Some(slot) = self.slot(namespace, place) {
+            slot.observed = Some(Arc::clone(&observed));
+        }
+        observed
+    }
+
+    fn intern(&mut self, text: &mut Arc<str>) {
+        if let Some(known) = self.texts.get(text) {
+            *text = Arc::clone(known);
+            return;
+        }
+        // A text that only this set holds belonged to a value that is gone everywhere.
+        if self.texts.len() > 64 && self.texts.len() > self.namespaces.len() {
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+        }
+        self.texts.insert(Arc::clone(text));
+    }
+}

@@ -1,0 +1,110 @@
+use std::time::{Duration, Instant};
+
+use hypermirror_api::hypershift::HostedClusterSpec;
+use kube::ResourceExt as _;
+
+use super::super::kinds::{MirrorKind, Presence};
+use super::super::watch::Failure;
+use super::mirror_kinds::Declared;
+use super::*;
+
+fn cluster(name: &str) -> HostedCluster {
+    let mut cluster = HostedCluster::new(name, HostedClusterSpec::default());
+    cluster.metadata.namespace = Some("clusters".to_owned());
+    cluster.metadata.uid = Some(name.to_owned());
+    cluster.metadata.generation = Some(1);
+    cluster
+}
+
+fn target(namespace: &str, generation: i64) -> TargetMeta {
+    TargetMeta { namespace: namespace.to_owned(), uid: "u".to_owned(), generation }
+}
+
+#[test]
+fn a_target_belongs_to_the_cluster_whose_control_plane_namespace_it_is_in() {
+    let mut index = Index::new(3);
+    let key = index.apply_cluster(cluster("a.b")).unwrap();
+    assert_eq!(index.apply_target(1, &target("clusters-a-b", 1)), Some(key.clone()));
+    assert_eq!(index.apply_target(1, &target("clusters-a-b", 1)), None, "nothing new");
+    assert_eq!(index.apply_target(1, &target("elsewhere", 1)), None);
+    assert!(index.targets_of(&key)[1].is_stale());
+}
+
+#[test]
+fn what_we_wrote_ourselves_is_not_read_again() {
+    let mut index = Index::new(1);
+    let key = index.apply_cluster(cluster("a")).unwrap();
+    index.apply_target(0, &target("clusters-a", 1));
+    let written = ObservedTarget { uid: "u".to_owned(), generation: Some(2), ..ObservedTarget::default() };
+    index.observe_target(&key, 0, written);
+    assert_eq!(index.apply_target(0, &target("clusters-a", 2)), None);
+    assert!(!index.targets_of(&key)[0].is_stale());
+    assert_eq!(index.apply_target(0, &target("clusters-a", 3)), Some(key));
+}
+
+#[test]
+fn a_status_update_of_a_hosted_cluster_changes_nothing() {
+    let mut index = Index::new(1);
+    index.apply_cluster(cluster("a"));
+    let mut touched = cluster("a");
+    touched.annotations_mut().insert("hypermirror.dev/mirrors-observed".into(), "x".into());
+    assert_eq!(index.apply_cluster(touched), None, "our own touch is no news");
+    let mut paused = cluster("a");
+    paused.annotations_mut().insert("hypermirror.dev/paused".into(), "true".into());
+    assert!(index.apply_cluster(paused).is_some());
+}
+
+#[test]
+fn a_report_that_comes_before_its_cluster_is_kept_for_it() {
+    let mut index = Index::new(1);
+    let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
+    let status = HostedClusterMirrorsStatus { source_count: 3, ..HostedClusterMirrorsStatus::default() };
+    index.replace_reports(vec![(key.clone(), status)]);
+    index.apply_cluster(cluster("a"));
+    assert_eq!(index.cluster(&key).unwrap().report.as_ref().unwrap().source_count, 3);
+}
+
+#[test]
+fn objects_of_a_kind_that_goes_away_stay_until_it_is_forgotten() {
+    let mut index = Index::new(1);
+    let mirrors = &mut index.mirrors;
+    mirrors.set_presence(MirrorKind::Idms, Presence::Present);
+    mirrors.replace(MirrorKind::Idms, vec![("one".into(), Declared::Entries(Vec::new()))]);
+    mirrors.remember([MirrorKind::Idms].into());
+    mirrors.set_presence(MirrorKind::Idms, Presence::Absent);
+    assert_eq!((mirrors.count(MirrorKind::Idms), mirrors.blind()), (1, false));
+    assert_eq!(mirrors.troubles(Instant::now())[0].reason, hypermirror_api::Reason::KindVanished);
+    assert!(mirrors.remember([].into()));
+    assert_eq!(mirrors.count(MirrorKind::Idms), 0);
+    assert!(mirrors.troubles(Instant::now()).is_empty());
+}
+
+#[test]
+fn a_kind_that_was_gone_at_the_start_leaves_the_process_blind_until_it_is_listed() {
+    let mut index = Index::new(1);
+    let mirrors = &mut index.mirrors;
+    mirrors.set_presence(MirrorKind::Idms, Presence::Absent);
+    mirrors.remember([MirrorKind::Idms].into());
+    assert!(mirrors.blind());
+    assert!(mirrors.set_presence(MirrorKind::Idms, Presence::Present), "it is back");
+    assert!(mirrors.blind(), "its objects may still follow");
+    mirrors.apply(MirrorKind::Idms, "one".into(), Declared::Entries(Vec::new()));
+    mirrors.keep_only(MirrorKind::Idms, &["one".to_owned()].into());
+    assert!(!mirrors.blind());
+}
+
+#[test]
+fn a_refusal_is_told_when_it_lasts_and_never_for_a_server_that_is_away() {
+    let mut index = Index::new(1);
+    let (mirrors, now) = (&mut index.mirrors, Instant::now());
+    let refused = Failure { code: Some(403), message: "forbidden".into() };
+    let away = Failure { code: None, message: "connection refused".into() };
+    assert!(!mirrors.refuse(MirrorKind::Icsp, &away, now));
+    assert!(!mirrors.refuse(MirrorKind::Icsp, &refused, now));
+    assert!(mirrors.troubles(now).is_empty());
+    let later = now + Duration::from_secs(11);
+    assert!(mirrors.refuse(MirrorKind::Icsp, &refused, later));
+    assert_eq!(mirrors.troubles(later)[0].reason, hypermirror_api::Reason::SourceUnreadable);
+    mirrors.replace(MirrorKind::Icsp, Vec::new());
+    assert!(mirrors.troubles(later).is_empty());
+}

@@ -1,0 +1,12 @@
+//! The only home of the management cluster's client: what is read, watched, remembered and written there.
+
+pub mod apply;
+pub mod client;
+pub mod cluster_key;
+pub mod events;
+pub mod index;
+pub mod kinds;
+pub mod lease;
+pub mod watch;
+
+pub use cluster_key::ClusterKey;

@@ -1,0 +1,121 @@
+//! A watch that never ends: streaming lists with a paged fall-back, backoff, and whole lists instead of their pieces.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, Stream, StreamExt, unfold};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+/// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
+/// Short enough that an API server that is back is used again soon, long enough for a server in trouble.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Objects in a page of the fall-back: small pages keep the peak memory of a first list low.
+const PAGE: u32 = 50;
+
+/// What a watch tells.
+#[derive(Debug)]
+pub enum Update<T> {
+    /// The whole list: what is not in it is gone.
+    Replaced(Vec<T>),
+    /// Created or changed.
+    Applied(T),
+    /// Gone.
+    Deleted(T),
+    /// The watch fails now and is tried again; what was told stays valid.
+    Failing(Failure),
+}
+
+/// Why a watch fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The API server's answer; none if there was no answer.
+    pub code: Option<u16>,
+    /// What a person needs.
+    pub message: String,
+}
+
+impl Failure {
+    fn new(error: &watcher::Error) -> Self {
+        let status = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            | watcher::Error::WatchFailed(kube::Error::Api(status))
+            | watcher::Error::WatchError(status) => Some(status),
+            _ => None,
+        };
+        match status {
+            Some(status) => Self { code: Some(status.code), message: status.message.clone() },
+            None => Self { code: None, message: error.to_string() },
+        }
+    }
+
+    /// Servers before 1.34, or on an etcd that cannot report progress, do not stream lists.
+    fn means_no_streaming(&self) -> bool {
+        let names_it = |text: &str| self.message.contains(text);
+        names_it("RequestWatchProgress") || names_it("sendInitialEvents") || names_it("resourceVersionMatch")
+    }
+}
+
+struct Watch<K: Clone + DeserializeOwned + Debug, S> {
+    api: Api<K>,
+    config: watcher::Config,
+    slim: S,
+    events: BoxStream<'static, watcher::Result<Event<K>>>,
+    streaming: bool,
+    pause: Duration,
+}
+
+/// Watches for ever. `slim` makes of each object what is worth keeping, before a whole list of them is held.
+pub fn updates<K, T, S>(api: Api<K>, config: watcher::Config, slim: S) -> impl Stream<Item = Update<T>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    T: Send + 'static,
+    S: FnMut(K) -> T + Send + 'static,
+{
+    let events = watcher(api.clone(), config.clone().streaming_lists()).boxed();
+    let watch = Watch { api, config, slim, events, streaming: true, pause: FIRST_PAUSE };
+    unfold((watch, Vec::new()), |(mut watch, mut list)| async move {
+        let update = watch.next(&mut list).await?;
+        Some((update, (watch, list)))
+    })
+}
+
+impl<K, S> Watch<K, S>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    async fn next<T>(&mut self, list: &mut Vec<T>) -> Option<Update<T>>
+    where
+        S: FnMut(K) -> T,
+    {
+        loop {
+            match self.events.next().await? {
+                Ok(event) => {
+                    self.pause = FIRST_PAUSE;
+                    match event {
+                        Event::Init => list.clear(),
+                        Event::InitApply(object) => list.push((self.slim)(object)),
+                        Event::InitDone => return Some(Update::Replaced(std::mem::take(list))),
+                        Event::Apply(object) => return Some(Update::Applied((self.slim)(object))),
+                        Event::Delete(object) => return Some(Update::Deleted((self.slim)(object))),
+                    }
+                }
+                Err(error) => {
+                    let failure = Failure::new(&error);
+                    if self.streaming && failure.means_no_streaming() {
+                        tracing::info!(reason = failure.message, "the API server does not stream lists: paging");
+                        self.streaming = false;
+                        self.events = watcher(self.api.clone(), self.config.clone().page_size(PAGE)).boxed();
+                        continue;
+                    }
+                    tokio::time::sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                    return Some(Update::Failing(failure));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the manager's parts share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::watch;
+
+use super::fleet_gate::FleetGate;
+use super::options::Mode;
+use super::queue::Queue;
+use super::readiness::FirstLook;
+use crate::fleet::argument::ArgumentMode;
+use crate::fleet::target::TargetSpec;
+use crate::kube::apply::Writer;
+use crate::kube::index::Index;
+use crate::kube::lease::LeaseMemory;
+use crate::telemetry::metrics::ManagerMetrics;
+
+/// How the manager works, from its flags.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Change, or only tell.
+    pub mode: Mode,
+    /// Which HostedClusters are in our care.
+    pub selector: kube::core::Selector,
+    /// The targets, the parent first.
+    pub targets: Vec<TargetSpec>,
+    /// What goes into the argument.
+    pub argument: ArgumentMode,
+    /// The mass-loss limit.
+    pub max_removal: u8,
+    /// For the stock operators.
+    pub settle: Duration,
+    /// For the children.
+    pub handover: Duration,
+    /// The namespace of the Lease.
+    pub namespace: String,
+}
+
+/// Shared by watches, workers, reporter and servers.
+pub struct Context {
+    /// From the flags.
+    pub settings: Settings,
+    /// The management cluster.
+    pub client: Client,
+    /// Its writer.
+    pub writer: Writer,
+    /// What is known.
+    index: Mutex<Index>,
+    /// What has to be looked at.
+    pub queue: Queue,
+    /// Whether everything was seen once.
+    pub first_look: FirstLook,
+    /// What is counted.
+    pub metrics: ManagerMetrics,
+    /// The mass-loss gate.
+    pub gate: FleetGate,
+    /// What the Lease remembers.
+    pub memory: watch::Sender<LeaseMemory>,
+    /// Whether this instance leads.
+    pub leads: watch::Receiver<bool>,
+    /// Whether the process ends: no new work begins.
+    pub stopping: watch::Sender<bool>,
+}
+
+impl Context {
+    /// Puts the parts together.
+    pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, leads: watch::Receiver<bool>) -> Arc<Self> {
+        Arc::new(Self {
+            writer: Writer::new(client.clone(), metrics.clone()),
+            index: Mutex::new(Index::new(settings.targets.len())),
+            queue: Queue::default(),
+            first_look: FirstLook::default(),
+            gate: FleetGate::default(),
+            memory: watch::Sender::new(LeaseMemory::default()),
+            settings,
+            client,
+            metrics,
+            leads,
+            stopping: watch::Sender::new(false),
+        })
+    }
+
+    /// The index, for a moment: never across an await.
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this instance may write: it leads and has seen everything once.
+    pub fn may_write(&self) -> bool {
+        *self.leads.borrow() && self.first_look.is_open()
+    }
+
+    /// Resolves the management layer again, and has every hosted cluster looked at: what is wrong with an object
+    /// matters to each of them, also where the map stays as it is.
+    pub fn resolve_management(&self) {
+        let mut index = self.index();
+        index.resolve_management();
+        let layer = index.management();
+        let keys = index.keys();
+        drop(index);
+        self.metrics.tell_layer(&layer);
+        self.queue.add_all(keys);
+    }
+
+    /// Queues every hosted cluster.
+    pub fn queue_all(&self) {
+        let keys = self.index().keys();
+        self.queue.add_all(keys);
+    }
+}

@@ -1,0 +1,16 @@
+//! The manager's process: watches feed the index, the index feeds the queue, workers reconcile hosted clusters.
+
+pub mod context;
+pub mod fleet_gate;
+pub mod mirror_watch;
+pub mod options;
+pub mod queue;
+pub mod readiness;
+pub mod reconcile;
+pub mod reporter;
+pub mod run;
+pub mod server;
+pub mod watches;
+
+pub use options::ManagerOptions;
+pub use run::run;

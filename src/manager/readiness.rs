@@ -1,0 +1,80 @@
+//! The first look: nothing is written, and the process is not ready, before every watch has told its first list.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+/// Opens when every handle that was given out is done.
+#[derive(Clone, Debug)]
+pub struct FirstLook {
+    missing: Arc<Mutex<BTreeSet<String>>>,
+    open: watch::Sender<bool>,
+}
+
+/// One watch that has to tell its first list.
+#[derive(Clone, Debug)]
+pub struct Awaited {
+    look: FirstLook,
+    name: String,
+}
+
+impl Default for FirstLook {
+    fn default() -> Self {
+        Self { missing: Arc::default(), open: watch::Sender::new(false) }
+    }
+}
+
+impl FirstLook {
+    /// Waits for one more watch.
+    pub fn await_watch(&self, name: impl Into<String>) -> Awaited {
+        let name = name.into();
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        Awaited { look: self.clone(), name }
+    }
+
+    /// What has not told its first list yet.
+    pub fn missing(&self) -> Vec<String> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Whether all have.
+    pub fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    /// Waits until all have.
+    pub async fn opened(&self) {
+        let mut open = self.open.subscribe();
+        // The sender lives in self.
+        let _ = open.wait_for(|open| *open).await;
+    }
+}
+
+impl Awaited {
+    /// This watch has told its first list; further calls change nothing.
+    pub fn done(&self) {
+        let mut missing = self.look.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.remove(&self.name);
+        if missing.is_empty() {
+            self.look.open.send_replace(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_opens_with_the_last_list_and_stays_open() {
+        let look = FirstLook::default();
+        let (a, b) = (look.await_watch("a"), look.await_watch("b"));
+        a.done();
+        a.done();
+        assert_eq!((look.is_open(), look.missing()), (false, vec!["b".to_owned()]));
+        b.done();
+        look.opened().await;
+        assert!(look.is_open() && look.missing().is_empty());
+    }
+}

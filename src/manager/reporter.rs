@@ -1,0 +1,165 @@
+//! Writes reports: only what changed, and after the targets, which matter more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
+use kube::ResourceExt;
+use tokio::sync::Notify;
+
+use super::context::Context;
+use crate::fleet::observed::ObservedTarget;
+use crate::fleet::plan::Plan;
+use crate::fleet::report::{self, SourceTrouble, Verdict};
+use crate::fleet::sources::OverrideMap;
+use crate::kube::ClusterKey;
+use crate::kube::apply::WriteError;
+use crate::kube::events::Events;
+use crate::mirrors::finding::Finding;
+use crate::telemetry::metrics::gauge;
+
+/// How long reports wait for the targets of a fan-out.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A pause after a report that could not be written.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What a report is made of.
+pub struct Draft<'a> {
+    /// The hosted cluster.
+    pub key: &'a ClusterKey,
+    /// The same, as it was read.
+    pub object: &'a Arc<HostedCluster>,
+    /// Its map.
+    pub map: &'a OverrideMap,
+    /// About the entries that it uses.
+    pub findings: Vec<&'a Finding>,
+    /// About whole objects and kinds that it uses.
+    pub troubles: &'a [SourceTrouble],
+    /// Its targets.
+    pub observed: &'a [Option<Arc<ObservedTarget>>],
+    /// What was planned for them last.
+    pub plan: &'a Plan,
+    /// A gate or a failure that stands before them.
+    pub held: Option<Verdict>,
+    /// It is no longer in our care.
+    pub leaving: bool,
+}
+
+struct Pending {
+    object: Arc<HostedCluster>,
+    status: HostedClusterMirrorsStatus,
+}
+
+/// Reports in line; clones are the same line.
+#[derive(Clone, Default)]
+pub struct Reporter {
+    pending: Arc<Mutex<HashMap<ClusterKey, Pending>>>,
+    changed: Arc<Notify>,
+}
+
+impl Reporter {
+    fn pending(&self) -> MutexGuard<'_, HashMap<ClusterKey, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the report of one hosted cluster and puts it in line if it says something else than the one that stands.
+    pub fn submit(&self, ctx: &Context, draft: &Draft<'_>) {
+        let old = ctx.index().cluster(draft.key).and_then(|cluster| cluster.report.clone());
+        if draft.leaving && old.is_none() {
+            self.pending().remove(draft.key);
+            return;
+        }
+        let status = status(ctx, draft, old.as_deref());
+        if old.as_deref().is_some_and(|old| report::same_report(old, &status)) {
+            self.pending().remove(draft.key);
+            return;
+        }
+        self.pending().insert(draft.key.clone(), Pending { object: Arc::clone(draft.object), status });
+        self.changed.notify_one();
+    }
+
+    /// Writes what is in line until the process ends.
+    pub async fn run(self, ctx: Arc<Context>, events: Events) {
+        loop {
+            let changed = self.changed.notified();
+            let next = self.pending().keys().next().cloned();
+            let Some(key) = next else {
+                changed.await;
+                continue;
+            };
+            let _ = tokio::time::timeout(PATIENCE, ctx.queue.until_idle()).await;
+            let Some(pending) = self.pending().remove(&key) else { continue };
+            if ctx.may_write()
+                && let Err(error) = self.write(&ctx, &events, &key, &pending).await
+            {
+                tracing::warn!(cluster = %key, %error, "a report was not written; it is tried again");
+                ctx.queue.add_after(key, RETRY);
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        ctx: &Context,
+        events: &Events,
+        key: &ClusterKey,
+        pending: &Pending,
+    ) -> Result<(), WriteError> {
+        let old = ctx.index().cluster(key).and_then(|cluster| cluster.report.clone());
+        if old.is_none() {
+            ctx.writer.create_report(key, &pending.object).await?;
+        }
+        match ctx.writer.write_report(key, &pending.status).await {
+            Err(WriteError::Gone { .. }) => {
+                ctx.writer.create_report(key, &pending.object).await?;
+                ctx.writer.write_report(key, &pending.status).await?;
+            }
+            other => other?,
+        }
+        ctx.index().apply_report(key, Some(pending.status.clone()));
+        let uid = pending.object.uid().unwrap_or_default();
+        for condition in &pending.status.conditions {
+            let before = old.iter().flat_map(|old| &old.conditions).find(|before| before.type_ == condition.type_);
+            let good = condition.status == "True";
+            let moved =
+                before.map_or(!good, |before| before.status != condition.status || before.reason != condition.reason);
+            if moved && condition.type_ != ConditionType::Ready.as_str() {
+                let reason = if good { &condition.type_ } else { &condition.reason };
+                events.tell(key, &uid, good, reason, &condition.message).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsStatus>) -> HostedClusterMirrorsStatus {
+    let now = jiff::Timestamp::now();
+    let generation = draft.object.metadata.generation.unwrap_or_default();
+    let specs = &ctx.settings.targets;
+    let planned: Vec<_> = specs.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
+    let sources = report::sources_verdict(&draft.findings, draft.troubles);
+    let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
+    let removal_held = control_plane.reason == Reason::RemovalHeld;
+    let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
+    let ready = report::ready_verdict(&parts);
+    let [first, second] = parts;
+    let before = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
+    let conditions = report::conditions(before, &[first, second, (ConditionType::Ready, &ready)], generation, now);
+    if let Some(old) = old.filter(|_| removal_held) {
+        // The map that is told is the one in force.
+        return HostedClusterMirrorsStatus { conditions, observed_generation: generation, ..old.clone() };
+    }
+    let (sources, cut) = report::source_reports(&draft.map.resolved);
+    let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
+    HostedClusterMirrorsStatus {
+        observed_generation: generation,
+        conditions,
+        source_count: gauge(draft.map.resolved.sources.len()),
+        sources,
+        sources_cut: gauge(cut),
+        findings: report::finding_reports(&draft.findings),
+        control_plane: report::control_plane_report(&observed, draft.plan),
+    }
+}

@@ -1,0 +1,186 @@
+//! Wiring: start everything, stop it in order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::context::{Context, Settings};
+use super::options::ManagerOptions;
+use super::reconcile::reconcile;
+use super::reporter::Reporter;
+use super::{server, watches};
+use crate::kube::apply::WriteError;
+use crate::kube::client::connect;
+use crate::kube::events::Events;
+use crate::kube::lease::{self, Leadership, LeaseSettings};
+use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels, gauge};
+
+/// How many reports are written at once.
+const REPORTERS: usize = 4;
+/// How often the gauges are counted and the Lease's memory is brought up to date.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long work in flight gets at the end; a pod has 30 s.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runs the manager until SIGTERM or SIGINT, or until it loses the Lease.
+///
+/// # Errors
+/// If it cannot start, or lost the Lease: then the process has to end, another instance leads.
+pub async fn run(options: ManagerOptions) -> Result<()> {
+    let mut registry = Registry::default();
+    let metrics = ManagerMetrics::register(&mut registry);
+    let client = connect(&metrics.requests).await?;
+    let namespace = own_namespace(options.namespace.clone())?;
+    let identity = options.identity.clone().unwrap_or_else(own_identity);
+    let lease =
+        LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
+    let metrics_server = server::metrics(options.metrics_bind_address, registry);
+    let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
+    let leadership = compete(client.clone(), &lease).await?;
+    let ctx = Context::new(settings(&options, namespace), client.clone(), metrics, leadership.leads.clone());
+    let health_server = server::health(options.health_probe_bind_address, ctx.first_look.clone());
+    let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(metrics_server);
+    tasks.spawn(health_server);
+    watches::start(&ctx, &mut tasks);
+    let reporter = Reporter::default();
+    let events = Events::new(client, &identity);
+    for _ in 0..REPORTERS {
+        tasks.spawn(reporter.clone().run(Arc::clone(&ctx), events.clone()));
+    }
+    for _ in 0..options.workers {
+        tasks.spawn(work(Arc::clone(&ctx), reporter.clone()));
+    }
+    tasks.spawn(keep_house(Arc::clone(&ctx)));
+    let lost = lead(&ctx).await?;
+    tracing::info!(lost, "ending");
+    ctx.stopping.send_replace(true);
+    let _ = tokio::time::timeout(DRAIN, ctx.queue.until_rest()).await;
+    tasks.shutdown().await;
+    drop(ctx);
+    leadership.release().await;
+    if lost {
+        bail!("the Lease was lost to another instance: this one ends, so that only one writes");
+    }
+    Ok(())
+}
+
+fn settings(options: &ManagerOptions, namespace: String) -> Settings {
+    Settings {
+        mode: options.mode,
+        selector: options.plan.hosted_cluster_selector.clone(),
+        targets: options.plan.targets(),
+        argument: options.plan.registry_overrides_argument.into(),
+        max_removal: options.max_removal,
+        settle: options.settle,
+        handover: options.handover,
+        namespace,
+    }
+}
+
+/// The API server may start at the same time as the manager: the first contact is tried for a while.
+async fn compete(client: kube::Client, lease: &LeaseSettings) -> Result<Leadership> {
+    let start = Instant::now();
+    loop {
+        match Leadership::compete(client.clone(), lease).await {
+            Ok(leadership) => return Ok(leadership),
+            Err(error) if start.elapsed() > Duration::from_mins(1) => {
+                return Err(error)
+                    .with_context(|| format!("cannot read or create the Lease in namespace {}", lease.namespace));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the Lease cannot be read yet");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+/// Waits for the end: true if the Lease was lost.
+async fn lead(ctx: &Context) -> Result<bool> {
+    let mut leads = ctx.leads.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let led = async {
+        ctx.first_look.opened().await;
+        tracing::info!("everything was seen once");
+        if leads.wait_for(|leads| *leads).await.is_ok() {
+            tracing::info!("this instance leads");
+            ctx.metrics.leader.set(1);
+            ctx.queue_all();
+        }
+        let _ = leads.wait_for(|leads| !*leads).await;
+        ctx.metrics.leader.set(0);
+    };
+    tokio::select! {
+        () = led => Ok(true),
+        _ = terminate.recv() => Ok(false),
+        _ = interrupt.recv() => Ok(false),
+    }
+}
+
+async fn work(ctx: Arc<Context>, reporter: Reporter) {
+    loop {
+        let key = ctx.queue.next().await;
+        if *ctx.stopping.borrow() {
+            ctx.queue.done(&key, false);
+            continue;
+        }
+        let start = Instant::now();
+        let result = reconcile(&ctx, &reporter, &key).await;
+        let outcome = result.as_ref().map_or_else(WriteError::category, |()| "ok");
+        let took = start.elapsed().as_secs_f64();
+        ctx.metrics.reconciles.get_or_create(&OutcomeLabels { outcome }).observe(took);
+        if let Err(error) = &result {
+            tracing::warn!(cluster = %key, %error, "a hosted cluster is looked at again");
+        }
+        ctx.queue.done(&key, result.is_err());
+    }
+}
+
+async fn keep_house(ctx: Arc<Context>) {
+    loop {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        count(&ctx);
+        if !ctx.may_write() {
+            continue;
+        }
+        ctx.gate.settle(&ctx).await;
+        let kinds = ctx.index().mirrors.to_remember();
+        if let Some(kinds) = kinds
+            && let Err(error) = lease::remember_kinds(&ctx.client, &ctx.settings.namespace, &kinds).await
+        {
+            tracing::warn!(%error, "the Lease does not remember the mirror kinds yet");
+        }
+    }
+}
+
+fn count(ctx: &Context) {
+    let index = ctx.index();
+    let reports: Vec<_> = index.clusters().filter_map(|(_, cluster)| cluster.report.clone()).collect();
+    ctx.metrics.hosted_clusters.set(gauge(index.len()));
+    drop(index);
+    let targets = reports.iter().flat_map(|report| &report.control_plane.targets);
+    ctx.metrics.targets.set(gauge(targets.clone().count()));
+    ctx.metrics.targets_up_to_date.set(gauge(targets.filter(|target| target.up_to_date).count()));
+}
+
+/// The pod's own namespace, where the environment does not say.
+fn own_namespace(flag: Option<String>) -> Result<String> {
+    if let Some(namespace) = flag {
+        return Ok(namespace);
+    }
+    std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+        .map(|namespace| namespace.trim().to_owned())
+        .context("no namespace for the Lease: give --namespace, set POD_NAMESPACE, or run in a pod")
+}
+
+fn own_identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
+}
