@@ -1,0 +1,34 @@
+# syntax=docker/dockerfile:1
+# One static binary, no shell, no user database: everything that hypermirror reads comes from flags, environment and API servers.
+ARG RUST_IMAGE=docker.io/library/rust:1.95-alpine
+FROM ${RUST_IMAGE} AS build
+# ring compiles C and assembler. The target of this toolchain is musl: the binary is static.
+RUN apk add --no-cache musl-dev gcc make perl
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY api ./api
+COPY src ./src
+# The workspace names the crate of the scenarios; it is not built.
+COPY e2e/Cargo.toml ./e2e/Cargo.toml
+RUN mkdir -p e2e/src && touch e2e/src/lib.rs
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin hypermirror && cp target/release/hypermirror /hypermirror
+
+FROM scratch
+ARG VERSION=dev
+ARG REVISION=unknown
+ARG CREATED=unknown
+LABEL org.opencontainers.image.title="hypermirror" \
+      org.opencontainers.image.description="Image mirrors for HyperShift fleets" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/hypermirror/hypermirror" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+COPY --from=build /hypermirror /usr/local/bin/hypermirror
+COPY LICENSE /LICENSE
+USER 65532:65532
+# 8080: metrics, 8081: health
+EXPOSE 8080 8081
+ENTRYPOINT ["/usr/local/bin/hypermirror"]
+CMD ["manager"]

@@ -1,0 +1,52 @@
+# What a person runs. Everything is built and cached under target/.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build image manifests testbed bench clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Show what hypermirror does, on real API servers
+	@hack/setup demo
+	@hack/demo
+
+test: ## Test everything: units, properties, scenarios on real API servers
+	@hack/setup test
+	@hack/testbed/build
+	cargo build --workspace --locked --bins
+	cargo test --workspace --locked --no-fail-fast
+
+check: ## Format, lints, generated files, sizes, layering, manifests, scripts
+	@hack/setup test
+	cargo fmt --all --check
+	@hack/check/sizes
+	@hack/check/purity
+	@hack/check/rbac
+	@hack/check/scripts
+	cargo clippy --workspace --locked --all-targets -- -D warnings
+	@hack/check/generated
+
+build: ## Build the release binary: target/release/hypermirror
+	@hack/setup build
+	cargo build --release --locked
+	@ls -l target/release/hypermirror
+
+image: ## Build the container image (needs docker or podman)
+	$$(command -v docker || command -v podman || echo docker) build -t hypermirror:dev .
+
+manifests: ## Write the generated files anew
+	@hack/setup build
+	@hack/check/generated --write
+
+testbed: ## Build the servers of the test bed (hack/testbed/testbed up starts them)
+	@hack/setup demo
+	@hack/testbed/build
+
+bench: ## Measure (the results are in docs/performance.md)
+	@hack/setup demo
+	@hack/testbed/build
+	@hack/bench
+
+clean: ## Remove everything that was built
+	cargo clean
