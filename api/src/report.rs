@@ -56,8 +56,9 @@ pub struct HostedClusterMirrorsSpec {}
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostedClusterMirrorsStatus {
-    /// The generation of the HostedCluster that this status is about.
-    pub observed_generation: i64,
+    /// The generation of the HostedCluster that this status is about. (Not `observedGeneration`: generic health checks
+    /// compare that with the generation of the report itself, which never moves.)
+    pub hosted_cluster_generation: i64,
     /// `SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,

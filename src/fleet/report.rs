@@ -1,8 +1,6 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
-use hypermirror_api::report::{
-    ControlPlaneReport, FindingReport, HostedClusterMirrorsStatus, SourceReport, TargetReport,
-};
+use hypermirror_api::report::{ControlPlaneReport, FindingReport, SourceReport, TargetReport};
 use hypermirror_api::{ConditionType, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -201,11 +199,6 @@ fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &Ta
         foreign: plan.foreign.clone(),
         admitted: admitted.unwrap_or_default(),
     }
-}
-
-/// Whether two statuses tell the same: then nothing is written.
-pub fn same_report(old: &HostedClusterMirrorsStatus, new: &HostedClusterMirrorsStatus) -> bool {
-    old == new
 }
 
 #[cfg(test)]

@@ -163,6 +163,20 @@ impl Writer {
         self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|_| ())
     }
 
+    /// Deletes the report of a hosted cluster that is no longer in our care.
+    ///
+    /// # Errors
+    /// [`WriteError`]; none if there is no report.
+    pub async fn delete_report(&self, cluster: &ClusterKey) -> Result<(), WriteError> {
+        let api: Api<HostedClusterMirrors> = Api::namespaced(self.client.clone(), &cluster.namespace);
+        let params = kube::api::DeleteParams::default();
+        let call = api.delete(&cluster.name, &params);
+        match self.timed(&format!("HostedClusterMirrors {cluster}"), call).await {
+            Ok(_) | Err(WriteError::Gone { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes the status of a report, whole.
     ///
     /// # Errors

@@ -49,7 +49,8 @@ pub struct Draft<'a> {
 
 struct Pending {
     object: Arc<HostedCluster>,
-    status: HostedClusterMirrorsStatus,
+    /// None: the hosted cluster has left our care, and its report goes.
+    status: Option<HostedClusterMirrorsStatus>,
 }
 
 /// Reports in line; clones are the same line.
@@ -67,12 +68,9 @@ impl Reporter {
     /// Makes the report of one hosted cluster and puts it in line if it says something else than the one that stands.
     pub fn submit(&self, ctx: &Context, draft: &Draft<'_>) {
         let old = ctx.index().cluster(draft.key).and_then(|cluster| cluster.report.clone());
-        if draft.leaving && old.is_none() {
-            self.pending().remove(draft.key);
-            return;
-        }
-        let status = status(ctx, draft, old.as_deref());
-        if old.as_deref().is_some_and(|old| report::same_report(old, &status)) {
+        let left = draft.leaving && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
+        let status = (!left).then(|| status(ctx, draft, old.as_deref()));
+        if old.as_deref() == status.as_ref() {
             self.pending().remove(draft.key);
             return;
         }
@@ -107,20 +105,25 @@ impl Reporter {
         key: &ClusterKey,
         pending: &Pending,
     ) -> Result<(), WriteError> {
+        let Some(status) = &pending.status else {
+            ctx.writer.delete_report(key).await?;
+            ctx.index().apply_report(key, None);
+            return Ok(());
+        };
         let old = ctx.index().cluster(key).and_then(|cluster| cluster.report.clone());
         if old.is_none() {
             ctx.writer.create_report(key, &pending.object).await?;
         }
-        match ctx.writer.write_report(key, &pending.status).await {
+        match ctx.writer.write_report(key, status).await {
             Err(WriteError::Gone { .. }) => {
                 ctx.writer.create_report(key, &pending.object).await?;
-                ctx.writer.write_report(key, &pending.status).await?;
+                ctx.writer.write_report(key, status).await?;
             }
             other => other?,
         }
-        ctx.index().apply_report(key, Some(pending.status.clone()));
+        ctx.index().apply_report(key, Some(status.clone()));
         let uid = pending.object.uid().unwrap_or_default();
-        for condition in &pending.status.conditions {
+        for condition in &status.conditions {
             let before = old.iter().flat_map(|old| &old.conditions).find(|before| before.type_ == condition.type_);
             let good = condition.status == "True";
             let moved =
@@ -149,12 +152,12 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let conditions = report::conditions(before, &[first, second, (ConditionType::Ready, &ready)], generation, now);
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
-        return HostedClusterMirrorsStatus { conditions, observed_generation: generation, ..old.clone() };
+        return HostedClusterMirrorsStatus { conditions, hosted_cluster_generation: generation, ..old.clone() };
     }
     let (sources, cut) = report::source_reports(&draft.map.resolved);
     let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
     HostedClusterMirrorsStatus {
-        observed_generation: generation,
+        hosted_cluster_generation: generation,
         conditions,
         source_count: gauge(draft.map.resolved.sources.len()),
         sources,
