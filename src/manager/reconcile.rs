@@ -59,6 +59,9 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
             break (plan, None);
         }
         rounds += 1;
+        if !ctx.may_write() {
+            return Ok(()); // another instance may lead by now
+        }
         let written = match plan.touch.clone() {
             Some(digest) => case.announce(ctx, &plan, &digest).await.map(|()| mirrors_observed = Some(digest)),
             None => case.apply(ctx, &plan).await,

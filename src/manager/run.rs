@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -26,10 +26,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long work in flight gets at the end; a pod has 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs the manager until SIGTERM or SIGINT, or until it loses the Lease.
+/// Runs the manager until SIGTERM or SIGINT. An instance that loses the Lease goes on as a standby.
 ///
 /// # Errors
-/// If it cannot start, or lost the Lease: then the process has to end, another instance leads.
+/// If it cannot start.
 pub async fn run(options: ManagerOptions) -> Result<()> {
     let mut registry = Registry::default();
     let metrics = ManagerMetrics::register(&mut registry);
@@ -40,7 +40,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
         LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
     let metrics_server = server::metrics(options.metrics_bind_address, registry);
     let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
-    let leadership = compete(client.clone(), &lease).await?;
+    let leadership = Leadership::compete(client.clone(), &lease);
     let ctx = Context::new(settings(&options, namespace), client.clone(), metrics, leadership.leads.clone());
     let health_server = server::health(options.health_probe_bind_address, ctx.first_look.clone());
     let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
@@ -57,16 +57,13 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
         tasks.spawn(work(Arc::clone(&ctx), reporter.clone()));
     }
     tasks.spawn(keep_house(Arc::clone(&ctx)));
-    let lost = lead(&ctx).await?;
-    tracing::info!(lost, "ending");
+    until_told_to_end(&ctx).await?;
+    tracing::info!("ending");
     ctx.stopping.send_replace(true);
     let _ = tokio::time::timeout(DRAIN, ctx.queue.until_rest()).await;
     tasks.shutdown().await;
     drop(ctx);
     leadership.release().await;
-    if lost {
-        bail!("the Lease was lost to another instance: this one ends, so that only one writes");
-    }
     Ok(())
 }
 
@@ -83,45 +80,31 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
     }
 }
 
-/// The API server may start at the same time as the manager: the first contact is tried for a while.
-async fn compete(client: kube::Client, lease: &LeaseSettings) -> Result<Leadership> {
-    let start = Instant::now();
-    loop {
-        match Leadership::compete(client.clone(), lease).await {
-            Ok(leadership) => return Ok(leadership),
-            Err(error) if start.elapsed() > Duration::from_mins(1) => {
-                return Err(error)
-                    .with_context(|| format!("cannot read or create the Lease in namespace {}", lease.namespace));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the Lease cannot be read yet");
-                tokio::time::sleep(Duration::from_secs(2)).await;
-            }
-        }
-    }
-}
-
-/// Waits for the end: true if the Lease was lost.
-async fn lead(ctx: &Context) -> Result<bool> {
-    let mut leads = ctx.leads.clone();
+/// Has everything looked at whenever this instance begins to lead, until a signal ends the process.
+async fn until_told_to_end(ctx: &Context) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let led = async {
+    let lead = async {
+        let mut leads = ctx.leads.clone();
         ctx.first_look.opened().await;
         tracing::info!("everything was seen once");
-        if leads.wait_for(|leads| *leads).await.is_ok() {
-            tracing::info!("this instance leads");
+        // An error means that the election ended, which happens only at the end.
+        while leads.wait_for(|leads| *leads).await.is_ok() {
             ctx.metrics.leader.set(1);
             ctx.queue_all();
+            if leads.wait_for(|leads| !*leads).await.is_err() {
+                break;
+            }
+            ctx.metrics.leader.set(0);
         }
-        let _ = leads.wait_for(|leads| !*leads).await;
-        ctx.metrics.leader.set(0);
+        std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = led => Ok(true),
-        _ = terminate.recv() => Ok(false),
-        _ = interrupt.recv() => Ok(false),
+        () = lead => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
+    Ok(())
 }
 
 async fn work(ctx: Arc<Context>, reporter: Reporter) {

@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 /// What is logged unless `RUST_LOG` says otherwise: the client logs every failed request as an error of its own, which
 /// the callers report with what it was for.
-const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off,kube_lease_manager=warn";
+const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

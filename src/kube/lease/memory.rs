@@ -1,66 +1,15 @@
-//! Leadership, and the manager's memory on its own Lease.
+//! What the Lease remembers beside its holder, in annotations.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use hypermirror_api::{annotations, names};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
-use kube_lease_manager::{LeaseCreateMode, LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::kinds::MirrorKind;
-
-/// How the Lease is held.
-#[derive(Clone, Debug)]
-pub struct LeaseSettings {
-    /// The manager's own namespace.
-    pub namespace: String,
-    /// This instance.
-    pub identity: String,
-    /// After how long without a renewal another instance may take over.
-    pub duration: Duration,
-}
-
-/// Leadership while it lasts.
-pub struct Leadership {
-    /// Whether this instance leads.
-    pub leads: watch::Receiver<bool>,
-    task: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
-}
-
-impl Leadership {
-    /// Starts to compete for the Lease.
-    ///
-    /// # Errors
-    /// [`LeaseManagerError`] if the Lease can be neither read nor made.
-    pub async fn compete(client: Client, settings: &LeaseSettings) -> Result<Self, LeaseManagerError> {
-        let duration = settings.duration.as_secs().max(3);
-        let manager = LeaseManagerBuilder::new(client, names::LEASE)
-            .with_namespace(&settings.namespace)
-            .with_identity(&settings.identity)
-            .with_duration(duration)
-            // Renewed after a third of its duration: two renewals may fail.
-            .with_grace(duration - duration / 3)
-            .with_create_mode(LeaseCreateMode::AutoCreate)
-            .build()
-            .await?;
-        let (leads, task) = manager.watch().await;
-        Ok(Self { leads, task })
-    }
-
-    /// Gives the Lease up, so that another instance leads at once.
-    pub async fn release(self) {
-        drop(self.leads);
-        if let Ok(Err(error)) = self.task.await {
-            tracing::warn!(%error, "the Lease was not released; another instance has to wait until it expires");
-        }
-    }
-}
+use super::super::kinds::MirrorKind;
 
 /// What the Lease remembers beside its holder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

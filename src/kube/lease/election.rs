@@ -1,0 +1,142 @@
+//! Who leads, decided from one look at the Lease: pure, so that every turn of it can be tested.
+//!
+//! The rules are those of client-go's leader election: only the local clock counts, from the moment at which a record was
+//! first seen, so that clocks of different machines may differ.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::LeaseSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::{Value, json};
+
+/// What to do after a look at the Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Somebody else holds it.
+    Wait,
+    /// We hold it: write the time.
+    Renew,
+    /// Nobody holds it, or its holder is silent for longer than it promised.
+    Take,
+}
+
+/// One candidate.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    identity: String,
+    duration: Duration,
+    /// The record that was last seen, and since when it has not moved.
+    seen: Option<(LeaseSpec, Instant)>,
+}
+
+impl Candidate {
+    /// A candidate that promises to renew within `duration`.
+    pub fn new(identity: &str, duration: Duration) -> Self {
+        Self { identity: identity.to_owned(), duration, seen: None }
+    }
+
+    /// Decides after a look.
+    pub fn step(&mut self, lease: &LeaseSpec, now: Instant) -> Step {
+        let since = match &self.seen {
+            Some((seen, since)) if seen == lease => *since,
+            _ => {
+                self.seen = Some((lease.clone(), now));
+                now
+            }
+        };
+        let holder = lease.holder_identity.as_deref().unwrap_or_default();
+        if holder == self.identity {
+            return Step::Renew;
+        }
+        let promised = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let promised = promised.map_or(self.duration, Duration::from_secs);
+        if holder.is_empty() || now.duration_since(since) > promised { Step::Take } else { Step::Wait }
+    }
+
+    /// The `spec` that a step writes, as a merge patch; nothing for [`Step::Wait`].
+    pub fn write(&self, step: Step, lease: &LeaseSpec, time: jiff::Timestamp) -> Option<Value> {
+        let time = MicroTime(time);
+        match step {
+            Step::Wait => None,
+            Step::Renew => Some(json!({"renewTime": time, "leaseDurationSeconds": self.duration.as_secs()})),
+            Step::Take => Some(json!({
+                "holderIdentity": self.identity,
+                "acquireTime": time,
+                "renewTime": time,
+                "leaseDurationSeconds": self.duration.as_secs(),
+                "leaseTransitions": lease.lease_transitions.unwrap_or(0).saturating_add(1),
+            })),
+        }
+    }
+
+    /// How long a holder may go on after the start of its last renewal: well before anybody else may take over.
+    pub fn holds_for(&self) -> Duration {
+        self.duration * 2 / 3
+    }
+
+    /// How often to look.
+    pub fn period(&self, leads: bool) -> Duration {
+        if leads { self.duration / 4 } else { self.duration / 6 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROMISE: Duration = Duration::from_secs(15);
+
+    fn held_by(holder: &str, renewed: i64) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(15),
+            renew_time: Some(MicroTime(jiff::Timestamp::from_second(renewed).unwrap())),
+            lease_transitions: Some(4),
+            ..LeaseSpec::default()
+        }
+    }
+
+    #[test]
+    fn a_free_lease_is_taken_and_our_own_is_renewed() {
+        let (mut me, now) = (Candidate::new("me", PROMISE), Instant::now());
+        assert_eq!(me.step(&LeaseSpec::default(), now), Step::Take);
+        assert_eq!(me.step(&held_by("", 1), now), Step::Take);
+        assert_eq!(me.step(&held_by("me", 1), now), Step::Renew);
+    }
+
+    #[test]
+    fn a_silent_holder_loses_it_after_its_promise_on_our_clock() {
+        let (mut me, now) = (Candidate::new("me", PROMISE), Instant::now());
+        // The holder's clock is far behind: that does not matter.
+        let silent = held_by("other", -1_000_000);
+        assert_eq!(me.step(&silent, now), Step::Wait);
+        assert_eq!(me.step(&silent, now + PROMISE), Step::Wait);
+        assert_eq!(me.step(&silent, now + PROMISE + Duration::from_millis(1)), Step::Take);
+    }
+
+    #[test]
+    fn a_holder_that_renews_keeps_it() {
+        let (mut me, now) = (Candidate::new("me", PROMISE), Instant::now());
+        for turn in 0..10 {
+            let later = now + PROMISE * u32::try_from(turn).unwrap();
+            assert_eq!(me.step(&held_by("other", turn), later), Step::Wait);
+        }
+    }
+
+    #[test]
+    fn taking_counts_the_transition_and_renewing_moves_the_time_alone() {
+        let me = Candidate::new("me", PROMISE);
+        let now = jiff::Timestamp::from_second(7).unwrap();
+        let taken = me.write(Step::Take, &held_by("other", 1), now).unwrap();
+        assert_eq!((&taken["holderIdentity"], &taken["leaseTransitions"]), (&json!("me"), &json!(5)));
+        let renewed = me.write(Step::Renew, &held_by("me", 1), now).unwrap();
+        assert_eq!(renewed.as_object().unwrap().len(), 2);
+        assert_eq!(me.write(Step::Wait, &held_by("other", 1), now), None);
+    }
+
+    #[test]
+    fn a_holder_stops_before_anybody_else_may_start() {
+        let me = Candidate::new("me", PROMISE);
+        assert!(me.holds_for() < PROMISE && me.period(true) * 2 < me.holds_for());
+    }
+}

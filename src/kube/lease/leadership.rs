@@ -1,0 +1,167 @@
+//! Holding the Lease while the process runs.
+
+use std::time::{Duration, Instant};
+
+use hypermirror_api::names;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::election::{Candidate, Step};
+
+/// How often a conflict is answered with another look before the turn is given up.
+const CONFLICTS: usize = 2;
+/// The shortest promise: the API counts in seconds.
+const SHORTEST: Duration = Duration::from_secs(2);
+
+/// How the Lease is held.
+#[derive(Clone, Debug)]
+pub struct LeaseSettings {
+    /// The manager's own namespace.
+    pub namespace: String,
+    /// This instance.
+    pub identity: String,
+    /// After how long without a renewal another instance may take over.
+    pub duration: Duration,
+}
+
+/// Leadership while it lasts.
+pub struct Leadership {
+    /// Whether this instance leads. It falls to false before anybody else may lead, also when the API server is away.
+    pub leads: watch::Receiver<bool>,
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Leadership {
+    /// Starts to compete for the Lease; it is created if it is not there.
+    pub fn compete(client: Client, settings: &LeaseSettings) -> Self {
+        let (sender, leads) = watch::channel(false);
+        let (end, ended) = oneshot::channel();
+        let holder = Holder {
+            api: Api::namespaced(client, &settings.namespace),
+            candidate: Candidate::new(&settings.identity, settings.duration.max(SHORTEST)),
+            leads: sender,
+            held_until: None,
+        };
+        let task = tokio::spawn(holder.run(ended));
+        Self { leads, end, task }
+    }
+
+    /// Gives the Lease up, so that another instance leads at once.
+    pub async fn release(self) {
+        let _ = self.end.send(());
+        if self.task.await.is_err() {
+            tracing::warn!("the Lease was not released; another instance has to wait until it expires");
+        }
+    }
+}
+
+struct Holder {
+    api: Api<Lease>,
+    candidate: Candidate,
+    leads: watch::Sender<bool>,
+    /// Until when we may believe to hold it.
+    held_until: Option<Instant>,
+}
+
+impl Holder {
+    async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        loop {
+            let pause = tokio::select! {
+                _ = &mut ended => break,
+                pause = self.turn() => pause,
+            };
+            tokio::select! {
+                _ = &mut ended => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        if self.leads.send_replace(false)
+            && let Err(error) = self.give_up().await
+        {
+            tracing::warn!(%error, "the Lease was not released; another instance has to wait until it expires");
+        }
+    }
+
+    /// One look, one decision, one write; answers when to look again.
+    async fn turn(&mut self) -> Duration {
+        let start = Instant::now();
+        let limit = self.held_until.map_or(self.candidate.holds_for(), |until| until.saturating_duration_since(start));
+        match tokio::time::timeout(limit, self.look_and_write()).await {
+            Ok(Ok(true)) => {
+                self.held_until = Some(start + self.candidate.holds_for());
+                self.tell(true);
+            }
+            Ok(Ok(false)) => {
+                self.held_until = None;
+                self.tell(false);
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or written now"),
+            Err(_) => tracing::warn!("the API server does not answer for the Lease"),
+        }
+        if self.held_until.is_some_and(|until| until <= Instant::now()) {
+            self.held_until = None;
+            self.tell(false);
+        }
+        let period = self.candidate.period(*self.leads.borrow());
+        self.held_until.map_or(period, |until| period.min(until.saturating_duration_since(Instant::now())))
+    }
+
+    /// True if we hold the Lease now.
+    async fn look_and_write(&mut self) -> kube::Result<bool> {
+        // An annotation that is written meanwhile makes a conflict that means nothing: look again.
+        for _ in 0..CONFLICTS {
+            match self.try_once().await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                other => return other,
+            }
+        }
+        self.try_once().await
+    }
+
+    async fn try_once(&mut self) -> kube::Result<bool> {
+        let lease = match self.api.get_opt(names::LEASE).await? {
+            Some(lease) => lease,
+            None => self.create().await?,
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        let step = self.candidate.step(&spec, Instant::now());
+        let Some(write) = self.candidate.write(step, &spec, jiff::Timestamp::now()) else { return Ok(false) };
+        // Guarded by the version that was looked at: of two that take it at once, one fails.
+        let body = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": write});
+        self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await.map(|_| true)
+    }
+
+    async fn create(&self) -> kube::Result<Lease> {
+        let metadata = ObjectMeta { name: Some(names::LEASE.to_owned()), ..ObjectMeta::default() };
+        let lease = Lease { metadata, spec: Some(LeaseSpec::default()) };
+        match self.api.create(&PostParams::default(), &lease).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => self.api.get(names::LEASE).await,
+            created => created,
+        }
+    }
+
+    async fn give_up(&mut self) -> kube::Result<()> {
+        let lease = self.api.get(names::LEASE).await?;
+        if self.candidate.step(&lease.spec.clone().unwrap_or_default(), Instant::now()) != Step::Renew {
+            return Ok(());
+        }
+        let nobody = json!({"holderIdentity": null, "renewTime": null, "acquireTime": null});
+        let body = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": nobody});
+        self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await.map(|_| ())
+    }
+
+    fn tell(&self, leads: bool) {
+        if self.leads.send_if_modified(|known| std::mem::replace(known, leads) != leads) {
+            tracing::info!(leads, "leadership changed");
+        }
+    }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}

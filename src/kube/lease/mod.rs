@@ -1,0 +1,8 @@
+//! The manager's Lease: who leads, and what is remembered beside it.
+
+pub mod election;
+pub mod leadership;
+pub mod memory;
+
+pub use leadership::{Leadership, LeaseSettings};
+pub use memory::{LeaseMemory, consume_permission, remember_kinds};
