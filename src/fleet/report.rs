@@ -124,6 +124,8 @@ pub fn conditions(
     generation: i64,
     now: jiff::Timestamp,
 ) -> Vec<Condition> {
+    // The API keeps seconds: what is told here must equal what comes back.
+    let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
     let condition = |(kind, verdict): &(ConditionType, &Verdict)| {
         let before = old.iter().find(|old| old.type_ == kind.as_str());
         let unchanged = before.filter(|old| old.status == verdict.status);

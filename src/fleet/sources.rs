@@ -165,3 +165,6 @@ pub fn hosted_cluster_entries(cluster: &HostedCluster) -> Vec<MirrorEntry> {
 pub fn fits(value: &str) -> bool {
     names::OVERRIDES_ENV.len() + value.len() + 2 <= MAX_VALUE_BYTES
 }
+
+#[cfg(test)]
+mod tests;
