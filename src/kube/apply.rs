@@ -7,6 +7,7 @@ use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotati
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Patch, PatchParams};
+use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -64,11 +65,7 @@ impl WriteError {
     fn of(what: &str, error: kube::Error) -> Self {
         let what = what.to_owned();
         match &error {
-            // A failed `test` of a JSON patch is answered with 422.
-            kube::Error::Api(status) if status.code == 409 => Self::Conflict { what },
-            kube::Error::Api(status) if status.code == 422 && status.message.contains("test") => {
-                Self::Conflict { what }
-            }
+            kube::Error::Api(status) if status.code == 409 || is_failed_test(status) => Self::Conflict { what },
             kube::Error::Api(status) if status.code == 404 => Self::Gone { what },
             _ => Self::Failed { what, source: error },
         }
@@ -199,9 +196,38 @@ impl Writer {
     }
 }
 
+/// A failed `test` of a JSON patch is answered with 422 and nothing else; an object that is invalid after the patch is
+/// answered with 422 and its causes (measured on 1.36).
+fn is_failed_test(status: &Status) -> bool {
+    status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())
+}
+
 fn request(namespace: &str, name: &str, what: &str) -> Result<http::Request<Vec<u8>>, WriteError> {
     let url = Deployment::url_path(&(), Some(namespace));
     kube::core::Request::new(url)
         .get(name, &kube::api::GetParams::default())
         .map_err(|error| WriteError::Failed { what: what.to_owned(), source: kube::Error::BuildRequest(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(answer: &str) -> &'static str {
+        let status: Status = serde_json::from_str(answer).unwrap();
+        WriteError::of("x", kube::Error::Api(Box::new(status))).category()
+    }
+
+    #[test]
+    fn a_failed_test_is_a_conflict_and_an_invalid_object_is_an_error() {
+        let failed_test = r#"{"code": 422, "reason": "Invalid", "details": {},
+            "message": "the server rejected our request due to an error in our request"}"#;
+        assert_eq!(outcome(failed_test), "conflict");
+        let invalid = r#"{"code": 422, "reason": "Invalid", "message": "Deployment is invalid",
+            "details": {"causes": [{"field": "spec.selector", "message": "Required value"}]}}"#;
+        assert_eq!(outcome(invalid), "error");
+        assert_eq!(outcome(r#"{"code": 409, "message": "the object has been modified"}"#), "conflict");
+        assert_eq!(outcome(r#"{"code": 404, "message": "not found"}"#), "conflict");
+        assert_eq!(outcome(r#"{"code": 403, "message": "forbidden"}"#), "error");
+    }
 }
