@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::context::{Context, Settings};
 use super::options::ManagerOptions;
@@ -115,7 +116,9 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
             continue;
         }
         let start = Instant::now();
-        let result = reconcile(&ctx, &reporter, &key).await;
+        // Each reconcile is a trace of its own.
+        let span = tracing::info_span!(parent: None, "reconcile", cluster = %key);
+        let result = reconcile(&ctx, &reporter, &key).instrument(span).await;
         let outcome = result.as_ref().map_or_else(WriteError::category, |()| "ok");
         let took = start.elapsed().as_secs_f64();
         ctx.metrics.reconciles.get_or_create(&OutcomeLabels { outcome }).observe(took);

@@ -239,6 +239,9 @@ async fn reports(ctx: Arc<Context>) {
                     ctx.queue.add(key);
                 }
             }
+            Update::Failing(failure) if failure.code == Some(404) => {
+                tracing::error!("the CRD of reports is missing: hypermirror crd | kubectl apply -f -");
+            }
             Update::Failing(failure) => {
                 tracing::warn!(code = failure.code, error = failure.message, "reports cannot be watched now");
             }

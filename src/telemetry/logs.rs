@@ -1,5 +1,7 @@
 //! Logs on standard error, as text or JSON, and OTLP traces where an endpoint is set.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -60,7 +62,7 @@ pub fn start(format: LogFormat) -> Result<Telemetry, TelemetryError> {
         Some(_) => EnvFilter::try_from_default_env().map_err(TelemetryError::Filter)?,
         None => EnvFilter::new(DEFAULT_FILTER),
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
