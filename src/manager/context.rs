@@ -10,6 +10,7 @@ use super::fleet_gate::FleetGate;
 use super::options::Mode;
 use super::queue::Queue;
 use super::readiness::FirstLook;
+use crate::fleet::admission::FleetMember;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::TargetSpec;
 use crate::kube::apply::Writer;
@@ -72,7 +73,7 @@ impl Context {
             index: Mutex::new(Index::new(settings.targets.len())),
             queue: Queue::default(),
             first_look: FirstLook::default(),
-            gate: FleetGate::default(),
+            gate: FleetGate::new(settings.max_removal),
             memory: watch::Sender::new(LeaseMemory::default()),
             settings,
             client,
@@ -102,6 +103,11 @@ impl Context {
         drop(index);
         self.metrics.tell_layer(&layer);
         self.queue.add_all(keys);
+    }
+
+    /// The fleet as the mass-loss gate looks at it.
+    pub fn members(&self) -> Vec<FleetMember> {
+        self.index().members(&self.settings.selector, jiff::Timestamp::now())
     }
 
     /// Queues every hosted cluster.

@@ -3,15 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
-use kube::core::SelectorExt as _;
-
-use super::context::Context;
 use crate::fleet::admission::{FleetMember, HeldRemoval, mass_removal};
-use crate::fleet::known::entries;
-use crate::fleet::sources::{cluster_map, settings};
-use crate::kube::index::Index;
-use crate::kube::lease;
 
 /// How long one decision is used: a burst asks for each of its hosted clusters.
 const DECISION_LASTS: Duration = Duration::from_millis(200);
@@ -19,83 +11,95 @@ const DECISION_LASTS: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 struct State {
     decided: Option<(Instant, Option<HeldRemoval>)>,
-    /// The removal that a person let through; it lasts until nothing is left to remove.
+    /// A person let a removal through; that lasts until nothing is left to remove.
     approved: bool,
 }
 
 /// The gate.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FleetGate {
+    limit_percent: u8,
     state: Mutex<State>,
 }
 
+/// What the gate comes to for the whole fleet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Hosted clusters whose maps wait to be emptied.
+    pub held: usize,
+    /// The removal that was let through is through: its permission is used up.
+    pub used_up: bool,
+}
+
 impl FleetGate {
+    /// A gate that holds more than this share of the fleet.
+    pub fn new(limit_percent: u8) -> Self {
+        Self { limit_percent, state: Mutex::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a removal of a whole map is held now.
-    pub fn held(&self, ctx: &Context) -> Option<HeldRemoval> {
+    /// Whether removals of whole maps are held now; `permission` is the token on the Lease.
+    pub fn held(&self, fleet: impl FnOnce() -> Vec<FleetMember>, permission: Option<&str>) -> Option<HeldRemoval> {
         let mut state = self.state();
         let fresh = state.decided.as_ref().filter(|(at, _)| at.elapsed() < DECISION_LASTS);
         let held = if let Some((_, held)) = fresh {
             held.clone()
         } else {
-            let held = decide(ctx);
+            let held = mass_removal(fleet(), self.limit_percent);
             state.decided = Some((Instant::now(), held.clone()));
             held
         };
         let held = held?;
-        if ctx.memory.borrow().allow_removal.as_ref() == Some(&held.token) {
+        if permission == Some(held.token.as_str()) {
             state.approved = true;
         }
         (!state.approved).then_some(held)
     }
 
-    /// Ends an approval once its removal is through; called from time to time.
-    pub async fn settle(&self, ctx: &Context) {
-        let pending = members(ctx).iter().filter(|member| member.has_map && member.wants_none).count();
-        let held = if self.state().approved { 0 } else { decide(ctx).map_or(0, |held| held.emptied.len()) };
-        ctx.metrics.removals_held.set(i64::try_from(held).unwrap_or(i64::MAX));
-        let through = self.state().approved && pending == 0;
-        if !through {
-            return;
+    /// Looks at the whole fleet from time to time.
+    pub fn settle(&self, fleet: Vec<FleetMember>) -> Settled {
+        let pending = fleet.iter().filter(|member| member.has_map && member.wants_none).count();
+        if self.state().approved {
+            return Settled { held: 0, used_up: pending == 0 };
         }
-        match lease::consume_permission(&ctx.client, &ctx.settings.namespace).await {
-            Ok(()) => self.state().approved = false,
-            Err(error) => tracing::warn!(%error, "the permission for a removal was not taken back yet"),
-        }
+        Settled { held: mass_removal(fleet, self.limit_percent).map_or(0, |held| held.emptied.len()), used_up: false }
+    }
+
+    /// The permission was taken back.
+    pub fn close(&self) {
+        self.state().approved = false;
     }
 }
 
-fn decide(ctx: &Context) -> Option<HeldRemoval> {
-    mass_removal(members(ctx), ctx.settings.max_removal)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn members(ctx: &Context) -> Vec<FleetMember> {
-    let index = ctx.index();
-    let management = index.management();
-    let now = jiff::Timestamp::now();
-    let in_care = index.clusters().filter(|(_, cluster)| {
-        ctx.settings.selector.matches(cluster.object.labels()) && cluster.object.metadata.deletion_timestamp.is_none()
-    });
-    in_care
-        .map(|(key, cluster)| {
-            let use_management = settings(&cluster.object, now).0.use_management;
-            let empty_anyway = !use_management || management.map.entries.is_empty();
-            let wants_none =
-                empty_anyway && cluster_map(&management, &cluster.object, use_management).map.entries.is_empty();
-            let has_map = match &cluster.admitted {
-                Some(map) => !map.entries.is_empty(),
-                None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || annotated(&index, key),
-            };
-            FleetMember { key: key.to_string(), has_map, wants_none }
-        })
-        .collect()
-}
+    fn fleet(emptied: usize) -> Vec<FleetMember> {
+        (0..12).map(|n| FleetMember { key: format!("{n:02}"), has_map: n >= emptied, wants_none: true }).collect()
+    }
 
-fn annotated(index: &Index, key: &crate::kube::ClusterKey) -> bool {
-    let slots = index.targets_of(key);
-    let observed = slots.iter().filter_map(|slot| slot.observed.as_ref());
-    observed.filter_map(|target| target.overrides.as_deref()).any(|value| entries(value).next().is_some())
+    #[test]
+    fn a_permission_lasts_until_the_removal_is_through_and_for_that_one_alone() {
+        let gate = FleetGate::new(50);
+        let held = gate.held(|| fleet(0), None).unwrap();
+        assert_eq!(gate.settle(fleet(0)), Settled { held: 12, used_up: false });
+        assert_eq!(gate.held(|| fleet(0), Some(&held.token)), None);
+        // Half of it is done: the same permission still counts, although the removal is another one now.
+        assert_eq!(gate.settle(fleet(1)), Settled { held: 0, used_up: false });
+        assert_eq!(gate.settle(fleet(12)), Settled { held: 0, used_up: true });
+        gate.close();
+        gate.state().decided = None;
+        assert!(gate.held(|| fleet(0), None).is_some());
+    }
+
+    #[test]
+    fn a_burst_is_decided_once() {
+        let gate = FleetGate::new(50);
+        let held = gate.held(|| fleet(0), None);
+        assert_eq!(gate.held(|| unreachable!("it was decided"), None), held);
+    }
 }

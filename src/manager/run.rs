@@ -136,7 +136,14 @@ async fn keep_house(ctx: Arc<Context>) {
         if !ctx.may_write() {
             continue;
         }
-        ctx.gate.settle(&ctx).await;
+        let settled = ctx.gate.settle(ctx.members());
+        ctx.metrics.removals_held.set(gauge(settled.held));
+        if settled.used_up {
+            match lease::consume_permission(&ctx.client, &ctx.settings.namespace).await {
+                Ok(()) => ctx.gate.close(),
+                Err(error) => tracing::warn!(%error, "the permission for a removal was not taken back yet"),
+            }
+        }
         let kinds = ctx.index().mirrors.to_remember();
         if let Some(kinds) = kinds
             && let Err(error) = lease::remember_kinds(&ctx.client, &ctx.settings.namespace, &kinds).await

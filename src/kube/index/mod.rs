@@ -1,6 +1,7 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
 pub mod cluster;
+mod members;
 pub mod mirror_kinds;
 pub mod targets;
 

@@ -1,0 +1,39 @@
+//! The fleet as the mass-loss gate looks at it.
+
+use kube::ResourceExt as _;
+use kube::core::{Selector, SelectorExt as _};
+
+use super::{ClusterKey, Index};
+use crate::fleet::admission::FleetMember;
+use crate::fleet::known::entries;
+use crate::fleet::sources::{cluster_map, settings};
+
+impl Index {
+    /// Each hosted cluster in our care: whether it has a map now, and whether it is to have none.
+    pub fn members(&self, selector: &Selector, now: jiff::Timestamp) -> Vec<FleetMember> {
+        let in_care = self.clusters().filter(|(_, cluster)| {
+            selector.matches(cluster.object.labels()) && cluster.object.metadata.deletion_timestamp.is_none()
+        });
+        let management = self.management();
+        let members = in_care.map(|(key, cluster)| {
+            let use_management = settings(&cluster.object, now).0.use_management;
+            // Most clusters use the management mirrors: the others alone are worth a merge.
+            let may_be_empty = !use_management || management.map.entries.is_empty();
+            let wants_none =
+                may_be_empty && cluster_map(&management, &cluster.object, use_management).map.entries.is_empty();
+            let has_map = match &cluster.admitted {
+                Some(map) => !map.entries.is_empty(),
+                // A process that was just started knows it from the report and the annotations.
+                None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.annotated(key),
+            };
+            FleetMember { key: key.to_string(), has_map, wants_none }
+        });
+        members.collect()
+    }
+
+    fn annotated(&self, key: &ClusterKey) -> bool {
+        let slots = self.targets_of(key);
+        let observed = slots.iter().filter_map(|slot| slot.observed.as_ref());
+        observed.filter_map(|target| target.overrides.as_deref()).any(|value| entries(value).next().is_some())
+    }
+}
