@@ -19,7 +19,7 @@ pub fn entries(value: &str) -> impl Iterator<Item = &str> {
 /// entry that is not wanted is left out; any other entry of a stock value is somebody else's and is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// The management layer's entries, wanted here or not.
+    /// The entries that the management layer explains, wanted here or not.
     pub management: &'a EntrySet,
     /// The entries of the map that is wanted.
     pub wanted: &'a EntrySet,

@@ -80,7 +80,7 @@ impl Plan {
 /// Plans one hosted cluster. `mirrors_observed` is the annotation of that name on the HostedCluster.
 pub fn plan(facts: &Facts<'_>, mirrors_observed: Option<&str>) -> Plan {
     let known = Known {
-        management: &facts.management.map.entries,
+        management: &facts.management.explained,
         wanted: &facts.map.entries,
         departed: facts.departed,
         remembered: facts.remembered,

@@ -44,6 +44,9 @@ pub struct ManagementLayer {
     pub map: Arc<OverrideMap>,
     /// Invalid entries and warnings.
     pub findings: Vec<Finding>,
+    /// Every entry that the layer explains, wanted or not: its own, those that only the stock operators print, and those
+    /// that it said before while this process ran. An entry of a stock value that stands here is nobody else's.
+    pub explained: EntrySet,
     /// What the stock operators will print once they read the cluster again: no tag mirrors, mirrors sorted.
     pub stock_value: String,
     /// A digest of [`Self::stock_value`]; moves exactly when the stock operators have something new to read.
@@ -55,8 +58,11 @@ impl ManagementLayer {
     pub fn new(entries: &[MirrorEntry]) -> Self {
         let validated = validate(entries, Consumer::ControlPlane);
         let stock_value = stock_value(entries);
+        let map = OverrideMap::new(merge::merge_layer(&validated.entries));
+        let explained = map.entries.iter().cloned().chain(self::entries(&stock_value).map(str::to_owned)).collect();
         Self {
-            map: Arc::new(OverrideMap::new(merge::merge_layer(&validated.entries))),
+            map: Arc::new(map),
+            explained,
             findings: validated.findings,
             stock_digest: short_digest(&stock_value),
             stock_value,

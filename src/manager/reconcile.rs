@@ -48,12 +48,15 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     if !ctx.may_write() {
         return Ok(());
     }
+    if let Some(left) = settling(ctx, key) {
+        ctx.queue.add_after(key.clone(), left);
+        return Ok(());
+    }
     let mut observed = observe(ctx, key).await?;
     let Some(case) = Case::new(ctx, key) else { return Ok(()) };
-    let mut mirrors_observed = case.object.annotations().get(annotations::MIRRORS_OBSERVED).cloned();
     let mut rounds = 0;
     let (plan, failure) = loop {
-        let mut plan = case.plan(ctx, &observed, mirrors_observed.as_deref());
+        let mut plan = case.plan(ctx, &observed);
         case.contest(ctx, &observed, &mut plan);
         if case.held.is_some() || !plan.writes() {
             break (plan, None);
@@ -62,11 +65,10 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
         if !ctx.may_write() {
             return Ok(()); // another instance may lead by now
         }
-        let written = match plan.touch.clone() {
-            Some(digest) => case.announce(ctx, &plan, &digest).await.map(|()| mirrors_observed = Some(digest)),
-            None => case.apply(ctx, &plan).await,
-        };
-        match written {
+        if let Some(digest) = &plan.touch {
+            return case.announce(ctx, &plan, digest).await;
+        }
+        match case.write(ctx, &plan, |target| target.patch.as_ref()).await {
             Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
             Ok(()) => break (plan, None),
             Err(error) => break (plan, Some(error)),
@@ -76,6 +78,13 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     case.remember(ctx, &plan);
     case.report(ctx, reporter, &observed, &plan, failure.as_ref());
     failure.map_or(Ok(()), Err)
+}
+
+/// How long stock operators still have to write what they were asked to read.
+fn settling(ctx: &Context, key: &ClusterKey) -> Option<Duration> {
+    let index = ctx.index();
+    let (_, since) = index.cluster(key)?.touched.as_ref()?;
+    ctx.settings.settle.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
 }
 
 /// Reads those targets that moved since they were last read or written.
@@ -181,11 +190,15 @@ impl Case {
         Some(Verdict::new("False", Reason::RemovalHeld, message))
     }
 
-    fn plan(&self, ctx: &Context, observed: &Observed, mirrors_observed: Option<&str>) -> Plan {
+    fn plan(&self, ctx: &Context, observed: &Observed) -> Plan {
         let index = ctx.index();
         let cluster = index.cluster(&self.key);
         let report = cluster.and_then(|cluster| cluster.report.clone());
         let departed = cluster.map(|cluster| cluster.departing(&self.map.map)).unwrap_or_default();
+        // The watch of HostedClusters may be behind our own touch.
+        let annotation = self.object.annotations().get(annotations::MIRRORS_OBSERVED).cloned();
+        let touched = cluster.and_then(|cluster| cluster.touched.as_ref()).map(|(digest, _)| digest.clone());
+        let mirrors_observed = touched.filter(|digest| *digest == self.management.stock_digest).or(annotation);
         let handover_over = cluster.and_then(|cluster| cluster.parent_since.as_ref()).is_some_and(|(digest, since)| {
             *digest == short_digest(&self.map.map.env) && since.elapsed() >= ctx.settings.handover
         });
@@ -204,7 +217,7 @@ impl Case {
             handover_over,
             may_touch: !self.blind,
         };
-        plan(&facts, mirrors_observed)
+        plan(&facts, mirrors_observed.as_deref())
     }
 
     /// Leaves alone for a while what somebody takes away again and again.
@@ -234,18 +247,20 @@ impl Case {
         }
     }
 
-    /// The annotations first, then the touch that makes stock operators read the mirrors again, then a moment for them.
+    /// The annotations first, then the touch that makes stock operators read the mirrors again; the rest is planned when
+    /// they had their moment. Nobody else waits meanwhile.
     async fn announce(&self, ctx: &Context, plan: &Plan, digest: &str) -> Result<(), WriteError> {
-        self.write(ctx, plan, |target| target.announce.as_ref()).await?;
+        match self.write(ctx, plan, |target| target.announce.as_ref()).await {
+            Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
         ctx.writer.touch(&self.key, digest).await?;
-        tokio::time::sleep(ctx.settings.settle).await;
-        // The watches may be behind: read the targets again before the rest is planned.
-        ctx.index().distrust_targets(&self.key);
+        if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
+            cluster.touched = Some((digest.to_owned(), Instant::now()));
+            cluster.admit(&self.map.map);
+        }
+        ctx.queue.add_after(self.key.clone(), ctx.settings.settle);
         Ok(())
-    }
-
-    async fn apply(&self, ctx: &Context, plan: &Plan) -> Result<(), WriteError> {
-        self.write(ctx, plan, |target| target.patch.as_ref()).await
     }
 
     async fn write(

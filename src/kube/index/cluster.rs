@@ -20,6 +20,8 @@ pub struct Cluster {
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
     /// The map that was last admitted by this process.
     pub admitted: Option<Arc<OverrideMap>>,
+    /// When stock operators were last asked to read the mirrors, and with which digest.
+    pub touched: Option<(String, Instant)>,
     /// Entries that left the map while this process ran.
     pub departed: EntrySet,
     /// Since when the parent carries the present value: a digest of it, and the time.
@@ -35,6 +37,7 @@ impl Cluster {
             object: Arc::new(object),
             report: None,
             admitted: None,
+            touched: None,
             departed: EntrySet::new(),
             parent_since: None,
             contests: Vec::new(),

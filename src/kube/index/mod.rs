@@ -18,6 +18,9 @@ use super::ClusterKey;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::sources::ManagementLayer;
 
+/// How many entries of the management layer are remembered after they left it.
+const REMEMBERED: usize = 200_000;
+
 /// Everything that is known, in one place and under one lock, which is never held across an await.
 #[derive(Debug)]
 pub struct Index {
@@ -52,7 +55,10 @@ impl Index {
 
     /// Resolves the management layer again; true if it says something else now.
     pub fn resolve_management(&mut self) -> bool {
-        let layer = self.mirrors.resolve();
+        let mut layer = self.mirrors.resolve();
+        if layer.explained.len() + self.management.explained.len() <= REMEMBERED {
+            layer.explained.extend(self.management.explained.iter().cloned());
+        }
         let same_map = layer.map.resolved == self.management.map.resolved;
         let changed = !same_map
             || layer.findings != self.management.findings
