@@ -2,16 +2,22 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use hypermirror::cli::{Cli, run};
+use hypermirror::cli::{self, Usage};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    let parsed = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let _ = error.print(); // nobody to tell
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli::run(parsed).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("hypermirror: {error:#}");
-            ExitCode::FAILURE
+            cli::error(format_args!("{error:#}"));
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
 use hypermirror_api::report::{ControlPlaneReport, FindingReport, SourceReport, TargetReport};
-use hypermirror_api::{ConditionType, Reason};
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::observed::{ObservedTarget, short_digest};
@@ -201,6 +201,13 @@ fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &Ta
         foreign: plan.foreign.clone(),
         admitted: admitted.unwrap_or_default(),
     }
+}
+
+/// Which entries of a target's annotation are somebody else's, if the report was written for this very annotation.
+pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Option<String> {
+    let admitted = short_digest(target.overrides.as_deref()?);
+    let targets = &report?.control_plane.targets;
+    targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The client of the management cluster: time limits, a name for the audit log, and a count of every request.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::client::ClientBuilder;
-use kube::config::Config;
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use thiserror::Error;
 
 use crate::telemetry::requests::{CountRequests, RequestMetrics};
@@ -19,6 +20,9 @@ pub enum ClientError {
     /// Neither `KUBECONFIG` nor a pod's ServiceAccount gives a configuration.
     #[error("no cluster to talk to: set KUBECONFIG, or run in a pod with a ServiceAccount")]
     Infer(#[source] kube::config::InferConfigError),
+    /// The kubeconfig that was named cannot be used.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[source] kube::config::KubeconfigError),
     /// The configuration does not make a client.
     #[error("the cluster's configuration does not make a client")]
     Build(#[source] kube::Error),
@@ -32,7 +36,38 @@ pub enum ClientError {
 /// # Errors
 /// [`ClientError`] if there is no configuration, or none that works.
 pub async fn connect(metrics: &RequestMetrics) -> Result<Client, ClientError> {
-    let mut config = Config::infer().await.map_err(ClientError::Infer)?;
+    connect_to(&Origin::default(), metrics).await
+}
+
+/// What a person chose; nothing is the same as for [`connect`].
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// A kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it, or of the one in `KUBECONFIG`.
+    pub context: Option<String>,
+}
+
+impl Origin {
+    async fn config(&self) -> Result<Config, ClientError> {
+        let file = match (&self.kubeconfig, &self.context) {
+            (None, None) => return Config::infer().await.map_err(ClientError::Infer),
+            (Some(path), _) => Kubeconfig::read_from(path),
+            (None, Some(_)) => Kubeconfig::read(),
+        };
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        Config::from_custom_kubeconfig(file.map_err(ClientError::Kubeconfig)?, &options)
+            .await
+            .map_err(ClientError::Kubeconfig)
+    }
+}
+
+/// [`connect`], to the cluster that a person chose.
+///
+/// # Errors
+/// [`ClientError`] if there is no configuration, or none that works.
+pub async fn connect_to(origin: &Origin, metrics: &RequestMetrics) -> Result<Client, ClientError> {
+    let mut config = origin.config().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.default_retry = false;
     let agent = HeaderValue::from_static(concat!("hypermirror/", env!("CARGO_PKG_VERSION")));

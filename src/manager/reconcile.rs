@@ -14,7 +14,7 @@ use super::options::Mode;
 use super::reporter::{Draft, Reporter};
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
-use crate::fleet::report::{SourceTrouble, Verdict};
+use crate::fleet::report::{SourceTrouble, Verdict, foreign_of};
 use crate::fleet::sources::{ClusterMap, ManagementLayer, carry_over, cluster_map, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
@@ -342,11 +342,4 @@ impl Case {
             },
         );
     }
-}
-
-/// Which entries of a target's annotation are somebody else's, if the report was written for this very annotation.
-fn foreign_of(report: Option<&hypermirror_api::HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Option<String> {
-    let admitted = short_digest(target.overrides.as_deref()?);
-    let targets = &report?.control_plane.targets;
-    targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
 }

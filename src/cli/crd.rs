@@ -1,0 +1,63 @@
+//! `crd`: the CRDs of our kinds, and what HyperShift's CRD lacks.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use hypermirror_api::HostedClusterMirrors;
+use kube::CustomResourceExt as _;
+use serde_json::{Value, json};
+
+use super::{console, yaml};
+
+/// Where `spec` of HyperShift's only version, `v1beta1`, keeps its fields.
+const SPEC_FIELDS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+
+/// Prints CRDs.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror crd | kubectl apply --server-side -f -
+  kubectl patch crd hostedclusters.hypershift.openshift.io --type=json -p \"$(hypermirror crd hostedcluster-patch)\"")]
+pub struct CrdArgs {
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Other {
+    /// Print a JSON patch that adds spec.imageMirrorConfigRef to the CRD of HostedClusters
+    HostedclusterPatch,
+}
+
+/// Prints the CRDs, or the patch.
+pub fn run(args: &CrdArgs) -> Result<ExitCode> {
+    match args.other {
+        Some(Other::HostedclusterPatch) => {
+            console::print_data(&hosted_cluster_patch(), console::DataFormat::Json)?;
+        }
+        None => {
+            let crds = [serde_json::to_value(HostedClusterMirrors::crd())?];
+            console::print(&yaml::print_documents(&crds))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses any CRD whose first version is not the one that it was made for; adding the field twice changes nothing.
+fn hosted_cluster_patch() -> Value {
+    let description = "imageMirrorConfigRef names a ConfigMap in the namespace of the HostedCluster, whose keys idms.yaml and \
+                       itms.yaml hold an ImageDigestMirrorSet and an ImageTagMirrorSet for this cluster. hypermirror reads it.";
+    let field = json!({
+        "type": "object",
+        "description": description,
+        "required": ["name"],
+        "properties": {
+            "name": {"type": "string", "description": "The name of the ConfigMap.", "minLength": 1, "maxLength": 253}
+        },
+        "x-kubernetes-map-type": "atomic"
+    });
+    json!([
+        {"op": "test", "path": "/spec/versions/0/name", "value": "v1beta1"},
+        {"op": "add", "path": format!("{SPEC_FIELDS}/imageMirrorConfigRef"), "value": field}
+    ])
+}

@@ -1,0 +1,196 @@
+//! A text as Kubernetes documents: YAML with several documents, or JSON, with lists taken apart.
+
+use std::fmt;
+use std::rc::Rc;
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Where a document stands, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user named it.
+    pub file: Rc<str>,
+    /// The document's number, from 1.
+    pub document: usize,
+    /// Its first line, from 1.
+    pub line: usize,
+    /// The number of the item, from 1, if the document is a list.
+    pub item: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, document {} (line {})", self.file, self.document, self.line)?;
+        self.item.map_or(Ok(()), |item| write!(f, ", item {item}"))
+    }
+}
+
+/// One Kubernetes object, not decoded yet.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Where it stands.
+    pub place: Place,
+    /// The object.
+    pub value: Value,
+    /// Its text, for the line of an error; none for items of a list.
+    text: Option<Rc<str>>,
+}
+
+impl Document {
+    /// A text field of the object.
+    pub fn text_at(&self, pointer: &str) -> Option<&str> {
+        self.value.pointer(pointer).and_then(Value::as_str)
+    }
+
+    /// Decodes the object; an error says which field, and on which line where its reader tells.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        let error = match serde_path_to_error::deserialize(&self.value) {
+            Ok(decoded) => return Ok(decoded),
+            Err(error) => error,
+        };
+        // The same again from text: values have no lines.
+        let again = self.text.as_ref().map(|text| serde_yaml::from_str::<T>(&pad(text, self.place.line)));
+        let line = again.and_then(Result::err).and_then(|error| error.location()).map(|location| location.line());
+        let line = line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        Err(anyhow!("{}: {}{line}", error.path(), error.inner()))
+    }
+}
+
+/// A part of the text in front of which a reader counts lines from `line`.
+fn pad(text: &str, line: usize) -> String {
+    "\n".repeat(line - 1) + text
+}
+
+/// Reads a text; an error says document and line.
+pub fn read(file: &str, text: &str) -> Result<Vec<Document>> {
+    let file: Rc<str> = file.into();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let documents = if text.trim_start().starts_with('{') {
+        match read_json(&file, text) {
+            // YAML's flow style begins with a brace, too.
+            Err(error) if !is_json_file(&file) => read_yaml(&file, text).map_err(|_| error)?,
+            read => read?,
+        }
+    } else {
+        read_yaml(&file, text)?
+    };
+    Ok(documents.into_iter().flat_map(take_apart).collect())
+}
+
+fn is_json_file(file: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+fn read_json(file: &Rc<str>, text: &str) -> Result<Vec<Document>> {
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut documents = Vec::new();
+    loop {
+        let begin = stream.byte_offset();
+        let rest = text.get(begin..).unwrap_or_default();
+        let begin = begin + (rest.len() - rest.trim_start().len());
+        let line = 1 + text.get(..begin).unwrap_or_default().matches('\n').count();
+        let number = documents.len() + 1;
+        let place = Place { file: Rc::clone(file), document: number, line, item: None };
+        match stream.next() {
+            None => return Ok(documents),
+            Some(Ok(value)) => {
+                let own = text.get(begin..stream.byte_offset()).map(Rc::from);
+                documents.push(Document { place, value, text: own });
+            }
+            Some(Err(error)) => {
+                return Err(anyhow!("{file}, document {number}: not valid JSON: {error}; correct the file"));
+            }
+        }
+    }
+}
+
+fn read_yaml(file: &Rc<str>, text: &str) -> Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    for (index, (line, chunk)) in split(text).into_iter().enumerate() {
+        let place = Place { file: Rc::clone(file), document: index + 1, line, item: None };
+        let value = yaml_value(chunk).or_else(|_| {
+            // Once more for a message with the lines of the whole file.
+            let value = yaml_value(&pad(chunk, line));
+            value.map_err(|error| anyhow!("{file}, document {}: not valid YAML: {error}; correct the file", index + 1))
+        })?;
+        if !value.is_null() {
+            documents.push(Document { place, value, text: Some(chunk.into()) });
+        }
+    }
+    Ok(documents)
+}
+
+fn yaml_value(text: &str) -> Result<Value> {
+    let mut value = serde_yaml::Value::deserialize(serde_yaml::Deserializer::from_str(text))?;
+    value.apply_merge()?;
+    Ok(serde_json::to_value(value)?)
+}
+
+/// The documents of a YAML stream, each with the number of its first line that says something.
+///
+/// A line that begins with `---` ends a document wherever it stands, in a block of text too (YAML 1.2, 9.1.2). What is
+/// empty but for comments and directives belongs to the next document at the beginning, and is an empty one elsewhere.
+fn split(text: &str) -> Vec<(usize, &str)> {
+    let mut starts = vec![0];
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let rest = line.strip_prefix("---");
+        if at > 0 && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    let first_end = starts.get(1).copied().unwrap_or(text.len());
+    if starts.len() > 1 && text.get(..first_end).is_some_and(says_nothing) {
+        starts.remove(1);
+    }
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let chunk = |(start, end): (usize, usize)| {
+        let chunk = text.get(start..end).unwrap_or_default();
+        let silent: usize = chunk.split_inclusive('\n').take_while(|line| is_silent(line)).map(str::len).sum();
+        let silent = if silent == chunk.len() { 0 } else { silent };
+        let line = 1 + text.get(..start + silent).unwrap_or_default().matches('\n').count();
+        // Directives have to stand before the document that they are about.
+        let has_directive = chunk.get(..silent).is_some_and(|head| head.lines().any(|line| line.starts_with('%')));
+        let from = if has_directive { 0 } else { silent };
+        (line, chunk.get(from..).unwrap_or_default())
+    };
+    starts.iter().copied().zip(ends).map(chunk).collect()
+}
+
+fn says_nothing(text: &str) -> bool {
+    text.lines().all(|line| is_silent(line) && !line.starts_with("---"))
+}
+
+fn is_silent(line: &str) -> bool {
+    let line = line.trim();
+    let content = line.strip_prefix("---").unwrap_or(line).trim_start();
+    content.is_empty() || content.starts_with('#') || content.starts_with('%')
+}
+
+/// A list as its items: `kind: List`, or a typed one, whose items need not say what they are.
+fn take_apart(document: Document) -> Vec<Document> {
+    let kind = document.text_at("/kind").and_then(|kind| kind.strip_suffix("List")).map(str::to_owned);
+    let (Some(kind), Some(Value::Array(items))) = (kind, document.value.get("items")) else { return vec![document] };
+    let api_version = document.value.get("apiVersion");
+    let items = items.iter().enumerate().map(|(index, item)| {
+        let mut value = item.clone();
+        if let Value::Object(object) = &mut value
+            && !kind.is_empty()
+        {
+            object.entry("kind").or_insert_with(|| kind.as_str().into());
+            if let Some(api_version) = api_version {
+                object.entry("apiVersion").or_insert_with(|| api_version.clone());
+            }
+        }
+        let place = Place { item: Some(index + 1), ..document.place.clone() };
+        Document { place, value, text: None }
+    });
+    items.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The kinds that are read from manifests.
+
+use anyhow::{Result, bail};
+use hypermirror_api::names;
+
+use super::documents::Document;
+
+/// A kind that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// HyperShift's HostedCluster.
+    HostedCluster,
+    /// ImageContentSourcePolicy.
+    Icsp,
+    /// ImageDigestMirrorSet.
+    Idms,
+    /// ImageTagMirrorSet.
+    Itms,
+    /// The per-node ImageMirrorDigestSet.
+    ImageMirrorDigestSet,
+    /// A Deployment.
+    Deployment,
+    /// Our report.
+    HostedClusterMirrors,
+    /// Part of a fleet, and not read yet: no mistake in a file, but skipped.
+    Unused,
+}
+
+struct Row {
+    kind: &'static str,
+    group: &'static str,
+    version: &'static str,
+    read_as: Kind,
+    /// Other groups have a kind of this name, too.
+    is_common: bool,
+}
+
+const fn row(kind: &'static str, group: &'static str, version: &'static str, read_as: Kind, is_common: bool) -> Row {
+    Row { kind, group, version, read_as, is_common }
+}
+
+const ROWS: [Row; 9] = [
+    row("HostedCluster", "hypershift.openshift.io", "v1beta1", Kind::HostedCluster, false),
+    row("ImageContentSourcePolicy", "operator.openshift.io", "v1alpha1", Kind::Icsp, false),
+    row("ImageDigestMirrorSet", "config.openshift.io", "v1", Kind::Idms, false),
+    row("ImageTagMirrorSet", "config.openshift.io", "v1", Kind::Itms, false),
+    row("ImageMirrorDigestSet", "config.openshift.io", "v1alpha1", Kind::ImageMirrorDigestSet, false),
+    row("Deployment", "apps", "v1", Kind::Deployment, true),
+    row("HostedClusterMirrors", names::GROUP, "v1alpha1", Kind::HostedClusterMirrors, false),
+    row("ConfigMap", "", "v1", Kind::Unused, true),
+    row("NodePool", "hypershift.openshift.io", "v1beta1", Kind::Unused, true),
+];
+
+/// The kind of a document; none if it is not read.
+///
+/// A known kind in a version that we do not know is an error: it was meant for us, and would be lost without a word.
+pub fn kind_of(document: &Document) -> Result<Option<Kind>> {
+    let (Some(kind), Some(api_version)) = (document.text_at("/kind"), document.text_at("/apiVersion")) else {
+        return Ok(None);
+    };
+    let Some(row) = ROWS.iter().find(|row| row.kind == kind) else { return Ok(None) };
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if group == row.group && version == row.version {
+        return Ok(Some(row.read_as));
+    }
+    if row.is_common && group != row.group {
+        return Ok(None);
+    }
+    let known = if row.group.is_empty() { row.version.to_owned() } else { format!("{}/{}", row.group, row.version) };
+    bail!(
+        "{}: {kind} has apiVersion {api_version}, and is read as {known} only; correct its apiVersion",
+        document.place
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::documents::read;
+    use super::*;
+
+    fn kind(api_version: &str, kind: &str) -> Result<Option<Kind>> {
+        let text = format!("apiVersion: {api_version}\nkind: {kind}\n");
+        kind_of(&read("f.yaml", &text).unwrap()[0])
+    }
+
+    #[test]
+    fn each_kind_is_known_in_its_version() {
+        for row in &ROWS {
+            let api_version =
+                if row.group.is_empty() { row.version.to_owned() } else { format!("{}/{}", row.group, row.version) };
+            assert_eq!(kind(&api_version, row.kind).unwrap(), Some(row.read_as));
+        }
+    }
+
+    #[test]
+    fn a_known_kind_in_another_version_is_an_error_that_names_both() {
+        let error = kind("operator.openshift.io/v1alpha1", "ImageDigestMirrorSet").unwrap_err().to_string();
+        let expected = "f.yaml, document 1 (line 1): ImageDigestMirrorSet has apiVersion operator.openshift.io/v1alpha1, \
+                        and is read as config.openshift.io/v1 only; correct its apiVersion";
+        assert_eq!(error, expected);
+        assert!(kind("apps/v1beta1", "Deployment").is_err());
+        assert!(kind("hypershift.openshift.io/v1alpha1", "HostedCluster").is_err());
+    }
+
+    #[test]
+    fn common_names_of_other_groups_are_other_kinds() {
+        assert_eq!(kind("karpenter.sh/v1", "NodePool").unwrap(), None);
+        assert_eq!(kind("example.com/v1", "Deployment").unwrap(), None);
+        assert_eq!(kind("v1", "Service").unwrap(), None);
+    }
+}

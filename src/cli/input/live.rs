@@ -1,0 +1,144 @@
+//! The same objects from a live cluster, read only.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use hypermirror_api::HostedClusterMirrors;
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{GetParams, ListParams};
+use kube::core::{DeserializeGuard, Request};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::manifests::mirror_object;
+use super::{Input, Malformed, Wanted};
+use crate::kube::ClusterKey;
+use crate::kube::client::{self, Origin};
+use crate::telemetry::requests::RequestMetrics;
+
+/// How many objects one answer holds.
+const PAGE: u32 = 500;
+/// How many Deployments are read at once.
+const READS: usize = 16;
+
+/// Which cluster is read.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Connection {
+    /// The kubeconfig of the management cluster (default: KUBECONFIG, then the pod's ServiceAccount)
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in it
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+}
+
+/// A kind that the cluster does not serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent(pub &'static str);
+
+impl Connection {
+    /// Whether a flag was given.
+    pub fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    /// Makes the client.
+    pub async fn connect(&self) -> Result<Client> {
+        let origin = Origin { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+        let client = client::connect_to(&origin, &RequestMetrics::default()).await;
+        client.context("there is no cluster to read; give manifests with -f, or a kubeconfig with --kubeconfig")
+    }
+}
+
+/// Reads what is wanted.
+pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> {
+    let client = connection.connect().await?;
+    let mut reader = Reader { client, input: Input { is_live: true, ..Input::default() } };
+    reader.input.clusters = reader.list("HostedCluster", |object: HostedCluster| object).await?;
+    let sets =
+        reader.list("ImageContentSourcePolicy", |o: ImageContentSourcePolicy| mirror_object(&o, &o.spec)).await?;
+    reader.input.mirror_sets.extend(sets);
+    let sets = reader.list("ImageDigestMirrorSet", |o: ImageDigestMirrorSet| mirror_object(&o, &o.spec)).await?;
+    reader.input.mirror_sets.extend(sets);
+    let sets = reader.list("ImageTagMirrorSet", |o: ImageTagMirrorSet| mirror_object(&o, &o.spec)).await?;
+    reader.input.mirror_sets.extend(sets);
+    if wanted.reports {
+        reader.input.reports = reader.list("HostedClusterMirrors", |object: HostedClusterMirrors| object).await?;
+    }
+    reader.read_targets(wanted).await?;
+    Ok(reader.input)
+}
+
+struct Reader {
+    client: Client,
+    input: Input,
+}
+
+impl Reader {
+    /// All objects of a kind; those that do not decode are noted, and so is a kind that is not served.
+    async fn list<K, T>(&mut self, kind: &'static str, read: impl Fn(K) -> T) -> Result<Vec<T>>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        let api: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
+        let mut params = ListParams::default().limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let page = match api.list(&params).await {
+                Ok(page) => page,
+                Err(kube::Error::Api(status)) if status.code == 404 => {
+                    self.input.absent.push(Absent(kind));
+                    return Ok(found);
+                }
+                Err(error) => return Err(error).with_context(|| format!("cannot list {kind}s")),
+            };
+            let next = page.metadata.continue_.clone().filter(|next| !next.is_empty());
+            for object in page.items {
+                match object.0 {
+                    Ok(object) => found.push(read(object)),
+                    Err(invalid) => {
+                        let namespace =
+                            invalid.metadata.namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+                        let object = format!("{kind}/{namespace}{}", invalid.metadata.name.unwrap_or_default());
+                        self.input.malformed.push(Malformed { object, message: invalid.error });
+                    }
+                }
+            }
+            match next {
+                Some(next) => params.continue_token = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    async fn read_targets(&mut self, wanted: Wanted<'_>) -> Result<()> {
+        let names = self.input.clusters.iter().flat_map(|cluster| {
+            let namespace = ClusterKey::of(cluster).control_plane_namespace();
+            wanted.targets.iter().map(move |spec| (namespace.clone(), spec.deployment.clone()))
+        });
+        let names: Vec<_> = names.collect();
+        let client = &self.client;
+        let reads =
+            names.into_iter().map(|(namespace, name)| async move { read_deployment(client, &namespace, &name).await });
+        let read: Vec<Option<Value>> = stream::iter(reads).buffered(READS).try_collect().await?;
+        self.input.deployments = read.into_iter().flatten().collect();
+        Ok(())
+    }
+}
+
+/// A Deployment as the server has it, with fields that this version does not know.
+async fn read_deployment(client: &Client, namespace: &str, name: &str) -> Result<Option<Value>> {
+    let url = Deployment::url_path(&(), Some(namespace));
+    let request = Request::new(url).get(name, &GetParams::default())?;
+    match client.request::<Value>(request).await {
+        Ok(value) => Ok(Some(value)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read Deployment {namespace}/{name}")),
+    }
+}

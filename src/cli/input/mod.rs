@@ -1,0 +1,127 @@
+//! What the commands work on: manifests, or the same objects of a live cluster.
+
+mod documents;
+mod fields;
+mod files;
+mod kinds;
+mod live;
+mod manifests;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use hypermirror_api::HostedClusterMirrors;
+use hypermirror_api::hypershift::HostedCluster;
+use serde_json::Value;
+
+use super::Usage;
+use crate::fleet::target::TargetSpec;
+use crate::kube::ClusterKey;
+use crate::mirrors::MirrorEntry;
+pub use live::{Absent, Connection};
+
+/// Where the objects come from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct InputArgs {
+    /// Manifests instead of a live cluster: a file, a directory, or - for stdin (may be repeated)
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Which part of a live cluster a command looks at beyond HostedClusters and mirror sets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// These Deployments of each control plane.
+    pub targets: &'a [TargetSpec],
+    /// Our reports.
+    pub reports: bool,
+}
+
+/// A mirror object with its entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorObject {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Why a node leaves it out of its own objects, if it does.
+    pub foreign_to_nodes: Option<&'static str>,
+    /// Its entries.
+    pub entries: Vec<MirrorEntry>,
+}
+
+/// An object of a live cluster that could not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// `Kind/[namespace/]name`.
+    pub object: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Everything that was read.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// HostedClusters, in the order of the input.
+    pub clusters: Vec<HostedCluster>,
+    /// ICSP, IDMS and ITMS.
+    pub mirror_sets: Vec<MirrorObject>,
+    /// ImageMirrorDigestSets, which are for nodes alone.
+    pub node_sets: Vec<MirrorObject>,
+    /// Deployments, in the order of the input.
+    pub deployments: Vec<Value>,
+    /// Reports.
+    pub reports: Vec<HostedClusterMirrors>,
+    /// What a live cluster has and we cannot read; in manifests it is an error.
+    pub malformed: Vec<Malformed>,
+    /// Kinds that a live cluster does not serve.
+    pub absent: Vec<Absent>,
+    /// Whether it comes from a live cluster.
+    pub is_live: bool,
+}
+
+impl InputArgs {
+    /// Reads the manifests, or else the live cluster.
+    pub async fn load(&self, wanted: Wanted<'_>) -> Result<Input> {
+        if self.files.is_empty() {
+            return live::load(&self.connection, wanted).await;
+        }
+        if self.connection.is_given() {
+            return Err(Usage::error(
+                "-f reads manifests, --kubeconfig and --context a live cluster: give one of them",
+            ));
+        }
+        manifests::load(&self.files)
+    }
+}
+
+impl Input {
+    /// The entries of ICSP, IDMS and ITMS.
+    pub fn mirror_entries(&self) -> Vec<MirrorEntry> {
+        self.mirror_sets.iter().flat_map(|object| object.entries.iter().cloned()).collect()
+    }
+
+    /// The HostedClusters that a command is about: that one, the only one, or none where there is none.
+    pub fn select(&self, wanted: Option<&ClusterKey>) -> Result<Option<&HostedCluster>> {
+        let names =
+            || self.clusters.iter().map(|cluster| ClusterKey::of(cluster).to_string()).collect::<Vec<_>>().join(", ");
+        match (wanted, self.clusters.as_slice()) {
+            (Some(wanted), clusters) => {
+                let found = clusters.iter().find(|cluster| ClusterKey::of(*cluster) == *wanted);
+                let known =
+                    if clusters.is_empty() { "there is none".to_owned() } else { format!("there is {}", names()) };
+                found.map(Some).ok_or_else(|| Usage::error(format!("no HostedCluster {wanted} in the input; {known}")))
+            }
+            (None, []) => Ok(None),
+            (None, [only]) => Ok(Some(only)),
+            (None, _) => {
+                let message =
+                    format!("the input holds several HostedClusters: choose one with --hosted-cluster: {}", names());
+                Err(Usage::error(message))
+            }
+        }
+    }
+}

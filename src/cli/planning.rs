@@ -1,0 +1,102 @@
+//! The plan of each hosted cluster of the input, made as the manager makes it.
+
+use hypermirror_api::annotations;
+use hypermirror_api::hypershift::HostedCluster;
+use kube::ResourceExt as _;
+use kube::core::SelectorExt as _;
+use serde_json::Value;
+
+use super::input::Input;
+use crate::fleet::known::EntrySet;
+use crate::fleet::observed::ObservedTarget;
+use crate::fleet::plan::{Facts, Plan, plan};
+use crate::fleet::report::foreign_of;
+use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
+use crate::fleet::target::TargetSpec;
+use crate::fleet::value::remembered;
+use crate::kube::ClusterKey;
+use crate::manager::options::PlanOptions;
+
+/// What is the same for every hosted cluster.
+pub struct Planner<'a> {
+    input: &'a Input,
+    options: &'a PlanOptions,
+    /// The targets, the parent first.
+    pub specs: Vec<TargetSpec>,
+    /// The mirrors of the management cluster.
+    pub management: ManagementLayer,
+}
+
+/// One target Deployment of the input.
+pub struct Target {
+    /// Its place among the input's Deployments.
+    pub place: usize,
+    /// What matters of it.
+    pub observed: ObservedTarget,
+}
+
+/// One hosted cluster and what would be done for it.
+pub struct ClusterPlan {
+    /// Its name.
+    pub key: ClusterKey,
+    /// What its annotations say.
+    pub settings: ClusterSettings,
+    /// A value of `management-mirrors` that means nothing.
+    pub unknown_setting: Option<String>,
+    /// Its map.
+    pub map: ClusterMap,
+    /// What the input has of each target.
+    pub targets: Vec<Option<Target>>,
+    /// What would be done.
+    pub plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    /// Resolves the management layer.
+    pub fn new(input: &'a Input, options: &'a PlanOptions) -> Self {
+        let management = ManagementLayer::new(&input.mirror_entries());
+        Self { input, options, specs: options.targets(), management }
+    }
+
+    /// Plans one hosted cluster: all its targets at once. `may_touch`: stock operators may be asked to read again.
+    pub fn plan(&self, cluster: &HostedCluster, may_touch: bool) -> ClusterPlan {
+        let key = ClusterKey::of(cluster);
+        let (settings, unknown_setting) = settings(cluster, jiff::Timestamp::now());
+        let map = cluster_map(&self.management, cluster, settings.use_management);
+        let leaving = !self.options.hosted_cluster_selector.matches(cluster.labels());
+        let targets = self.targets(&key);
+        let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == key);
+        let report = report.and_then(|report| report.status.as_ref());
+        let observed = targets.iter().flatten().map(|target| &target.observed);
+        let remembered = remembered(observed, |target| foreign_of(report, target));
+        let pairs = self.specs.iter().zip(targets.iter().map(|target| target.as_ref().map(|target| &target.observed)));
+        let pairs: Vec<_> = pairs.collect();
+        let facts = Facts {
+            map: &map.map,
+            management: &self.management,
+            departed: &EntrySet::new(),
+            remembered: &remembered,
+            targets: &pairs,
+            argument: self.options.registry_overrides_argument.into(),
+            leaving,
+            handover_over: true,
+            may_touch,
+        };
+        let plan = plan(&facts, cluster.annotations().get(annotations::MIRRORS_OBSERVED).map(String::as_str));
+        ClusterPlan { key, settings, unknown_setting, map, targets, plan }
+    }
+
+    fn targets(&self, key: &ClusterKey) -> Vec<Option<Target>> {
+        let namespace = key.control_plane_namespace();
+        let is = |deployment: &Value, name: &str| {
+            let metadata = &deployment["metadata"];
+            metadata["namespace"] == namespace.as_str() && metadata["name"] == name
+        };
+        let find = |spec: &TargetSpec| {
+            let place = self.input.deployments.iter().position(|deployment| is(deployment, &spec.deployment))?;
+            let observed = ObservedTarget::read(self.input.deployments.get(place)?, spec);
+            Some(Target { place, observed })
+        };
+        self.specs.iter().map(find).collect()
+    }
+}

@@ -1,0 +1,27 @@
+//! `render`: what is made of the mirrors, without writing it anywhere.
+
+mod control_plane;
+mod overrides;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What is rendered.
+#[derive(Debug, Subcommand)]
+pub enum RenderCommand {
+    /// Print the override map of the management cluster and of each HostedCluster
+    Overrides(overrides::OverridesArgs),
+    /// Print the Deployments of the input with our entries in them
+    ControlPlane(control_plane::ControlPlaneArgs),
+}
+
+/// Renders.
+pub async fn run(command: RenderCommand) -> Result<ExitCode> {
+    match command {
+        RenderCommand::Overrides(args) => overrides::run(&args).await?,
+        RenderCommand::ControlPlane(args) => control_plane::run(&args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,70 @@
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::fixtures::{Files, run_as};
+
+#[test]
+fn the_crds_are_those_of_the_manifests() {
+    let crds = Files::new(&[]).run(&["crd"]).out();
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/crd/crds.yaml")).unwrap();
+    assert_eq!(crds, committed, "make manifests");
+}
+
+#[test]
+fn the_patch_of_hypershifts_crd_adds_one_field_to_the_right_version() {
+    let patch = Files::new(&[]).run(&["crd", "hostedcluster-patch"]).out();
+    let patch: json_patch::Patch = serde_json::from_str(&patch).unwrap();
+    let crd = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/crds/hostedclusters.yaml");
+    let mut crd: Value = serde_yaml::from_str(&std::fs::read_to_string(crd).unwrap()).unwrap();
+    let before = crd.clone();
+    json_patch::patch(&mut crd, &patch).unwrap();
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/imageMirrorConfigRef";
+    assert_eq!(crd.pointer(field).unwrap()["required"], serde_json::json!(["name"]));
+    let once = crd.clone();
+    json_patch::patch(&mut crd, &patch).unwrap();
+    assert_eq!(crd, once);
+    let mut other = before;
+    other["spec"]["versions"][0]["name"] = "v1".into();
+    assert!(json_patch::patch(&mut other, &patch).is_err());
+}
+
+#[test]
+fn each_shell_has_its_completion() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(Files::new(&[]).run(&["completion", shell]).out().contains("control-plane"), "{shell}");
+    }
+    Files::new(&[]).run(&["completion", "tcsh"]).refused(2);
+}
+
+#[test]
+fn as_a_plugin_it_speaks_of_kubectl() {
+    let files = Files::new(&[]);
+    let plugin = files.path().join("kubectl-hypermirror");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hypermirror"), &plugin).unwrap();
+    let help = run_as(Path::new(&plugin), files.path(), &["render", "overrides", "--help"], "").out();
+    assert!(help.contains("Usage: kubectl hypermirror render overrides"), "{help}");
+}
+
+#[test]
+fn bad_usage_is_exit_code_2_and_help_is_none() {
+    let files = Files::new(&[]);
+    files.run(&["frobnicate"]).refused(2);
+    files.run(&["render", "overrides", "-o", "xml"]).refused(2);
+    assert!(files.run(&["--help"]).out().contains("Exit codes"));
+    assert!(files.run(&["--version"]).out().starts_with("hypermirror "));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hypermirror"))
+        .args(["completion", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
