@@ -24,6 +24,7 @@ pub struct Manager {
 pub struct ManagerLaunch {
     name: String,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     directory: PathBuf,
 }
 
@@ -32,13 +33,21 @@ impl ManagerLaunch {
     pub fn new(name: &str, directory: &Path) -> Self {
         // Short, because a scenario waits for it when a leader was killed.
         let args = ["--lease-duration=3s", "--settle=300ms", "--handover=5s"];
-        Self { name: name.to_owned(), args: args.map(str::to_owned).to_vec(), directory: directory.to_owned() }
+        let args = args.map(str::to_owned).to_vec();
+        Self { name: name.to_owned(), args, env: Vec::new(), directory: directory.to_owned() }
     }
 
     /// Adds a flag.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
         self
     }
 
@@ -51,13 +60,16 @@ impl ManagerLaunch {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
         // Each start has a log of its own: the addresses are read from it.
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
-        let launch = Launch::new(&format!("{}-{start}", self.name), binaries::operator()?, &self.directory)
+        let mut launch = Launch::new(&format!("{}-{start}", self.name), binaries::operator()?, &self.directory)
             .arg("manager")
             .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
             .arg(format!("--namespace={SYSTEM}"))
             .arg(format!("--identity={}", self.name))
             .args(self.args)
             .env("KUBECONFIG", kubeconfig);
+        for (name, value) in &self.env {
+            launch = launch.env(name, value);
+        }
         let mut process = launch.spawn()?;
         let metrics = process.wait_for_log_field("metrics server listening", "address", SOON).await?;
         let health = process.wait_for_log_field("health server listening", "address", SOON).await?;
