@@ -1,0 +1,52 @@
+//! What the benchmarks share: a figure of several runs.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The least, the middle and the greatest of several runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The least.
+    pub min: f64,
+    /// The middle; of an even number of runs the mean of the two in the middle.
+    pub median: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of these runs; all zero if there are none.
+    pub fn of(runs: impl IntoIterator<Item = f64>) -> Self {
+        let mut runs: Vec<f64> = runs.into_iter().collect();
+        runs.sort_by(f64::total_cmp);
+        let at = |place: usize| runs.get(place).copied().unwrap_or_default();
+        let (upper, lower) = (runs.len() / 2, runs.len().saturating_sub(1) / 2);
+        Self { min: at(0), median: f64::midpoint(at(lower), at(upper)), max: at(runs.len().saturating_sub(1)) }
+    }
+
+    /// Of these times, in milliseconds.
+    pub fn of_milliseconds(runs: impl IntoIterator<Item = Duration>) -> Self {
+        Self::of(runs.into_iter().map(|run| run.as_secs_f64() * 1000.0))
+    }
+}
+
+impl fmt::Display for Spread {
+    /// `median (min to max)`, with the digits that the format asks for, two if it does not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(2);
+        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.min, self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_does_not_depend_on_the_order_of_runs() {
+        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, max: 3.0 });
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
+        assert_eq!(Spread::of([]).median, 0.0);
+        assert_eq!(Spread::of([1.0, 2.0, 3.25]).to_string(), "2.00 (1.00 to 3.25)");
+    }
+}
