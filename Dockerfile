@@ -8,9 +8,10 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY api ./api
 COPY src ./src
-# The workspace names the crate of the scenarios; it is not built.
+# The workspace names the crates of the scenarios and of the benchmarks; they are not built.
 COPY e2e/Cargo.toml ./e2e/Cargo.toml
-RUN mkdir -p e2e/src && touch e2e/src/lib.rs
+COPY hack/bench/Cargo.toml ./hack/bench/Cargo.toml
+RUN mkdir -p e2e/src hack/bench/src && touch e2e/src/lib.rs hack/bench/src/lib.rs
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --release --locked --bin hypermirror && cp target/release/hypermirror /hypermirror
 

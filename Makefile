@@ -46,7 +46,7 @@ testbed: ## Build the servers of the test bed (hack/testbed/testbed up starts th
 bench: ## Measure (the results are in docs/performance.md)
 	@hack/setup demo
 	@hack/testbed/build
-	@hack/bench
+	@hack/bench/run
 
 clean: ## Remove everything that was built
 	cargo clean

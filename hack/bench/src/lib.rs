@@ -45,8 +45,8 @@ mod tests {
     #[test]
     fn the_middle_does_not_depend_on_the_order_of_runs() {
         assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]).median, 2.5);
-        assert_eq!(Spread::of([]).median, 0.0);
+        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { min: 1.0, median: 2.5, max: 4.0 });
+        assert_eq!(Spread::of([]), Spread { min: 0.0, median: 0.0, max: 0.0 });
         assert_eq!(Spread::of([1.0, 2.0, 3.25]).to_string(), "2.00 (1.00 to 3.25)");
     }
 }

@@ -1,0 +1,117 @@
+//! The manager as a process, with the flags that it has in production, and what the kernel says of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use hypermirror_e2e::fleet::{SERVICE_ACCOUNT, SYSTEM};
+use hypermirror_e2e::{Cluster, Launch, Process, endpoint, eventually};
+
+/// Nothing in here takes as long.
+pub const LIMIT: Duration = Duration::from_mins(5);
+
+/// A running manager.
+pub struct Manager {
+    process: Process,
+    metrics: String,
+    /// From the start of the process until it has seen everything once.
+    pub ready_after: Duration,
+}
+
+/// Memory and processor time of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Resident now, MB.
+    pub resident: f64,
+    /// The most that was resident, MB.
+    pub peak: f64,
+    /// Seconds of processor time.
+    pub cpu: f64,
+}
+
+impl Manager {
+    /// Starts it and waits until it is ready and leads.
+    pub async fn start(cluster: &Cluster, number: usize) -> Result<Self> {
+        let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
+        let launch = Launch::operator(&format!("manager-{number}"), cluster.directory())?
+            .args(["manager", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
+            .args([format!("--namespace={SYSTEM}"), format!("--identity=manager-{number}")])
+            .env("KUBECONFIG", kubeconfig);
+        let start = Instant::now();
+        let mut process = launch.spawn()?;
+        let metrics = process.wait_for_log_field("metrics server listening", "address", LIMIT).await?;
+        let health = process.wait_for_log_field("health server listening", "address", LIMIT).await?;
+        process.wait_until_ready(&format!("http://{health}/readyz"), LIMIT).await?;
+        let manager = Self { process, metrics: format!("http://{metrics}/metrics"), ready_after: start.elapsed() };
+        eventually(LIMIT, "the manager leads", async || {
+            Ok((manager.count("hypermirror_leader").await? == 1).then_some(()))
+        })
+        .await?;
+        Ok(manager)
+    }
+
+    /// Ends it in order.
+    pub async fn stop(mut self) -> Result<()> {
+        let status = self.process.stop().await?;
+        anyhow::ensure!(status.success(), "the manager ended with {status}");
+        Ok(())
+    }
+
+    /// Memory and processor time.
+    pub fn usage(&self) -> Result<Usage> {
+        usage(&self.process.handle().id().to_string())
+    }
+
+    /// The sum of all series of a metric; zero if there is none yet.
+    pub async fn count(&self, name: &str) -> Result<usize> {
+        Ok(self.series(name).await?.values().sum())
+    }
+
+    /// All series of a metric, which counts, by their labels.
+    pub async fn series(&self, name: &str) -> Result<BTreeMap<String, usize>> {
+        let text = endpoint::get(&self.metrics).await?.body;
+        let of_name = |line: &str| -> Option<(String, usize)> {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            Some((labels.to_owned(), value.parse().ok()?))
+        };
+        Ok(text.lines().filter_map(of_name).collect())
+    }
+
+    /// Waits until no request and no reconcile came for two seconds.
+    pub async fn rests(&self) -> Result<()> {
+        let start = Instant::now();
+        let mut last = (0, 0);
+        while start.elapsed() < LIMIT {
+            let now = self.count("hypermirror_reconcile_duration_seconds_count").await?
+                + self.requests("hostedclustermirrors").await?
+                + self.requests("deployments").await?;
+            last = if now == last.0 { (now, last.1 + 1) } else { (now, 0) };
+            if last.1 == 4 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        bail!("the manager finds no rest")
+    }
+
+    async fn requests(&self, resource: &str) -> Result<usize> {
+        let series = self.series("hypermirror_client_requests_total").await?;
+        Ok(series.iter().filter(|(labels, _)| labels.contains(resource)).map(|(_, count)| count).sum())
+    }
+}
+
+/// Of `self` or a process id.
+pub fn usage(process: &str) -> Result<Usage> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let megabytes = |field: &str| -> Result<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| field.to_owned())?;
+        let kibibytes: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes * 1024.0 / 1_000_000.0)
+    };
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The fields after the name, which may hold blanks: user and system time are the 12th and 13th, in ticks of 10 ms.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap_or_default());
+    Ok(Usage { resident: megabytes("VmRSS")?, peak: megabytes("VmHWM")?, cpu: ticks.sum::<f64>() / 100.0 })
+}
