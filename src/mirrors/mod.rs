@@ -13,6 +13,7 @@ pub mod merge;
 pub mod origin;
 pub mod overrides;
 pub mod reference;
+pub mod registries;
 pub mod scope;
 pub mod topo;
 pub mod validate;

@@ -179,7 +179,7 @@ fn is_lower_hex(text: &str) -> bool {
 }
 
 /// `domainAndPort`: a DNS name in either case, an IPv4 address or an IPv6 address in brackets, and a port.
-fn is_host_and_port(text: &str) -> bool {
+pub(super) fn is_host_and_port(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),

@@ -1,0 +1,142 @@
+//! The TOML of registries.conf, read as `github.com/BurntSushi/toml` v1.5 reads it into Go structs.
+//!
+//! Three things differ from a plain reader of today: keys are found whatever their case, a byte-order mark is refused
+//! (releases before 1.3 do), and so is what only TOML 1.1 allows.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::FileError;
+use super::dialect::refuse_later_toml;
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// A table, with the text that it was read from and the path to it for messages.
+#[derive(Clone)]
+pub(super) struct Section<'t> {
+    text: &'t str,
+    table: &'t DeTable<'t>,
+    path: String,
+}
+
+/// Reads a whole file and hands its top level to `read`.
+pub(super) fn with_document<T>(
+    content: &[u8],
+    read: impl FnOnce(Section<'_>) -> Result<T, FileError>,
+) -> Result<T, FileError> {
+    let text = std::str::from_utf8(content).map_err(|error| {
+        let byte = content.get(error.valid_up_to()).copied().unwrap_or_default();
+        let line = line_of_byte(content, error.valid_up_to());
+        FileError::Syntax { line, message: format!("invalid UTF-8 byte: 0x{byte:02x}") }
+    })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        return Err(FileError::Syntax { line: 1, message: "files must not start with a byte-order mark".to_owned() });
+    }
+    if let Some(at) = text.find('\0') {
+        let message = "files cannot contain NULL bytes".to_owned();
+        return Err(FileError::Syntax { line: line_of(text, at), message });
+    }
+    let document = DeTable::parse(text).map_err(|error| FileError::Syntax {
+        line: line_of(text, error.span().unwrap_or_default().start),
+        message: error.message().lines().collect::<Vec<_>>().join(", "),
+    })?;
+    refuse_later_toml(text, document.get_ref())?;
+    read(Section { text, table: document.get_ref(), path: String::new() })
+}
+
+impl<'t> Section<'t> {
+    /// The value of a key: the exact one, or the one that differs in case only (`unifyStruct`: `strings.EqualFold`).
+    ///
+    /// With two of them Go's decoder picks either, by the random order of its maps: refused here.
+    fn value(&self, name: &str) -> Result<Option<&'t Spanned<DeValue<'t>>>, FileError> {
+        let mut found = self.table.iter().filter(|(key, _)| folds_to(key.get_ref(), name));
+        let value = found.next();
+        match found.next() {
+            Some((key, _)) => Err(FileError::AmbiguousKey { line: self.line(&key.span()), key: self.join(name) }),
+            None => Ok(value.map(|(_, value)| value)),
+        }
+    }
+
+    /// A string; empty where the key is absent, which means the same to the reader upstream.
+    pub(super) fn string(&self, name: &str) -> Result<String, FileError> {
+        match self.value(name)? {
+            None => Ok(String::new()),
+            Some(value) => self.as_string(name, value),
+        }
+    }
+
+    /// A boolean, false where the key is absent.
+    pub(super) fn boolean(&self, name: &str) -> Result<bool, FileError> {
+        let Some(value) = self.value(name)? else { return Ok(false) };
+        value.get_ref().as_bool().ok_or_else(|| self.mismatch(name, value, "boolean"))
+    }
+
+    /// A list of strings; `None` where the key is absent, which is not the same as an empty list.
+    pub(super) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, FileError> {
+        let Some(value) = self.value(name)? else { return Ok(None) };
+        let list = value.get_ref().as_array().ok_or_else(|| self.mismatch(name, value, "slice"))?;
+        list.iter().map(|item| self.as_string(name, item)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A list of tables; `None` where the key is absent.
+    pub(super) fn sections(&self, name: &str) -> Result<Option<Vec<Section<'t>>>, FileError> {
+        let Some(value) = self.value(name)? else { return Ok(None) };
+        let list = value.get_ref().as_array().ok_or_else(|| self.mismatch(name, value, "slice"))?;
+        list.iter().map(|item| self.as_section(name, item)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A table; `None` where the key is absent.
+    pub(super) fn section(&self, name: &str) -> Result<Option<Section<'t>>, FileError> {
+        self.value(name)?.map(|value| self.as_section(name, value)).transpose()
+    }
+
+    /// All keys as written, with their string values.
+    pub(super) fn all_strings(&self) -> Result<Vec<(String, String)>, FileError> {
+        let pairs = self.table.iter();
+        pairs.map(|(key, value)| Ok((key.get_ref().to_string(), self.as_string(key.get_ref(), value)?))).collect()
+    }
+
+    fn as_string(&self, name: &str, value: &Spanned<DeValue<'t>>) -> Result<String, FileError> {
+        let text = value.get_ref().as_str().ok_or_else(|| self.mismatch(name, value, "string"))?;
+        Ok(text.to_owned())
+    }
+
+    fn as_section(&self, name: &str, value: &'t Spanned<DeValue<'t>>) -> Result<Section<'t>, FileError> {
+        let table = value.get_ref().as_table().ok_or_else(|| self.mismatch(name, value, "table"))?;
+        Ok(Section { text: self.text, table, path: self.join(name) })
+    }
+
+    fn mismatch(&self, name: &str, value: &Spanned<DeValue<'t>>, expected: &'static str) -> FileError {
+        let found = value.get_ref().type_str();
+        FileError::Type { line: self.line(&value.span()), key: self.join(name), found, expected }
+    }
+
+    fn line(&self, span: &Range<usize>) -> usize {
+        line_of(self.text, span.start)
+    }
+
+    fn join(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+/// Whether a key is that name under Unicode's simple case folding; beyond ASCII only two letters fold into it.
+fn folds_to(key: &str, name: &str) -> bool {
+    let fold = |letter: char| match letter {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(fold).eq(name.chars())
+}
+
+/// The line of a byte, from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    line_of_byte(text.as_bytes(), at)
+}
+
+fn line_of_byte(content: &[u8], at: usize) -> usize {
+    1 + content.iter().take(at).filter(|byte| **byte == b'\n').count()
+}

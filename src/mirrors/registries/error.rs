@@ -1,0 +1,111 @@
+//! Why nodes refuse a configuration.
+
+/// Why a file is refused. One such file makes every pull of every image fail, also those that have nothing to do with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The text is not TOML, or not UTF-8.
+    #[error("toml: line {line}: {message}")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// A known key has a value of another type.
+    #[error(
+        "toml: line {line} (last key \"{key}\"): incompatible types: TOML value has type {found}; \
+         destination has type {expected}"
+    )]
+    Type {
+        /// The line, from 1.
+        line: usize,
+        /// The key with the tables around it, e.g. `registry.blocked`.
+        key: String,
+        /// The type of the value.
+        found: &'static str,
+        /// The type that the key has.
+        expected: &'static str,
+    },
+    /// A key stands there twice, in two spellings: which of them counts is a matter of luck.
+    #[error("toml: line {line}: key \"{key}\" is given twice, in upper and lower case")]
+    AmbiguousKey {
+        /// The line of one of them, from 1.
+        line: usize,
+        /// The key with the tables around it.
+        key: String,
+    },
+    /// A drop-in, or together with other tables any file, in the format before `[[registry]]`.
+    #[error("registry must be in v2 format but is in v1")]
+    V1Format,
+    /// The main file mixes both formats.
+    #[error("mixing sysregistry v1/v2 is not supported")]
+    MixedFormats,
+    /// `http://` or `https://` before a registry.
+    #[error("invalid location '{0}': URI schemes are not supported")]
+    Scheme(String),
+    /// A table without prefix and location.
+    #[error("invalid condition: both location and prefix are unset")]
+    NoPrefixNoLocation,
+    /// A table whose prefix is no wildcard, without location.
+    #[error("invalid condition: location is unset and prefix is not in the format: *.example.com")]
+    NoLocation,
+    /// A mirror without location.
+    #[error("invalid condition: mirror location is unset")]
+    NoMirrorLocation,
+    /// `pull-from-mirror` at the table instead of its mirrors; the field is its prefix.
+    #[error("pull-from-mirror must not be set for a non-mirror registry {0:?}")]
+    PullFromMirrorOnRegistry(String),
+    /// `mirror-by-digest-only` and `pull-from-mirror` together.
+    #[error(
+        "cannot set mirror usage mirror-by-digest-only for the registry ({prefix:?}) and pull-from-mirror for \
+         per-mirror ({mirror:?}) at the same time"
+    )]
+    TwoMirrorUsages {
+        /// The table's prefix.
+        prefix: String,
+        /// The mirror.
+        mirror: String,
+    },
+    /// `pull-from-mirror` has another value than `all`, `digest-only` or `tag-only`.
+    #[error("unsupported pull-from-mirror value {value:?} for mirror {mirror:?}")]
+    PullFromMirror {
+        /// The value.
+        value: String,
+        /// The mirror.
+        mirror: String,
+    },
+    /// Two tables of one location (not prefix) contradict each other.
+    #[error("registry '{location}' is defined multiple times with conflicting '{setting}' setting")]
+    Conflict {
+        /// Their location.
+        location: String,
+        /// `insecure` or `blocked`.
+        setting: &'static str,
+    },
+    /// A wildcard with a path, port or digest.
+    #[error(
+        "Wildcarded prefix should be in the format: *.example.com. Current prefix {0:?} is incorrectly formatted"
+    )]
+    Wildcard(String),
+    /// An unqualified-search-registries entry that is no `host[:port]`.
+    #[error("Invalid unqualified-search-registries entry {0:?}")]
+    SearchRegistry(String),
+    /// A short-name-mode that does not exist.
+    #[error("invalid short-name mode: {0:?}")]
+    ShortNameMode(String),
+    /// An alias whose name is a full name, or whose value is none.
+    #[error("validating short-name aliases: invalid alias {0:?}")]
+    Alias(String),
+}
+
+/// A file that makes the whole configuration unusable; the message is close to the one on a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("loading {}registries configuration {file:?}: {error}", if *is_drop_in { "drop-in " } else { "" })]
+pub struct ConfigError {
+    /// The file's name, as the caller gave it.
+    pub file: String,
+    /// Whether it is a file in registries.conf.d.
+    pub is_drop_in: bool,
+    /// What is wrong with it.
+    pub error: FileError,
+}

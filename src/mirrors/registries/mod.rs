@@ -1,0 +1,17 @@
+//! registries.conf as `containers/image` reads it: reader, resolver, judge and writer.
+//!
+//! The rules are those of `pkg/sysregistriesv2` of `go.podman.io/image/v5` v5.38, which CRI-O, podman, skopeo and buildah
+//! share. Values in, values out: the caller reads and writes the files.
+
+mod config;
+mod dialect;
+mod document;
+mod error;
+mod file;
+mod old_format;
+mod resolve;
+
+pub use config::{LoadedTable, RegistriesConfig, Replaced};
+pub use error::{ConfigError, FileError};
+pub use file::{MirrorTable, PullFromMirror, RegistriesFile, RegistryTable, Role};
+pub use resolve::{Endpoint, EndpointOrigin, Explanation, explain};

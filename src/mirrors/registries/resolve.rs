@@ -1,0 +1,128 @@
+//! Where a node pulls an image from, in order (`PullSourcesFromReference`, `rewriteReference`; `newImageSource` in
+//! `docker/docker_image_src.go`, `newDockerClient` in `docker/docker_client.go`).
+
+use serde::Serialize;
+
+use super::{PullFromMirror, RegistriesConfig, RegistryTable};
+use crate::mirrors::scope::match_len;
+use crate::mirrors::{ImageReference, Origin, ReferenceError};
+
+/// What says that an endpoint is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum EndpointOrigin {
+    /// A table of this file.
+    File {
+        /// The file's name, as the caller gave it.
+        file: String,
+    },
+    /// An entry of this object.
+    Object(Origin),
+}
+
+/// One place that is asked for an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// The full name that is asked for there, with its tag or digest.
+    pub reference: String,
+    /// Asked without verified TLS: the mirror's own flag, whatever its host's table says.
+    pub insecure: bool,
+    /// Never contacted: the table of the endpoint's own name blocks it.
+    pub blocked: bool,
+    /// Null where no table has a say.
+    pub origin: Option<EndpointOrigin>,
+}
+
+/// The places that are asked for one image, in order; the first that has it delivers all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The image, as it was given.
+    pub image: String,
+    /// The prefix of the table that counts; null where none matches.
+    pub prefix: Option<String>,
+    /// The registry itself comes last, also if it is blocked.
+    pub endpoints: Vec<Endpoint>,
+    /// Why nothing is asked at all, and the pull fails.
+    pub error: Option<String>,
+}
+
+/// Where an image is pulled from.
+///
+/// The image is read as a node reads it: `nginx` is `docker.io/library/nginx:latest`, and of `name:tag@digest` the digest
+/// alone counts. If one endpoint's name is no valid reference, the whole pull fails before the first attempt.
+pub fn explain(config: &RegistriesConfig, image: &str) -> Explanation {
+    let mut explanation = Explanation { image: image.to_owned(), prefix: None, endpoints: Vec::new(), error: None };
+    match ImageReference::parse(image) {
+        Ok(reference) => resolve(config, &reference.as_pulled(), &mut explanation),
+        Err(error) => explanation.error = Some(error.to_string()),
+    }
+    explanation
+}
+
+fn resolve(config: &RegistriesConfig, reference: &ImageReference, explanation: &mut Explanation) {
+    let Some(found) = config.find(&reference.name()) else {
+        explanation.endpoints.push(endpoint(config, reference, false, None));
+        return;
+    };
+    explanation.prefix = Some(found.table.prefix.clone());
+    let origin = EndpointOrigin::File { file: found.file.clone() };
+    match pull_sources(&found.table, reference) {
+        Ok(sources) => {
+            let endpoints = sources
+                .into_iter()
+                .map(|source| endpoint(config, &source.reference, source.insecure, Some(origin.clone())));
+            explanation.endpoints.extend(endpoints);
+        }
+        Err(error) => explanation.error = Some(format!("rewriting reference: {error}")),
+    }
+}
+
+fn endpoint(
+    config: &RegistriesConfig,
+    reference: &ImageReference,
+    insecure: bool,
+    origin: Option<EndpointOrigin>,
+) -> Endpoint {
+    let blocked = config.find(&reference.name()).is_some_and(|found| found.table.blocked);
+    Endpoint { reference: reference.to_string(), insecure, blocked, origin }
+}
+
+/// An endpoint of a table, rewritten for one reference.
+pub(super) struct PullSource {
+    pub reference: ImageReference,
+    pub insecure: bool,
+}
+
+/// The endpoints of a table that matches the reference: its mirrors for this kind of pull, then its own location.
+pub(super) fn pull_sources(
+    table: &RegistryTable,
+    reference: &ImageReference,
+) -> Result<Vec<PullSource>, ReferenceError> {
+    let by_digest = reference.digest.is_some();
+    let mirrors = table.mirrors.iter().map(|mirror| (&mirror.location, mirror.insecure, mirror.pull));
+    let own = (&table.location, table.insecure, PullFromMirror::All);
+    let endpoints = mirrors.chain([own]).filter(|(_, _, pull)| pull.admits(by_digest));
+    endpoints
+        .map(|(location, insecure, _)| {
+            let reference = rewrite(reference, &table.prefix, location)?;
+            Ok(PullSource { reference, insecure })
+        })
+        .collect()
+}
+
+/// Replaces what the prefix covers by a location; an empty location, of a wildcard table, leaves the name as it is.
+pub(super) fn rewrite(
+    reference: &ImageReference,
+    prefix: &str,
+    location: &str,
+) -> Result<ImageReference, ReferenceError> {
+    let text = reference.to_string();
+    let covered = match_len(prefix, &reference.name()).unwrap_or_default();
+    match text.get(covered..) {
+        Some(rest) if !location.is_empty() => ImageReference::parse_canonical(&format!("{location}{rest}")),
+        _ => Ok(reference.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
