@@ -18,7 +18,7 @@ use crate::mirrors::{Layer, Mirror, Resolved, merge};
 pub const MAX_VALUE_BYTES: usize = 128 * 1024;
 
 /// A map with its printed forms.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OverrideMap {
     /// Sources with mirrors, policy and origins.
     pub resolved: Resolved,
@@ -26,6 +26,12 @@ pub struct OverrideMap {
     pub env: Arc<str>,
     /// The same as a set.
     pub entries: EntrySet,
+}
+
+impl Default for OverrideMap {
+    fn default() -> Self {
+        Self::new(Resolved::default())
+    }
 }
 
 impl OverrideMap {

@@ -105,3 +105,9 @@ fn a_value_fits_up_to_the_kernels_limit() {
     assert!(fits(&"x".repeat(room)));
     assert!(!fits(&"x".repeat(room + 1)));
 }
+
+#[test]
+fn a_map_of_nothing_is_printed_as_the_empty_value() {
+    assert_eq!(&*OverrideMap::default().env, "=");
+    assert_eq!(&*ManagementLayer::default().map.env, "=");
+}
