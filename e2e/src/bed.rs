@@ -31,6 +31,7 @@ pub struct Builder {
     guests: usize,
     controller_manager: bool,
     guest_controller_managers: bool,
+    api_server_args: Vec<String>,
     detached: Option<PathBuf>,
 }
 
@@ -51,6 +52,12 @@ impl Builder {
     /// Whether each guest has a controller manager.
     pub fn guest_controller_managers(mut self, wanted: bool) -> Self {
         self.guest_controller_managers = wanted;
+        self
+    }
+
+    /// Adds an argument to the command line of each API server.
+    pub fn api_server_arg(mut self, arg: impl Into<String>) -> Self {
+        self.api_server_args.push(arg.into());
         self
     }
 
@@ -100,6 +107,7 @@ impl Builder {
         let files = ClusterFiles::create(&directory.join(&name), &name, &url)?;
         let ports = Ports { etcd, api_server };
         let launch = servers::api_server(servers, &files, &name, ports, self.wants_controller_manager(&name))?;
+        let launch = launch.args(&self.api_server_args);
         Ok(Cluster::new(&name, api_server, files, launch.detached(self.detached.is_some())))
     }
 }

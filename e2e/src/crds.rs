@@ -13,7 +13,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{binaries::repository_root, eventually};
 
@@ -68,6 +68,36 @@ impl Crds {
         let find = |name: &&str| self.0.iter().find(|crd| crd["metadata"]["name"] == **name).cloned();
         let found = names.iter().map(|name| find(name).ok_or_else(|| anyhow!("no CRD {name}")));
         found.collect::<Result<_>>().map(Self)
+    }
+
+    /// All but those with these names.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not there.
+    pub fn without(&self, names: &[&str]) -> Result<Self> {
+        self.only(names)?;
+        let stays = |crd: &&Value| !crd["metadata"]["name"].as_str().is_some_and(|name| names.contains(&name));
+        Ok(Self(self.0.iter().filter(stays).cloned().collect()))
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// The same kinds without any rule about what their objects say.
+    #[must_use]
+    pub fn relaxed(&self) -> Self {
+        let mut crds = self.0.clone();
+        let versions = crds.iter_mut().filter_map(|crd| crd["spec"]["versions"].as_array_mut()).flatten();
+        for version in versions {
+            version["schema"]["openAPIV3Schema"] =
+                json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+        }
+        Self(crds)
     }
 
     /// Their names.

@@ -13,7 +13,6 @@ pub mod endpoint;
 pub mod eventually;
 mod files;
 pub mod fleet;
-
 pub mod pki;
 pub mod port;
 pub mod process;
@@ -27,5 +26,5 @@ pub use cluster::Cluster;
 pub use crds::Crds;
 pub use credentials::Credentials;
 pub use eventually::{consistently, eventually};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, scene::Scene};
 pub use process::{Launch, Process};

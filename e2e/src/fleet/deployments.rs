@@ -1,5 +1,6 @@
 //! The control-plane Deployments in their three forms, as stock HyperShift writes them.
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
@@ -83,5 +84,14 @@ impl super::Fleet {
         }
         self.apply(&super::objects::hosted_cluster(name, sources)).await?;
         Ok(())
+    }
+    /// Creates many hosted clusters at once, all with this stock value.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn hosted_clusters(&self, names: &[&str], env: &str) -> anyhow::Result<()> {
+        let each = names.iter().map(|name| self.hosted_cluster(name, &[], env));
+        futures::stream::iter(each).buffer_unordered(16).try_collect().await
     }
 }

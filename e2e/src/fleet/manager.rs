@@ -37,10 +37,13 @@ impl ManagerLaunch {
         Self { name: name.to_owned(), args, env: Vec::new(), directory: directory.to_owned() }
     }
 
-    /// Adds a flag.
+    /// Adds a flag, `--name=value`, or sets another value for it.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
-        self.args.push(arg.into());
+        let arg = arg.into();
+        let name = |arg: &str| arg.split('=').next().map(str::to_owned);
+        self.args.retain(|present| name(present) != name(&arg));
+        self.args.push(arg);
         self
     }
 
@@ -112,7 +115,7 @@ impl Manager {
         .await
     }
 
-    /// The sum of all series of one metric.
+    /// The sum of all series of one metric, or the value of one series (`name{label="value"}`).
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 pub mod deployments;
 pub mod manager;
 pub mod objects;
+pub mod scene;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +25,8 @@ pub const NAMESPACE: &str = "clusters";
 pub const SYSTEM: &str = "hypermirror-system";
 /// The manager's ServiceAccount.
 pub const SERVICE_ACCOUNT: &str = "hypermirror-manager";
+/// The name by which the API server knows the manager.
+pub const MANAGER_USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-manager";
 /// Long enough for a loaded machine; nothing waits for all of it when things work.
 pub const SOON: Duration = Duration::from_secs(30);
 
@@ -96,6 +99,17 @@ impl Fleet {
         let api = self.api_of(object)?;
         let name = object["metadata"]["name"].as_str().context("an object without a name")?;
         Ok(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?)
+    }
+
+    /// Applies a JSON patch to one object.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON patch or the server refuses it.
+    pub async fn json_patch(&self, object: &Value, patch: &Value) -> Result<DynamicObject> {
+        let name = object["metadata"]["name"].as_str().context("an object without a name")?;
+        let patch = Patch::Json::<()>(serde_json::from_value(patch.clone())?);
+        Ok(self.api_of(object)?.patch(name, &PatchParams::default(), &patch).await?)
     }
 
     /// Deletes one object.

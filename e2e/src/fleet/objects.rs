@@ -73,6 +73,14 @@ pub fn report(cluster: &str) -> Value {
     })
 }
 
+/// The manager's Lease, by name.
+pub fn lease() -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "hypermirror-manager", "namespace": super::SYSTEM}
+    })
+}
+
 /// How the API names an object's kind. The plurals are those of the kinds that scenarios use.
 ///
 /// # Errors

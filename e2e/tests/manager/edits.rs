@@ -1,20 +1,17 @@
 //! An edit of a mirror set reaches every control plane, and nothing else is written.
 
 use anyhow::Result;
-use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::{icsp, idms, itms};
-use hypermirror_e2e::fleet::{Fleet, TARGETS, deployments};
-use hypermirror_e2e::{Crds, Testbed, eventually};
-
-const SOON: std::time::Duration = hypermirror_e2e::fleet::SOON;
+use hypermirror_e2e::fleet::{SOON, TARGETS, deployments};
+use hypermirror_e2e::{Scene, eventually};
 
 #[tokio::test]
 async fn an_edit_of_each_kind_reaches_every_target() -> Result<()> {
-    let bed = Testbed::builder().start().await?;
-    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;
     fleet.hosted_cluster("b", &[("own.example/x", &["m.example/own"], None)], "=").await?;
-    let _manager = Manager::start(bed.management()).await?;
+    let _manager = scene.manager().await?;
 
     fleet.apply(&idms("one", &[("src.example/a", &["z.example/a", "y.example/a"], None)])).await?;
     fleet.reads(&["a"], "src.example/a=z.example/a,src.example/a=y.example/a").await?;
@@ -40,11 +37,11 @@ async fn an_edit_of_each_kind_reaches_every_target() -> Result<()> {
 
 #[tokio::test]
 async fn deleting_the_last_mirror_set_takes_away_everything_that_is_ours() -> Result<()> {
-    let bed = Testbed::builder().start().await?;
-    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;
     let before = fleet.deployment("a", TARGETS[1]).await?;
-    let _manager = Manager::start(bed.management()).await?;
+    let _manager = scene.manager().await?;
 
     let never: &[(&str, &[&str], Option<&str>)] = &[("s.example", &["m.example/s"], Some("NeverContactSource"))];
     fleet.apply(&idms("one", never)).await?;
@@ -66,18 +63,17 @@ async fn deleting_the_last_mirror_set_takes_away_everything_that_is_ours() -> Re
 
 #[tokio::test]
 async fn nothing_is_written_when_nothing_changed() -> Result<()> {
-    let bed = Testbed::builder().start().await?;
-    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;
     fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
-    let manager = Manager::start(bed.management()).await?;
+    let manager = scene.manager().await?;
     fleet.reads(&["a"], "s.example=m.example/s").await?;
     fleet.condition("a", "Ready", "True", "AsExpected").await?;
     drop(manager);
 
-    let audit = bed.management().audit().await?;
-    let mark = audit.mark().await?;
-    let again = Manager::start(bed.management()).await?;
+    let mark = scene.audit.mark().await?;
+    let again = scene.manager().await?;
     again.leads().await?;
     // A change that says nothing new: the same set with a label.
     fleet.merge(&idms("one", &[]), &serde_json::json!({"metadata": {"labels": {"x": "y"}}})).await?;
@@ -86,9 +82,5 @@ async fn nothing_is_written_when_nothing_changed() -> Result<()> {
         Ok(Some(()))
     })
     .await?;
-    let writes = audit.writes_by(mark, "system:serviceaccount:hypermirror-system").await?;
-    let others: Vec<String> =
-        writes.iter().filter(|write| write.resource != "leases").map(hypermirror_e2e::audit::Event::summary).collect();
-    assert!(others.is_empty(), "{others:#?}");
-    Ok(())
+    scene.nothing_written(mark).await
 }

@@ -1,0 +1,94 @@
+//! A management cluster on which a scenario plays: the fleet's kinds, its managers, and what they wrote.
+
+use anyhow::{Result, ensure};
+
+use super::manager::{Manager, ManagerLaunch};
+use super::{Fleet, MANAGER_USER};
+use crate::audit::{Audit, Event, Mark};
+use crate::bed::Builder;
+use crate::{Cluster, Crds, Testbed};
+
+/// A bed with a fleet on its management cluster.
+pub struct Scene {
+    /// The servers.
+    pub bed: Testbed,
+    /// What is on them.
+    pub fleet: Fleet,
+    /// What they were asked.
+    pub audit: Audit,
+}
+
+impl Scene {
+    /// One with all kinds of the fleet and no hosted cluster yet.
+    ///
+    /// # Errors
+    ///
+    /// When a server does not start or refuses something.
+    pub async fn start() -> Result<Self> {
+        Self::with(Testbed::builder(), &Crds::of_the_fleet()?).await
+    }
+
+    /// One with other servers, or other kinds.
+    ///
+    /// # Errors
+    ///
+    /// When a server does not start or refuses something.
+    pub async fn with(bed: Builder, crds: &Crds) -> Result<Self> {
+        let bed = bed.start().await?;
+        let fleet = Fleet::install(bed.management(), crds).await?;
+        let audit = bed.management().audit().await?;
+        Ok(Self { bed, fleet, audit })
+    }
+
+    /// The management cluster.
+    pub fn management(&self) -> &Cluster {
+        self.bed.management()
+    }
+
+    /// A manager of this name, to be started.
+    pub fn launch(&self, name: &str) -> ManagerLaunch {
+        ManagerLaunch::new(name, self.management().directory())
+    }
+
+    /// Starts a manager with the usual flags and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it is not ready in time.
+    pub async fn manager(&self) -> Result<Manager> {
+        Manager::start(self.management()).await
+    }
+
+    /// What managers wrote since the mark, but for the Lease, which is renewed all the time.
+    ///
+    /// # Errors
+    ///
+    /// When the audit log cannot be read.
+    pub async fn writes(&self, mark: Mark) -> Result<Vec<Event>> {
+        let mut writes = self.audit.writes_by(mark, MANAGER_USER).await?;
+        writes.retain(|write| write.resource != "leases");
+        Ok(writes)
+    }
+
+    /// The writes of managers to target Deployments since the mark that the server took.
+    ///
+    /// # Errors
+    ///
+    /// When the audit log cannot be read.
+    pub async fn patches(&self, mark: Mark) -> Result<Vec<Event>> {
+        let mut writes = self.writes(mark).await?;
+        writes.retain(|write| write.resource == "deployments" && write.succeeded());
+        Ok(writes)
+    }
+
+    /// Fails if a manager wrote anything but the Lease since the mark.
+    ///
+    /// # Errors
+    ///
+    /// When it did: with what it wrote.
+    pub async fn nothing_written(&self, mark: Mark) -> Result<()> {
+        let writes: Vec<String> = self.writes(mark).await?.iter().map(Event::summary).collect();
+        ensure!(writes.is_empty(), "written: {writes:#?}");
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Mirror kinds come and go while the manager runs, and while it does not.
+
+use anyhow::{Result, ensure};
+use hypermirror_e2e::fleet::manager::Manager;
+use hypermirror_e2e::fleet::objects::{icsp, idms, itms, lease};
+use hypermirror_e2e::fleet::{Fleet, SOON};
+use hypermirror_e2e::process::Signal;
+use hypermirror_e2e::{Crds, Scene, Testbed, eventually};
+use serde_json::json;
+
+const IDMS: &str = "imagedigestmirrorsets.config.openshift.io";
+const ITMS: &str = "imagetagmirrorsets.config.openshift.io";
+const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";
+
+const BOTH: &str = "s.example=m.example/s,t.example=m.example/t";
+
+/// Two digest sets, in force on one hosted cluster.
+async fn two_sets(scene: &Scene) -> Result<Manager> {
+    let fleet = &scene.fleet;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    apply_both(fleet).await?;
+    let manager = scene.manager().await?;
+    fleet.reads(&["a"], BOTH).await?;
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    knows(fleet, "idms").await?;
+    Ok(manager)
+}
+
+async fn apply_both(fleet: &Fleet) -> Result<()> {
+    fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
+    fleet.apply(&idms("two", &[("t.example", &["m.example/t"], None)])).await?;
+    Ok(())
+}
+
+/// Waits until the Lease remembers a kind.
+async fn knows(fleet: &Fleet, kind: &str) -> Result<()> {
+    eventually(SOON, &format!("the Lease knows {kind}"), async || {
+        let known = known_kinds(fleet).await?;
+        ensure!(known.split(',').any(|known| known == kind), "{known}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+async fn known_kinds(fleet: &Fleet) -> Result<String> {
+    let found = fleet.api_of(&lease())?.get("hypermirror-manager").await?;
+    Ok(found.metadata.annotations.and_then(|all| all.get(KNOWN_KINDS).cloned()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_kind_that_is_installed_after_the_start_is_used() -> Result<()> {
+    let crds = Crds::of_the_fleet()?;
+    let scene = Scene::with(Testbed::builder(), &crds.without(&[ITMS])?).await?;
+    let fleet = &scene.fleet;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
+    let _manager = scene.manager().await?;
+    fleet.reads(&["a"], "s.example=m.example/s").await?;
+    fleet.condition("a", "SourcesResolved", "True", "AsExpected").await?;
+
+    crds.only(&[ITMS])?.install(&fleet.client).await?;
+    fleet.apply(&itms("tags", &[("s.example", &["t.example/s"], None)])).await?;
+    fleet.reads(&["a"], "s.example=m.example/s,s.example=t.example/s").await
+}
+
+#[tokio::test]
+async fn a_kind_that_goes_and_comes_back_with_its_objects_loses_nothing_meanwhile() -> Result<()> {
+    let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
+    let fleet = &scene.fleet;
+    let _manager = two_sets(&scene).await?;
+    let mark = scene.audit.mark().await?;
+
+    crds.delete(&fleet.client).await?;
+    let message = fleet.condition("a", "SourcesResolved", "Unknown", "KindVanished").await?;
+    assert!(message.contains(IDMS) && message.contains("hypermirror forget idms"), "{message}");
+    assert_eq!(scene.patches(mark).await?.len(), 0, "nothing is lost with the CRD");
+
+    fleet.apply(&itms("tags", &[("u.example", &["m.example/u"], None)])).await?;
+    fleet.reads(&["a"], &format!("{BOTH},u.example=m.example/u")).await?;
+    assert_eq!(scene.patches(mark).await?.len(), 3, "another kind's addition, once on each target");
+
+    crds.install(&fleet.client).await?;
+    fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
+    fleet.condition("a", "SourcesResolved", "True", "AsExpected").await?;
+    assert_eq!(scene.patches(mark).await?.len(), 3, "what is not restored yet stays for a while");
+    // `two` does not come back: that is a removal, once there was time enough to restore it.
+    fleet.reads(&["a"], "s.example=m.example/s,u.example=m.example/u").await?;
+    assert_eq!(scene.patches(mark).await?.len(), 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kind_that_is_gone_loses_nothing_across_a_restart_of_the_manager() -> Result<()> {
+    let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
+    let fleet = &scene.fleet;
+    let manager = two_sets(&scene).await?;
+    drop(manager);
+    let mark = scene.audit.mark().await?;
+    crds.delete(&fleet.client).await?;
+
+    let _manager = scene.manager().await?;
+    fleet.condition("a", "SourcesResolved", "Unknown", "KindVanished").await?;
+    fleet.apply(&icsp("old", &[("s.example", &["i.example/s"], None)])).await?;
+    fleet.reads(&["a"], "s.example=i.example/s,s.example=m.example/s,t.example=m.example/t").await?;
+    assert_eq!(scene.patches(mark).await?.len(), 3, "an addition is no reason to wait");
+    fleet.delete(&icsp("old", &[])).await?;
+
+    crds.install(&fleet.client).await?;
+    apply_both(fleet).await?;
+    fleet.reads(&["a"], BOTH).await?;
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    assert_eq!(scene.patches(mark).await?.len(), 6, "the removal waited until the kind was back");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kind_that_is_replaced_while_the_manager_looks_away_loses_nothing() -> Result<()> {
+    let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
+    let fleet = &scene.fleet;
+    let manager = two_sets(&scene).await?;
+    let mark = scene.audit.mark().await?;
+
+    manager.process.handle().signal(Signal::STOP)?;
+    crds.delete(&fleet.client).await?;
+    crds.install(&fleet.client).await?;
+    manager.process.handle().signal(Signal::CONT)?;
+    // An edit of another kind shows that the manager is through with what it missed.
+    fleet.apply(&itms("tags", &[("u.example", &["m.example/u"], None)])).await?;
+    fleet.reads(&["a"], &format!("{BOTH},u.example=m.example/u")).await?;
+    apply_both(fleet).await?;
+    fleet.delete(&itms("tags", &[])).await?;
+    fleet.reads(&["a"], BOTH).await?;
+    assert_eq!(scene.patches(mark).await?.len(), 6, "nothing but the addition and its removal");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kind_that_is_forgotten_goes_with_its_entries() -> Result<()> {
+    let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
+    let fleet = &scene.fleet;
+    let manager = two_sets(&scene).await?;
+    fleet.apply(&itms("tags", &[("u.example", &["m.example/u"], None)])).await?;
+    fleet.reads(&["a"], &format!("{BOTH},u.example=m.example/u")).await?;
+    crds.delete(&fleet.client).await?;
+    fleet.condition("a", "SourcesResolved", "Unknown", "KindVanished").await?;
+
+    let forget = json!({"metadata": {"annotations": {KNOWN_KINDS: "icsp,itms"}}});
+    fleet.merge(&lease(), &forget).await?;
+    fleet.reads(&["a"], "u.example=m.example/u").await?;
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    drop(manager);
+    let mark = scene.audit.mark().await?;
+    let again = scene.manager().await?;
+    again.leads().await?;
+    eventually(SOON, "the hosted cluster was looked at", async || {
+        ensure!(again.metric("hypermirror_reconcile_duration_seconds_count").await? >= 1.0);
+        Ok(Some(()))
+    })
+    .await?;
+    scene.nothing_written(mark).await?;
+    assert_eq!(known_kinds(fleet).await?, "icsp,itms");
+    Ok(())
+}

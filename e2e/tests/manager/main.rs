@@ -1,0 +1,13 @@
+//! The manager on real API servers: each scenario is a sentence, and starts servers of its own.
+
+mod edits;
+mod findings;
+mod foreign;
+mod kinds;
+mod leadership;
+mod lifecycle;
+mod modes;
+mod outage;
+mod removal;
+mod stock;
+mod telemetry;

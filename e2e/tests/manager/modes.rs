@@ -1,0 +1,126 @@
+//! What the manager may not do: in observe mode, outside its selector, while paused.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use hypermirror_e2e::audit::Mark;
+use hypermirror_e2e::fleet::objects::{Entry, hosted_cluster, idms, report};
+use hypermirror_e2e::fleet::{SOON, TARGETS};
+use hypermirror_e2e::{Scene, consistently, eventually};
+use serde_json::json;
+
+const NEVER: &[Entry<'_>] = &[("s.example", &["m.example/s"], Some("NeverContactSource"))];
+
+async fn no_target_is_written(scene: &Scene, mark: Mark) -> Result<()> {
+    consistently(Duration::from_secs(1), "no target is written", async || {
+        ensure!(scene.patches(mark).await?.is_empty());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_observer_writes_nothing_but_reports() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.apply(&idms("one", NEVER)).await?;
+    let mark = scene.audit.mark().await?;
+    let observer = scene.launch("observer").arg("--mode=observe").start_ready(scene.management()).await?;
+
+    let message = fleet.condition("a", "ControlPlaneUpToDate", "False", "Observing").await?;
+    assert!(message.contains("hypermirror diff"), "{message}");
+    let told = fleet.report("a").await?;
+    assert_eq!(told["sources"][0]["source"], "s.example", "{told}");
+    assert_eq!(told["controlPlane"]["summary"], "0/3", "{told}");
+    fleet.apply(&idms("one", &[("t.example", &["m.example/t"], None)])).await?;
+    eventually(SOON, "the report follows", async || {
+        let told = fleet.report("a").await?;
+        ensure!(told["sources"][0]["source"] == "t.example", "{told}");
+        Ok(Some(()))
+    })
+    .await?;
+    let mut resources: Vec<String> = scene.writes(mark).await?.into_iter().map(|write| write.resource).collect();
+    resources.sort_unstable();
+    resources.dedup();
+    assert_eq!(resources, ["events", "hostedclustermirrors"]);
+
+    // Enforced, then observed again: what is in force stays in force.
+    drop(observer);
+    let manager = scene.manager().await?;
+    fleet.reads(&["a"], "t.example=m.example/t").await?;
+    drop(manager);
+    let mark = scene.audit.mark().await?;
+    let _observer = scene.launch("observer").arg("--mode=observe").start_ready(scene.management()).await?;
+    fleet.delete(&idms("one", &[])).await?;
+    fleet.condition("a", "ControlPlaneUpToDate", "False", "Observing").await?;
+    no_target_is_written(&scene, mark).await
+}
+
+#[tokio::test]
+async fn a_hosted_cluster_that_the_selector_no_longer_matches_loses_what_is_ours() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    for name in ["ours", "theirs"] {
+        fleet.hosted_cluster(name, &[], "=").await?;
+    }
+    let ours = hosted_cluster("ours", &[]);
+    fleet.merge(&ours, &json!({"metadata": {"labels": {"mirrors": "yes"}}})).await?;
+    fleet.apply(&idms("one", NEVER)).await?;
+    let before = fleet.deployment("ours", TARGETS[1]).await?;
+    let launch = scene.launch("manager").arg("--hosted-cluster-selector=mirrors=yes");
+    let _manager = launch.start_ready(scene.management()).await?;
+    fleet.reads(&["ours"], "s.example=m.example/s").await?;
+    let with = fleet.deployment("ours", TARGETS[1]).await?;
+    assert_ne!(
+        with["spec"]["template"]["spec"]["containers"][0]["args"],
+        before["spec"]["template"]["spec"]["containers"][0]["args"]
+    );
+    fleet.condition("ours", "Ready", "True", "AsExpected").await?;
+
+    fleet.merge(&ours, &json!({"metadata": {"labels": {"mirrors": "no"}}})).await?;
+    fleet.reads(&["ours"], "=").await?;
+    let after = fleet.deployment("ours", TARGETS[1]).await?;
+    assert_eq!(after["spec"], before["spec"]);
+    assert_eq!(after["metadata"]["annotations"], before["metadata"]["annotations"]);
+    eventually(SOON, "the report is gone", async || {
+        Ok(fleet.api_of(&report("ours"))?.get_opt("ours").await?.is_none().then_some(()))
+    })
+    .await?;
+
+    fleet.merge(&ours, &json!({"metadata": {"labels": {"mirrors": "yes"}}})).await?;
+    fleet.reads(&["ours"], "s.example=m.example/s").await?;
+    fleet.reads(&["theirs"], "=").await?;
+    assert!(fleet.api_of(&report("theirs"))?.get_opt("theirs").await?.is_none(), "never in our care");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_to_a_paused_hosted_cluster() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    for name in ["annotated", "until"] {
+        fleet.hosted_cluster(name, &[], "=").await?;
+    }
+    let (annotated, until) = (hosted_cluster("annotated", &[]), hosted_cluster("until", &[]));
+    fleet.merge(&annotated, &json!({"metadata": {"annotations": {"hypermirror.dev/paused": "true"}}})).await?;
+    fleet.merge(&until, &json!({"spec": {"pausedUntil": "true"}})).await?;
+    let mark = scene.audit.mark().await?;
+    let _manager = scene.manager().await?;
+    fleet.apply(&idms("one", NEVER)).await?;
+    let message = fleet.condition("annotated", "ControlPlaneUpToDate", "Unknown", "Paused").await?;
+    assert!(message.contains("hypermirror.dev/paused"), "{message}");
+    let message = fleet.condition("until", "ControlPlaneUpToDate", "Unknown", "Paused").await?;
+    assert!(message.contains("spec.pausedUntil"), "{message}");
+    no_target_is_written(&scene, mark).await?;
+
+    fleet.merge(&annotated, &json!({"metadata": {"annotations": {"hypermirror.dev/paused": null}}})).await?;
+    fleet.reads(&["annotated"], "s.example=m.example/s").await?;
+    // A pause until a time ends by itself.
+    let soon = jiff::Timestamp::now() + Duration::from_secs(3);
+    fleet.merge(&until, &json!({"spec": {"pausedUntil": soon.to_string()}})).await?;
+    fleet.reads(&["until"], "s.example=m.example/s").await?;
+    assert!(jiff::Timestamp::now() >= soon, "written before the pause was over");
+    fleet.condition("until", "Ready", "True", "AsExpected").await?;
+    Ok(())
+}

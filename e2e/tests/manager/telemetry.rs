@@ -1,0 +1,103 @@
+//! What is told beside reports: events and metrics.
+
+use anyhow::{Context as _, Result, ensure};
+use hypermirror_e2e::fleet::objects::{Entry, hosted_cluster, icsp, idms};
+use hypermirror_e2e::fleet::{NAMESPACE, SOON};
+use hypermirror_e2e::{Fleet, Scene, endpoint, eventually};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use kube::{Api, Resource as _};
+
+const ONE: &[Entry<'_>] = &[("s.example", &["m.example/s"], None)];
+
+/// Type, reason and how often, of each event about one hosted cluster.
+async fn events(fleet: &Fleet, cluster: &str) -> Result<Vec<(String, String, i32)>> {
+    let api: Api<Event> = Api::namespaced(fleet.client.clone(), NAMESPACE);
+    let mut events = api.list(&ListParams::default()).await?.items;
+    events.retain(|event| event.regarding.as_ref().is_some_and(|object| object.name.as_deref() == Some(cluster)));
+    events.sort_by_key(|event| event.meta().creation_timestamp.clone());
+    let text = |text: Option<String>| text.context("an event without a type or reason");
+    let told = events.into_iter().map(|event| {
+        let count = event.series.map_or(1, |series| series.count);
+        Ok((text(event.type_)?, text(event.reason)?, count))
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn events_tell_transitions_and_nothing_else() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    let manager = scene.manager().await?;
+    for mirror in ["m.example/s", "m.example/t", "m.example/u"] {
+        fleet.apply(&idms("one", &[("s.example", &[mirror], None)])).await?;
+        fleet.reads(&["a"], &format!("s.example={mirror}")).await?;
+    }
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    assert_eq!(events(fleet, "a").await?, [], "nothing went wrong");
+
+    fleet.apply(&icsp("old", &[("u.example", &["https://m.example/u"], None)])).await?;
+    fleet.condition("a", "SourcesResolved", "False", "InvalidEntries").await?;
+    let warned = ("Warning".to_owned(), "InvalidEntries".to_owned(), 1);
+    eventually(SOON, "the transition is told", async || {
+        let told = events(fleet, "a").await?;
+        ensure!(told == [warned.clone()], "{told:?}");
+        Ok(Some(()))
+    })
+    .await?;
+    // It stays wrong through further edits and a restart: that is no transition.
+    fleet.apply(&idms("one", ONE)).await?;
+    fleet.reads(&["a"], "s.example=m.example/s").await?;
+    drop(manager);
+    let _manager = scene.manager().await?;
+    fleet.delete(&icsp("old", &[])).await?;
+    fleet.condition("a", "SourcesResolved", "True", "AsExpected").await?;
+    eventually(SOON, "the way back is told", async || {
+        let told = events(fleet, "a").await?;
+        ensure!(told == [warned.clone(), ("Normal".to_owned(), "SourcesResolved".to_owned(), 1)], "{told:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn metrics_tell_what_the_manager_does() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.apply(&idms("one", ONE)).await?;
+    fleet.apply(&icsp("old", &[("s.example", &["https://m.example/u"], None)])).await?;
+    let manager = scene.manager().await?;
+    fleet.reads(&["a"], "s.example=m.example/s").await?;
+    fleet.condition("a", "ControlPlaneUpToDate", "True", "AsExpected").await?;
+    for (series, value) in [
+        ("hypermirror_leader", 1.0),
+        ("hypermirror_hosted_clusters", 1.0),
+        ("hypermirror_sources", 1.0),
+        ("hypermirror_source_conflicts", 0.0),
+        ("hypermirror_findings{severity=\"Error\"}", 1.0),
+        ("hypermirror_targets", 3.0),
+        ("hypermirror_targets_up_to_date", 3.0),
+        ("hypermirror_target_patches_total{outcome=\"ok\"}", 3.0),
+        ("hypermirror_removals_held", 0.0),
+    ] {
+        eventually(SOON, &format!("{series} is {value}"), async || {
+            let found = manager.metric(series).await?;
+            ensure!((found - value).abs() < 0.5, "{found}");
+            Ok(Some(()))
+        })
+        .await?;
+    }
+    let text = endpoint::get(&manager.metrics).await?.body;
+    for series in [
+        "hypermirror_reconcile_duration_seconds_bucket{",
+        "hypermirror_reconcile_duration_seconds_count{outcome=\"ok\"}",
+        "hypermirror_client_requests_total{",
+    ] {
+        assert!(text.contains(series), "no {series} in:\n{text}");
+    }
+    let names = [fleet.api_of(&hosted_cluster("a", &[]))?.get("a").await?.metadata.uid.context("no uid")?];
+    assert!(names.iter().all(|name| !text.contains(name)) && !text.contains("s.example"), "objects are no labels");
+    Ok(())
+}
