@@ -83,9 +83,7 @@ pub enum FileError {
         setting: &'static str,
     },
     /// A wildcard with a path, port or digest.
-    #[error(
-        "Wildcarded prefix should be in the format: *.example.com. Current prefix {0:?} is incorrectly formatted"
-    )]
+    #[error("Wildcarded prefix should be in the format: *.example.com. Current prefix {0:?} is incorrectly formatted")]
     Wildcard(String),
     /// An unqualified-search-registries entry that is no `host[:port]`.
     #[error("Invalid unqualified-search-registries entry {0:?}")]

@@ -252,9 +252,8 @@ fn is_alias(name: &str, value: &str) -> bool {
     let is_plain = |text: &str| {
         ImageReference::parse(text).is_ok_and(|reference| reference.tag.is_none() && reference.digest.is_none())
     };
-    let names_registry = |text: &str| {
-        text.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost")
-    };
+    let names_registry =
+        |text: &str| text.split_once('/').is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
     is_plain(name) && !names_registry(name) && (value.is_empty() || is_plain(value) && names_registry(value))
 }
 

@@ -8,10 +8,15 @@ mod dialect;
 mod document;
 mod error;
 mod file;
+mod fold;
+mod judge;
 mod old_format;
 mod resolve;
+mod write;
 
 pub use config::{LoadedTable, RegistriesConfig, Replaced};
 pub use error::{ConfigError, FileError};
 pub use file::{MirrorTable, PullFromMirror, RegistriesFile, RegistryTable, Role};
-pub use resolve::{Endpoint, EndpointOrigin, Explanation, explain};
+pub use judge::{BrokenTable, Verdict, judge};
+pub use resolve::{Endpoint, EndpointOrigin, Explanation, attribute, explain};
+pub use write::{DROP_IN, HEADER, Note, NoteReason, RenderError, Rendered, render, with_ours};

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{PullFromMirror, RegistriesConfig, RegistryTable};
 use crate::mirrors::scope::match_len;
-use crate::mirrors::{ImageReference, Origin, ReferenceError};
+use crate::mirrors::{ImageReference, Mirror, Origin, ReferenceError, Resolved};
 
 /// What says that an endpoint is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -121,6 +121,35 @@ pub(super) fn rewrite(
     match text.get(covered..) {
         Some(rest) if !location.is_empty() => ImageReference::parse_canonical(&format!("{location}{rest}")),
         _ => Ok(reference.clone()),
+    }
+}
+
+/// Names the objects behind the endpoints of a file that was written from a set, and the other files behind what was
+/// folded into it.
+pub fn attribute(explanation: &mut Explanation, own_file: &str, set: &Resolved, foreign: &RegistriesConfig) {
+    let Some(prefix) = explanation.prefix.clone() else { return };
+    let Ok(reference) = ImageReference::parse(&explanation.image) else { return };
+    let reference = reference.as_pulled();
+    let source = set.sources.get(&prefix);
+    let theirs = foreign.table(&prefix).map(|loaded| EndpointOrigin::File { file: loaded.file.clone() });
+    let last = explanation.endpoints.len().saturating_sub(1);
+    for (place, endpoint) in explanation.endpoints.iter_mut().enumerate() {
+        if !matches!(&endpoint.origin, Some(EndpointOrigin::File { file }) if file == own_file) {
+            continue;
+        }
+        let names_it = |mirror: &&Mirror| {
+            rewrite(&reference, &prefix, &mirror.location).is_ok_and(|name| name.to_string() == endpoint.reference)
+        };
+        let by_digest = reference.digest.is_some();
+        let mirrors = source.map(|source| if by_digest { &source.digest_mirrors } else { &source.tag_mirrors });
+        let named_by = match (place == last, source) {
+            (true, Some(source)) => source.origins.first(),
+            _ => mirrors.into_iter().flatten().find(names_it).and_then(|mirror| mirror.origins.first()),
+        };
+        match named_by {
+            Some(origin) => endpoint.origin = Some(EndpointOrigin::Object(origin.clone())),
+            None => endpoint.origin = theirs.clone().or(endpoint.origin.take()),
+        }
     }
 }
 
