@@ -1,7 +1,8 @@
 //! Image references, read as a node reads them.
 //!
-//! The grammar and the normalisation are those of `github.com/distribution/reference` v0.6 (`regexp.go`, `normalize.go`)
-//! with the digests of `github.com/opencontainers/go-digest`: CRI-O, podman and skopeo parse with the same code.
+//! The grammar and the normalisation are those of `docker/reference` of `containers/image` (`regexp.go`, `normalize.go`)
+//! with the digests of `github.com/opencontainers/go-digest`: CRI-O, podman and skopeo parse with this code. It equals
+//! `github.com/distribution/reference` v0.6 but for IPv6 addresses, which it refuses.
 
 use std::fmt;
 
@@ -178,17 +179,11 @@ fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `domainAndPort`: a DNS name in either case, an IPv4 address or an IPv6 address in brackets, and a port.
+/// `domain`: a DNS name in either case or an IPv4 address, and a port; IPv6 addresses are in none of these names.
 pub(super) fn is_host_and_port(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
-        None => host.split('.').all(is_host_component),
-    };
-    is_host && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+    let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    host.split('.').all(is_host_component)
+        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 pub(super) fn is_host_component(text: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ConfigError, RegistriesFile, RegistryTable, Role};
-use crate::mirrors::scope::best_match;
+use crate::mirrors::scope::best_match_in;
 
 const SUFFIX: &str = ".conf";
 
@@ -130,8 +130,8 @@ impl RegistriesConfig {
 
     /// The table that a name selects (`FindRegistry`): names come without tag and digest, and with their registry.
     pub fn find(&self, name: &str) -> Option<&LoadedTable> {
-        let (prefix, _) = best_match(self.tables.keys().map(String::as_str), name)?;
-        self.tables.get(prefix)
+        let (prefix, _) = best_match_in(name, |prefix| self.tables.contains_key(prefix))?;
+        self.tables.get(&prefix)
     }
 
     /// The tables that a later file replaces, ascending by prefix.
