@@ -149,7 +149,7 @@ fn foreign_tables(dice: &mut Dice, names: &Names) -> String {
 fn entries(dice: &mut Dice, names: &Names) -> Vec<MirrorEntry> {
     let entry = |index: usize, dice: &mut Dice| {
         let source = dice.pick(&names.sources).to_owned();
-        let mirrors = (0..1 + dice.roll(4)).map(|_| dice.pick(&names.mirrors).to_owned()).collect();
+        let mirrors = (0..=dice.roll(4)).map(|_| dice.pick(&names.mirrors).to_owned()).collect();
         let never = source.contains("example.test") || dice.one_in(6);
         MirrorEntry {
             pool: if dice.one_in(2) { Pool::Digest } else { Pool::Tag },
@@ -201,7 +201,7 @@ fn write_case(dice: &mut Dice, names: &Names, home: &Path, image: &str) -> Resul
     let mut drop_ins =
         vec![("10-early.conf", foreign_tables(dice, names)), ("90-late.conf", foreign_tables(dice, names))];
     if dice.one_in(12) {
-        drop_ins[1].1 = BROKEN[dice.roll(BROKEN.len())].to_owned();
+        BROKEN[dice.roll(BROKEN.len())].clone_into(&mut drop_ins[1].1);
     }
     let load = |drop_ins: &[(&str, String)]| {
         let drop_ins: Vec<_> = drop_ins.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
@@ -244,7 +244,8 @@ fn run_case(case: u64, names: &Names) -> (Option<String>, &'static str) {
     let files = || {
         let directory = home.path().join(".config/containers/registries.conf.d");
         let names = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
-        names.map(|path| format!("--- {}\n{}", path.display(), fs::read_to_string(&path).unwrap())).collect::<String>()
+        let shown = names.map(|path| format!("--- {}\n{}", path.display(), fs::read_to_string(&path).unwrap()));
+        shown.collect::<Vec<_>>().join("\n")
     };
     let told = || format!("case {case}, {image}\nours: {ours:#?}\nskopeo tried: {tried:#?}\n{text}\n{}", files());
     ((!agrees).then(told), kind)
