@@ -137,7 +137,8 @@ pub struct TargetReport {
     /// The same for a person.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Entries of the stock value that are somebody else's and are kept, as `source=mirror,…`.
+    /// Entries of the admitted value, or of the stock value where that stands alone, that are somebody else's and are kept,
+    /// as `source=mirror,…`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub foreign: String,
     /// A digest of the annotation `hypermirror.dev/overrides` that `foreign` belongs to.

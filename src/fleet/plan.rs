@@ -1,6 +1,6 @@
 //! The plan for one hosted cluster: what each target carries, what has to change, and in which order.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use hypermirror_api::{Reason, annotations};
 
@@ -59,6 +59,8 @@ pub struct TargetPlan {
     pub value: String,
     /// Entries of the stock value that are somebody else's.
     pub foreign: String,
+    /// Entries of the annotation that stands now that are somebody else's: what a report has to say about it.
+    pub admitted_foreign: String,
 }
 
 /// The plan for one hosted cluster.
@@ -151,7 +153,14 @@ fn leave(view: &View<'_>) -> TargetPlan {
 fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &str, child: bool) -> TargetPlan {
     let wanted = value::wanted_value(&facts.map.env, view.env.stock, known);
     let carries = view.env.ours.is_some();
-    let mut plan = TargetPlan { value: wanted.value, foreign: wanted.foreign, carries, ..TargetPlan::default() };
+    let admitted = view.target.overrides.as_deref().unwrap_or_default();
+    let mut plan = TargetPlan {
+        value: wanted.value,
+        foreign: wanted.foreign,
+        admitted_foreign: known.foreign(admitted).join(","),
+        carries,
+        ..TargetPlan::default()
+    };
     if !fits(&plan.value) {
         plan.reason = Some(Reason::ValueTooLarge);
         plan.message = format!(
@@ -170,7 +179,7 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
     patch.memory(env.kept.then_some(plan.value.as_str()).map(|value| env.keeps(view, value)), retired);
     plan.restarts = env.changes || argument_changes;
     plan.up_to_date = !plan.restarts;
-    plan.announce = announce(facts, view, &plan, retired, child);
+    plan.announce = announce(facts, known, view, &plan, retired, child);
     if child && plan.restarts && !facts.handover_over && !handed_over(view, known) {
         plan.waits_for_parent = true;
         plan.restarts = false;
@@ -263,9 +272,11 @@ fn handed_over(view: &View<'_>, known: &Known<'_>) -> bool {
 
 /// The annotations ahead of the env var, so that whoever writes the Deployment next meets the new value.
 ///
-/// Not where nothing of ours stands and the stock operator is about to say it itself.
+/// Not where nothing of ours stands and the stock operator is about to say it itself, nor where our env var repeats an
+/// entry of somebody else's that its owner took back meanwhile: it would be remembered as ours.
 fn announce(
     facts: &Facts<'_>,
+    known: &Known<'_>,
     view: &View<'_>,
     plan: &TargetPlan,
     retired: Option<&str>,
@@ -275,13 +286,16 @@ fn announce(
     if !plan.restarts || (view.target.overrides.is_none() && stock_will_say()) {
         return None;
     }
-    let mut patch = PatchBuilder::new(view.target, view.container);
     // What our own env var still says and is no longer wanted must stay recognisable until the env var follows.
-    let leaving = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
-    let leaving = entries(leaving.unwrap_or_default()).filter(|entry| {
-        !facts.map.entries.contains(*entry) && !entries(&plan.foreign).any(|foreign| foreign == *entry)
-    });
-    let retired: std::collections::BTreeSet<&str> = entries(retired.unwrap_or_default()).chain(leaving).collect();
+    let ours = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
+    let foreign: HashSet<&str> = entries(&plan.foreign).collect();
+    let gone = |entry: &&str| !facts.map.entries.contains(*entry) && !foreign.contains(entry);
+    let leaving: Vec<&str> = entries(ours.unwrap_or_default()).filter(gone).collect();
+    if !leaving.iter().all(|entry| known.contains(entry)) {
+        return None;
+    }
+    let mut patch = PatchBuilder::new(view.target, view.container);
+    let retired: BTreeSet<&str> = entries(retired.unwrap_or_default()).chain(leaving).collect();
     let retired = retired.into_iter().collect::<Vec<_>>().join(",");
     patch.memory(Some(&plan.value), Some(retired.as_str()).filter(|retired| !retired.is_empty()));
     patch.build()

@@ -193,12 +193,14 @@ pub fn control_plane_report(targets: &[(&TargetSpec, Option<&ObservedTarget>)], 
 
 fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &TargetPlan) -> TargetReport {
     let admitted = observed.and_then(|observed| observed.overrides.as_deref()).map(short_digest);
+    // Not of the stock value: the annotation may be older or newer than what is planned from that.
+    let foreign = if admitted.is_some() { &plan.admitted_foreign } else { &plan.foreign };
     TargetReport {
         name: spec.deployment.clone(),
         up_to_date: plan.up_to_date,
         reason: plan.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
         message: cut(plan.message.clone()),
-        foreign: plan.foreign.clone(),
+        foreign: foreign.clone(),
         admitted: admitted.unwrap_or_default(),
     }
 }

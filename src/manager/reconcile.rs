@@ -241,6 +241,7 @@ impl Case {
                 message: format!("{by} takes our entry away without a change of its own; left alone for a while"),
                 value: std::mem::take(&mut plan.value),
                 foreign: std::mem::take(&mut plan.foreign),
+                admitted_foreign: std::mem::take(&mut plan.admitted_foreign),
                 ..TargetPlan::default()
             };
             ctx.queue.add_after(self.key.clone(), left);

@@ -251,6 +251,23 @@ mod stock {
         assert_eq!(annotation(&world.deployments[0], "retired"), None);
     }
 
+    #[test]
+    fn an_entry_of_somebody_else_that_goes_for_a_moment_is_not_taken_for_ours() {
+        let mut world = world(&a_and_b(), &format!("=,{A},{B},zz.example=o.example"));
+        world.map = map(&idms(&[("s.example/a", &["m.example/a"], false)]));
+        world.handover_over = true;
+        world.settle_with_touch();
+        assert_eq!(env_of(&world.deployments[1])[1], format!("{A},zz.example=o.example"));
+        world.handover_over = false;
+        let stock = &mut world.deployments[1]["spec"]["template"]["spec"]["containers"][1]["env"][1];
+        let before = std::mem::replace(&mut stock["value"], json!("y.example=o.example"));
+        world.settle_with_touch();
+        world.deployments[1]["spec"]["template"]["spec"]["containers"][1]["env"][1]["value"] = before;
+        world.handover_over = true;
+        world.settle_with_touch();
+        assert_eq!(env_of(&world.deployments[1])[1], format!("{A},zz.example=o.example"));
+    }
+
     impl World {
         /// Settles with stock operators that were asked already.
         fn settle_with_touch(&mut self) {
