@@ -18,6 +18,7 @@ pub mod port;
 pub mod process;
 pub mod reduced;
 pub mod registry;
+pub mod rival;
 mod servers;
 
 pub use audit::Audit;

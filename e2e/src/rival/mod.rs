@@ -1,0 +1,239 @@
+//! A rival: stock HyperShift's two operators, imitated as they were measured, on a real API server.
+//!
+//! The hypershift operator writes control-plane-operator; that one's process writes its two children with the values that
+//! it was started with. Both write with full updates, put back at once what somebody changed, tolerate what somebody
+//! appended, and wipe it with the next change of their own. Neither watches a mirror.
+
+mod child;
+pub mod desired;
+mod parent;
+mod random;
+pub mod timeline;
+pub mod values;
+pub mod writes;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::api::DynamicObject;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use self::child::Child;
+use self::desired::Hand;
+use self::parent::Parent;
+pub use self::random::Random;
+use self::writes::{Ledger, Looked};
+use crate::Cluster;
+use crate::fleet::{NAMESPACE, TARGETS, deployments, objects};
+
+/// The field managers of the two, as measured.
+pub const MANAGERS: [&str; 2] = ["hypershift-operator-manager", "hypershift-controlplane-manager"];
+
+/// How the operators of one hosted cluster behave.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// The static `--registry-overrides` of the hypershift operator.
+    pub flag: String,
+    /// From an event to the write.
+    pub reaction: RangeInclusive<Duration>,
+    /// From a new pod template of control-plane-operator to the process that runs with it.
+    pub restart: RangeInclusive<Duration>,
+    /// Targets from which even what is appended is taken, again and again. No stock operator does so.
+    pub greedy: Vec<&'static str>,
+}
+
+impl Default for Manners {
+    /// As measured: 20-200 ms, and about a second for a pod.
+    fn default() -> Self {
+        let millis = Duration::from_millis;
+        Self {
+            flag: values::EMPTY.to_owned(),
+            reaction: millis(20)..=millis(200),
+            restart: millis(300)..=millis(1000),
+            greedy: Vec::new(),
+        }
+    }
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// The hypershift operator.
+    Parent,
+    /// The control-plane-operator.
+    Child,
+}
+
+struct Hosted {
+    manners: Manners,
+    ledger: Arc<Ledger>,
+    told: [Arc<Notify>; 2],
+    tasks: [Option<JoinHandle<()>>; 2],
+}
+
+/// The stock operators of some hosted clusters. Dropping it ends them.
+pub struct Rival {
+    hands: [Hand; 2],
+    admin: Client,
+    random: Random,
+    hosted: BTreeMap<String, Hosted>,
+}
+
+impl Rival {
+    /// A rival without hosted clusters.
+    ///
+    /// # Errors
+    ///
+    /// When its clients cannot be made.
+    pub async fn new(cluster: &Cluster, random: Random) -> Result<Self> {
+        let users =
+            ["system:serviceaccount:hypershift:operator", "system:serviceaccount:clusters:control-plane-operator"];
+        let client = |user| cluster.client_for_user(user, Some("system:masters"));
+        let [parent, child] = users.map(client);
+        Ok(Self {
+            hands: [
+                Hand { client: parent.await?, manager: MANAGERS[0] },
+                Hand { client: child.await?, manager: MANAGERS[1] },
+            ],
+            admin: cluster.admin_client().await?,
+            random,
+            hosted: BTreeMap::new(),
+        })
+    }
+
+    /// Takes care of a hosted cluster from now on: its Deployments appear soon. Its namespace must be there.
+    pub fn adopt(&mut self, cluster: &str, manners: Manners) {
+        let hosted = Hosted { manners, ledger: Arc::default(), told: <[_; 2]>::default(), tasks: [None, None] };
+        self.hosted.insert(cluster.to_owned(), hosted);
+        self.start(cluster, Operator::Parent);
+        self.start(cluster, Operator::Child);
+    }
+
+    /// Starts one of the operators of a hosted cluster; it looks at everything anew.
+    pub fn start(&mut self, cluster: &str, operator: Operator) {
+        let Some(hosted) = self.hosted.get_mut(cluster) else { return };
+        let (cluster, manners) = (cluster.to_owned(), hosted.manners.clone());
+        let (ledger, random) = (Arc::clone(&hosted.ledger), Random::new(self.random.next()));
+        let [parent, child] = self.hands.clone();
+        hosted.tasks[operator as usize] = Some(match operator {
+            Operator::Parent => {
+                let told = Arc::clone(&hosted.told[0]);
+                tokio::spawn(Parent { cluster, hand: parent, manners, ledger, told, random }.run())
+            }
+            Operator::Child => {
+                ledger.open().running.clear();
+                let told = Arc::clone(&hosted.told[1]);
+                tokio::spawn(Child { cluster, hand: child, manners, ledger, told, random }.run())
+            }
+        });
+    }
+
+    /// Ends one of the operators of a hosted cluster, wherever it is.
+    pub fn stop(&mut self, cluster: &str, operator: Operator) {
+        if let Some(task) = self.hosted.get_mut(cluster).and_then(|hosted| hosted.tasks[operator as usize].take()) {
+            task.abort();
+        }
+    }
+
+    /// Has the operators of a hosted cluster behave otherwise from now on; what they want stays.
+    pub fn reform(&mut self, cluster: &str, manners: Manners) {
+        for operator in [Operator::Parent, Operator::Child] {
+            self.stop(cluster, operator);
+        }
+        if let Some(hosted) = self.hosted.get_mut(cluster) {
+            hosted.manners = manners;
+        }
+        for operator in [Operator::Parent, Operator::Child] {
+            self.start(cluster, operator);
+        }
+    }
+
+    /// A change of the desired state of one target that has nothing to do with mirrors.
+    pub fn change(&self, cluster: &str, target: &'static str) {
+        let Some(hosted) = self.hosted.get(cluster) else { return };
+        *hosted.ledger.open().changes.entry(target).or_default() += 1;
+        hosted.told[usize::from(target != TARGETS[0])].notify_one();
+    }
+
+    /// What the two did and saw of a hosted cluster.
+    ///
+    /// # Errors
+    ///
+    /// When it was never adopted.
+    pub fn ledger(&self, cluster: &str) -> Result<&Ledger> {
+        Ok(&self.hosted.get(cluster).with_context(|| format!("no hosted cluster {cluster}"))?.ledger)
+    }
+
+    /// Whether both have seen everything as it is now and have nothing left to do. Answers the three Deployments.
+    ///
+    /// # Errors
+    ///
+    /// When they have not: says what is still to be seen.
+    pub async fn rests(&self, cluster: &str) -> Result<Vec<Value>> {
+        let hosted = objects::hosted_cluster(cluster, &[]);
+        let hosted = self.api(&hosted)?.get(cluster).await?.resource_version().unwrap_or_default();
+        let mut targets = Vec::new();
+        for target in TARGETS {
+            let object = deployments::target(cluster, target, None, "=");
+            targets.push(serde_json::to_value(self.api(&object)?.get(target).await?)?);
+        }
+        let pages = self.ledger(cluster)?.open();
+        ensure!(pages.looked.get("").is_some_and(|looked| looked.version == hosted), "the HostedCluster was not seen");
+        for (name, target) in TARGETS.iter().zip(&targets) {
+            let version = target["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+            let now = Looked { version, changes: pages.changes_of(name) };
+            ensure!(pages.looked.get(name) == Some(&now), "{name} was not seen as it is");
+        }
+        let template = targets.first().map(|parent| desired::digest(&parent["spec"]["template"]));
+        ensure!(template.as_ref() == Some(&pages.running), "control-plane-operator still restarts");
+        drop(pages);
+        Ok(targets)
+    }
+
+    /// Creates the namespaces and the HostedCluster that the two need, with these annotations.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn host(
+        &mut self,
+        fleet: &crate::Fleet,
+        cluster: &str,
+        sources: &[objects::Entry<'_>],
+        annotations: &Value,
+        manners: Manners,
+    ) -> Result<()> {
+        let namespace =
+            json!({"metadata": {"name": deployments::namespace(cluster)}, "apiVersion": "v1", "kind": "Namespace"});
+        fleet.apply(&namespace).await?;
+        let mut hosted = objects::hosted_cluster(cluster, sources);
+        hosted["metadata"]["annotations"] = annotations.clone();
+        fleet.apply(&hosted).await?;
+        self.adopt(cluster, manners);
+        Ok(())
+    }
+
+    fn api(&self, object: &Value) -> Result<Api<DynamicObject>> {
+        watch_of(&self.admin, object)
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        for task in self.hosted.values().flat_map(|hosted| &hosted.tasks).flatten() {
+            task.abort();
+        }
+    }
+}
+
+/// The API of an object's kind in its namespace.
+fn watch_of(client: &Client, object: &Value) -> Result<Api<DynamicObject>> {
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
+    Ok(Api::namespaced_with(client.clone(), namespace, &objects::resource_of(object)?))
+}

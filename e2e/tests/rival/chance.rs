@@ -1,0 +1,81 @@
+//! Rounds of changes by chance.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hypermirror_e2e::fleet::manager::Manager;
+
+use crate::stage::{Accounts, Act, Stage};
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub changes: usize,
+    pub edits: usize,
+    pub rival: usize,
+    pub reverts: usize,
+    pub ours: usize,
+    pub quiet: usize,
+    pub longest: Duration,
+}
+
+impl Totals {
+    fn add(&mut self, accounts: &Accounts) {
+        for account in accounts.values().flatten() {
+            self.rival += account.rival;
+            self.reverts += account.reverts;
+            self.ours += account.ours;
+            self.quiet += account.quiet;
+        }
+    }
+}
+
+/// In a round every hosted cluster has its own change, in half of them the administrator edits something, too.
+pub struct Rounds<'s> {
+    pub stage: &'s mut Stage,
+    pub totals: Totals,
+}
+
+impl Rounds<'_> {
+    /// One round, until everything has come to rest: every value is right in time, at no more rollouts than promised.
+    pub async fn judged(&mut self) -> Result<()> {
+        let edits = self.totals.edits;
+        let edited = self.changes(50).await?;
+        let accounts = self.stage.settles().await?;
+        let longest = self.stage.judge(&accounts, self.totals.edits - edits, edited)?;
+        self.totals.longest = self.totals.longest.max(longest);
+        self.totals.add(&accounts);
+        Ok(())
+    }
+
+    /// One round in which the manager is killed in the middle; answers the next manager.
+    pub async fn with_a_crash(&mut self, mut manager: Manager, next: &str) -> Result<Manager> {
+        self.changes(80).await?;
+        self.stage.random.hesitate(Duration::ZERO..=Duration::from_millis(1500)).await;
+        manager.process.kill()?;
+        let next = self.stage.manager(next).start(self.stage.bed.management()).await?;
+        let accounts = self.stage.settles().await?;
+        self.totals.add(&accounts);
+        let edited_in_place = accounts.values().flatten().any(|account| account.reverts > account.people);
+        ensure!(!edited_in_place, "the rival had to put something back: {accounts:?}");
+        Ok(next)
+    }
+
+    /// Everybody acts; in this many of a hundred cases the administrator does, too, and it is told when.
+    async fn changes(&mut self, edits: u64) -> Result<Option<Instant>> {
+        let acts = self.stage.everybody_acts().await?;
+        self.totals.changes += acts.iter().filter(|act| **act != Act::Rest).count();
+        if !self.stage.random.percent(edits) {
+            return Ok(None);
+        }
+        self.stage.random.hesitate(Duration::ZERO..=Duration::from_millis(600)).await;
+        self.stage.administrator.edit(&self.stage.fleet, &mut self.stage.random).await?;
+        self.totals.edits += 1;
+        if self.stage.random.percent(30) {
+            let place = usize::try_from(self.stage.random.below(self.stage.members.len() as u64))?;
+            self.stage.members[place].turn(&self.stage.fleet).await?;
+            self.totals.edits += 1;
+        }
+        Ok(Some(Instant::now()))
+    }
+}

@@ -1,0 +1,282 @@
+//! A fleet under a rival and the real manager, and rounds of changes on it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use futures::future::{join_all, try_join_all};
+use hypermirror_e2e::fleet::manager::ManagerLaunch;
+use hypermirror_e2e::fleet::{Fleet, SOON, TARGETS, deployments, objects};
+use hypermirror_e2e::rival::timeline::Timeline;
+use hypermirror_e2e::rival::{Manners, Random, Rival, values};
+use hypermirror_e2e::{Crds, Testbed, eventually};
+use serde_json::{Value, json};
+
+use crate::administrator::{Administrator, Member};
+use crate::judge::{Account, Judge, Wanted, history, says};
+
+/// The promise: right this long after the last write of anybody else.
+pub const PROMPT: Duration = Duration::from_secs(2);
+
+/// One hosted cluster's share of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Nothing of its own.
+    Rest,
+    /// A change of the hypershift operator's own.
+    Parent,
+    /// A change of the control-plane-operator's own, on one child.
+    Child(&'static str),
+    /// Both at once.
+    Both(&'static str),
+    /// An event on the HostedCluster that changes nothing.
+    Poke,
+    /// Somebody restarts a Deployment.
+    Restart(&'static str),
+    /// Somebody edits the stock value in place, which its operator puts back.
+    Deface(&'static str),
+}
+
+impl Act {
+    /// One by chance.
+    pub fn any(random: &mut Random) -> Self {
+        let child = *random.one_of(&TARGETS[1..]);
+        let target = *random.one_of(&TARGETS);
+        match random.below(100) {
+            0..36 => Self::Parent,
+            36..62 => Self::Child(child),
+            62..72 => Self::Both(child),
+            72..90 => Self::Poke,
+            90..96 => Self::Restart(target),
+            _ => Self::Deface(target),
+        }
+    }
+}
+
+/// Everything on stage.
+pub struct Stage {
+    pub fleet: Fleet,
+    pub rival: Rival,
+    pub timeline: Timeline,
+    pub administrator: Administrator,
+    pub members: Vec<Member>,
+    pub judge: Judge,
+    pub random: Random,
+    /// Where this round and the one before begin in the timeline.
+    since: usize,
+    before: usize,
+    // Last: what stands on it goes first.
+    pub bed: Testbed,
+}
+
+/// What became of every target in one round, by hosted cluster.
+pub type Accounts = BTreeMap<String, [Account; 3]>;
+
+impl Stage {
+    /// A fleet of these members, their Deployments written by the rival; no manager yet.
+    pub async fn set(members: Vec<Member>, manners: &Manners, seed: u64) -> Result<Self> {
+        let bed = Testbed::builder().start().await?;
+        let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+        let mut rival = Rival::new(bed.management(), Random::seeded(seed)).await?;
+        let timeline = Timeline::start(fleet.client.clone());
+        for member in &members {
+            let manners = Manners { flag: member.flag.to_owned(), ..manners.clone() };
+            rival.host(&fleet, &member.name, member.sources(), &member.annotations(), manners).await?;
+        }
+        for member in &members {
+            eventually(SOON, "the rival has written its Deployments", async || {
+                rival.rests(&member.name).await.map(Some)
+            })
+            .await?;
+        }
+        let (administrator, judge) = (Administrator::default(), Judge::default());
+        Ok(Self {
+            fleet,
+            rival,
+            timeline,
+            administrator,
+            members,
+            judge,
+            random: Random::seeded(seed),
+            since: 0,
+            before: 0,
+            bed,
+        })
+    }
+
+    /// The manager as these scenarios start it.
+    pub fn manager(&self, name: &str) -> ManagerLaunch {
+        ManagerLaunch::new(name, self.bed.management().directory()).arg("--max-removal=100")
+    }
+
+    /// What one target of a member has to say.
+    pub fn wanted(&self, member: &Member, target: &str) -> Wanted {
+        let (map, strict) = self.administrator.map(member);
+        let static_flags = values::parse_flags([member.flag]);
+        let static_flags = static_flags.into_iter().filter(|(source, _)| !source.is_empty());
+        let mut wanted = Wanted { env: map.clone(), flags: static_flags.collect() };
+        if target != TARGETS[0] {
+            for (source, mirror) in &wanted.flags {
+                wanted.env.entry(source.clone()).or_default().push(mirror.clone());
+            }
+        }
+        if target == TARGETS[1] {
+            let first = |source: &String| Some((source.clone(), map.get(source)?.first()?.clone()));
+            wanted.flags.extend(strict.iter().filter_map(first));
+        }
+        wanted
+    }
+
+    /// Does one act.
+    pub async fn act(&mut self, cluster: &str, act: Act) -> Result<()> {
+        match act {
+            Act::Rest => {}
+            Act::Parent => self.rival.change(cluster, TARGETS[0]),
+            Act::Child(target) => self.rival.change(cluster, target),
+            Act::Both(target) => {
+                self.rival.change(cluster, TARGETS[0]);
+                self.rival.change(cluster, target);
+            }
+            Act::Poke => {
+                let poke = json!({"metadata": {"annotations": {"example.com/poke": self.random.next().to_string()}}});
+                self.fleet.merge(&objects::hosted_cluster(cluster, &[]), &poke).await?;
+            }
+            Act::Restart(target) => {
+                let when = self.random.next().to_string();
+                let annotations = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": when}}});
+                self.as_people(cluster, target, &json!({"spec": {"template": annotations}})).await?;
+            }
+            Act::Deface(target) => {
+                let now = self.fleet.deployment(cluster, target).await?;
+                let mut containers = now["spec"]["template"]["spec"]["containers"].clone();
+                containers[0]["env"][1]["value"] = json!("defaced.example=m.example/defaced");
+                let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+                self.as_people(cluster, target, &patch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn as_people(&mut self, cluster: &str, target: &str, patch: &Value) -> Result<()> {
+        let object = deployments::target(cluster, target, None, "=");
+        let patched = self.fleet.merge(&object, patch).await?;
+        self.judge.people.extend(patched.metadata.resource_version);
+        Ok(())
+    }
+
+    /// Waits until every target reads right and the rival has nothing left to do; answers what became of each target since
+    /// the last time.
+    pub async fn settles(&mut self) -> Result<Accounts> {
+        let waits = self.members.iter().map(|member| self.member_settles(member));
+        for (member, result) in self.members.iter().zip(join_all(waits).await) {
+            result.with_context(|| self.history(&member.name))?;
+        }
+        let part = self.since..self.timeline.len();
+        let mut accounts = Accounts::new();
+        for member in &self.members {
+            let mut of_member: [Account; 3] = Default::default();
+            for (account, target) in of_member.iter_mut().zip(TARGETS) {
+                let wanted = self.wanted(member, target);
+                let place = (member.name.as_str(), target);
+                *account = self.judge.account(&self.rival, &self.timeline, part.clone(), place, &wanted)?;
+            }
+            accounts.insert(member.name.clone(), of_member);
+        }
+        self.before = part.start;
+        self.since = part.end;
+        Ok(accounts)
+    }
+
+    /// What happened to the targets of a hosted cluster in this round.
+    pub fn history(&self, cluster: &str) -> String {
+        history(&self.rival, &self.timeline, self.before, cluster)
+    }
+
+    async fn member_settles(&self, member: &Member) -> Result<()> {
+        eventually(SOON, &format!("{} reads right and rests", member.name), async || {
+            self.member_reads_right(member)?;
+            for (name, target) in TARGETS.iter().zip(&self.rival.rests(&member.name).await?) {
+                let told = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
+                ensure!(told.version == target["metadata"]["resourceVersion"], "the timeline is behind {name}");
+            }
+            self.member_reads_right(member).map(Some)
+        })
+        .await
+    }
+
+    fn member_reads_right(&self, member: &Member) -> Result<()> {
+        TARGETS.iter().try_for_each(|target| self.target_reads_right(member, target))
+    }
+
+    /// Whether one target says what it has to say, as far as the timeline goes.
+    pub fn target_reads_right(&self, member: &Member, target: &str) -> Result<()> {
+        let now = self.timeline.last(&deployments::namespace(&member.name), target).context("not there")?;
+        let (says, wanted) = (says(&now.object), self.wanted(member, target));
+        ensure!(says == wanted, "{target} says {says:?}, wanted is {wanted:?}");
+        Ok(())
+    }
+
+    /// What became of one target since the last round, so far.
+    pub fn so_far(&self, place: (&str, &'static str)) -> Result<Account> {
+        let part = self.since..self.timeline.len();
+        Judge::default().account(&self.rival, &self.timeline, part, place, &Wanted::default())
+    }
+
+    /// Waits until every target reads right, whatever the rival has still to do, if it is there at all.
+    pub async fn reads_right(&self) -> Result<()> {
+        for member in &self.members {
+            eventually(SOON, &format!("{} reads right", member.name), async || {
+                self.member_reads_right(member).map(Some)
+            })
+            .await
+            .with_context(|| self.history(&member.name))?;
+        }
+        Ok(())
+    }
+
+    /// Asserts the promises of one round, with so many edits by the administrator in it; answers the longest delay.
+    pub fn judge(&self, accounts: &Accounts, edits: usize, edited: Option<Instant>) -> Result<Duration> {
+        let mut longest = Duration::ZERO;
+        for (cluster, accounts) in accounts {
+            let tell = || self.history(cluster);
+            let last_write = accounts.iter().filter_map(|account| account.last_write).chain(edited).max();
+            for (account, target) in accounts.iter().zip(TARGETS) {
+                let allowed = account.rival + account.reverts + account.people + edits;
+                ensure!(
+                    account.ours <= allowed,
+                    "{cluster}/{target}: {} rollouts of ours for {allowed} changes: {account:?}\n{}",
+                    account.ours,
+                    tell()
+                );
+                let delay =
+                    account.right_since.zip(last_write).map(|(since, last)| since.saturating_duration_since(last));
+                let delay = delay.unwrap_or_default();
+                ensure!(delay <= PROMPT, "{cluster}/{target} was right {delay:?} after the last write\n{}", tell());
+                longest = longest.max(delay);
+            }
+        }
+        Ok(longest)
+    }
+
+    /// Everybody acts by chance, all at once.
+    pub async fn everybody_acts(&mut self) -> Result<Vec<Act>> {
+        let mut acts = Vec::new();
+        for cluster in self.members.iter().map(|member| member.name.clone()).collect::<Vec<_>>() {
+            let act = Act::any(&mut self.random);
+            self.act(&cluster, act).await?;
+            acts.push(act);
+        }
+        Ok(acts)
+    }
+
+    /// Hosted clusters that are told to be contested, or ever were.
+    pub async fn contested(&self) -> Result<Vec<String>> {
+        let events = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
+        let events = self.fleet.list(&objects::resource_of(&events)?).await?;
+        let told =
+            events.iter().filter(|event| event.data["reason"] == "Contested").map(|event| event.data.to_string());
+        let reports = try_join_all(self.members.iter().map(|member| self.fleet.report(&member.name))).await?;
+        let stands = reports.iter().map(Value::to_string).filter(|report| report.contains("Contested"));
+        Ok(told.chain(stands).collect())
+    }
+}
