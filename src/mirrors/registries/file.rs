@@ -231,6 +231,14 @@ pub(super) fn parse_location(input: &str) -> Result<String, FileError> {
     Ok(trimmed.to_owned())
 }
 
+/// A location without slashes at its end, or what makes it fatal in a mirror.
+pub(super) fn check_location(input: &str) -> Result<String, FileError> {
+    match parse_location(input)? {
+        location if location.is_empty() => Err(FileError::NoMirrorLocation),
+        location => Ok(location),
+    }
+}
+
 /// Tables of one location must agree, also those that a table of the same prefix hides.
 fn check_conflicts(tables: &[RegistryTable]) -> Result<(), FileError> {
     let mut first: HashMap<&str, &RegistryTable> = HashMap::new();

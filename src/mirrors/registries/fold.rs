@@ -1,11 +1,13 @@
 //! Our tables, with what the node's other files say about the same names folded in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::file::check_location;
+use super::nested;
 use super::write::{Note, NoteReason};
-use super::{LoadedTable, MirrorTable, PullFromMirror, RegistriesConfig, RegistryTable};
-use crate::mirrors::scope::Scope;
-use crate::mirrors::{Mirror, Origin, Policy, Resolved, ResolvedSource};
+use super::{FileError, LoadedTable, MirrorTable, PullFromMirror, RegistriesConfig, RegistriesFile, RegistryTable};
+use crate::mirrors::scope::match_len;
+use crate::mirrors::{Mirror, Origin, Policy, Resolved, ResolvedSource, Scope, is_valid_reference};
 
 /// One table of our file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,102 +29,124 @@ pub struct OwnTable {
 /// Our tables by prefix.
 pub type TablesByPrefix = BTreeMap<String, OwnTable>;
 
-/// Makes tables.
-pub struct Tables;
-
-impl Tables {
-    /// Our tables for a set, ascending by prefix, and what there is to note.
-    pub fn fold(set: &Resolved, foreign: &RegistriesConfig) -> (TablesByPrefix, Vec<Note>) {
-        let sources = set.sources.iter().filter(|(_, source)| source.all_mirrors().next().is_some());
-        let mut tables: TablesByPrefix =
-            sources.map(|(name, source)| (name.clone(), own_table(name, source, foreign))).collect();
-        let mut notes = Vec::new();
-        let nested: Vec<_> = foreign.tables().filter(|loaded| loaded.table.mirrors.is_empty()).collect();
-        for loaded in nested {
-            let prefix = &loaded.table.prefix;
-            match enclosing(&tables, prefix) {
-                Some(source) if Scope::new(&source).is_wildcard() => notes.push(Note {
-                    reason: NoteReason::NestedInWildcard,
-                    prefix: prefix.clone(),
-                    file: loaded.file.clone(),
-                }),
-                Some(source) => {
-                    let inherited = tables.get(&source).map(|outer| nested_table(loaded, &source, outer));
-                    tables.extend(inherited.map(|table| (prefix.clone(), table)));
-                }
-                None => {}
-            }
-        }
-        (tables, notes)
-    }
-}
-
-/// The most specific source of ours around a table that is not ours.
+/// Our tables for a set, and what there is to note.
 ///
-/// Upstream lets the least specific one win (`EditRegistriesConfig` visits sources in byte order), against the rule that
-/// only the most specific match counts.
-fn enclosing(tables: &TablesByPrefix, prefix: &str) -> Option<String> {
-    if tables.contains_key(prefix) {
-        return None;
+/// `boot` is a file of ours that was written at another time: what it says is not folded in but taken back.
+pub fn fold(
+    set: &Resolved,
+    foreign: &RegistriesConfig,
+    boot: Option<(&str, &RegistriesFile)>,
+) -> (TablesByPrefix, Vec<Note>) {
+    let mut notes = Vec::new();
+    let mut tables = TablesByPrefix::new();
+    for (name, source) in &set.sources {
+        let note = |what: &str, error: &str| Note {
+            reason: NoteReason::LeftOut,
+            prefix: name.clone(),
+            subject: format!("{what:?}: {error}"),
+        };
+        if let Err(error) = check_prefix(name) {
+            notes.push(note(name, &error));
+            continue;
+        }
+        let mut table = own_table(name, source, foreign);
+        table.mirrors.retain(|mirror| match check_location(&mirror.location) {
+            Ok(_) => true,
+            Err(error) => {
+                notes.push(note(&mirror.location, &error.to_string()));
+                false
+            }
+        });
+        // Without a mirror an entry says nothing, except that the source is never contacted.
+        if !table.mirrors.is_empty() || source.policy == Policy::NeverContactSource {
+            tables.insert(name.clone(), table);
+        }
     }
-    let sources = tables.iter().filter(|(_, table)| !table.origins.is_empty()).map(|(source, _)| source);
-    sources
-        .filter(|source| Scope::new(prefix).is_nested_inside(Scope::new(source)))
-        .max_by_key(|source| source.len())
-        .cloned()
+    nested::add(&mut tables, set, foreign, &mut notes);
+    if let Some((name, boot)) = boot {
+        nested::take_back(&mut tables, foreign, name, boot);
+    }
+    unite_flags_of_one_location(&mut tables);
+    (tables, notes)
 }
 
-/// Another file's table without mirrors gets those of the source around it, each with the rest of the name appended
-/// (`mirrorsAdjustedForNestedScope`).
-fn nested_table(loaded: &LoadedTable, source: &str, outer: &OwnTable) -> OwnTable {
-    let rest = loaded.table.prefix.strip_prefix(source).unwrap_or_default();
-    let adjusted = outer
-        .mirrors
-        .iter()
-        .map(|mirror| MirrorTable { location: format!("{}{rest}", mirror.location), ..mirror.clone() });
-    OwnTable {
-        location: loaded.table.location.clone(),
-        insecure: loaded.table.insecure,
-        blocked: loaded.table.blocked,
-        mirrors: adjusted.collect(),
-        origins: Vec::new(),
-        folded: [loaded.file.clone()].into(),
+/// What would make the whole file unusable: such a source is left out, and the rest is written.
+fn check_prefix(name: &str) -> Result<(), String> {
+    let trimmed = check_location(name).map_err(|error| error.to_string())?;
+    if trimmed != name {
+        // A node would take it for the source without the slash, whose table may contradict this one.
+        return Err("a source has no slash at its end".to_owned());
     }
+    if name.starts_with("*.") && !Scope::new(name).is_valid() {
+        return Err(FileError::Wildcard(name.to_owned()).to_string());
+    }
+    Ok(())
 }
 
 fn own_table(name: &str, source: &ResolvedSource, foreign: &RegistriesConfig) -> OwnTable {
     let digest = source.digest_mirrors.iter().map(|mirror| own_mirror(mirror, PullFromMirror::DigestOnly, foreign));
     let tag = source.tag_mirrors.iter().map(|mirror| own_mirror(mirror, PullFromMirror::TagOnly, foreign));
-    let wildcard = Scope::new(name).is_wildcard();
     let mut table = OwnTable {
-        location: if wildcard { String::new() } else { name.to_owned() },
+        location: unmoved(name),
         blocked: source.policy == Policy::NeverContactSource,
         mirrors: digest.chain(tag).collect(),
         origins: source.origins.clone(),
         ..OwnTable::default()
     };
-    if let Some(same) = foreign.table(name) {
-        fold_table(&mut table, &same.table);
-        table.folded.insert(same.file.clone());
-    } else if let Some(broader) = foreign.find(name).filter(|found| found.table.blocked || found.table.insecure) {
-        table.blocked |= broader.table.blocked;
-        table.insecure |= broader.table.insecure;
-        table.folded.insert(broader.file.clone());
+    let same = foreign.table(name);
+    if let Some(found) = same.or_else(|| foreign.find(name)) {
+        fold_flags(&mut table, name, found);
+        if same.is_some() {
+            fold_mirrors(&mut table, &found.table);
+            table.folded.insert(found.file.clone());
+        }
     }
     table
 }
 
 fn own_mirror(mirror: &Mirror, pull: PullFromMirror, foreign: &RegistriesConfig) -> MirrorTable {
-    // A mirror's own flag decides, whatever the table of its host says: so that is repeated here.
-    let known_insecure = foreign.find(&mirror.location).is_some_and(|found| found.table.insecure);
-    MirrorTable { location: mirror.location.clone(), insecure: mirror.insecure || known_insecure, pull }
+    let insecure = mirror.insecure || is_known_insecure(&mirror.location, foreign);
+    MirrorTable { location: mirror.location.clone(), insecure, pull }
 }
 
-/// Their flags are kept, and their mirrors follow ours as far as ours do not name them for the same pulls.
-fn fold_table(table: &mut OwnTable, theirs: &RegistryTable) {
-    table.blocked |= theirs.blocked;
-    table.insecure |= theirs.insecure;
-    table.location.clone_from(&theirs.location);
+/// A mirror's own flag decides, whatever the table of its host says: so that table's flag is repeated at the mirror.
+pub(super) fn is_known_insecure(location: &str, foreign: &RegistriesConfig) -> bool {
+    foreign.find(location).is_some_and(|found| found.table.insecure)
+}
+
+/// The location that changes nothing.
+pub(super) fn unmoved(prefix: &str) -> String {
+    if Scope::new(prefix).is_wildcard() { String::new() } else { prefix.to_owned() }
+}
+
+/// Where a table of another file sends the names below `prefix`, which it covers.
+pub(super) fn moved(table: &RegistryTable, prefix: &str) -> String {
+    let covered = match_len(&table.prefix, prefix).unwrap_or(prefix.len());
+    match prefix.get(covered..) {
+        Some(rest) if !table.location.is_empty() => format!("{}{rest}", table.location),
+        _ => unmoved(prefix),
+    }
+}
+
+/// Their flags and their other location hold for our table too, which hides theirs.
+///
+/// Two exceptions: a source that is never contacted is contacted nowhere else either, and a location that makes no valid
+/// name, such as a wildcard, is mended.
+fn fold_flags(table: &mut OwnTable, prefix: &str, found: &LoadedTable) {
+    let location = moved(&found.table, prefix);
+    let moves = location != table.location && !table.blocked && is_valid_reference(&format!("{location}/a/b"));
+    if moves || found.table.blocked || found.table.insecure {
+        table.folded.insert(found.file.clone());
+    }
+    if moves {
+        table.location = location;
+    }
+    table.blocked |= found.table.blocked;
+    table.insecure |= found.table.insecure;
+}
+
+/// Their mirrors follow ours as far as ours do not name them for the same pulls.
+fn fold_mirrors(table: &mut OwnTable, theirs: &RegistryTable) {
     let ours = table.mirrors.len();
     for mirror in &theirs.mirrors {
         for known in table.mirrors.iter_mut().take(ours).filter(|known| known.location == mirror.location) {
@@ -142,3 +166,27 @@ fn fold_table(table: &mut OwnTable, theirs: &RegistryTable) {
         table.mirrors.push(MirrorTable { pull, ..mirror.clone() });
     }
 }
+
+/// In one file, tables of one location must have the same flags, or no node accepts it.
+///
+/// So a table that is moved there takes `blocked` from the table whose prefix it is, which alone decides about names
+/// there; if there is none, one that is blocked blocks all. A location is insecure as soon as one table says so.
+fn unite_flags_of_one_location(tables: &mut TablesByPrefix) {
+    let mut united: HashMap<String, (bool, bool)> = HashMap::new();
+    for (prefix, table) in &*tables {
+        if table.location != *prefix && !table.location.is_empty() {
+            let owner = tables.get(&table.location).map(|owner| (owner.insecure, owner.blocked));
+            let flags = united.entry(table.location.clone()).or_insert(owner.unwrap_or_default());
+            flags.0 |= table.insecure;
+            flags.1 |= table.blocked && owner.is_none();
+        }
+    }
+    for table in tables.values_mut() {
+        if let Some((insecure, blocked)) = united.get(&table.location) {
+            (table.insecure, table.blocked) = (*insecure, *blocked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::fold::{OwnTable, Tables};
+use super::fold::{OwnTable, fold};
 use super::{ConfigError, FileError, PullFromMirror, RegistriesConfig, RegistriesFile, Role};
 use crate::mirrors::{Origin, Resolved};
 
@@ -26,6 +26,8 @@ pub enum NoteReason {
     Shadowed,
     /// A table of another file lies inside a wildcard source and gets none of its mirrors.
     NestedInWildcard,
+    /// A source or mirror would make the whole configuration unusable.
+    LeftOut,
 }
 
 impl NoteReason {
@@ -34,6 +36,7 @@ impl NoteReason {
         match self {
             Self::Shadowed => "Shadowed",
             Self::NestedInWildcard => "NestedInWildcard",
+            Self::LeftOut => "LeftOut",
         }
     }
 }
@@ -45,18 +48,19 @@ pub struct Note {
     pub reason: NoteReason,
     /// The table's prefix.
     pub prefix: String,
-    /// The other file.
-    pub file: String,
+    /// The other file; of [`NoteReason::LeftOut`] the source or mirror, and what is wrong with it.
+    pub subject: String,
 }
 
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { prefix, file, .. } = self;
+        let Self { prefix, subject, .. } = self;
         match self.reason {
-            NoteReason::Shadowed => write!(f, "{prefix}: the table in {file} counts instead of ours"),
+            NoteReason::Shadowed => write!(f, "{prefix}: the table in {subject} counts instead of ours"),
             NoteReason::NestedInWildcard => {
-                write!(f, "{prefix}: the table in {file} gets no mirrors of the wildcard source around it")
+                write!(f, "{prefix}: the table in {subject} gets no mirrors of the wildcard source around it")
             }
+            NoteReason::LeftOut => write!(f, "{prefix}: left out: {subject}"),
         }
     }
 }
@@ -86,21 +90,38 @@ pub enum RenderError {
 /// # Errors
 /// [`RenderError`] if a node would refuse the file; then nothing may be written.
 pub fn render(set: &Resolved, foreign: &RegistriesConfig) -> Result<Rendered, RenderError> {
-    if set.is_empty() {
-        return Ok(Rendered::default());
-    }
-    let (tables, mut notes) = Tables::fold(set, foreign);
+    render_over(set, foreign, None)
+}
+
+/// [`render`] on a node that booted with a file of ours, `boot` with its name, which must not be among `foreign`.
+///
+/// That file is not rewritten. Its tables are replaced: by those of the set, or where the set says nothing any more by
+/// tables that do what the node would do without it. Where both say the same, there is nothing to write.
+///
+/// # Errors
+/// Those of [`render`].
+pub fn render_over(
+    set: &Resolved,
+    foreign: &RegistriesConfig,
+    boot: Option<(&str, &RegistriesFile)>,
+) -> Result<Rendered, RenderError> {
+    let (tables, mut notes) = fold(set, foreign, boot);
     let text = print(&tables);
     let file = RegistriesFile::parse(text.as_bytes(), Role::DropIn).map_err(RenderError::Refused)?;
+    let is_needed = !file.tables.is_empty() && !boot.is_some_and(|(_, boot)| says_the_same(boot, &file));
     let together = foreign.with_drop_in(DROP_IN, file);
     notes.extend(together.replaced().iter().filter(|replaced| replaced.file == DROP_IN).map(|replaced| Note {
         reason: NoteReason::Shadowed,
         prefix: replaced.prefix.clone(),
-        file: replaced.by.clone(),
+        subject: replaced.by.clone(),
     }));
     notes.sort();
     notes.dedup();
-    Ok(Rendered { text: Some(text), notes })
+    Ok(Rendered { text: is_needed.then_some(text), notes })
+}
+
+fn says_the_same(boot: &RegistriesFile, ours: &RegistriesFile) -> bool {
+    boot.tables.len() == ours.tables.len() && ours.tables.iter().all(|table| boot.tables.contains(table))
 }
 
 /// What a node makes of its other files and of a drop-in of ours.

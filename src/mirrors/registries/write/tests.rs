@@ -163,16 +163,6 @@ fn a_later_file_that_shadows_a_table_is_named() {
 }
 
 #[test]
-fn a_file_that_would_break_every_pull_is_not_written() {
-    // Two of our tables would name one location, blocked and not.
-    let base = "[[registry]]\nprefix = \"a.example\"\nlocation = \"s.example\"\n";
-    let entries =
-        [entry(Pool::Tag, "a.example", &["m.example"], false), entry(Pool::Tag, "s.example", &["m.example"], true)];
-    let refused = render(&merge_layer(&entries), &foreign(&[("base.conf", base)]));
-    assert!(matches!(refused, Err(RenderError::Refused(_))), "{refused:?}");
-}
-
-#[test]
 fn names_cannot_break_out_of_their_quotes_or_comments() {
     let mut hostile = entry(Pool::Tag, "s.example/\"\n[[registry]]", &["m.example/\\\u{7}"], false);
     hostile.origin.name = "x\n[[registry]]\nlocation = \"y\"".to_owned();
