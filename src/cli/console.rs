@@ -13,6 +13,13 @@ use super::yaml;
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Something that may be wrong.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Something that is as it should be, or that is added.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Something that is taken away.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// The name of what follows.
+pub const HEADING: Style = Style::new().bold();
+
 /// Forms for programs alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DataFormat {
@@ -21,6 +28,29 @@ pub enum DataFormat {
     Json,
     /// YAML.
     Yaml,
+}
+
+/// Forms for people and for programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Format {
+    /// The form for programs, if it is one.
+    pub fn data(self) -> Option<DataFormat> {
+        match self {
+            Self::Table => None,
+            Self::Json => Some(DataFormat::Json),
+            Self::Yaml => Some(DataFormat::Yaml),
+        }
+    }
 }
 
 /// Writes text to stdout. A reader that has seen enough (`| head`) is no error.
@@ -39,6 +69,11 @@ pub fn print_data(value: &impl Serialize, format: DataFormat) -> anyhow::Result<
         DataFormat::Yaml => yaml::print(&serde_json::to_value(value)?),
     };
     Ok(print(&text)?)
+}
+
+/// Text in a style; plain once it is known that nobody sees colours.
+pub fn styled(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
 }
 
 /// Tells of something that stopped the command, or an entry that was left out.

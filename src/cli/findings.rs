@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use hypermirror_api::annotations;
+
 use super::console;
 use super::input::Input;
+use super::planning::{ClusterPlan, Planner};
+use crate::kube::ClusterKey;
 use crate::mirrors::finding::{Finding, Severity};
 
 /// Tells each finding once, errors first.
@@ -28,6 +32,29 @@ pub fn tell_troubles(input: &Input) {
         console::error(format!("{} is left out, it cannot be decoded: {}", malformed.object, malformed.message));
     }
     for absent in &input.absent {
-        console::warning(format!("the cluster has no {}s: the kind is not served", absent.0));
+        if input.vanished.contains(absent) {
+            console::warning(format!("{} is not served and was once: what its objects said stays in force", absent.0));
+        } else {
+            console::warning(format!("{} is not served by the cluster", absent.0));
+        }
     }
+}
+
+/// Tells what the plan of one hosted cluster leaves out.
+pub fn tell_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
+    if let Some(value) = &plan.unknown_setting {
+        console::warning(unknown_setting(&plan.key, value));
+    }
+    let namespace = plan.key.control_plane_namespace();
+    for (spec, change) in planner.specs.iter().zip(&plan.plan.targets) {
+        if let Some(change) = change.as_ref().filter(|change| !change.message.is_empty()) {
+            console::warning(format!("Deployment {namespace}/{}: {}", spec.deployment, change.message));
+        }
+    }
+}
+
+/// A value of `management-mirrors` that means nothing.
+pub fn unknown_setting(key: &ClusterKey, value: &str) -> String {
+    let annotation = annotations::MANAGEMENT_MIRRORS;
+    format!("HostedCluster/{key}: annotation {annotation} is {value:?}; it is Use or Ignore, and counts as Use")
 }

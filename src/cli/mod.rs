@@ -1,12 +1,17 @@
 //! The command line: one file for each command.
 
+mod check;
 mod completion;
 mod console;
 mod crd;
+mod diff;
 mod findings;
+mod forget;
 mod input;
 mod planning;
 mod render;
+mod status;
+mod table;
 mod usage;
 mod yaml;
 
@@ -14,9 +19,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use hypermirror_api::annotations;
-
-use crate::kube::ClusterKey;
 use crate::manager::ManagerOptions;
 use crate::telemetry::logs;
 pub use console::error;
@@ -30,6 +32,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// Where `manifests/base` puts the manager.
+const MANAGER_NAMESPACE: &str = "hypermirror-system";
+
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 findings, changes or a failure; 2 bad usage.\n\
                           Commands with -f read manifests and need no cluster; without it they read the live one.";
 
@@ -41,8 +46,16 @@ enum Command {
     /// Print what is made of the mirrors: maps, Deployments, a node's file
     #[command(subcommand)]
     Render(render::RenderCommand),
+    /// Print every finding in the manifests or the cluster
+    Check(check::CheckArgs),
+    /// Print what the manager would change now
+    Diff(diff::DiffArgs),
+    /// Print the fleet as a tree, from the manager's reports
+    Status(status::StatusArgs),
     /// Print the CRDs as YAML, or the patch for HyperShift's
     Crd(crd::CrdArgs),
+    /// Drop what the objects of a mirror kind said whose CRD is gone for good
+    Forget(forget::ForgetArgs),
     /// Print the completion of a shell
     Completion(completion::CompletionArgs),
 }
@@ -62,12 +75,6 @@ pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli,
     Cli::from_arg_matches(&matches)
 }
 
-/// A value of `management-mirrors` that means nothing.
-fn unknown_setting(key: &ClusterKey, value: &str) -> String {
-    let annotation = annotations::MANAGEMENT_MIRRORS;
-    format!("HostedCluster/{key}: annotation {annotation} is {value:?}; it is Use or Ignore, and counts as Use")
-}
-
 /// Runs one command.
 ///
 /// # Errors
@@ -81,6 +88,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             result.map(|()| ExitCode::SUCCESS)
         }
         Command::Render(command) => render::run(command).await,
+        Command::Check(args) => check::run(&args).await,
+        Command::Diff(args) => diff::run(&args).await,
+        Command::Status(args) => status::run(&args).await,
+        Command::Forget(args) => forget::run(&args).await,
         Command::Crd(args) => crd::run(&args),
         Command::Completion(args) => completion::run(&args),
     }

@@ -1,5 +1,8 @@
 //! The plan of each hosted cluster of the input, made as the manager makes it.
 
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
 use hypermirror_api::annotations;
 use hypermirror_api::hypershift::HostedCluster;
 use kube::ResourceExt as _;
@@ -10,7 +13,7 @@ use super::input::Input;
 use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::plan::{Facts, Plan, plan};
-use crate::fleet::report::foreign_of;
+use crate::fleet::report::{carried, foreign_of};
 use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
 use crate::fleet::target::TargetSpec;
 use crate::fleet::value::remembered;
@@ -45,6 +48,8 @@ pub struct ClusterPlan {
     pub unknown_setting: Option<String>,
     /// Its map.
     pub map: ClusterMap,
+    /// Whether the selector leaves it out.
+    pub leaving: bool,
     /// What the input has of each target.
     pub targets: Vec<Option<Target>>,
     /// What would be done.
@@ -62,13 +67,17 @@ impl<'a> Planner<'a> {
     pub fn plan(&self, cluster: &HostedCluster, may_touch: bool) -> ClusterPlan {
         let key = ClusterKey::of(cluster);
         let (settings, unknown_setting) = settings(cluster, jiff::Timestamp::now());
-        let map = cluster_map(&self.management, cluster, settings.use_management);
+        let mut map = cluster_map(&self.management, cluster, settings.use_management);
         let leaving = !self.options.hosted_cluster_selector.matches(cluster.labels());
         let targets = self.targets(&key);
         let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == key);
         let report = report.and_then(|report| report.status.as_ref());
-        let observed = targets.iter().flatten().map(|target| &target.observed);
-        let remembered = remembered(observed, |target| foreign_of(report, target));
+        let observed = || targets.iter().flatten().map(|target| &target.observed);
+        let remembered = remembered(observed(), |target| foreign_of(report, target));
+        let is_blind = settings.use_management && !self.input.vanished.is_empty();
+        if is_blind {
+            map.map = Arc::new(carried(&map.map, report, observed()));
+        }
         let pairs = self.specs.iter().zip(targets.iter().map(|target| target.as_ref().map(|target| &target.observed)));
         let pairs: Vec<_> = pairs.collect();
         let facts = Facts {
@@ -80,10 +89,10 @@ impl<'a> Planner<'a> {
             argument: self.options.registry_overrides_argument.into(),
             leaving,
             handover_over: true,
-            may_touch,
+            may_touch: may_touch && !is_blind,
         };
         let plan = plan(&facts, cluster.annotations().get(annotations::MIRRORS_OBSERVED).map(String::as_str));
-        ClusterPlan { key, settings, unknown_setting, map, targets, plan }
+        ClusterPlan { key, settings, unknown_setting, map, leaving, targets, plan }
     }
 
     fn targets(&self, key: &ClusterKey) -> Vec<Option<Target>> {
@@ -98,5 +107,21 @@ impl<'a> Planner<'a> {
             Some(Target { place, observed })
         };
         self.specs.iter().map(find).collect()
+    }
+}
+
+impl ClusterPlan {
+    /// Each target that would change, as it would be: its place among the targets, and the Deployment.
+    pub fn patched(&self, deployments: &[Value]) -> Result<Vec<(usize, Value)>> {
+        let mut patched = Vec::new();
+        for (place, (target, change)) in self.targets.iter().zip(&self.plan.targets).enumerate() {
+            let patch = change.as_ref().and_then(|change| change.patch.as_ref());
+            let (Some(target), Some(patch)) = (target, patch) else { continue };
+            let Some(mut deployment) = deployments.get(target.place).cloned() else { continue };
+            json_patch::patch(&mut deployment, patch)
+                .context("a Deployment does not take the change that was made for it")?;
+            patched.push((place, deployment));
+        }
+        Ok(patched)
     }
 }

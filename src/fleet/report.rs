@@ -4,8 +4,10 @@ use hypermirror_api::report::{ControlPlaneReport, FindingReport, SourceReport, T
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::known::entries;
 use super::observed::{ObservedTarget, short_digest};
 use super::plan::{Plan, TargetPlan};
+use super::sources::{OverrideMap, carry_over};
 use super::target::TargetSpec;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::{Mirror, Resolved};
@@ -210,6 +212,26 @@ pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &Observed
     let admitted = short_digest(target.overrides.as_deref()?);
     let targets = &report?.control_plane.targets;
     targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
+}
+
+/// A map with what was reported and admitted before: while a kind is gone whose objects nobody saw, nothing of it is lost.
+pub fn carried<'a>(
+    map: &OverrideMap,
+    report: Option<&HostedClusterMirrorsStatus>,
+    targets: impl IntoIterator<Item = &'a ObservedTarget>,
+) -> OverrideMap {
+    let own = targets.into_iter().filter_map(|target| {
+        let foreign = foreign_of(report, target)?;
+        let theirs: Vec<&str> = entries(&foreign).collect();
+        let ours = entries(target.overrides.as_deref()?).filter(|entry| !theirs.contains(entry));
+        Some(ours.collect::<Vec<_>>().join(","))
+    });
+    let reported = report.iter().flat_map(|report| &report.sources).flat_map(|source| {
+        let mirrors = source.digest_mirrors.iter().chain(&source.tag_mirrors);
+        mirrors.map(|mirror| format!("{}={mirror}", source.source))
+    });
+    let reported = reported.collect::<Vec<_>>().join(",");
+    carry_over(map, own.chain([reported]))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use super::options::Mode;
 use super::reporter::{Draft, Reporter};
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
-use crate::fleet::report::{SourceTrouble, Verdict, foreign_of};
-use crate::fleet::sources::{ClusterMap, ManagementLayer, carry_over, cluster_map, pause_ends, settings};
+use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
+use crate::fleet::sources::{ClusterMap, ManagementLayer, cluster_map, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
@@ -157,20 +157,8 @@ impl Case {
         let slots = index.targets_of(&self.key);
         let report = index.cluster(&self.key).and_then(|cluster| cluster.report.clone());
         drop(index);
-        let reported = report.iter().flat_map(|report| &report.sources).flat_map(|source| {
-            let mirrors = source.digest_mirrors.iter().chain(&source.tag_mirrors);
-            mirrors.map(|mirror| format!("{}={mirror}", source.source))
-        });
-        let reported = reported.collect::<Vec<_>>().join(",");
-        let foreign = |target: &ObservedTarget| foreign_of(report.as_deref(), target);
-        let observed: Vec<_> = slots.iter().filter_map(|slot| slot.observed.as_deref()).collect();
-        let own = observed.iter().filter_map(|target| {
-            let foreign = foreign(target)?;
-            let theirs: Vec<&str> = crate::fleet::known::entries(&foreign).collect();
-            let ours = crate::fleet::known::entries(target.overrides.as_deref()?).filter(|e| !theirs.contains(e));
-            Some(ours.collect::<Vec<_>>().join(","))
-        });
-        carry_over(&self.map.map, own.chain([reported]))
+        let observed = slots.iter().filter_map(|slot| slot.observed.as_deref());
+        carried(&self.map.map, report.as_deref(), observed)
     }
 
     /// The gates, in their order.

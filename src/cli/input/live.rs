@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hypermirror_api::HostedClusterMirrors;
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
+use hypermirror_api::{HostedClusterMirrors, names};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{GetParams, ListParams};
 use kube::core::{DeserializeGuard, Request};
 use kube::{Api, Client, Resource};
@@ -20,6 +21,8 @@ use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
 use crate::kube::ClusterKey;
 use crate::kube::client::{self, Origin};
+use crate::kube::kinds::MirrorKind;
+use crate::kube::lease::LeaseMemory;
 use crate::telemetry::requests::RequestMetrics;
 
 /// How many objects one answer holds.
@@ -72,6 +75,9 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
         reader.input.reports = reader.list("HostedClusterMirrors", |object: HostedClusterMirrors| object).await?;
     }
     reader.read_targets(wanted).await?;
+    if let Some(namespace) = wanted.lease_namespace {
+        reader.recall(namespace).await?;
+    }
     Ok(reader.input)
 }
 
@@ -115,6 +121,22 @@ impl Reader {
                 None => return Ok(found),
             }
         }
+    }
+
+    /// Which of the absent kinds were once there.
+    async fn recall(&mut self, namespace: &str) -> Result<()> {
+        let is_absent = |kind: &MirrorKind| self.input.absent.contains(&Absent(kind.kind()));
+        let absent: Vec<MirrorKind> = MirrorKind::ALL.into_iter().filter(is_absent).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let lease = api.get_metadata_opt(names::LEASE).await;
+        let lease = lease.with_context(|| format!("cannot read the manager's Lease in namespace {namespace}"))?;
+        let once_there = lease.as_ref().map(LeaseMemory::of).unwrap_or_default().once_there;
+        let vanished = absent.into_iter().filter(|kind| once_there.contains(kind));
+        self.input.vanished = vanished.map(|kind| Absent(kind.kind())).collect();
+        Ok(())
     }
 
     async fn read_targets(&mut self, wanted: Wanted<'_>) -> Result<()> {

@@ -38,6 +38,8 @@ pub struct Wanted<'a> {
     pub targets: &'a [TargetSpec],
     /// Our reports.
     pub reports: bool,
+    /// The namespace of the manager's Lease, which remembers the kinds that were once there.
+    pub lease_namespace: Option<&'a str>,
 }
 
 /// A mirror object with its entries.
@@ -79,6 +81,8 @@ pub struct Input {
     pub malformed: Vec<Malformed>,
     /// Kinds that a live cluster does not serve.
     pub absent: Vec<Absent>,
+    /// Those of them that were once there: the manager keeps what their objects said.
+    pub vanished: Vec<Absent>,
     /// Whether it comes from a live cluster.
     pub is_live: bool,
 }

@@ -88,7 +88,7 @@ fn maps(input: &Input) -> (BTreeMap<String, OverrideMap>, Vec<Finding>) {
         let key = ClusterKey::of(cluster);
         let (settings, unknown) = settings(cluster, jiff::Timestamp::now());
         if let Some(value) = unknown {
-            console::warning(super::super::unknown_setting(&key, &value));
+            console::warning(findings::unknown_setting(&key, &value));
         }
         let map = cluster_map(&management, cluster, settings.use_management);
         findings.extend(map.findings);

@@ -1,0 +1,96 @@
+//! `check`: everything that is wrong, or may surprise.
+
+mod collect;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::console::{self, ERROR, Format, WARNING};
+use super::input::{InputArgs, Wanted};
+use super::table::{self, Cell};
+use crate::manager::options::PlanOptions;
+use crate::mirrors::Origin;
+use crate::mirrors::finding::Severity;
+
+/// Looks for mistakes.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror check -f manifests/
+  hypermirror check -o json | jq '.[] | select(.severity == \"Error\")'")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    plan: PlanOptions,
+    /// How it is printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// One thing to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Its weight.
+    severity: Severity,
+    /// From a closed set.
+    reason: &'static str,
+    /// The HostedCluster that it is about, if it is about one.
+    hosted_cluster: Option<String>,
+    /// `Kind/[namespace/]name`.
+    object: String,
+    /// The path in it.
+    field: String,
+    /// The value that stands there.
+    value: String,
+    /// For whom: `ControlPlane`, `Node`.
+    consumers: Vec<&'static str>,
+    /// What a person needs to mend it.
+    message: String,
+    /// The entry, if it is about one.
+    origin: Option<Origin>,
+}
+
+/// Prints every finding; the exit code is 1 if one is an error.
+pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
+    let specs = args.plan.targets();
+    let input = args.input.load(Wanted { targets: &specs, reports: true, lease_namespace: None }).await?;
+    let rows = collect::rows(&input, &args.plan);
+    match args.output.data() {
+        Some(format) => console::print_data(&rows, format)?,
+        None => console::print(&text(&rows))?,
+    }
+    let errors = rows.iter().filter(|row| row.severity == Severity::Error).count();
+    console::note(format!(
+        "{}, {} in {} and {}",
+        counted(errors, "error"),
+        counted(rows.len() - errors, "warning"),
+        counted(input.mirror_sets.len() + input.node_sets.len(), "mirror set"),
+        counted(input.clusters.len(), "HostedCluster"),
+    ));
+    Ok(if errors > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn text(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let cells = |row: &Row| {
+        let style = if row.severity == Severity::Error { ERROR } else { WARNING };
+        let whose = row.hosted_cluster.as_ref().filter(|cluster| !row.object.ends_with(cluster.as_str()));
+        let place = match (row.field.as_str(), whose) {
+            ("", None) => row.object.clone(),
+            (field, None) => format!("{} {field}", row.object),
+            (_, Some(cluster)) => format!("{} (of {cluster})", row.object),
+        };
+        [Cell::styled(row.severity.as_str(), style), row.reason.into(), place.into(), row.message.as_str().into()]
+    };
+    table::print(["SEVERITY", "REASON", "WHERE", "MESSAGE"], &rows.iter().map(cells).collect::<Vec<_>>())
+}

@@ -1,0 +1,185 @@
+//! Where findings come from.
+
+use std::collections::BTreeMap;
+
+use hypermirror_api::{Reason, annotations};
+
+use super::super::input::Input;
+use super::super::planning::{ClusterPlan, Planner};
+use super::Row;
+use crate::fleet::sources::{MAX_VALUE_BYTES, fits, hosted_cluster_entries};
+use crate::manager::options::PlanOptions;
+use crate::mirrors::MirrorEntry;
+use crate::mirrors::finding::{Finding, Severity};
+use crate::mirrors::validate::{Consumer, validate};
+
+/// What a report may say that only the live manager knows.
+const TROUBLES: [Reason; 5] =
+    [Reason::WriteFailed, Reason::SourceUnreadable, Reason::Contested, Reason::KindVanished, Reason::RemovalHeld];
+
+/// Everything, errors first, then by object and field.
+pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(entry_rows(input));
+    rows.extend(malformed_rows(input));
+    let planner = Planner::new(input, options);
+    for cluster in &input.clusters {
+        let plan = planner.plan(cluster, false);
+        rows.extend(setting_row(&plan));
+        rows.extend(size_row(&plan));
+        rows.extend(target_rows(&planner, &plan));
+    }
+    rows.extend(report_rows(input));
+    rows.sort_by(|a, b| {
+        (a.severity, &a.object, &a.field, a.reason, &a.message)
+            .cmp(&(b.severity, &b.object, &b.field, b.reason, &b.message))
+    });
+    rows
+}
+
+/// Findings about entries, for those who get them: control planes get what the management cluster declares, and nodes too
+/// where nothing but mirror objects is given; what a HostedCluster declares reaches both.
+fn entry_rows(input: &Input) -> Vec<Row> {
+    let both = [Consumer::ControlPlane, Consumer::Node];
+    let mut merged = Merged::default();
+    let shared = input.mirror_entries();
+    merged.add(&shared, Consumer::ControlPlane, None);
+    let own_of_nodes: Vec<MirrorEntry> =
+        input.node_sets.iter().flat_map(|object| object.entries.iter().cloned()).collect();
+    let for_nodes = if input.clusters.is_empty() { [shared, own_of_nodes].concat() } else { own_of_nodes };
+    merged.add(&for_nodes, Consumer::Node, None);
+    for cluster in &input.clusters {
+        let key = crate::kube::ClusterKey::of(cluster).to_string();
+        for consumer in both {
+            merged.add(&hosted_cluster_entries(cluster), consumer, Some(&key));
+        }
+    }
+    merged.rows.into_values().collect()
+}
+
+/// One row for what is said for both consumers.
+#[derive(Default)]
+struct Merged {
+    rows: BTreeMap<(String, String, &'static str, String), Row>,
+}
+
+impl Merged {
+    fn add(&mut self, entries: &[MirrorEntry], consumer: Consumer, cluster: Option<&str>) {
+        let name = match consumer {
+            Consumer::ControlPlane => "ControlPlane",
+            Consumer::Node => "Node",
+        };
+        for finding in validate(entries, consumer).findings {
+            let row = entry_row(&finding, cluster);
+            let key = (row.object.clone(), row.field.clone(), row.reason, row.value.clone());
+            let known = self.rows.entry(key).or_insert_with(|| row.clone());
+            known.consumers.push(name);
+            // What only a node cannot use is an error there.
+            if row.severity < known.severity {
+                known.severity = row.severity;
+                known.message = row.message;
+            }
+        }
+    }
+}
+
+fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
+    let origin = &finding.origin;
+    let namespace = origin.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    Row {
+        severity: finding.severity,
+        reason: finding.reason.as_str(),
+        hosted_cluster: cluster.map(str::to_owned),
+        object: format!("{}/{namespace}{}", origin.kind, origin.name),
+        field: finding.field.clone(),
+        value: finding.value.clone(),
+        consumers: Vec::new(),
+        message: finding.message.clone(),
+        origin: Some(origin.clone()),
+    }
+}
+
+fn plain_row(severity: Severity, reason: Reason, object: String, message: String) -> Row {
+    Row {
+        severity,
+        reason: reason.as_str(),
+        hosted_cluster: None,
+        object,
+        field: String::new(),
+        value: String::new(),
+        consumers: vec!["ControlPlane"],
+        message,
+        origin: None,
+    }
+}
+
+fn cluster_row(severity: Severity, reason: Reason, plan: &ClusterPlan, message: String) -> Row {
+    let row = plain_row(severity, reason, format!("HostedCluster/{}", plan.key), message);
+    Row { hosted_cluster: Some(plan.key.to_string()), ..row }
+}
+
+fn malformed_rows(input: &Input) -> impl Iterator<Item = Row> {
+    let malformed = input.malformed.iter().map(|malformed| {
+        let message = format!("{}; the object is left out", malformed.message);
+        plain_row(Severity::Error, Reason::MalformedObject, malformed.object.clone(), message)
+    });
+    malformed.chain(input.absent.iter().map(|absent| {
+        let message = match absent.0 {
+            "HostedClusterMirrors" => "the kind is not served: hypermirror crd | kubectl apply --server-side -f -",
+            _ => "the kind is not served by the cluster",
+        };
+        plain_row(Severity::Warning, Reason::SourceUnreadable, absent.0.to_owned(), message.to_owned())
+    }))
+}
+
+fn setting_row(plan: &ClusterPlan) -> Option<Row> {
+    let value = plan.unknown_setting.as_ref()?;
+    let message = format!("{value:?} is neither Use nor Ignore, and counts as Use");
+    let row = cluster_row(Severity::Error, Reason::MalformedObject, plan, message);
+    Some(Row {
+        field: format!("metadata.annotations[{}]", annotations::MANAGEMENT_MIRRORS),
+        value: value.clone(),
+        ..row
+    })
+}
+
+fn size_row(plan: &ClusterPlan) -> Option<Row> {
+    let bytes = Some(plan.map.map.env.len()).filter(|_| !fits(&plan.map.map.env))?;
+    let message = format!(
+        "the override map has {bytes} bytes; an environment variable takes {MAX_VALUE_BYTES} with its name; it is not written"
+    );
+    Some(cluster_row(Severity::Error, Reason::ValueTooLarge, plan, message))
+}
+
+/// What the plan says about targets that are there.
+fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
+    let map_fits = fits(&plan.map.map.env);
+    let namespace = plan.key.control_plane_namespace();
+    let targets = planner.specs.iter().zip(&plan.plan.targets);
+    let row = |(spec, target): (&crate::fleet::target::TargetSpec, &Option<crate::fleet::plan::TargetPlan>)| {
+        let target = target.as_ref()?;
+        let reason = target.reason.filter(|reason| map_fits || *reason != Reason::ValueTooLarge)?;
+        let severity = if reason == Reason::SourceTaken { Severity::Warning } else { Severity::Error };
+        let row = cluster_row(severity, reason, plan, target.message.clone());
+        Some(Row { object: format!("Deployment/{namespace}/{}", spec.deployment), ..row })
+    };
+    targets.filter_map(row).collect()
+}
+
+/// What the live manager could not do.
+fn report_rows(input: &Input) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for report in &input.reports {
+        let key = crate::kube::ClusterKey::of(report).to_string();
+        for condition in report.status.iter().flat_map(|status| &status.conditions) {
+            let reason = TROUBLES.into_iter().find(|reason| reason.as_str() == condition.reason);
+            let Some(reason) = reason.filter(|_| condition.type_ != "Ready") else { continue };
+            let waits = matches!(reason, Reason::KindVanished | Reason::RemovalHeld);
+            let severity = if waits { Severity::Warning } else { Severity::Error };
+            let row = plain_row(severity, reason, format!("HostedClusterMirrors/{key}"), condition.message.clone());
+            let field = format!("status.conditions[{}]", condition.type_);
+            rows.push(Row { field, hosted_cluster: Some(key.clone()), ..row });
+        }
+    }
+    rows
+}

@@ -1,0 +1,90 @@
+//! `diff`: what the manager would change now.
+
+mod changes;
+mod text;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use kube::ResourceExt as _;
+
+use super::console::{self, Format};
+use super::findings;
+use super::input::{Input, InputArgs, Wanted};
+use super::planning::{ClusterPlan, Planner};
+use crate::fleet::admission::{FleetMember, mass_removal};
+use crate::fleet::known::entries;
+use crate::manager::options::PlanOptions;
+use changes::ClusterChanges;
+
+/// Compares what is wanted with what is there.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror diff
+  hypermirror diff -f examples/disconnected
+Exit code: 0 if nothing would change, 1 if anything would.")]
+pub struct DiffArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    plan: PlanOptions,
+    /// The share of the hosted clusters, in percent, of which the manager holds a removal back
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+    max_removal: u8,
+    /// The manager's namespace, for what its Lease remembers
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = super::MANAGER_NAMESPACE)]
+    namespace: String,
+    /// How it is printed; json and yaml have the JSON patches
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Prints the changes.
+pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
+    let specs = args.plan.targets();
+    let wanted = Wanted { targets: &specs, reports: true, lease_namespace: Some(&args.namespace) };
+    let input = args.input.load(wanted).await?;
+    findings::tell_troubles(&input);
+    if input.clusters.is_empty() {
+        console::warning("there is no HostedCluster: nothing to compare");
+    }
+    let planner = Planner::new(&input, &args.plan);
+    let remaining = input.clusters.iter().filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
+    let plans: Vec<ClusterPlan> = remaining.map(|cluster| planner.plan(cluster, true)).collect();
+    let plan_findings = plans.iter().flat_map(|plan| &plan.map.findings);
+    findings::tell(planner.management.findings.iter().chain(plan_findings));
+    plans.iter().for_each(|plan| findings::tell_plan(&planner, plan));
+    let held = held_removals(&input, &plans, args.max_removal);
+    let mut changed = Vec::new();
+    for plan in &plans {
+        let changes = ClusterChanges::new(&input, &planner, plan, held.contains(&plan.key.to_string()))?;
+        changed.extend(Some(changes).filter(ClusterChanges::is_any));
+    }
+    match args.output.data() {
+        Some(format) => console::print_data(&changed, format)?,
+        None => console::print(&text::print(&changed))?,
+    }
+    let pending = changed.iter().filter(|changes| changes.held.is_none()).count();
+    console::note(format!("{pending} of {} HostedClusters would change", input.clusters.len()));
+    Ok(if pending > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The hosted clusters whose maps would become empty all at once, which the manager does not do unasked.
+fn held_removals(input: &Input, plans: &[ClusterPlan], limit_percent: u8) -> Vec<String> {
+    let in_care = plans.iter().filter(|plan| !plan.leaving);
+    let members = in_care.map(|plan| {
+        let carries = |value: Option<&str>| value.is_some_and(|value| entries(value).next().is_some());
+        let annotated = plan.targets.iter().flatten().any(|target| carries(target.observed.overrides.as_deref()));
+        let report = input.reports.iter().find(|report| {
+            report.name_any() == plan.key.name && report.namespace().as_deref() == Some(&plan.key.namespace)
+        });
+        let reported = report.and_then(|report| report.status.as_ref()).is_some_and(|status| status.source_count > 0);
+        FleetMember {
+            key: plan.key.to_string(),
+            has_map: annotated || reported,
+            wants_none: plan.map.map.entries.is_empty(),
+        }
+    });
+    mass_removal(members, limit_percent).map(|held| held.emptied).unwrap_or_default()
+}

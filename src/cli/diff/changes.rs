@@ -1,0 +1,166 @@
+//! The changes of one hosted cluster: before and after of everything that the manager writes.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use hypermirror_api::annotations;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::input::Input;
+use super::super::planning::{ClusterPlan, Planner};
+use crate::fleet::observed::ObservedTarget;
+use crate::fleet::target::TargetSpec;
+use crate::mirrors::overrides::{ordered_mirrors, parse_pairs};
+
+/// The changes of one hosted cluster.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterChanges {
+    /// `namespace/name`.
+    pub hosted_cluster: String,
+    /// Why the manager does not make them now, if it does not.
+    pub held: Option<String>,
+    /// The value of `hypermirror.dev/mirrors-observed` that the HostedCluster would get.
+    pub mirrors_observed: Option<String>,
+    /// The Deployments that would change.
+    pub targets: Vec<TargetChanges>,
+}
+
+/// The changes of one Deployment.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetChanges {
+    /// The Deployment's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether its pods restart.
+    pub restarts: bool,
+    /// What its process reads from `OPENSHIFT_IMG_OVERRIDES`, source by source.
+    pub overrides: Vec<SourceChange>,
+    /// The same of `--registry-overrides`.
+    pub argument: Vec<SourceChange>,
+    /// Annotations of ours.
+    pub annotations: Vec<AnnotationChange>,
+    /// The change as it is written.
+    pub patch: Option<json_patch::Patch>,
+}
+
+/// One source whose mirrors are others.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct SourceChange {
+    /// The source.
+    pub source: String,
+    /// Its mirrors now.
+    pub before: Vec<String>,
+    /// Its mirrors then.
+    pub after: Vec<String>,
+}
+
+/// One annotation that is set, changed or removed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct AnnotationChange {
+    /// The key.
+    pub key: &'static str,
+    /// The value now.
+    pub before: Option<String>,
+    /// The value then.
+    pub after: Option<String>,
+}
+
+impl ClusterChanges {
+    /// Compares before and after.
+    pub fn new(input: &Input, planner: &Planner<'_>, plan: &ClusterPlan, is_held: bool) -> Result<Self> {
+        let removal = is_held.then(|| "its map would become empty with too many others at once".to_owned());
+        let paused = plan.settings.paused.as_ref().map(|why| format!("paused: {why}"));
+        let mut targets = Vec::new();
+        for (place, after) in plan.patched(&input.deployments)? {
+            let parts = planner.specs.get(place).zip(plan.targets.get(place).and_then(Option::as_ref));
+            let (Some((spec, target)), Some(Some(change))) = (parts, plan.plan.targets.get(place)) else { continue };
+            let changes = TargetChanges::new(spec, &target.observed, &after);
+            let namespace = plan.key.control_plane_namespace();
+            targets.push(TargetChanges {
+                namespace,
+                restarts: change.restarts,
+                patch: change.patch.clone(),
+                ..changes
+            });
+        }
+        Ok(Self {
+            hosted_cluster: plan.key.to_string(),
+            held: paused.or(removal),
+            mirrors_observed: plan.plan.touch.clone(),
+            targets,
+        })
+    }
+
+    /// Whether there is a change.
+    pub fn is_any(&self) -> bool {
+        self.mirrors_observed.is_some() || !self.targets.is_empty()
+    }
+}
+
+impl TargetChanges {
+    fn new(spec: &TargetSpec, before: &ObservedTarget, after: &Value) -> Self {
+        let after = ObservedTarget::read(after, spec);
+        let annotation = |key, before: &Option<std::sync::Arc<str>>, after: &Option<std::sync::Arc<str>>| {
+            let text = |value: &Option<std::sync::Arc<str>>| value.as_deref().map(str::to_owned);
+            (before != after).then(|| AnnotationChange { key, before: text(before), after: text(after) })
+        };
+        Self {
+            namespace: String::new(),
+            name: spec.deployment.clone(),
+            restarts: false,
+            overrides: compare(effective(before).unwrap_or_default(), effective(&after).unwrap_or_default()),
+            argument: compare(&arguments(before), &arguments(&after)),
+            annotations: [
+                annotation(annotations::OVERRIDES, &before.overrides, &after.overrides),
+                annotation(annotations::RETIRED, &before.retired, &after.retired),
+                annotation(annotations::APPENDED_ARGUMENT, &before.argument, &after.argument),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            patch: None,
+        }
+    }
+}
+
+/// The value that the process reads: the last one counts.
+fn effective(target: &ObservedTarget) -> Option<&str> {
+    Some(&target.container.as_ref()?.env.last()?.value)
+}
+
+/// All values of the argument: its reader puts them together.
+fn arguments(target: &ObservedTarget) -> String {
+    let container = target.container.iter();
+    container.flat_map(|container| &container.arguments).map(|entry| &*entry.value).collect::<Vec<_>>().join(",")
+}
+
+fn compare(before: &str, after: &str) -> Vec<SourceChange> {
+    let (mut before, mut after) = (ordered_mirrors(&parse_pairs(before)), ordered_mirrors(&parse_pairs(after)));
+    let sources: BTreeSet<String> = before.keys().chain(after.keys()).cloned().collect();
+    let changes = sources.into_iter().map(|source| SourceChange {
+        before: before.remove(&source).unwrap_or_default(),
+        after: after.remove(&source).unwrap_or_default(),
+        source,
+    });
+    changes.filter(|change| change.before != change.after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_compared_with_the_order_of_their_mirrors() {
+        let changes = compare("=,a=1,a=2,b=1,c=1", "c=1,b=2,b=1,d=4,a=1,a=2");
+        let change = |source: &str, before: &[&str], after: &[&str]| SourceChange {
+            source: source.to_owned(),
+            before: before.iter().map(|&mirror| mirror.to_owned()).collect(),
+            after: after.iter().map(|&mirror| mirror.to_owned()).collect(),
+        };
+        assert_eq!(changes, [change("b", &["1"], &["2", "1"]), change("d", &[], &["4"])]);
+    }
+}

@@ -1,0 +1,80 @@
+//! Changes for people.
+
+use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
+use super::changes::{AnnotationChange, ClusterChanges, SourceChange, TargetChanges};
+
+/// How much of an annotation's value is shown.
+const SHOWN: usize = 72;
+
+/// Prints all changes, nothing if there are none.
+pub fn print(changes: &[ClusterChanges]) -> String {
+    let mut lines = Vec::new();
+    for changes in changes {
+        cluster(&mut lines, changes);
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+fn cluster(lines: &mut Vec<String>, changes: &ClusterChanges) {
+    let title = styled(HEADING, format_args!("HostedCluster {}", changes.hosted_cluster));
+    match &changes.held {
+        Some(why) => lines.push(format!("{title} {}", styled(WARNING, format_args!("(not now: {why})")))),
+        None => lines.push(title),
+    }
+    if let Some(digest) = &changes.mirrors_observed {
+        let text = format!("+ annotation {}: {digest}", hypermirror_api::annotations::MIRRORS_OBSERVED);
+        lines.push(format!("  {}  (stock operators read the mirrors again)", styled(GOOD, text)));
+    }
+    let mut before: Option<&TargetChanges> = None;
+    for target in &changes.targets {
+        let is_repetition = before.is_some_and(|before| before.overrides == target.overrides);
+        self::target(lines, target, is_repetition);
+        before = Some(target);
+    }
+}
+
+fn target(lines: &mut Vec<String>, changes: &TargetChanges, is_repetition: bool) {
+    let restarts = if changes.restarts { "restarts" } else { "no restart" };
+    lines.push(format!("  Deployment {}/{} ({restarts})", changes.namespace, changes.name));
+    if is_repetition && !changes.overrides.is_empty() {
+        lines.push("    OPENSHIFT_IMG_OVERRIDES as above".to_owned());
+    } else {
+        sources(lines, "OPENSHIFT_IMG_OVERRIDES", &changes.overrides);
+    }
+    sources(lines, "--registry-overrides", &changes.argument);
+    for change in &changes.annotations {
+        lines.push(format!("    {}", annotation(change)));
+    }
+}
+
+fn sources(lines: &mut Vec<String>, name: &str, changes: &[SourceChange]) {
+    if changes.is_empty() {
+        return;
+    }
+    lines.push(format!("    {name}"));
+    for change in changes {
+        for (sign, style, mirrors) in [("-", BAD, &change.before), ("+", GOOD, &change.after)] {
+            if !mirrors.is_empty() {
+                let text = format!("{sign} {} -> {}", change.source, mirrors.join(", "));
+                lines.push(format!("      {}", styled(style, text)));
+            }
+        }
+    }
+}
+
+fn annotation(change: &AnnotationChange) -> String {
+    let (sign, style, value) = match (&change.before, &change.after) {
+        (None, Some(value)) => ("+", GOOD, value.as_str()),
+        (Some(_), Some(value)) => ("~", WARNING, value.as_str()),
+        (_, None) => ("-", BAD, ""),
+    };
+    let value = if value.is_empty() { String::new() } else { format!(": {}", short(value)) };
+    styled(style, format_args!("{sign} annotation {}{value}", change.key))
+}
+
+fn short(value: &str) -> String {
+    if value.chars().count() <= SHOWN {
+        return value.to_owned();
+    }
+    value.chars().take(SHOWN - 1).chain(['…']).collect()
+}

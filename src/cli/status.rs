@@ -1,0 +1,52 @@
+//! `status`: the fleet as a tree, from the reports.
+
+mod tree;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use hypermirror_api::HostedClusterMirrorsStatus;
+
+use super::console::{self, Format};
+use super::findings;
+use super::input::{InputArgs, Wanted};
+use crate::kube::ClusterKey;
+
+/// Shows reports.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror status
+  kubectl get hostedclustermirrors -A -o yaml | hypermirror status -f -")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// How it is printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Each hosted cluster with its report, if it has one.
+type Fleet = BTreeMap<String, Option<HostedClusterMirrorsStatus>>;
+
+/// Prints the tree.
+pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
+    let input = args.input.load(Wanted { targets: &[], reports: true, lease_namespace: None }).await?;
+    findings::tell_troubles(&input);
+    let mut fleet: Fleet = input.clusters.iter().map(|cluster| (ClusterKey::of(cluster).to_string(), None)).collect();
+    for report in &input.reports {
+        fleet.insert(ClusterKey::of(report).to_string(), report.status.clone());
+    }
+    if fleet.values().all(Option::is_none) {
+        console::warning(
+            "there is no report: the manager does not run here, or has not looked at a HostedCluster yet; \
+             kubectl apply --server-side -k manifests/base installs it",
+        );
+    }
+    match args.output.data() {
+        Some(format) => console::print_data(&fleet, format)?,
+        None => console::print(&tree::print(&fleet))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! Columns for people: as wide as their widest cell, three spaces apart.
+
+use anstyle::Style;
+
+use super::console::styled;
+
+const GAP: usize = 3;
+
+/// One cell.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A cell in a style.
+    pub fn styled(text: impl Into<String>, style: Style) -> Self {
+        Self { text: text.into(), style }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::styled(text, Style::new())
+    }
+}
+
+/// Prints rows below a heading, without trailing blanks.
+pub fn print<const N: usize>(heading: [&str; N], rows: &[[Cell; N]]) -> String {
+    let mut widths = heading.map(|text| text.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.text.chars().count());
+        }
+    }
+    let heading = heading.map(Cell::from);
+    let lines = [&heading].into_iter().chain(rows).map(|row| line(row, &widths));
+    lines.collect()
+}
+
+fn line(row: &[Cell], widths: &[usize]) -> String {
+    let mut line = String::new();
+    let mut blanks = 0;
+    for (cell, width) in row.iter().zip(widths) {
+        if !cell.text.is_empty() {
+            line.push_str(&" ".repeat(blanks));
+            line.push_str(&styled(cell.style, &cell.text));
+            blanks = 0;
+        }
+        blanks += width - cell.text.chars().count() + GAP;
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["a".into(), "".into(), "x".into()], ["longer".into(), "bb".into(), "".into()]];
+        assert_eq!(print(["N", "B", "C"], &rows), "N        B    C\na             x\nlonger   bb\n");
+    }
+}
