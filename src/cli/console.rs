@@ -66,7 +66,7 @@ pub fn print(text: &str) -> io::Result<()> {
 pub fn print_data(value: &impl Serialize, format: DataFormat) -> anyhow::Result<()> {
     let text = match format {
         DataFormat::Json => serde_json::to_string_pretty(value)? + "\n",
-        DataFormat::Yaml => yaml::print(&serde_json::to_value(value)?),
+        DataFormat::Yaml => yaml::print(&serde_json::to_value(value)?)?,
     };
     Ok(print(&text)?)
 }

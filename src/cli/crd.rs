@@ -37,7 +37,7 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
         }
         None => {
             let crds = [serde_json::to_value(HostedClusterMirrors::crd())?];
-            console::print(&yaml::print_documents(&crds))?;
+            console::print(&yaml::print_documents(&crds)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)

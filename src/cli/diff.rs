@@ -54,12 +54,14 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let plans: Vec<ClusterPlan> = remaining.map(|cluster| planner.plan(cluster, true)).collect();
     let plan_findings = plans.iter().flat_map(|plan| &plan.map.findings);
     findings::tell(planner.management.findings.iter().chain(plan_findings));
-    plans.iter().for_each(|plan| findings::tell_plan(&planner, plan));
+    for plan in &plans {
+        findings::tell_plan(&planner, plan);
+    }
     let held = held_removals(&input, &plans, args.max_removal);
     let mut changed = Vec::new();
     for plan in &plans {
-        let changes = ClusterChanges::new(&input, &planner, plan, held.contains(&plan.key.to_string()))?;
-        changed.extend(Some(changes).filter(ClusterChanges::is_any));
+        let of_cluster = ClusterChanges::new(&input, &planner, plan, held.contains(&plan.key.to_string()))?;
+        changed.extend(Some(of_cluster).filter(ClusterChanges::is_any));
     }
     match args.output.data() {
         Some(format) => console::print_data(&changed, format)?,

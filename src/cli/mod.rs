@@ -5,9 +5,11 @@ mod completion;
 mod console;
 mod crd;
 mod diff;
+mod explain;
 mod findings;
 mod forget;
 mod input;
+mod node;
 mod planning;
 mod render;
 mod status;
@@ -46,6 +48,8 @@ enum Command {
     /// Print what is made of the mirrors: maps, Deployments, a node's file
     #[command(subcommand)]
     Render(render::RenderCommand),
+    /// Print where images are pulled from, in order, and what says so
+    Explain(explain::ExplainArgs),
     /// Print every finding in the manifests or the cluster
     Check(check::CheckArgs),
     /// Print what the manager would change now
@@ -88,6 +92,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             result.map(|()| ExitCode::SUCCESS)
         }
         Command::Render(command) => render::run(command).await,
+        Command::Explain(args) => explain::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,

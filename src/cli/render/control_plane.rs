@@ -50,7 +50,7 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     if input.deployments.is_empty() {
         console::warning("the input has no Deployment");
     }
-    Ok(console::print(&yaml::print_documents(&input.deployments))?)
+    Ok(console::print(&yaml::print_documents(&input.deployments)?)?)
 }
 
 fn tell(planner: &Planner<'_>, plan: &ClusterPlan) {

@@ -1,6 +1,7 @@
 //! `render`: what is made of the mirrors, without writing it anywhere.
 
 mod control_plane;
+mod node;
 mod overrides;
 
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ pub enum RenderCommand {
     Overrides(overrides::OverridesArgs),
     /// Print the Deployments of the input with our entries in them
     ControlPlane(control_plane::ControlPlaneArgs),
+    /// Print the drop-in of registries.conf.d that a node gets
+    Node(node::NodeArgs),
 }
 
 /// Renders.
@@ -22,6 +25,7 @@ pub async fn run(command: RenderCommand) -> Result<ExitCode> {
     match command {
         RenderCommand::Overrides(args) => overrides::run(&args).await?,
         RenderCommand::ControlPlane(args) => control_plane::run(&args).await?,
+        RenderCommand::Node(args) => node::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

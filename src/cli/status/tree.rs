@@ -39,7 +39,7 @@ fn draw(out: &mut String, nodes: &[Node], indent: &str) {
     for (place, node) in nodes.iter().enumerate() {
         let is_last = place + 1 == nodes.len();
         let (branch, deeper) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        out.push_str(&format!("{indent}{branch}{}\n", node.text));
+        out.extend([indent, branch, node.text.as_str(), "\n"]);
         draw(out, &node.below, &format!("{indent}{deeper}"));
     }
 }
@@ -86,10 +86,10 @@ fn target(target: &TargetReport) -> Node {
     let verdict = if target.up_to_date { styled(GOOD, "up to date") } else { styled(BAD, "not up to date") };
     let mut text = format!("{} {verdict}", target.name);
     if !target.reason.is_empty() {
-        text.push_str(&format!(" ({})", target.reason));
+        text.extend([" (", target.reason.as_str(), ")"]);
     }
     if !target.message.is_empty() {
-        text.push_str(&format!(": {}", target.message));
+        text.extend([": ", target.message.as_str()]);
     }
     let foreign = Some(&target.foreign).filter(|foreign| !foreign.is_empty());
     Node {

@@ -1,0 +1,126 @@
+//! `explain`: where an image is pulled from, in order, and what says so.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::console::{self, BAD, ERROR, Format, HEADING, styled};
+use super::findings;
+use super::input::{InputArgs, Wanted};
+use super::node::{self, NodeFiles};
+use crate::kube::ClusterKey;
+use crate::mirrors::registries::{
+    DROP_IN, Endpoint, EndpointOrigin, Explanation, attribute, explain, render, with_ours,
+};
+
+/// Asks for images.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror explain quay.io/app:v1 -f mirrors.yaml
+  hypermirror explain quay.io/app@sha256:... --registries-conf /etc/containers/registries.conf \\
+    --registries-conf-dir /etc/containers/registries.conf.d
+With -f and files, our drop-in is added to the files; with files alone, they are judged as they are.")]
+pub struct ExplainArgs {
+    /// Images, as a pod names them
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    #[command(flatten)]
+    input: InputArgs,
+    /// The HostedCluster whose nodes are meant; needed if the input holds several
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    hosted_cluster: Option<ClusterKey>,
+    #[command(flatten)]
+    files: NodeFiles,
+    /// How it is printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Prints the endpoints of each image; the exit code is 1 if one cannot be pulled at all.
+pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
+    let files = args.files.read()?;
+    let explanations: Vec<Explanation> = if args.files.are_given() && args.input.files.is_empty() {
+        match files.all() {
+            Ok(config) => args.images.iter().map(|image| explain(&config, image)).collect(),
+            Err(error) => unusable(&args.images, &error.to_string()),
+        }
+    } else {
+        with_objects(args, &files).await?
+    };
+    match args.output.data() {
+        Some(format) => console::print_data(&explanations, format)?,
+        None => console::print(&explanations.iter().map(text).collect::<Vec<_>>().join("\n"))?,
+    }
+    let failed = explanations.iter().any(|explanation| explanation.error.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn with_objects(args: &ExplainArgs, files: &node::ReadFiles) -> Result<Vec<Explanation>> {
+    let input = args.input.load(Wanted::default()).await?;
+    findings::tell_troubles(&input);
+    let mirrors = node::mirrors(&input, args.hosted_cluster.as_ref())?;
+    findings::tell(&mirrors.findings);
+    let foreign = match files.foreign() {
+        Ok(foreign) => foreign,
+        Err(error) => return Ok(unusable(&args.images, &error.to_string())),
+    };
+    let rendered = match render(&mirrors.set, &foreign) {
+        Ok(rendered) => rendered,
+        Err(error) => return Ok(unusable(&args.images, &format!("{:#}", anyhow::Error::from(error)))),
+    };
+    for note in &rendered.notes {
+        console::warning(note);
+    }
+    let together = with_ours(&foreign, &rendered)?;
+    let explained = args.images.iter().map(|image| {
+        let mut explanation = explain(&together, image);
+        attribute(&mut explanation, DROP_IN, &mirrors.set, &foreign);
+        explanation
+    });
+    Ok(explained.collect())
+}
+
+fn unusable(images: &[String], error: &str) -> Vec<Explanation> {
+    let explanation = |image: &String| Explanation {
+        image: image.clone(),
+        prefix: None,
+        endpoints: Vec::new(),
+        error: Some(error.to_owned()),
+    };
+    images.iter().map(explanation).collect()
+}
+
+fn text(explanation: &Explanation) -> String {
+    let mut text = format!("{}\n", styled(HEADING, &explanation.image));
+    if let Some(error) = &explanation.error {
+        return text + &format!("  {}\n", styled(ERROR, error));
+    }
+    let by = explanation
+        .prefix
+        .as_ref()
+        .map_or_else(|| "no mirror set has a say".to_owned(), |prefix| format!("by {prefix}"));
+    text.extend(["  ", by.as_str(), "\n"]);
+    let width = explanation.endpoints.iter().map(|endpoint| endpoint.reference.chars().count()).max().unwrap_or(0);
+    for (place, endpoint) in explanation.endpoints.iter().enumerate() {
+        text += &line(place + 1, endpoint, width);
+    }
+    text
+}
+
+fn line(place: usize, endpoint: &Endpoint, width: usize) -> String {
+    let mut notes = Vec::new();
+    if endpoint.blocked {
+        notes.push(styled(BAD, "blocked: never contacted"));
+    }
+    if endpoint.insecure {
+        notes.push(styled(BAD, "without verified TLS"));
+    }
+    match &endpoint.origin {
+        Some(EndpointOrigin::Object(origin)) => notes.push(origin.to_string()),
+        Some(EndpointOrigin::File { file }) => notes.push(file.clone()),
+        None => {}
+    }
+    let line = format!("  {place}. {:width$}   {}", endpoint.reference, notes.join(", "));
+    format!("{}\n", line.trim_end())
+}
