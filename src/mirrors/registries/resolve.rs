@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::{PullFromMirror, RegistriesConfig, RegistryTable};
-use crate::mirrors::scope::match_len;
+use crate::mirrors::scope::{best_match_in, match_len};
 use crate::mirrors::{ImageReference, Mirror, Origin, ReferenceError, Resolved};
 
 /// What says that an endpoint is asked.
@@ -125,12 +125,14 @@ pub(super) fn rewrite(
 }
 
 /// Names the objects behind the endpoints of a file that was written from a set, and the other files behind what was
-/// folded into it.
+/// folded into it; a table inside a source has its mirrors.
 pub fn attribute(explanation: &mut Explanation, own_file: &str, set: &Resolved, foreign: &RegistriesConfig) {
     let Some(prefix) = explanation.prefix.clone() else { return };
     let Ok(reference) = ImageReference::parse(&explanation.image) else { return };
     let reference = reference.as_pulled();
-    let source = set.sources.get(&prefix);
+    let around = || best_match_in(&prefix, |scope| set.sources.contains_key(scope)).map(|(scope, _)| scope);
+    let name = if set.sources.contains_key(&prefix) { Some(prefix.clone()) } else { around() }.unwrap_or_default();
+    let source = set.sources.get(&name);
     let theirs = foreign.table(&prefix).map(|loaded| EndpointOrigin::File { file: loaded.file.clone() });
     let last = explanation.endpoints.len().saturating_sub(1);
     for (place, endpoint) in explanation.endpoints.iter_mut().enumerate() {
@@ -138,12 +140,13 @@ pub fn attribute(explanation: &mut Explanation, own_file: &str, set: &Resolved, 
             continue;
         }
         let names_it = |mirror: &&Mirror| {
-            rewrite(&reference, &prefix, &mirror.location).is_ok_and(|name| name.to_string() == endpoint.reference)
+            rewrite(&reference, &name, &mirror.location).is_ok_and(|name| name.to_string() == endpoint.reference)
         };
         let by_digest = reference.digest.is_some();
         let mirrors = source.map(|source| if by_digest { &source.digest_mirrors } else { &source.tag_mirrors });
         let named_by = match (place == last, source) {
-            (true, Some(source)) => source.origins.first(),
+            (true, Some(source)) if name == prefix => source.origins.first(),
+            (true, _) => None,
             _ => mirrors.into_iter().flatten().find(names_it).and_then(|mirror| mirror.origins.first()),
         };
         match named_by {

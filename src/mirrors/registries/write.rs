@@ -26,6 +26,8 @@ pub enum NoteReason {
     Shadowed,
     /// A table of another file lies inside a wildcard source and gets none of its mirrors.
     NestedInWildcard,
+    /// An equally long wildcard of another file is taken instead of our table.
+    HiddenByWildcard,
     /// A source or mirror would make the whole configuration unusable.
     LeftOut,
 }
@@ -36,6 +38,7 @@ impl NoteReason {
         match self {
             Self::Shadowed => "Shadowed",
             Self::NestedInWildcard => "NestedInWildcard",
+            Self::HiddenByWildcard => "HiddenByWildcard",
             Self::LeftOut => "LeftOut",
         }
     }
@@ -48,7 +51,8 @@ pub struct Note {
     pub reason: NoteReason,
     /// The table's prefix.
     pub prefix: String,
-    /// The other file; of [`NoteReason::LeftOut`] the source or mirror, and what is wrong with it.
+    /// The other file; of [`NoteReason::HiddenByWildcard`] the wildcard and its file; of [`NoteReason::LeftOut`] the source
+    /// or mirror, and what is wrong with it.
     pub subject: String,
 }
 
@@ -59,6 +63,9 @@ impl std::fmt::Display for Note {
             NoteReason::Shadowed => write!(f, "{prefix}: the table in {subject} counts instead of ours"),
             NoteReason::NestedInWildcard => {
                 write!(f, "{prefix}: the table in {subject} gets no mirrors of the wildcard source around it")
+            }
+            NoteReason::HiddenByWildcard => {
+                write!(f, "{prefix}: the table of {subject} counts instead, as it is equally long")
             }
             NoteReason::LeftOut => write!(f, "{prefix}: left out: {subject}"),
         }
@@ -110,14 +117,22 @@ pub fn render_over(
     let file = RegistriesFile::parse(text.as_bytes(), Role::DropIn).map_err(RenderError::Refused)?;
     let is_needed = !file.tables.is_empty() && !boot.is_some_and(|(_, boot)| says_the_same(boot, &file));
     let together = foreign.with_drop_in(DROP_IN, file);
-    notes.extend(together.replaced().iter().filter(|replaced| replaced.file == DROP_IN).map(|replaced| Note {
-        reason: NoteReason::Shadowed,
-        prefix: replaced.prefix.clone(),
-        subject: replaced.by.clone(),
-    }));
+    notes.extend(tables.keys().filter_map(|prefix| ineffective(&together, prefix)));
     notes.sort();
     notes.dedup();
     Ok(Rendered { text: is_needed.then_some(text), notes })
+}
+
+/// A table of ours that a node does not look at.
+fn ineffective(node: &RegistriesConfig, prefix: &str) -> Option<Note> {
+    let (reason, subject) = match (node.table(prefix), node.find(prefix)) {
+        (Some(same), _) if same.file != DROP_IN => (NoteReason::Shadowed, same.file.clone()),
+        (_, Some(found)) if found.table.prefix != prefix => {
+            (NoteReason::HiddenByWildcard, format!("{} in {}", found.table.prefix, found.file))
+        }
+        _ => return None,
+    };
+    Some(Note { reason, prefix: prefix.to_owned(), subject })
 }
 
 fn says_the_same(boot: &RegistriesFile, ours: &RegistriesFile) -> bool {

@@ -1,7 +1,7 @@
 use super::super::{DROP_IN, Rendered, Role, explain, render, render_over, with_ours};
 use super::*;
 use crate::mirrors::merge::merge_layer;
-use crate::mirrors::{Layer, MirrorEntry, Pool};
+use crate::mirrors::{ImageReference, Layer, MirrorEntry, Pool};
 
 fn entry(source: &str, mirrors: &[&str], never: bool) -> MirrorEntry {
     MirrorEntry {
@@ -210,4 +210,155 @@ fn a_boot_file_that_says_the_same_is_enough() {
     let (rendered, _) = over_boot(&entries, text, &[entry("s.example", &["n.example"], false)]);
     assert!(rendered.text.is_some());
     assert_eq!(RegistriesConfig::default().with_drop_in(DROP_IN, RegistriesFile::default()).tables().count(), 0);
+}
+
+/// `*.w.example` and `a.w.example` are equally long: a node takes the wildcard, by byte order.
+#[test]
+fn an_equally_long_wildcard_of_another_file_is_named() {
+    let foreign = base("[[registry]]\nprefix = \"*.w.example\"\n");
+    let entries = [entry("a.w.example", &["m.example"], false), entry("bb.w.example", &["m.example"], false)];
+    let rendered = render(&merge_layer(&entries), &foreign).unwrap();
+    let [note] = rendered.notes.as_slice() else { panic!("{:?}", rendered.notes) };
+    assert_eq!(
+        note.to_string(),
+        "a.w.example: the table of *.w.example in registries.conf counts instead, as it is equally long"
+    );
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [&str; 9] = [
+        "aa.example",
+        "aa.example/ns",
+        "aa.example/ns/app",
+        "aa.example:5000",
+        "*.example",
+        "*.aa.example",
+        "bb.aa.example/x",
+        "mm.example",
+        "mm.example/p",
+    ];
+    const MIRRORS: [&str; 6] =
+        ["mm.example", "mm.example/p", "nn.example:8443/q", "aa.example/ns", "localhost/r", "mirror/ns"];
+    const IMAGES: [&str; 8] = [
+        "aa.example/ns/app",
+        "aa.example/ns/app/deep",
+        "aa.example/other",
+        "aa.example:5000/x",
+        "c.example/y",
+        "bb.aa.example/x/z",
+        "mm.example/p/x",
+        "z.test/q",
+    ];
+
+    prop_compose! {
+        fn entries()(picks in prop::collection::vec(
+            (any::<bool>(), 0..NAMES.len(), prop::collection::vec(0..MIRRORS.len(), 0..4), any::<bool>()), 0..6
+        )) -> Vec<MirrorEntry> {
+            picks.into_iter().map(|(digest, source, mirrors, never)| {
+                let mirrors: Vec<&str> = mirrors.into_iter().map(|mirror| MIRRORS[mirror]).collect();
+                let pool = if digest { Pool::Digest } else { Pool::Tag };
+                MirrorEntry { pool, ..entry(NAMES[source], &mirrors, never) }
+            }).collect()
+        }
+    }
+
+    prop_compose! {
+        /// A file of somebody else: no two tables of one location, so that it is accepted.
+        fn theirs()(tables in prop::collection::btree_map(
+            0..NAMES.len(),
+            (any::<bool>(), any::<bool>(), prop::collection::vec((0..MIRRORS.len(), 0..3_usize), 0..3), prop::option::of(0..9)),
+            0..5,
+        )) -> String {
+            let tables = tables.into_iter().map(|(name, (insecure, blocked, mirrors, moved))| {
+                let location = match moved {
+                    Some(other) => format!("location = \"moved{other}.example/{name}\"\n"),
+                    None if NAMES[name].starts_with('*') => String::new(),
+                    None => format!("location = {:?}\n", NAMES[name]),
+                };
+                let mirrors = mirrors.into_iter().map(|(mirror, pull)| {
+                    let pull = ["all", "digest-only", "tag-only"][pull];
+                    format!("[[registry.mirror]]\nlocation = {:?}\npull-from-mirror = {pull:?}\n", MIRRORS[mirror])
+                });
+                format!("[[registry]]\nprefix = {:?}\n{location}insecure = {insecure}\nblocked = {blocked}\n", NAMES[name])
+                    + &mirrors.collect::<String>()
+            });
+            tables.collect()
+        }
+    }
+
+    fn images() -> impl Iterator<Item = String> {
+        let digest = format!("@sha256:{}", "0123456789abcdef".repeat(4));
+        IMAGES.into_iter().flat_map(move |name| [format!("{name}:v1"), format!("{name}{digest}")])
+    }
+
+    /// Endpoints without the file that says so.
+    fn what(config: &RegistriesConfig, image: &str) -> (Vec<(String, bool, bool)>, bool) {
+        let found = explain(config, image);
+        let endpoints = found.endpoints.into_iter().map(|found| (found.reference, found.insecure, found.blocked));
+        (endpoints.collect(), found.error.is_some())
+    }
+
+    proptest! {
+        #[test]
+        fn what_other_files_say_survives(entries in entries(), text in theirs()) {
+            let (set, foreign) = (merge_layer(&entries), base(&text));
+            let rendered = render(&set, &foreign).unwrap();
+            prop_assert_eq!(render(&set, &foreign).unwrap(), rendered.clone());
+            let node = with_ours(&foreign, &rendered).unwrap();
+            for image in images() {
+                let (before, after) = (what(&foreign, &image), what(&node, &image));
+                let name = ImageReference::parse(&image).unwrap().name();
+                let ours = node.find(&name).filter(|found| found.file == DROP_IN);
+                let Some(ours) = ours.map(|found| found.table.prefix.as_str()) else {
+                    // A mirror may lie in a source of ours that is never contacted.
+                    let names = |found: &(Vec<(String, bool, bool)>, bool)| -> Vec<String> {
+                        found.0.iter().map(|(reference, ..)| reference.clone()).collect()
+                    };
+                    prop_assert_eq!(names(&before), names(&after), "{}", image);
+                    continue;
+                };
+                let never = set.sources.iter().any(|(name, source)| {
+                    let is_around = Scope::new(ours).is_nested_inside(Scope::new(name));
+                    is_around && source.policy == Policy::NeverContactSource
+                });
+                if after.1 || before.1 || foreign.table(ours).is_none() || never {
+                    continue;
+                }
+                for (reference, insecure, blocked) in before.0 {
+                    let is_kept = after.0.iter().any(|found| (&found.0, found.1 | insecure, found.2 | blocked) == (&reference, found.1, found.2));
+                    prop_assert!(is_kept, "{} {} {} is lost for {}: {:?}", reference, insecure, blocked, image, after.0);
+                }
+            }
+        }
+
+        #[test]
+        fn a_source_with_never_is_blocked_whatever_other_files_say(entries in entries(), text in theirs()) {
+            let (set, foreign) = (merge_layer(&entries), base(&text));
+            let node = with_ours(&foreign, &render(&set, &foreign).unwrap()).unwrap();
+            for image in images() {
+                let found = explain(&node, &image);
+                let Some(source) = found.prefix.and_then(|prefix| set.sources.get(&prefix)) else { continue };
+                if let Some(own) = found.endpoints.last() {
+                    prop_assert!(own.blocked || source.policy == Policy::AllowContactingSource, "{}", image);
+                }
+            }
+        }
+
+        #[test]
+        fn an_old_boot_file_makes_no_difference(old in entries(), new in entries(), text in theirs()) {
+            let (set, foreign) = (merge_layer(&new), base(&text));
+            let boot = render(&merge_layer(&old), &foreign).unwrap().text.unwrap_or_default();
+            let boot = RegistriesFile::parse(boot.as_bytes(), Role::DropIn).unwrap();
+            let rendered = render_over(&set, &foreign, Some((BOOT, &boot))).unwrap();
+            let node = with_ours(&foreign.with_drop_in(BOOT, boot), &rendered).unwrap();
+            let without = with_ours(&foreign, &render(&set, &foreign).unwrap()).unwrap();
+            for image in images() {
+                prop_assert_eq!(what(&node, &image), what(&without, &image), "{}", image);
+            }
+        }
+    }
 }

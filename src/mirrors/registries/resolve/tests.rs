@@ -1,4 +1,6 @@
+use super::super::{DROP_IN, render, with_ours};
 use super::*;
+use crate::mirrors::{Layer, ResolvedSource};
 
 const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -126,4 +128,46 @@ fn an_explanation_prints_as_the_command_line_promises() {
     let json = serde_json::to_value(explain(&config, "a.io/App")).unwrap();
     assert_eq!((&json["prefix"], &json["endpoints"]), (&serde_json::Value::Null, &serde_json::json!([])));
     assert!(json["error"].as_str().unwrap().contains("lowercase"));
+}
+
+#[test]
+fn endpoints_are_attributed_to_objects_and_to_other_files() {
+    let origin = |name: &str| Origin {
+        kind: "ImageTagMirrorSet".to_owned(),
+        namespace: None,
+        name: name.to_owned(),
+        key: None,
+        document: None,
+        index: 0,
+        layer: Layer::NodePool,
+    };
+    let mirror = |location: &str, name: &str| Mirror {
+        location: location.to_owned(),
+        insecure: false,
+        origins: vec![origin(name)],
+    };
+    let source = ResolvedSource {
+        tag_mirrors: vec![mirror("m.io", "one"), mirror("n.io", "two")],
+        origins: vec![origin("one"), origin("two")],
+        ..ResolvedSource::default()
+    };
+    let set = Resolved { sources: [("a.io".to_owned(), source)].into() };
+    let foreign = config(
+        "[[registry]]\nlocation = \"a.io\"\n[[registry.mirror]]\nlocation = \"b.io\"\n\
+         [[registry]]\nlocation = \"a.io/sub\"\nblocked = true\n",
+    );
+    let node = with_ours(&foreign, &render(&set, &foreign).unwrap()).unwrap();
+    let origins = |image: &str| -> Vec<String> {
+        let mut explanation = explain(&node, image);
+        attribute(&mut explanation, DROP_IN, &set, &foreign);
+        let name = |endpoint: Endpoint| match endpoint.origin {
+            Some(EndpointOrigin::Object(origin)) => origin.name,
+            Some(EndpointOrigin::File { file }) => file,
+            None => "nobody".to_owned(),
+        };
+        explanation.endpoints.into_iter().map(name).collect()
+    };
+    assert_eq!(origins("a.io/x:1"), ["one", "two", "registries.conf", "one"]);
+    assert_eq!(origins("a.io/sub/x:1"), ["one", "two", "registries.conf", "registries.conf"]);
+    assert_eq!(origins("z.io/x:1"), ["nobody"]);
 }
