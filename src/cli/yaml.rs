@@ -9,7 +9,9 @@ use serde::Serialize;
 
 /// Prints one value as the content of a document, with a line end.
 pub fn print(value: &impl Serialize) -> Result<String> {
-    let mut text = serde_saphyr::to_string(value)?;
+    // Every text on one line: not every reader takes a block that begins with a tab.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let mut text = serde_saphyr::to_string_with_options(value, options)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }
@@ -87,7 +89,7 @@ mod tests {
     fn maps_and_lists_look_as_kubectl_prints_them() {
         let value = json!({"b": [{"y": [], "x": "l1\nl2\n"}, ["p", {"q": {}}], "s"], "a": {"n": null, "t": "x: y"}});
         let expected =
-            "a:\n  \"n\": null\n  t: \"x: y\"\nb:\n- x: |\n    l1\n    l2\n  \"y\": []\n- - p\n  - q: {}\n- s\n";
+            "a:\n  \"n\": null\n  t: \"x: y\"\nb:\n- x: \"l1\\nl2\\n\"\n  \"y\": []\n- - p\n  - q: {}\n- s\n";
         assert_eq!(print(&value).unwrap(), expected);
     }
 

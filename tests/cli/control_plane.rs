@@ -79,7 +79,7 @@ fn a_cluster_out_of_our_care_loses_what_is_ours() {
 #[test]
 fn readers_of_yaml_1_1_understand_the_output() {
     let rendered = east(&Files::fleet(), &["-f", "."]);
-    assert!(rendered.contains("- '='\n") && rendered.contains("value: 'yes'\n"), "{rendered}");
+    assert!(rendered.contains("- \"=\"\n") && rendered.contains("value: \"yes\"\n"), "{rendered}");
     let Ok(mut python) = std::process::Command::new("python3")
         .args(["-c", "import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)"])
         .stdin(std::process::Stdio::piped())

@@ -46,7 +46,7 @@ fn the_order_of_documents_changes_nothing() {
 fn yaml_says_the_same_and_quotes_the_empty_map() {
     let files = Files::new(&[("c.yaml", super::fixtures::CLUSTERS)]);
     let yaml = files.run(&["render", "overrides", "-f", "c.yaml", "-o", "yaml"]).out();
-    assert!(yaml.contains("  env: '='\n"), "{yaml}");
+    assert!(yaml.contains("  env: \"=\"\n"), "{yaml}");
     assert_eq!(serde_yaml::from_str::<Value>(&yaml).unwrap(), overrides(&files, &[]));
 }
 
