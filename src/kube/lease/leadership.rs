@@ -10,10 +10,13 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::super::deadline::answered_within;
 use super::election::{Candidate, Step};
 
 /// How often a conflict is answered with another look before the turn is given up.
 const CONFLICTS: usize = 2;
+/// At the end nobody waits long for a server that does not answer: the Lease expires by itself.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// The shortest promise: the API counts in seconds.
 const SHORTEST: Duration = Duration::from_secs(2);
 
@@ -81,7 +84,7 @@ impl Holder {
             }
         }
         if self.leads.send_replace(false)
-            && let Err(error) = self.give_up().await
+            && let Err(error) = answered_within(RELEASE_LIMIT, self.give_up()).await
         {
             tracing::warn!(%error, "the Lease was not released; another instance has to wait until it expires");
         }
