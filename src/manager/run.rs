@@ -97,6 +97,7 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
                 break;
             }
             ctx.metrics.leader.set(0);
+            ctx.index().end_term();
         }
         std::future::pending::<()>().await;
     };
@@ -136,13 +137,16 @@ async fn keep_house(ctx: Arc<Context>) {
         if !ctx.may_write() {
             continue;
         }
-        let settled = ctx.gate.settle(ctx.members());
+        let permission = ctx.memory.borrow().allow_removal.clone();
+        let settled = ctx.gate.settle(ctx.members(), permission.as_deref());
         ctx.metrics.removals_held.set(gauge(settled.held));
-        if settled.used_up {
-            match lease::consume_permission(&ctx.client, &ctx.settings.namespace).await {
-                Ok(()) => ctx.gate.close(),
-                Err(error) => tracing::warn!(%error, "the permission for a removal was not taken back yet"),
-            }
+        if settled.moved {
+            ctx.queue_all();
+        }
+        if settled.used_up
+            && let Err(error) = lease::consume_permission(&ctx.client, &ctx.settings.namespace).await
+        {
+            tracing::warn!(%error, "the permission for a removal was not taken back yet");
         }
         let kinds = ctx.index().mirrors.to_remember();
         if let Some(kinds) = kinds

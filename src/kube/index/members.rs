@@ -18,7 +18,8 @@ impl Index {
         let members = in_care.map(|(key, cluster)| {
             let use_management = settings(&cluster.object, now).0.use_management;
             // Most clusters use the management mirrors: the others alone are worth a merge.
-            let may_be_empty = !use_management || management.map.entries.is_empty();
+            // While a kind is gone whose objects nobody saw, an empty map is none that is wanted.
+            let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
             let wants_none =
                 may_be_empty && cluster_map(&management, &cluster.object, use_management).map.entries.is_empty();
             let has_map = match &cluster.admitted {
