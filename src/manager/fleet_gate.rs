@@ -11,7 +11,7 @@ const DECISION_LASTS: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 struct State {
     decided: Option<Decision>,
-    /// The token that reports name now.
+    /// The token that was named last to whoever asked.
     told: Option<String>,
 }
 
@@ -69,7 +69,9 @@ impl FleetGate {
                 held
             }
         };
-        held.filter(|held| permission != Some(held.token.as_str()))
+        let held = held.filter(|held| permission != Some(held.token.as_str()))?;
+        state.told = Some(held.token.clone());
+        Some(held)
     }
 
     /// Looks at the whole fleet from time to time.
@@ -97,7 +99,6 @@ mod tests {
         let gate = FleetGate::new(50);
         let held = gate.held(0, || fleet(0), None).unwrap();
         let token = Some(held.token.as_str());
-        assert_eq!(gate.settle(fleet(0), None), Settled { held: 12, moved: true, used_up: false });
         assert_eq!(gate.settle(fleet(0), None), Settled { held: 12, moved: false, used_up: false });
         assert!(gate.held(0, || fleet(0), Some("another one")).is_some());
         assert_eq!(gate.held(0, || fleet(0), token), None);
@@ -107,6 +108,17 @@ mod tests {
         assert_eq!(gate.settle(fleet(1), token), Settled { held: 0, moved: false, used_up: false });
         assert_eq!(gate.settle(fleet(12), token), Settled { held: 0, moved: false, used_up: true });
         assert!(gate.held(1, || fleet(0), None).is_some(), "the permission is gone");
+    }
+
+    #[test]
+    fn whoever_was_told_is_asked_again_when_something_else_is_held() {
+        let gate = FleetGate::new(50);
+        assert!(!gate.settle(fleet(12), None).moved);
+        assert!(gate.held(1, || fleet(0), None).is_some());
+        assert!(!gate.settle(fleet(0), None).moved);
+        assert!(gate.settle(fleet(0)[1..].to_vec(), None).moved, "one hosted cluster less");
+        assert!(gate.settle(fleet(12), None).moved, "nothing is held any more");
+        assert!(!gate.settle(fleet(12), None).moved);
     }
 
     #[test]
