@@ -104,9 +104,12 @@ impl MirrorWatch {
                 if lost && !self.kind_stays().await {
                     return false;
                 }
-                let moved = self.ctx.index().mirrors.replace(self.kind, objects);
+                if self.ctx.index().mirrors.replace(self.kind, objects) {
+                    // At once: this may be what the first look waits for, and no plan may be made without it.
+                    self.ctx.resolve_management();
+                }
                 self.awaited.done();
-                moved
+                false
             }
             (Update::Applied((name, declared)), None) => self.ctx.index().mirrors.apply(self.kind, name, declared),
             (Update::Deleted((name, _)), None) => {
