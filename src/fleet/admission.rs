@@ -12,7 +12,8 @@ pub struct HeldRemoval {
     pub with_map: usize,
     /// Those that would lose all of it, ascending.
     pub emptied: Vec<String>,
-    /// The value that lets exactly this removal through.
+    /// The value that lets exactly this removal through: a digest of all hosted clusters that are to have no map, so that
+    /// it stays the same while the removal goes on, also under another leader.
     pub token: String,
 }
 
@@ -29,16 +30,18 @@ pub struct FleetMember {
 
 /// Holds a change that would empty the maps of more than `limit_percent` of at least [`GUARDED_FLEET`] hosted clusters.
 pub fn mass_removal(members: impl IntoIterator<Item = FleetMember>, limit_percent: u8) -> Option<HeldRemoval> {
-    let with_map: Vec<FleetMember> = members.into_iter().filter(|member| member.has_map).collect();
-    let mut emptied: Vec<String> =
-        with_map.iter().filter(|member| member.wants_none).map(|member| member.key.clone()).collect();
-    let too_many = emptied.len() * 100 > with_map.len() * usize::from(limit_percent);
-    if with_map.len() < GUARDED_FLEET || !too_many {
+    let mut members: Vec<FleetMember> = members.into_iter().collect();
+    members.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    let with_map = members.iter().filter(|member| member.has_map).count();
+    let without: Vec<&FleetMember> = members.iter().filter(|member| member.wants_none).collect();
+    let emptied: Vec<String> =
+        without.iter().filter(|member| member.has_map).map(|member| member.key.clone()).collect();
+    let too_many = emptied.len() * 100 > with_map * usize::from(limit_percent);
+    if with_map < GUARDED_FLEET || !too_many {
         return None;
     }
-    emptied.sort_unstable();
-    let token = short_digest(&emptied.join("\n"));
-    Some(HeldRemoval { with_map: with_map.len(), emptied, token })
+    let without: Vec<&str> = without.iter().map(|member| member.key.as_str()).collect();
+    Some(HeldRemoval { with_map, emptied, token: short_digest(&without.join("\n")) })
 }
 
 impl HeldRemoval {
@@ -94,6 +97,14 @@ mod tests {
         assert!(
             held.message("hm", "lease").contains(&format!("hypermirror.dev/allow-removal={} --overwrite", held.token))
         );
+    }
+
+    #[test]
+    fn the_token_stays_while_the_removal_goes_on() {
+        let token = |members| mass_removal(members, 50).unwrap().token;
+        let (whole, mut half_done) = (fleet(40, 40), fleet(40, 40));
+        half_done.iter_mut().take(20).for_each(|member| member.has_map = false);
+        assert_eq!(token(half_done), token(whole));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The writes on the management cluster: each with a deadline, each counted, none of more than what changed.
 
-use std::time::Duration;
-
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,12 +11,10 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::ClusterKey;
+use super::deadline::DEADLINE;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
-
-/// How long one request may take. A slow admission chain takes seconds; more is a server that does not answer.
-const DEADLINE: Duration = Duration::from_secs(15);
 
 /// Why a read or write did not happen.
 #[derive(Debug, Error)]

@@ -6,6 +6,7 @@ use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 use super::ClusterKey;
+use super::deadline::answered;
 
 /// Publishes events; made once, because the recorder counts series.
 #[derive(Clone)]
@@ -37,7 +38,7 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
             tracing::warn!(%cluster, reason, %error, "an event was not recorded");
         }
     }

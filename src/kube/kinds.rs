@@ -6,7 +6,9 @@ use std::str::FromStr;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
+
+use super::deadline::answered;
 
 /// A kind of the management layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -80,18 +82,18 @@ pub enum Presence {
     Absent,
 }
 
-/// One CRD as a watch tells it.
-pub fn presence(crd: &PartialObjectMeta<CustomResourceDefinition>) -> Presence {
-    if crd.metadata.deletion_timestamp.is_some() { Presence::Absent } else { Presence::Present }
+/// The UID of a CRD that is there to stay; none while it is on its way out. One that is installed again is another one.
+pub fn standing(crd: &PartialObjectMeta<CustomResourceDefinition>) -> Option<String> {
+    crd.uid().filter(|_| crd.metadata.deletion_timestamp.is_none())
 }
 
 /// Asks for a CRD now, not from a cache: whether a deleted object was deleted by a person or went with its CRD.
 ///
 /// # Errors
 /// Any answer but yes and no: then nothing may be concluded.
-pub async fn ask_presence(client: &Client, crd: &str) -> Result<Presence, kube::Error> {
-    let found = Api::<CustomResourceDefinition>::all(client.clone()).get_metadata_opt(crd).await?;
-    Ok(found.as_ref().map_or(Presence::Absent, presence))
+pub async fn ask_standing(client: &Client, crd: &str) -> Result<Option<String>, kube::Error> {
+    let api = Api::<CustomResourceDefinition>::all(client.clone());
+    Ok(answered(api.get_metadata_opt(crd)).await?.as_ref().and_then(standing))
 }
 
 /// The watch of one CRD, which RBAC can restrict by `resourceNames`.

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod client;
 pub mod cluster_key;
+pub mod deadline;
 pub mod events;
 pub mod index;
 pub mod kinds;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 /// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 /// Short enough that an API server that is back is used again soon, long enough for a server in trouble.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Objects in a page of the fall-back: small pages keep the peak memory of a first list low.
 const PAGE: u32 = 50;
 

@@ -15,7 +15,7 @@ use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::TargetSpec;
 use crate::kube::apply::Writer;
 use crate::kube::index::Index;
-use crate::kube::lease::LeaseMemory;
+use crate::kube::lease::{LeaseMemory, Term};
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// How the manager works, from its flags.
@@ -60,14 +60,14 @@ pub struct Context {
     /// What the Lease remembers.
     pub memory: watch::Sender<LeaseMemory>,
     /// Whether this instance leads.
-    pub leads: watch::Receiver<bool>,
+    pub term: Term,
     /// Whether the process ends: no new work begins.
     pub stopping: watch::Sender<bool>,
 }
 
 impl Context {
     /// Puts the parts together.
-    pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, leads: watch::Receiver<bool>) -> Arc<Self> {
+    pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, term: Term) -> Arc<Self> {
         Arc::new(Self {
             writer: Writer::new(client.clone(), metrics.clone()),
             index: Mutex::new(Index::new(settings.targets.len())),
@@ -78,7 +78,7 @@ impl Context {
             settings,
             client,
             metrics,
-            leads,
+            term,
             stopping: watch::Sender::new(false),
         })
     }
@@ -90,7 +90,7 @@ impl Context {
 
     /// Whether this instance may write: it leads and has seen everything once.
     pub fn may_write(&self) -> bool {
-        *self.leads.borrow() && self.first_look.is_open()
+        self.term.lasts() && self.first_look.is_open()
     }
 
     /// Resolves the management layer again, and has every hosted cluster looked at: what is wrong with an object

@@ -1,4 +1,4 @@
-//! The mass-loss gate over the whole fleet: decided once for a burst of changes, approved on the Lease.
+//! The mass-loss gate over the whole fleet: decided once for a burst of questions, approved on the Lease.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,9 +10,17 @@ const DECISION_LASTS: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 struct State {
-    decided: Option<(Instant, Option<HeldRemoval>)>,
-    /// A person let a removal through; that lasts until nothing is left to remove.
-    approved: bool,
+    decided: Option<Decision>,
+    /// The token that was named last to whoever asked.
+    told: Option<String>,
+}
+
+#[derive(Debug)]
+struct Decision {
+    at: Instant,
+    /// The index's, when the fleet was looked at.
+    revision: u64,
+    held: Option<HeldRemoval>,
 }
 
 /// The gate.
@@ -27,7 +35,9 @@ pub struct FleetGate {
 pub struct Settled {
     /// Hosted clusters whose maps wait to be emptied.
     pub held: usize,
-    /// The removal that was let through is through: its permission is used up.
+    /// Another removal is held than before, or none any more: reports name a token that is no longer right.
+    pub moved: bool,
+    /// Nothing is left to remove: the permission is used up.
     pub used_up: bool,
 }
 
@@ -41,36 +51,38 @@ impl FleetGate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether removals of whole maps are held now; `permission` is the token on the Lease.
-    pub fn held(&self, fleet: impl FnOnce() -> Vec<FleetMember>, permission: Option<&str>) -> Option<HeldRemoval> {
+    /// Whether removals of whole maps are held now. `revision` moves with what is wanted; `permission` is the token on the
+    /// Lease.
+    pub fn held(
+        &self,
+        revision: u64,
+        fleet: impl FnOnce() -> Vec<FleetMember>,
+        permission: Option<&str>,
+    ) -> Option<HeldRemoval> {
         let mut state = self.state();
-        let fresh = state.decided.as_ref().filter(|(at, _)| at.elapsed() < DECISION_LASTS);
-        let held = if let Some((_, held)) = fresh {
-            held.clone()
-        } else {
-            let held = mass_removal(fleet(), self.limit_percent);
-            state.decided = Some((Instant::now(), held.clone()));
-            held
+        let fresh = |decision: &&Decision| decision.revision == revision && decision.at.elapsed() < DECISION_LASTS;
+        let held = match state.decided.as_ref().filter(fresh) {
+            Some(decision) => decision.held.clone(),
+            None => {
+                let held = mass_removal(fleet(), self.limit_percent);
+                state.decided = Some(Decision { at: Instant::now(), revision, held: held.clone() });
+                held
+            }
         };
-        let held = held?;
-        if permission == Some(held.token.as_str()) {
-            state.approved = true;
-        }
-        (!state.approved).then_some(held)
+        let held = held.filter(|held| permission != Some(held.token.as_str()))?;
+        state.told = Some(held.token.clone());
+        Some(held)
     }
 
     /// Looks at the whole fleet from time to time.
-    pub fn settle(&self, fleet: Vec<FleetMember>) -> Settled {
-        let pending = fleet.iter().filter(|member| member.has_map && member.wants_none).count();
-        if self.state().approved {
-            return Settled { held: 0, used_up: pending == 0 };
-        }
-        Settled { held: mass_removal(fleet, self.limit_percent).map_or(0, |held| held.emptied.len()), used_up: false }
-    }
-
-    /// The permission was taken back.
-    pub fn close(&self) {
-        self.state().approved = false;
+    pub fn settle(&self, fleet: Vec<FleetMember>, permission: Option<&str>) -> Settled {
+        let pending = fleet.iter().any(|member| member.has_map && member.wants_none);
+        let held = mass_removal(fleet, self.limit_percent);
+        let held = held.filter(|held| permission != Some(held.token.as_str()));
+        let count = held.as_ref().map_or(0, |held| held.emptied.len());
+        let token = held.map(|held| held.token);
+        let moved = std::mem::replace(&mut self.state().told, token.clone()) != token;
+        Settled { held: count, moved, used_up: permission.is_some() && !pending }
     }
 }
 
@@ -85,21 +97,36 @@ mod tests {
     #[test]
     fn a_permission_lasts_until_the_removal_is_through_and_for_that_one_alone() {
         let gate = FleetGate::new(50);
-        let held = gate.held(|| fleet(0), None).unwrap();
-        assert_eq!(gate.settle(fleet(0)), Settled { held: 12, used_up: false });
-        assert_eq!(gate.held(|| fleet(0), Some(&held.token)), None);
-        // Half of it is done: the same permission still counts, although the removal is another one now.
-        assert_eq!(gate.settle(fleet(1)), Settled { held: 0, used_up: false });
-        assert_eq!(gate.settle(fleet(12)), Settled { held: 0, used_up: true });
-        gate.close();
-        gate.state().decided = None;
-        assert!(gate.held(|| fleet(0), None).is_some());
+        let held = gate.held(0, || fleet(0), None).unwrap();
+        let token = Some(held.token.as_str());
+        assert_eq!(gate.settle(fleet(0), None), Settled { held: 12, moved: false, used_up: false });
+        assert!(gate.held(0, || fleet(0), Some("another one")).is_some());
+        assert_eq!(gate.held(0, || fleet(0), token), None);
+        // A part of it is done, under another leader, too.
+        let gate = FleetGate::new(50);
+        assert_eq!(gate.held(0, || fleet(1), token), None);
+        assert_eq!(gate.settle(fleet(1), token), Settled { held: 0, moved: false, used_up: false });
+        assert_eq!(gate.settle(fleet(12), token), Settled { held: 0, moved: false, used_up: true });
+        assert!(gate.held(1, || fleet(0), None).is_some(), "the permission is gone");
     }
 
     #[test]
-    fn a_burst_is_decided_once() {
+    fn whoever_was_told_is_asked_again_when_something_else_is_held() {
         let gate = FleetGate::new(50);
-        let held = gate.held(|| fleet(0), None);
-        assert_eq!(gate.held(|| unreachable!("it was decided"), None), held);
+        assert!(!gate.settle(fleet(12), None).moved);
+        assert!(gate.held(1, || fleet(0), None).is_some());
+        assert!(!gate.settle(fleet(0), None).moved);
+        assert!(gate.settle(fleet(0)[1..].to_vec(), None).moved, "one hosted cluster less");
+        assert!(gate.settle(fleet(12), None).moved, "nothing is held any more");
+        assert!(!gate.settle(fleet(12), None).moved);
+    }
+
+    #[test]
+    fn a_burst_is_decided_once_and_each_change_anew() {
+        let gate = FleetGate::new(50);
+        assert_eq!(gate.held(1, || fleet(12), None), None);
+        let held = gate.held(2, || fleet(0), None);
+        assert!(held.is_some());
+        assert_eq!(gate.held(2, || unreachable!("it was decided"), None), held);
     }
 }

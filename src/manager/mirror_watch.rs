@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::readiness::Awaited;
 use crate::kube::index::mirror_kinds::Declared;
-use crate::kube::kinds::{MirrorKind, Presence, ask_presence};
+use crate::kube::kinds::{MirrorKind, ask_standing};
 use crate::kube::watch::{Update, updates};
 use crate::mirrors::entry::MirrorEntry;
 
@@ -31,6 +31,8 @@ pub struct MirrorWatch {
     pub ctx: Arc<Context>,
     /// The kind.
     pub kind: MirrorKind,
+    /// The UID of its CRD.
+    pub crd: String,
     /// Told when the management layer has to be resolved again.
     pub changed: mpsc::Sender<()>,
     /// Told when the first list is in.
@@ -98,13 +100,16 @@ impl MirrorWatch {
                 false
             }
             (Update::Replaced(objects), None) => {
-                let lost = objects.len() < self.ctx.index().mirrors.count(self.kind);
+                let lost = self.ctx.index().mirrors.misses_any(self.kind, &objects);
                 if lost && !self.kind_stays().await {
                     return false;
                 }
-                let moved = self.ctx.index().mirrors.replace(self.kind, objects);
+                if self.ctx.index().mirrors.replace(self.kind, objects) {
+                    // At once: this may be what the first look waits for, and no plan may be made without it.
+                    self.ctx.resolve_management();
+                }
                 self.awaited.done();
-                moved
+                false
             }
             (Update::Applied((name, declared)), None) => self.ctx.index().mirrors.apply(self.kind, name, declared),
             (Update::Deleted((name, _)), None) => {
@@ -126,11 +131,12 @@ impl MirrorWatch {
     }
 
     /// Whether an object was deleted by somebody, or goes with its kind. When a CRD is deleted the API server deletes its
-    /// objects first, so only the CRD's own state tells the difference.
+    /// objects first, so only the CRD's own state tells the difference; and one that was installed again since is no
+    /// better than none.
     async fn kind_stays(&self) -> bool {
         loop {
-            match ask_presence(&self.ctx.client, self.kind.crd()).await {
-                Ok(presence) => return presence == Presence::Present,
+            match ask_standing(&self.ctx.client, self.kind.crd()).await {
+                Ok(uid) => return uid.as_deref() == Some(&self.crd),
                 Err(error) => {
                     tracing::warn!(kind = self.kind.crd(), %error, "nothing is removed before the kind's CRD is read");
                     tokio::time::sleep(ASK_AGAIN).await;

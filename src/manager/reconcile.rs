@@ -172,7 +172,8 @@ impl Case {
         }
         let empties = !self.leaving && self.map.map.entries.is_empty();
         let permission = ctx.memory.borrow().allow_removal.clone();
-        let held = empties.then(|| ctx.gate.held(|| ctx.members(), permission.as_deref())).flatten()?;
+        let revision = ctx.index().revision();
+        let held = empties.then(|| ctx.gate.held(revision, || ctx.members(), permission.as_deref())).flatten()?;
         held.emptied.binary_search(&self.key.to_string()).ok()?;
         let message = held.message(&ctx.settings.namespace, hypermirror_api::names::LEASE);
         Some(Verdict::new("False", Reason::RemovalHeld, message))

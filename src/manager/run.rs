@@ -42,7 +42,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let metrics_server = server::metrics(options.metrics_bind_address, registry);
     let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
     let leadership = Leadership::compete(client.clone(), &lease);
-    let ctx = Context::new(settings(&options, namespace), client.clone(), metrics, leadership.leads.clone());
+    let ctx = Context::new(settings(&options, namespace), client.clone(), metrics, leadership.term.clone());
     let health_server = server::health(options.health_probe_bind_address, ctx.first_look.clone());
     let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
     let mut tasks = JoinSet::new();
@@ -86,17 +86,17 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let lead = async {
-        let mut leads = ctx.leads.clone();
+        let mut term = ctx.term.clone();
         ctx.first_look.opened().await;
         tracing::info!("everything was seen once");
-        // An error means that the election ended, which happens only at the end.
-        while leads.wait_for(|leads| *leads).await.is_ok() {
+        while term.begun().await {
             ctx.metrics.leader.set(1);
             ctx.queue_all();
-            if leads.wait_for(|leads| !*leads).await.is_err() {
+            if !term.ended().await {
                 break;
             }
             ctx.metrics.leader.set(0);
+            ctx.index().end_term();
         }
         std::future::pending::<()>().await;
     };
@@ -136,13 +136,16 @@ async fn keep_house(ctx: Arc<Context>) {
         if !ctx.may_write() {
             continue;
         }
-        let settled = ctx.gate.settle(ctx.members());
+        let permission = ctx.memory.borrow().allow_removal.clone();
+        let settled = ctx.gate.settle(ctx.members(), permission.as_deref());
         ctx.metrics.removals_held.set(gauge(settled.held));
-        if settled.used_up {
-            match lease::consume_permission(&ctx.client, &ctx.settings.namespace).await {
-                Ok(()) => ctx.gate.close(),
-                Err(error) => tracing::warn!(%error, "the permission for a removal was not taken back yet"),
-            }
+        if settled.moved {
+            ctx.queue_all();
+        }
+        if settled.used_up
+            && let Err(error) = lease::consume_permission(&ctx.client, &ctx.settings.namespace).await
+        {
+            tracing::warn!(%error, "the permission for a removal was not taken back yet");
         }
         let kinds = ctx.index().mirrors.to_remember();
         if let Some(kinds) = kinds

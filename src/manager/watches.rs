@@ -22,7 +22,7 @@ use super::mirror_watch::MirrorWatch;
 use super::readiness::Awaited;
 use crate::kube::ClusterKey;
 use crate::kube::index::targets::TargetMeta;
-use crate::kube::kinds::{HOSTED_CLUSTERS_CRD, MirrorKind, Presence, crd_watch, presence};
+use crate::kube::kinds::{HOSTED_CLUSTERS_CRD, MirrorKind, Presence, crd_watch, standing};
 use crate::kube::lease::LeaseMemory;
 use crate::kube::watch::{Update, updates};
 use crate::mirrors::Layer;
@@ -39,8 +39,9 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
         let awaited = ctx.first_look.await_watch(kind.crd());
         let (ctx, changed) = (Arc::clone(ctx), told.clone());
         tasks.spawn(async move {
-            follow_crd(&ctx, kind.crd(), Some(kind), &changed, &awaited, |back| {
-                mirror_watch(&ctx, kind, back, &changed, &awaited)
+            follow_crd(&ctx, kind.crd(), Some(kind), &changed, &awaited, |crd, back| {
+                let (ctx, changed, awaited) = (Arc::clone(&ctx), changed.clone(), awaited.clone());
+                mirror_watch(MirrorWatch { ctx, kind, crd, changed, awaited }, back)
             })
             .await;
         });
@@ -48,7 +49,7 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     let awaited = ctx.first_look.await_watch(HOSTED_CLUSTERS_CRD);
     let (context, changed) = (Arc::clone(ctx), told);
     tasks.spawn(async move {
-        let start = |_| tokio::spawn(hosted_clusters(Arc::clone(&context), awaited.clone()));
+        let start = |_, _| tokio::spawn(hosted_clusters(Arc::clone(&context), awaited.clone()));
         follow_crd(&context, HOSTED_CLUSTERS_CRD, None, &changed, &awaited, start).await;
     });
     for place in 0..ctx.settings.targets.len() {
@@ -78,53 +79,51 @@ async fn follow_crd(
     kind: Option<MirrorKind>,
     changed: &mpsc::Sender<()>,
     awaited: &Awaited,
-    start: impl Fn(bool) -> JoinHandle<()>,
+    start: impl Fn(String, bool) -> JoinHandle<()>,
 ) {
+    let gone = || {
+        if let Some(kind) = kind {
+            ctx.index().mirrors.set_presence(kind, Presence::Absent);
+            tell(changed);
+            ctx.queue_all();
+        }
+    };
     let (api, config) = crd_watch(&ctx.client, crd);
-    let mut stream = pin!(updates(api, config, |crd| presence(&crd)));
-    let mut running: Option<JoinHandle<()>> = None;
+    let mut stream = pin!(updates(api, config, |crd| standing(&crd)));
+    let mut running: Option<(String, JoinHandle<()>)> = None;
     while let Some(update) = stream.next().await {
         let now = match update {
-            Update::Replaced(list) => list.first().copied().unwrap_or(Presence::Absent),
-            Update::Applied(presence) => presence,
-            Update::Deleted(_) => Presence::Absent,
+            Update::Replaced(list) => list.into_iter().next().flatten(),
+            Update::Applied(standing) => standing,
+            Update::Deleted(_) => None,
             Update::Failing(failure) => {
                 tracing::warn!(crd, code = failure.code, error = failure.message, "a CRD cannot be watched now");
                 continue;
             }
         };
-        match (now, running.take()) {
-            (Presence::Present, None) => {
-                tracing::info!(crd, "the kind is there: its objects are watched");
-                let back = kind.is_some_and(|kind| ctx.index().mirrors.set_presence(kind, Presence::Present));
-                running = Some(start(back));
-            }
-            (Presence::Absent, task) => {
-                if let Some(task) = task {
-                    tracing::warn!(crd, "the kind is gone: what is known of it stays");
-                    task.abort();
-                }
-                if let Some(kind) = kind {
-                    ctx.index().mirrors.set_presence(kind, Presence::Absent);
-                    tell(changed);
-                    ctx.queue_all();
-                }
+        // Also when it was removed and installed again while the watch was away.
+        if let Some((_, task)) = running.take_if(|(uid, _)| Some(&*uid) != now.as_ref()) {
+            tracing::warn!(crd, "the kind is gone: what is known of it stays");
+            task.abort();
+            gone();
+        }
+        match now {
+            None => {
+                gone();
                 awaited.done();
             }
-            (Presence::Present, task) => running = task,
+            Some(uid) if running.is_none() => {
+                tracing::info!(crd, "the kind is there: its objects are watched");
+                let back = kind.is_some_and(|kind| ctx.index().mirrors.set_presence(kind, Presence::Present));
+                running = Some((uid.clone(), start(uid, back)));
+            }
+            Some(_) => {}
         }
     }
 }
 
-fn mirror_watch(
-    ctx: &Arc<Context>,
-    kind: MirrorKind,
-    back: bool,
-    changed: &mpsc::Sender<()>,
-    awaited: &Awaited,
-) -> JoinHandle<()> {
-    let watch = MirrorWatch { ctx: Arc::clone(ctx), kind, changed: changed.clone(), awaited: awaited.clone() };
-    match kind {
+fn mirror_watch(watch: MirrorWatch, back: bool) -> JoinHandle<()> {
+    match watch.kind {
         MirrorKind::Icsp => {
             let read = |set: &ImageContentSourcePolicy| entry::of_object(&set.name_any(), &set.spec, Layer::Management);
             tokio::spawn(watch.run(back, read))

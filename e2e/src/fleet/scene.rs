@@ -3,10 +3,10 @@
 use anyhow::{Result, ensure};
 
 use super::manager::{Manager, ManagerLaunch};
-use super::{Fleet, MANAGER_USER};
+use super::{Fleet, MANAGER_USER, SOON};
 use crate::audit::{Audit, Event, Mark};
 use crate::bed::Builder;
-use crate::{Cluster, Crds, Testbed};
+use crate::{Cluster, Crds, Testbed, eventually};
 
 /// A bed with a fleet on its management cluster.
 pub struct Scene {
@@ -79,6 +79,22 @@ impl Scene {
         let mut writes = self.writes(mark).await?;
         writes.retain(|write| write.resource == "deployments" && write.succeeded());
         Ok(writes)
+    }
+
+    /// Waits until a manager has begun that many watches of a resource since the mark.
+    ///
+    /// # Errors
+    ///
+    /// When it does not in time.
+    pub async fn watched(&self, mark: Mark, resource: &str, watches: usize) -> Result<()> {
+        eventually(SOON, &format!("{resource} are watched again"), async || {
+            let events = self.audit.since(mark).await?;
+            let of_manager = events.iter().filter(|event| event.user == MANAGER_USER && event.resource == resource);
+            let begun = of_manager.filter(|event| event.verb == "watch" && event.code == 200).count();
+            ensure!(begun >= watches, "{begun} watches");
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// Fails if a manager wrote anything but the Lease since the mark.

@@ -113,6 +113,11 @@ async fn a_kind_that_is_gone_loses_nothing_across_a_restart_of_the_manager() -> 
     Ok(())
 }
 
+async fn restart_api_server(scene: &Scene) -> Result<()> {
+    scene.management().kill_api_server()?;
+    scene.management().start_api_server().await
+}
+
 #[tokio::test]
 async fn a_kind_that_is_replaced_while_the_manager_looks_away_loses_nothing() -> Result<()> {
     let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
@@ -121,9 +126,14 @@ async fn a_kind_that_is_replaced_while_the_manager_looks_away_loses_nothing() ->
     let mark = scene.audit.mark().await?;
 
     manager.process.handle().signal(Signal::STOP)?;
+    // Its watches are cut before and there is no history afterwards: it finds the CRD, and a list without objects.
+    restart_api_server(&scene).await?;
     crds.delete(&fleet.client).await?;
     crds.install(&fleet.client).await?;
+    restart_api_server(&scene).await?;
+    let back = scene.audit.mark().await?;
     manager.process.handle().signal(Signal::CONT)?;
+    scene.watched(back, "imagedigestmirrorsets", 1).await?;
     // An edit of another kind shows that the manager is through with what it missed.
     fleet.apply(&itms("tags", &[("u.example", &["m.example/u"], None)])).await?;
     fleet.reads(&["a"], &format!("{BOTH},u.example=m.example/u")).await?;

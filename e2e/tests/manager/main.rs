@@ -1,6 +1,7 @@
 //! The manager on real API servers: each scenario is a sentence, and starts servers of its own.
 
 mod edits;
+mod events;
 mod findings;
 mod foreign;
 mod kinds;
@@ -10,4 +11,3 @@ mod modes;
 mod outage;
 mod removal;
 mod stock;
-mod telemetry;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::SOON;
-use hypermirror_e2e::fleet::objects::{idms, lease};
+use hypermirror_e2e::fleet::objects::{hosted_cluster, idms, lease};
+use hypermirror_e2e::process::Signal;
 use hypermirror_e2e::{Fleet, Scene, consistently, eventually};
 use serde_json::{Value, json};
 
@@ -79,6 +80,70 @@ async fn a_mass_removal_waits_until_a_person_lets_it_through() -> Result<()> {
     let mark = scene.audit.mark().await?;
     fleet.delete(&the_only_set()).await?;
     fleet.condition("c00", "ControlPlaneUpToDate", "False", "RemovalHeld").await?;
+    held(&scene, mark).await
+}
+
+#[tokio::test]
+async fn a_mass_removal_is_held_right_after_a_look_at_a_cluster_without_mirrors() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    let names = names(12);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    fleet.hosted_clusters(&names, "=").await?;
+    fleet.hosted_cluster("without", &[], "=").await?;
+    let without = hosted_cluster("without", &[]);
+    let annotations = |paused: &str| {
+        json!({"metadata": {"annotations": {
+            "hypermirror.dev/management-mirrors": "Ignore", "hypermirror.dev/paused": paused
+        }}})
+    };
+    fleet.merge(&without, &annotations("false")).await?;
+    fleet.apply(&the_only_set()).await?;
+    let _manager = scene.manager().await?;
+    fleet.reads(&names, VALUE).await?;
+    let mark = scene.audit.mark().await?;
+
+    fleet.merge(&without, &annotations("true")).await?;
+    fleet.merge(&without, &annotations("false")).await?;
+    fleet.delete(&the_only_set()).await?;
+    fleet.condition("c11", "ControlPlaneUpToDate", "False", "RemovalHeld").await?;
+    held(&scene, mark).await?;
+
+    // A hosted cluster less: the permission is another one, and every report says so.
+    fleet.delete(&hosted_cluster("c00", &[])).await?;
+    let message = eventually(SOON, "the report follows", async || {
+        let message = fleet.condition("c11", "ControlPlaneUpToDate", "False", "RemovalHeld").await?;
+        Ok(message.contains("11 of 11").then_some(message))
+    })
+    .await?;
+    let [_, _, key, token] = permission(&message)?;
+    annotate(fleet, &key, &token).await?;
+    fleet.reads(&names[1..], "=").await
+}
+
+#[tokio::test]
+async fn a_mass_removal_is_held_by_a_leader_that_was_away() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    let names = names(12);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    fleet.hosted_clusters(&names, "=").await?;
+    let first = scene.launch("first").start_ready(scene.management()).await?;
+    fleet.condition("c11", "Ready", "True", "AsExpected").await?;
+    first.process.handle().signal(Signal::STOP)?;
+    // It knows of no mirrors; meanwhile there are some.
+    let mut second = scene.launch("second").start_ready(scene.management()).await?;
+    second.leads().await?;
+    fleet.apply(&the_only_set()).await?;
+    fleet.reads(&names, VALUE).await?;
+    for name in &names {
+        fleet.condition(name, "Ready", "True", "AsExpected").await?;
+    }
+    second.process.kill()?;
+    fleet.delete(&the_only_set()).await?;
+    let mark = scene.audit.mark().await?;
+    first.process.handle().signal(Signal::CONT)?;
+    fleet.condition("c11", "ControlPlaneUpToDate", "False", "RemovalHeld").await?;
     held(&scene, mark).await
 }
 

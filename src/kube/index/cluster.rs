@@ -55,6 +55,14 @@ impl Cluster {
         changed
     }
 
+    /// What stands in annotations and the report is all that is known of the next term, as after a restart.
+    pub fn end_term(&mut self) {
+        self.admitted = None;
+        self.parent_since = None;
+        self.touched = None;
+        self.contests.clear();
+    }
+
     /// The entries that have departed once this map is admitted.
     pub fn departing(&self, map: &Arc<OverrideMap>) -> EntrySet {
         let mut departed = self.departed.clone();

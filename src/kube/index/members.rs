@@ -18,22 +18,25 @@ impl Index {
         let members = in_care.map(|(key, cluster)| {
             let use_management = settings(&cluster.object, now).0.use_management;
             // Most clusters use the management mirrors: the others alone are worth a merge.
-            let may_be_empty = !use_management || management.map.entries.is_empty();
+            // While a kind is gone whose objects nobody saw, an empty map is none that is wanted.
+            let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
             let wants_none =
                 may_be_empty && cluster_map(&management, &cluster.object, use_management).map.entries.is_empty();
             let has_map = match &cluster.admitted {
                 Some(map) => !map.entries.is_empty(),
-                // A process that was just started knows it from the report and the annotations.
-                None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.annotated(key),
+                // A process that was just started knows it from the report, which may be behind, and the annotations.
+                None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.may_carry(key),
             };
             FleetMember { key: key.to_string(), has_map, wants_none }
         });
         members.collect()
     }
 
-    fn annotated(&self, key: &ClusterKey) -> bool {
-        let slots = self.targets_of(key);
-        let observed = slots.iter().filter_map(|slot| slot.observed.as_ref());
-        observed.filter_map(|target| target.overrides.as_deref()).any(|value| entries(value).next().is_some())
+    /// Whether a target says so, or is still to be read.
+    fn may_carry(&self, key: &ClusterKey) -> bool {
+        self.targets_of(key).iter().any(|slot| {
+            let overrides = slot.observed.as_ref().and_then(|target| target.overrides.as_deref());
+            slot.is_stale() || overrides.is_some_and(|value| entries(value).next().is_some())
+        })
     }
 }

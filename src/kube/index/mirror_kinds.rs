@@ -87,6 +87,12 @@ impl MirrorKinds {
         self.kind(kind).objects.remove(name).is_some()
     }
 
+    /// Whether an object that is known is none of these.
+    pub fn misses_any(&self, kind: MirrorKind, objects: &[(String, Declared)]) -> bool {
+        let listed: BTreeSet<&str> = objects.iter().map(|(name, _)| name.as_str()).collect();
+        self.kinds.get(&kind).is_some_and(|state| state.objects.keys().any(|name| !listed.contains(name.as_str())))
+    }
+
     /// How many objects of a kind are kept.
     pub fn count(&self, kind: MirrorKind) -> usize {
         self.kinds.get(&kind).map_or(0, |state| state.objects.len())

@@ -30,6 +30,8 @@ pub struct Index {
     clusters: HashMap<ClusterKey, Cluster>,
     /// Hosted clusters by their control-plane namespace.
     owners: HashMap<String, ClusterKey>,
+    /// Moves with everything that decides which maps are wanted.
+    revision: u64,
     /// Reports that were told before their HostedClusters.
     early_reports: HashMap<ClusterKey, HostedClusterMirrorsStatus>,
     targets: Targets,
@@ -43,6 +45,7 @@ impl Index {
             management: Arc::default(),
             clusters: HashMap::new(),
             owners: HashMap::new(),
+            revision: 0,
             early_reports: HashMap::new(),
             targets: Targets::new(target_count),
         }
@@ -64,11 +67,22 @@ impl Index {
             || layer.findings != self.management.findings
             || layer.stock_digest != self.management.stock_digest;
         if changed {
+            self.revision += 1;
             // Equal maps stay the same object: hosted clusters tell by that whether anything moved.
             let map = if same_map { Arc::clone(&self.management.map) } else { layer.map };
             self.management = Arc::new(ManagementLayer { map, ..layer });
         }
         changed
+    }
+
+    /// Equal revisions: what is wanted is the same everywhere.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// This instance leads no more: what it admitted is no longer what is in force, another one may go on.
+    pub fn end_term(&mut self) {
+        self.clusters.values_mut().for_each(Cluster::end_term);
     }
 
     /// Every hosted cluster.
@@ -105,8 +119,11 @@ impl Index {
     pub fn apply_cluster(&mut self, cluster: HostedCluster) -> Option<ClusterKey> {
         let key = ClusterKey::of(&cluster);
         if let Some(known) = self.clusters.get_mut(&key) {
-            return known.update(cluster).then_some(key);
+            let changed = known.update(cluster);
+            self.revision += u64::from(changed);
+            return changed.then_some(key);
         }
+        self.revision += 1;
         let mut known = Cluster::new(cluster);
         known.report = self.early_reports.remove(&key).map(Arc::new);
         self.clusters.insert(key.clone(), known);
@@ -127,6 +144,7 @@ impl Index {
     /// Forgets a HostedCluster.
     pub fn remove_cluster(&mut self, key: &ClusterKey) {
         self.clusters.remove(key);
+        self.revision += 1;
         let namespace = key.control_plane_namespace();
         if self.owners.get(&namespace) == Some(key) {
             self.owners.remove(&namespace);

@@ -10,10 +10,13 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::super::deadline::answered_within;
 use super::election::{Candidate, Step};
 
 /// How often a conflict is answered with another look before the turn is given up.
 const CONFLICTS: usize = 2;
+/// At the end nobody waits long for a server that does not answer: the Lease expires by itself.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// The shortest promise: the API counts in seconds.
 const SHORTEST: Duration = Duration::from_secs(2);
 
@@ -28,10 +31,32 @@ pub struct LeaseSettings {
     pub duration: Duration,
 }
 
+/// Whether this instance leads: until a moment that renewals push on, or not at all.
+#[derive(Clone, Debug)]
+pub struct Term(watch::Receiver<Option<Instant>>);
+
+impl Term {
+    /// Whether this instance leads now. The clock decides: a process that was frozen wakes up without leadership, before
+    /// anybody in it has looked at the Lease.
+    pub fn lasts(&self) -> bool {
+        self.0.borrow().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Waits until it begins; false if that will never be.
+    pub async fn begun(&mut self) -> bool {
+        self.0.wait_for(Option::is_some).await.is_ok()
+    }
+
+    /// Waits until it ends; false if nobody tells any more.
+    pub async fn ended(&mut self) -> bool {
+        self.0.wait_for(Option::is_none).await.is_ok()
+    }
+}
+
 /// Leadership while it lasts.
 pub struct Leadership {
-    /// Whether this instance leads. It falls to false before anybody else may lead, also when the API server is away.
-    pub leads: watch::Receiver<bool>,
+    /// Whether this instance leads. It ends before anybody else may lead, also when the API server is away.
+    pub term: Term,
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -39,16 +64,16 @@ pub struct Leadership {
 impl Leadership {
     /// Starts to compete for the Lease; it is created if it is not there.
     pub fn compete(client: Client, settings: &LeaseSettings) -> Self {
-        let (sender, leads) = watch::channel(false);
+        let (sender, term) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         let holder = Holder {
             api: Api::namespaced(client, &settings.namespace),
             candidate: Candidate::new(&settings.identity, settings.duration.max(SHORTEST)),
-            leads: sender,
+            term: sender,
             held_until: None,
         };
         let task = tokio::spawn(holder.run(ended));
-        Self { leads, end, task }
+        Self { term: Term(term), end, task }
     }
 
     /// Gives the Lease up, so that another instance leads at once.
@@ -63,7 +88,7 @@ impl Leadership {
 struct Holder {
     api: Api<Lease>,
     candidate: Candidate,
-    leads: watch::Sender<bool>,
+    term: watch::Sender<Option<Instant>>,
     /// Until when we may believe to hold it.
     held_until: Option<Instant>,
 }
@@ -80,8 +105,8 @@ impl Holder {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        if self.leads.send_replace(false)
-            && let Err(error) = self.give_up().await
+        if self.term.send_replace(None).is_some()
+            && let Err(error) = answered_within(RELEASE_LIMIT, self.give_up()).await
         {
             tracing::warn!(%error, "the Lease was not released; another instance has to wait until it expires");
         }
@@ -94,20 +119,20 @@ impl Holder {
         match tokio::time::timeout(limit, self.look_and_write()).await {
             Ok(Ok(true)) => {
                 self.held_until = Some(start + self.candidate.holds_for());
-                self.tell(true);
+                self.tell();
             }
             Ok(Ok(false)) => {
                 self.held_until = None;
-                self.tell(false);
+                self.tell();
             }
             Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or written now"),
             Err(_) => tracing::warn!("the API server does not answer for the Lease"),
         }
         if self.held_until.is_some_and(|until| until <= Instant::now()) {
             self.held_until = None;
-            self.tell(false);
+            self.tell();
         }
-        let period = self.candidate.period(*self.leads.borrow());
+        let period = self.candidate.period(self.held_until.is_some());
         self.held_until.map_or(period, |until| period.min(until.saturating_duration_since(Instant::now())))
     }
 
@@ -155,8 +180,9 @@ impl Holder {
         self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await.map(|_| ())
     }
 
-    fn tell(&self, leads: bool) {
-        if self.leads.send_if_modified(|known| std::mem::replace(known, leads) != leads) {
+    fn tell(&self) {
+        let leads = self.held_until.is_some();
+        if self.term.send_replace(self.held_until).is_some() != leads {
             tracing::info!(leads, "leadership changed");
         }
     }
@@ -164,4 +190,20 @@ impl Holder {
 
 fn params() -> PatchParams {
     PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_over_when_its_time_is_although_nobody_has_said_so() {
+        let (sender, term) = watch::channel(None);
+        let term = Term(term);
+        assert!(!term.lasts());
+        sender.send_replace(Some(Instant::now() + Duration::from_mins(1)));
+        assert!(term.lasts());
+        sender.send_replace(Some(Instant::now()));
+        assert!(!term.lasts());
+    }
 }

@@ -9,6 +9,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use super::super::deadline::answered;
 use super::super::kinds::MirrorKind;
 
 /// What the Lease remembers beside its holder.
@@ -51,7 +52,6 @@ pub async fn consume_permission(client: &Client, namespace: &str) -> kube::Resul
 async fn annotate(client: &Client, namespace: &str, key: &str, value: Option<&str>) -> kube::Result<()> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_metadata(names::LEASE, &params, &Patch::Merge(json!({"metadata": {"annotations": {key: value}}})))
-        .await?;
-    Ok(())
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+    answered(api.patch_metadata(names::LEASE, &params, &patch)).await.map(|_| ())
 }

@@ -4,5 +4,5 @@ pub mod election;
 pub mod leadership;
 pub mod memory;
 
-pub use leadership::{Leadership, LeaseSettings};
+pub use leadership::{Leadership, LeaseSettings, Term};
 pub use memory::{LeaseMemory, consume_permission, remember_kinds};

@@ -1,9 +1,9 @@
-//! What is told beside reports: events and metrics.
+//! Events about hosted clusters.
 
 use anyhow::{Context as _, Result, ensure};
-use hypermirror_e2e::fleet::objects::{Entry, hosted_cluster, icsp, idms};
+use hypermirror_e2e::fleet::objects::{Entry, icsp, idms};
 use hypermirror_e2e::fleet::{NAMESPACE, SOON};
-use hypermirror_e2e::{Fleet, Scene, endpoint, eventually};
+use hypermirror_e2e::{Fleet, Scene, eventually};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Resource as _};
@@ -59,45 +59,4 @@ async fn events_tell_transitions_and_nothing_else() -> Result<()> {
         Ok(Some(()))
     })
     .await
-}
-
-#[tokio::test]
-async fn metrics_tell_what_the_manager_does() -> Result<()> {
-    let scene = Scene::start().await?;
-    let fleet = &scene.fleet;
-    fleet.hosted_cluster("a", &[], "=").await?;
-    fleet.apply(&idms("one", ONE)).await?;
-    fleet.apply(&icsp("old", &[("s.example", &["https://m.example/u"], None)])).await?;
-    let manager = scene.manager().await?;
-    fleet.reads(&["a"], "s.example=m.example/s").await?;
-    fleet.condition("a", "ControlPlaneUpToDate", "True", "AsExpected").await?;
-    for (series, value) in [
-        ("hypermirror_leader", 1.0),
-        ("hypermirror_hosted_clusters", 1.0),
-        ("hypermirror_sources", 1.0),
-        ("hypermirror_source_conflicts", 0.0),
-        ("hypermirror_findings{severity=\"Error\"}", 1.0),
-        ("hypermirror_targets", 3.0),
-        ("hypermirror_targets_up_to_date", 3.0),
-        ("hypermirror_target_patches_total{outcome=\"ok\"}", 3.0),
-        ("hypermirror_removals_held", 0.0),
-    ] {
-        eventually(SOON, &format!("{series} is {value}"), async || {
-            let found = manager.metric(series).await?;
-            ensure!((found - value).abs() < 0.5, "{found}");
-            Ok(Some(()))
-        })
-        .await?;
-    }
-    let text = endpoint::get(&manager.metrics).await?.body;
-    for series in [
-        "hypermirror_reconcile_duration_seconds_bucket{",
-        "hypermirror_reconcile_duration_seconds_count{outcome=\"ok\"}",
-        "hypermirror_client_requests_total{",
-    ] {
-        assert!(text.contains(series), "no {series} in:\n{text}");
-    }
-    let names = [fleet.api_of(&hosted_cluster("a", &[]))?.get("a").await?.metadata.uid.context("no uid")?];
-    assert!(names.iter().all(|name| !text.contains(name)) && !text.contains("s.example"), "objects are no labels");
-    Ok(())
 }
