@@ -12,13 +12,13 @@ pub fn generation(edit: usize) -> String {
     format!("generation-{edit:04}")
 }
 
-/// The mirror set after so many edits: 20 sources, two mirrors each.
-pub fn mirror_set(edit: usize) -> Value {
-    let names: Vec<(String, [String; 2])> = (0..20)
+/// The mirror set after so many edits.
+pub fn mirror_set(sources: usize, edit: usize) -> Value {
+    let names: Vec<(String, [String; 2])> = (0..sources)
         .map(|n| {
-            let first = format!("mirror.example:8443/{}/organisation/repository-{n:02}", generation(edit));
-            let second = format!("fallback.example:8443/organisation/repository-{n:02}");
-            (format!("registry.example/organisation/repository-{n:02}"), [first, second])
+            let first = format!("mirror.example:8443/{}/organisation/repository-{n:04}", generation(edit));
+            let second = format!("fallback.example:8443/organisation/repository-{n:04}");
+            (format!("registry.example/organisation/repository-{n:04}"), [first, second])
         })
         .collect();
     let mirrors: Vec<[&str; 2]> = names.iter().map(|(_, [first, second])| [first.as_str(), second.as_str()]).collect();

@@ -26,6 +26,9 @@ struct Arguments {
     /// How many other Deployments stand in each control-plane namespace.
     #[arg(long, default_value_t = 40)]
     bystanders: usize,
+    /// How many sources the mirror set has, each with two mirrors.
+    #[arg(long, default_value_t = 20)]
+    sources: usize,
     /// How many times the manager and the bare client make an edit, in turn.
     #[arg(long, default_value_t = 4)]
     rounds: usize,

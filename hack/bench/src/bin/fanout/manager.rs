@@ -1,6 +1,7 @@
 //! The manager as a process, with the flags that it has in production, and what the kernel says of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -59,7 +60,7 @@ impl Manager {
 
     /// Memory and processor time.
     pub fn usage(&self) -> Result<Usage> {
-        usage(&self.process.handle().id().to_string())
+        usage(self.process.handle().id())
     }
 
     /// The sum of all series of a metric; zero if there is none yet.
@@ -102,7 +103,7 @@ impl Manager {
 }
 
 /// Of `self` or a process id.
-pub fn usage(process: &str) -> Result<Usage> {
+pub fn usage(process: impl fmt::Display) -> Result<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let megabytes = |field: &str| -> Result<f64> {
         let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| field.to_owned())?;
