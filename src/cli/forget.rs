@@ -10,7 +10,7 @@ use kube::Api;
 
 use super::console;
 use super::input::Connection;
-use crate::kube::kinds::{MirrorKind, Presence, ask_presence};
+use crate::kube::kinds::{MirrorKind, ask_standing};
 use crate::kube::lease::{LeaseMemory, remember_kinds};
 
 /// Forgets a kind.
@@ -34,8 +34,8 @@ pub struct ForgetArgs {
 pub async fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let client = args.connection.connect().await?;
     let (kind, lease) = (args.kind.kind(), format!("Lease {}/{}", args.namespace, names::LEASE));
-    let presence = ask_presence(&client, args.kind.crd()).await;
-    if presence.with_context(|| format!("cannot read CRD {}", args.kind.crd()))? == Presence::Present {
+    let standing = ask_standing(&client, args.kind.crd()).await;
+    if standing.with_context(|| format!("cannot read CRD {}", args.kind.crd()))?.is_some() {
         bail!("{kind} is there, so that there is nothing to forget; delete its objects, or its CRD first");
     }
     let api: Api<Lease> = Api::namespaced(client.clone(), &args.namespace);
