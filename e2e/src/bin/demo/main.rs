@@ -1,70 +1,65 @@
-//! The live half of `make demo`: the example fleet on a real API server, before and after an edit.
+//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion.
 #![allow(clippy::print_stdout)] // it is there to be read
 
+mod cli;
 mod show;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use cli::Cli;
 use hypermirror_e2e::fleet::manager::ManagerLaunch;
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, TARGETS};
 use hypermirror_e2e::{Crds, Testbed, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
+use show::Show;
 
 /// The hosted clusters of the example.
 const CLUSTERS: [&str; 3] = ["east", "west", "lab"];
+/// Those that take the mirrors of the management cluster.
+const FOLLOWERS: [&str; 2] = ["east", "west"];
 /// Long enough for a loaded machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
-    match demo().await {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("demo: {error:#}");
-            std::process::ExitCode::FAILURE
-        }
-    }
-}
+const SOURCE: &str = "quay.io/openshift-release-dev/ocp-release";
 
-async fn demo() -> Result<()> {
+#[tokio::main]
+async fn main() -> Result<()> {
     let example = std::env::args().nth(1).context("usage: demo EXAMPLE-DIRECTORY")?;
-    let show = show::Show::new();
-    show.title("Starting a real etcd and kube-apiserver, with the CRDs and the manager's own ServiceAccount");
+    let show = Show::new();
+    let begin = Instant::now();
+    show.title("Live: a real etcd and kube-apiserver, with the CRDs of HyperShift and OpenShift");
     let bed = Testbed::builder().start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     apply_example(&fleet, Path::new(&example)).await?;
-    let cli = show::Cli::new(bed.management().kubeconfig_path())?;
+    show.say(&format!("up, with the example applied, after {:.1} s", begin.elapsed().as_secs_f32()));
+    let cli = Cli::new(bed.management().kubeconfig_path())?;
 
-    show.title("The example is applied. Before anything is changed: what would be?");
-    show.say("Each control plane has its three Deployments, with the override values that stock HyperShift wrote.");
+    show.title("Before the manager starts: what would it change?");
+    show.say("The Deployments have the override values that stock HyperShift left there.");
     cli.run(&show, &["diff"])?;
 
-    show.title("The manager starts (as its ServiceAccount, leader by a Lease)");
+    show.title("The manager starts, as its own ServiceAccount with the rules of manifests/base");
     let start = Instant::now();
     let manager = ManagerLaunch::new("manager", bed.management().directory()).start_ready(bed.management()).await?;
     all_ready(&fleet).await?;
-    show.say(&format!(
-        "every control plane was up to date and reported {} ms after its start",
-        start.elapsed().as_millis()
-    ));
-    cli.run(&show, &["status"])?;
-    let before = show.targets(&fleet, "east").await?;
+    show.say(&format!("{} ms later every control plane is up to date, and reported:", start.elapsed().as_millis()));
+    show.reports(&fleet).await?;
+    show.targets(&fleet, "west").await?;
 
-    edit(&show, &fleet).await?;
-    show.changes(&fleet, "east", &before).await?;
+    edit(&show, &cli, &fleet).await?;
+    delete(&show, &fleet).await?;
     cli.run(&show, &["status"])?;
-    let image = "quay.io/openshift-release-dev/ocp-release:4.20.1-x86_64";
-    show.say("\nThe same question as before, for a tag: tags are not what an ImageDigestMirrorSet is for.");
-    let mirrors = format!("{example}/mirrors.yaml");
-    cli.run(&show, &["explain", image, "-f", &mirrors])?;
 
     show.title("Cleaning up");
     drop(manager);
     drop(bed);
-    show.say("The manager, the API server and etcd have ended; nothing is left behind.");
-    show.say("Next: README.md, or the same commands on your own manifests: hypermirror check -f DIRECTORY");
+    show.say(&format!(
+        "Manager, API server and etcd have ended, their files are gone; {} s.",
+        begin.elapsed().as_secs()
+    ));
+    show.say("Next: README.md, or the same on your own manifests: target/debug/hypermirror check -f DIRECTORY");
     Ok(())
 }
 
@@ -86,39 +81,61 @@ async fn all_ready(fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
-/// The backup registry becomes the first mirror of the release images; measures until the last Deployment says so.
-async fn edit(show: &show::Show, fleet: &Fleet) -> Result<()> {
-    show.title("An edit: ImageDigestMirrorSet/release, the backup registry first");
-    let source = |name: &str, path: &str| {
-        json!({
-            "source": format!("quay.io/openshift-release-dev/{name}"),
-            "mirrors": [format!("backup.corp.example:8443/{path}"), format!("mirror.corp.example:8443/{path}")],
-            "mirrorSourcePolicy": "NeverContactSource"
-        })
-    };
-    let sources = [source("ocp-release", "openshift/release-images"), source("ocp-v4.0-art-dev", "openshift/release")];
-    let object = json!({
-        "apiVersion": "config.openshift.io/v1", "kind": "ImageDigestMirrorSet", "metadata": {"name": "release"}
-    });
-    let image = "quay.io/openshift-release-dev/ocp-release";
+/// An object of the example.
+fn object(kind: &str, name: &str) -> Value {
+    json!({"apiVersion": "config.openshift.io/v1", "kind": kind, "metadata": {"name": name}})
+}
+
+/// The backup registry becomes the first mirror of the release images.
+async fn edit(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
+    show.title("An edit: in ImageDigestMirrorSet/release the backup registry comes first");
+    let image = format!("{SOURCE}@sha256:5f4f3a3b2a9a35f5d3c1d3e7bb0f1c7c0a4b1a7c60ccf3d7e8a1d4c2b6e90f18");
+    cli.explain(show, fleet, &image).await?;
+    let before = show::values(fleet, &FOLLOWERS).await?;
+    let set = object("ImageDigestMirrorSet", "release");
+    let swap = json!([{
+        "op": "move",
+        "from": "/spec/imageDigestMirrors/0/mirrors/1",
+        "path": "/spec/imageDigestMirrors/0/mirrors/0"
+    }]);
     let start = Instant::now();
-    fleet.merge(&object, &json!({"spec": {"imageDigestMirrors": sources}})).await?;
-    // lab has opted out of the management mirrors: it has nothing to follow.
-    eventually(LIMIT, "east and west follow the edit", async || {
-        for cluster in ["east", "west"] {
+    fleet.json_patch(&set, &swap).await?;
+    follow(fleet, |value| {
+        let place = |mirror: &str| value.find(&format!("{SOURCE}={mirror}.corp.example"));
+        place("backup").zip(place("mirror")).is_some_and(|(backup, mirror)| backup < mirror)
+    })
+    .await?;
+    show.say(&format!(
+        "\n{} ms after the edit the last Deployment of east and west has it (lab has opted out):",
+        start.elapsed().as_millis()
+    ));
+    show.changes(fleet, &before).await?;
+    cli.explain(show, fleet, &image).await?;
+    all_ready(fleet).await
+}
+
+/// The tag mirrors go.
+async fn delete(show: &Show, fleet: &Fleet) -> Result<()> {
+    show.title("A deletion: ImageTagMirrorSet/tools goes, and exactly its entries");
+    let before = show::values(fleet, &FOLLOWERS).await?;
+    let start = Instant::now();
+    fleet.delete(&object("ImageTagMirrorSet", "tools")).await?;
+    follow(fleet, |value| !value.contains("quay.io/karmab=")).await?;
+    show.say(&format!("{} ms after the deletion:", start.elapsed().as_millis()));
+    show.changes(fleet, &before).await?;
+    all_ready(fleet).await
+}
+
+/// Waits until every target that follows the management cluster reads what was asked for.
+async fn follow(fleet: &Fleet, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    eventually(LIMIT, "east and west follow", async || {
+        for cluster in FOLLOWERS {
             for target in TARGETS {
                 let value = fleet.effective(cluster, target).await?.unwrap_or_default();
-                let place = |mirror: &str| value.find(&format!("{image}={mirror}.corp.example"));
-                let first = place("backup").zip(place("mirror")).is_some_and(|(backup, mirror)| backup < mirror);
-                anyhow::ensure!(first, "{NAMESPACE}-{cluster}/{target}: {value}");
+                ensure!(wanted(&value), "{NAMESPACE}-{cluster}/{target}: {value}");
             }
         }
         Ok(Some(()))
     })
-    .await?;
-    show.say(&format!(
-        "every target of east and west read the new map {} ms after the edit",
-        start.elapsed().as_millis()
-    ));
-    all_ready(fleet).await
+    .await
 }

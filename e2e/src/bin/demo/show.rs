@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use hypermirror_e2e::binaries;
-use hypermirror_e2e::fleet::{Fleet, TARGETS, deployments};
+use hypermirror_e2e::fleet::{Fleet, NAMESPACE, TARGETS, deployments};
+use serde_json::Value;
+
+/// The value that each target of some hosted clusters reads, by hosted cluster and target.
+pub type Values = BTreeMap<String, BTreeMap<&'static str, String>>;
+
+/// Reads those values.
+pub async fn values(fleet: &Fleet, clusters: &[&str]) -> Result<Values> {
+    let mut values = Values::new();
+    for cluster in clusters {
+        let read = fleet.effective_values(cluster).await?;
+        let read = read.into_iter().map(|(target, value)| (target, value.unwrap_or_default()));
+        values.insert((*cluster).to_owned(), read.collect());
+    }
+    Ok(values)
+}
 
 /// Prints, with colour on a terminal only.
 pub struct Show {
@@ -29,81 +41,103 @@ impl Show {
         println!("\n{}", self.paint("1", &format!("== {text}")));
     }
 
+    /// A command that is about to run.
+    pub fn command(&self, text: &str) {
+        println!("\n{}", self.paint("2", &format!("$ {text}")));
+    }
+
     /// A sentence.
     #[allow(clippy::unused_self)] // as the others are called
     pub fn say(&self, text: &str) {
         println!("{text}");
     }
 
-    /// Shows the env vars of a hosted cluster's targets as they stand, one entry a line, and answers what counts.
-    pub async fn targets(&self, fleet: &Fleet, cluster: &str) -> Result<BTreeMap<&'static str, String>> {
-        println!("\nThe Deployments of {cluster}: {} stands twice, the last one counts.", deployments::ENV);
-        let mut values = BTreeMap::new();
-        for target in TARGETS {
-            let deployment = fleet.deployment(cluster, target).await?;
-            let env = deployments::env_values(&deployment);
-            println!("  {target}");
-            let (ours, stock) = env.split_last().context("no env var")?;
-            for value in stock {
-                println!("    {} {}", self.paint("2", "stock operator's, untouched:"), cut(value));
-            }
-            println!("    {} {}", self.paint("32", "ours, appended:            "), cut(ours));
-            if target == "ignition-server" {
-                let words = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
-                let last = words.as_array().and_then(|words| words.last()).and_then(|word| word.as_str());
-                println!("    {} {}", self.paint("32", "--registry-overrides:      "), cut(last.unwrap_or_default()));
-            }
-            values.insert(target, ours.clone());
+    /// The reports, in the columns that the API server makes of them.
+    pub async fn reports(&self, fleet: &Fleet) -> Result<()> {
+        self.command("kubectl get hostedclustermirrors -n clusters");
+        let request =
+            http::Request::get(format!("/apis/hypermirror.dev/v1alpha1/namespaces/{NAMESPACE}/hostedclustermirrors"))
+                .header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+                .body(Vec::new())?;
+        let table: Value = fleet.client.request(request).await?;
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let columns = list(&table["columnDefinitions"]);
+        let shown: Vec<usize> = (0..columns.len()).filter(|place| columns[*place]["priority"] == 0).collect();
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let header = shown.iter().map(|place| text(&columns[*place]["name"]).to_uppercase()).collect();
+        let rows = list(&table["rows"]);
+        let rows = rows.iter().map(|row| shown.iter().map(|place| text(&row["cells"][*place])).collect());
+        for row in std::iter::once::<Vec<String>>(header).chain(rows) {
+            let cells: Vec<String> = row.iter().map(|cell| format!("{cell:<14}")).collect();
+            println!("{}", cells.join(" ").trim_end());
         }
-        Ok(values)
+        Ok(())
     }
 
-    /// Shows what an edit changed in a hosted cluster's targets, entry by entry.
-    pub async fn changes(&self, fleet: &Fleet, cluster: &str, before: &BTreeMap<&'static str, String>) -> Result<()> {
-        println!("\nWhat changed in the Deployments of {cluster} (the order of mirrors is their priority):");
-        for target in TARGETS {
-            let after = fleet.effective(cluster, target).await?.unwrap_or_default();
-            let before = before.get(target).map(String::as_str).unwrap_or_default();
-            println!("  {target}");
-            let old: Vec<&str> = before.split(',').collect();
-            let new: Vec<&str> = after.split(',').collect();
-            for (place, entry) in old.iter().enumerate().filter(|(place, entry)| new.get(*place) != Some(*entry)) {
-                println!("    {} {entry}", self.paint("31", &format!("- {:>2}", place + 1)));
+    /// Shows what one hosted cluster's targets are told: the stock value and ours, entry by entry.
+    pub async fn targets(&self, fleet: &Fleet, cluster: &str) -> Result<()> {
+        let (parent, children) = TARGETS.split_first().context("no target")?;
+        let env = deployments::env_values(&fleet.deployment(cluster, parent).await?);
+        let (ours, stock) = env.split_last().context("no env var")?;
+        println!("\nIn {parent} of {cluster} {} stands twice now; a process sees the last one:", deployments::ENV);
+        println!("  the stock operator's, as it was (sorted by name, no tag mirrors):");
+        for entry in stock.iter().flat_map(|value| value.split(',')) {
+            println!("    {}", self.paint("2", entry));
+        }
+        println!("  ours, appended (its own sources first, then those of the management cluster, in their order):");
+        for entry in ours.split(',') {
+            println!("    {}", self.paint("32", entry));
+        }
+        println!("  {} have the same.", children.join(" and "));
+        let ignition = fleet.deployment(cluster, "ignition-server").await?;
+        let words =
+            ignition["spec"]["template"]["spec"]["containers"][0]["args"].as_array().cloned().unwrap_or_default();
+        if let [.., name, value] = words.as_slice() {
+            println!("  ignition-server has no fallback; what must never be contacted is in its argument, too:");
+            let text = |word: &Value| word.as_str().unwrap_or_default().to_owned();
+            println!("    {}", self.paint("32", &format!("{} {}", text(name), text(value))));
+        }
+        Ok(())
+    }
+
+    /// Shows what changed since then, entry by entry; targets with the same change are told once.
+    pub async fn changes(&self, fleet: &Fleet, before: &Values) -> Result<()> {
+        let clusters: Vec<&str> = before.keys().map(String::as_str).collect();
+        let after = values(fleet, &clusters).await?;
+        for (cluster, before) in before {
+            let mut by_change: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+            for target in TARGETS {
+                let text = |values: &BTreeMap<&str, String>| values.get(target).cloned().unwrap_or_default();
+                let change = self.change(&text(before), &after.get(cluster).map(text).unwrap_or_default());
+                by_change.entry(change).or_default().push(target);
             }
-            for (place, entry) in new.iter().enumerate().filter(|(place, entry)| old.get(*place) != Some(*entry)) {
-                println!("    {} {entry}", self.paint("32", &format!("+ {:>2}", place + 1)));
+            for (change, targets) in by_change {
+                println!("  {cluster}: {}\n{change}", targets.join(", "));
             }
         }
         Ok(())
     }
-}
 
-fn cut(text: &str) -> String {
-    const WIDTH: usize = 150;
-    if text.chars().count() <= WIDTH {
-        return text.to_owned();
-    }
-    let head: String = text.chars().take(WIDTH).collect();
-    format!("{head}… ({} entries)", text.split(',').count())
-}
-
-/// The command line, on the demo's cluster.
-pub struct Cli {
-    program: PathBuf,
-    kubeconfig: PathBuf,
-}
-
-impl Cli {
-    /// The one that was built with the demo.
-    pub fn new(kubeconfig: PathBuf) -> Result<Self> {
-        Ok(Self { program: binaries::operator()?, kubeconfig })
-    }
-
-    /// Shows a command and runs it. Exit code 1 means findings or differences, which is what a demo shows.
-    pub fn run(&self, show: &Show, args: &[&str]) -> Result<()> {
-        println!("\n{}", show.paint("2", &format!("$ hypermirror {}", args.join(" "))));
-        let status = Command::new(&self.program).args(args).env("KUBECONFIG", &self.kubeconfig).status()?;
-        anyhow::ensure!(matches!(status.code(), Some(0 | 1)), "hypermirror {}: {status}", args.join(" "));
-        Ok(())
+    fn change(&self, before: &str, after: &str) -> String {
+        let sources = |value: &str| {
+            let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for (source, mirror) in value.split(',').filter_map(|entry| entry.split_once('=')) {
+                sources.entry(source.to_owned()).or_default().push(mirror.to_owned());
+            }
+            sources
+        };
+        let (before, after) = (sources(before), sources(after));
+        let mut lines = Vec::new();
+        let missing_in = |others: &BTreeMap<String, Vec<String>>, source: &String, mirrors: &Vec<String>| {
+            others.get(source) != Some(mirrors)
+        };
+        for (source, mirrors) in before.iter().filter(|(source, mirrors)| missing_in(&after, source, mirrors)) {
+            lines.push((source, 0, self.paint("31", &format!("    - {source} -> {}", mirrors.join(", ")))));
+        }
+        for (source, mirrors) in after.iter().filter(|(source, mirrors)| missing_in(&before, source, mirrors)) {
+            lines.push((source, 1, self.paint("32", &format!("    + {source} -> {}", mirrors.join(", ")))));
+        }
+        lines.sort();
+        lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
     }
 }

@@ -1,0 +1,53 @@
+//! The command line, on the demo's cluster.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use hypermirror_e2e::binaries;
+use hypermirror_e2e::fleet::{Fleet, objects};
+use serde_json::json;
+
+use crate::show::Show;
+
+/// The `hypermirror` that was built with the demo.
+pub struct Cli {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Cli {
+    /// As the owner of this kubeconfig.
+    pub fn new(kubeconfig: PathBuf) -> Result<Self> {
+        Ok(Self { program: binaries::operator()?, kubeconfig })
+    }
+
+    /// Shows a command and runs it. Exit code 1 means findings or differences, which is what a demo shows.
+    pub fn run(&self, show: &Show, args: &[&str]) -> Result<()> {
+        show.command(&format!("hypermirror {}", args.join(" ")));
+        // The warnings are known from the offline part.
+        let status = Command::new(&self.program)
+            .args(args)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stderr(Stdio::null())
+            .status()?;
+        ensure!(matches!(status.code(), Some(0 | 1)), "hypermirror {}: {status}", args.join(" "));
+        Ok(())
+    }
+
+    /// Asks for one image with the mirror sets that the cluster has now.
+    pub async fn explain(&self, show: &Show, fleet: &Fleet, image: &str) -> Result<()> {
+        show.command(&format!("kubectl get imagedigestmirrorsets -o yaml | hypermirror explain -f - {image}"));
+        let resource = objects::resource_of(&objects::idms("", &[]))?;
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": fleet.list(&resource).await?});
+        let mut child = Command::new(&self.program)
+            .args(["explain", "-f", "-", image])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        child.stdin.take().context("no stdin")?.write_all(list.to_string().as_bytes())?;
+        ensure!(child.wait()?.success(), "hypermirror explain failed");
+        Ok(())
+    }
+}
