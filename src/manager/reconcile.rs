@@ -183,7 +183,8 @@ impl Case {
         let index = ctx.index();
         let cluster = index.cluster(&self.key);
         let report = cluster.and_then(|cluster| cluster.report.clone());
-        let departed = cluster.map(|cluster| cluster.departing(&self.map.map)).unwrap_or_default();
+        let departed =
+            cluster.map(|cluster| cluster.departing(&self.map.map, &self.management.explained)).unwrap_or_default();
         // The watch of HostedClusters may be behind our own touch.
         let annotation = self.object.annotations().get(annotations::MIRRORS_OBSERVED).cloned();
         let touched = cluster.and_then(|cluster| cluster.touched.as_ref()).map(|(digest, _)| digest.clone());
@@ -247,7 +248,7 @@ impl Case {
         ctx.writer.touch(&self.key, digest).await?;
         if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
             cluster.touched = Some((digest.to_owned(), Instant::now()));
-            cluster.admit(&self.map.map);
+            cluster.admit(&self.map.map, &self.management.explained);
         }
         ctx.queue.add_after(self.key.clone(), ctx.settings.settle);
         Ok(())
@@ -291,7 +292,7 @@ impl Case {
         let mut index = ctx.index();
         let Some(cluster) = index.cluster_mut(&self.key) else { return };
         if self.held.is_none() && !self.leaving {
-            cluster.admit(&self.map.map);
+            cluster.admit(&self.map.map, &self.management.explained);
         }
         let parent_done = plan.targets.first().and_then(Option::as_ref).is_some_and(|parent| parent.up_to_date);
         let digest = short_digest(&self.map.map.env);

@@ -3,7 +3,7 @@
 //! `OPENSHIFT_IMG_OVERRIDES` is `source=mirror,source=mirror`, a source repeated for each of its mirrors;
 //! `--registry-overrides` is the same with one mirror a source (HyperShift, `support/util/util.go`). Empty is `=`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Resolved;
 
@@ -63,9 +63,12 @@ fn join(pairs: impl IntoIterator<Item = String>) -> String {
 /// without a source or without a mirror are skipped, such as the `=,` that stock operators print at the front; nothing is
 /// trimmed, and a mirror may contain `=`.
 pub fn parse_pairs(text: &str) -> Vec<(String, String)> {
+    pairs(text).map(|(source, mirror)| (source.to_owned(), mirror.to_owned())).collect()
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = text.split(',').filter_map(|part| part.split_once('='));
-    let pairs = pairs.filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty());
-    pairs.map(|(source, mirror)| (source.to_owned(), mirror.to_owned())).collect()
+    pairs.filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty())
 }
 
 /// The mirrors of each source in their order; of exact duplicates the first counts.
@@ -82,7 +85,21 @@ pub fn ordered_mirrors(pairs: &[(String, String)]) -> BTreeMap<String, Vec<Strin
 
 /// Whether two values of `OPENSHIFT_IMG_OVERRIDES` say the same: the ordered mirrors of each source.
 pub fn same_meaning(a: &str, b: &str) -> bool {
-    a == b || ordered_mirrors(&parse_pairs(a)) == ordered_mirrors(&parse_pairs(b))
+    // Asked for each target again and again, mostly about equal or empty values: no text is copied.
+    match (pairs(a).next(), pairs(b).next()) {
+        (None, None) => true,
+        (Some(_), Some(_)) => a == b || mirrors_by_source(a) == mirrors_by_source(b),
+        _ => false,
+    }
+}
+
+fn mirrors_by_source(text: &str) -> HashMap<&str, Vec<&str>> {
+    let mut seen = HashSet::new();
+    let mut mirrors: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (source, mirror) in pairs(text).filter(|pair| seen.insert(*pair)) {
+        mirrors.entry(source).or_default().push(mirror);
+    }
+    mirrors
 }
 
 /// Reads all values of one `--registry-overrides`, in their order, as `github.com/spf13/pflag` v1.0 does

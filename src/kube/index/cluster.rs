@@ -22,8 +22,8 @@ pub struct Cluster {
     pub admitted: Option<Arc<OverrideMap>>,
     /// When stock operators were last asked to read the mirrors, and with which digest.
     pub touched: Option<(String, Instant)>,
-    /// Entries that left the map while this process ran.
-    pub departed: EntrySet,
+    /// Entries of its own that left the map while this process ran; see [`Self::departing`].
+    pub departed: Arc<EntrySet>,
     /// Since when the parent carries the present value: a digest of it, and the time.
     pub parent_since: Option<(String, Instant)>,
     /// For each target, whether somebody fights us for it.
@@ -38,7 +38,7 @@ impl Cluster {
             report: None,
             admitted: None,
             touched: None,
-            departed: EntrySet::new(),
+            departed: Arc::default(),
             parent_since: None,
             contests: Vec::new(),
         }
@@ -63,19 +63,19 @@ impl Cluster {
         self.contests.clear();
     }
 
-    /// The entries that have departed once this map is admitted.
-    pub fn departing(&self, map: &Arc<OverrideMap>) -> EntrySet {
-        let mut departed = self.departed.clone();
-        if let Some(before) = self.admitted.as_ref().filter(|before| !Arc::ptr_eq(before, map)) {
-            departed.extend(before.entries.difference(&map.entries).cloned());
+    /// The entries that have departed once this map is admitted, but for those that the management layer explains: every
+    /// hosted cluster knows these, and they are kept once for all.
+    pub fn departing(&self, map: &Arc<OverrideMap>, explained: &EntrySet) -> Arc<EntrySet> {
+        if self.admitted.as_ref().is_some_and(|before| Arc::ptr_eq(before, map)) {
+            return Arc::clone(&self.departed);
         }
-        departed.retain(|entry| !map.entries.contains(entry));
-        departed
+        let left = self.admitted.iter().flat_map(|before| &before.entries).chain(self.departed.iter());
+        Arc::new(left.filter(|entry| !map.entries.contains(*entry) && !explained.contains(*entry)).cloned().collect())
     }
 
     /// A new map is admitted: what is no longer in it has departed.
-    pub fn admit(&mut self, map: &Arc<OverrideMap>) {
-        self.departed = self.departing(map);
+    pub fn admit(&mut self, map: &Arc<OverrideMap>, explained: &EntrySet) {
+        self.departed = self.departing(map, explained);
         self.admitted = Some(Arc::clone(map));
     }
 }

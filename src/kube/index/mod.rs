@@ -18,8 +18,8 @@ use super::ClusterKey;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::sources::ManagementLayer;
 
-/// How many entries of the management layer are remembered after they left it.
-const REMEMBERED: usize = 200_000;
+/// How many entries of the management layer are remembered after they left it: about 10 MB.
+const REMEMBERED: usize = 50_000;
 
 /// Everything that is known, in one place and under one lock, which is never held across an await.
 #[derive(Debug)]
@@ -59,9 +59,11 @@ impl Index {
     /// Resolves the management layer again; true if it says something else now.
     pub fn resolve_management(&mut self) -> bool {
         let mut layer = self.mirrors.resolve();
-        if layer.explained.len() + self.management.explained.len() <= REMEMBERED {
-            layer.explained.extend(self.management.explained.iter().cloned());
-        }
+        let before = &self.management;
+        let all = layer.explained.len() + before.explained.len() <= REMEMBERED;
+        // What stands in the control planes now is remembered in any case.
+        let remembered = if all { &before.explained } else { &before.map.entries };
+        layer.explained.extend(remembered.iter().cloned());
         let same_map = layer.map.resolved == self.management.map.resolved;
         let changed = !same_map
             || layer.findings != self.management.findings

@@ -7,6 +7,7 @@ use super::super::kinds::{MirrorKind, Presence};
 use super::super::watch::Failure;
 use super::mirror_kinds::Declared;
 use super::*;
+use crate::fleet::sources::OverrideMap;
 
 fn cluster(name: &str) -> HostedCluster {
     let mut cluster = HostedCluster::new(name, HostedClusterSpec::default());
@@ -107,4 +108,23 @@ fn a_refusal_is_told_when_it_lasts_and_never_for_a_server_that_is_away() {
     assert_eq!(mirrors.troubles(later)[0].reason, hypermirror_api::Reason::SourceUnreadable);
     mirrors.replace(MirrorKind::Icsp, Vec::new());
     assert!(mirrors.troubles(later).is_empty());
+}
+
+#[test]
+fn a_cluster_remembers_its_own_entries_and_not_those_that_the_management_layer_explains() {
+    let map = |text: &str| {
+        let mut map = OverrideMap::default();
+        map.entries = crate::fleet::known::entries(text).map(str::to_owned).collect();
+        Arc::new(map)
+    };
+    let mut cluster = Cluster::new(cluster("a"));
+    let explained = map("m=1,m=2").entries.clone();
+    cluster.admit(&map("m=1,own=1"), &explained);
+    cluster.admit(&map("m=2,own=2"), &explained);
+    assert_eq!(*cluster.departed, map("own=1").entries);
+    let back = map("m=2,own=1");
+    assert_eq!(*cluster.departing(&back, &explained), map("own=2").entries);
+    cluster.admit(&back, &explained);
+    let same = cluster.departing(&back, &explained);
+    assert!(Arc::ptr_eq(&same, &cluster.departed), "nothing moved: nothing is copied");
 }

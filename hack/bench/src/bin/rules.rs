@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use hypermirror::fleet::sources::ManagementLayer;
+use hypermirror::mirrors::registries::{RegistriesConfig, render};
 use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool, merge, overrides};
 use hypermirror_bench::Spread;
 
@@ -31,28 +32,31 @@ struct Shape {
 struct Run {
     merge: Duration,
     print: Duration,
+    render: Duration,
     layer: Duration,
 }
 
 fn main() {
     let arguments = Arguments::parse();
     println!("{} entries, median (min to max) of {} runs, milliseconds\n", arguments.entries, arguments.runs);
-    println!("| shape | merge | print | merge + print | validated, merged, printed, digested |");
-    println!("|---|---|---|---|---|");
+    println!("| shape | merge | print | render | all three | validate, merge, print, digest |");
+    println!("|---|---|---|---|---|---|");
     for shape in shapes(arguments.entries) {
         for _ in 0..2 {
             black_box(run(&shape.entries));
         }
         let runs: Vec<Run> = (0..arguments.runs).map(|_| run(&shape.entries)).collect();
         let of = |step: fn(&Run) -> Duration| Spread::of_milliseconds(runs.iter().map(step));
-        let both = of(|run| run.merge + run.print);
-        let (merge, print, layer) = (of(|run| run.merge), of(|run| run.print), of(|run| run.layer));
-        println!("| {} | {merge:.1} | {print:.1} | {both:.1} | {layer:.1} |", shape.name);
+        let all = of(|run| run.merge + run.print + run.render);
+        let (merge, print, render) = (of(|run| run.merge), of(|run| run.print), of(|run| run.render));
+        let layer = of(|run| run.layer);
+        println!("| {} | {merge:.1} | {print:.1} | {render:.1} | {all:.1} | {layer:.1} |", shape.name);
     }
 }
 
-/// The value of the environment variable and of the argument: what a control plane is given. The last step is what the
-/// manager does with the management layer after each edit.
+/// Printed is what a control plane is given: the value of the environment variable and of the argument; rendered what a
+/// node is given: registries.conf, read back and judged. The last step is what the manager does with the management
+/// layer after each edit.
 fn run(entries: &[MirrorEntry]) -> Run {
     let start = Instant::now();
     let resolved = merge::merge_layer(black_box(entries));
@@ -60,10 +64,13 @@ fn run(entries: &[MirrorEntry]) -> Run {
     let printing = Instant::now();
     black_box((overrides::print_env(&resolved), overrides::print_argument(&resolved)));
     let print = printing.elapsed();
+    let rendering = Instant::now();
+    _ = black_box(render(&resolved, &RegistriesConfig::default()));
+    let render = rendering.elapsed();
     drop(resolved);
     let start = Instant::now();
     black_box(ManagementLayer::new(black_box(entries)));
-    Run { merge, print, layer: start.elapsed() }
+    Run { merge, print, render, layer: start.elapsed() }
 }
 
 fn shapes(count: usize) -> Vec<Shape> {
