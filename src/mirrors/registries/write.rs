@@ -192,8 +192,22 @@ fn print_table(text: &mut String, prefix: &str, table: &OwnTable) -> std::fmt::R
     Ok(())
 }
 
+/// A TOML basic string, with no other escapes than TOML 1.0 has.
 fn quoted(value: &str) -> String {
-    toml::Value::String(value.to_owned()).to_string()
+    let mut text = String::with_capacity(value.len() + 2);
+    text.push('"');
+    for letter in value.chars() {
+        match letter {
+            '"' | '\\' => text.extend(['\\', letter]),
+            // Writing to a String cannot fail.
+            _ if letter.is_control() => {
+                let _ = write!(text, "\\u{:04X}", u32::from(letter));
+            }
+            _ => text.push(letter),
+        }
+    }
+    text.push('"');
+    text
 }
 
 fn comment(origin: &Origin) -> String {

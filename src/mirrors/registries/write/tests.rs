@@ -171,6 +171,17 @@ fn names_cannot_break_out_of_their_quotes_or_comments() {
     assert_eq!(config.tables().count(), 1, "{text}");
 }
 
+proptest! {
+    #[test]
+    fn any_text_is_read_back_from_its_quotes(value in any::<String>(), control in "[\\x00-\\x1f\"\\\\\x7f]{0,4}") {
+        let value = value + &control;
+        let text = format!("[[registry]]\nlocation = \"a.example\"\n[aliases]\n{} = \"\"\n", quoted(&value));
+        let table: toml::Table = text.parse().unwrap();
+        let aliases = table["aliases"].as_table().unwrap();
+        prop_assert!(aliases.contains_key(&value), "{text}");
+    }
+}
+
 const SOURCES: [&str; 6] =
     ["a.example", "a.example/ns", "a.example/ns/app", "a.example:5000", "*.example", "b.example/x"];
 const MIRRORS: [&str; 5] = ["m.example", "m.example/p", "n.example:8443/q", "a.example/ns", "localhost/r"];
