@@ -1,3 +1,5 @@
+mod model;
+
 use serde_json::json;
 
 use super::super::fixtures::{World, annotation, deployment, env_of, idms, itms, map, stock_managed};
