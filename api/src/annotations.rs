@@ -9,7 +9,8 @@ pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
 /// On a HostedCluster: any value but `false` stops every write for it.
 pub const PAUSED: &str = "hypermirror.dev/paused";
 
-/// Written on a HostedCluster: a digest of the management mirrors that stock operators were last asked to read again.
+/// Written on a HostedCluster: a digest of the management mirrors that stock operators were last asked to read, and of
+/// what they had read before.
 ///
 /// Stock HyperShift reads ICSP and IDMS only when a HostedCluster changes; changing this annotation is that change.
 pub const MIRRORS_OBSERVED: &str = "hypermirror.dev/mirrors-observed";

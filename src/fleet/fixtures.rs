@@ -1,5 +1,7 @@
 //! Deployments and maps for the tests of this folder.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::argument::ArgumentMode;
@@ -81,6 +83,8 @@ pub struct World {
     pub map: OverrideMap,
     pub departed: EntrySet,
     pub remembered: EntrySet,
+    /// What reports say of annotations: which of their entries are somebody else's.
+    pub reported: HashMap<String, String>,
     pub deployments: Vec<Value>,
     pub argument: ArgumentMode,
     pub leaving: bool,
@@ -98,6 +102,7 @@ impl World {
             map,
             departed: EntrySet::new(),
             remembered: EntrySet::new(),
+            reported: HashMap::new(),
             deployments,
             argument: ArgumentMode::default(),
             leaving: false,
@@ -115,7 +120,9 @@ impl World {
             .map(|(deployment, spec)| ObservedTarget::read(deployment, spec))
             .collect();
         let targets: Vec<_> = specs.iter().zip(observed.iter().map(Some)).collect();
-        let remembered = super::value::remembered(&observed, |_| None);
+        let remembered = super::value::remembered(&observed, |target| {
+            self.reported.get(target.overrides.as_deref().unwrap_or_default()).cloned()
+        });
         let remembered = remembered.union(&self.remembered).cloned().collect();
         let facts = Facts {
             map: &self.map,

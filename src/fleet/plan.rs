@@ -6,7 +6,7 @@ use hypermirror_api::{Reason, annotations};
 
 use super::argument::{self, ArgumentMode};
 use super::known::{EntrySet, Known, entries};
-use super::observed::{ObservedContainer, ObservedTarget};
+use super::observed::{ObservedContainer, ObservedTarget, short_digest};
 use super::patch::PatchBuilder;
 use super::sources::{ManagementLayer, OverrideMap, fits};
 use super::target::TargetSpec;
@@ -68,7 +68,9 @@ pub struct TargetPlan {
 pub struct Plan {
     /// One for each target of the facts, in their order; none where it does not exist.
     pub targets: Vec<Option<TargetPlan>>,
-    /// Whether stock operators should be asked to read the mirrors again, and the value that asks them to.
+    /// Whether a stock operator has not read the present mirrors of the management cluster yet.
+    pub stock_is_behind: bool,
+    /// Whether it should be asked to read them, and the value that asks it to.
     pub touch: Option<String>,
 }
 
@@ -90,14 +92,19 @@ pub fn plan(facts: &Facts<'_>, mirrors_observed: Option<&str>) -> Plan {
     let views: Vec<Option<View<'_>>> = facts.targets.iter().map(|(spec, target)| view(spec, *target, &known)).collect();
     let stock_values = views.iter().flatten().filter_map(|view| view.env.stock);
     let retired = value::retired(stock_values, &known);
-    let parent_managed = views.first().and_then(Option::as_ref).is_some_and(|parent| parent.target.stock_managed);
+    let parent = views.first().and_then(Option::as_ref);
+    let parent_managed = parent.is_some_and(|parent| parent.target.stock_managed);
+    let asks = parent_managed && !facts.leaving && facts.may_touch;
+    let printed = parent.filter(|_| asks).map(|parent| parent.env.stock.unwrap_or(value::EMPTY));
+    let stock_is_behind = printed.is_some_and(|printed| is_behind(facts, printed));
+    let touch = printed.and_then(|printed| touch(facts, printed, stock_is_behind, mirrors_observed));
     let targets = facts.targets.iter().zip(&views).enumerate().map(|(place, ((_, target), view))| {
         let Some(view) = view else { return target.map(|_| container_missing()) };
         let child = place > 0 && parent_managed && view.target.stock_managed;
         Some(if facts.leaving { leave(view) } else { plan_target(facts, &known, view, &retired, child) })
     });
     let targets = targets.collect();
-    Plan { targets, touch: touch(facts, parent_managed, mirrors_observed) }
+    Plan { targets, stock_is_behind, touch }
 }
 
 /// One existing target with its container.
@@ -122,14 +129,25 @@ fn container_missing() -> TargetPlan {
     }
 }
 
-/// Stock operators read the mirrors of the management cluster only when a HostedCluster changes.
-fn touch(facts: &Facts<'_>, parent_managed: bool, mirrors_observed: Option<&str>) -> Option<String> {
-    if facts.leaving || !facts.may_touch || !parent_managed {
-        return None;
-    }
+/// Whether the parent's operator, if it is a stock one, has printed something else than the present mirrors of the
+/// management cluster. It reads them only when its HostedCluster changes.
+fn is_behind(facts: &Facts<'_>, printed: &str) -> bool {
+    let prints = facts.management.stock_value.as_str();
+    let set = |value| entries(value).collect::<BTreeSet<_>>();
+    prints != printed && set(prints) != set(printed)
+}
+
+/// The value that asks it to read them: a digest of the mirrors, and one of what it had printed when it was asked. Asked
+/// for each state of the mirrors, and once more for each other answer: it may have read them at a moment that nobody saw.
+fn touch(facts: &Facts<'_>, printed: &str, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
     let digest = &facts.management.stock_digest;
-    let never_anything = mirrors_observed.is_none() && facts.management.stock_value == value::EMPTY;
-    (!never_anything && mirrors_observed != Some(digest)).then(|| digest.clone())
+    let value = || Some(format!("{digest}-{}", short_digest(printed)));
+    let Some(asked) = mirrors_observed else {
+        let never_anything = facts.management.stock_value == value::EMPTY && !behind;
+        return if never_anything { None } else { value() };
+    };
+    let same_mirrors = asked.split('-').next() == Some(digest);
+    if same_mirrors && !behind { None } else { value().filter(|value| value != asked) }
 }
 
 /// Takes away what is ours and nothing else.

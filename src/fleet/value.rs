@@ -1,6 +1,6 @@
 //! What one target should carry, and which of its env vars is ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::known::{EntrySet, Known, entries};
 use super::observed::{ObservedContainer, ObservedTarget};
@@ -23,7 +23,7 @@ pub struct EnvView<'a> {
 /// Tells our env var from the stock one.
 ///
 /// Ours is the one that equals the annotation. Where the annotation was written ahead of the env var, ours is the last of
-/// several that says nothing unknown: then it is ours, or as good as ours.
+/// several that says nothing but what is known or stands in the annotation: then it is ours, or as good as ours.
 pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer, known: &Known<'_>) -> EnvView<'a> {
     let env = &container.env;
     let ours = target.overrides.as_deref().and_then(|annotation| {
@@ -33,7 +33,9 @@ pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer
             (Some(place), _) if place > 0 => Some(place),
             (_, 2..) => {
                 let last = env.len() - 1;
-                env.last().filter(|entry| entries(&entry.value).all(|entry| known.contains(entry))).map(|_| last)
+                let annotation: HashSet<&str> = entries(annotation).collect();
+                let explained = |entry: &str| known.contains(entry) || annotation.contains(entry);
+                env.last().filter(|entry| entries(&entry.value).all(explained)).map(|_| last)
             }
             _ => None,
         }

@@ -126,9 +126,9 @@ impl Writer {
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn touch(&self, cluster: &ClusterKey, digest: &str) -> Result<(), WriteError> {
+    pub async fn touch(&self, cluster: &ClusterKey, value: &str) -> Result<(), WriteError> {
         let api: Api<HostedCluster> = Api::namespaced(self.client.clone(), &cluster.namespace);
-        let body = json!({"metadata": {"annotations": {annotations::MIRRORS_OBSERVED: digest}}});
+        let body = json!({"metadata": {"annotations": {annotations::MIRRORS_OBSERVED: value}}});
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let body = Patch::Merge(&body);
         let call = api.patch_metadata(&cluster.name, &params, &body);

@@ -61,13 +61,12 @@ impl FleetGate {
     ) -> Option<HeldRemoval> {
         let mut state = self.state();
         let fresh = |decision: &&Decision| decision.revision == revision && decision.at.elapsed() < DECISION_LASTS;
-        let held = match state.decided.as_ref().filter(fresh) {
-            Some(decision) => decision.held.clone(),
-            None => {
-                let held = mass_removal(fleet(), self.limit_percent);
-                state.decided = Some(Decision { at: Instant::now(), revision, held: held.clone() });
-                held
-            }
+        let held = if let Some(decision) = state.decided.as_ref().filter(fresh) {
+            decision.held.clone()
+        } else {
+            let held = mass_removal(fleet(), self.limit_percent);
+            state.decided = Some(Decision { at: Instant::now(), revision, held: held.clone() });
+            held
         };
         let held = held.filter(|held| permission != Some(held.token.as_str()))?;
         state.told = Some(held.token.clone());

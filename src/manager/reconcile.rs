@@ -48,10 +48,6 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     if !ctx.may_write() {
         return Ok(());
     }
-    if let Some(left) = settling(ctx, key) {
-        ctx.queue.add_after(key.clone(), left);
-        return Ok(());
-    }
     let mut observed = observe(ctx, key).await?;
     let Some(case) = Case::new(ctx, key) else { return Ok(()) };
     let mut rounds = 0;
@@ -65,8 +61,12 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
         if !ctx.may_write() {
             return Ok(()); // another instance may lead by now
         }
-        if let Some(digest) = &plan.touch {
-            return case.announce(ctx, &plan, digest).await;
+        if let Some(value) = &plan.touch {
+            return case.announce(ctx, &plan, value).await;
+        }
+        if let Some(left) = settling(ctx, key).filter(|_| plan.stock_is_behind) {
+            ctx.queue.add_after(key.clone(), left);
+            return Ok(());
         }
         match case.write(ctx, &plan, |target| target.patch.as_ref()).await {
             Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
@@ -187,8 +187,8 @@ impl Case {
             cluster.map(|cluster| cluster.departing(&self.map.map, &self.management.explained)).unwrap_or_default();
         // The watch of HostedClusters may be behind our own touch.
         let annotation = self.object.annotations().get(annotations::MIRRORS_OBSERVED).cloned();
-        let touched = cluster.and_then(|cluster| cluster.touched.as_ref()).map(|(digest, _)| digest.clone());
-        let mirrors_observed = touched.filter(|digest| *digest == self.management.stock_digest).or(annotation);
+        let touched = cluster.and_then(|cluster| cluster.touched.as_ref()).map(|(value, _)| value.clone());
+        let mirrors_observed = touched.or(annotation);
         let handover_over = cluster.and_then(|cluster| cluster.parent_since.as_ref()).is_some_and(|(digest, since)| {
             *digest == short_digest(&self.map.map.env) && since.elapsed() >= ctx.settings.handover
         });
@@ -240,14 +240,14 @@ impl Case {
 
     /// The annotations first, then the touch that makes stock operators read the mirrors again; the rest is planned when
     /// they had their moment. Nobody else waits meanwhile.
-    async fn announce(&self, ctx: &Context, plan: &Plan, digest: &str) -> Result<(), WriteError> {
+    async fn announce(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
         match self.write(ctx, plan, |target| target.announce.as_ref()).await {
             Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
             Err(error) => return Err(error),
         }
-        ctx.writer.touch(&self.key, digest).await?;
+        ctx.writer.touch(&self.key, value).await?;
         if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
-            cluster.touched = Some((digest.to_owned(), Instant::now()));
+            cluster.touched = Some((value.to_owned(), Instant::now()));
             cluster.admit(&self.map.map, &self.management.explained);
         }
         ctx.queue.add_after(self.key.clone(), ctx.settings.settle);

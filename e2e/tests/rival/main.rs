@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use hypermirror_e2e::fleet::{TARGETS, deployments};
+use hypermirror_e2e::fleet::{SOON, TARGETS, deployments};
 use hypermirror_e2e::rival::{MANAGERS, Manners, Operator};
 use hypermirror_e2e::{consistently, eventually};
 
 use administrator::Member;
 use chance::{Rounds, Totals};
-use stage::Stage;
+use stage::{Act, Stage};
 
 /// What only the stock operators know.
 const FLAG: &str = "zz.example=m.example/zz,yy.example/y=m.example/yy";
@@ -192,7 +192,7 @@ async fn nothing_deleted_and_nothing_opted_out_of_comes_back_from_a_stale_stock_
         stage.rival.start(cluster, Operator::Child);
     });
     stage.settles().await?;
-    eventually(hypermirror_e2e::fleet::SOON, "nothing is left to be remembered", async || {
+    eventually(SOON, "nothing is left to be remembered", async || {
         for member in &stage.members {
             for target in TARGETS {
                 let now = stage.fleet.deployment(&member.name, target).await?;
@@ -203,6 +203,29 @@ async fn nothing_deleted_and_nothing_opted_out_of_comes_back_from_a_stale_stock_
         Ok(Some(()))
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_and_went_while_no_manager_ran_goes_from_the_stock_values_too() -> Result<()> {
+    let members = vec![member("c0", false, false, "="), member("c1", true, false, FLAG)];
+    let mut stage = Stage::set(members, &Manners::default(), 23).await?;
+    let mut manager = stage.manager("first").start_ready(stage.bed.management()).await?;
+    stage.administrator.declare(&stage.fleet, "one", ORDERED).await?;
+    stage.settles().await?;
+    manager.process.kill()?;
+    stage.administrator.declare(&stage.fleet, "two", &[("unseen.example", &["m.example/unseen"])]).await?;
+    for name in ["c0", "c1"] {
+        stage.act(name, Act::Poke).await?;
+        eventually(SOON, "the hypershift operator has read it", async || {
+            let parent = stage.fleet.deployment(name, TARGETS[0]).await?;
+            Ok(deployments::env_values(&parent)[0].contains("unseen").then_some(()))
+        })
+        .await?;
+    }
+    stage.administrator.declare(&stage.fleet, "two", &[]).await?;
+    let _manager = stage.manager("second").start_ready(stage.bed.management()).await?;
+    stage.settles().await?;
+    Ok(())
 }
 
 fn everywhere(stage: &mut Stage, mut act: impl FnMut(&mut Stage, &str)) {

@@ -1,3 +1,5 @@
+mod model;
+
 use serde_json::json;
 
 use super::super::fixtures::{World, annotation, deployment, env_of, idms, itms, map, stock_managed};
@@ -178,11 +180,32 @@ mod stock {
     #[test]
     fn stock_operators_are_asked_once_for_each_state_of_the_management_mirrors() {
         let world = world(&a_and_b(), "=");
-        let digest = world.plan(None).touch.unwrap();
-        assert_eq!(world.plan(Some(&digest)).touch, None);
+        let asked = world.plan(None).touch.unwrap();
+        assert_eq!(world.plan(Some(&asked)).touch, None, "it does not answer");
         let mut edited = world;
         edited.edit(&itms(&[("t.example", &["m.example/t"], false)]));
-        assert_ne!(edited.plan(Some(&digest)).touch, None, "the digest entries are gone");
+        let again = edited.plan(Some(&asked)).touch;
+        assert_ne!(again, None, "the digest entries are gone");
+        edited.edit(&a_and_b());
+        assert_eq!(edited.plan(again.as_deref()).touch, Some(asked), "they are back");
+    }
+
+    #[test]
+    fn a_stock_operator_that_read_what_is_gone_again_is_asked_again() {
+        let mut world = world(&a_and_b(), "=");
+        let asked = world.plan(None).touch;
+        let seen = |world: &World| {
+            let plan = world.plan(asked.as_deref());
+            (plan.stock_is_behind, plan.touch.is_some())
+        };
+        let print = |world: &mut World, value: &str| {
+            world.deployments[0] = stock_managed(deployment(&stock_targets()[0], &[value], Some("=")));
+        };
+        assert_eq!(seen(&world), (true, false));
+        print(&mut world, &format!("{A},{B}"));
+        assert_eq!(seen(&world), (false, false));
+        print(&mut world, &format!("{A},{B},gone.example=m.example"));
+        assert_eq!(seen(&world), (true, true));
     }
 
     #[test]
@@ -269,14 +292,14 @@ mod stock {
     }
 
     impl World {
-        /// Settles with stock operators that were asked already.
+        /// Settles with stock operators that do not answer.
         fn settle_with_touch(&mut self) {
-            let digest = self.management.stock_digest.clone();
+            let asked = self.plan(None).touch;
             for _ in 0..3 {
-                let plan = self.plan(Some(&digest));
+                let plan = self.plan(asked.as_deref());
                 self.apply(&plan);
             }
-            assert!(!self.plan(Some(&digest)).writes());
+            assert!(!self.plan(asked.as_deref()).writes());
         }
     }
 }

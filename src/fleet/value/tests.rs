@@ -33,6 +33,8 @@ fn ours_is_told_from_the_stock_one() {
         // The annotation is ahead: the last one says nothing unknown.
         (&["=", "a=b"], Some("c=d"), true, Some(1)),
         (&["=", "x=y"], Some("c=d"), true, None),
+        // The same, and the last one repeats an entry of somebody else's.
+        (&["=,x=y", "a=b,x=y"], Some("c=d,x=y"), true, Some(1)),
         // Without an annotation nothing is ours.
         (&["=", "a=b"], None, true, None),
         // Stock says the same as ours.

@@ -20,7 +20,7 @@ pub struct Cluster {
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
     /// The map that was last admitted by this process.
     pub admitted: Option<Arc<OverrideMap>>,
-    /// When stock operators were last asked to read the mirrors, and with which digest.
+    /// When stock operators were last asked to read the mirrors, and with which value.
     pub touched: Option<(String, Instant)>,
     /// Entries of its own that left the map while this process ran; see [`Self::departing`].
     pub departed: Arc<EntrySet>,
