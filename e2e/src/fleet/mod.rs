@@ -200,6 +200,30 @@ impl Fleet {
         Ok(report.data.get("status").cloned().unwrap_or_default())
     }
 
+    /// Waits until a report says what is wanted of it: it follows the targets.
+    ///
+    /// # Errors
+    ///
+    /// When it does not in time; says what it tells instead.
+    pub async fn told(&self, cluster: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        eventually(SOON, &format!("the report of {cluster} tells {what}"), async || {
+            let report = self.report(cluster).await?;
+            anyhow::ensure!(wanted(&report), "{report}");
+            Ok(Some(report))
+        })
+        .await
+    }
+
+    /// Waits until a report tells exactly this map, as an override value: after the last write for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not in time; says what it tells instead.
+    pub async fn tells(&self, cluster: &str, wanted: &str) -> Result<()> {
+        let told = |report: &Value| objects::told_map(report) == wanted;
+        self.told(cluster, wanted, told).await.map(|_| ())
+    }
+
     /// Waits until a condition of the report has this status and reason; answers its message.
     ///
     /// # Errors

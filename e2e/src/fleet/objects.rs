@@ -73,6 +73,17 @@ pub fn report(cluster: &str) -> Value {
     })
 }
 
+/// The map that a report tells, as an override value.
+pub fn told_map(report: &Value) -> String {
+    let sources = report["sources"].as_array().into_iter().flatten();
+    let pairs = sources.flat_map(|source| {
+        let mirrors = [&source["digestMirrors"], &source["tagMirrors"]].into_iter().filter_map(Value::as_array);
+        let name = source["source"].as_str().unwrap_or_default();
+        mirrors.flatten().map(move |mirror| format!("{name}={}", mirror.as_str().unwrap_or_default()))
+    });
+    pairs.collect::<Vec<_>>().join(",")
+}
+
 /// The manager's Lease, by name.
 pub fn lease() -> Value {
     json!({
