@@ -88,7 +88,7 @@ fn stock_operators_are_asked_to_read_again_where_they_manage_the_parent() {
     let managed = DEPLOYMENTS.replacen("metadata:\n", &format!("metadata:\n  annotations: {{{hash}}}\n"), 1);
     files.write("3.yaml", &managed);
     let (changes, _) = diff(&files, &[]);
-    assert_eq!(changes[0]["mirrorsObserved"].as_str().map(str::len), Some(16), "{changes:?}");
+    assert_eq!(changes[0]["mirrorsObserved"].as_str().map(str::len), Some(33), "{changes:?}");
 }
 
 #[test]
