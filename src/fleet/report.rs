@@ -10,7 +10,7 @@ use super::plan::{Plan, TargetPlan};
 use super::sources::{OverrideMap, carry_over};
 use super::target::TargetSpec;
 use crate::mirrors::finding::{Finding, Severity};
-use crate::mirrors::{Mirror, Resolved};
+use crate::mirrors::{Mirror, Policy, Resolved};
 
 /// How much of a status the list of sources may take: an object of etcd has 1.5 MiB, and thousands of reports are kept.
 pub const SOURCES_BYTES: usize = 32 * 1024;
@@ -214,13 +214,14 @@ pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &Observed
     targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
 }
 
-/// A map with what was reported and admitted before: while a kind is gone whose objects nobody saw, nothing of it is lost.
+/// A map with what was reported and admitted before: while a kind is gone whose objects nobody saw, nothing of it is lost,
+/// neither a mirror nor that a source is never contacted.
 pub fn carried<'a>(
     map: &OverrideMap,
-    report: Option<&HostedClusterMirrorsStatus>,
-    targets: impl IntoIterator<Item = &'a ObservedTarget>,
+    report: Option<&'a HostedClusterMirrorsStatus>,
+    targets: impl IntoIterator<Item = &'a ObservedTarget> + Clone,
 ) -> OverrideMap {
-    let own = targets.into_iter().filter_map(|target| {
+    let own = targets.clone().into_iter().filter_map(|target| {
         let foreign = foreign_of(report, target)?;
         let theirs: Vec<&str> = entries(&foreign).collect();
         let ours = entries(target.overrides.as_deref()?).filter(|entry| !theirs.contains(entry));
@@ -231,7 +232,27 @@ pub fn carried<'a>(
         mirrors.map(|mirror| format!("{}={mirror}", source.source))
     });
     let reported = reported.collect::<Vec<_>>().join(",");
-    carry_over(map, own.chain([reported]))
+    let mut carried = carry_over(map, own.chain([reported]));
+    for name in never_contacted(report, targets) {
+        if let Some(source) = carried.resolved.sources.get_mut(name) {
+            source.policy = Policy::NeverContactSource;
+        }
+    }
+    carried
+}
+
+/// Sources that were never contacted, as far as anything remembers: the report, or where its list was cut, our arguments.
+fn never_contacted<'a>(
+    report: Option<&'a HostedClusterMirrorsStatus>,
+    targets: impl IntoIterator<Item = &'a ObservedTarget>,
+) -> impl Iterator<Item = &'a str> {
+    let is_cut = report.is_none_or(|report| report.sources_cut > 0);
+    let sources = move || report.into_iter().flat_map(|report| &report.sources);
+    let told = sources().filter(|source| source.policy == Policy::NeverContactSource.as_str());
+    let arguments = targets.into_iter().filter(move |_| is_cut).filter_map(|target| target.argument.as_deref());
+    let said = arguments.flat_map(entries).filter_map(|entry| Some(entry.split_once('=')?.0));
+    let untold = said.filter(move |name| sources().all(|source| source.source != *name));
+    told.map(|source| source.source.as_str()).chain(untold)
 }
 
 #[cfg(test)]

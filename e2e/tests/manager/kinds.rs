@@ -171,3 +171,30 @@ async fn a_kind_that_is_forgotten_goes_with_its_entries() -> Result<()> {
     assert_eq!(known_kinds(fleet).await?, "icsp,itms");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_source_that_is_never_contacted_stays_so_while_its_kind_is_gone_and_the_manager_starts_anew() -> Result<()> {
+    let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
+    let fleet = &scene.fleet;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.apply(&idms("one", &[("s.example", &["m.example/s"], Some("NeverContactSource"))])).await?;
+    let manager = scene.manager().await?;
+    fleet.condition("a", "Ready", "True", "AsExpected").await?;
+    knows(fleet, "idms").await?;
+    drop(manager);
+    crds.delete(&fleet.client).await?;
+    let mark = scene.audit.mark().await?;
+
+    let _again = scene.manager().await?;
+    fleet.condition("a", "SourcesResolved", "Unknown", "KindVanished").await?;
+    fleet.apply(&itms("tags", &[("u.example", &["m.example/u"], None)])).await?;
+    fleet.reads(&["a"], "s.example=m.example/s,u.example=m.example/u").await?;
+    fleet.condition("a", "ControlPlaneUpToDate", "True", "AsExpected").await?;
+    assert_eq!(scene.patches(mark).await?.len(), 3, "the addition alone, and no argument removed");
+    let argument = fleet.deployment("a", "ignition-server").await?;
+    let argument = argument.pointer("/spec/template/spec/containers/0/args").cloned().unwrap_or_default();
+    ensure!(argument.to_string().contains("s.example=m.example/s"), "{argument}");
+    let told = fleet.report("a").await?;
+    assert_eq!(told["sources"][0]["policy"], "NeverContactSource", "{told}");
+    Ok(())
+}

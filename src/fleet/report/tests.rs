@@ -78,3 +78,45 @@ fn a_long_map_is_cut_and_says_how_much_is_missing() {
     let bytes: usize = reports.iter().map(|report| serde_json::to_string(report).unwrap().len()).sum();
     assert!(missing > 0 && bytes <= SOURCES_BYTES);
 }
+
+#[test]
+fn what_is_carried_keeps_its_mirrors_and_its_policy_and_nothing_of_somebody_elses() {
+    let admitted = "s.example=m.example/s,f.example=x.example";
+    let target = ObservedTarget {
+        overrides: Some(admitted.into()),
+        argument: Some("s.example=m.example/s,cut.example=m.example/c".into()),
+        ..ObservedTarget::default()
+    };
+    let mut status = HostedClusterMirrorsStatus {
+        sources: vec![SourceReport {
+            source: "s.example".into(),
+            digest_mirrors: vec!["m.example/s".into()],
+            policy: "NeverContactSource".into(),
+            ..SourceReport::default()
+        }],
+        control_plane: ControlPlaneReport {
+            targets: vec![TargetReport {
+                foreign: "f.example=x.example".into(),
+                admitted: short_digest(admitted),
+                ..TargetReport::default()
+            }],
+            ..ControlPlaneReport::default()
+        },
+        ..HostedClusterMirrorsStatus::default()
+    };
+    let carried = |status: &HostedClusterMirrorsStatus| carried(&OverrideMap::default(), Some(status), [&target]);
+    let map = carried(&status);
+    assert_eq!(&*map.env, "s.example=m.example/s");
+    assert_eq!(map.resolved.sources["s.example"].policy, Policy::NeverContactSource);
+
+    let known = SourceReport { policy: "AllowContactingSource".into(), ..status.sources[0].clone() };
+    status.sources = vec![known];
+    assert_eq!(carried(&status).resolved.sources["s.example"].policy, Policy::AllowContactingSource);
+    status.sources.clear();
+    status.sources_cut = 2;
+    assert_eq!(
+        carried(&status).resolved.sources["s.example"].policy,
+        Policy::NeverContactSource,
+        "its argument says so"
+    );
+}
