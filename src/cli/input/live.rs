@@ -8,7 +8,7 @@ use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
-use hypermirror_api::{HostedClusterMirrors, names};
+use hypermirror_api::{HostedClusterMirrors, Reason, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{GetParams, ListParams};
@@ -123,7 +123,7 @@ impl Reader {
         }
     }
 
-    /// Which of the absent kinds were once there.
+    /// Which of the absent kinds were once there: the reports say so, or else the Lease.
     async fn recall(&mut self, namespace: &str) -> Result<()> {
         let is_absent = |kind: &MirrorKind| self.input.absent.contains(&Absent(kind.kind()));
         let absent: Vec<MirrorKind> = MirrorKind::ALL.into_iter().filter(is_absent).collect();
@@ -134,9 +134,17 @@ impl Reader {
         let lease = api.get_metadata_opt(names::LEASE).await;
         let lease = lease.with_context(|| format!("cannot read the manager's Lease in namespace {namespace}"))?;
         let once_there = lease.as_ref().map(LeaseMemory::of).unwrap_or_default().once_there;
-        let vanished = absent.into_iter().filter(|kind| once_there.contains(kind));
+        let vanished = absent.into_iter().filter(|kind| once_there.contains(kind) || self.is_reported_gone(*kind));
         self.input.vanished = vanished.map(|kind| Absent(kind.kind())).collect();
         Ok(())
+    }
+
+    fn is_reported_gone(&self, kind: MirrorKind) -> bool {
+        let statuses = self.input.reports.iter().filter_map(|report| report.status.as_ref());
+        let mut conditions = statuses.flat_map(|status| &status.conditions);
+        conditions.any(|condition| {
+            condition.reason == Reason::KindVanished.as_str() && condition.message.contains(kind.crd())
+        })
     }
 
     async fn read_targets(&mut self, wanted: Wanted<'_>) -> Result<()> {
