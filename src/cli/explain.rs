@@ -40,7 +40,7 @@ pub struct ExplainArgs {
 /// Prints the endpoints of each image; the exit code is 1 if one cannot be pulled at all.
 pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
     let files = args.files.read()?;
-    let explanations: Vec<Explanation> = if args.files.are_given() && args.input.files.is_empty() {
+    let explanations: Vec<Explanation> = if args.files.are_given() && !args.input.is_given() {
         match files.all() {
             Ok(config) => args.images.iter().map(|image| explain(&config, image)).collect(),
             Err(error) => unusable(&args.images, &error.to_string()),

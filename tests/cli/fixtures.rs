@@ -54,6 +54,11 @@ impl Files {
         Self::new(&[("1.yaml", CLUSTERS), ("2.yaml", MIRRORS), ("3.yaml", DEPLOYMENTS)])
     }
 
+    /// Writes one file anew.
+    pub fn write(&mut self, name: &str, content: &str) {
+        std::fs::write(self.path().join(name), content).unwrap();
+    }
+
     pub fn path(&self) -> &Path {
         self.0.path()
     }

@@ -1,9 +1,14 @@
 //! The command line as a person calls it: the built binary, its output, its messages, its exit codes.
 
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on has failed
 
+mod check;
 mod control_plane;
+mod diff;
+mod explain;
 mod fixtures;
 mod generated;
 mod input;
+mod node;
 mod overrides;
+mod status;

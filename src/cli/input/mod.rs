@@ -88,6 +88,11 @@ pub struct Input {
 }
 
 impl InputArgs {
+    /// Whether manifests or a cluster were named.
+    pub fn is_given(&self) -> bool {
+        !self.files.is_empty() || self.connection.is_given()
+    }
+
     /// Reads the manifests, or else the live cluster.
     pub async fn load(&self, wanted: Wanted<'_>) -> Result<Input> {
         if self.files.is_empty() {
