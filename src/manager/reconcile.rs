@@ -62,7 +62,7 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
             return Ok(()); // another instance may lead by now
         }
         if let Some(value) = &plan.touch {
-            return case.announce(ctx, &plan, value).await;
+            case.ask(ctx, &plan, value).await?;
         }
         if let Some(left) = settling(ctx, key).filter(|_| plan.stock_is_behind) {
             ctx.queue.add_after(key.clone(), left);
@@ -238,19 +238,20 @@ impl Case {
         }
     }
 
-    /// The annotations first, then the touch that makes stock operators read the mirrors again; the rest is planned when
-    /// they had their moment. Nobody else waits meanwhile.
-    async fn announce(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
-        match self.write(ctx, plan, |target| target.announce.as_ref()).await {
-            Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
-            Err(error) => return Err(error),
+    /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
+    /// will write something then.
+    async fn ask(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
+        if plan.stock_is_behind {
+            match self.write(ctx, plan, |target| target.announce.as_ref()).await {
+                Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         ctx.writer.touch(&self.key, value).await?;
         if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
             cluster.touched = Some((value.to_owned(), Instant::now()));
             cluster.admit(&self.map.map, &self.management.explained);
         }
-        ctx.queue.add_after(self.key.clone(), ctx.settings.settle);
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 mod child;
 pub mod desired;
 mod parent;
+pub mod pulse;
 mod random;
 pub mod timeline;
 pub mod values;

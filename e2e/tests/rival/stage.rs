@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::{join_all, try_join_all};
 use hypermirror_e2e::fleet::manager::ManagerLaunch;
 use hypermirror_e2e::fleet::{Fleet, SOON, TARGETS, deployments, objects};
+use hypermirror_e2e::rival::pulse::Pulse;
 use hypermirror_e2e::rival::timeline::Timeline;
 use hypermirror_e2e::rival::{Manners, Random, Rival, values};
 use hypermirror_e2e::{Crds, Testbed, eventually};
@@ -58,6 +59,7 @@ pub struct Stage {
     pub fleet: Fleet,
     pub rival: Rival,
     pub timeline: Timeline,
+    pulse: Pulse,
     pub administrator: Administrator,
     pub members: Vec<Member>,
     pub judge: Judge,
@@ -78,7 +80,7 @@ impl Stage {
         let bed = Testbed::builder().start().await?;
         let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
         let mut rival = Rival::new(bed.management(), Random::seeded(seed)).await?;
-        let timeline = Timeline::start(fleet.client.clone());
+        let (timeline, pulse) = (Timeline::start(fleet.client.clone()), Pulse::start(fleet.client.clone()));
         for member in &members {
             let manners = Manners { flag: member.flag.to_owned(), ..manners.clone() };
             rival.host(&fleet, &member.name, member.sources(), &member.annotations(), manners).await?;
@@ -94,6 +96,7 @@ impl Stage {
             fleet,
             rival,
             timeline,
+            pulse,
             administrator,
             members,
             judge,
@@ -248,9 +251,8 @@ impl Stage {
                     account.ours,
                     tell()
                 );
-                let delay =
-                    account.right_since.zip(last_write).map(|(since, last)| since.saturating_duration_since(last));
-                let delay = delay.unwrap_or_default();
+                let Some((right, last)) = account.right_since.zip(last_write) else { continue };
+                let delay = right.saturating_duration_since(last).saturating_sub(self.pulse.stalled(last, right));
                 ensure!(delay <= PROMPT, "{cluster}/{target} was right {delay:?} after the last write\n{}", tell());
                 longest = longest.max(delay);
             }
