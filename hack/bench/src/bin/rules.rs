@@ -2,13 +2,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use hypermirror::fleet::sources::ManagementLayer;
-use hypermirror::mirrors::registries::{RegistriesConfig, render};
+use hypermirror::mirrors::registries::{RegistriesConfig, RegistriesFile, Role, render};
 use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool, merge, overrides};
 use hypermirror_bench::Spread;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Merge and print of entries, in milliseconds.
 #[derive(Parser)]
@@ -28,49 +29,66 @@ struct Shape {
     entries: Vec<MirrorEntry>,
 }
 
-/// How long the steps of one run took.
+/// What the steps of one run took.
 struct Run {
     merge: Duration,
     print: Duration,
     render: Duration,
+    /// Part of `render`.
+    read_back: Duration,
     layer: Duration,
 }
 
 fn main() {
     let arguments = Arguments::parse();
-    println!("{} entries, median (min to max) of {} runs, milliseconds\n", arguments.entries, arguments.runs);
-    println!("| shape | merge | print | render | all three | validate, merge, print, digest |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "{} entries, milliseconds of processor time, median (min to max) of {} runs\n",
+        arguments.entries, arguments.runs
+    );
+    println!("| shape | merge | print | render | reading back in it | all but that | validate, merge, print, digest |");
+    println!("|---|---|---|---|---|---|---|");
     for shape in shapes(arguments.entries) {
         for _ in 0..2 {
             black_box(run(&shape.entries));
         }
         let runs: Vec<Run> = (0..arguments.runs).map(|_| run(&shape.entries)).collect();
         let of = |step: fn(&Run) -> Duration| Spread::of_milliseconds(runs.iter().map(step));
-        let all = of(|run| run.merge + run.print + run.render);
-        let (merge, print, render) = (of(|run| run.merge), of(|run| run.print), of(|run| run.render));
-        let layer = of(|run| run.layer);
-        println!("| {} | {merge:.1} | {print:.1} | {render:.1} | {all:.1} | {layer:.1} |", shape.name);
+        let steps = [
+            of(|run| run.merge),
+            of(|run| run.print),
+            of(|run| run.render),
+            of(|run| run.read_back),
+            of(|run| (run.merge + run.print + run.render).saturating_sub(run.read_back)),
+            of(|run| run.layer),
+        ];
+        println!("| {} | {} |", shape.name, steps.map(|step| format!("{step:.1}")).join(" | "));
     }
 }
 
 /// Printed is what a control plane is given: the value of the environment variable and of the argument; rendered what a
-/// node is given: registries.conf, read back and judged. The last step is what the manager does with the management
-/// layer after each edit.
+/// node is given: registries.conf, which is read back before it is handed out. The last step is what the manager does
+/// with the management layer after each edit.
 fn run(entries: &[MirrorEntry]) -> Run {
-    let start = Instant::now();
-    let resolved = merge::merge_layer(black_box(entries));
-    let merge = start.elapsed();
-    let printing = Instant::now();
-    black_box((overrides::print_env(&resolved), overrides::print_argument(&resolved)));
-    let print = printing.elapsed();
-    let rendering = Instant::now();
-    _ = black_box(render(&resolved, &RegistriesConfig::default()));
-    let render = rendering.elapsed();
+    let (merge, resolved) = timed(|| merge::merge_layer(black_box(entries)));
+    let (print, _) = timed(|| (overrides::print_env(&resolved), overrides::print_argument(&resolved)));
+    let (render, rendered) = timed(|| render(&resolved, &RegistriesConfig::default()));
+    let text = rendered.ok().and_then(|rendered| rendered.text).unwrap_or_default();
+    let (read_back, _) = timed(|| RegistriesFile::parse(text.as_bytes(), Role::DropIn).is_ok());
     drop(resolved);
-    let start = Instant::now();
-    black_box(ManagementLayer::new(black_box(entries)));
-    Run { merge, print, render, layer: start.elapsed() }
+    let (layer, _) = timed(|| ManagementLayer::new(black_box(entries)));
+    Run { merge, print, render, read_back, layer }
+}
+
+/// How much processor time something takes: one thread does it all, so on an idle machine that is the time that passes,
+/// and on a busy one it is not the time that others take.
+fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
+    let now = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+    };
+    let start = now();
+    let done = black_box(work());
+    (now().saturating_sub(start), done)
 }
 
 fn shapes(count: usize) -> Vec<Shape> {
