@@ -2,8 +2,10 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+
+use super::schema;
 
 /// Says which image mirrors one hosted cluster has, where each comes from, and whether its control plane has them.
 ///
@@ -146,24 +148,6 @@ pub struct TargetReport {
     pub admitted: String,
 }
 
-/// `metav1.Condition` with the list keyed by type; the derived schema would not be structural.
 fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "description": "`SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["type"],
-        "items": {
-            "type": "object",
-            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
-            "properties": {
-                "type": {"type": "string", "maxLength": 316, "description": "What the condition is about."},
-                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it holds."},
-                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The generation of the HostedCluster that it was decided on."},
-                "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When its status last changed."},
-                "reason": {"type": "string", "maxLength": 1024, "description": "Why, from a closed set."},
-                "message": {"type": "string", "maxLength": 32768, "description": "The same for a person."}
-            }
-        }
-    })
+    schema::conditions("`SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.", "the HostedCluster")
 }

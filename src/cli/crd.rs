@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
-use hypermirror_api::HostedClusterMirrors;
+use clap::{Args, Subcommand, ValueEnum};
+use hypermirror_api::{HostedClusterMirrors, NodeMirrorSet, NodeMirrorStatus};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
@@ -15,12 +15,24 @@ const SPEC_FIELDS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/sp
 
 /// Prints CRDs.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
   hypermirror crd | kubectl apply --server-side -f -
-  kubectl patch crd hostedclusters.hypershift.openshift.io --type=json -p \"$(hypermirror crd hostedcluster-patch)\"")]
+  kubectl patch crd hostedclusters.hypershift.openshift.io --type=json -p \"$(hypermirror crd hostedcluster-patch)\""
+)]
 pub struct CrdArgs {
+    /// Only those of one side: the management cluster's, or a guest cluster's (the manager puts these there itself)
+    #[arg(long = "for", value_enum, value_name = "SIDE")]
+    side: Option<Side>,
     #[command(subcommand)]
     other: Option<Other>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Side {
+    Management,
+    Guest,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -36,7 +48,13 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
             console::print_data(&hosted_cluster_patch(), console::DataFormat::Json)?;
         }
         None => {
-            let crds = [serde_json::to_value(HostedClusterMirrors::crd())?];
+            let crds = [
+                (Side::Management, HostedClusterMirrors::crd()),
+                (Side::Guest, NodeMirrorSet::crd()),
+                (Side::Guest, NodeMirrorStatus::crd()),
+            ];
+            let wanted = crds.iter().filter(|(side, _)| args.side.is_none_or(|wanted| wanted == *side));
+            let crds: Vec<Value> = wanted.map(|(_, crd)| serde_json::to_value(crd)).collect::<Result<_, _>>()?;
             console::print(&yaml::print_documents(&crds)?)?;
         }
     }
