@@ -1,5 +1,6 @@
 //! The manager's process: watches feed the index, the index feeds the queue, workers reconcile hosted clusters.
 
+mod case;
 pub mod context;
 pub mod fleet_gate;
 pub mod mirror_watch;

@@ -1,44 +1,21 @@
 //! One hosted cluster: observe, plan, apply, report.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use hypermirror_api::hypershift::HostedCluster;
-use hypermirror_api::{Reason, annotations};
-use kube::ResourceExt;
-use kube::core::SelectorExt as _;
+use hypermirror_api::Reason;
 
+use super::case::{Case, Observed};
 use super::context::Context;
-use super::options::Mode;
 use super::reporter::{Draft, Reporter};
-use crate::fleet::observed::{ObservedTarget, short_digest};
-use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
-use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
-use crate::fleet::sources::{ClusterMap, ManagementLayer, cluster_map, pause_ends, settings};
-use crate::fleet::value::remembered;
+use crate::fleet::observed::short_digest;
+use crate::fleet::plan::{Plan, TargetPlan};
+use crate::fleet::report::Verdict;
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
 
 /// How often a plan is made again because the targets moved meanwhile, before the queue's backoff takes over.
 const ROUNDS: usize = 6;
-
-/// What was decided about one hosted cluster before its targets are planned.
-struct Case {
-    key: ClusterKey,
-    object: Arc<HostedCluster>,
-    management: Arc<ManagementLayer>,
-    map: ClusterMap,
-    use_management: bool,
-    blind: bool,
-    leaving: bool,
-    troubles: Vec<SourceTrouble>,
-    /// Why nothing may be written.
-    held: Option<Verdict>,
-}
-
-/// What is there of each target, by place.
-type Observed = Vec<Option<Arc<ObservedTarget>>>;
 
 /// Brings one hosted cluster to what is wanted, as far as it may be written now, and hands its report on.
 ///
@@ -108,136 +85,6 @@ async fn observe(ctx: &Context, key: &ClusterKey) -> Result<Observed, WriteError
 }
 
 impl Case {
-    fn new(ctx: &Context, key: &ClusterKey) -> Option<Self> {
-        let now = jiff::Timestamp::now();
-        let index = ctx.index();
-        let object = Arc::clone(&index.cluster(key)?.object);
-        if object.metadata.deletion_timestamp.is_some() {
-            return None; // its owner takes everything away, the report included
-        }
-        let management = index.management();
-        let (blind, mut troubles) = (index.mirrors.blind(), index.mirrors.troubles(Instant::now()));
-        drop(index);
-        let (settings, unknown) = settings(&object, now);
-        if !settings.use_management {
-            troubles.clear();
-        }
-        if let Some(value) = unknown {
-            let key = annotations::MANAGEMENT_MIRRORS;
-            let message = format!("annotation {key} is {value:?}; it is Use or Ignore, and counts as Use");
-            troubles.push(SourceTrouble { reason: Reason::MalformedObject, message });
-        }
-        let map = cluster_map(&management, &object, settings.use_management);
-        let leaving = !ctx.settings.selector.matches(object.labels());
-        let mut case = Self {
-            key: key.clone(),
-            use_management: settings.use_management,
-            blind: blind && settings.use_management,
-            object,
-            management,
-            map,
-            leaving,
-            troubles,
-            held: None,
-        };
-        if case.blind {
-            case.map.map = Arc::new(case.carried(ctx));
-        }
-        case.held = case.hold(ctx, settings.paused);
-        if let Some(ends) = pause_ends(&case.object, now) {
-            let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
-            ctx.queue.add_after(key.clone(), left);
-        }
-        Some(case)
-    }
-
-    /// While a kind is gone whose objects nobody saw, what was admitted or reported before stays.
-    fn carried(&self, ctx: &Context) -> crate::fleet::sources::OverrideMap {
-        let index = ctx.index();
-        let slots = index.targets_of(&self.key);
-        let report = index.cluster(&self.key).and_then(|cluster| cluster.report.clone());
-        drop(index);
-        let observed = slots.iter().filter_map(|slot| slot.observed.as_deref());
-        carried(&self.map.map, report.as_deref(), observed)
-    }
-
-    /// The gates, in their order.
-    fn hold(&self, ctx: &Context, paused: Option<String>) -> Option<Verdict> {
-        if let Some(why) = paused {
-            return Some(Verdict::new("Unknown", Reason::Paused, format!("nothing is written: {why}")));
-        }
-        if ctx.settings.mode == Mode::Observe {
-            let message = "the manager observes only; `hypermirror diff` shows what would change";
-            return Some(Verdict::new("False", Reason::Observing, message));
-        }
-        let empties = !self.leaving && self.map.map.entries.is_empty();
-        let permission = ctx.memory.borrow().allow_removal.clone();
-        let revision = ctx.index().revision();
-        let held = empties.then(|| ctx.gate.held(revision, || ctx.members(), permission.as_deref())).flatten()?;
-        held.emptied.binary_search(&self.key.to_string()).ok()?;
-        let message = held.message(&ctx.settings.namespace, hypermirror_api::names::LEASE);
-        Some(Verdict::new("False", Reason::RemovalHeld, message))
-    }
-
-    fn plan(&self, ctx: &Context, observed: &Observed) -> Plan {
-        let index = ctx.index();
-        let cluster = index.cluster(&self.key);
-        let report = cluster.and_then(|cluster| cluster.report.clone());
-        let departed =
-            cluster.map(|cluster| cluster.departing(&self.map.map, &self.management.explained)).unwrap_or_default();
-        // The watch of HostedClusters may be behind our own touch.
-        let annotation = self.object.annotations().get(annotations::MIRRORS_OBSERVED).cloned();
-        let touched = cluster.and_then(|cluster| cluster.touched.as_ref()).map(|(value, _)| value.clone());
-        let mirrors_observed = touched.or(annotation);
-        let handover_over = cluster.and_then(|cluster| cluster.parent_since.as_ref()).is_some_and(|(digest, since)| {
-            *digest == short_digest(&self.map.map.env) && since.elapsed() >= ctx.settings.handover
-        });
-        drop(index);
-        let present = observed.iter().flatten().map(AsRef::as_ref);
-        let remembered = remembered(present, |target| foreign_of(report.as_deref(), target));
-        let targets: Vec<_> = ctx.settings.targets.iter().zip(observed.iter().map(Option::as_deref)).collect();
-        let facts = Facts {
-            map: &self.map.map,
-            management: &self.management,
-            departed: &departed,
-            remembered: &remembered,
-            targets: &targets,
-            argument: ctx.settings.argument,
-            leaving: self.leaving,
-            handover_over,
-            may_touch: !self.blind,
-        };
-        plan(&facts, mirrors_observed.as_deref())
-    }
-
-    /// Leaves alone for a while what somebody takes away again and again.
-    fn contest(&self, ctx: &Context, observed: &Observed, plan: &mut Plan) {
-        let now = Instant::now();
-        let mut index = ctx.index();
-        let Some(cluster) = index.cluster_mut(&self.key) else { return };
-        cluster.contests.resize_with(plan.targets.len(), Default::default);
-        let targets = plan.targets.iter_mut().zip(observed).zip(&mut cluster.contests);
-        for ((plan, target), contest) in targets {
-            let (Some(plan), Some(target)) = (plan, target) else { continue };
-            if plan.carries || plan.restarts {
-                contest.observe(target, plan.carries, now);
-            } else {
-                contest.forget();
-            }
-            let Some(left) = contest.truce(now).filter(|_| plan.restarts) else { continue };
-            let by = target.last_writer.as_deref().unwrap_or("somebody");
-            *plan = TargetPlan {
-                reason: Some(Reason::Contested),
-                message: format!("{by} takes our entry away without a change of its own; left alone for a while"),
-                value: std::mem::take(&mut plan.value),
-                foreign: std::mem::take(&mut plan.foreign),
-                admitted_foreign: std::mem::take(&mut plan.admitted_foreign),
-                ..TargetPlan::default()
-            };
-            ctx.queue.add_after(self.key.clone(), left);
-        }
-    }
-
     /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
     /// will write something then.
     async fn ask(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
