@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod fleet;
+pub mod guest;
 pub mod kube;
 pub mod manager;
 pub mod mirrors;

@@ -9,6 +9,10 @@ pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
 /// On a HostedCluster: any value but `false` stops every write for it.
 pub const PAUSED: &str = "hypermirror.dev/paused";
 
+/// On a HostedCluster or a NodePool: how mirrors get to its nodes, `Agent` (default), `Rollout`, `AgentAndRollout` or
+/// `None`.
+pub const NODE_DELIVERY: &str = "hypermirror.dev/node-delivery";
+
 /// Written on a HostedCluster: a digest of the management mirrors that stock operators were last asked to read, and of
 /// what they had read before.
 ///
@@ -28,6 +32,10 @@ pub const APPENDED_ARGUMENT: &str = "hypermirror.dev/registry-overrides-argument
 
 /// Read on the manager's Lease: lets one mass removal through; its value is the token that the condition names.
 pub const ALLOW_REMOVAL: &str = "hypermirror.dev/allow-removal";
+
+/// Read on a HostedCluster and on the manager's Lease: `true` has everything of ours taken away, from one hosted cluster or
+/// from all.
+pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 
 /// Written on the manager's Lease: the mirror kinds that were once there, comma-separated (`icsp,idms,itms`).
 pub const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";

@@ -9,6 +9,12 @@ pub enum ConditionType {
     SourcesResolved,
     /// Each target Deployment carries the override map that is wanted.
     ControlPlaneUpToDate,
+    /// The guest has every object that it is given.
+    GuestSynced,
+    /// Every node of the guest has its mirrors.
+    NodesUpToDate,
+    /// A node that boots can pull the agent and the release without mirrors that it does not have yet.
+    BootstrapCovered,
     /// All of the above.
     Ready,
 }
@@ -19,6 +25,9 @@ impl ConditionType {
         match self {
             Self::SourcesResolved => "SourcesResolved",
             Self::ControlPlaneUpToDate => "ControlPlaneUpToDate",
+            Self::GuestSynced => "GuestSynced",
+            Self::NodesUpToDate => "NodesUpToDate",
+            Self::BootstrapCovered => "BootstrapCovered",
             Self::Ready => "Ready",
         }
     }
@@ -61,6 +70,42 @@ pub enum Reason {
     SourceTaken,
     /// The hosted cluster is being deleted.
     Deleting,
+    /// The control-plane namespace has no kubeconfig for the guest yet.
+    KubeconfigMissing,
+    /// The guest's kubeconfig says something that is not allowed, or is none; the message names the field.
+    KubeconfigRefused,
+    /// The guest's API server does not answer.
+    ConnectionDown,
+    /// The guest's API server shows a certificate that the kubeconfig's authority did not sign.
+    AuthorityUnknown,
+    /// The kubeconfig's client certificate is no longer valid.
+    CredentialsExpired,
+    /// The guest's API server refuses the kubeconfig's credentials.
+    CredentialsRejected,
+    /// An admission policy or webhook of the guest denied a write.
+    DeniedByGuest,
+    /// The guest's RBAC does not allow a request.
+    ForbiddenByGuest,
+    /// The guest answered with more than is read.
+    AnswerTooLarge,
+    /// A write to the guest failed; the message says why.
+    PushFailed,
+    /// The manager was not told which image the agent has (`--agent-image`).
+    AgentImageMissing,
+    /// The guest serves no admission policies: nothing holds an agent to its own node's status.
+    NodeIdentityUnverified,
+    /// Not every node has confirmed its mirrors yet.
+    NodesUpdating,
+    /// A node could not apply its mirrors, or its runtime did not read them.
+    NodesFailing,
+    /// Some nodes have no agent that reports.
+    AgentsMissing,
+    /// A node that boots may not be able to pull the agent or the release without a mirror that it does not have.
+    BehindMirror,
+    /// Mirrors are not delivered to these nodes (`hypermirror.dev/node-delivery: None`).
+    DeliveryOff,
+    /// What is ours is being taken away.
+    Leaving,
 }
 
 impl Reason {
@@ -84,6 +129,40 @@ impl Reason {
             Self::Paused => "Paused",
             Self::SourceTaken => "SourceTaken",
             Self::Deleting => "Deleting",
+            Self::KubeconfigMissing => "KubeconfigMissing",
+            Self::KubeconfigRefused => "KubeconfigRefused",
+            Self::ConnectionDown => "ConnectionDown",
+            Self::AuthorityUnknown => "AuthorityUnknown",
+            Self::CredentialsExpired => "CredentialsExpired",
+            Self::CredentialsRejected => "CredentialsRejected",
+            Self::DeniedByGuest => "DeniedByGuest",
+            Self::ForbiddenByGuest => "ForbiddenByGuest",
+            Self::AnswerTooLarge => "AnswerTooLarge",
+            Self::PushFailed => "PushFailed",
+            Self::AgentImageMissing => "AgentImageMissing",
+            Self::NodeIdentityUnverified => "NodeIdentityUnverified",
+            Self::NodesUpdating => "NodesUpdating",
+            Self::NodesFailing => "NodesFailing",
+            Self::AgentsMissing => "AgentsMissing",
+            Self::BehindMirror => "BehindMirror",
+            Self::DeliveryOff => "DeliveryOff",
+            Self::Leaving => "Leaving",
         }
+    }
+
+    /// The reason of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn a_reason_is_read_as_it_is_written() {
+        assert_eq!(Reason::parse(Reason::ConnectionDown.as_str()), Some(Reason::ConnectionDown));
+        assert_eq!(Reason::parse("Nonsense"), None);
     }
 }

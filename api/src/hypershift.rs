@@ -45,3 +45,58 @@ pub struct LocalObjectReference {
     /// The object's name.
     pub name: String,
 }
+
+/// The part of `NodePool.spec` that we read.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[kube(
+    group = "hypershift.openshift.io",
+    version = "v1beta1",
+    kind = "NodePool",
+    plural = "nodepools",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodePoolSpec {
+    /// The HostedCluster in the same namespace that its nodes belong to.
+    pub cluster_name: String,
+}
+
+/// The part of a HostedControlPlane that we read; named like its HostedCluster, in the control-plane namespace.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[kube(
+    group = "hypershift.openshift.io",
+    version = "v1beta1",
+    kind = "HostedControlPlane",
+    plural = "hostedcontrolplanes",
+    namespaced,
+    status = "HostedControlPlaneStatus",
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostedControlPlaneSpec {
+    /// The release that the control plane and, unless a NodePool says otherwise, the nodes run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release_image: Option<String>,
+}
+
+/// What HyperShift knows about a control plane.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostedControlPlaneStatus {
+    /// Where nodes reach the API server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_plane_endpoint: Option<ApiEndpoint>,
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct ApiEndpoint {
+    /// A DNS name or an address.
+    pub host: String,
+    /// The port.
+    pub port: i32,
+}

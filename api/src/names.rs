@@ -24,6 +24,23 @@ pub const HYPERSHIFT_OPERATOR_MANAGER: &str = "hypershift-operator-manager";
 /// The field manager of the control-plane-operator's full updates (measured on the real operator).
 pub const CONTROL_PLANE_OPERATOR_MANAGER: &str = "hypershift-controlplane-manager";
 
+/// HyperShift's label on a NodePool's nodes: the NodePool's name.
+pub const NODE_POOL_LABEL: &str = "hypershift.openshift.io/nodePool";
+
+/// The label of every object that hypermirror puts into a guest.
+pub const MANAGED_LABEL: &str = "hypermirror.dev/managed";
+
+/// The NodeMirrorSet of the hosted cluster's own mirrors.
+pub const CLUSTER_SET: &str = "cluster";
+
+/// IDMS and ITMS of ours in a guest. Those named `cluster` are HyperShift's.
+pub const GUEST_MIRRORS: &str = "hypermirror";
+
+/// The NodeMirrorSet of one NodePool.
+pub fn node_pool_set(name: &str) -> String {
+    format!("nodepool-{name}")
+}
+
 /// The namespace of a HostedCluster's control plane: `<namespace>-<name with dots as dashes>`
 /// (HyperShift, `hypershift-operator/controllers/manifests/manifests.go`).
 pub fn control_plane_namespace(namespace: &str, name: &str) -> String {

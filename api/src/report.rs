@@ -43,6 +43,18 @@ use super::schema;
         description = "Target Deployments up to date, of those that exist"
     ),
     printcolumn(
+        json_path = ".status.conditions[?(@.type==\"GuestSynced\")].status",
+        name = "Guest",
+        type_ = "string",
+        description = "Whether the guest has every object that it is given"
+    ),
+    printcolumn(
+        json_path = ".status.nodes.summary",
+        name = "Nodes",
+        type_ = "string",
+        description = "Nodes that have their mirrors, of all"
+    ),
+    printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         name = "Reason",
         type_ = "string",
@@ -61,7 +73,7 @@ pub struct HostedClusterMirrorsStatus {
     /// The generation of the HostedCluster that this status is about. (Not `observedGeneration`: generic health checks
     /// compare that with the generation of the report itself, which never moves.)
     pub hosted_cluster_generation: i64,
-    /// `SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.
+    /// `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered` and `Ready`; True is good.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
     /// How many sources have mirrors for this cluster's control plane.
@@ -76,6 +88,12 @@ pub struct HostedClusterMirrorsStatus {
     pub findings: Vec<FindingReport>,
     /// The control plane's Deployments.
     pub control_plane: ControlPlaneReport,
+    /// The guest cluster; absent as long as nothing is known about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestReport>,
+    /// The guest's nodes; absent as long as nothing is known about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodesReport>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
@@ -125,6 +143,55 @@ pub struct ControlPlaneReport {
     pub targets: Vec<TargetReport>,
 }
 
+/// What the guest cluster has of us.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GuestReport {
+    /// The Secret that we reach it with.
+    pub kubeconfig: String,
+    /// How many objects of ours it has.
+    pub objects: i64,
+    /// The sets of mirrors for its nodes, with their generations, such as `cluster@3`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<String>,
+}
+
+/// What the agents of a guest report.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodesReport {
+    /// Nodes that have their mirrors, of all, for example `12/12`.
+    pub summary: String,
+    /// How many nodes there are.
+    pub total: i64,
+    /// How many of them have what their sets say now.
+    pub applied: i64,
+    /// The nodes that do not, with the reason; cut at 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<NodeReport>,
+    /// How many entries were left out on nodes, counted once for each node.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rejected_count: i64,
+    /// The entries that were left out on nodes, each once; cut at 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<FindingReport>,
+    /// Sources that another file on a node hides, as `source by file`; cut at 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadowed: Vec<String>,
+}
+
+/// A node that does not have its mirrors.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeReport {
+    /// The node's name.
+    pub name: String,
+    /// Why, from a closed set.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
+}
+
 /// One target Deployment.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
@@ -149,5 +216,8 @@ pub struct TargetReport {
 }
 
 fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
-    schema::conditions("`SourcesResolved`, `ControlPlaneUpToDate` and `Ready`; True is good.", "the HostedCluster")
+    schema::conditions(
+        "`SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered` and `Ready`; True is good.",
+        "the HostedCluster",
+    )
 }

@@ -8,6 +8,7 @@ pub mod argument;
 pub mod contest;
 #[cfg(test)]
 mod fixtures;
+pub mod guest;
 pub mod known;
 pub mod observed;
 pub mod patch;

@@ -73,6 +73,9 @@ impl FromStr for MirrorKind {
 /// The CRD of HostedClusters: hypermirror may be installed before HyperShift.
 pub const HOSTED_CLUSTERS_CRD: &str = "hostedclusters.hypershift.openshift.io";
 
+/// The CRD of NodePools.
+pub const NODE_POOLS_CRD: &str = "nodepools.hypershift.openshift.io";
+
 /// Whether a CRD is there and stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {

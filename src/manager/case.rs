@@ -9,7 +9,8 @@ use kube::ResourceExt;
 use kube::core::SelectorExt as _;
 
 use super::context::Context;
-use super::options::Mode;
+use super::options::{GuestAgent, Mode};
+use crate::fleet::guest::Delivery;
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
 use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
@@ -54,8 +55,16 @@ impl Case {
             let message = format!("annotation {key} is {value:?}; it is Use or Ignore, and counts as Use");
             troubles.push(SourceTrouble { reason: Reason::MalformedObject, message });
         }
+        if let (_, Some(value)) = Delivery::of(&*object) {
+            let key = annotations::NODE_DELIVERY;
+            let message = format!(
+                "annotation {key} is {value:?}; of its values Agent and None are served, and it counts as Agent"
+            );
+            troubles.push(SourceTrouble { reason: Reason::MalformedObject, message });
+        }
         let map = cluster_map(&management, &object, settings.use_management);
-        let leaving = !ctx.settings.selector.matches(object.labels());
+        let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
+        let leaving = uninstall || ctx.memory.borrow().uninstall || !ctx.settings.selector.matches(object.labels());
         let mut case = Self {
             key: key.clone(),
             use_management: settings.use_management,
@@ -88,6 +97,11 @@ impl Case {
         carried(&self.map.map, report.as_deref(), observed)
     }
 
+    /// Whether nothing of ours is to be in the guest: it leaves our care, or wants nothing on its nodes.
+    pub(super) fn wants_guest_left(&self) -> bool {
+        self.leaving || Delivery::of(&*self.object).0 == Delivery::None
+    }
+
     /// The gates, in their order.
     fn hold(&self, ctx: &Context, paused: Option<String>) -> Option<Verdict> {
         if let Some(why) = paused {
@@ -96,6 +110,13 @@ impl Case {
         if ctx.settings.mode == Mode::Observe {
             let message = "the manager observes only; `hypermirror diff` shows what would change";
             return Some(Verdict::new("False", Reason::Observing, message));
+        }
+        if self.leaving && ctx.settings.guests.agent != GuestAgent::Off {
+            let left = ctx.index().guests.outcome(&self.key).is_some_and(|outcome| outcome.left);
+            if !left {
+                let message = "leaving: the guest's nodes give their mirrors back first";
+                return Some(Verdict::new("False", Reason::Leaving, message));
+            }
         }
         let empties = !self.leaving && self.map.map.entries.is_empty();
         let permission = ctx.memory.borrow().allow_removal.clone();

@@ -7,12 +7,13 @@ use kube::Client;
 use tokio::sync::watch;
 
 use super::fleet_gate::FleetGate;
-use super::options::Mode;
+use super::options::{GuestOptions, Mode};
 use super::queue::Queue;
 use super::readiness::FirstLook;
 use crate::fleet::admission::FleetMember;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::TargetSpec;
+use crate::kube::ClusterKey;
 use crate::kube::apply::Writer;
 use crate::kube::index::Index;
 use crate::kube::lease::{LeaseMemory, Term};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub handover: Duration,
     /// The namespace of the Lease.
     pub namespace: String,
+    /// For the guests.
+    pub guests: GuestOptions,
 }
 
 /// Shared by watches, workers, reporter and servers.
@@ -51,6 +54,8 @@ pub struct Context {
     index: Mutex<Index>,
     /// What has to be looked at.
     pub queue: Queue,
+    /// Whose guest has to be looked at.
+    pub guest_queue: Queue,
     /// Whether everything was seen once.
     pub first_look: FirstLook,
     /// What is counted.
@@ -72,6 +77,7 @@ impl Context {
             writer: Writer::new(client.clone(), metrics.clone()),
             index: Mutex::new(Index::new(settings.targets.len())),
             queue: Queue::default(),
+            guest_queue: Queue::default(),
             first_look: FirstLook::default(),
             gate: FleetGate::new(settings.max_removal),
             memory: watch::Sender::new(LeaseMemory::default()),
@@ -113,6 +119,15 @@ impl Context {
     /// Queues every hosted cluster.
     pub fn queue_all(&self) {
         let keys = self.index().keys();
-        self.queue.add_all(keys);
+        self.queue.add_all(keys.clone());
+        self.guest_queue.add_all(keys);
+    }
+
+    /// Queues hosted clusters that changed themselves, and their guests.
+    pub fn queue_changed(&self, keys: impl IntoIterator<Item = ClusterKey>) {
+        for key in keys {
+            self.queue.add(key.clone());
+            self.guest_queue.add(key);
+        }
     }
 }

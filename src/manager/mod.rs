@@ -3,6 +3,8 @@
 mod case;
 pub mod context;
 pub mod fleet_gate;
+pub mod guest_watches;
+pub mod guests;
 pub mod mirror_watch;
 pub mod options;
 pub mod queue;

@@ -9,6 +9,8 @@ use kube::core::{Expression, Selector};
 
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
+use crate::guest::objects::AgentReload;
+use crate::mirrors::ImageReference;
 use crate::telemetry::logs::LogFormat;
 
 /// Whether changes are made or only told.
@@ -40,6 +42,56 @@ impl From<RegistryOverridesArgument> for ArgumentMode {
             RegistryOverridesArgument::Strict => Self::Strict,
             RegistryOverridesArgument::Every => Self::Every,
         }
+    }
+}
+
+/// Who brings the agent to the guests' nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GuestAgent {
+    /// The manager.
+    #[default]
+    Managed,
+    /// Somebody else; the manager brings the mirrors alone.
+    External,
+    /// Nobody: guests are left alone altogether.
+    Off,
+}
+
+/// How guests are reached and what they are given.
+#[derive(Args, Clone, Debug)]
+pub struct GuestOptions {
+    /// Who brings the agent to the guests' nodes
+    #[arg(long = "guest-agent", value_enum, default_value_t, value_name = "WHO")]
+    pub agent: GuestAgent,
+    /// The agent's image, by digest (NAME@sha256:...)
+    #[arg(long, value_name = "IMAGE", value_parser = parse_agent_image)]
+    pub agent_image: Option<String>,
+    /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all
+    #[arg(long, value_enum, default_value_t)]
+    pub agent_reload: AgentReload,
+    /// Where the root of a node's file system is
+    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
+    pub agent_host_root: String,
+    /// In how many guests mirrors may be on their way to nodes at once (0: no limit)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_concurrent_guests: u16,
+    /// How often a guest is looked at when nothing happens
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub guest_interval: Duration,
+    /// How long nodes get to give their mirrors back when a hosted cluster leaves our care
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub leave_timeout: Duration,
+}
+
+/// An image by digest: a tag may be another image tomorrow, and a node must not pull without need.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_agent_image(text: &str) -> Result<String, String> {
+    match ImageReference::parse(text) {
+        Ok(reference) if reference.digest.is_some() => Ok(text.to_owned()),
+        Ok(_) => Err(format!("{text:?} has no digest: NAME@sha256:... is needed")),
+        Err(error) => Err(format!("{text:?}: {error}")),
     }
 }
 
@@ -84,6 +136,9 @@ pub struct ManagerOptions {
     /// How long the children of a control-plane-operator get to take over its entries
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub handover: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guests: GuestOptions,
     /// How many hosted clusters are worked on at once
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,

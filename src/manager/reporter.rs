@@ -10,6 +10,8 @@ use kube::ResourceExt;
 use tokio::sync::Notify;
 
 use super::context::Context;
+use super::options::GuestAgent;
+use crate::fleet::guest::GuestOutcome;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::plan::Plan;
 use crate::fleet::report::{self, SourceTrouble, Verdict};
@@ -146,13 +148,24 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
     let removal_held = control_plane.reason == Reason::RemovalHeld;
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
-    let ready = report::ready_verdict(&parts);
-    let [first, second] = parts;
+    let guest = guest_outcome(ctx, draft.key, old);
+    let guest_verdicts = guest.as_deref().map(GuestOutcome::verdicts).unwrap_or_default();
+    let counting = guest_verdicts.iter().filter(|_| guest.as_deref().is_some_and(GuestOutcome::counts));
+    let ready = report::ready_verdict(&parts.iter().chain(counting).copied().collect::<Vec<_>>());
     let before = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
-    let conditions = report::conditions(before, &[first, second, (ConditionType::Ready, &ready)], generation, now);
+    let verdicts = parts.iter().chain(&guest_verdicts).copied().chain([(ConditionType::Ready, &ready)]);
+    let conditions = report::conditions(before, &verdicts.collect::<Vec<_>>(), generation, now);
+    let (guest, nodes) = guest.map(|guest| (guest.guest.clone(), guest.nodes_report.clone())).unwrap_or_default();
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
-        return HostedClusterMirrorsStatus { conditions, hosted_cluster_generation: generation, ..old.clone() };
+        let before = old.clone();
+        return HostedClusterMirrorsStatus {
+            conditions,
+            hosted_cluster_generation: generation,
+            guest,
+            nodes,
+            ..before
+        };
     }
     let (sources, cut) = report::source_reports(&draft.map.resolved);
     let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
@@ -164,5 +177,20 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         sources_cut: gauge(cut),
         findings: report::finding_reports(&draft.findings),
         control_plane: report::control_plane_report(&observed, draft.plan),
+        guest,
+        nodes,
     }
+}
+
+/// What is known of the guest: by this process, or until then by the one that wrote the report.
+fn guest_outcome(
+    ctx: &Context,
+    key: &ClusterKey,
+    old: Option<&HostedClusterMirrorsStatus>,
+) -> Option<Arc<GuestOutcome>> {
+    if ctx.settings.guests.agent == GuestAgent::Off {
+        return None;
+    }
+    let known = ctx.index().guests.outcome(key);
+    known.or_else(|| GuestOutcome::reported(old?).map(Arc::new))
 }

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::context::{Context, Settings};
-use super::options::ManagerOptions;
+use super::guests::Guests;
+use super::options::{GuestAgent, ManagerOptions};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
 use super::{server, watches};
@@ -57,6 +58,10 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     for _ in 0..options.workers {
         tasks.spawn(work(Arc::clone(&ctx), reporter.clone()));
     }
+    if options.guests.agent != GuestAgent::Off {
+        let guests = Guests::new(options.guests.max_concurrent_guests);
+        tasks.spawn(guests.run(Arc::clone(&ctx)));
+    }
     tasks.spawn(keep_house(Arc::clone(&ctx)));
     until_told_to_end(&ctx).await?;
     tracing::info!("ending");
@@ -78,6 +83,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         settle: options.settle,
         handover: options.handover,
         namespace,
+        guests: options.guests.clone(),
     }
 }
 

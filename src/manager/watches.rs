@@ -18,11 +18,13 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::context::Context;
+use super::guest_watches;
 use super::mirror_watch::MirrorWatch;
+use super::options::GuestAgent;
 use super::readiness::Awaited;
 use crate::kube::ClusterKey;
 use crate::kube::index::targets::TargetMeta;
-use crate::kube::kinds::{HOSTED_CLUSTERS_CRD, MirrorKind, Presence, crd_watch, standing};
+use crate::kube::kinds::{HOSTED_CLUSTERS_CRD, MirrorKind, NODE_POOLS_CRD, Presence, crd_watch, standing};
 use crate::kube::lease::LeaseMemory;
 use crate::kube::watch::{Update, updates};
 use crate::mirrors::Layer;
@@ -47,13 +49,22 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
         });
     }
     let awaited = ctx.first_look.await_watch(HOSTED_CLUSTERS_CRD);
-    let (context, changed) = (Arc::clone(ctx), told);
+    let (context, changed) = (Arc::clone(ctx), told.clone());
     tasks.spawn(async move {
         let start = |_, _| tokio::spawn(hosted_clusters(Arc::clone(&context), awaited.clone()));
         follow_crd(&context, HOSTED_CLUSTERS_CRD, None, &changed, &awaited, start).await;
     });
     for place in 0..ctx.settings.targets.len() {
         tasks.spawn(target_deployments(Arc::clone(ctx), place));
+    }
+    if ctx.settings.guests.agent != GuestAgent::Off {
+        guest_watches::start(ctx, tasks);
+        let awaited = ctx.first_look.await_watch(NODE_POOLS_CRD);
+        let context = Arc::clone(ctx);
+        tasks.spawn(async move {
+            let start = |_, _| tokio::spawn(guest_watches::node_pools(Arc::clone(&context), awaited.clone()));
+            follow_crd(&context, NODE_POOLS_CRD, None, &told, &awaited, start).await;
+        });
     }
     tasks.spawn(reports(Arc::clone(ctx)));
     tasks.spawn(lease(Arc::clone(ctx)));
@@ -154,17 +165,18 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
         match update {
             Update::Replaced(clusters) => {
                 let changed = ctx.index().replace_clusters(clusters.into_iter().filter_map(readable).collect());
-                ctx.queue.add_all(changed);
+                ctx.queue_changed(changed);
                 awaited.done();
             }
             Update::Applied(cluster) => {
-                if let Some(key) = readable(cluster).and_then(|cluster| ctx.index().apply_cluster(cluster)) {
-                    ctx.queue.add(key);
-                }
+                let changed = readable(cluster).and_then(|cluster| ctx.index().apply_cluster(cluster));
+                ctx.queue_changed(changed);
             }
             Update::Deleted(cluster) => {
                 if let Some(cluster) = readable(cluster) {
-                    ctx.index().remove_cluster(&ClusterKey::of(&cluster));
+                    let key = ClusterKey::of(&cluster);
+                    ctx.index().remove_cluster(&key);
+                    ctx.guest_queue.add(key); // what is remembered of its guest goes
                 }
             }
             Update::Failing(failure) => {

@@ -45,6 +45,11 @@ impl MirrorEntry {
         format!("{}[{}]", self.list, self.origin.index)
     }
 
+    /// Whether it stands in `HostedCluster.spec.imageContentSources`, which HyperShift brings to guests and nodes itself.
+    pub fn is_image_content_source(&self) -> bool {
+        self.list == IMAGE_CONTENT_SOURCES_LIST
+    }
+
     /// Whether its kind's CRD has no pattern for sources and mirrors, so that they may have a tag or a digest.
     pub fn allows_tags_and_digests(&self) -> bool {
         matches!(self.list, ICSP_LIST | IMAGE_CONTENT_SOURCES_LIST)

@@ -30,6 +30,8 @@ pub struct SeverityLabels {
 pub struct ManagerMetrics {
     /// Requests of the client.
     pub requests: RequestMetrics,
+    /// Requests to guests.
+    pub guest_requests: RequestMetrics,
     /// How long a reconcile of one hosted cluster took, by outcome.
     pub reconciles: Family<OutcomeLabels, Histogram>,
     /// Writes to target Deployments: `ok`, `error`, `timeout` or `conflict`.
@@ -58,6 +60,7 @@ impl ManagerMetrics {
         let registry = registry.sub_registry_with_prefix("hypermirror");
         let metrics = Self {
             requests: RequestMetrics::register(registry),
+            guest_requests: RequestMetrics::register_guests(registry),
             reconciles: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             patches: Family::default(),
             leader: Gauge::default(),

@@ -34,6 +34,14 @@ impl RequestMetrics {
         metrics
     }
 
+    /// Registers the counter of requests to guests, all of them together.
+    pub fn register_guests(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let help = "Requests to guests' API servers by verb, resource and code (`error`: no answer)";
+        registry.register("guest_requests", help, metrics.requests.clone());
+        metrics
+    }
+
     fn count(&self, call: Call, code: String) {
         self.requests.get_or_create(&RequestLabels { verb: call.verb, resource: call.resource, code }).inc();
     }

@@ -47,7 +47,7 @@ impl Fleet {
         let fleet = Self { client: cluster.admin_client().await? };
         crds.install(&fleet.client).await?;
         let root = crate::binaries::repository_root();
-        Crds::read(&[root.join("manifests/crd")])?.install(&fleet.client).await?;
+        Crds::read(&[root.join("manifests/crd/management.yaml")])?.install(&fleet.client).await?;
         for namespace in [NAMESPACE, SYSTEM] {
             fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
         }

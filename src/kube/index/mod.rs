@@ -1,6 +1,7 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
 pub mod cluster;
+pub mod guests;
 mod members;
 pub mod mirror_kinds;
 pub mod targets;
@@ -12,6 +13,7 @@ use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::hypershift::HostedCluster;
 
 use self::cluster::Cluster;
+use self::guests::Guests;
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use super::ClusterKey;
@@ -26,6 +28,8 @@ const REMEMBERED: usize = 50_000;
 pub struct Index {
     /// The management cluster's mirror objects.
     pub mirrors: MirrorKinds,
+    /// The guest clusters.
+    pub guests: Guests,
     management: Arc<ManagementLayer>,
     clusters: HashMap<ClusterKey, Cluster>,
     /// Hosted clusters by their control-plane namespace.
@@ -42,6 +46,7 @@ impl Index {
     pub fn new(target_count: usize) -> Self {
         Self {
             mirrors: MirrorKinds::default(),
+            guests: Guests::default(),
             management: Arc::default(),
             clusters: HashMap::new(),
             owners: HashMap::new(),
@@ -146,6 +151,7 @@ impl Index {
     /// Forgets a HostedCluster.
     pub fn remove_cluster(&mut self, key: &ClusterKey) {
         self.clusters.remove(key);
+        self.guests.forget(key);
         self.revision += 1;
         let namespace = key.control_plane_namespace();
         if self.owners.get(&namespace) == Some(key) {
@@ -210,7 +216,7 @@ impl Index {
     }
 
     /// The hosted cluster whose control plane lives in a namespace.
-    fn owner(&self, namespace: &str) -> Option<ClusterKey> {
+    pub fn owner(&self, namespace: &str) -> Option<ClusterKey> {
         self.owners.get(namespace).cloned()
     }
 }

@@ -19,6 +19,8 @@ pub struct LeaseMemory {
     pub once_there: BTreeSet<MirrorKind>,
     /// The token of a mass removal that a person let through.
     pub allow_removal: Option<String>,
+    /// Everything of ours is to be taken away, everywhere.
+    pub uninstall: bool,
 }
 
 impl LeaseMemory {
@@ -28,6 +30,7 @@ impl LeaseMemory {
         Self {
             once_there: known.split(',').filter_map(|kind| kind.parse().ok()).collect(),
             allow_removal: lease.annotations().get(annotations::ALLOW_REMOVAL).cloned(),
+            uninstall: lease.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true"),
         }
     }
 }

@@ -1,0 +1,205 @@
+//! What one hosted cluster's guest comes to, for its report; and what its nodes are to have.
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::report::{GuestReport, NodesReport};
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+use super::report::Verdict;
+use super::sources::hosted_cluster_entries;
+use crate::mirrors::finding::Finding;
+use crate::mirrors::merge::merge_layer;
+use crate::mirrors::scope::best_match_in;
+use crate::mirrors::validate::{Consumer, validate};
+use crate::mirrors::{ImageReference, MirrorEntry, Policy};
+
+/// The conditions that are about the guest.
+pub const CONDITIONS: [ConditionType; 3] =
+    [ConditionType::GuestSynced, ConditionType::NodesUpToDate, ConditionType::BootstrapCovered];
+
+/// What was found and done in a guest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuestOutcome {
+    /// `GuestSynced`.
+    pub synced: Verdict,
+    /// `NodesUpToDate`; none if nobody could look.
+    pub nodes: Option<Verdict>,
+    /// `BootstrapCovered`; none if nothing is known.
+    pub bootstrap: Option<Verdict>,
+    /// For the report.
+    pub guest: Option<GuestReport>,
+    /// For the report.
+    pub nodes_report: Option<NodesReport>,
+    /// Nothing of ours is left there, or nobody can take it away.
+    pub left: bool,
+}
+
+impl GuestOutcome {
+    /// Nobody could look: what was known of the nodes may no longer hold.
+    pub fn unknown(synced: Verdict, before: Option<&Self>) -> Self {
+        let message = "the guest could not be asked";
+        let unknown = |verdict: &Option<Verdict>| {
+            verdict.as_ref().map(|_| Verdict { status: "Unknown", reason: synced.reason, message: message.to_owned() })
+        };
+        Self {
+            nodes: before.and_then(|before| unknown(&before.nodes)),
+            bootstrap: before.and_then(|before| before.bootstrap.clone()),
+            guest: before.and_then(|before| before.guest.clone()),
+            nodes_report: before.and_then(|before| before.nodes_report.clone()),
+            synced,
+            left: false,
+        }
+    }
+
+    /// The conditions, as far as there is something to say.
+    pub fn verdicts(&self) -> Vec<(ConditionType, &Verdict)> {
+        let [synced, nodes, bootstrap] = CONDITIONS;
+        let mut verdicts = vec![(synced, &self.synced)];
+        verdicts.extend(self.nodes.as_ref().map(|verdict| (nodes, verdict)));
+        verdicts.extend(self.bootstrap.as_ref().map(|verdict| (bootstrap, verdict)));
+        verdicts
+    }
+
+    /// Whether `Ready` waits for it: a cluster that is being born has no kubeconfig yet.
+    pub fn counts(&self) -> bool {
+        self.synced.reason != Reason::KubeconfigMissing
+    }
+
+    /// What an earlier process reported, until this one knows better.
+    pub fn reported(report: &HostedClusterMirrorsStatus) -> Option<Self> {
+        let verdict = |kind: ConditionType| {
+            let condition = report.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
+            Some(carried(condition))
+        };
+        let [synced, nodes, bootstrap] = CONDITIONS.map(verdict);
+        Some(Self {
+            synced: synced?,
+            nodes,
+            bootstrap,
+            guest: report.guest.clone(),
+            nodes_report: report.nodes.clone(),
+            left: false,
+        })
+    }
+}
+
+fn carried(condition: &Condition) -> Verdict {
+    let status = match condition.status.as_str() {
+        "True" => "True",
+        "False" => "False",
+        _ => "Unknown",
+    };
+    let reason = Reason::parse(&condition.reason).unwrap_or(Reason::AsExpected);
+    Verdict { status, reason, message: condition.message.clone() }
+}
+
+/// How mirrors get to nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// By the agent.
+    #[default]
+    Agent,
+    /// Not at all.
+    None,
+}
+
+impl Delivery {
+    /// Reads the annotation; the second value is one that means nothing, or nothing yet, and counts as `Agent`.
+    pub fn of(object: &impl ResourceExt) -> (Self, Option<String>) {
+        match object.annotations().get(annotations::NODE_DELIVERY).map(String::as_str) {
+            None | Some("Agent") => (Self::Agent, None),
+            Some("None") => (Self::None, None),
+            Some(other) => (Self::Agent, Some(other.to_owned())),
+        }
+    }
+}
+
+/// The hosted-cluster layer as nodes can have it, and what was left out for them.
+pub fn node_entries(cluster: &HostedCluster) -> (Vec<MirrorEntry>, Vec<Finding>) {
+    let validated = validate(&hosted_cluster_entries(cluster), Consumer::Node);
+    (validated.entries, validated.findings)
+}
+
+/// The source, never to be contacted, that an image is below and that has no mirror among what stock HyperShift brings to
+/// nodes that boot (`imageContentSources`).
+pub fn beyond_boot(entries: &[MirrorEntry], image: &str) -> Option<String> {
+    let reference = ImageReference::parse(image).ok()?;
+    let name = reference.name();
+    let mirrored = |entries: &[MirrorEntry]| {
+        let resolved = merge_layer(entries);
+        let (prefix, _) = best_match_in(&name, |prefix| resolved.sources.contains_key(prefix))?;
+        let policy = resolved.sources.get(&prefix)?.policy;
+        Some((prefix, policy))
+    };
+    let boot: Vec<MirrorEntry> = entries.iter().filter(|entry| entry.is_image_content_source()).cloned().collect();
+    let (source, policy) = mirrored(entries)?;
+    (policy == Policy::NeverContactSource && mirrored(&boot).is_none()).then_some(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use hypermirror_api::hypershift::HostedClusterSpec;
+
+    use super::*;
+    use crate::mirrors::{Layer, Origin, Pool};
+
+    fn entry(list: &'static str, policy: Option<&str>) -> MirrorEntry {
+        MirrorEntry {
+            pool: Pool::Digest,
+            source: "quay.example/tools".into(),
+            mirrors: vec!["mirror.example/tools".into()],
+            policy: policy.map(str::to_owned),
+            insecure: false,
+            list,
+            origin: Origin {
+                kind: "ConfigMap".into(),
+                namespace: None,
+                name: "x".into(),
+                key: None,
+                document: None,
+                index: 0,
+                layer: Layer::HostedCluster,
+            },
+        }
+    }
+
+    #[test]
+    fn an_image_behind_a_mirror_that_boot_lacks_is_named() {
+        let image = format!("quay.example/tools/agent@sha256:{}", "0".repeat(64));
+        let never = entry("spec.imageDigestMirrors", Some("NeverContactSource"));
+        assert_eq!(beyond_boot(std::slice::from_ref(&never), &image), Some("quay.example/tools".into()));
+        assert_eq!(beyond_boot(&[entry("spec.imageDigestMirrors", None)], &image), None);
+        assert_eq!(beyond_boot(&[never.clone(), entry("spec.imageContentSources", None)], &image), None);
+        assert_eq!(beyond_boot(&[never], "other.example/agent:v1"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_now_is_unknown_and_not_forgotten() {
+        let good = Verdict::new("True", Reason::AsExpected, "all 3 nodes have their mirrors");
+        let before = GuestOutcome {
+            synced: good.clone(),
+            nodes: Some(good.clone()),
+            bootstrap: Some(good),
+            guest: Some(GuestReport::default()),
+            nodes_report: Some(NodesReport { summary: "3/3".into(), ..NodesReport::default() }),
+            left: false,
+        };
+        let down = GuestOutcome::unknown(Verdict::new("Unknown", Reason::ConnectionDown, "no answer"), Some(&before));
+        assert_eq!(down.nodes.as_ref().unwrap().status, "Unknown");
+        assert_eq!(down.nodes_report, before.nodes_report);
+        assert!(down.counts());
+    }
+
+    #[test]
+    fn a_delivery_that_means_nothing_is_told() {
+        let mut cluster = HostedCluster::new("west", HostedClusterSpec::default());
+        assert_eq!(Delivery::of(&cluster), (Delivery::Agent, None));
+        for (value, expected) in
+            [("None", (Delivery::None, None)), ("Soon", (Delivery::Agent, Some("Soon".to_owned())))]
+        {
+            cluster.annotations_mut().insert(annotations::NODE_DELIVERY.to_owned(), value.to_owned());
+            assert_eq!(Delivery::of(&cluster), expected);
+        }
+    }
+}

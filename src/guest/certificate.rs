@@ -1,0 +1,29 @@
+//! What our own client certificate says about itself: an API server answers 401 to all that is wrong with one.
+
+use jiff::Timestamp;
+
+use super::kubeconfig::Credentials;
+
+/// Until when credentials are valid, where they say so themselves.
+pub fn expires(credentials: &Credentials) -> Option<Timestamp> {
+    let Credentials::Certificate { certificate, .. } = credentials else { return None };
+    let (_, block) = x509_parser::pem::parse_x509_pem(certificate).ok()?;
+    let parsed = block.parse_x509().ok()?;
+    Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_tells_its_end_and_a_token_does_not() {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2031, 2, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem().into_bytes();
+        let credentials = Credentials::Certificate { certificate, key: Vec::new() };
+        assert_eq!(expires(&credentials).unwrap().to_string(), "2031-02-03T00:00:00Z");
+        assert_eq!(expires(&Credentials::Token("x".to_owned())), None);
+    }
+}

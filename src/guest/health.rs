@@ -1,0 +1,102 @@
+//! Whether a guest is there: it takes several failures to be taken for down, and several answers to be up again.
+
+use std::time::Duration;
+
+/// So many failures in a row, and a guest counts as down.
+const FAILURES_TO_DOWN: u32 = 3;
+/// So many answers in a row, and one that was down counts as up.
+const ANSWERS_TO_UP: u32 = 2;
+/// Between the probes that decide.
+const SOON: Duration = Duration::from_secs(1);
+/// Between the probes of a guest that is down: doubled with each, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// The health of one guest. It begins as up: the first failures of a guest that nobody has seen count like any others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    down: bool,
+    failures: u32,
+    answers: u32,
+}
+
+/// What a probe comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    Work,
+    /// Probe again after this.
+    Probe(Duration),
+}
+
+impl Health {
+    /// Whether the guest counts as down.
+    pub const fn is_down(&self) -> bool {
+        self.down
+    }
+
+    /// The guest answered.
+    pub fn answered(&mut self) -> Next {
+        self.failures = 0;
+        if !self.down {
+            return Next::Work;
+        }
+        self.answers += 1;
+        if self.answers < ANSWERS_TO_UP {
+            return Next::Probe(SOON);
+        }
+        *self = Self::default();
+        Next::Work
+    }
+
+    /// The guest did not answer.
+    pub fn failed(&mut self) -> Duration {
+        self.answers = 0;
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < FAILURES_TO_DOWN && !self.down {
+            return SOON;
+        }
+        self.down = true;
+        let doublings = self.failures.saturating_sub(FAILURES_TO_DOWN).min(8);
+        FIRST_PAUSE.saturating_mul(2_u32.pow(doublings)).min(LONGEST_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_is_none_and_three_are() {
+        let mut health = Health::default();
+        assert_eq!(health.failed(), SOON);
+        assert_eq!(health.failed(), SOON);
+        assert!(!health.is_down());
+        assert_eq!(health.answered(), Next::Work);
+        for _ in 0..3 {
+            health.failed();
+        }
+        assert!(health.is_down());
+    }
+
+    #[test]
+    fn one_answer_of_a_guest_that_was_down_is_not_enough() {
+        let mut health = Health::default();
+        for _ in 0..5 {
+            health.failed();
+        }
+        assert_eq!(health.answered(), Next::Probe(SOON));
+        assert!(health.is_down());
+        health.failed();
+        assert_eq!(health.answered(), Next::Probe(SOON));
+        assert_eq!(health.answered(), Next::Work);
+        assert!(!health.is_down());
+    }
+
+    #[test]
+    fn a_guest_that_stays_down_is_asked_less_and_less() {
+        let mut health = Health::default();
+        let pauses: Vec<u64> = (0..12).map(|_| health.failed().as_secs()).collect();
+        assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]);
+    }
+}

@@ -1,0 +1,155 @@
+//! The agent's DaemonSet.
+
+use serde_json::{Value, json};
+
+use super::{AGENT, NAMESPACE, labels};
+
+/// How an agent has the container runtime read its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum AgentReload {
+    /// Ask systemd.
+    #[default]
+    Dbus,
+    /// Signal CRI-O's main process.
+    Signal,
+    /// Not at all: the runtime follows its files by itself.
+    None,
+}
+
+impl AgentReload {
+    /// The value of the agent's flag.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dbus => "dbus",
+            Self::Signal => "signal",
+            Self::None => "none",
+        }
+    }
+}
+
+/// How the agent runs on a guest's nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSpec {
+    /// Its image, by digest.
+    pub image: String,
+    /// Its way to reload.
+    pub reload: AgentReload,
+    /// The guest's API server as nodes reach it before anything works in the guest: host and port.
+    pub api: Option<(String, u16)>,
+    /// Where the root of a node's file system is; `/` but for tests.
+    pub host_root: String,
+}
+
+/// Ports of the host: away from those that others like to use.
+const METRICS_PORT: u16 = 9638;
+const HEALTH_PORT: u16 = 9639;
+/// Where the agent finds the host's files.
+const HOST: &str = "/host";
+
+/// The DaemonSet.
+pub fn daemon_set(agent: &AgentSpec) -> Value {
+    let selector = json!({"app.kubernetes.io/name": "hypermirror", "app.kubernetes.io/component": "agent"});
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": AGENT, "namespace": NAMESPACE, "labels": labels()},
+        "spec": {
+            "selector": {"matchLabels": selector},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
+            "template": {
+                "metadata": {
+                    "labels": labels(),
+                    "annotations": {
+                        "target.workload.openshift.io/management": r#"{"effect": "PreferredDuringScheduling"}"#,
+                        "openshift.io/required-scc": AGENT,
+                    },
+                },
+                "spec": pod_spec(agent),
+            },
+        },
+    })
+}
+
+fn pod_spec(agent: &AgentSpec) -> Value {
+    json!({
+        "serviceAccountName": AGENT,
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        // On every node, whatever is wrong with it.
+        "tolerations": [{"operator": "Exists"}],
+        "priorityClassName": "system-node-critical",
+        // Before a node has a pod network, and where no Service address is routed.
+        "hostNetwork": true,
+        "dnsPolicy": "Default",
+        "hostPID": agent.reload == AgentReload::Signal,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container(agent)],
+        "volumes": volumes(agent),
+    })
+}
+
+fn container(agent: &AgentSpec) -> Value {
+    let mut env = vec![json!({"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}})];
+    if let Some((host, port)) = &agent.api {
+        env.push(json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}));
+        env.push(json!({"name": "KUBERNETES_SERVICE_PORT", "value": port.to_string()}));
+    }
+    let probe = |path: &str, period: u32| json!({"httpGet": {"host": "127.0.0.1", "port": HEALTH_PORT, "path": path}, "periodSeconds": period});
+    json!({
+        "name": "agent",
+        "image": agent.image,
+        "args": [
+            "agent",
+            format!("--root={HOST}"),
+            format!("--reload={}", agent.reload.as_str()),
+            format!("--metrics-bind-address=:{METRICS_PORT}"),
+            format!("--health-probe-bind-address=127.0.0.1:{HEALTH_PORT}"),
+        ],
+        "env": env,
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "hostPort": METRICS_PORT, "protocol": "TCP"}],
+        "livenessProbe": probe("/healthz", 20),
+        "readinessProbe": probe("/readyz", 5),
+        "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": {
+            // Files of the host's root; it may do nothing else with that.
+            "runAsUser": 0,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+            // Labelled files of the host are nobody else's to write.
+            "seLinuxOptions": {"type": "spc_t"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": volume_mounts(agent),
+    })
+}
+
+/// The whole directory and not the base file alone: a file that is mounted stays the old one when it is replaced.
+fn volumes(agent: &AgentSpec) -> Value {
+    let root = agent.host_root.trim_end_matches('/');
+    let volume = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": format!("{root}{path}"), "type": kind}});
+    let mut volumes = vec![
+        volume("containers", "/etc/containers", "Directory"),
+        volume("drop-ins", "/etc/containers/registries.conf.d", "DirectoryOrCreate"),
+    ];
+    match agent.reload {
+        AgentReload::Dbus => volumes.push(volume("dbus", "/run/dbus", "Directory")),
+        AgentReload::Signal => volumes.push(volume("crio", "/run/crio", "Directory")),
+        AgentReload::None => {}
+    }
+    volumes.into()
+}
+
+fn volume_mounts(agent: &AgentSpec) -> Value {
+    let mount = |name: &str, path: &str, read_only: bool| json!({"name": name, "mountPath": format!("{HOST}{path}"), "readOnly": read_only});
+    let mut mounts = vec![
+        mount("containers", "/etc/containers", true),
+        mount("drop-ins", "/etc/containers/registries.conf.d", false),
+    ];
+    match agent.reload {
+        AgentReload::Dbus => mounts.push(mount("dbus", "/run/dbus", true)),
+        AgentReload::Signal => mounts.push(mount("crio", "/run/crio", true)),
+        AgentReload::None => {}
+    }
+    mounts.into()
+}

@@ -1,0 +1,61 @@
+//! Where an object lives on an API server.
+
+use serde_json::Value;
+
+/// The kinds that a guest is given, with what their objects' paths begin with.
+const KINDS: [(&str, &str, &str); 13] = [
+    ("CustomResourceDefinition", "/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
+    ("Namespace", "/api/v1", "namespaces"),
+    ("ServiceAccount", "/api/v1", "serviceaccounts"),
+    ("ClusterRole", "/apis/rbac.authorization.k8s.io/v1", "clusterroles"),
+    ("ClusterRoleBinding", "/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
+    ("SecurityContextConstraints", "/apis/security.openshift.io/v1", "securitycontextconstraints"),
+    ("ValidatingAdmissionPolicy", "/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicies"),
+    ("ValidatingAdmissionPolicyBinding", "/apis/admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings"),
+    ("NodeMirrorSet", "/apis/hypermirror.dev/v1alpha1", "nodemirrorsets"),
+    ("ImageDigestMirrorSet", "/apis/config.openshift.io/v1", "imagedigestmirrorsets"),
+    ("ImageTagMirrorSet", "/apis/config.openshift.io/v1", "imagetagmirrorsets"),
+    ("ImageContentSourcePolicy", "/apis/operator.openshift.io/v1alpha1", "imagecontentsourcepolicies"),
+    ("DaemonSet", "/apis/apps/v1", "daemonsets"),
+];
+
+/// Where all objects of a kind are listed.
+pub fn collection(kind: &str) -> String {
+    let found = KINDS.iter().find(|(known, ..)| *known == kind);
+    found.map_or_else(String::new, |(_, group, plural)| format!("{group}/{plural}"))
+}
+
+/// Where one object is.
+pub fn of(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let collection = collection(text("/kind"));
+    let (name, namespace) = (text("/metadata/name"), text("/metadata/namespace"));
+    match collection.rsplit_once('/') {
+        Some((group, plural)) if !namespace.is_empty() => format!("{group}/namespaces/{namespace}/{plural}/{name}"),
+        _ => format!("{collection}/{name}"),
+    }
+}
+
+/// How messages name an object: `DaemonSet hypermirror-system/hypermirror-agent`.
+pub fn title(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (kind, name, namespace) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
+    if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::objects::{AgentReload, AgentSpec, GuestInput, GuestKinds, GuestObjects};
+
+    #[test]
+    fn every_object_that_a_guest_is_given_has_its_place() {
+        let agent =
+            AgentSpec { image: "x@sha256:0".into(), reload: AgentReload::Dbus, api: None, host_root: "/".into() };
+        let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };
+        let paths: Vec<String> = GuestObjects::new(&input).all().map(of).collect();
+        assert!(paths.iter().all(|path| path.starts_with("/api")), "{paths:?}");
+        assert!(paths.contains(&"/apis/apps/v1/namespaces/hypermirror-system/daemonsets/hypermirror-agent".to_owned()));
+        assert!(paths.contains(&"/apis/hypermirror.dev/v1alpha1/nodemirrorsets/cluster".to_owned()));
+    }
+}

@@ -1,0 +1,59 @@
+//! Reads back what a guest's nodes and agents say.
+
+use hypermirror_api::NodeMirrorStatus;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use serde_json::Value;
+
+use super::client::GuestClient;
+use super::error::{GuestError, words};
+use super::objects::NAMESPACE;
+use super::summary::{GuestNode, GuestSet, ReadBack};
+
+impl GuestClient {
+    /// Reads nodes and statuses.
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    pub async fn read_back(&self, sets: &[GuestSet]) -> Result<ReadBack, GuestError> {
+        let nodes = self.list_metadata::<Node>("/api/v1/nodes", "kubernetes.io/os!=windows").await?;
+        let nodes = nodes.into_iter().map(|node: PartialObjectMeta<Node>| GuestNode {
+            name: node.name_any(),
+            labels: node.metadata.labels.unwrap_or_default(),
+        });
+        let statuses = self.list::<NodeMirrorStatus>("/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses", "").await?;
+        Ok(ReadBack { nodes: nodes.collect(), sets: sets.to_vec(), statuses })
+    }
+
+    /// The nodes whose agent waits for its image, with what the kubelet says.
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    pub async fn agents_without_image(&self) -> Result<Vec<(String, String)>, GuestError> {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
+        let pods = self.list::<Pod>(&path, "app.kubernetes.io/component=agent").await?;
+        let waiting = pods.iter().filter_map(|pod| {
+            let node = pod.spec.as_ref()?.node_name.clone()?;
+            let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+            let waiting = statuses.iter().find_map(|status| status.state.as_ref()?.waiting.as_ref())?;
+            let reason = waiting.reason.as_deref()?;
+            matches!(reason, "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName")
+                .then(|| (node, words(&format!("{reason}: {}", waiting.message.as_deref().unwrap_or_default()))))
+        });
+        Ok(waiting.collect())
+    }
+}
+
+/// A set as the server answered it.
+pub fn guest_set(set: &Value) -> Option<GuestSet> {
+    if set["kind"] != "NodeMirrorSet" {
+        return None;
+    }
+    Some(GuestSet {
+        name: set["metadata"]["name"].as_str()?.to_owned(),
+        uid: set["metadata"]["uid"].as_str()?.to_owned(),
+        generation: set["metadata"]["generation"].as_i64()?,
+        selector: serde_json::from_value(set["spec"]["nodeSelector"].clone()).ok().flatten(),
+    })
+}

@@ -1,0 +1,80 @@
+use hypermirror_api::node_mirror_status::NodeMirrorStatusSpec;
+use serde_json::json;
+
+use super::*;
+
+fn node(name: &str, pool: &str) -> GuestNode {
+    GuestNode {
+        name: name.to_owned(),
+        labels: [("hypershift.openshift.io/nodePool".to_owned(), pool.to_owned())].into(),
+    }
+}
+
+fn set(name: &str, generation: i64, pool: Option<&str>) -> GuestSet {
+    let selector = pool.map(|pool| LabelSelector {
+        match_labels: Some([("hypershift.openshift.io/nodePool".to_owned(), pool.to_owned())].into()),
+        ..LabelSelector::default()
+    });
+    GuestSet { name: name.to_owned(), uid: format!("uid-{name}"), generation, selector }
+}
+
+/// A status that has seen these sets.
+fn status(node: &str, sets: &[GuestSet], applied: &str, reloaded: &str) -> NodeMirrorStatus {
+    let mut status = NodeMirrorStatus::new(node, NodeMirrorStatusSpec {});
+    let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "Why", "message": "because", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    status.status = Some(NodeMirrorStatusStatus {
+        conditions: serde_json::from_value(json!([condition("Applied", applied), condition("Reloaded", reloaded)]))
+            .unwrap(),
+        observed_sets: sets.iter().map(observed).collect(),
+        ..NodeMirrorStatusStatus::default()
+    });
+    status
+}
+
+fn sum(nodes: Vec<GuestNode>, sets: Vec<GuestSet>, statuses: Vec<NodeMirrorStatus>) -> (String, Reason, String) {
+    let summary = summarize(&ReadBack { nodes, sets, statuses });
+    (summary.report.summary, summary.verdict.reason, summary.verdict.message)
+}
+
+#[test]
+fn a_node_counts_when_it_has_exactly_its_sets_and_the_runtime_has_read_them() {
+    let sets = vec![set("cluster", 2, None), set("nodepool-a", 1, Some("a"))];
+    let good = status("n1", &sets, "True", "True");
+    let (summary, reason, _) = sum(vec![node("n1", "a")], sets.clone(), vec![good.clone()]);
+    assert_eq!((summary.as_str(), reason), ("1/1", Reason::AsExpected));
+    let relabelled = sum(vec![node("n1", "b")], sets.clone(), vec![good.clone()]);
+    assert_eq!((relabelled.0.as_str(), relabelled.1), ("0/1", Reason::NodesUpdating));
+    let newer = vec![set("cluster", 3, None), set("nodepool-a", 1, Some("a"))];
+    let (_, reason, message) = sum(vec![node("n1", "a")], newer, vec![good]);
+    assert_eq!(reason, Reason::NodesUpdating);
+    assert!(message.contains("cluster of generation 3"), "{message}");
+    let reloading = status("n1", &sets, "True", "Unknown");
+    assert_eq!(sum(vec![node("n1", "a")], sets, vec![reloading]).1, Reason::NodesUpdating);
+}
+
+#[test]
+fn what_a_person_has_to_look_at_is_told_first() {
+    let sets = vec![set("cluster", 1, None)];
+    let nodes = vec![node("n1", "a"), node("n2", "a"), node("n3", "a")];
+    let statuses = vec![status("n1", &sets, "True", "True"), status("n2", &sets, "True", "False")];
+    let (summary, reason, message) = sum(nodes.clone(), sets.clone(), statuses);
+    assert_eq!((summary.as_str(), reason), ("1/3", Reason::NodesFailing));
+    assert!(message.contains("n2") && message.contains("because"), "{message}");
+    let (_, reason, message) = sum(nodes, sets.clone(), vec![status("n1", &sets, "True", "True")]);
+    assert_eq!(reason, Reason::AgentsMissing);
+    assert!(message.contains("2 of 3 nodes: n2 and 1 more"), "{message}");
+    assert_eq!(sum(Vec::new(), sets, Vec::new()).0, "0/0");
+}
+
+#[test]
+fn what_a_guest_says_is_cut() {
+    let sets = vec![set("cluster", 1, None)];
+    let nodes: Vec<GuestNode> = (0..100).map(|n| node(&format!("n{n:03}"), "a")).collect();
+    let summary = summarize(&ReadBack { nodes, sets: sets.clone(), statuses: Vec::new() });
+    assert_eq!((summary.report.behind.len(), summary.report.total, summary.silent.len()), (20, 100, 100));
+    let mut loud = status("n1", &sets, "False", "True");
+    loud.status.as_mut().unwrap().conditions[0].message = "x\n".repeat(100_000);
+    let summary = summarize(&ReadBack { nodes: vec![node("n1", "a")], sets, statuses: vec![loud] });
+    assert!(summary.report.behind[0].message.chars().count() < 1000);
+    assert!(!summary.verdict.message.contains('\n'));
+}

@@ -1,0 +1,197 @@
+//! What is known about guests: which kubeconfigs there are, which NodePools, what the last look came to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use hypermirror_api::hypershift::NodePool;
+use kube::ResourceExt;
+
+use super::ClusterKey;
+use crate::fleet::guest::{Delivery, GuestOutcome};
+
+/// The Secrets with a kubeconfig, best first: the first is the one identity that the stock admission policies of a guest
+/// allow to write mirror objects (HyperShift, `kas/admissionpolicies.go`).
+pub const KUBECONFIG_SECRETS: [&str; 3] = ["hcco-kubeconfig", "service-network-admin-kubeconfig", "admin-kubeconfig"];
+
+/// A Secret in a control-plane namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretMeta {
+    /// The namespace.
+    pub namespace: String,
+    /// The version, which moves with its content.
+    pub resource_version: String,
+}
+
+/// The best kubeconfig of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeconfigSecret {
+    /// The Secret's name.
+    pub name: &'static str,
+    /// Its version.
+    pub resource_version: String,
+}
+
+/// A NodePool, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// How its nodes get mirrors.
+    pub delivery: Delivery,
+}
+
+/// Everything about guests.
+#[derive(Debug, Default)]
+pub struct Guests {
+    /// By control-plane namespace: the version of each Secret.
+    secrets: HashMap<String, [Option<String>; KUBECONFIG_SECRETS.len()]>,
+    pools: HashMap<ClusterKey, BTreeMap<String, Pool>>,
+    outcomes: HashMap<ClusterKey, Arc<GuestOutcome>>,
+}
+
+impl Guests {
+    /// Takes a Secret in; true if it is another one now.
+    pub fn apply_secret(&mut self, place: usize, secret: &SecretMeta) -> bool {
+        let slots = self.secrets.entry(secret.namespace.clone()).or_default();
+        let Some(slot) = slots.get_mut(place) else { return false };
+        slot.replace(secret.resource_version.clone()).as_ref() != Some(&secret.resource_version)
+    }
+
+    /// Takes the whole list of one name in; answers the namespaces where something changed.
+    pub fn replace_secrets(&mut self, place: usize, secrets: &[SecretMeta]) -> Vec<String> {
+        let listed: BTreeSet<&str> = secrets.iter().map(|secret| secret.namespace.as_str()).collect();
+        let mut changed = Vec::new();
+        for (namespace, slots) in &mut self.secrets {
+            if !listed.contains(namespace.as_str()) && slots.get_mut(place).and_then(Option::take).is_some() {
+                changed.push(namespace.clone());
+            }
+        }
+        let applied = secrets.iter().filter(|secret| self.apply_secret(place, secret));
+        changed.extend(applied.map(|secret| secret.namespace.clone()).collect::<Vec<_>>());
+        changed
+    }
+
+    /// Forgets a Secret.
+    pub fn remove_secret(&mut self, place: usize, namespace: &str) {
+        if let Some(slots) = self.secrets.get_mut(namespace) {
+            if let Some(slot) = slots.get_mut(place) {
+                *slot = None;
+            }
+            if slots.iter().all(Option::is_none) {
+                self.secrets.remove(namespace);
+            }
+        }
+    }
+
+    /// The best kubeconfig of a hosted cluster.
+    pub fn kubeconfig(&self, key: &ClusterKey) -> Option<KubeconfigSecret> {
+        let slots = self.secrets.get(&key.control_plane_namespace())?;
+        let mut found = KUBECONFIG_SECRETS.into_iter().zip(slots);
+        found.find_map(|(name, version)| Some(KubeconfigSecret { name, resource_version: version.clone()? }))
+    }
+
+    /// Takes a NodePool in; answers the hosted clusters that it matters to.
+    pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
+        let key = owner(pool);
+        let known = Pool { delivery: Delivery::of(pool).0 };
+        // Its cluster's name cannot change on stock HyperShift; if it could, the old one would have to forget it.
+        let before = self.pools.entry(key.clone()).or_default().insert(pool.name_any(), known);
+        if before == Some(known) { Vec::new() } else { vec![key] }
+    }
+
+    /// Takes all NodePools in.
+    pub fn replace_pools(&mut self, pools: &[NodePool]) -> Vec<ClusterKey> {
+        let mut before = std::mem::take(&mut self.pools);
+        for pool in pools {
+            self.apply_pool(pool);
+        }
+        let now = self.pools.keys().filter(|key| self.pools.get(*key) != before.get(*key)).cloned();
+        let mut changed: Vec<ClusterKey> = now.collect();
+        before.retain(|key, _| !self.pools.contains_key(key));
+        changed.extend(before.into_keys());
+        changed
+    }
+
+    /// Forgets a NodePool.
+    pub fn remove_pool(&mut self, pool: &NodePool) -> ClusterKey {
+        let key = owner(pool);
+        if let Some(pools) = self.pools.get_mut(&key) {
+            pools.remove(&pool.name_any());
+            if pools.is_empty() {
+                self.pools.remove(&key);
+            }
+        }
+        key
+    }
+
+    /// The NodePools of a hosted cluster, by name.
+    pub fn pools(&self, key: &ClusterKey) -> BTreeMap<String, Pool> {
+        self.pools.get(key).cloned().unwrap_or_default()
+    }
+
+    /// What the last look at a guest came to.
+    pub fn outcome(&self, key: &ClusterKey) -> Option<Arc<GuestOutcome>> {
+        self.outcomes.get(key).cloned()
+    }
+
+    /// Takes what a look came to; true if it says something else than the last one.
+    pub fn conclude(&mut self, key: &ClusterKey, outcome: GuestOutcome) -> bool {
+        let changed = self.outcomes.get(key).is_none_or(|before| **before != outcome);
+        if changed {
+            self.outcomes.insert(key.clone(), Arc::new(outcome));
+        }
+        changed
+    }
+
+    /// Forgets what the looks at a guest came to.
+    pub fn forget(&mut self, key: &ClusterKey) {
+        self.outcomes.remove(key);
+    }
+}
+
+fn owner(pool: &NodePool) -> ClusterKey {
+    ClusterKey { namespace: pool.namespace().unwrap_or_default(), name: pool.spec.cluster_name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use hypermirror_api::hypershift::NodePoolSpec;
+
+    use super::*;
+
+    fn secret(version: &str) -> SecretMeta {
+        SecretMeta { namespace: "clusters-west".into(), resource_version: version.into() }
+    }
+
+    fn west() -> ClusterKey {
+        ClusterKey { namespace: "clusters".into(), name: "west".into() }
+    }
+
+    fn pool(name: &str) -> NodePool {
+        let mut pool = NodePool::new(name, NodePoolSpec { cluster_name: "west".into() });
+        pool.metadata.namespace = Some("clusters".into());
+        pool
+    }
+
+    #[test]
+    fn the_identity_that_may_write_comes_first() {
+        let mut guests = Guests::default();
+        assert!(guests.apply_secret(2, &secret("1")));
+        assert_eq!(guests.kubeconfig(&west()).unwrap().name, "admin-kubeconfig");
+        guests.apply_secret(0, &secret("2"));
+        assert_eq!(guests.kubeconfig(&west()).unwrap().name, "hcco-kubeconfig");
+        assert!(!guests.apply_secret(0, &secret("2")) && guests.apply_secret(0, &secret("3")));
+        assert_eq!(guests.replace_secrets(0, &[]), ["clusters-west"]);
+        assert_eq!(guests.kubeconfig(&west()).unwrap().name, "admin-kubeconfig");
+        guests.remove_secret(2, "clusters-west");
+        assert_eq!(guests.kubeconfig(&west()), None);
+    }
+
+    #[test]
+    fn pools_are_told_to_their_cluster_when_something_changes() {
+        let mut guests = Guests::default();
+        assert_eq!(guests.apply_pool(&pool("a")), [west()]);
+        assert!(guests.apply_pool(&pool("a")).is_empty());
+        assert!(guests.replace_pools(&[pool("a")]).is_empty());
+        assert_eq!(guests.replace_pools(&[]), [west()]);
+        assert!(guests.pools(&west()).is_empty());
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether a node that boots can get to the agent: before that it has only the mirrors that stock HyperShift gives it.
+
+use hypermirror_api::Reason;
+
+use crate::fleet::guest::{beyond_boot, node_entries};
+use crate::fleet::report::Verdict;
+use crate::guest::GuestClient;
+use crate::guest::summary::Summary;
+use crate::kube::ClusterKey;
+use crate::manager::context::Context;
+
+/// The condition `BootstrapCovered`: what is declared, and what the kubelets of silent nodes say.
+pub(super) async fn covered(ctx: &Context, client: &GuestClient, key: &ClusterKey, summary: &Summary) -> Verdict {
+    let cure = "let new nodes boot with the mirrors: annotation hypermirror.dev/node-delivery: AgentAndRollout";
+    if !summary.silent.is_empty() {
+        match client.agents_without_image().await {
+            Ok(waiting) => {
+                let mut waiting = waiting.iter().filter(|(node, _)| summary.silent.contains(node));
+                if let Some((node, why)) = waiting.next() {
+                    let message = format!("node {node} cannot pull the agent ({why}); {cure}");
+                    return Verdict::new("False", Reason::BehindMirror, message);
+                }
+            }
+            Err(error) => tracing::debug!(cluster = %key, %error, "the agents' pods cannot be read"),
+        }
+    }
+    let object = ctx.index().cluster(key).map(|cluster| cluster.object.clone());
+    if let (Some(object), Some(image)) = (object, &ctx.settings.guests.agent_image) {
+        let (entries, _) = node_entries(&object);
+        if let Some(source) = beyond_boot(&entries, image) {
+            let message = format!(
+                "{image} is below {source}, which is never contacted, and no mirror of it is there at boot; {cure}"
+            );
+            return Verdict::new("False", Reason::BehindMirror, message);
+        }
+    }
+    Verdict::new("True", Reason::AsExpected, "a node that boots can pull the agent, as far as declared and seen")
+}

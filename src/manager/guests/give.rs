@@ -1,0 +1,198 @@
+//! What one guest is given now.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hypermirror_api::hypershift::HostedControlPlane;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::Api;
+use serde_json::Value;
+
+use super::{Base, Change, Guest, Guests, jittered};
+use crate::fleet::guest::{Delivery, node_entries};
+use crate::fleet::observed::short_digest;
+use crate::guest::objects::{
+    AgentSpec, GuestInput, GuestKinds, GuestObjects, SetInput, crds, mirror_objects, node_mirror_sets,
+};
+use crate::guest::summary::GuestSet;
+use crate::guest::{GuestClient, GuestError, guest_set, path};
+use crate::kube::ClusterKey;
+use crate::kube::deadline::answered;
+use crate::manager::context::Context;
+use crate::manager::options::GuestAgent;
+use crate::mirrors::MirrorEntry;
+
+/// What pushing came to.
+pub(super) struct Given {
+    /// The sets of mirrors as they stand there.
+    pub sets: Vec<GuestSet>,
+    /// How many objects of ours there are.
+    pub objects: usize,
+    /// Whether mirrors changed.
+    pub changed: bool,
+}
+
+/// The mirrors that a guest was last given.
+#[derive(Clone, Debug)]
+pub(super) struct Mirrors {
+    /// What was wanted.
+    wanted: String,
+    /// The sets as they stand there.
+    sets: Vec<GuestSet>,
+    /// How many objects they are.
+    objects: usize,
+}
+
+/// Whether one of `--max-concurrent-guests` is free.
+pub(super) enum Turn {
+    /// Go on.
+    Now(Given),
+    /// Mirrors wait: too many guests have some on their way.
+    Later(Duration),
+}
+
+/// The kinds that a guest has, asked group by group.
+pub(super) async fn kinds(client: &GuestClient) -> Result<GuestKinds, GuestError> {
+    let served = async |group: &str, resource: &str| {
+        let list = client.get::<APIResourceList>(&format!("/apis/{group}")).await?;
+        Ok::<_, GuestError>(list.is_some_and(|list| list.resources.iter().any(|found| found.name == resource)))
+    };
+    Ok(GuestKinds {
+        digest_mirror_sets: served("config.openshift.io/v1", "imagedigestmirrorsets").await?,
+        tag_mirror_sets: served("config.openshift.io/v1", "imagetagmirrorsets").await?,
+        content_source_policies: served("operator.openshift.io/v1alpha1", "imagecontentsourcepolicies").await?,
+        security_context_constraints: served("security.openshift.io/v1", "securitycontextconstraints").await?,
+        admission_policies: served("admissionregistration.k8s.io/v1", "validatingadmissionpolicies").await?,
+    })
+}
+
+/// What is declared for the nodes of a hosted cluster.
+fn declared(ctx: &Context, key: &ClusterKey) -> Option<(Vec<MirrorEntry>, Vec<SetInput>)> {
+    let index = ctx.index();
+    let object = index.cluster(key)?.object.clone();
+    let pools = index.guests.pools(key);
+    drop(index);
+    let pools = pools.into_iter().map(|(name, pool)| SetInput {
+        name,
+        entries: Vec::new(),
+        delivered: pool.delivery != Delivery::None,
+    });
+    Some((node_entries(&object).0, pools.collect()))
+}
+
+async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
+    let options = &ctx.settings.guests;
+    if options.agent != GuestAgent::Managed {
+        return None;
+    }
+    let image = options.agent_image.clone()?;
+    let reload = options.agent_reload;
+    Some(AgentSpec { image, reload, api: api_address(ctx, key).await, host_root: options.agent_host_root.clone() })
+}
+
+/// Where nodes reach the guest's API server before anything works there.
+async fn api_address(ctx: &Context, key: &ClusterKey) -> Option<(String, u16)> {
+    let api: Api<HostedControlPlane> = Api::namespaced(ctx.client.clone(), &key.control_plane_namespace());
+    let found = answered(api.get_opt(&key.name)).await;
+    let found = found.map_err(|error| tracing::warn!(cluster = %key, %error, "a HostedControlPlane cannot be read"));
+    let endpoint = found.ok()??.status?.control_plane_endpoint?;
+    Some((endpoint.host, endpoint.port.try_into().ok()?)).filter(|(host, _)| !host.is_empty())
+}
+
+/// Brings the guest to what is wanted: mirrors first, for they are what people wait for.
+///
+/// Between two looks at everything, equal mirrors are not looked at again: the nodes alone are asked.
+pub(super) async fn give(
+    ctx: &Context,
+    guests: &Guests,
+    guest: &mut Guest,
+    client: &GuestClient,
+    key: &ClusterKey,
+) -> Result<Turn, GuestError> {
+    let interval = ctx.settings.guests.guest_interval;
+    let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
+    let Some((entries, pools)) = declared(ctx, key) else { return Ok(Turn::Later(interval)) };
+    let kinds = match &base {
+        Some(base) => base.kinds,
+        None => kinds(client).await?,
+    };
+    let mut wanted = node_mirror_sets(&entries, &pools);
+    wanted.extend(mirror_objects(&entries, kinds));
+    let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
+    if let (Some(base), Some(mirrors)) = (&base, &guest.mirrors)
+        && mirrors.wanted == digest
+    {
+        let objects = base.objects + mirrors.objects;
+        return Ok(Turn::Now(Given { sets: mirrors.sets.clone(), objects, changed: false }));
+    }
+    if base.is_none() {
+        client.ensure(&crds()).await?;
+    }
+    let looked = client.look(&wanted).await?;
+    if !looked.drifted.is_empty() && guest.change.is_none() {
+        match guests.turn() {
+            Some(change) => guest.change = Some(change),
+            None => return Ok(Turn::Later(jittered(Duration::from_millis(500), key))),
+        }
+    }
+    let mut live = looked.live;
+    for drifted in &looked.drifted {
+        live.push(client.apply(drifted).await?);
+    }
+    let pruned = prune_mirrors(client, kinds, &wanted).await?;
+    let changed = !looked.drifted.is_empty() || pruned > 0;
+    let base = match base {
+        Some(base) => base,
+        None => Base { at: Instant::now(), kinds, objects: give_others(ctx, client, key, kinds).await? },
+    };
+    let mirrors = Mirrors { wanted: digest, sets: live.iter().filter_map(guest_set).collect(), objects: live.len() };
+    let given = Given { sets: mirrors.sets.clone(), objects: base.objects + mirrors.objects, changed };
+    (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
+    Ok(Turn::Now(given))
+}
+
+async fn prune_mirrors(client: &GuestClient, kinds: GuestKinds, wanted: &[Value]) -> Result<usize, GuestError> {
+    let mut pruned = client.prune("NodeMirrorSet", wanted).await?;
+    if kinds.digest_mirror_sets {
+        pruned += client.prune("ImageDigestMirrorSet", wanted).await?;
+    }
+    if kinds.tag_mirror_sets {
+        pruned += client.prune("ImageTagMirrorSet", wanted).await?;
+    }
+    Ok(pruned)
+}
+
+/// Everything but the mirrors; answers how many objects that is.
+async fn give_others(
+    ctx: &Context,
+    client: &GuestClient,
+    key: &ClusterKey,
+    kinds: GuestKinds,
+) -> Result<usize, GuestError> {
+    let agent = agent(ctx, key).await;
+    let wanted = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: agent.as_ref(), kinds });
+    client.ensure(&wanted.foundations).await?;
+    client.ensure(&wanted.workloads).await?;
+    if ctx.settings.guests.agent == GuestAgent::External {
+        client.prune("DaemonSet", &wanted.workloads).await?;
+    }
+    if kinds.content_source_policies {
+        // Stock HyperShift has forgotten the one without its label.
+        let path = format!("{}/cluster", path::collection("ImageContentSourcePolicy"));
+        if let Some(old) = client.get::<Value>(&path).await? {
+            client.delete(&old).await?;
+        }
+    }
+    Ok(wanted.crds.len() + wanted.foundations.len() + wanted.workloads.len())
+}
+
+impl Guests {
+    /// One of the changes that may be on their way.
+    fn turn(&self) -> Option<Change> {
+        let permit = match &self.permits {
+            None => None,
+            Some(permits) => Some(Arc::clone(permits).try_acquire_owned().ok()?),
+        };
+        Some(Change { since: Instant::now(), _permit: permit })
+    }
+}

@@ -1,0 +1,125 @@
+//! The guests: each is looked at on its own, so that one that is down or slow costs the others nothing.
+
+mod bootstrap;
+mod connect;
+mod give;
+mod leave;
+mod pace;
+mod sync;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use super::context::Context;
+use crate::guest::GuestClient;
+use crate::guest::health::Health;
+use crate::guest::objects::GuestKinds;
+use crate::kube::ClusterKey;
+use crate::kube::index::guests::KubeconfigSecret;
+
+/// What is remembered of one guest between two looks.
+#[derive(Default)]
+struct Guest {
+    connection: Option<Connection>,
+    health: Health,
+    /// When everything was last looked at, and what the guest had then.
+    base: Option<Base>,
+    /// The mirrors that it was last given.
+    mirrors: Option<give::Mirrors>,
+    /// Mirrors that are on their way to nodes.
+    change: Option<Change>,
+    /// How often the nodes were asked since.
+    asked: u32,
+    /// Since when it is leaving.
+    leaving_since: Option<Instant>,
+}
+
+/// A client, and what it was made of.
+#[derive(Clone)]
+struct Connection {
+    secret: KubeconfigSecret,
+    client: GuestClient,
+    expires: Option<jiff::Timestamp>,
+}
+
+/// What a guest has that mirrors do not change.
+#[derive(Clone, Debug)]
+struct Base {
+    at: Instant,
+    kinds: GuestKinds,
+    /// How many objects of ours, mirrors apart.
+    objects: usize,
+}
+
+/// A change that nodes have not confirmed yet.
+struct Change {
+    since: Instant,
+    /// One of `--max-concurrent-guests`.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// All guests.
+pub struct Guests {
+    memory: Mutex<HashMap<ClusterKey, Guest>>,
+    permits: Option<Arc<Semaphore>>,
+}
+
+impl Guests {
+    /// Nothing is known yet.
+    pub fn new(max_concurrent: u16) -> Arc<Self> {
+        let permits = (max_concurrent > 0).then(|| Arc::new(Semaphore::new(max_concurrent.into())));
+        Arc::new(Self { memory: Mutex::default(), permits })
+    }
+
+    /// The memory of one guest, to work with: it is at work once only.
+    fn take(&self, key: &ClusterKey) -> Guest {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default()
+    }
+
+    fn put_back(&self, key: &ClusterKey, guest: Guest) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), guest);
+    }
+
+    /// Looks at guests until the process ends.
+    pub async fn run(self: Arc<Self>, ctx: Arc<Context>) {
+        let mut looks = JoinSet::new();
+        loop {
+            let key = ctx.guest_queue.next().await;
+            while looks.try_join_next().is_some() {}
+            let (guests, ctx) = (Arc::clone(&self), Arc::clone(&ctx));
+            let span = tracing::info_span!(parent: None, "guest", cluster = %key);
+            looks.spawn(async move { guests.look(&ctx, &key).await }.instrument(span));
+        }
+    }
+
+    async fn look(&self, ctx: &Context, key: &ClusterKey) {
+        let again = if ctx.may_write() && !*ctx.stopping.borrow() {
+            let mut guest = self.take(key);
+            let again = sync::sync(ctx, self, &mut guest, key).await;
+            if ctx.index().cluster(key).is_some() {
+                self.put_back(key, guest);
+            }
+            again
+        } else {
+            // Another instance leads: what is remembered here gets old.
+            self.take(key);
+            None
+        };
+        ctx.guest_queue.done(key, false);
+        if let Some(pause) = again {
+            ctx.guest_queue.add_after(key.clone(), pause);
+        }
+    }
+}
+
+/// A time that differs from guest to guest: they must not all be asked at once, for ever.
+fn jittered(interval: Duration, key: &ClusterKey) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let share = u32::try_from(RandomState::new().hash_one(key) % 1000).unwrap_or_default();
+    interval.mul_f64(0.8 + 0.4 * f64::from(share) / 1000.0)
+}

@@ -1,0 +1,166 @@
+//! One look at one guest: connect, give, read back, conclude.
+
+use std::time::Duration;
+
+use hypermirror_api::Reason;
+use hypermirror_api::report::GuestReport;
+
+use super::connect::{NoConnection, connect, failed};
+use super::give::{Given, Turn, give};
+use super::{Guest, Guests, bootstrap, jittered, leave, pace};
+use crate::fleet::guest::GuestOutcome;
+use crate::fleet::report::Verdict;
+use crate::guest::summary::{Summary, summarize};
+use crate::guest::{GuestClient, GuestError};
+use crate::kube::ClusterKey;
+use crate::manager::case::Case;
+use crate::manager::context::Context;
+use crate::manager::options::GuestAgent;
+
+/// Looks at one guest; answers when to look again, if nothing happens before.
+pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
+    let case = Case::new(ctx, key)?;
+    if let Some(held) = case.held.clone().filter(|held| held.reason != Reason::Leaving) {
+        conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
+        return Some(jittered(ctx.settings.guests.guest_interval, key));
+    }
+    match connect(ctx, guest, key).await {
+        Ok(client) if case.wants_guest_left() => leave::leave(ctx, guest, &client, key).await,
+        Ok(client) => {
+            guest.leaving_since = None;
+            serve(ctx, guests, guest, &client, key).await
+        }
+        Err(none) if case.wants_guest_left() => leave::without_connection(ctx, guest, key, none),
+        Err(none) => tell(ctx, key, none),
+    }
+}
+
+/// What is known while nothing may be written.
+fn resting(before: Option<&GuestOutcome>) -> GuestOutcome {
+    let nothing = Verdict::new("Unknown", Reason::Paused, "");
+    before.cloned().unwrap_or_else(|| GuestOutcome::unknown(nothing, None))
+}
+
+pub(super) fn tell(ctx: &Context, key: &ClusterKey, none: NoConnection) -> Option<Duration> {
+    match none {
+        NoConnection::Undecided(pause) => Some(pause),
+        NoConnection::Told(verdict, pause) => {
+            conclude(ctx, key, |before| Some(GuestOutcome::unknown(verdict, before)));
+            pause.or_else(|| Some(jittered(ctx.settings.guests.guest_interval, key)))
+        }
+    }
+}
+
+/// Takes an outcome in, and has the report written if it says something new.
+pub(super) fn conclude(
+    ctx: &Context,
+    key: &ClusterKey,
+    outcome: impl FnOnce(Option<&GuestOutcome>) -> Option<GuestOutcome>,
+) {
+    let mut index = ctx.index();
+    let before = index.guests.outcome(key).or_else(|| {
+        let report = index.cluster(key)?.report.clone()?;
+        GuestOutcome::reported(&report).map(std::sync::Arc::new)
+    });
+    let Some(outcome) = outcome(before.as_deref()) else { return };
+    let changed = index.guests.conclude(key, outcome);
+    drop(index);
+    if changed {
+        ctx.queue.add(key.clone());
+    }
+}
+
+async fn serve(
+    ctx: &Context,
+    guests: &Guests,
+    guest: &mut Guest,
+    client: &GuestClient,
+    key: &ClusterKey,
+) -> Option<Duration> {
+    match give_and_read(ctx, guests, guest, client, key).await {
+        Ok(Ok((given, summary))) => Some(told(ctx, guest, client, key, &given, summary).await),
+        Ok(Err(pause)) => Some(pause),
+        Err(error) => {
+            guest.base = None;
+            tell(ctx, key, failed(guest, key, &error))
+        }
+    }
+}
+
+/// Mirrors, and what nodes say of them; or how long the mirrors have to wait for their turn.
+async fn give_and_read(
+    ctx: &Context,
+    guests: &Guests,
+    guest: &mut Guest,
+    client: &GuestClient,
+    key: &ClusterKey,
+) -> Result<Result<(Given, Summary), Duration>, GuestError> {
+    let given = match give(ctx, guests, guest, client, key).await? {
+        Turn::Now(given) => given,
+        Turn::Later(pause) => return Ok(Err(pause)),
+    };
+    if given.changed {
+        guest.asked = 0;
+    }
+    let summary = summarize(&client.read_back(&given.sets).await?);
+    Ok(Ok((given, summary)))
+}
+
+async fn told(
+    ctx: &Context,
+    guest: &mut Guest,
+    client: &GuestClient,
+    key: &ClusterKey,
+    given: &Given,
+    summary: Summary,
+) -> Duration {
+    let complete = summary.is_complete();
+    let age = guest.change.as_ref().map(|change| change.since.elapsed());
+    if complete || age.is_some_and(|age| age > pace::PATIENCE) {
+        guest.change = None;
+    }
+    // Nodes need a moment: what they confirm in it is told once, and not as a failure before.
+    let early = !complete && age.is_some_and(|age| age < pace::GRACE) && summary.verdict.reason != Reason::NodesFailing;
+    if !early {
+        let bootstrap = bootstrap::covered(ctx, client, key, &summary).await;
+        let secret = guest.connection.as_ref().map(|connection| connection.secret.name).unwrap_or_default();
+        let report = guest_report(secret, given);
+        let synced = synced(ctx, guest);
+        conclude(ctx, key, |_| {
+            Some(GuestOutcome {
+                synced,
+                nodes: Some(summary.verdict),
+                bootstrap: Some(bootstrap),
+                guest: Some(report),
+                nodes_report: Some(summary.report),
+                left: false,
+            })
+        });
+    }
+    let interval = jittered(ctx.settings.guests.guest_interval, key);
+    if complete {
+        return interval;
+    }
+    guest.asked += 1;
+    pace::pause(guest.asked - 1).map_or(interval.min(Duration::from_mins(1)), |pause| pause.min(interval))
+}
+
+fn guest_report(secret: &str, given: &Given) -> GuestReport {
+    let mut sets: Vec<String> = given.sets.iter().map(|set| format!("{}@{}", set.name, set.generation)).collect();
+    sets.sort();
+    GuestReport { kubeconfig: secret.to_owned(), objects: i64::try_from(given.objects).unwrap_or(i64::MAX), sets }
+}
+
+fn synced(ctx: &Context, guest: &Guest) -> Verdict {
+    let options = &ctx.settings.guests;
+    if options.agent == GuestAgent::Managed && options.agent_image.is_none() {
+        let message = "the mirrors are there, but no agent: the manager has no --agent-image";
+        return Verdict::new("False", Reason::AgentImageMissing, message);
+    }
+    if guest.base.as_ref().is_some_and(|base| !base.kinds.admission_policies) {
+        let message =
+            "the guest has every object; without ValidatingAdmissionPolicies an agent may write any node's status";
+        return Verdict::new("True", Reason::NodeIdentityUnverified, message);
+    }
+    Verdict::new("True", Reason::AsExpected, "the guest has every object that it is given")
+}
