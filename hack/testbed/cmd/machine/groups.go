@@ -1,65 +1,44 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 )
 
-const groupRoot = "/sys/fs/cgroup"
-
-// controlGroups lists the directories of the groups that processes of the machine are in and its first process is not.
-func controlGroups(first int) []string {
-	namespace, err := os.Readlink(filepath.Join("/proc", itoa(first), "ns/pid"))
-	if err != nil {
-		return nil
+// containers lists the ids of the containers that the machine's runtime has files of: the names of their directories.
+func containers(dir string) []string {
+	paths, _ := filepath.Glob(filepath.Join(dir, "var/lib/containers/storage/overlay-containers/*"))
+	var ids []string
+	for _, path := range paths {
+		// Between them lie files that list them.
+		if id := filepath.Base(path); len(id) == 64 {
+			ids = append(ids, id)
+		}
 	}
-	own := groupsOf(itoa(first))
-	found := map[string]bool{}
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		link, err := os.Readlink(filepath.Join("/proc", entry.Name(), "ns/pid"))
-		if err != nil || link != namespace {
-			continue
-		}
-		for group := range groupsOf(entry.Name()) {
-			if !own[group] {
-				found[group] = true
-			}
-		}
+	return ids
+}
+
+// removeControlGroups removes the control groups of these containers, which outlive namespaces. They are named after
+// them, with what stands before that, and nobody is in them any more.
+func removeControlGroups(ids []string) {
+	if len(ids) == 0 {
+		return
 	}
 	var groups []string
-	for group := range found {
-		groups = append(groups, group)
-	}
-	return groups
-}
-
-// groupsOf reads lines such as `8:pids:/crio/crio-0123` (version 1) or `0::/crio/crio-0123` (version 2).
-func groupsOf(process string) map[string]bool {
-	groups := map[string]bool{}
-	text, err := os.ReadFile(filepath.Join("/proc", process, "cgroup"))
-	if err != nil {
-		return groups
-	}
-	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		parts := strings.SplitN(line, ":", 3)
-		if len(parts) != 3 {
-			continue
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, entry fs.DirEntry, err error) error {
+		// Groups of others come and go.
+		if err == nil && entry.IsDir() && slices.ContainsFunc(ids, func(id string) bool {
+			return strings.Contains(path, id)
+		}) {
+			groups = append(groups, path)
 		}
-		controller := strings.TrimPrefix(parts[1], "name=")
-		groups[filepath.Join(groupRoot, controller, parts[2])] = true
-		if controller == "" {
-			groups[filepath.Join(groupRoot, "unified", parts[2])] = true
-		}
-	}
-	return groups
-}
-
-// removeControlGroups removes empty groups, the deepest first. What is not empty or gone already stays as it is.
-func removeControlGroups(groups []string) {
-	sort.Slice(groups, func(a, b int) bool { return len(groups[a]) > len(groups[b]) })
+		return nil
+	})
+	// The deepest first.
+	slices.Reverse(groups)
 	for _, group := range groups {
 		_ = os.Remove(group)
 	}

@@ -65,11 +65,11 @@ func outer(dir string) error {
 	case <-end:
 	case <-gone:
 	}
-	groups := controlGroups(first.Process.Pid)
+	ids := containers(dir)
 	if err := leash.Close(); err != nil {
 		return err
 	}
 	<-ended
-	removeControlGroups(groups)
+	removeControlGroups(ids)
 	return nil
 }
