@@ -1,7 +1,12 @@
 //! Pods: scheduled, pulled through a mirror, with what a node's agent mounts.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use hypermirror_e2e::{RealNode, credentials, eventually, needs_node, port};
+use hypermirror_e2e::{
+    RealNode, binaries, credentials, eventually,
+    image::{Image, ImageSource},
+    needs_node, port,
+    registry::Registry,
+};
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Node, core::v1::Pod};
 use kube::{
     Api, Client,
@@ -120,5 +125,42 @@ async fn a_daemon_set_runs_whose_image_only_a_mirror_has() -> Result<()> {
     })
     .await?;
     drop(drop_in);
+    Ok(())
+}
+
+#[tokio::test]
+async fn our_own_program_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
+    needs_node!();
+    let (cluster, node) = shared().await?;
+    let directory = tempfile::tempdir()?;
+    let registry = Registry::start(directory.path()).await?;
+    let image = ImageSource::new("/usr/local/bin/hypermirror", binaries::static_operator()?).user("65532:65532");
+    let image = Image::build(&directory.path().join("layout"), &image)?;
+    image.push(registry.host(), "ns/hypermirror:v1").await?;
+
+    let pods: Api<Pod> = Api::default_namespaced(cluster.admin_client().await?);
+    let reference = format!("{}/ns/hypermirror@{}", registry.host(), image.digest());
+    let pod = json!({
+        "metadata": { "name": "version" },
+        "spec": {
+            "hostNetwork": true,
+            "restartPolicy": "Never",
+            "containers": [{ "name": "version", "image": reference, "args": ["--version"] }],
+        },
+    });
+    let pod: Pod = serde_json::from_value(pod)?;
+    eventually(LIMIT, "the namespace has its ServiceAccount", async || {
+        Ok(Some(pods.create(&PostParams::default(), &pod).await?))
+    })
+    .await?;
+    let pod = eventually(LIMIT, "the pod has ended well", async || {
+        let pod = pods.get("version").await?;
+        let phase = pod.status.as_ref().and_then(|status| status.phase.clone());
+        ensure!(phase.as_deref() == Some("Succeeded"), "{}", serde_json::to_string(&pod.status)?);
+        Ok(Some(pod))
+    })
+    .await?;
+    assert!(node.pod_log(&pod, "version")?.contains("hypermirror 0."), "{}", node.pod_log(&pod, "version")?);
+    pods.delete("version", &DeleteParams::default()).await?;
     Ok(())
 }
