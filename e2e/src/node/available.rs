@@ -47,8 +47,8 @@ fn look() -> Option<String> {
     if !plugin.is_file() {
         return Some(format!("no {} (Debian: containernetworking-plugins)", plugin.display()));
     }
-    // Root of a container may not.
-    let tried = Command::new("unshare").args(["--mount", "--pid", "--ipc", "--fork", "true"]).output();
+    // Root of a container may not make namespaces, or not mount in them.
+    let tried = Command::new("unshare").args(["--mount-proc", "--pid", "--ipc", "--fork", "true"]).output();
     match tried {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(format!("no namespaces: {}", String::from_utf8_lossy(&output.stderr).trim())),

@@ -1,6 +1,9 @@
 //! The files that a node's programs read. Paths are those within its machine: the usual ones of a node.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -45,15 +48,22 @@ pub(super) fn policy() -> String {
     json!({ "default": [{ "type": "insecureAcceptAnything" }] }).to_string()
 }
 
+/// How images can be stored below a directory: layers cannot lie on a file system of layers, such as a container's.
+pub(super) fn storage_driver(directory: &Path) -> Result<&'static str> {
+    let output = Command::new("stat").args(["--file-system", "--format=%T"]).arg(directory).output();
+    let kind = output.context("is coreutils installed?")?.stdout;
+    Ok(if kind.starts_with(b"overlay") { "vfs" } else { "overlay" })
+}
+
 /// CRI-O's main file. What is not said is CRI-O's default: its paths are the usual ones.
-pub(super) fn crio(pinns: &Path, pause_image: &str) -> Result<String> {
+pub(super) fn crio(pinns: &Path, pause_image: &str, storage_driver: &str) -> Result<String> {
     let program = |name: &str| system_program(name).with_context(|| format!("{name} is not installed"));
     let (runc, conmon) = (program("runc")?, program("conmon")?);
     Ok(format!(
         r#"[crio]
 root = "/var/lib/containers/storage"
 runroot = "/run/containers/storage"
-storage_driver = "overlay"
+storage_driver = "{storage_driver}"
 version_file = "/run/crio/version"
 clean_shutdown_file = "/var/lib/crio/clean.shutdown"
 

@@ -26,6 +26,7 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 pub(super) struct Machine {
     directory: PathBuf,
     first: u32,
+    detached: bool,
     // Ends the machine when it is dropped.
     process: Process,
 }
@@ -39,7 +40,7 @@ impl Machine {
         let launch = Launch::new(&format!("machine-{name}"), servers.find("machine")?, beside).arg(directory);
         let mut process = launch.detached(detached).spawn()?;
         let first = process.wait_for_log_field("machine is up", "pid", START_LIMIT).await?;
-        Ok(Self { directory: directory.to_owned(), first: first.parse()?, process })
+        Ok(Self { directory: directory.to_owned(), first: first.parse()?, detached, process })
     }
 
     /// Where the files are that processes in it see at `path`.
@@ -104,7 +105,7 @@ impl Machine {
             Handle::open(id.parse()?)
         })
         .await?;
-        Ok(Inmate { entrance, handle })
+        Ok(Inmate { entrance, handle, detached: self.detached })
     }
 }
 
@@ -114,30 +115,48 @@ fn parent_of(id: u32) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// A process in a machine. It ends with the machine at the latest.
+/// A process in the machine of a node. Dropping it ends it, and so does the end of the node.
 #[derive(Debug)]
-pub(super) struct Inmate {
+pub struct Inmate {
     // nsenter, which waits for it: a new namespace of processes is for children only.
     entrance: Process,
     handle: Handle,
+    detached: bool,
 }
 
 impl Inmate {
     /// The process itself, by its id outside.
-    pub(super) fn handle(&self) -> &Handle {
+    pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Fails when it has ended, with the end of its log.
-    pub(super) fn check(&mut self) -> Result<()> {
+    /// Whether it runs.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended: with the end of its log.
+    pub fn check(&mut self) -> Result<()> {
         match self.entrance.exit_status()? {
             Some(status) => bail!("it ended ({status}); its log:\n{}", crate::process::tail(&self.entrance.log()?)),
             None => Ok(()),
         }
     }
 
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        self.entrance.log()
+    }
+
     /// Stops it, so that it answers nobody; or lets it go on.
-    pub(super) fn freeze(&self, frozen: bool) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When the signal is refused.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
         if frozen {
             return self.handle.signal(Signal::STOP);
         }
@@ -146,13 +165,32 @@ impl Inmate {
         self.entrance.handle().signal(Signal::CONT)
     }
 
-    /// Ends it and waits until it is gone.
-    pub(super) async fn end(mut self, signal: Signal) -> Result<()> {
+    /// Ends it by a signal and waits until it is gone; it is killed if it does not comply.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be signalled.
+    pub async fn end(mut self, signal: Signal) -> Result<()> {
         self.handle.signal(signal)?;
         self.freeze(false)?;
         if !self.handle.ended_within(GRACE).await {
             self.handle.signal(Signal::KILL)?;
         }
         self.entrance.ended(GRACE).await.map(|_| ())
+    }
+}
+
+impl Drop for Inmate {
+    fn drop(&mut self) {
+        if self.detached {
+            return;
+        }
+        let asked = self.handle.signal(Signal::TERM).and_then(|()| self.freeze(false));
+        if asked.is_err() || !self.handle.ended_within_blocking(GRACE) {
+            _ = self.handle.signal(Signal::KILL);
+        }
+        // It ends with its child; nobody else waits for it.
+        self.entrance.handle().ended_within_blocking(GRACE);
+        _ = self.entrance.exit_status();
     }
 }

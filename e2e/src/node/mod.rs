@@ -25,7 +25,8 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 pub use log::Mark;
-use machine::{Inmate, Machine};
+pub use machine::Inmate;
+use machine::Machine;
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -136,6 +137,16 @@ impl RealNode {
     /// The machine itself: it ends when the node does.
     pub fn handle(&self) -> &Handle {
         self.machine.handle()
+    }
+
+    /// Starts a program on the node, as a unit of it would be: it sees the node's processes and files, and of the environment
+    /// only what is given (`NAME=value`). Its log is `name.log` in the node's directory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub async fn spawn(&self, name: &str, program: &Path, args: &[&str], environment: &[&str]) -> Result<Inmate> {
+        self.machine.spawn(&self.machine.launch(name, program, environment).args(args)).await
     }
 
     /// Sends CRI-O a signal, such as SIGHUP.

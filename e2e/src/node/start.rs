@@ -60,11 +60,12 @@ async fn pause_image(servers: &Servers, registry: &Registry, directory: &Path) -
 
 /// Writes what CRI-O and the kubelet read.
 fn configure(cluster: &Cluster, name: &str, servers: &Servers, machine: &Machine, pause: &str) -> Result<()> {
+    let storage_driver = config::storage_driver(machine.directory())?;
     let user = cluster.certificate(&format!("system:node:{name}"), Some("system:nodes"), Validity::Current)?;
     for (path, text) in [
         (config::REGISTRIES, config::registries()),
         ("/etc/containers/policy.json", config::policy()),
-        ("/etc/crio/crio.conf", config::crio(&servers.find("pinns")?, pause)?),
+        ("/etc/crio/crio.conf", config::crio(&servers.find("pinns")?, pause, storage_driver)?),
         ("/etc/cni/net.d/10-lo.conflist", config::cni()),
         (config::AUTHORITY, cluster.authority_certificate()),
         (config::KUBELET_CONFIG, config::kubelet(port::free()?)?),

@@ -95,7 +95,10 @@ async fn a_node_that_is_dropped_with_a_pod_on_it_leaves_nothing_behind() -> Resu
     let image = Served::start("ns/app:v1").await?;
     run_a_pod(&bed, &image).await?;
 
+    let mut unit = node.spawn("unit", Path::new("/bin/sleep"), &["1000"], &[]).await?;
+    unit.check()?;
     let (directory, processes) = (node.directory().to_owned(), node.processes()?);
+    assert!(processes.contains(&unit.handle().id()));
     let containers = container_ids(&node).await?;
     assert!(!groups_of(&containers).is_empty());
     // The first process, CRI-O, the kubelet, a monitor and the container.

@@ -10,7 +10,7 @@ import (
 
 // containers lists the ids of the containers that the machine's runtime has files of: the names of their directories.
 func containers(dir string) []string {
-	paths, _ := filepath.Glob(filepath.Join(dir, "var/lib/containers/storage/overlay-containers/*"))
+	paths, _ := filepath.Glob(filepath.Join(dir, "var/lib/containers/storage/*-containers/*"))
 	var ids []string
 	for _, path := range paths {
 		// Between them lie files that list them.
