@@ -15,6 +15,7 @@ test: ## Test everything: units, properties, scenarios on real API servers
 	@hack/setup test
 	@hack/testbed/build
 	cargo build --workspace --locked --bins
+	@hack/testbed/agent-image
 	cargo test --workspace --locked --no-fail-fast
 
 check: ## Format, lints, generated files, sizes, layering, manifests, scripts

@@ -7,8 +7,14 @@ use anyhow::{Result, bail};
 /// Where the reader of an error message finds what is missing.
 const BUILD: &str = "hack/testbed/build";
 
+/// What builds the program of the agent's image.
+const IMAGE: &str = "hack/testbed/agent-image";
+
 /// The convention of Kubernetes' own test tools: a directory with etcd and kube-apiserver.
 const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
+
+/// Why `hack/testbed/build` could not build a node, beside what it built.
+const NODE_MISSING: &str = "node-missing";
 
 const OPERATOR_VARIABLE: &str = "HYPERMIRROR_BIN";
 
@@ -44,6 +50,12 @@ impl Servers {
         }
         bail!("no {program} in {:?}: run {BUILD}, or set {ASSETS_VARIABLE}", self.directories)
     }
+
+    /// Why there are no programs of a node, as `hack/testbed/build` found.
+    pub fn node_missing(&self) -> Option<String> {
+        let read = |directory: &PathBuf| std::fs::read_to_string(directory.join(NODE_MISSING)).ok();
+        self.directories.iter().find_map(read).map(|reason| reason.trim().to_owned())
+    }
 }
 
 /// The operator: `HYPERMIRROR_BIN`, or the `hypermirror` that was built with the running test.
@@ -61,6 +73,22 @@ pub fn operator() -> Result<PathBuf> {
     match candidates.into_iter().find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => bail!("no hypermirror near {}: run cargo build, or set {OPERATOR_VARIABLE}", own.display()),
+    }
+}
+
+/// The operator as a static program without symbols, for an image of one layer: `hypermirror-static` beside the operator.
+///
+/// # Errors
+///
+/// When there is none, or it is older than the operator: names what builds it.
+pub fn static_operator() -> Result<PathBuf> {
+    let operator = operator()?;
+    let path = operator.with_file_name("hypermirror-static");
+    let built = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified());
+    match (built(&path), built(&operator)) {
+        (Ok(own), Ok(others)) if own >= others => Ok(path),
+        (Ok(_), _) => bail!("{} is older than {}: run {IMAGE}", path.display(), operator.display()),
+        (Err(_), _) => bail!("no {}: run {IMAGE}", path.display()),
     }
 }
 

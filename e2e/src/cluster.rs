@@ -19,7 +19,7 @@ use crate::{
     files::ClusterFiles,
     pki::Validity,
     process::{Launch, Process, Signal, tail},
-    servers::controller_manager,
+    servers::{controller_manager, scheduler},
 };
 
 /// Three servers start together in about 5 s on two cores; several beds at once take longer.
@@ -34,17 +34,36 @@ pub struct Cluster {
     api_server: Launch,
     running: Mutex<Option<Process>>,
     controller_manager: Mutex<Option<Process>>,
+    scheduler: Mutex<Option<Process>>,
 }
 
 impl Cluster {
     pub(crate) fn new(name: &str, port: u16, files: ClusterFiles, api_server: Launch) -> Self {
-        let (running, controller_manager) = (Mutex::new(None), Mutex::new(None));
-        Self { name: name.to_owned(), port, files, api_server, running, controller_manager }
+        let (running, controller_manager, scheduler) = (Mutex::new(None), Mutex::new(None), Mutex::new(None));
+        Self { name: name.to_owned(), port, files, api_server, running, controller_manager, scheduler }
     }
 
     pub(crate) fn start_controller_manager(&self, servers: &Servers, detached: bool) -> Result<()> {
         let process = controller_manager(servers, &self.files)?.detached(detached).spawn()?;
         *self.controller_manager.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        Ok(())
+    }
+
+    pub(crate) fn has_controller_manager(&self) -> bool {
+        self.controller_manager.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether its servers run on when it is dropped.
+    pub(crate) fn detached(&self) -> bool {
+        self.api_server.is_detached()
+    }
+
+    /// Starts a scheduler, unless there is one: nodes share it.
+    pub(crate) fn start_scheduler(&self, servers: &Servers) -> Result<()> {
+        let mut slot = self.scheduler.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = Some(scheduler(servers, &self.files)?.detached(self.detached()).spawn()?);
+        }
         Ok(())
     }
 
@@ -251,7 +270,7 @@ impl Cluster {
 
     /// Asks its processes to end without waiting, so that those of several clusters end together.
     pub(crate) fn ask_to_end(&self) {
-        for slot in [&self.controller_manager, &self.running] {
+        for slot in [&self.scheduler, &self.controller_manager, &self.running] {
             if let Some(process) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
                 // What cannot be asked is killed when it is dropped.
                 _ = process.handle().ask_to_end();
@@ -259,9 +278,9 @@ impl Cluster {
         }
     }
 
-    /// Ends its processes, the controller manager first.
+    /// Ends its processes, the API server last.
     pub(crate) fn end(&mut self) {
-        for slot in [&mut self.controller_manager, &mut self.running] {
+        for slot in [&mut self.scheduler, &mut self.controller_manager, &mut self.running] {
             drop(slot.get_mut().unwrap_or_else(PoisonError::into_inner).take());
         }
     }

@@ -21,7 +21,8 @@ pub(crate) struct ClusterFiles {
 }
 
 impl ClusterFiles {
-    /// Makes the directory and everything in it, with kubeconfigs for the administrator and the controller manager.
+    /// Makes the directory and everything in it, with kubeconfigs for the administrator, the controller manager and the
+    /// scheduler.
     pub(crate) fn create(directory: &Path, cluster: &str, server: &str) -> Result<Self> {
         std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
         let authority = Authority::new(&format!("hypermirror test bed, {cluster}"))?;
@@ -38,7 +39,7 @@ impl ClusterFiles {
         ] {
             std::fs::write(files.path(name), text)?;
         }
-        for user in ["admin", "system:kube-controller-manager"] {
+        for user in ["admin", "system:kube-controller-manager", "system:kube-scheduler"] {
             let certificate = files.authority.client(user, Some("system:masters"), Validity::Current)?;
             let credentials = Credentials::Certificate(certificate);
             let text = kubeconfig(cluster, server, &files.authority.certificate(), &credentials)?;

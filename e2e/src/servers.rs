@@ -1,4 +1,4 @@
-//! The command lines of the servers: etcd, kube-apiserver, kube-controller-manager.
+//! The command lines of the servers: etcd, kube-apiserver, kube-controller-manager, kube-scheduler.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ pub(crate) fn api_server(
             format!("--secure-port={}", ports.api_server),
         ])
         .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-        .args(["--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC"])
+        .args(["--service-cluster-ip-range=10.0.0.0/24"])
         .args(["--service-account-issuer=https://kubernetes.default.svc"])
         // Never rotated: a test reads one file (in MB).
         .args(["--audit-log-maxsize=100000", "--profiling=false"]);
@@ -60,7 +60,12 @@ pub(crate) fn api_server(
     .into_iter()
     .fold(launch, |launch, (flag, file)| launch.arg(flag).arg(files.path(file)));
     // Nobody makes the ServiceAccounts that this admission asks for where no controller manager runs.
-    Ok(if controller_manager { launch } else { launch.arg("--disable-admission-plugins=ServiceAccount") })
+    Ok(if controller_manager {
+        // A cluster that may get nodes: a kubelet may do what is its own.
+        launch.args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"])
+    } else {
+        launch.args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
+    })
 }
 
 /// The controller manager of a cluster, without the controllers that want nodes or a cloud.
@@ -76,6 +81,14 @@ pub(crate) fn controller_manager(servers: &Servers, files: &ClusterFiles) -> Res
         .arg(files.path("sa.key"))
         .arg("--root-ca-file")
         .arg(files.path("ca.crt")))
+}
+
+/// The scheduler of a cluster that has nodes.
+pub(crate) fn scheduler(servers: &Servers, files: &ClusterFiles) -> Result<Launch> {
+    let launch = Launch::new("kube-scheduler", servers.find("kube-scheduler")?, &files.directory)
+        .args(["--leader-elect=false", "--secure-port=0"]);
+    let kubeconfigs = ["--kubeconfig", "--authentication-kubeconfig", "--authorization-kubeconfig"];
+    Ok(kubeconfigs.into_iter().fold(launch, |launch, flag| launch.arg(flag).arg(files.kubeconfig("kube-scheduler"))))
 }
 
 /// The ports that one API server needs to know.

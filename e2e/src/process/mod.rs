@@ -85,6 +85,11 @@ impl Launch {
         self
     }
 
+    /// Whether it runs on so.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.detached
+    }
+
     /// Starts it.
     ///
     /// # Errors

@@ -9,9 +9,14 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
-use hypermirror_e2e::{Testbed, binaries::repository_root, credentials};
+use hypermirror_e2e::{
+    RealNode, Testbed,
+    bed::Builder,
+    binaries::{Servers, repository_root},
+    credentials,
+};
 use recorded::Recorded;
 
 /// Real API servers on the loopback address: a management cluster and guests.
@@ -32,6 +37,9 @@ enum Command {
         /// Give the management cluster a controller manager.
         #[arg(long)]
         controller_manager: bool,
+        /// Give the first guest a real node: kubelet, CRI-O, pods. Needs root.
+        #[arg(long)]
+        node: bool,
     },
     /// End the servers and remove their data.
     Down,
@@ -49,7 +57,10 @@ enum Command {
 async fn main() -> Result<ExitCode> {
     let directory = repository_root().join("target/testbed/run");
     match Arguments::parse().command {
-        Command::Up { guests, controller_manager } => up(directory, guests, controller_manager).await?,
+        Command::Up { guests, controller_manager, node } => {
+            let guests = if node { guests.max(1) } else { guests };
+            up(directory, guests, controller_manager, node).await?;
+        }
         Command::Down => down(directory).await?,
         Command::Kubeconfig { cluster } => println!("{}", kubeconfig(&directory, &cluster)?.display()),
         Command::Status => return status(directory).await,
@@ -57,7 +68,10 @@ async fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn up(directory: PathBuf, guests: usize, controller_manager: bool) -> Result<()> {
+async fn up(directory: PathBuf, guests: usize, controller_manager: bool, node: bool) -> Result<()> {
+    if let Some(reason) = node.then(RealNode::unavailable).flatten() {
+        bail!("no real node can be had here: {reason}");
+    }
     if !recorded::running(&directory)?.is_empty() {
         println!("already up; to start anew: hack/testbed/testbed down");
         return status(directory).await.map(|_| ());
@@ -66,8 +80,9 @@ async fn up(directory: PathBuf, guests: usize, controller_manager: bool) -> Resu
     recorded::forget(&directory)?;
     let begin = Instant::now();
     let builder = Testbed::builder().guests(guests).controller_manager(controller_manager);
-    let bed = match builder.detached(&directory).start().await {
-        Ok(bed) => bed,
+    let builder = builder.guest_controller_managers(node).detached(&directory);
+    let (bed, node) = match start(builder, node).await {
+        Ok(started) => started,
         Err(error) => {
             down(directory).await.context("end what had started")?;
             return Err(error);
@@ -77,10 +92,24 @@ async fn up(directory: PathBuf, guests: usize, controller_manager: bool) -> Resu
     for cluster in bed.clusters() {
         println!("  {:<12} {}  {}", cluster.name(), cluster.url(), cluster.kubeconfig_path().display());
     }
+    if let Some(node) = node {
+        println!("  {:<12} a node of guest-0, its files below {}", node.name(), node.directory().display());
+        println!("crictl: {} --runtime-endpoint unix://{}", crictl()?.display(), node.socket().display());
+    }
     println!("use:  export KUBECONFIG=$(hack/testbed/testbed kubeconfig{})", if guests > 0 { " [NAME]" } else { "" });
     println!("logs: {}/*/*.log, audit logs beside them", directory.display());
     println!("end:  hack/testbed/testbed down");
     Ok(())
+}
+
+async fn start(builder: Builder, node: bool) -> Result<(Testbed, Option<RealNode>)> {
+    let bed = builder.start().await?;
+    let node = if node { Some(RealNode::start(bed.guest(0), "node-0").await?) } else { None };
+    Ok((bed, node))
+}
+
+fn crictl() -> Result<PathBuf> {
+    Servers::from_env().find("crictl")
 }
 
 async fn down(directory: PathBuf) -> Result<()> {

@@ -23,9 +23,24 @@ const (
 // itself; this does. The data is thrown away then, so nothing is shut down in order. PR_SET_PDEATHSIG would not do:
 // it looks at the thread that forked, and threads of a test come and go.
 func Watch() {
+	go func() {
+		<-Gone()
+		if dir := os.Getenv(removeVariable); dir != "" {
+			time.Sleep(settle)
+			if err := os.RemoveAll(dir); err != nil {
+				log.Print(err)
+			}
+		}
+		os.Exit(1)
+	}()
+}
+
+// Gone is closed soon after the direct parent of this process has ended; never when nobody said to watch it.
+func Gone() <-chan struct{} {
+	gone := make(chan struct{})
 	value := os.Getenv(pidVariable)
 	if value == "" {
-		return
+		return gone
 	}
 	pid, err := strconv.Atoi(value)
 	if err != nil {
@@ -36,12 +51,7 @@ func Watch() {
 			time.Sleep(interval)
 		}
 		log.Printf("parent %d is gone: ending", pid)
-		if dir := os.Getenv(removeVariable); dir != "" {
-			time.Sleep(settle)
-			if err := os.RemoveAll(dir); err != nil {
-				log.Print(err)
-			}
-		}
-		os.Exit(1)
+		close(gone)
 	}()
+	return gone
 }

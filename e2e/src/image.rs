@@ -1,0 +1,184 @@
+//! Container images of one layer with one program, as an OCI layout, and pushed by skopeo.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::process::Command;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+// Not compressed: compressing tens of megabytes costs a test more than sending them over the loopback address.
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// The label that tells images apart which hold the same program.
+pub const MARKER: &str = "marker";
+
+/// What an image is to consist of.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ImageSource {
+    path: String,
+    program: PathBuf,
+    marker: String,
+    user: String,
+}
+
+impl ImageSource {
+    /// One static program, which the image has at `path` and starts.
+    pub fn new(path: &str, program: impl Into<PathBuf>) -> Self {
+        Self { path: path.to_owned(), program: program.into(), marker: String::new(), user: "0".to_owned() }
+    }
+
+    /// Another image for each marker, whatever else it holds: its digest tells which registry served it.
+    pub fn marker(mut self, marker: &str) -> Self {
+        marker.clone_into(&mut self.marker);
+        self
+    }
+
+    /// The user that it says it runs as; root if not said.
+    pub fn user(mut self, user: &str) -> Self {
+        user.clone_into(&mut self.user);
+        self
+    }
+}
+
+/// An image in a directory.
+#[derive(Debug)]
+pub struct Image {
+    layout: PathBuf,
+    digest: String,
+    id: String,
+}
+
+impl Image {
+    /// Writes an image as an OCI layout to `directory`. The same contents give the same digest.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be read or a file not be written.
+    pub fn build(directory: &Path, source: &ImageSource) -> Result<Self> {
+        let blobs = Blobs::create(directory)?;
+        let layer = blobs.add(LAYER, &layer(source)?)?;
+        let config = json!({
+            "architecture": architecture(),
+            "os": "linux",
+            "config": { "Entrypoint": [source.path], "User": source.user, "Labels": { MARKER: source.marker } },
+            // The layer is not compressed: the digest of what it unpacks to is its own.
+            "rootfs": { "type": "layers", "diff_ids": [layer.digest] },
+        });
+        let config = blobs.add(CONFIG, &serde_json::to_vec(&config)?)?;
+        let config_id = config.digest.trim_start_matches("sha256:").to_owned();
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let manifest = blobs.add(MANIFEST, &serde_json::to_vec(&manifest)?)?;
+        let (digest, id) = (manifest.digest.clone(), config_id);
+        write_json(&directory.join("index.json"), &json!({ "schemaVersion": 2, "manifests": [manifest] }))?;
+        write_json(&directory.join("oci-layout"), &json!({ "imageLayoutVersion": "1.0.0" }))?;
+        Ok(Self { layout: directory.to_owned(), digest, id })
+    }
+
+    /// The digest of its manifest, as `sha256:…`.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What a container runtime calls it: the hash of its configuration.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Pushes it to a registry that speaks HTTP, as `repository:tag`, under the same digest.
+    ///
+    /// # Errors
+    ///
+    /// When skopeo is not installed or the registry refuses.
+    pub async fn push(&self, host: &str, name: &str) -> Result<()> {
+        let output = Command::new("skopeo")
+            .args(["--insecure-policy", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"])
+            .arg("--dest-no-creds")
+            .arg(format!("oci:{}", self.layout.display()))
+            .arg(format!("docker://{host}/{name}"))
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("is skopeo installed?")?;
+        ensure!(output.status.success(), "push {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+}
+
+/// What refers to a blob.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: &'static str,
+    digest: String,
+    size: usize,
+}
+
+struct Blobs(PathBuf);
+
+impl Blobs {
+    fn create(layout: &Path) -> Result<Self> {
+        let directory = layout.join("blobs/sha256");
+        std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+        Ok(Self(directory))
+    }
+
+    fn add(&self, media_type: &'static str, bytes: &[u8]) -> Result<Descriptor> {
+        let hash = Sha256::digest(bytes).iter().fold(String::new(), |mut hash, byte| {
+            _ = write!(hash, "{byte:02x}");
+            hash
+        });
+        std::fs::write(self.0.join(&hash), bytes).context("write a blob")?;
+        Ok(Descriptor { media_type, digest: format!("sha256:{hash}"), size: bytes.len() })
+    }
+}
+
+/// A tar archive of one file, without anything that differs from one build to the next.
+fn layer(source: &ImageSource) -> Result<Vec<u8>> {
+    let program = std::fs::read(&source.program).with_context(|| format!("read {}", source.program.display()))?;
+    let mut header = tar::Header::new_gnu();
+    header.set_size(u64::try_from(program.len())?);
+    header.set_mode(0o755);
+    header.set_mtime(0);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header, source.path.trim_start_matches('/'), program.as_slice())?;
+    Ok(archive.into_inner()?)
+}
+
+/// As images name it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    std::fs::write(path, serde_json::to_vec(value)?).with_context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_contents_give_the_same_digest_and_a_marker_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        std::fs::write(&program, "#!").unwrap();
+        let source = ImageSource::new("/program", &program);
+        let digest = |name: &str, source: &ImageSource| {
+            Image::build(&directory.path().join(name), source).unwrap().digest().to_owned()
+        };
+        assert_eq!(digest("a", &source), digest("b", &source));
+        assert_ne!(digest("a", &source), digest("c", &source.clone().marker("mirror")));
+    }
+}

@@ -1,0 +1,80 @@
+//! The real node of the bed: kubelet, CRI-O and pods. What scenarios on nodes rely on.
+
+mod end;
+mod pods;
+mod pulls;
+
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
+
+use anyhow::{Result, ensure};
+use hypermirror_e2e::{
+    Cluster, RealNode, SharedBed, Testbed, binaries::Servers, eventually, image::Image, image::ImageSource,
+    process::Signal, registry::Registry,
+};
+use tokio::sync::OnceCell;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+static BED: SharedBed = SharedBed::new(|| Testbed::builder().guests(1).guest_controller_managers(true));
+static NODE: OnceCell<RealNode> = OnceCell::const_new();
+
+/// The cluster and the node that the scenarios of this program share, but for those that end one.
+async fn shared() -> Result<(&'static Cluster, &'static RealNode)> {
+    let cluster = BED.get().await?.guest(0);
+    Ok((cluster, NODE.get_or_try_init(|| RealNode::start(cluster, "node-0")).await?))
+}
+
+/// An image of a program that does nothing, in a registry of its own.
+struct Served {
+    registry: Registry,
+    digest: String,
+    id: String,
+    _directory: tempfile::TempDir,
+}
+
+impl Served {
+    async fn start(name: &str) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let registry = Registry::start(directory.path()).await?;
+        let program = Servers::from_env().find("pause")?;
+        // By its address no two are the same.
+        let source = ImageSource::new("/app", program).marker(registry.host());
+        let image = Image::build(&directory.path().join("layout"), &source)?;
+        image.push(registry.host(), name).await?;
+        Ok(Self { digest: image.digest().to_owned(), id: image.id().to_owned(), registry, _directory: directory })
+    }
+}
+
+/// A drop-in that is removed when it is dropped.
+struct DropIn(PathBuf);
+
+impl DropIn {
+    /// Sends each pull from `source` to the mirrors, in order, and to nobody else.
+    fn write(node: &RealNode, name: &str, source: &str, mirrors: &[&str]) -> Result<Self> {
+        let mut text = format!("[[registry]]\nlocation = \"{source}\"\nblocked = true\n");
+        for mirror in mirrors {
+            write!(text, "[[registry.mirror]]\nlocation = \"{mirror}\"\ninsecure = true\n")?;
+        }
+        let path = node.drop_ins().join(name);
+        std::fs::write(&path, text)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for DropIn {
+    fn drop(&mut self) {
+        _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Makes CRI-O read its drop-ins and waits until they are in force.
+async fn reload(node: &RealNode) -> Result<()> {
+    let mark = node.mark()?;
+    node.signal_crio(Signal::HUP).await?;
+    eventually(LIMIT, "CRI-O has read its drop-ins", async || {
+        let log = node.logged_since(mark)?;
+        ensure!(!log.contains("Unable to reload"), "{log}");
+        Ok(log.contains("Applied new registry configuration").then_some(()))
+    })
+    .await
+}
