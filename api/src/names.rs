@@ -6,6 +6,16 @@ pub const GROUP: &str = "hypermirror.dev";
 /// The field manager of every write on the management cluster. Renaming it would orphan fields.
 pub const FIELD_MANAGER: &str = "hypermirror";
 
+/// The field manager of the agent's writes: one NodeMirrorStatus.
+pub const AGENT_FIELD_MANAGER: &str = "hypermirror-agent";
+
+/// The label of objects that hypermirror's manager pushed into a guest. An agent that reads its own cluster's mirror
+/// objects leaves them out: they are there for builds and image imports.
+pub const MANAGED_LABEL: &str = "hypermirror.dev/managed";
+
+/// The label of objects that stock HyperShift keeps in a guest, with the value `true`.
+pub const HYPERSHIFT_MANAGED_LABEL: &str = "hypershift.openshift.io/managed";
+
 /// The manager's Lease, in the manager's own namespace.
 pub const LEASE: &str = "hypermirror-manager";
 
