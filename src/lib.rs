@@ -1,5 +1,6 @@
 //! hypermirror: one deterministic map of image mirrors for every hosted control plane, guest and node.
 
+pub mod agent;
 pub mod cli;
 pub mod fleet;
 pub mod guest;

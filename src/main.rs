@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use hypermirror::cli::{self, Usage};
+use tokio::runtime::Builder;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -13,7 +13,15 @@ async fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
-    match cli::run(parsed).await {
+    let mut threads = if parsed.is_frugal() { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime = match threads.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            cli::error(format_args!("no runtime: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli::run(parsed)) {
         Ok(code) => code,
         Err(error) => {
             cli::error(format_args!("{error:#}"));

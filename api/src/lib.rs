@@ -8,12 +8,14 @@ pub mod conditions;
 pub mod hypershift;
 pub mod mirror_sets;
 pub mod names;
+pub mod node_conditions;
 pub mod node_mirror_set;
 pub mod node_mirror_status;
 pub mod report;
 mod schema;
 
 pub use conditions::{ConditionType, Reason};
+pub use node_conditions::{NodeConditionType, NodeReason};
 pub use node_mirror_set::NodeMirrorSet;
 pub use node_mirror_status::NodeMirrorStatus;
 pub use report::{HostedClusterMirrors, HostedClusterMirrorsStatus};

@@ -6,6 +6,16 @@ pub const GROUP: &str = "hypermirror.dev";
 /// The field manager of every write on the management cluster. Renaming it would orphan fields.
 pub const FIELD_MANAGER: &str = "hypermirror";
 
+/// The field manager of the agent's writes: one NodeMirrorStatus.
+pub const AGENT_FIELD_MANAGER: &str = "hypermirror-agent";
+
+/// The label of objects that hypermirror's manager pushed into a guest. An agent that reads its own cluster's mirror
+/// objects leaves them out: they are there for builds and image imports.
+pub const MANAGED_LABEL: &str = "hypermirror.dev/managed";
+
+/// The label of objects that stock HyperShift keeps in a guest, with the value `true`.
+pub const HYPERSHIFT_MANAGED_LABEL: &str = "hypershift.openshift.io/managed";
+
 /// The manager's Lease, in the manager's own namespace.
 pub const LEASE: &str = "hypermirror-manager";
 
@@ -26,9 +36,6 @@ pub const CONTROL_PLANE_OPERATOR_MANAGER: &str = "hypershift-controlplane-manage
 
 /// HyperShift's label on a NodePool's nodes: the NodePool's name.
 pub const NODE_POOL_LABEL: &str = "hypershift.openshift.io/nodePool";
-
-/// The label of every object that hypermirror puts into a guest.
-pub const MANAGED_LABEL: &str = "hypermirror.dev/managed";
 
 /// The NodeMirrorSet of the hosted cluster's own mirrors.
 pub const CLUSTER_SET: &str = "cluster";

@@ -77,6 +77,9 @@ pub struct NodeMirrorStatusStatus {
     /// The entries that were left out, and why; cut at 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<FindingReport>,
+    /// What is used and may yet surprise, and what other files on the node get wrong; cut at 50.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<FindingReport>,
     /// Sources of ours that a later file on the node hides; cut at 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<Shadowed>,

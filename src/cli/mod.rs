@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod agent;
 mod check;
 mod completion;
 mod console;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::agent::AgentOptions;
 use crate::manager::ManagerOptions;
 use crate::telemetry::logs;
 pub use console::error;
@@ -45,6 +47,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 findings, changes or a failure; 
 enum Command {
     /// Run the manager on the management cluster
     Manager(Box<ManagerOptions>),
+    /// Run the agent on a node: its mirrors into its registries.conf.d, and CRI-O reloaded
+    Agent(Box<AgentOptions>),
     /// Print what is made of the mirrors: maps, Deployments, a node's file
     #[command(subcommand)]
     Render(render::RenderCommand),
@@ -62,6 +66,13 @@ enum Command {
     Forget(forget::ForgetArgs),
     /// Print the completion of a shell
     Completion(completion::CompletionArgs),
+}
+
+impl Cli {
+    /// Whether one thread is enough, and memory counts: the agent runs on every node.
+    pub fn is_frugal(&self) -> bool {
+        matches!(self.command, Command::Agent(_))
+    }
 }
 
 /// Parses the command line; as `kubectl-hypermirror` it speaks of itself as `kubectl hypermirror`.
@@ -91,6 +102,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             telemetry.shutdown();
             result.map(|()| ExitCode::SUCCESS)
         }
+        Command::Agent(options) => agent::run(&options).await,
         Command::Render(command) => render::run(command).await,
         Command::Explain(args) => explain::run(&args).await,
         Command::Check(args) => check::run(&args).await,

@@ -51,7 +51,15 @@ pub async fn health(address: SocketAddr, look: FirstLook) -> std::io::Result<imp
     serve("health server listening", address, router).await
 }
 
-async fn serve(what: &str, address: SocketAddr, router: Router) -> std::io::Result<impl Future<Output = ()> + use<>> {
+/// Serves a router until the process ends; `what` is logged with the address.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn serve(
+    what: &str,
+    address: SocketAddr,
+    router: Router,
+) -> std::io::Result<impl Future<Output = ()> + use<>> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(address = %listener.local_addr()?, "{what}");
     Ok(async move {

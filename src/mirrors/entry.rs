@@ -1,10 +1,14 @@
 //! One declared source with its mirrors, whatever kind of object declares it.
 
+use std::collections::BTreeMap;
+
 use hypermirror_api::hypershift::ImageContentSource;
 use hypermirror_api::mirror_sets::{
     ImageContentSourcePolicySpec, ImageDigestMirrorSetSpec, ImageMirrorDigestSetSpec, ImageTagMirrorSetSpec,
     SourceMirrors,
 };
+use hypermirror_api::names;
+use hypermirror_api::node_mirror_set::{NodeLayer, NodeMirrorSetSpec, NodeMirrors};
 
 use super::{Layer, Origin};
 
@@ -159,6 +163,70 @@ pub fn of_image_content_sources(
         },
     });
     entries.collect()
+}
+
+/// Why a mirror object of a cluster is not meant for the nodes' own files, if it is not: the rule of `hcp-idms-operator`
+/// (`shouldIgnoreResource`), and what hypermirror itself pushed for builds and image imports.
+pub fn foreign_to_nodes(name: &str, labels: Option<&BTreeMap<String, String>>) -> Option<&'static str> {
+    let label = |key: &str| labels.and_then(|labels| labels.get(key));
+    if name == "default" {
+        Some("its name is default")
+    } else if label(names::HYPERSHIFT_MANAGED_LABEL).is_some_and(|value| value == "true") {
+        Some("it is labelled hypershift.openshift.io/managed")
+    } else if label(names::MANAGED_LABEL).is_some() {
+        Some("it is labelled hypermirror.dev/managed")
+    } else {
+        None
+    }
+}
+
+/// The entries of a NodeMirrorSet, each with the origin that it names; without one the set itself is the origin.
+pub fn of_node_mirror_set(name: &str, spec: &NodeMirrorSetSpec) -> Vec<MirrorEntry> {
+    let layer = match spec.layer {
+        NodeLayer::HostedCluster => Layer::HostedCluster,
+        NodeLayer::NodePool => Layer::NodePool,
+    };
+    let pools =
+        [(Pool::Digest, "spec.digestMirrors", &spec.digest_mirrors), (Pool::Tag, "spec.tagMirrors", &spec.tag_mirrors)];
+    let entries = pools.into_iter().flat_map(|(pool, list, elements)| {
+        elements.iter().enumerate().map(move |(index, element)| MirrorEntry {
+            pool,
+            source: element.source.clone(),
+            mirrors: element.mirrors.clone(),
+            policy: element.mirror_source_policy.map(|policy| policy.as_str().to_owned()),
+            insecure: false,
+            list: element.origin.as_ref().map_or(list, |origin| list_of(&origin.kind, pool)),
+            origin: node_origin(name, element, index, layer),
+        })
+    });
+    entries.collect()
+}
+
+/// The list that an object of this kind has its entries in.
+fn list_of(kind: &str, pool: Pool) -> &'static str {
+    match (kind, pool) {
+        ("HostedCluster", _) => IMAGE_CONTENT_SOURCES_LIST,
+        ("ImageContentSourcePolicy", _) => ICSP_LIST,
+        (_, Pool::Digest) => "spec.imageDigestMirrors",
+        (_, Pool::Tag) => "spec.imageTagMirrors",
+    }
+}
+
+fn node_origin(set: &str, element: &NodeMirrors, index: usize, layer: Layer) -> Origin {
+    let Some(origin) = &element.origin else {
+        let kind = "NodeMirrorSet".to_owned();
+        return Origin { kind, namespace: None, name: set.to_owned(), key: None, document: None, index, layer };
+    };
+    Origin {
+        kind: origin.kind.clone(),
+        namespace: origin.namespace.clone(),
+        name: origin.name.clone(),
+        key: origin.key.clone(),
+        // 32 bits fit everywhere that this runs.
+        document: origin.document.and_then(|document| usize::try_from(document).ok()),
+        index: usize::try_from(origin.index).unwrap_or(index),
+        layer,
+    }
 }
 
 #[cfg(test)]

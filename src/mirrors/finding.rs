@@ -46,6 +46,8 @@ pub enum FindingReason {
     MirrorWithoutPath,
     /// A mirror lies in a source that is never contacted, and is skipped.
     MirrorBlocked,
+    /// `insecureSkipTLSVerify`: the mirrors are contacted without verified TLS.
+    InsecureMirrors,
     /// A source's host without `.` and `:` matches nothing.
     ShortSourceHost,
     /// A source's host with an upper-case letter matches nothing that is written in lower case.
@@ -86,6 +88,7 @@ impl FindingReason {
             Self::DockerHubMirror => "DockerHubMirror",
             Self::MirrorWithoutPath => "MirrorWithoutPath",
             Self::MirrorBlocked => "MirrorBlocked",
+            Self::InsecureMirrors => "InsecureMirrors",
             Self::ShortSourceHost => "ShortSourceHost",
             Self::UppercaseSource => "UppercaseSource",
             Self::LegacyDockerHubSource => "LegacyDockerHubSource",

@@ -16,7 +16,7 @@ use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
 use super::{Input, MirrorObject, fields};
 use crate::mirrors::Layer;
-use crate::mirrors::entry::{MirrorSpec, of_object};
+use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
 
 /// Reads everything that is named.
 pub fn load(names: &[PathBuf]) -> Result<Input> {
@@ -143,17 +143,7 @@ impl Loader {
 /// A mirror object with its entries; which layer they belong to depends on what else is in the input.
 pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorObject {
     let name = object.meta().name.clone().unwrap_or_default();
-    let labels = object.meta().labels.as_ref();
-    let is_labelled = |key: &str| labels.and_then(|labels| labels.get(key));
-    let foreign_to_nodes = if name == "default" {
-        Some("its name is default")
-    } else if is_labelled("hypershift.openshift.io/managed").is_some_and(|value| value == "true") {
-        Some("it is labelled hypershift.openshift.io/managed")
-    } else if is_labelled("hypermirror.dev/managed").is_some() {
-        Some("it is labelled hypermirror.dev/managed")
-    } else {
-        None
-    };
+    let foreign_to_nodes = foreign_to_nodes(&name, object.meta().labels.as_ref());
     MirrorObject { kind: S::KIND, entries: of_object(&name, spec, Layer::Management), name, foreign_to_nodes }
 }
 

@@ -162,6 +162,11 @@ impl Check<'_> {
 
     fn mirror_warnings(&mut self) {
         let source = &self.entry.source;
+        if self.entry.insecure && self.consumer == Consumer::Node && has_real_mirror(self.entry) {
+            let message =
+                format!("insecureSkipTLSVerify: the mirrors of {source:?} are contacted without verified TLS");
+            self.warning(FindingReason::InsecureMirrors, Place::Source, message);
+        }
         // With two components or more a source is more likely a repository than a namespace.
         let is_repository = Scope::new(source).path().is_some_and(|path| path.contains('/'));
         for (index, mirror) in self.entry.mirrors.iter().enumerate().filter(|(_, mirror)| is_mirror(mirror)) {

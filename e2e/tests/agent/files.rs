@@ -1,0 +1,1 @@
+//! Files of others, and files of hcp-idms-operator.

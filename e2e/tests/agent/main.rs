@@ -1,0 +1,10 @@
+//! The agent on real API servers: each scenario is a sentence.
+
+mod contents;
+mod crash;
+mod edits;
+mod files;
+mod kinds;
+mod seed;
+mod stage;
+mod standalone;

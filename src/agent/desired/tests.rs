@@ -1,0 +1,159 @@
+use super::*;
+use crate::mirrors::{Origin, Pool};
+
+fn entry(layer: Layer, pool: Pool, source: &str, mirrors: &[&str]) -> MirrorEntry {
+    MirrorEntry {
+        pool,
+        source: source.to_owned(),
+        mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
+        policy: None,
+        insecure: false,
+        list: "spec.digestMirrors",
+        origin: Origin {
+            kind: "NodeMirrorSet".to_owned(),
+            namespace: None,
+            name: format!("{layer:?}").to_lowercase(),
+            key: None,
+            document: None,
+            index: 0,
+            layer,
+        },
+    }
+}
+
+fn digest(source: &str, mirrors: &[&str]) -> MirrorEntry {
+    entry(Layer::HostedCluster, Pool::Digest, source, mirrors)
+}
+
+fn declared(entries: Vec<MirrorEntry>) -> Declared {
+    Declared { entries, ..Declared::default() }
+}
+
+fn drop_in(name: &str, content: &str) -> (String, Vec<u8>) {
+    (format!("{DROP_IN_DIRECTORY}/{name}"), content.into())
+}
+
+fn with_drop_ins(drop_ins: &[(&str, &str)]) -> ForeignFiles {
+    let drop_ins = drop_ins.iter().map(|(name, content)| drop_in(name, content)).collect();
+    ForeignFiles { drop_ins, ..ForeignFiles::default() }
+}
+
+fn decided(declared: &Declared, foreign: &ForeignFiles) -> Decision {
+    decide(declared, foreign, |_| false)
+}
+
+fn text(decision: &Decision) -> &str {
+    decision.file.as_ref().unwrap().as_deref().unwrap()
+}
+
+#[test]
+fn a_node_pools_mirrors_come_before_the_hosted_clusters_whatever_the_order_of_entries() {
+    let mut entries = vec![
+        digest("quay.io", &["m.example/hc"]),
+        entry(Layer::NodePool, Pool::Digest, "quay.io", &["m.example/pool"]),
+        entry(Layer::NodePool, Pool::Tag, "quay.io", &["m.example/tag"]),
+    ];
+    let forward = decided(&declared(entries.clone()), &ForeignFiles::default());
+    entries.reverse();
+    assert_eq!(forward, decided(&declared(entries), &ForeignFiles::default()));
+    let places: Vec<_> = ["m.example/pool", "m.example/hc", "m.example/tag"].map(|it| text(&forward).find(it)).into();
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{forward:?}");
+    assert_eq!(forward.sources, 1);
+}
+
+#[test]
+fn nothing_declared_is_no_file() {
+    let decision = decided(&Declared::default(), &ForeignFiles::default());
+    assert_eq!(decision.file, Ok(None));
+}
+
+#[test]
+fn an_invalid_entry_is_left_out_and_told_and_the_rest_is_written() {
+    let entries = vec![digest("quay.io", &["https://m.example"]), digest("good.io", &["m.example/good"])];
+    let decision = decided(&declared(entries), &ForeignFiles::default());
+    assert!(text(&decision).contains("good.io") && !text(&decision).contains("quay.io"));
+    let told: Vec<_> = decision.rejected.iter().map(|report| (&*report.severity, &*report.reason)).collect();
+    assert_eq!(told, [("Error", "InvalidMirror")]);
+}
+
+#[test]
+fn unverified_tls_is_written_at_every_mirror_and_warned_of() {
+    let entry = MirrorEntry { insecure: true, ..digest("quay.io", &["m.example/a", "n.example/b"]) };
+    let decision = decided(&declared(vec![entry]), &ForeignFiles::default());
+    assert_eq!(text(&decision).matches("    insecure = true").count(), 2, "{decision:?}");
+    let warned: Vec<_> = decision.warnings.iter().map(|report| &*report.reason).collect();
+    assert_eq!(warned, ["InsecureMirrors"]);
+}
+
+#[test]
+fn what_other_files_say_about_our_sources_is_folded_in() {
+    let base =
+        "[[registry]]\nlocation = \"quay.io\"\nblocked = true\n[[registry.mirror]]\nlocation = \"base.example/q\"\n";
+    let main = Some(("/etc/containers/registries.conf".to_owned(), base.into()));
+    let foreign = ForeignFiles { main, ..ForeignFiles::default() };
+    let decision = decided(&declared(vec![digest("quay.io", &["m.example/q"])]), &foreign);
+    let text = text(&decision);
+    assert!(text.contains("blocked = true") && text.find("m.example/q") < text.find("base.example/q"), "{text}");
+}
+
+#[test]
+fn a_later_file_that_hides_a_source_of_ours_is_named() {
+    let foreign = with_drop_ins(&[("99-workaround.conf", "[[registry]]\nlocation = \"quay.io\"\n")]);
+    let decision = decided(&declared(vec![digest("quay.io", &["m.example/q"])]), &foreign);
+    let by = format!("{DROP_IN_DIRECTORY}/99-workaround.conf");
+    assert_eq!(decision.shadowed, [Shadowed { source: "quay.io".to_owned(), by }]);
+}
+
+#[test]
+fn a_file_of_the_users_directory_comes_after_ours_whatever_its_name() {
+    let path = "/root/.config/containers/registries.conf.d/10-early.conf".to_owned();
+    let drop_ins = vec![(path.clone(), b"[[registry]]\nlocation = \"quay.io\"\n".to_vec())];
+    let foreign = ForeignFiles { drop_ins, ..ForeignFiles::default() };
+    let decision = decided(&declared(vec![digest("quay.io", &["m.example/q"])]), &foreign);
+    assert_eq!(decision.shadowed, [Shadowed { source: "quay.io".to_owned(), by: path }]);
+}
+
+#[test]
+fn a_node_whose_files_break_every_pull_is_left_alone_and_the_file_is_named() {
+    let broken = with_drop_ins(&[("10-x.conf", "[[registry]]\nlocation = \"https://a.io\"\n")]);
+    let unusable = ForeignFiles {
+        unusable: vec![("/etc/x.conf".to_owned(), "it is a symbolic link to a directory".to_owned())],
+        ..ForeignFiles::default()
+    };
+    let boot = ForeignFiles { boot: Some(drop_in("40-hypermirror-boot.conf", "= [")), ..ForeignFiles::default() };
+    for (foreign, named) in [(broken, "10-x.conf"), (unusable, "x.conf"), (boot, "40-hypermirror-boot.conf")] {
+        let decision = decided(&declared(vec![digest("quay.io", &["m.example/q"])]), &foreign);
+        let Err(Refusal::ForeignFile(message)) = decision.file else { panic!("{decision:?}") };
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn a_boot_file_that_says_the_same_needs_no_file_and_one_that_says_more_is_taken_back() {
+    let set = declared(vec![digest("quay.io", &["m.example/q"])]);
+    let same = text(&decided(&set, &ForeignFiles::default())).to_owned();
+    let boot = |content: &str| ForeignFiles {
+        boot: Some(drop_in("40-hypermirror-boot.conf", content)),
+        ..ForeignFiles::default()
+    };
+    assert_eq!(decided(&set, &boot(&same)).file, Ok(None));
+    let decision = decided(&Declared::default(), &boot(&same));
+    assert!(text(&decision).contains("location = \"quay.io\"") && !text(&decision).contains("m.example"));
+}
+
+#[test]
+fn what_objects_of_an_absent_kind_said_stays() {
+    let unknown_kinds = vec!["ImageTagMirrorSet"];
+    let declared = Declared { unknown_kinds, ..Declared::default() };
+    let decision = decide(&declared, &ForeignFiles::default(), |kind| kind == "ImageTagMirrorSet");
+    assert_eq!(decision.file, Err(Refusal::KindVanished("ImageTagMirrorSet")));
+    assert_eq!(decide(&declared, &ForeignFiles::default(), |_| false).file, Ok(None));
+}
+
+#[test]
+fn long_texts_are_cut() {
+    let source = format!("quay.io/{}", "A".repeat(100_000));
+    let decision = decided(&declared(vec![digest(&source, &["m.example/q"])]), &ForeignFiles::default());
+    let longest = decision.rejected.iter().map(|report| report.message.chars().count()).max();
+    assert_eq!(longest, Some(LONGEST_TEXT + 1));
+}

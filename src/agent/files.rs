@@ -1,0 +1,302 @@
+//! The node's files: read with bounds, below a root that no symbolic link leaves, and told ours from others'.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat};
+use rustix::io::Errno;
+
+use super::desired::{DROP_IN_DIRECTORY, ForeignFiles};
+use crate::mirrors::registries::{DROP_IN, HEADER};
+
+mod write;
+
+pub use write::{Change, WriteError};
+
+/// The file that a node may boot with: written by a MachineConfig, never by the agent.
+pub const BOOT_FILE: &str = "40-hypermirror-boot.conf";
+/// Where the README of `hcp-idms-operator` puts its files. Nobody reads them there.
+pub const MISSPELT_DIRECTORY: &str = "/etc/containers/registry.conf.d";
+/// The directory around all of them.
+pub const CONTAINERS: &str = "/etc/containers";
+const MAIN: &str = "/etc/containers/registries.conf";
+/// Read last, by a CRI-O whose home is root's.
+pub const USER_DIRECTORY: &str = "/root/.config/containers/registries.conf.d";
+const USER_MAIN: &str = "/root/.config/containers/registries.conf";
+
+/// Larger files are not judged: real ones are some kilobytes.
+const LARGEST: u64 = 4 << 20;
+
+/// The node's file system, below a prefix.
+#[derive(Debug)]
+pub struct Host {
+    root: OwnedFd,
+    path: PathBuf,
+}
+
+/// What stands under our file's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Own {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// Our file, with this content.
+    Ours(Vec<u8>),
+    /// Somebody else's, and why it is taken for that.
+    Foreign(String),
+}
+
+/// A file of one object, as `hcp-idms-operator` wrote them: ours to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// Its directory.
+    pub directory: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its first lines.
+    pub head: String,
+}
+
+/// Everything that is there at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The files of others, and the boot file.
+    pub foreign: ForeignFiles,
+    /// What stands under our name.
+    pub own: Own,
+    /// Files to be taken over.
+    pub legacy: Vec<Legacy>,
+}
+
+impl Seen {
+    /// Whether a file of ours names objects of a kind, in the comment above a table or at the top.
+    pub fn names_kind(&self, kind: &str) -> bool {
+        let own = match &self.own {
+            Own::Ours(content) => String::from_utf8_lossy(content),
+            _ => String::new().into(),
+        };
+        own.lines().any(|line| line.strip_prefix("# ").is_some_and(|rest| is_of(rest, kind, '/')))
+            || self
+                .legacy
+                .iter()
+                .flat_map(|legacy| legacy.head.lines())
+                .any(|line| line.strip_prefix("# Source: ").is_some_and(|rest| is_of(rest, kind, ' ')))
+    }
+}
+
+fn is_of(text: &str, kind: &str, end: char) -> bool {
+    text.strip_prefix(kind).is_some_and(|rest| rest.starts_with(end))
+}
+
+/// One file, opened and looked at.
+enum Found {
+    Content(Vec<u8>),
+    Directory,
+    Gone,
+    Unusable(String),
+}
+
+impl Host {
+    /// The file system below `root`.
+    ///
+    /// # Errors
+    /// If there is no such directory.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { root: rustix::fs::open(root, flags, Mode::empty())?, path: root.to_owned() })
+    }
+
+    /// Where a path of the node lies for this process.
+    pub fn path(&self, of_node: &str) -> PathBuf {
+        self.path.join(of_node.trim_start_matches('/'))
+    }
+
+    /// Opens a path of the node; links are followed as on the node, and never out of the root.
+    fn open_at(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let path = path.trim_start_matches('/');
+        openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    /// A directory of the node; none if it is not there.
+    ///
+    /// # Errors
+    /// If it is there and cannot be opened.
+    pub fn directory(&self, path: &str) -> io::Result<Option<OwnedFd>> {
+        match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks at everything.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn look(&self) -> io::Result<Seen> {
+        let mut seen = Seen::default();
+        match self.read(MAIN) {
+            Found::Content(content) => seen.foreign.main = Some((MAIN.to_owned(), content)),
+            Found::Gone => {}
+            Found::Directory => seen.foreign.unusable.push((MAIN.to_owned(), "it is a directory".to_owned())),
+            Found::Unusable(why) => seen.foreign.unusable.push((MAIN.to_owned(), why)),
+        }
+        if let Some(directory) = self.directory(DROP_IN_DIRECTORY)? {
+            seen.own = own(&directory)?;
+            for name in names(&directory)?.into_iter().filter(|name| name != DROP_IN) {
+                self.look_at_drop_in(&directory, &name, &mut seen)?;
+            }
+        }
+        if let Some(directory) = self.directory(MISSPELT_DIRECTORY)? {
+            for name in names(&directory)? {
+                seen.legacy.extend(legacy(&directory, MISSPELT_DIRECTORY, &name)?);
+            }
+        }
+        self.look_at_users_files(&mut seen.foreign);
+        Ok(seen)
+    }
+
+    fn look_at_drop_in(&self, directory: &OwnedFd, name: &str, seen: &mut Seen) -> io::Result<()> {
+        let path = format!("{DROP_IN_DIRECTORY}/{name}");
+        if name == BOOT_FILE {
+            if let Some(content) = ours(directory, name)? {
+                seen.foreign.boot = Some((path, content));
+                return Ok(());
+            }
+        } else if let Some(legacy) = legacy(directory, DROP_IN_DIRECTORY, name)? {
+            seen.legacy.push(legacy);
+            return Ok(());
+        }
+        match self.read(&path) {
+            Found::Content(content) => seen.foreign.drop_ins.push((path, content)),
+            Found::Directory if is_link(directory, name) => {
+                seen.foreign.unusable.push((path, "it is a symbolic link to a directory".to_owned()));
+            }
+            Found::Directory => {}
+            // CRI-O ignores a link to nothing; and what the link names may be there for CRI-O alone.
+            Found::Gone if is_link(directory, name) => {
+                seen.foreign.doubtful.push((path, "a symbolic link to what the agent cannot see".to_owned()));
+            }
+            Found::Gone => {}
+            Found::Unusable(why) => seen.foreign.unusable.push((path, why)),
+        }
+        Ok(())
+    }
+
+    /// What root's own configuration adds, as far as it can be seen.
+    fn look_at_users_files(&self, foreign: &mut ForeignFiles) {
+        if matches!(self.read(USER_MAIN), Found::Content(_)) {
+            let what = "where it is CRI-O's home, this file stands for all files in /etc/containers".to_owned();
+            foreign.doubtful.push((USER_MAIN.to_owned(), what));
+        }
+        let names = self.directory(USER_DIRECTORY).ok().flatten().and_then(|directory| names(&directory).ok());
+        for name in names.into_iter().flatten() {
+            let path = format!("{USER_DIRECTORY}/{name}");
+            match self.read(&path) {
+                Found::Content(content) => foreign.drop_ins.push((path, content)),
+                Found::Unusable(why) => foreign.unusable.push((path, why)),
+                Found::Directory | Found::Gone => {}
+            }
+        }
+    }
+
+    fn read(&self, path: &str) -> Found {
+        // Not blocking: a FIFO must not hold the agent up.
+        match self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(file) => read_open(file),
+            Err(Errno::NOENT | Errno::NOTDIR) => Found::Gone,
+            Err(error) => Found::Unusable(format!("it cannot be opened: {}", io::Error::from(error))),
+        }
+    }
+}
+
+fn read_open(file: OwnedFd) -> Found {
+    match fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::RegularFile) => {}
+        Ok(FileType::Directory) => return Found::Directory,
+        Ok(_) => return Found::Unusable("it is not a regular file".to_owned()),
+        Err(error) => return Found::Unusable(io::Error::from(error).to_string()),
+    }
+    let mut content = Vec::new();
+    match File::from(file).take(LARGEST + 1).read_to_end(&mut content) {
+        Ok(_) if content.len() as u64 > LARGEST => Found::Unusable(format!("it is larger than {LARGEST} bytes")),
+        Ok(_) => Found::Content(content),
+        Err(error) => Found::Unusable(format!("it cannot be read: {error}")),
+    }
+}
+
+/// The names that count in a directory, in the order in which they count. A name that is no UTF-8 is shown as well as
+/// it can be, and then not found.
+fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".conf") {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn is_link(directory: &OwnedFd, name: &str) -> bool {
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
+/// Opens a file that is there itself: no link to one.
+fn open_itself(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    openat(directory, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn own(directory: &OwnedFd) -> io::Result<Own> {
+    let file = match open_itself(directory, DROP_IN) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(Own::Absent),
+        Err(Errno::LOOP) => return Ok(Own::Foreign("it is a symbolic link".to_owned())),
+        Err(Errno::NXIO) => return Ok(Own::Foreign("it is not a regular file".to_owned())),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(match read_open(file) {
+        // An empty file holds nothing of anybody; the seed takes it for its own, too.
+        Found::Content(content) if content.is_empty() || has_header(&content) => Own::Ours(content),
+        Found::Content(content) => {
+            let first: Vec<u8> = content.into_iter().take_while(|byte| *byte != b'\n').take(80).collect();
+            Own::Foreign(format!("its first line is {:?}", String::from_utf8_lossy(&first)))
+        }
+        Found::Directory => Own::Foreign("it is a directory".to_owned()),
+        Found::Unusable(why) => Own::Foreign(why),
+        Found::Gone => Own::Absent,
+    })
+}
+
+/// The content of a file with our first line; none if it is anything else.
+fn ours(directory: &OwnedFd, name: &str) -> io::Result<Option<Vec<u8>>> {
+    let file = match open_itself(directory, name) {
+        Ok(file) => file,
+        Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    match read_open(file) {
+        Found::Content(content) if has_header(&content) => Ok(Some(content)),
+        _ => Ok(None),
+    }
+}
+
+fn legacy(directory: &OwnedFd, of: &'static str, name: &str) -> io::Result<Option<Legacy>> {
+    let content = ours(directory, name)?;
+    Ok(content.map(|content| {
+        let head: Vec<_> = content.split(|byte| *byte == b'\n').take(4).collect();
+        Legacy { directory: of, name: name.to_owned(), head: String::from_utf8_lossy(&head.join(&b'\n')).into_owned() }
+    }))
+}
+
+/// Whether the first line, up to its line feed, is exactly ours: with a carriage return before it, it is not.
+pub fn has_header(content: &[u8]) -> bool {
+    content.strip_prefix(HEADER.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'\n')))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! The agent's process on a node: watched sets become one file, and CRI-O reads it.
+
+pub mod cleanup;
+pub mod cri;
+pub mod desired;
+pub mod files;
+pub mod inputs;
+pub mod metrics;
+pub mod node;
+pub mod options;
+pub mod proof;
+pub mod reload;
+pub mod report;
+pub mod reporter;
+pub mod run;
+pub mod server;
+pub mod sets;
+pub mod watch_files;
+
+pub use options::AgentOptions;
+pub use run::run;

@@ -1,0 +1,161 @@
+//! The node's file, brought to what it should be.
+
+use std::io;
+
+use hypermirror_api::NodeReason;
+use hypermirror_api::node_mirror_status::ObservedSet;
+use rustix::fs::{AtFlags, statat};
+use sha2::{Digest as _, Sha256};
+
+use super::desired::{DROP_IN_DIRECTORY, Decision, Declared, Refusal, decide};
+use super::files::{Change, Host, Own};
+use super::report::{Snapshot, Verdict};
+use crate::mirrors::registries::DROP_IN;
+
+/// Tells whether a file is the one that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    inode: u64,
+    size: i64,
+    changed: (i64, i64),
+}
+
+/// The file and what is known of it.
+#[derive(Debug)]
+pub struct NodeFile {
+    host: Host,
+    /// Whether CRI-O is told after a change.
+    is_marked: bool,
+    known: Option<Identity>,
+    observed: Vec<ObservedSet>,
+}
+
+/// What came of one pass.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// For the report; whether CRI-O has read is for the caller to say.
+    pub snapshot: Snapshot,
+    /// Whether something was written or removed that CRI-O has to read.
+    pub is_changed: bool,
+}
+
+impl NodeFile {
+    /// The file below this root.
+    pub fn new(host: Host, is_marked: bool) -> Self {
+        Self { host, is_marked, known: None, observed: Vec::new() }
+    }
+
+    /// The node's file system.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Looks at all files, decides, and writes if there is anything to write.
+    pub fn settle(&mut self, declared: &Declared, observed: Vec<ObservedSet>) -> Settled {
+        let seen = match self.host.look() {
+            Ok(seen) => seen,
+            Err(error) => return self.unreadable(&error),
+        };
+        let decision = decide(declared, &seen.foreign, |kind| seen.names_kind(kind));
+        let found = match &seen.own {
+            Own::Ours(content) => Some(content.as_slice()),
+            Own::Absent | Own::Foreign(_) => None,
+        };
+        let mut is_changed = false;
+        let (applied, on_disk) = match (&decision.file, &seen.own) {
+            (Err(refusal), _) => (refused(refusal), found.map(<[u8]>::to_vec)),
+            (Ok(_), Own::Foreign(why)) => {
+                let message = format!("{DROP_IN_DIRECTORY}/{DROP_IN} is not ours, and stays as it is: {why}");
+                (Verdict::new(NodeReason::NotOurFile, message), None)
+            }
+            (Ok(wanted), _) => {
+                let is_same = wanted.as_deref().map(str::as_bytes) == found;
+                let file = (!is_same).then(|| wanted.clone());
+                let change = Change { file, replaces: found.is_some(), legacy: seen.legacy.clone() };
+                match self.host.apply(&change, self.is_marked) {
+                    Ok(()) => {
+                        is_changed = change.is_for_runtime();
+                        self.observed = observed;
+                        (applied(&decision), wanted.as_ref().map(|text| text.clone().into_bytes()))
+                    }
+                    Err(error) => {
+                        // It may have got far enough.
+                        is_changed = self.is_marked && self.host.is_pending();
+                        let message = format!("{DROP_IN_DIRECTORY}: {error}");
+                        (Verdict::new(NodeReason::WriteFailed, message), found.map(<[u8]>::to_vec))
+                    }
+                }
+            }
+        };
+        self.known = self.identity();
+        let snapshot = self.snapshot(applied, decision, on_disk.as_deref());
+        Settled { snapshot, is_changed }
+    }
+
+    fn snapshot(&self, applied: Verdict, decision: Decision, on_disk: Option<&[u8]>) -> Snapshot {
+        Snapshot {
+            applied,
+            reloaded: Verdict::new(NodeReason::AsExpected, ""),
+            observed_sets: self.observed.clone(),
+            sources: decision.sources,
+            content_hash: on_disk.map(hash).unwrap_or_default(),
+            rejected: decision.rejected,
+            warnings: decision.warnings,
+            shadowed: decision.shadowed,
+        }
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Settled {
+        let message = format!("the node's files cannot be read: {error}");
+        let nothing =
+            Decision { file: Ok(None), sources: 0, rejected: Vec::new(), warnings: Vec::new(), shadowed: Vec::new() };
+        let snapshot = self.snapshot(Verdict::new(NodeReason::WriteFailed, message), nothing, None);
+        Settled { snapshot, is_changed: false }
+    }
+
+    /// Whether a change that was noticed may be somebody else's; the name is that of a file, empty for a directory itself.
+    ///
+    /// Nothing is opened for that: it may be asked while CRI-O's reading is waited for.
+    pub fn is_news(&self, name: &[u8]) -> bool {
+        if name == DROP_IN.as_bytes() {
+            return self.identity() != self.known;
+        }
+        name.is_empty() || name.ends_with(b".conf") || name.ends_with(b".conf.d")
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        let path = self.host.path(&format!("{DROP_IN_DIRECTORY}/{DROP_IN}"));
+        let stat = statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let changed = (stat.st_ctime, stat.st_ctime_nsec.cast_signed());
+        Some(Identity { inode: stat.st_ino, size: stat.st_size, changed })
+    }
+}
+
+fn refused(refusal: &Refusal) -> Verdict {
+    let reason = match refusal {
+        Refusal::ForeignFile(_) => NodeReason::ForeignFileInvalid,
+        Refusal::WouldBreak(_) => NodeReason::WouldBreakPulls,
+        Refusal::KindVanished(_) => NodeReason::KindVanished,
+    };
+    Verdict::new(reason, refusal.to_string())
+}
+
+fn applied(decision: &Decision) -> Verdict {
+    let message = match (&decision.file, decision.sources) {
+        (Ok(Some(_)), 1) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} says the mirrors of 1 source"),
+        (Ok(Some(_)), sources) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} says the mirrors of {sources} sources"),
+        _ => "there is nothing to say, so there is no file".to_owned(),
+    };
+    Verdict::new(NodeReason::AsExpected, message)
+}
+
+fn hash(content: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(content).iter().fold("sha256:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use std::fs;
+
+use super::*;
+use crate::mirrors::{Layer, MirrorEntry, Origin, Pool};
+
+struct Scene {
+    root: tempfile::TempDir,
+    file: NodeFile,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("etc/containers/registries.conf.d")).unwrap();
+        let file = NodeFile::new(Host::open(root.path()).unwrap(), true);
+        Self { root, file }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.root.path().join("etc/containers/registries.conf.d").join(name)
+    }
+
+    fn ours(&self) -> Option<String> {
+        fs::read_to_string(self.path(DROP_IN)).ok()
+    }
+
+    fn settle(&mut self, mirrors: &[&str]) -> Settled {
+        let observed = ObservedSet { name: mirrors.concat(), ..ObservedSet::default() };
+        self.file.settle(&declared(mirrors), vec![observed])
+    }
+}
+
+fn declared(mirrors: &[&str]) -> Declared {
+    let origin = Origin {
+        kind: "NodeMirrorSet".to_owned(),
+        namespace: None,
+        name: "cluster".to_owned(),
+        key: None,
+        document: None,
+        index: 0,
+        layer: Layer::HostedCluster,
+    };
+    let entry = |mirror: &&str| MirrorEntry {
+        pool: Pool::Digest,
+        source: "quay.io".to_owned(),
+        mirrors: vec![(*mirror).to_owned()],
+        policy: None,
+        insecure: false,
+        list: "spec.digestMirrors",
+        origin: origin.clone(),
+    };
+    Declared { entries: mirrors.iter().map(entry).collect(), ..Declared::default() }
+}
+
+#[test]
+fn a_file_that_says_it_already_is_not_written() {
+    let mut scene = Scene::new();
+    assert!(scene.settle(&["m.io/a"]).is_changed);
+    let written = fs::metadata(scene.path(DROP_IN)).unwrap().modified().unwrap();
+    let again = scene.settle(&["m.io/a"]);
+    assert!(!again.is_changed);
+    assert_eq!(fs::metadata(scene.path(DROP_IN)).unwrap().modified().unwrap(), written);
+    let gone = scene.settle(&[]);
+    assert!(gone.is_changed && scene.ours().is_none());
+    assert_eq!(gone.snapshot.content_hash, "");
+}
+
+#[test]
+fn while_another_file_is_broken_the_last_good_one_stays_with_the_sets_that_it_was_made_of() {
+    let mut scene = Scene::new();
+    let good = scene.settle(&["m.io/a"]).snapshot;
+    let before = scene.ours();
+    fs::write(scene.path("90-x.conf"), "[[registry]\n").unwrap();
+    let refused = scene.settle(&["m.io/b"]);
+    assert_eq!(refused.snapshot.applied.reason, NodeReason::ForeignFileInvalid);
+    assert_eq!((scene.ours(), refused.is_changed), (before, false));
+    assert_eq!(refused.snapshot.observed_sets, good.observed_sets);
+    assert_eq!(refused.snapshot.content_hash, good.content_hash);
+    fs::remove_file(scene.path("90-x.conf")).unwrap();
+    assert!(scene.settle(&["m.io/b"]).is_changed);
+}
+
+#[test]
+fn a_foreign_file_under_our_name_is_never_touched() {
+    let mut scene = Scene::new();
+    fs::write(scene.path(DROP_IN), "# mine\n").unwrap();
+    let settled = scene.settle(&["m.io/a"]);
+    assert_eq!(settled.snapshot.applied.reason, NodeReason::NotOurFile);
+    assert!(settled.snapshot.applied.message.contains("# mine"), "{}", settled.snapshot.applied.message);
+    assert_eq!(scene.ours().as_deref(), Some("# mine\n"));
+}
+
+#[test]
+fn our_own_write_is_no_news_and_a_strangers_is() {
+    let mut scene = Scene::new();
+    scene.settle(&["m.io/a"]);
+    assert!(!scene.file.is_news(DROP_IN.as_bytes()));
+    for (name, is_news) in [
+        (".50-hypermirror.conf.tmp", false),
+        (".50-hypermirror.pending", false),
+        ("notes.txt", false),
+        ("10-x.conf", true),
+        ("registries.conf.d", true),
+        ("", true),
+    ] {
+        assert_eq!(scene.file.is_news(name.as_bytes()), is_news, "{name}");
+    }
+    fs::remove_file(scene.path(DROP_IN)).unwrap();
+    assert!(scene.file.is_news(DROP_IN.as_bytes()));
+    assert!(scene.settle(&["m.io/a"]).is_changed, "it is written again");
+}
+
+#[test]
+fn what_was_edited_under_our_header_is_written_anew() {
+    let mut scene = Scene::new();
+    scene.settle(&["m.io/a"]);
+    let good = scene.ours();
+    fs::write(scene.path(DROP_IN), format!("{}\n# edited", crate::mirrors::registries::HEADER)).unwrap();
+    assert!(scene.settle(&["m.io/a"]).is_changed);
+    assert_eq!(scene.ours(), good);
+}

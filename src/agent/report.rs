@@ -1,0 +1,102 @@
+//! What a NodeMirrorStatus says: pure.
+
+use hypermirror_api::node_mirror_status::{NodeMirrorStatusStatus, ObservedSet, Shadowed};
+use hypermirror_api::report::FindingReport;
+use hypermirror_api::{NodeConditionType, NodeReason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Longer lists help nobody and grow with what somebody else declares.
+const LONGEST_LIST: usize = 50;
+/// A list of small items.
+const LONGEST_OBSERVED: usize = 1_000;
+
+/// How one thing went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Why; [`NodeReason::AsExpected`] and [`NodeReason::NotAsked`] are good.
+    pub reason: NodeReason,
+    /// The same for a person.
+    pub message: String,
+}
+
+impl Verdict {
+    /// With this reason and message.
+    pub fn new(reason: NodeReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+
+    /// Whether it went well.
+    pub const fn is_good(&self) -> bool {
+        matches!(self.reason, NodeReason::AsExpected | NodeReason::NotAsked)
+    }
+}
+
+/// The node at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Whether the file says what it should.
+    pub applied: Verdict,
+    /// Whether CRI-O has read it.
+    pub reloaded: Verdict,
+    /// The objects that the file was made of.
+    pub observed_sets: Vec<ObservedSet>,
+    /// How many sources have mirrors.
+    pub sources: usize,
+    /// The digest of the file; empty if there is none.
+    pub content_hash: String,
+    /// What was left out.
+    pub rejected: Vec<FindingReport>,
+    /// What may surprise.
+    pub warnings: Vec<FindingReport>,
+    /// What is hidden.
+    pub shadowed: Vec<Shadowed>,
+}
+
+/// The status for a snapshot; `before` is what stands there, whose times of transition are kept.
+pub fn status(snapshot: &Snapshot, before: Option<&NodeMirrorStatusStatus>, now: &Time) -> NodeMirrorStatusStatus {
+    let conditions =
+        [(NodeConditionType::Applied, &snapshot.applied), (NodeConditionType::Reloaded, &snapshot.reloaded)];
+    let conditions = conditions.map(|(kind, verdict)| condition(kind, verdict, before, now)).to_vec();
+    NodeMirrorStatusStatus {
+        conditions,
+        observed_sets: snapshot.observed_sets.iter().take(LONGEST_OBSERVED).cloned().collect(),
+        source_count: count(snapshot.sources),
+        content_hash: snapshot.content_hash.clone(),
+        pending_reload: !snapshot.reloaded.is_good(),
+        rejected_count: count(snapshot.rejected.len()),
+        rejected: cut(&snapshot.rejected),
+        warnings: cut(&snapshot.warnings),
+        shadowed: cut(&snapshot.shadowed),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn condition(
+    kind: NodeConditionType,
+    verdict: &Verdict,
+    before: Option<&NodeMirrorStatusStatus>,
+    now: &Time,
+) -> Condition {
+    let status = if verdict.is_good() { "True" } else { "False" };
+    let known = before.and_then(|before| before.conditions.iter().find(|known| known.type_ == kind.as_str()));
+    let since = known.filter(|known| known.status == status).map(|known| known.last_transition_time.clone());
+    Condition {
+        last_transition_time: since.unwrap_or_else(|| now.clone()),
+        message: verdict.message.clone(),
+        observed_generation: Some(0),
+        reason: verdict.reason.as_str().to_owned(),
+        status: status.to_owned(),
+        type_: kind.as_str().to_owned(),
+    }
+}
+
+fn cut<T: Clone>(list: &[T]) -> Vec<T> {
+    list.iter().take(LONGEST_LIST).cloned().collect()
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! `/healthz` and `/readyz` of the agent.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+
+use super::report::Snapshot;
+use crate::manager::readiness::FirstLook;
+use crate::manager::server::serve;
+
+/// A loop that turns has turned within this time: several of its slow looks.
+const SILENCE: Duration = Duration::from_mins(2);
+
+/// What the probes are told.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    look: FirstLook,
+    state: Arc<Mutex<Turn>>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    at: Instant,
+    /// Why the node is not ready.
+    trouble: Option<String>,
+}
+
+impl Pulse {
+    /// Of a loop that has not settled anything yet.
+    pub fn new(look: FirstLook) -> Self {
+        let trouble = Some("the node's files were not looked at yet".to_owned());
+        Self { look, state: Arc::new(Mutex::new(Turn { at: Instant::now(), trouble })) }
+    }
+
+    /// The loop turns.
+    pub fn beat(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).at = Instant::now();
+    }
+
+    /// The node is like this now.
+    pub fn tell(&self, snapshot: &Snapshot) {
+        let verdicts = [&snapshot.applied, &snapshot.reloaded];
+        let trouble = verdicts.into_iter().find(|verdict| !verdict.is_good());
+        let trouble = trouble.map(|verdict| format!("{}: {}", verdict.reason.as_str(), verdict.message));
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
+    }
+
+    /// Why the node is not ready, if it is not: something was not told yet, the file is not what it should be, or it was
+    /// not read yet.
+    pub fn trouble(&self) -> Option<String> {
+        if !self.look.is_open() {
+            return Some(format!("waiting for {}", self.look.missing().join(", ")));
+        }
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
+    fn is_alive(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).at.elapsed() < SILENCE
+    }
+}
+
+/// Serves both until the process ends.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn health(address: SocketAddr, pulse: Pulse) -> std::io::Result<impl Future<Output = ()>> {
+    let alive = |State(pulse): State<Pulse>| async move {
+        let status = if pulse.is_alive() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+        (status, if pulse.is_alive() { "ok\n" } else { "the loop does not turn\n" })
+    };
+    let ready = |State(pulse): State<Pulse>| async move {
+        match pulse.trouble() {
+            None => (StatusCode::OK, "ok\n".to_owned()),
+            Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")),
+        }
+    };
+    let router = Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(pulse);
+    serve("health server listening", address, router).await
+}

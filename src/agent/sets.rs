@@ -1,0 +1,266 @@
+//! What the watches have told: the objects that declare mirrors, and this node's labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use hypermirror_api::NodeMirrorSet;
+use hypermirror_api::mirror_sets::{
+    ImageContentSourcePolicy, ImageDigestMirrorSet, ImageMirrorDigestSet, ImageTagMirrorSet,
+};
+use hypermirror_api::node_mirror_status::ObservedSet;
+use kube::core::error_boundary::InvalidObject;
+use kube::core::{Selector, SelectorExt as _};
+use kube::{Resource, ResourceExt as _};
+
+use super::desired::Declared;
+use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_node_mirror_set, of_object};
+use crate::mirrors::{Layer, MirrorEntry};
+
+/// A kind that declares mirrors for nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetKind {
+    /// NodeMirrorSet.
+    Node,
+    /// ImageDigestMirrorSet.
+    Digest,
+    /// ImageTagMirrorSet.
+    Tag,
+    /// ImageContentSourcePolicy.
+    Policy,
+    /// ImageMirrorDigestSet.
+    PerNode,
+}
+
+impl SetKind {
+    /// The kind's name.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Node => "NodeMirrorSet",
+            Self::Digest => "ImageDigestMirrorSet",
+            Self::Tag => "ImageTagMirrorSet",
+            Self::Policy => "ImageContentSourcePolicy",
+            Self::PerNode => "ImageMirrorDigestSet",
+        }
+    }
+
+    /// The name of its CRD.
+    pub const fn crd(self) -> &'static str {
+        match self {
+            Self::Node => "nodemirrorsets.hypermirror.dev",
+            Self::Digest => "imagedigestmirrorsets.config.openshift.io",
+            Self::Tag => "imagetagmirrorsets.config.openshift.io",
+            Self::Policy => "imagecontentsourcepolicies.operator.openshift.io",
+            Self::PerNode => "imagemirrordigestsets.config.openshift.io",
+        }
+    }
+}
+
+/// One object, as far as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Set {
+    name: String,
+    uid: String,
+    generation: i64,
+    /// Which nodes are meant; all of them without one.
+    selector: Option<Selector>,
+    entries: Vec<MirrorEntry>,
+    /// Why it cannot be read; its entries are then those of its last readable edition.
+    error: Option<String>,
+    /// Somebody else's to carry out.
+    is_foreign: bool,
+}
+
+impl Set {
+    fn of(object: &impl Resource) -> Self {
+        let meta = object.meta();
+        Self {
+            name: meta.name.clone().unwrap_or_default(),
+            uid: meta.uid.clone().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// An object that does not decode.
+    pub fn unreadable(invalid: &InvalidObject) -> Self {
+        let name = invalid.metadata.name.clone().unwrap_or_default();
+        let uid = invalid.metadata.uid.clone().unwrap_or_default();
+        let is_foreign = foreign_to_nodes(&name, invalid.metadata.labels.as_ref()).is_some();
+        Self { name, uid, error: Some(invalid.error.clone()), is_foreign, ..Self::default() }
+    }
+
+    /// A NodeMirrorSet.
+    pub fn of_nodes(object: &NodeMirrorSet) -> Self {
+        let set = Self::of(object);
+        let entries = of_node_mirror_set(&set.name, &object.spec);
+        match object.spec.node_selector.clone().map(Selector::try_from).transpose() {
+            Ok(selector) => Self { selector, entries, ..set },
+            Err(error) => Self { error: Some(format!("spec.nodeSelector: {error}")), ..set },
+        }
+    }
+
+    fn of_mirrors<S: MirrorSpec>(object: &impl Resource, spec: &S) -> Self {
+        let set = Self::of(object);
+        let is_foreign = foreign_to_nodes(&set.name, object.meta().labels.as_ref()).is_some();
+        Self { entries: of_object(&set.name, spec, Layer::Management), is_foreign, ..set }
+    }
+
+    /// An ImageDigestMirrorSet.
+    pub fn of_digests(object: &ImageDigestMirrorSet) -> Self {
+        Self::of_mirrors(object, &object.spec)
+    }
+
+    /// An ImageTagMirrorSet.
+    pub fn of_tags(object: &ImageTagMirrorSet) -> Self {
+        Self::of_mirrors(object, &object.spec)
+    }
+
+    /// An ImageContentSourcePolicy.
+    pub fn of_policies(object: &ImageContentSourcePolicy) -> Self {
+        Self::of_mirrors(object, &object.spec)
+    }
+
+    /// An ImageMirrorDigestSet.
+    pub fn of_per_node(object: &ImageMirrorDigestSet) -> Self {
+        Self::of_mirrors(object, &object.spec)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    is_listed: bool,
+    objects: BTreeMap<String, Set>,
+}
+
+/// Everything that was told.
+#[derive(Debug, Default)]
+pub struct Sets {
+    labels: Option<BTreeMap<String, String>>,
+    node_uid: Option<String>,
+    kinds: BTreeMap<SetKind, Kind>,
+    changed_at: Option<Instant>,
+}
+
+impl Sets {
+    /// Follows these kinds.
+    pub fn new(kinds: &[SetKind]) -> Self {
+        Self { kinds: kinds.iter().map(|kind| (*kind, Kind::default())).collect(), ..Self::default() }
+    }
+
+    /// This node as it is now. True if that may change what is meant for it.
+    pub fn set_node(&mut self, node: &impl Resource) -> bool {
+        let labels = node.labels().clone();
+        self.node_uid.clone_from(&node.meta().uid);
+        let is_new = self.labels.as_ref() != Some(&labels);
+        self.labels = Some(labels);
+        self.note(is_new)
+    }
+
+    /// The `metadata.uid` of this node.
+    pub fn node_uid(&self) -> Option<&str> {
+        self.node_uid.as_deref()
+    }
+
+    fn note(&mut self, changed: bool) -> bool {
+        if changed {
+            self.changed_at.get_or_insert_with(Instant::now);
+        }
+        changed
+    }
+
+    /// When the first change was told that nobody has taken yet.
+    pub fn take_change(&mut self) -> Option<Instant> {
+        self.changed_at.take()
+    }
+
+    /// The whole list of a kind. True if anything changed.
+    pub fn replace(&mut self, kind: SetKind, sets: Vec<Set>) -> bool {
+        let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();
+        let mut changed = self.keep_only(kind, &names);
+        for set in sets {
+            changed |= self.apply(kind, set);
+        }
+        self.kinds.entry(kind).or_default().is_listed = true;
+        changed
+    }
+
+    /// Whether a list lacks an object that is known.
+    pub fn lacks_any(&self, kind: SetKind, sets: &[Set]) -> bool {
+        let known = self.kinds.get(&kind).into_iter().flat_map(|kind| kind.objects.keys());
+        known.into_iter().any(|name| !sets.iter().any(|set| set.name == *name))
+    }
+
+    /// One object, created or changed. One that cannot be read keeps the entries of its last readable edition.
+    pub fn apply(&mut self, kind: SetKind, mut set: Set) -> bool {
+        let objects = &mut self.kinds.entry(kind).or_default().objects;
+        let before = objects.get(&set.name);
+        if let (Some(before), Some(_)) = (before, &set.error) {
+            set.entries.clone_from(&before.entries);
+            set.selector.clone_from(&before.selector);
+        }
+        let changed = before != Some(&set);
+        objects.insert(set.name.clone(), set);
+        self.note(changed)
+    }
+
+    /// One object that was deleted.
+    pub fn remove(&mut self, kind: SetKind, name: &str) -> bool {
+        let changed = self.kinds.entry(kind).or_default().objects.remove(name).is_some();
+        self.note(changed)
+    }
+
+    /// The objects of a kind with other names are gone.
+    pub fn keep_only(&mut self, kind: SetKind, names: &BTreeSet<String>) -> bool {
+        let objects = &mut self.kinds.entry(kind).or_default().objects;
+        let before = objects.len();
+        objects.retain(|name, _| names.contains(name));
+        let changed = objects.len() != before;
+        self.note(changed)
+    }
+
+    fn chosen(&self) -> impl Iterator<Item = (SetKind, &Set)> {
+        let all = self.kinds.iter().flat_map(|(kind, known)| known.objects.values().map(|set| (*kind, set)));
+        all.filter(|(_, set)| !set.is_foreign && self.is_chosen_by(set.selector.as_ref()))
+    }
+
+    fn is_chosen_by(&self, selector: Option<&Selector>) -> bool {
+        selector.is_none_or(|selector| self.labels.as_ref().is_some_and(|labels| selector.matches(labels)))
+    }
+
+    /// What is declared for this node.
+    pub fn declared(&self) -> Declared {
+        let mut declared = Declared::default();
+        for (kind, set) in self.chosen() {
+            declared.entries.extend(set.entries.iter().cloned());
+            if let Some(error) = &set.error {
+                declared.malformed.push((format!("{}/{}", kind.kind(), set.name), error.clone()));
+            }
+        }
+        let unknown = self.kinds.iter().filter(|(_, known)| !known.is_listed);
+        declared.unknown_kinds = unknown.map(|(kind, _)| kind.kind()).collect();
+        declared
+    }
+
+    /// The readable objects that are meant for this node.
+    pub fn observed(&self) -> Vec<ObservedSet> {
+        let readable = self.chosen().filter(|(_, set)| set.error.is_none());
+        let mut observed: Vec<_> = readable
+            .map(|(kind, set)| ObservedSet {
+                kind: kind.kind().to_owned(),
+                name: set.name.clone(),
+                uid: set.uid.clone(),
+                generation: set.generation,
+            })
+            .collect();
+        observed.sort_unstable();
+        observed
+    }
+
+    /// The name of a set.
+    pub fn name_of(set: &Set) -> &str {
+        &set.name
+    }
+}
+
+#[cfg(test)]
+mod tests;
