@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, Selector};
 
+use crate::agent::reload::Method;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
-use crate::guest::objects::AgentReload;
 use crate::mirrors::ImageReference;
 use crate::telemetry::logs::LogFormat;
 
@@ -68,10 +68,7 @@ pub struct GuestOptions {
     pub agent_image: Option<String>,
     /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all
     #[arg(long, value_enum, default_value_t)]
-    pub agent_reload: AgentReload,
-    /// Where the root of a node's file system is
-    #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
-    pub agent_host_root: String,
+    pub agent_reload: Method,
     /// In how many guests mirrors may be on their way to nodes at once (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_concurrent_guests: u16,

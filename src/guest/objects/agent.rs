@@ -1,31 +1,10 @@
 //! The agent's DaemonSet.
 
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use super::{AGENT, NAMESPACE, labels};
-
-/// How an agent has the container runtime read its file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum AgentReload {
-    /// Ask systemd.
-    #[default]
-    Dbus,
-    /// Signal CRI-O's main process.
-    Signal,
-    /// Not at all: the runtime follows its files by itself.
-    None,
-}
-
-impl AgentReload {
-    /// The value of the agent's flag.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dbus => "dbus",
-            Self::Signal => "signal",
-            Self::None => "none",
-        }
-    }
-}
+use crate::agent::reload::Method;
 
 /// How the agent runs on a guest's nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +12,9 @@ pub struct AgentSpec {
     /// Its image, by digest.
     pub image: String,
     /// Its way to reload.
-    pub reload: AgentReload,
+    pub reload: Method,
     /// The guest's API server as nodes reach it before anything works in the guest: host and port.
     pub api: Option<(String, u16)>,
-    /// Where the root of a node's file system is; `/` but for tests.
-    pub host_root: String,
 }
 
 /// Ports of the host: away from those that others like to use.
@@ -80,7 +57,7 @@ fn pod_spec(agent: &AgentSpec) -> Value {
         // Before a node has a pod network, and where no Service address is routed.
         "hostNetwork": true,
         "dnsPolicy": "Default",
-        "hostPID": agent.reload == AgentReload::Signal,
+        "hostPID": agent.reload == Method::Signal,
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container(agent)],
@@ -101,7 +78,7 @@ fn container(agent: &AgentSpec) -> Value {
         "args": [
             "agent",
             format!("--root={HOST}"),
-            format!("--reload={}", agent.reload.as_str()),
+            format!("--reload={}", reload(agent.reload)),
             format!("--metrics-bind-address=:{METRICS_PORT}"),
             format!("--health-probe-bind-address=127.0.0.1:{HEALTH_PORT}"),
         ],
@@ -124,18 +101,22 @@ fn container(agent: &AgentSpec) -> Value {
     })
 }
 
+/// The value of the agent's flag.
+fn reload(method: Method) -> String {
+    method.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 /// The whole directory and not the base file alone: a file that is mounted stays the old one when it is replaced.
 fn volumes(agent: &AgentSpec) -> Value {
-    let root = agent.host_root.trim_end_matches('/');
-    let volume = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": format!("{root}{path}"), "type": kind}});
+    let volume = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": path, "type": kind}});
     let mut volumes = vec![
         volume("containers", "/etc/containers", "Directory"),
         volume("drop-ins", "/etc/containers/registries.conf.d", "DirectoryOrCreate"),
     ];
     match agent.reload {
-        AgentReload::Dbus => volumes.push(volume("dbus", "/run/dbus", "Directory")),
-        AgentReload::Signal => volumes.push(volume("crio", "/run/crio", "Directory")),
-        AgentReload::None => {}
+        Method::Dbus => volumes.push(volume("dbus", "/run/dbus", "Directory")),
+        Method::Signal => volumes.push(volume("crio", "/run/crio", "Directory")),
+        Method::None => {}
     }
     volumes.into()
 }
@@ -147,9 +128,9 @@ fn volume_mounts(agent: &AgentSpec) -> Value {
         mount("drop-ins", "/etc/containers/registries.conf.d", false),
     ];
     match agent.reload {
-        AgentReload::Dbus => mounts.push(mount("dbus", "/run/dbus", true)),
-        AgentReload::Signal => mounts.push(mount("crio", "/run/crio", true)),
-        AgentReload::None => {}
+        Method::Dbus => mounts.push(mount("dbus", "/run/dbus", true)),
+        Method::Signal => mounts.push(mount("crio", "/run/crio", true)),
+        Method::None => {}
     }
     mounts.into()
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{AGENT, AgentReload, AgentSpec, GuestKinds, NAMESPACE, labels};
+use super::{AGENT, AgentSpec, GuestKinds, NAMESPACE, labels};
+use crate::agent::reload::Method;
 
 /// The agent's user name.
 const USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-agent";
@@ -85,7 +86,7 @@ fn security_context_constraints(agent: &AgentSpec) -> Value {
         "allowHostDirVolumePlugin": true,
         "allowHostIPC": false,
         "allowHostNetwork": true,
-        "allowHostPID": agent.reload == AgentReload::Signal,
+        "allowHostPID": agent.reload == Method::Signal,
         "allowHostPorts": true,
         "allowPrivilegeEscalation": false,
         "allowPrivilegedContainer": false,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::reload::Method;
 use crate::mirrors::{Layer, Origin, Pool};
 
 fn entry(pool: Pool, source: &str, list: &'static str) -> MirrorEntry {
@@ -21,12 +22,11 @@ fn entry(pool: Pool, source: &str, list: &'static str) -> MirrorEntry {
     }
 }
 
-fn agent(reload: AgentReload) -> AgentSpec {
+fn agent(reload: Method) -> AgentSpec {
     AgentSpec {
         image: "quay.example/hypermirror@sha256:0".into(),
         reload,
         api: Some(("api.west.example".into(), 6443)),
-        host_root: "/".into(),
     }
 }
 
@@ -73,7 +73,7 @@ fn mirror_objects_say_what_hypershifts_own_does_not() {
 
 #[test]
 fn the_agent_runs_where_nothing_works_yet_and_may_do_nothing_else() {
-    let daemon_set = daemon_set(&agent(AgentReload::Dbus));
+    let daemon_set = daemon_set(&agent(Method::Dbus));
     let pod = &daemon_set["spec"]["template"]["spec"];
     assert_eq!(pod["hostNetwork"], true);
     assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
@@ -93,16 +93,16 @@ fn the_agent_runs_where_nothing_works_yet_and_may_do_nothing_else() {
         .collect();
     assert_eq!(writable, ["/host/etc/containers/registries.conf.d"]);
     assert_eq!(pod["hostPID"], false);
-    assert_eq!(daemon_set_of(AgentReload::Signal)["hostPID"], true);
+    assert_eq!(daemon_set_of(Method::Signal)["hostPID"], true);
 }
 
-fn daemon_set_of(reload: AgentReload) -> Value {
+fn daemon_set_of(reload: Method) -> Value {
     daemon_set(&agent(reload))["spec"]["template"]["spec"].clone()
 }
 
 #[test]
 fn every_object_has_our_label_and_the_same_input_gives_the_same_bytes() {
-    let agent = agent(AgentReload::Dbus);
+    let agent = agent(Method::Dbus);
     let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };
     let objects = GuestObjects::new(&input);
     for object in objects.all() {

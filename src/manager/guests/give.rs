@@ -87,7 +87,7 @@ async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
     }
     let image = options.agent_image.clone()?;
     let reload = options.agent_reload;
-    Some(AgentSpec { image, reload, api: api_address(ctx, key).await, host_root: options.agent_host_root.clone() })
+    Some(AgentSpec { image, reload, api: api_address(ctx, key).await })
 }
 
 /// Where nodes reach the guest's API server before anything works there.
