@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Output,
     time::Duration,
 };
 
@@ -32,6 +33,16 @@ pub struct Outcome {
     pub stderr: String,
 }
 
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Self {
+        Self {
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 impl Crictl {
     pub(super) fn new(program: PathBuf, socket: &Path, directory: &Path) -> Result<Self> {
         let config = directory.join("crictl.yaml");
@@ -56,11 +67,7 @@ impl Crictl {
                 .await
                 .with_context(|| format!("crictl {args:?} does not end"))?
                 .with_context(|| format!("start {}", self.program.display()))?;
-            let outcome = Outcome {
-                success: output.status.success(),
-                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            };
+            let outcome = Outcome::from(output);
             if outcome.success || tries == TRIES || !outcome.stderr.contains(FLAKE) {
                 return Ok(outcome);
             }

@@ -4,10 +4,12 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use tokio::process::Command;
 
 use crate::{
     binaries::Servers,
@@ -81,15 +83,28 @@ impl Machine {
         }
     }
 
-    /// A program to be started in it, with SIGHUP as a daemon finds it: a parent that ignores it would pass that on.
+    /// A program to be started in it.
     pub(super) fn launch(&self, name: &str, program: &Path, environment: &[&str]) -> Launch {
-        let target = format!("--target={}", self.first);
         Launch::new(name, "nsenter", &self.directory)
-            .args([&target, "--mount", "--pid", "--ipc", "--", "env", "--ignore-environment", "--default-signal=HUP"])
-            .args([PATH].iter().chain(environment))
+            .args(self.entrance(environment))
             .arg(program)
             // It goes with the machine, and not with a Ctrl-C.
             .detached(true)
+    }
+
+    /// A command to be run in it to its end.
+    pub(super) fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(self.entrance(&[])).arg(program).args(args).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// What stands before a program: the way in, and SIGHUP as a daemon finds it. A parent that ignores it would pass that on.
+    fn entrance(&self, environment: &[&str]) -> Vec<String> {
+        let target = format!("--target={}", self.first);
+        let way =
+            [&target, "--mount", "--pid", "--ipc", "--", "env", "--ignore-environment", "--default-signal=HUP", PATH];
+        way.iter().chain(environment).map(|part| (*part).to_owned()).collect()
     }
 
     /// Starts a program that [`Machine::launch`] described.
@@ -97,14 +112,15 @@ impl Machine {
         let mut entrance = launch.spawn()?;
         let children = format!("/proc/{0}/task/{0}/children", entrance.handle().id());
         let handle = eventually(START_LIMIT, "a process in the machine", async || {
-            if let Some(status) = entrance.exit_status()? {
-                bail!("it ended ({status}): {}", entrance.log()?);
+            if entrance.exit_status()?.is_some() {
+                return Ok(Some(None));
             }
             let text = std::fs::read_to_string(&children).unwrap_or_default();
             let id = text.split_whitespace().next().ok_or_else(|| anyhow!("no child yet"))?;
-            Handle::open(id.parse()?)
+            Ok(Handle::open(id.parse()?)?.map(Some))
         })
         .await?;
+        let handle = handle.with_context(|| format!("it ended at once: {}", entrance.log().unwrap_or_default()))?;
         Ok(Inmate { entrance, handle, detached: self.detached })
     }
 }

@@ -139,6 +139,29 @@ impl RealNode {
         self.machine.handle()
     }
 
+    /// Runs a command on the node to its end, as somebody does who is logged in as root.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, or does not end within a minute.
+    pub async fn run(&self, program: &str, args: &[&str]) -> Result<Outcome> {
+        let output = tokio::time::timeout(LIMIT, self.machine.command(program, args).output()).await;
+        let output = output.with_context(|| format!("{program} does not end"))?;
+        Ok(output.with_context(|| format!("run {program}"))?.into())
+    }
+
+    /// The process id of CRI-O on the node, as an agent there sees it.
+    ///
+    /// # Errors
+    ///
+    /// When it was ended and not started again.
+    pub async fn crio_id_inside(&self) -> Result<u32> {
+        let id = self.crio_id().await?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).context("no NSpid")?;
+        Ok(ids.split_whitespace().next_back().context("no id")?.parse()?)
+    }
+
     /// Starts a program on the node, as a unit of it would be: it sees the node's processes and files, and of the environment
     /// only what is given (`NAME=value`). Its log is `name.log` in the node's directory.
     ///

@@ -1,9 +1,9 @@
 //! Pulls: which registry CRI-O asks, and when that changes.
 
 use anyhow::Result;
-use hypermirror_e2e::{needs_node, process::Signal};
+use hypermirror_e2e::{eventually, needs_node, process::Signal};
 
-use super::{DropIn, Served, reload, shared};
+use super::{DropIn, LIMIT, Served, reload, shared};
 
 #[tokio::test]
 async fn a_pull_follows_a_drop_in_after_a_reload_and_not_before() -> Result<()> {
@@ -59,4 +59,19 @@ async fn a_node_of_its_own_can_be_hung_killed_and_restarted() -> Result<()> {
     drop(node);
     drop(bed);
     Ok(())
+}
+
+#[tokio::test]
+async fn root_without_any_capability_may_make_crio_reload() -> Result<()> {
+    needs_node!();
+    let (_, node) = shared().await?;
+    let mark = node.mark()?;
+    let script = format!("kill -HUP {}", node.crio_id_inside().await?);
+    let args = ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "/bin/sh", "-c", &script];
+    let outcome = node.run("setpriv", &args).await?;
+    assert!(outcome.success, "{outcome:?}");
+    eventually(LIMIT, "CRI-O reloads", async || {
+        Ok(node.logged_since(mark)?.contains("Applied new registry configuration").then_some(()))
+    })
+    .await
 }
