@@ -2,7 +2,7 @@
 //! as CRI-O does. `crio-stand-in ROOT`; what it read of the agent's file lies in ROOT/loaded.
 //!
 //! Like CRI-O it makes its socket a while before it takes SIGHUP, which ends it until then. ROOT/deaf: it takes SIGHUP and
-//! reads nothing, as with a broken crio.conf. ROOT/slow: it takes a second to start.
+//! reads nothing, as with a broken crio.conf. ROOT/slow: it takes a second to start. ROOT/other: it is called otherwise.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const SLOW_START: Duration = Duration::from_secs(1);
 async fn main() -> Result<()> {
     let root = PathBuf::from(std::env::args_os().nth(1).context("usage: crio-stand-in ROOT")?);
     // What CRI-O's main process is called, and what nobody may be signalled without.
-    fs::write("/proc/self/comm", "crio")?;
+    fs::write("/proc/self/comm", if root.join("other").exists() { "containerd" } else { "crio" })?;
     let socket = root.join("run/crio/crio.sock");
     fs::create_dir_all(root.join("run/crio"))?;
     let _ = fs::remove_file(&socket); // of an earlier one that was killed

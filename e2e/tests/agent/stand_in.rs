@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use hypermirror_e2e::fleet::SOON;
 use hypermirror_e2e::{Launch, Process, binaries, consistently, eventually};
 use serde_json::json;
@@ -120,8 +120,8 @@ async fn a_crio_that_does_not_read_is_told_again_and_keeps_no_edit_from_the_disk
 async fn what_is_not_crio_is_not_signalled() -> Result<()> {
     let stage = Stage::start().await?;
     let node = stage.node("a", &json!({})).await?;
+    fs::write(node.path("other"), "")?;
     let mut crio = Crio::start(&node).await?;
-    fs::write(format!("/proc/{}/comm", crio.process.handle().id()), "containerd").context("rename the stand-in")?;
     let _agent = node.agent(&["--reload=signal"]).await?;
     stage.guest.apply(&set("m.example/1")).await?;
     let message = stage.condition("a", "Reloaded", "RuntimeNotFound").await?;
