@@ -1,9 +1,9 @@
 //! Sees CRI-O read: no API of CRI-O tells which registries are in force, but a reload opens each file.
 //!
-//! What counts as read: our file was opened; where there is none any more, the directory was opened, which lists it without
-//! ours; where there is no directory either, the directory around it was looked through for registries.conf. The kernel
-//! does not say who opened: podman or a person in the same moment is taken for CRI-O. That is why nothing of the agent
-//! itself looks at these files while it waits, and why the files are judged before: read means accepted then.
+//! What counts as read: the directory was opened, which lists what is in it, and then our file; where there is none any
+//! more, the directory alone; where there is no directory either, registries.conf. The kernel does not say who opened: a
+//! podman that starts within these two seconds is taken for CRI-O. That is why nothing of the agent itself looks at these
+//! files while it waits; and they are judged before, so that read means accepted.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -60,12 +60,14 @@ impl Proof {
     /// If the watch fails.
     pub async fn seen(&mut self) -> io::Result<()> {
         let Some(awaited) = self.awaited else { return Ok(()) };
+        let mut is_listed = false;
         while let Some(event) = self.events.next().await {
             let event = event?;
             let name = event.name.as_deref();
+            is_listed |= name.is_none() && event.mask.contains(EventMask::OPEN);
             let is_it = match awaited {
-                Awaited::File => name.is_some_and(|name| name == DROP_IN),
-                Awaited::Directory => name.is_none() && event.mask.contains(EventMask::OPEN),
+                Awaited::File => is_listed && name.is_some_and(|name| name == DROP_IN),
+                Awaited::Directory => is_listed,
                 Awaited::Main => name.is_some_and(|name| name == "registries.conf"),
             };
             if is_it {

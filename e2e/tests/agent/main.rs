@@ -7,4 +7,5 @@ mod files;
 mod kinds;
 mod seed;
 mod stage;
+mod stand_in;
 mod standalone;
