@@ -130,7 +130,7 @@ impl Decision {
 }
 
 /// Validates and merges layer by layer; the more specific layer's mirrors come first.
-fn resolve(entries: &[MirrorEntry]) -> (Resolved, Vec<Finding>) {
+pub fn resolve(entries: &[MirrorEntry]) -> (Resolved, Vec<Finding>) {
     let mut layers: BTreeMap<Layer, Vec<MirrorEntry>> = BTreeMap::new();
     for entry in entries {
         layers.entry(entry.origin.layer).or_default().push(entry.clone());

@@ -1,6 +1,6 @@
 //! What one hosted cluster's guest comes to, for its report; and what its nodes are to have.
 
-use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane};
 use hypermirror_api::report::{GuestReport, NodesReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -113,6 +113,12 @@ impl Delivery {
             Some(other) => (Self::Agent, Some(other.to_owned())),
         }
     }
+}
+
+/// Where nodes reach the API server of a guest before anything works there: host and port, once HyperShift knows them.
+pub fn api_endpoint(control_plane: &HostedControlPlane) -> Option<(String, u16)> {
+    let endpoint = control_plane.status.as_ref()?.control_plane_endpoint.as_ref()?;
+    Some((endpoint.host.clone(), endpoint.port.try_into().ok()?)).filter(|(host, _)| !host.is_empty())
 }
 
 /// The hosted-cluster layer as nodes can have it, and what was left out for them.

@@ -111,7 +111,7 @@ impl Case {
             let message = "the manager observes only; `hypermirror diff` shows what would change";
             return Some(Verdict::new("False", Reason::Observing, message));
         }
-        if self.leaving && ctx.settings.guests.agent != GuestAgent::Off {
+        if self.leaving && ctx.settings.guests.agent.who != GuestAgent::Off {
             let left = ctx.index().guests.outcome(&self.key).is_some_and(|outcome| outcome.left);
             if !left {
                 let message = "leaving: the guest's nodes give their mirrors back first";

@@ -10,6 +10,7 @@ use kube::core::{Expression, Selector};
 use crate::agent::reload::Method;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
+use crate::guest::objects::AgentSpec;
 use crate::mirrors::ImageReference;
 use crate::telemetry::logs::LogFormat;
 
@@ -57,18 +58,34 @@ pub enum GuestAgent {
     Off,
 }
 
+/// The agent on the guests' nodes, for the manager and for `render guest` alike.
+#[derive(Args, Clone, Debug)]
+pub struct GuestAgentOptions {
+    /// Who brings the agent to the guests' nodes
+    #[arg(long = "guest-agent", value_enum, default_value_t, value_name = "WHO")]
+    pub who: GuestAgent,
+    /// The agent's image, by digest (NAME@sha256:...)
+    #[arg(long = "agent-image", value_name = "IMAGE", value_parser = parse_agent_image)]
+    pub image: Option<String>,
+    /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all
+    #[arg(long = "agent-reload", value_enum, default_value_t)]
+    pub reload: Method,
+}
+
+impl GuestAgentOptions {
+    /// The agent that guests are given; none if somebody else brings it, or nobody said which image it has.
+    pub fn spec(&self) -> Option<AgentSpec> {
+        let image = self.image.clone().filter(|_| self.who == GuestAgent::Managed)?;
+        Some(AgentSpec { image, reload: self.reload, api: None })
+    }
+}
+
 /// How guests are reached and what they are given.
 #[derive(Args, Clone, Debug)]
 pub struct GuestOptions {
-    /// Who brings the agent to the guests' nodes
-    #[arg(long = "guest-agent", value_enum, default_value_t, value_name = "WHO")]
-    pub agent: GuestAgent,
-    /// The agent's image, by digest (NAME@sha256:...)
-    #[arg(long, value_name = "IMAGE", value_parser = parse_agent_image)]
-    pub agent_image: Option<String>,
-    /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all
-    #[arg(long, value_enum, default_value_t)]
-    pub agent_reload: Method,
+    #[command(flatten)]
+    #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
+    pub agent: GuestAgentOptions,
     /// In how many guests mirrors may be on their way to nodes at once (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_concurrent_guests: u16,

@@ -188,7 +188,7 @@ fn guest_outcome(
     key: &ClusterKey,
     old: Option<&HostedClusterMirrorsStatus>,
 ) -> Option<Arc<GuestOutcome>> {
-    if ctx.settings.guests.agent == GuestAgent::Off {
+    if ctx.settings.guests.agent.who == GuestAgent::Off {
         return None;
     }
     let known = ctx.index().guests.outcome(key);

@@ -58,7 +58,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     for _ in 0..options.workers {
         tasks.spawn(work(Arc::clone(&ctx), reporter.clone()));
     }
-    if options.guests.agent != GuestAgent::Off {
+    if options.guests.agent.who != GuestAgent::Off {
         let guests = Guests::new(options.guests.max_concurrent_guests);
         tasks.spawn(guests.run(Arc::clone(&ctx)));
     }

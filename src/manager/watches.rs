@@ -57,7 +57,7 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     for place in 0..ctx.settings.targets.len() {
         tasks.spawn(target_deployments(Arc::clone(ctx), place));
     }
-    if ctx.settings.guests.agent != GuestAgent::Off {
+    if ctx.settings.guests.agent.who != GuestAgent::Off {
         guest_watches::start(ctx, tasks);
         let awaited = ctx.first_look.await_watch(NODE_POOLS_CRD);
         let context = Arc::clone(ctx);

@@ -52,6 +52,14 @@ pub async fn consume_permission(client: &Client, namespace: &str) -> kube::Resul
     annotate(client, namespace, annotations::ALLOW_REMOVAL, None).await
 }
 
+/// Has the manager take away everything of ours, everywhere.
+///
+/// # Errors
+/// [`kube::Error`] if the Lease cannot be written.
+pub async fn ask_to_uninstall(client: &Client, namespace: &str) -> kube::Result<()> {
+    annotate(client, namespace, annotations::UNINSTALL, Some("true")).await
+}
+
 async fn annotate(client: &Client, namespace: &str, key: &str, value: Option<&str>) -> kube::Result<()> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };

@@ -5,4 +5,4 @@ pub mod leadership;
 pub mod memory;
 
 pub use leadership::{Leadership, LeaseSettings, Term};
-pub use memory::{LeaseMemory, consume_permission, remember_kinds};
+pub use memory::{LeaseMemory, ask_to_uninstall, consume_permission, remember_kinds};

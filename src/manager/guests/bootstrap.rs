@@ -25,7 +25,7 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, key: &ClusterKe
         }
     }
     let object = ctx.index().cluster(key).map(|cluster| cluster.object.clone());
-    if let (Some(object), Some(image)) = (object, &ctx.settings.guests.agent_image) {
+    if let (Some(object), Some(image)) = (object, &ctx.settings.guests.agent.image) {
         let (entries, _) = node_entries(&object);
         if let Some(source) = beyond_boot(&entries, image) {
             let message = format!(

@@ -9,7 +9,7 @@ use kube::Api;
 use serde_json::Value;
 
 use super::{Base, Change, Guest, Guests, jittered};
-use crate::fleet::guest::{Delivery, node_entries};
+use crate::fleet::guest::{Delivery, api_endpoint, node_entries};
 use crate::fleet::observed::short_digest;
 use crate::guest::objects::{
     AgentSpec, GuestInput, GuestKinds, GuestObjects, SetInput, crds, mirror_objects, node_mirror_sets,
@@ -81,13 +81,8 @@ fn declared(ctx: &Context, key: &ClusterKey) -> Option<(Vec<MirrorEntry>, Vec<Se
 }
 
 async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
-    let options = &ctx.settings.guests;
-    if options.agent != GuestAgent::Managed {
-        return None;
-    }
-    let image = options.agent_image.clone()?;
-    let reload = options.agent_reload;
-    Some(AgentSpec { image, reload, api: api_address(ctx, key).await })
+    let agent = ctx.settings.guests.agent.spec()?;
+    Some(AgentSpec { api: api_address(ctx, key).await, ..agent })
 }
 
 /// Where nodes reach the guest's API server before anything works there.
@@ -95,8 +90,7 @@ async fn api_address(ctx: &Context, key: &ClusterKey) -> Option<(String, u16)> {
     let api: Api<HostedControlPlane> = Api::namespaced(ctx.client.clone(), &key.control_plane_namespace());
     let found = answered(api.get_opt(&key.name)).await;
     let found = found.map_err(|error| tracing::warn!(cluster = %key, %error, "a HostedControlPlane cannot be read"));
-    let endpoint = found.ok()??.status?.control_plane_endpoint?;
-    Some((endpoint.host, endpoint.port.try_into().ok()?)).filter(|(host, _)| !host.is_empty())
+    api_endpoint(&found.ok()??)
 }
 
 /// Brings the guest to what is wanted: mirrors first, for they are what people wait for.
@@ -173,7 +167,7 @@ async fn give_others(
     let wanted = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: agent.as_ref(), kinds });
     client.ensure(&wanted.foundations).await?;
     client.ensure(&wanted.workloads).await?;
-    if ctx.settings.guests.agent == GuestAgent::External {
+    if ctx.settings.guests.agent.who == GuestAgent::External {
         client.prune("DaemonSet", &wanted.workloads).await?;
     }
     if kinds.content_source_policies {

@@ -152,8 +152,8 @@ fn guest_report(secret: &str, given: &Given) -> GuestReport {
 }
 
 fn synced(ctx: &Context, guest: &Guest) -> Verdict {
-    let options = &ctx.settings.guests;
-    if options.agent == GuestAgent::Managed && options.agent_image.is_none() {
+    let options = &ctx.settings.guests.agent;
+    if options.who == GuestAgent::Managed && options.image.is_none() {
         let message = "the mirrors are there, but no agent: the manager has no --agent-image";
         return Verdict::new("False", Reason::AgentImageMissing, message);
     }
