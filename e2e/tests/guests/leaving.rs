@@ -5,7 +5,7 @@ use hypermirror_e2e::eventually;
 use hypermirror_e2e::fleet::{NAMESPACE, SOON};
 use serde_json::json;
 
-use super::stage::{Stage, awaits, found, name, object};
+use super::stage::{Stage, awaits, name, object};
 
 const A: &str = "registry.example/a";
 
