@@ -2,10 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build image manifests testbed bench clean
+.PHONY: help demo test check build image manifests testbed bench clean run install deploy-daemonset podman-build podman-push
+
+# What the agent's image is called: make podman-push IMAGE=registry.example/hypermirror:v1
+IMAGE ?= registry.example/hypermirror/hypermirror:latest
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show what hypermirror does, on real API servers
 	@hack/setup demo
@@ -39,6 +42,26 @@ image: ## Build the container image (needs docker or podman)
 manifests: ## Write the generated files anew
 	@hack/setup build
 	@hack/check/generated --write
+
+run: ## Run the agent on the mirror objects of the current cluster, below target/node instead of /
+	@hack/setup build
+	@mkdir -p target/node/etc/containers/registries.conf.d
+	cargo run --locked -- agent --source=cluster --root=target/node --reload=none --log-format=text \
+	  --node-name="$${NODE_NAME:-$$(hostname)}"
+
+install: ## Install the kinds of an agent without a manager in the current cluster
+	kubectl apply --server-side -k manifests/crd/agent
+
+deploy-daemonset: ## Put the agent, without a manager, on every node of the current cluster (IMAGE=...)
+	kubectl kustomize manifests/overlays/standalone-agent \
+	  | sed 's|image: registry.example/hypermirror/hypermirror:latest|image: $(IMAGE)|' \
+	  | kubectl apply --server-side -f -
+
+podman-build: ## Build the container image as IMAGE with podman
+	podman build -t $(IMAGE) .
+
+podman-push: ## Push IMAGE with podman
+	podman push $(IMAGE)
 
 testbed: ## Build the servers of the test bed (hack/testbed/testbed up starts them)
 	@hack/setup demo

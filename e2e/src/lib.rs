@@ -3,6 +3,7 @@
 //! A [`Testbed`] is one etcd and one or more clusters over it: a management cluster and guests. Tests that can live
 //! together share one through [`SharedBed`]. Linux only: processes are ended by their descriptors.
 
+pub mod agent_node;
 pub mod audit;
 pub mod bed;
 pub mod binaries;
@@ -23,6 +24,7 @@ pub mod registry;
 pub mod rival;
 mod servers;
 
+pub use agent_node::AgentNode;
 pub use audit::Audit;
 pub use bed::{SharedBed, Testbed};
 pub use cluster::Cluster;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::time::Instant;
 
 use super::desired::DROP_IN_DIRECTORY;
-use super::files::{Change, Own};
+use super::files::{Change, FileChange, Own};
 use super::options::Place;
 use super::run::cannot_open;
 use crate::mirrors::registries::DROP_IN;
@@ -31,7 +31,7 @@ pub async fn run(place: &Place) -> Result<()> {
         Own::Absent => false,
     };
     if is_ours {
-        host.apply(&Change { file: Some(None), replaces: true, legacy: Vec::new() }, reloader.is_asked())?;
+        host.apply(&Change { file: FileChange::Remove, replaces: true, legacy: Vec::new() }, reloader.is_asked())?;
         tracing::info!("the file was removed");
     }
     if !is_ours && !was_pending {

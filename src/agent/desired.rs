@@ -8,8 +8,7 @@ use hypermirror_api::report::FindingReport;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::merge::{merge_layer, overlay};
 use crate::mirrors::registries::{
-    ConfigError, DROP_IN, Note, NoteReason, RegistriesConfig, RegistriesFile, RenderError, Rendered, Role, Verdict,
-    judge, render_over,
+    ConfigError, DROP_IN, Note, NoteReason, RegistriesFile, RenderError, Rendered, Role, Verdict, judge, render_over,
 };
 use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{Layer, MirrorEntry, Resolved};
@@ -156,7 +155,7 @@ fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
     if let Some((file, why)) = foreign.unusable.first() {
         return Err(Refusal::ForeignFile(format!("{file}: {why}")));
     }
-    let theirs = foreign.judge(None).map_err(|error| Refusal::ForeignFile(error.to_string()))?.config;
+    let theirs = foreign.judge(Files::Theirs).map_err(|error| Refusal::ForeignFile(error.to_string()))?.config;
     let boot = match &foreign.boot {
         None => None,
         Some((name, content)) => {
@@ -166,7 +165,7 @@ fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
     };
     let boot = boot.as_ref().map(|(name, file)| (*name, file));
     let rendered = render_over(set, &theirs, boot).map_err(|RenderError::Refused(error)| would_break(&error))?;
-    let verdict = foreign.judge(Some(rendered.text.as_deref())).map_err(|error| would_break(&error))?;
+    let verdict = foreign.judge(Files::All { ours: rendered.text.as_deref() }).map_err(|error| would_break(&error))?;
     Ok(Written { rendered, verdict })
 }
 
@@ -174,27 +173,28 @@ fn would_break(error: &impl ToString) -> Refusal {
     Refusal::WouldBreak(error.to_string())
 }
 
+/// Which files.
+#[derive(Clone, Copy)]
+enum Files<'t> {
+    /// Those of others.
+    Theirs,
+    /// Those, the boot file, and our own as it is to be.
+    All { ours: Option<&'t str> },
+}
+
 impl ForeignFiles {
-    /// What the node makes of these files; with `ours`, of the boot file and our text too.
-    fn judge(&self, ours: Option<Option<&str>>) -> Result<Verdict, ConfigError> {
+    /// What the node makes of files.
+    fn judge(&self, files: Files<'_>) -> Result<Verdict, ConfigError> {
         let own_name = format!("{DROP_IN_DIRECTORY}/{DROP_IN}");
         // An empty file that makes our directory the first, also while it holds nothing but ours.
         let anchor = format!("{DROP_IN_DIRECTORY}/.conf");
         let mut drop_ins = vec![(anchor.as_str(), &[] as &[u8])];
         drop_ins.extend(borrowed(&self.drop_ins));
-        if let Some(text) = ours {
+        if let Files::All { ours } = files {
             drop_ins.extend(borrowed(&self.boot));
-            drop_ins.extend(text.map(|text| (own_name.as_str(), text.as_bytes())));
+            drop_ins.extend(ours.map(|text| (own_name.as_str(), text.as_bytes())));
         }
         judge(borrowed(&self.main).next(), drop_ins)
-    }
-
-    /// What a node makes of these files alone.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if it refuses them.
-    pub fn config(&self) -> Result<RegistriesConfig, ConfigError> {
-        Ok(self.judge(None)?.config)
     }
 }
 

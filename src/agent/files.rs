@@ -13,7 +13,7 @@ use crate::mirrors::registries::{DROP_IN, HEADER};
 
 mod write;
 
-pub use write::{Change, WriteError};
+pub use write::{Change, FileChange, WriteError};
 
 /// The file that a node may boot with: written by a MachineConfig, never by the agent.
 pub const BOOT_FILE: &str = "40-hypermirror-boot.conf";
@@ -174,12 +174,11 @@ impl Host {
             Found::Directory if is_link(directory, name) => {
                 seen.foreign.unusable.push((path, "it is a symbolic link to a directory".to_owned()));
             }
-            Found::Directory => {}
             // CRI-O ignores a link to nothing; and what the link names may be there for CRI-O alone.
             Found::Gone if is_link(directory, name) => {
                 seen.foreign.doubtful.push((path, "a symbolic link to what the agent cannot see".to_owned()));
             }
-            Found::Gone => {}
+            Found::Directory | Found::Gone => {}
             Found::Unusable(why) => seen.foreign.unusable.push((path, why)),
         }
         Ok(())
@@ -233,7 +232,8 @@ fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".conf") {
+        // Not what a file's extension is to others: `.conf` counts, and `x.CONF` does not.
+        if name.as_bytes().ends_with(b".conf") {
             names.push(name);
         }
     }

@@ -216,7 +216,8 @@ impl ObjectWatch {
             (Update::Replaced(list), Some(told)) => {
                 *told = list.iter().map(|set| Sets::name_of(set).to_owned()).collect();
                 let mut sets = sets();
-                list.into_iter().fold(false, |changed, set| sets.apply(self.kind, set) || changed)
+                let applied: Vec<bool> = list.into_iter().map(|set| sets.apply(self.kind, set)).collect();
+                applied.contains(&true)
             }
             (Update::Applied(set), told) => {
                 if let Some(told) = told {

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, statat};
 use sha2::{Digest as _, Sha256};
 
 use super::desired::{DROP_IN_DIRECTORY, Decision, Declared, Refusal, decide};
-use super::files::{Change, Host, Own};
+use super::files::{Change, FileChange, Host, Own};
 use super::report::{Snapshot, Verdict};
 use crate::mirrors::registries::DROP_IN;
 
@@ -70,7 +70,11 @@ impl NodeFile {
             }
             (Ok(wanted), _) => {
                 let is_same = wanted.as_deref().map(str::as_bytes) == found;
-                let file = (!is_same).then(|| wanted.clone());
+                let file = match wanted {
+                    _ if is_same => FileChange::Keep,
+                    Some(text) => FileChange::Write(text.clone()),
+                    None => FileChange::Remove,
+                };
                 let change = Change { file, replaces: found.is_some(), legacy: seen.legacy.clone() };
                 match self.host.apply(&change, self.is_marked) {
                     Ok(()) => {

@@ -25,7 +25,7 @@ pub enum Method {
     Dbus,
     /// By SIGHUP to the process behind its socket (needs hostPID)
     Signal,
-    /// Not at all: CRI-O has auto_reload_registries, or reads for itself
+    /// Not at all: for a CRI-O that looks after its files itself
     None,
 }
 

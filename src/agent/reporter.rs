@@ -73,13 +73,11 @@ impl Reporter {
 
     async fn write(&self, snapshot: &Snapshot, stands: &mut Option<NodeMirrorStatusStatus>) -> kube::Result<()> {
         if stands.is_none() {
-            match answered(self.api.get_opt(&self.node)).await? {
-                Some(object) => *stands = Some(object.status.unwrap_or_default()),
-                None => {
-                    self.create().await?;
-                    *stands = Some(NodeMirrorStatusStatus::default());
-                }
+            let found = answered(self.api.get_opt(&self.node)).await?;
+            if found.is_none() {
+                self.create().await?;
             }
+            *stands = Some(found.and_then(|object| object.status).unwrap_or_default());
         }
         let wanted = status(snapshot, stands.as_ref(), &now());
         if stands.as_ref() == Some(&wanted) {
@@ -99,14 +97,11 @@ impl Reporter {
     /// It goes with its node.
     async fn create(&self) -> kube::Result<()> {
         let mut object = NodeMirrorStatus::new(&self.node, NodeMirrorStatusSpec {});
-        let known = self.inputs.sets().node_uid().map(str::to_owned);
-        let uid = match known {
-            Some(uid) => Some(uid),
-            None => {
-                let nodes: Api<Node> = Api::all(self.client.clone());
-                answered(nodes.get_metadata_opt(&self.node)).await?.and_then(|node| node.metadata.uid)
-            }
-        };
+        let mut uid = self.inputs.sets().node_uid().map(str::to_owned);
+        if uid.is_none() {
+            let nodes: Api<Node> = Api::all(self.client.clone());
+            uid = answered(nodes.get_metadata_opt(&self.node)).await?.and_then(|node| node.metadata.uid);
+        }
         object.metadata.owner_references = uid.map(|uid| {
             let (api_version, kind) = (Node::api_version(&()).into_owned(), Node::kind(&()).into_owned());
             vec![OwnerReference { api_version, kind, name: self.node.clone(), uid, ..OwnerReference::default() }]

@@ -41,8 +41,8 @@ pub struct GuestClient {
 struct Page<T> {
     #[serde(default)]
     metadata: ListMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    /// Null where there are none, in a list of metadata.
+    items: Option<Vec<T>>,
 }
 
 impl GuestClient {
@@ -147,7 +147,7 @@ impl GuestClient {
                 Err(GuestError::Gone { .. }) => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             };
-            items.extend(page.items);
+            items.extend(page.items.into_iter().flatten());
             if items.len() > MAX_ITEMS {
                 return Err(GuestError::TooLarge { what });
             }

@@ -77,7 +77,10 @@ impl GuestClient {
     async fn until_established(&self, path: &str) -> Result<Value, GuestError> {
         let served = async {
             loop {
-                if let Some(crd) = self.get::<Value>(path).await?.filter(is_established) {
+                // The condition is there a moment before the kind is served.
+                if let Some(crd) = self.get::<Value>(path).await?.filter(is_established)
+                    && self.get::<Value>(&served_at(&crd)).await?.is_some()
+                {
                     return Ok(crd);
                 }
                 tokio::time::sleep(ESTABLISHED_POLL).await;
@@ -152,6 +155,12 @@ impl GuestClient {
 /// CRDs are shared: an agent that was installed by hand brought the same ones.
 fn is_somebody_elses(live: &Value) -> bool {
     live["kind"] != "CustomResourceDefinition" && live["metadata"]["labels"][MANAGED_LABEL] != "true"
+}
+
+fn served_at(crd: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (group, plural) = (text(&crd["spec"]["group"]), text(&crd["spec"]["names"]["plural"]));
+    format!("/apis/{group}/{}/{plural}?limit=1", text(&crd["spec"]["versions"][0]["name"]))
 }
 
 fn is_established(crd: &Value) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use hypermirror_e2e::{consistently, eventually};
+use hypermirror_e2e::{consistently, endpoint, eventually};
 use serde_json::json;
 
 use super::stage::{AT_ONCE, HEADER, Stage, condition, hosted_cluster_set, mirrors, node_pool_set};
@@ -36,6 +36,14 @@ async fn an_edit_is_in_each_nodes_file_and_report_within_a_second() -> Result<()
             stage.told(&node.name, "the new generation", told).await?;
         }
         ensure!(start.elapsed() < AT_ONCE, "round {round} took {:?}", start.elapsed());
+    }
+    let metrics = endpoint::get(&agents[0].metrics).await?.body;
+    for series in [
+        "hypermirror_agent_writes_total 5",
+        "hypermirror_agent_write_delay_seconds_count 5",
+        "hypermirror_agent_applied 1",
+    ] {
+        ensure!(metrics.contains(series), "{metrics}");
     }
     Ok(())
 }

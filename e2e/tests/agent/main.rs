@@ -1,6 +1,5 @@
 //! The agent on real API servers: each scenario is a sentence.
 
-mod contents;
 mod crash;
 mod edits;
 mod files;

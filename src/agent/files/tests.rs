@@ -39,7 +39,7 @@ impl Root {
     }
 
     fn set(&self, text: Option<&str>, replaces: bool, mark: bool) -> Result<(), WriteError> {
-        let file = Some(text.map(str::to_owned));
+        let file = text.map_or(FileChange::Remove, |text| FileChange::Write(text.to_owned()));
         self.host.apply(&Change { file, replaces, legacy: Vec::new() }, mark)
     }
 }
@@ -66,7 +66,7 @@ fn a_file_is_ours_by_its_first_line_up_to_the_line_feed() {
         let root = Root::new();
         root.write(DROP_IN, &content);
         let own = root.own();
-        assert_eq!(matches!(own, Own::Ours(_)), is_ours, "{:.60}: {own:?}", content);
+        assert_eq!(matches!(own, Own::Ours(_)), is_ours, "{content:.60}: {own:?}");
         assert_eq!(matches!(own, Own::Foreign(_)), !is_ours);
     }
 }
@@ -128,7 +128,7 @@ fn other_files_are_told_apart() {
 #[test]
 fn a_file_without_a_bottom_and_one_that_is_no_file_are_unusable_and_block_nobody() {
     let root = Root::new();
-    let large = fs::File::create(root.path("large.conf")).unwrap();
+    let large = File::create(root.path("large.conf")).unwrap();
     large.set_len(1 << 40).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, root.path("pipe.conf"), FileType::Fifo, Mode::from_raw_mode(0o644), 0)
         .unwrap();
@@ -185,7 +185,7 @@ fn files_of_the_seed_are_taken_over_in_both_directories_and_the_boot_file_stays(
     fs::write(misspelt.join("old.conf"), headed("")).unwrap();
     fs::write(misspelt.join("foreign.conf"), "x").unwrap();
     let legacy = root.host.look().unwrap().legacy;
-    root.host.apply(&Change { file: Some(Some(headed("all"))), replaces: false, legacy }, true).unwrap();
+    root.host.apply(&Change { file: FileChange::Write(headed("all")), replaces: false, legacy }, true).unwrap();
     assert_eq!(root.names(), [PENDING, BOOT_FILE, DROP_IN, "foreign.conf"]);
     assert!(!misspelt.join("old.conf").exists() && misspelt.join("foreign.conf").exists());
 }

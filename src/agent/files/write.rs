@@ -17,11 +17,23 @@ pub const TEMPORARY: &str = ".50-hypermirror.conf.tmp";
 /// root file system of the pod is read-only, so this directory is the only place that outlives it.)
 pub const PENDING: &str = ".50-hypermirror.pending";
 
+/// What is to be done with our file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FileChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// This is the whole of it.
+    Write(String),
+    /// It goes.
+    Remove,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// The whole new file; `None` removes it. No value: it stays.
-    pub file: Option<Option<String>>,
+    /// With our file.
+    pub file: FileChange,
     /// Whether there is a file of ours now.
     pub replaces: bool,
     /// Files that are taken over.
@@ -31,7 +43,7 @@ pub struct Change {
 impl Change {
     /// Whether CRI-O has to read afterwards: what lies in the misspelt directory it never knew.
     pub fn is_for_runtime(&self) -> bool {
-        self.file.is_some() || self.legacy.iter().any(|file| file.directory == DROP_IN_DIRECTORY)
+        self.file != FileChange::Keep || self.legacy.iter().any(|file| file.directory == DROP_IN_DIRECTORY)
     }
 }
 
@@ -69,22 +81,22 @@ impl Host {
     /// # Errors
     /// [`WriteError`] names the step. Whatever was done until then, every file is whole.
     pub fn apply(&self, change: &Change, mark: bool) -> Result<(), WriteError> {
-        let directory = self.directory_to_write(matches!(change.file, Some(Some(_))))?;
+        let directory = self.directory_to_write(matches!(change.file, FileChange::Write(_)))?;
         if let Some(directory) = directory.filter(|_| change.is_for_runtime()) {
             if mark {
                 put(&directory, PENDING, b"")?;
                 sync(&directory)?;
             }
             match &change.file {
-                Some(Some(text)) => {
+                FileChange::Write(text) => {
                     remove(&directory, TEMPORARY)?;
                     put(&directory, TEMPORARY, text.as_bytes())?;
                     take_name(&directory, change.replaces)?;
                     sync(&directory)?;
                 }
                 // Removed, not renamed away: CRI-O's own watch sees the former only.
-                Some(None) => remove(&directory, DROP_IN)?,
-                None => {}
+                FileChange::Remove => remove(&directory, DROP_IN)?,
+                FileChange::Keep => {}
             }
             for file in change.legacy.iter().filter(|file| file.directory == DROP_IN_DIRECTORY) {
                 remove(&directory, &file.name)?;

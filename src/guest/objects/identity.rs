@@ -53,6 +53,13 @@ fn cluster_role() -> Value {
         "kind": "ClusterRole",
         "metadata": {"name": AGENT, "labels": labels()},
         "rules": [
+            // The kind of the sets may come after the agent.
+            {
+                "apiGroups": ["apiextensions.k8s.io"],
+                "resources": ["customresourcedefinitions"],
+                "resourceNames": ["nodemirrorsets.hypermirror.dev"],
+                "verbs": ["get", "list", "watch"],
+            },
             {"apiGroups": ["hypermirror.dev"], "resources": ["nodemirrorsets"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["hypermirror.dev"], "resources": ["nodemirrorstatuses"], "verbs": ["create", "get", "patch"]},
             {"apiGroups": ["hypermirror.dev"], "resources": ["nodemirrorstatuses/status"], "verbs": ["get", "patch"]},

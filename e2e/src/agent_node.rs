@@ -1,0 +1,129 @@
+//! A node that is a directory, with a real agent on it as a process: for guests with many nodes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::fleet::{Fleet, SOON};
+use crate::{Cluster, Credentials, Launch, Process, binaries, eventually};
+
+/// Our file, below a node's root.
+pub const OURS: &str = "etc/containers/registries.conf.d/50-hypermirror.conf";
+
+const DROP_INS: &str = "etc/containers/registries.conf.d";
+
+static STARTS: AtomicUsize = AtomicUsize::new(0);
+
+/// A node: a Node object, and the directory that is its file system.
+pub struct AgentNode {
+    /// Its name.
+    pub name: String,
+    root: TempDir,
+    kubeconfig: PathBuf,
+}
+
+impl AgentNode {
+    /// Makes a node with these labels, and the credentials that a pod of the agent gets there: a token that names the node.
+    /// The agent's namespace and ServiceAccount have to be there.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn create(cluster: &Cluster, name: &str, labels: &Value, agent: (&str, &str)) -> Result<Self> {
+        let fleet = Fleet { client: cluster.admin_client().await? };
+        fleet.apply(&node(name, labels)).await?;
+        let (namespace, account) = agent;
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("of-{name}"), "namespace": namespace},
+            "spec": {"nodeName": name, "serviceAccountName": account, "containers": [{"name": "agent", "image": "none"}]}
+        });
+        let pod = fleet.apply(&pod).await?;
+        let bound = BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: pod.metadata.name,
+            uid: pod.metadata.uid,
+        };
+        let spec = TokenRequestSpec { bound_object_ref: Some(bound), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let api: Api<ServiceAccount> = Api::namespaced(fleet.client.clone(), namespace);
+        let answer = api.create_token_request(account, &PostParams::default(), &request).await?;
+        let token = Credentials::Token(answer.status.context("no token")?.token);
+        let root = TempDir::new()?;
+        fs::create_dir_all(root.path().join(DROP_INS))?;
+        let kubeconfig = root.path().join("kubeconfig");
+        fs::write(&kubeconfig, cluster.kubeconfig(&token)?)?;
+        Ok(Self { name: name.to_owned(), root, kubeconfig })
+    }
+
+    /// A path below its root.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.root.path().join(file)
+    }
+
+    /// The kubeconfig of its agent.
+    pub fn kubeconfig(&self) -> &PathBuf {
+        &self.kubeconfig
+    }
+
+    /// Our file; none if there is none.
+    pub fn ours(&self) -> Option<String> {
+        fs::read_to_string(self.path(OURS)).ok()
+    }
+
+    /// Starts its agent.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn agent(&self) -> Result<Process> {
+        let start = STARTS.fetch_add(1, Ordering::Relaxed);
+        let launch = Launch::new(&format!("agent-{start}"), binaries::operator()?, self.root.path())
+            .arg("agent")
+            .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0", "--reload=none"])
+            .arg(format!("--root={}", self.root.path().display()))
+            .arg(format!("--node-name={}", self.name))
+            .env("KUBECONFIG", &self.kubeconfig);
+        launch.spawn()
+    }
+
+    /// Waits until our file has this text in it.
+    ///
+    /// # Errors
+    ///
+    /// When it has not in time: with what it has.
+    pub async fn says(&self, text: &str) -> Result<String> {
+        eventually(SOON, &format!("the file of {} says {text}", self.name), async || {
+            let ours = self.ours().context("there is no file")?;
+            ensure!(ours.contains(text), "{ours}");
+            Ok(Some(ours))
+        })
+        .await
+    }
+
+    /// Waits until our file is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it is not in time.
+    pub async fn has_no_file(&self) -> Result<()> {
+        eventually(SOON, &format!("{} has no file of ours", self.name), async || {
+            ensure!(self.ours().is_none(), "{:?}", self.ours());
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+/// A Node object with these labels.
+pub fn node(name: &str, labels: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+}

@@ -1,0 +1,79 @@
+//! What is ours goes: nodes first, then the guest, then the control plane.
+
+use anyhow::{Result, ensure};
+use hypermirror_e2e::eventually;
+use hypermirror_e2e::fleet::{NAMESPACE, SOON};
+use serde_json::json;
+
+use super::stage::{Stage, awaits, name, object};
+
+const A: &str = "registry.example/a";
+
+#[tokio::test]
+async fn a_hosted_cluster_that_leaves_gives_everything_back_in_order() -> Result<()> {
+    let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
+    let _manager = stage.manager().await?;
+    let (node, _agent) = stage.node(0, "node-0", "a").await?;
+    node.says("mirror.example/one").await?;
+    stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
+    stage.fleet().reads(&[&name(0)], &format!("{A}=mirror.example/one")).await?;
+    let cluster = json!({
+        "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
+        "metadata": {"name": name(0), "namespace": NAMESPACE}
+    });
+    let leave = json!({"metadata": {"annotations": {"hypermirror.dev/uninstall": "true"}}});
+    stage.fleet().merge(&cluster, &leave).await?;
+    node.has_no_file().await?;
+    for gone in [
+        object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "nodemirrorsets.hypermirror.dev"),
+        object("rbac.authorization.k8s.io/v1", "ClusterRole", "hypermirror-agent"),
+    ] {
+        awaits(&stage.guests[0], &gone, false).await?;
+    }
+    eventually(SOON, "the control plane has nothing of ours, and the report is gone", async || {
+        let values = stage.fleet().effective_values(&name(0)).await?;
+        ensure!(values.values().all(|value| value.as_deref() == Some("=")), "{values:?}");
+        ensure!(stage.fleet().report(&name(0)).await.is_err(), "the report is there");
+        Ok(Some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_guest_that_does_not_answer_is_left_after_a_while() -> Result<()> {
+    let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
+    let launch = stage.launch("manager").arg("--leave-timeout=3s").arg("--hosted-cluster-selector=hold notin (no)");
+    let _manager = launch.start_ready(stage.scene.management()).await?;
+    stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
+    stage.fleet().reads(&[&name(0)], &format!("{A}=mirror.example/one")).await?;
+    stage.cluster(0).stop_api_server().await?;
+    let cluster = json!({
+        "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
+        "metadata": {"name": name(0), "namespace": NAMESPACE}
+    });
+    stage.fleet().merge(&cluster, &json!({"metadata": {"labels": {"hold": "no"}}})).await?;
+    stage.fleet().reads(&[&name(0)], "=").await
+}
+
+#[tokio::test]
+async fn a_hosted_cluster_that_wants_nothing_on_its_nodes_keeps_its_control_plane() -> Result<()> {
+    let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
+    let _manager = stage.manager().await?;
+    let (node, _agent) = stage.node(0, "node-0", "a").await?;
+    node.says("mirror.example/one").await?;
+    let cluster = json!({
+        "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
+        "metadata": {"name": name(0), "namespace": NAMESPACE}
+    });
+    let none = json!({"metadata": {"annotations": {"hypermirror.dev/node-delivery": "None"}}});
+    stage.fleet().merge(&cluster, &none).await?;
+    node.has_no_file().await?;
+    awaits(&stage.guests[0], &object("rbac.authorization.k8s.io/v1", "ClusterRole", "hypermirror-agent"), false)
+        .await?;
+    stage.fleet().reads(&[&name(0)], &format!("{A}=mirror.example/one")).await?;
+    let set = object("hypermirror.dev/v1alpha1", "NodeMirrorSet", "cluster");
+    awaits(&stage.guests[0], &set, false).await?;
+    let agent = json!({"metadata": {"annotations": {"hypermirror.dev/node-delivery": "Agent"}}});
+    stage.fleet().merge(&cluster, &agent).await?;
+    awaits(&stage.guests[0], &set, true).await
+}

@@ -1,0 +1,58 @@
+//! Guests that are down: told for what they are, and nobody else's business.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hypermirror_e2e::eventually;
+use hypermirror_e2e::fleet::SOON;
+
+use super::stage::{Stage, found, name, object};
+
+const A: &str = "registry.example/a";
+
+#[tokio::test]
+async fn a_guest_that_is_down_or_silent_slows_nobody_and_catches_up() -> Result<()> {
+    let stage = Stage::populated(3, &[(A, &["mirror.example/one"], None)]).await?;
+    let _manager = stage.manager().await?;
+    for guest in 0..3 {
+        stage.condition(guest, "GuestSynced", "True", "AsExpected").await?;
+    }
+    let healthy = edit_takes(&stage, "mirror.example/two").await?;
+    stage.cluster(1).stop_api_server().await?;
+    stage.cluster(2).freeze_api_server()?;
+    for guest in [1, 2] {
+        stage.edit(guest, &[(A, &["mirror.example/late"], None)]).await?;
+    }
+    let beside = edit_takes(&stage, "mirror.example/three").await?;
+    println!("an edit in a healthy guest: {healthy:?}, beside two that are down: {beside:?}");
+    ensure!(beside < Duration::from_secs(5), "{beside:?}, {healthy:?} without them");
+    for guest in [1, 2] {
+        stage.condition(guest, "GuestSynced", "Unknown", "ConnectionDown").await?;
+    }
+    stage.fleet().reads(&[&name(1)], &format!("{A}=mirror.example/late")).await?;
+    stage.cluster(1).start_api_server().await?;
+    stage.cluster(2).thaw_api_server()?;
+    for guest in [1, 2] {
+        stage.condition(guest, "GuestSynced", "True", "AsExpected").await?;
+        has(&stage, guest, "mirror.example/late").await?;
+    }
+    Ok(())
+}
+
+/// How long until an edit stands in the guest 0.
+async fn edit_takes(stage: &Stage, mirror: &str) -> Result<Duration> {
+    let start = Instant::now();
+    stage.edit(0, &[(A, &[mirror], None)]).await?;
+    has(stage, 0, mirror).await?;
+    Ok(start.elapsed())
+}
+
+async fn has(stage: &Stage, guest: usize, mirror: &str) -> Result<()> {
+    let set = object("hypermirror.dev/v1alpha1", "NodeMirrorSet", "cluster");
+    eventually(SOON, &format!("guest {guest} has {mirror}"), async || {
+        let set = found(&stage.guests[guest], &set).await?.unwrap_or_default();
+        ensure!(set["spec"]["digestMirrors"][0]["mirrors"][0] == mirror, "{set}");
+        Ok(Some(()))
+    })
+    .await
+}
