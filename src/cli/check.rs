@@ -57,7 +57,7 @@ pub struct Row {
 /// Prints every finding; the exit code is 1 if one is an error.
 pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
     let specs = args.plan.targets();
-    let input = args.input.load(Wanted { targets: &specs, reports: true, lease_namespace: None }).await?;
+    let input = args.input.load(Wanted { targets: &specs, reports: true, pools: true, ..Wanted::default() }).await?;
     let rows = collect::rows(&input, &args.plan);
     match args.output.data() {
         Some(format) => console::print_data(&rows, format)?,

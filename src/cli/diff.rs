@@ -43,7 +43,7 @@ pub struct DiffArgs {
 /// Prints the changes.
 pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let specs = args.plan.targets();
-    let wanted = Wanted { targets: &specs, reports: true, lease_namespace: Some(&args.namespace) };
+    let wanted = Wanted { targets: &specs, reports: true, lease_namespace: Some(&args.namespace), ..Wanted::default() };
     let input = args.input.load(wanted).await?;
     findings::tell_troubles(&input);
     if input.clusters.is_empty() {

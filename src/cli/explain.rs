@@ -7,9 +7,8 @@ use clap::Args;
 
 use super::console::{self, BAD, ERROR, Format, HEADING, styled};
 use super::findings;
-use super::input::{InputArgs, Wanted};
-use super::node::{self, NodeFiles};
-use crate::kube::ClusterKey;
+use super::input::InputArgs;
+use super::node::{self, NodeFiles, NodeMirrors, NodeScope};
 use crate::mirrors::registries::{
     DROP_IN, Endpoint, EndpointOrigin, Explanation, attribute, explain, render, with_ours,
 };
@@ -20,18 +19,22 @@ use crate::mirrors::registries::{
   hypermirror explain quay.io/app:v1 -f mirrors.yaml
   hypermirror explain quay.io/app@sha256:... --registries-conf /etc/containers/registries.conf \\
     --registries-conf-dir /etc/containers/registries.conf.d
-With -f and files, our drop-in is added to the files; with files alone, they are judged as they are.")]
+  hypermirror explain quay.io/app:v1 --hosted-cluster clusters/west --node worker-0
+With objects and files, our drop-in is added to the files; with files alone, they are judged as they are.
+With --node, what stands in the guest for that node counts, and whether the node has confirmed it is told.")]
 pub struct ExplainArgs {
     /// Images, as a pod names them
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
     input: InputArgs,
-    /// The HostedCluster whose nodes are meant; needed if the input holds several
-    #[arg(long, value_name = "NAMESPACE/NAME")]
-    hosted_cluster: Option<ClusterKey>,
     #[command(flatten)]
-    files: NodeFiles,
+    scope: NodeScope,
+    /// The node that is meant, of a live cluster
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["node_pool", "files"], value_parser = node::parse_node_name)]
+    node: Option<String>,
+    #[command(flatten)]
+    node_files: NodeFiles,
     /// How it is printed
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -39,8 +42,8 @@ pub struct ExplainArgs {
 
 /// Prints the endpoints of each image; the exit code is 1 if one cannot be pulled at all.
 pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
-    let files = args.files.read()?;
-    let explanations: Vec<Explanation> = if args.files.are_given() && !args.input.is_given() {
+    let files = args.node_files.read()?;
+    let explanations: Vec<Explanation> = if args.node_files.are_given() && !args.asks_for_objects() {
         match files.all() {
             Ok(config) => args.images.iter().map(|image| explain(&config, image)).collect(),
             Err(error) => unusable(&args.images, &error.to_string()),
@@ -56,10 +59,24 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+impl ExplainArgs {
+    fn asks_for_objects(&self) -> bool {
+        let scope = &self.scope;
+        self.input.is_given() || self.node.is_some() || scope.hosted_cluster.is_some() || scope.node_pool.is_some()
+    }
+
+    async fn mirrors(&self) -> Result<NodeMirrors> {
+        if let Some(name) = &self.node {
+            return node::mirrors_of(&self.input, &self.scope, name).await;
+        }
+        let input = self.input.load(self.scope.wanted()).await?;
+        findings::tell_troubles(&input);
+        node::mirrors(&input, &self.scope)
+    }
+}
+
 async fn with_objects(args: &ExplainArgs, files: &node::ReadFiles) -> Result<Vec<Explanation>> {
-    let input = args.input.load(Wanted::default()).await?;
-    findings::tell_troubles(&input);
-    let mirrors = node::mirrors(&input, args.hosted_cluster.as_ref())?;
+    let mirrors = args.mirrors().await?;
     findings::tell(&mirrors.findings);
     let foreign = match files.foreign() {
         Ok(foreign) => foreign,

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use hypermirror_api::annotations;
+use hypermirror_api::hypershift::{HostedCluster, NodePool};
 
 use super::console;
 use super::input::Input;
 use super::planning::{ClusterPlan, Planner};
+use crate::fleet::guest::Delivery;
 use crate::kube::ClusterKey;
 use crate::mirrors::finding::{Finding, Severity};
 
@@ -57,4 +59,26 @@ pub fn tell_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
 pub fn unknown_setting(key: &ClusterKey, value: &str) -> String {
     let annotation = annotations::MANAGEMENT_MIRRORS;
     format!("HostedCluster/{key}: annotation {annotation} is {value:?}; it is Use or Ignore, and counts as Use")
+}
+
+/// Each value of `node-delivery` that means nothing, or nothing yet: the object, and the value.
+pub fn unknown_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) -> Vec<(String, String)> {
+    let of_pool = |pool: &&NodePool| Some((format!("NodePool/{}", ClusterKey::of(*pool)), Delivery::of(*pool).1?));
+    let of_cluster = Delivery::of(cluster).1.map(|value| (format!("HostedCluster/{}", ClusterKey::of(cluster)), value));
+    of_cluster.into_iter().chain(pools.iter().filter_map(of_pool)).collect()
+}
+
+/// Tells them.
+pub fn tell_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) {
+    for (object, value) in unknown_deliveries(cluster, pools) {
+        console::warning(unknown_delivery(&object, &value));
+    }
+}
+
+/// What is wrong with such a value.
+fn unknown_delivery(object: &str, value: &str) -> String {
+    let annotation = annotations::NODE_DELIVERY;
+    format!(
+        "{object}: annotation {annotation} is {value:?}; of its values Agent and None are served, and it counts as Agent"
+    )
 }

@@ -9,12 +9,14 @@ mod diff;
 mod explain;
 mod findings;
 mod forget;
+mod guest;
 mod input;
 mod node;
 mod planning;
 mod render;
 mod status;
 mod table;
+mod uninstall;
 mod usage;
 mod yaml;
 
@@ -49,7 +51,7 @@ enum Command {
     Manager(Box<ManagerOptions>),
     /// Run the agent on a node: its mirrors into its registries.conf.d, and CRI-O reloaded
     Agent(Box<AgentOptions>),
-    /// Print what is made of the mirrors: maps, Deployments, a node's file
+    /// Print what is made of the mirrors: maps, Deployments, a guest's objects, a node's file
     #[command(subcommand)]
     Render(render::RenderCommand),
     /// Print where images are pulled from, in order, and what says so
@@ -64,6 +66,8 @@ enum Command {
     Crd(crd::CrdArgs),
     /// Drop what the objects of a mirror kind said whose CRD is gone for good
     Forget(forget::ForgetArgs),
+    /// Take away everything of ours, from one hosted cluster or from all, and wait until it is gone
+    Uninstall(uninstall::UninstallArgs),
     /// Print the completion of a shell
     Completion(completion::CompletionArgs),
 }
@@ -109,6 +113,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,
+        Command::Uninstall(args) => uninstall::run(&args).await,
         Command::Crd(args) => crd::run(&args),
         Command::Completion(args) => completion::run(&args),
     }

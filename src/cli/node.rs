@@ -1,19 +1,16 @@
 //! A node as the input and its files describe it.
 
+mod declared;
+mod live;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::console;
-use super::input::Input;
-use crate::fleet::sources::hosted_cluster_entries;
-use crate::kube::ClusterKey;
-use crate::mirrors::finding::Finding;
-use crate::mirrors::merge::merge_layer;
 use crate::mirrors::registries::{ConfigError, DROP_IN, RegistriesConfig};
-use crate::mirrors::validate::{Consumer, validate};
-use crate::mirrors::{MirrorEntry, Resolved};
+pub use declared::{NodeMirrors, NodeScope, mirrors, set_inputs};
+pub use live::{mirrors_of, parse_node_name};
 
 /// The files that a node has already.
 #[derive(Args, Clone, Debug, Default)]
@@ -80,41 +77,4 @@ impl ReadFiles {
         let drop_ins = self.drop_ins.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
         RegistriesConfig::load(main, drop_ins.filter(|(name, _)| wanted(name)))
     }
-}
-
-/// The mirrors of a node, and what was left out of them.
-pub struct NodeMirrors {
-    /// The map.
-    pub set: Resolved,
-    /// Entries that were left out, and warnings.
-    pub findings: Vec<Finding>,
-}
-
-/// What reaches the nodes: the hosted cluster's own sets, or without one the mirror objects as the node's own.
-pub fn mirrors(input: &Input, wanted: Option<&ClusterKey>) -> Result<NodeMirrors> {
-    let entries = match input.select(wanted)? {
-        Some(cluster) => {
-            let unused = input.mirror_sets.len() + input.node_sets.len();
-            if unused > 0 {
-                console::note(format!(
-                    "{unused} mirror sets of the management cluster are not used: only a HostedCluster's own reach nodes"
-                ));
-            }
-            hosted_cluster_entries(cluster)
-        }
-        None => own_entries(input),
-    };
-    let validated = validate(&entries, Consumer::Node);
-    Ok(NodeMirrors { set: merge_layer(&validated.entries), findings: validated.findings })
-}
-
-fn own_entries(input: &Input) -> Vec<MirrorEntry> {
-    let mut entries = Vec::new();
-    for object in input.mirror_sets.iter().chain(&input.node_sets) {
-        match object.foreign_to_nodes {
-            Some(why) => console::note(format!("{}/{} is left out: {why}", object.kind, object.name)),
-            None => entries.extend(object.entries.iter().cloned()),
-        }
-    }
-    entries
 }

@@ -1,5 +1,6 @@
-//! `status`: the fleet as a tree, from the reports.
+//! `status`: the fleet as columns and as a tree, from the reports.
 
+mod overview;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -30,9 +31,9 @@ pub struct StatusArgs {
 /// Each hosted cluster with its report, if it has one.
 type Fleet = BTreeMap<String, Option<HostedClusterMirrorsStatus>>;
 
-/// Prints the tree.
+/// Prints columns and tree.
 pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
-    let input = args.input.load(Wanted { targets: &[], reports: true, lease_namespace: None }).await?;
+    let input = args.input.load(Wanted { reports: true, ..Wanted::default() }).await?;
     findings::tell_troubles(&input);
     let mut fleet: Fleet = input.clusters.iter().map(|cluster| (ClusterKey::of(cluster).to_string(), None)).collect();
     for report in &input.reports {
@@ -46,7 +47,8 @@ pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
     }
     match args.output.data() {
         Some(format) => console::print_data(&fleet, format)?,
-        None => console::print(&tree::print(&fleet))?,
+        None if fleet.is_empty() => {}
+        None => console::print(&format!("{}\n{}", overview::print(&fleet), tree::print(&fleet)))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::fixtures::{CLUSTERS, DEPLOYMENTS, Files, MIRRORS};
+use super::fixtures::{CLUSTERS, DEPLOYMENTS, Files, MIRRORS, POOLS};
 
 /// The findings as JSON, and the exit code.
 fn check(files: &Files) -> (Vec<Value>, i32) {
@@ -63,6 +63,40 @@ fn a_setting_that_means_nothing_is_an_error() {
     assert_eq!((code, findings.len()), (1, 1));
     assert_eq!(findings[0]["field"], "metadata.annotations[hypermirror.dev/management-mirrors]");
     assert_eq!(findings[0]["value"], "ignore");
+}
+
+#[test]
+fn a_delivery_that_is_not_served_is_an_error_of_cluster_and_pool() {
+    let clusters =
+        CLUSTERS.replace("hypermirror.dev/management-mirrors: Ignore", "hypermirror.dev/node-delivery: soon");
+    let pools = POOLS.replace("node-delivery: None", "node-delivery: Rollout");
+    let (findings, code) = check(&Files::new(&[("c.yaml", &clusters), ("p.yaml", &pools)]));
+    assert_eq!((code, findings.len()), (1, 2), "{findings:?}");
+    let objects: Vec<_> = findings.iter().map(|finding| (&finding["object"], &finding["value"])).collect();
+    let expected =
+        [(json!("HostedCluster/clusters/lab"), json!("soon")), (json!("NodePool/clusters/edge"), json!("Rollout"))];
+    assert_eq!(objects, expected.iter().map(|(object, value)| (object, value)).collect::<Vec<_>>());
+    assert_eq!(findings[1]["field"], "metadata.annotations[hypermirror.dev/node-delivery]");
+    assert_eq!(
+        (&findings[1]["hostedCluster"], &findings[1]["consumers"]),
+        (&json!("clusters/east.one"), &json!(["Node"]))
+    );
+    assert_eq!(findings[1]["reason"], "MalformedObject");
+}
+
+#[test]
+fn what_is_wrong_in_a_guest_and_on_its_nodes_comes_from_the_report() {
+    let (findings, code) = check(&Files::new(&[("r.yaml", include_str!("fleet/guest-report.yaml"))]));
+    let found: Vec<_> =
+        findings.iter().map(|found| [&found["reason"], &found["severity"], &found["consumers"][0]]).collect();
+    let expected = [
+        ["NodesFailing", "Error", "Node"],
+        ["BehindMirror", "Warning", "Node"],
+        ["NodeIdentityUnverified", "Warning", "Node"],
+        ["Shadowed", "Warning", "Node"],
+    ];
+    assert_eq!(found, expected.map(|row| row.map(Value::from)).iter().map(|[a, b, c]| [a, b, c]).collect::<Vec<_>>());
+    assert_eq!(code, 1);
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub const CLUSTERS: &str = include_str!("fleet/clusters.yaml");
 /// The Deployments of the first one's control plane, and one of somebody else.
 pub const DEPLOYMENTS: &str = include_str!("fleet/deployments.yaml");
 
+/// The first one's NodePools, and where nodes reach its API server.
+pub const POOLS: &str = include_str!("fleet/pools.yaml");
+
 /// How the binary ended.
 #[derive(Debug)]
 pub struct Ran {

@@ -38,7 +38,10 @@ fn the_patch_of_hypershifts_crd_adds_one_field_to_the_right_version() {
 #[test]
 fn each_shell_has_its_completion() {
     for shell in ["bash", "zsh", "fish"] {
-        assert!(Files::new(&[]).run(&["completion", shell]).out().contains("control-plane"), "{shell}");
+        let script = Files::new(&[]).run(&["completion", shell]).out();
+        for word in ["control-plane", "uninstall", "node-pool", "agent-image"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
     Files::new(&[]).run(&["completion", "tcsh"]).refused(2);
 }

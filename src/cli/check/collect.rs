@@ -2,20 +2,45 @@
 
 use std::collections::BTreeMap;
 
-use hypermirror_api::{Reason, annotations};
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::super::findings;
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
 use super::Row;
+use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
 use crate::fleet::sources::{MAX_VALUE_BYTES, fits, hosted_cluster_entries};
+use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::{Finding, Severity};
+use crate::mirrors::registries::NoteReason;
 use crate::mirrors::validate::{Consumer, validate};
 
-/// What a report may say that only the live manager knows.
-const TROUBLES: [Reason; 5] =
-    [Reason::WriteFailed, Reason::SourceUnreadable, Reason::Contested, Reason::KindVanished, Reason::RemovalHeld];
+/// What a report may say that only the live manager knows, and how much it weighs.
+const TROUBLES: [(Reason, Severity); 19] = [
+    (Reason::WriteFailed, Severity::Error),
+    (Reason::SourceUnreadable, Severity::Error),
+    (Reason::Contested, Severity::Error),
+    (Reason::KindVanished, Severity::Warning),
+    (Reason::RemovalHeld, Severity::Warning),
+    (Reason::KubeconfigRefused, Severity::Error),
+    (Reason::ConnectionDown, Severity::Error),
+    (Reason::AuthorityUnknown, Severity::Error),
+    (Reason::CredentialsExpired, Severity::Error),
+    (Reason::CredentialsRejected, Severity::Error),
+    (Reason::DeniedByGuest, Severity::Error),
+    (Reason::ForbiddenByGuest, Severity::Error),
+    (Reason::AnswerTooLarge, Severity::Error),
+    (Reason::PushFailed, Severity::Error),
+    (Reason::AgentImageMissing, Severity::Error),
+    (Reason::NodesFailing, Severity::Error),
+    (Reason::AgentsMissing, Severity::Error),
+    (Reason::BehindMirror, Severity::Warning),
+    (Reason::NodeIdentityUnverified, Severity::Warning),
+];
 
 /// Everything, errors first, then by object and field.
 pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
@@ -26,6 +51,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     for cluster in &input.clusters {
         let plan = planner.plan(cluster, false);
         rows.extend(setting_row(&plan));
+        rows.extend(delivery_rows(input, cluster));
         rows.extend(size_row(&plan));
         rows.extend(target_rows(&planner, &plan));
     }
@@ -49,7 +75,7 @@ fn entry_rows(input: &Input) -> Vec<Row> {
     let for_nodes = if input.clusters.is_empty() { [shared, own_of_nodes].concat() } else { own_of_nodes };
     merged.add(&for_nodes, Consumer::Node, None);
     for cluster in &input.clusters {
-        let key = crate::kube::ClusterKey::of(cluster).to_string();
+        let key = ClusterKey::of(cluster).to_string();
         for consumer in both {
             merged.add(&hosted_cluster_entries(cluster), consumer, Some(&key));
         }
@@ -143,6 +169,21 @@ fn setting_row(plan: &ClusterPlan) -> Option<Row> {
     })
 }
 
+fn delivery_rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
+    let key = ClusterKey::of(cluster);
+    let row = |(object, value): (String, String)| {
+        let message = format!("{value:?} is not served: Agent and None are; it counts as Agent");
+        Row {
+            hosted_cluster: Some(key.to_string()),
+            field: format!("metadata.annotations[{}]", annotations::NODE_DELIVERY),
+            value,
+            consumers: vec!["Node"],
+            ..plain_row(Severity::Error, Reason::MalformedObject, object, message)
+        }
+    };
+    findings::unknown_deliveries(cluster, &input.pools_of(&key)).into_iter().map(row).collect()
+}
+
 fn size_row(plan: &ClusterPlan) -> Option<Row> {
     let bytes = Some(plan.map.map.env.len()).filter(|_| !fits(&plan.map.map.env))?;
     let message = format!(
@@ -166,20 +207,45 @@ fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
     targets.filter_map(row).collect()
 }
 
-/// What the live manager could not do.
+/// What the live manager could not do, and what it saw on nodes.
 fn report_rows(input: &Input) -> Vec<Row> {
     let mut rows = Vec::new();
     for report in &input.reports {
-        let key = crate::kube::ClusterKey::of(report).to_string();
-        for condition in report.status.iter().flat_map(|status| &status.conditions) {
-            let reason = TROUBLES.into_iter().find(|reason| reason.as_str() == condition.reason);
-            let Some(reason) = reason.filter(|_| condition.type_ != "Ready") else { continue };
-            let waits = matches!(reason, Reason::KindVanished | Reason::RemovalHeld);
-            let severity = if waits { Severity::Warning } else { Severity::Error };
-            let row = plain_row(severity, reason, format!("HostedClusterMirrors/{key}"), condition.message.clone());
-            let field = format!("status.conditions[{}]", condition.type_);
-            rows.push(Row { field, hosted_cluster: Some(key.clone()), ..row });
-        }
+        let key = ClusterKey::of(report).to_string();
+        let Some(status) = &report.status else { continue };
+        rows.extend(status.conditions.iter().filter_map(|condition| condition_row(&key, condition)));
+        rows.extend(shadowed_rows(&key, status));
     }
     rows
+}
+
+fn condition_row(key: &str, condition: &Condition) -> Option<Row> {
+    let (reason, severity) = TROUBLES.into_iter().find(|(reason, _)| reason.as_str() == condition.reason)?;
+    let is_of_guest = OF_THE_GUEST.iter().any(|kind| kind.as_str() == condition.type_);
+    // Of a guest that could not be asked one condition says it all.
+    let is_repeated =
+        condition.type_ == "Ready" || (condition.type_ == "NodesUpToDate" && condition.status == "Unknown");
+    let row = plain_row(severity, reason, format!("HostedClusterMirrors/{key}"), condition.message.clone());
+    (!is_repeated).then(|| Row {
+        hosted_cluster: Some(key.to_owned()),
+        field: format!("status.conditions[{}]", condition.type_),
+        consumers: vec![if is_of_guest { "Node" } else { "ControlPlane" }],
+        ..row
+    })
+}
+
+fn shadowed_rows(key: &str, status: &HostedClusterMirrorsStatus) -> Vec<Row> {
+    let shadowed = status.nodes.iter().flat_map(|nodes| nodes.shadowed.iter().enumerate());
+    let row = |(place, shadowed): (usize, &String)| Row {
+        severity: Severity::Warning,
+        reason: NoteReason::Shadowed.as_str(),
+        hosted_cluster: Some(key.to_owned()),
+        object: format!("HostedClusterMirrors/{key}"),
+        field: format!("status.nodes.shadowed[{place}]"),
+        value: shadowed.clone(),
+        consumers: vec!["Node"],
+        message: format!("on a node another file hides what is declared: {shadowed}"),
+        origin: None,
+    };
+    shadowed.map(row).collect()
 }

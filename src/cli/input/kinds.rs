@@ -22,6 +22,10 @@ pub enum Kind {
     Deployment,
     /// Our report.
     HostedClusterMirrors,
+    /// HyperShift's NodePool.
+    NodePool,
+    /// HyperShift's HostedControlPlane.
+    HostedControlPlane,
     /// Part of a fleet, and not read yet: no mistake in a file, but skipped.
     Unused,
 }
@@ -39,7 +43,7 @@ const fn row(kind: &'static str, group: &'static str, version: &'static str, rea
     Row { kind, group, version, read_as, is_common }
 }
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     row("HostedCluster", "hypershift.openshift.io", "v1beta1", Kind::HostedCluster, false),
     row("ImageContentSourcePolicy", "operator.openshift.io", "v1alpha1", Kind::Icsp, false),
     row("ImageDigestMirrorSet", "config.openshift.io", "v1", Kind::Idms, false),
@@ -48,7 +52,8 @@ const ROWS: [Row; 9] = [
     row("Deployment", "apps", "v1", Kind::Deployment, true),
     row("HostedClusterMirrors", names::GROUP, "v1alpha1", Kind::HostedClusterMirrors, false),
     row("ConfigMap", "", "v1", Kind::Unused, true),
-    row("NodePool", "hypershift.openshift.io", "v1beta1", Kind::Unused, true),
+    row("NodePool", "hypershift.openshift.io", "v1beta1", Kind::NodePool, true),
+    row("HostedControlPlane", "hypershift.openshift.io", "v1beta1", Kind::HostedControlPlane, false),
 ];
 
 /// The kind of a document; none if it is not read.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
 use hypermirror_api::{HostedClusterMirrors, Reason, names};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -73,6 +73,12 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
     reader.input.mirror_sets.extend(sets);
     if wanted.reports {
         reader.input.reports = reader.list("HostedClusterMirrors", |object: HostedClusterMirrors| object).await?;
+    }
+    if wanted.pools {
+        reader.input.pools = reader.list("NodePool", |object: NodePool| object).await?;
+    }
+    if wanted.control_planes {
+        reader.read_control_planes().await?;
     }
     reader.read_targets(wanted).await?;
     if let Some(namespace) = wanted.lease_namespace {
@@ -145,6 +151,19 @@ impl Reader {
         conditions.any(|condition| {
             condition.reason == Reason::KindVanished.as_str() && condition.message.contains(kind.crd())
         })
+    }
+
+    async fn read_control_planes(&mut self) -> Result<()> {
+        let client = &self.client;
+        let reads = self.input.clusters.iter().map(ClusterKey::of).map(|key| async move {
+            let namespace = key.control_plane_namespace();
+            let api: Api<HostedControlPlane> = Api::namespaced(client.clone(), &namespace);
+            let read = api.get_opt(&key.name).await;
+            read.with_context(|| format!("cannot read HostedControlPlane {namespace}/{}", key.name))
+        });
+        let read: Vec<Option<HostedControlPlane>> = stream::iter(reads).buffered(READS).try_collect().await?;
+        self.input.control_planes = read.into_iter().flatten().collect();
+        Ok(())
     }
 
     async fn read_targets(&mut self, wanted: Wanted<'_>) -> Result<()> {

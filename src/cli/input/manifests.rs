@@ -46,8 +46,9 @@ impl Loader {
         }
         if !found {
             bail!(
-                "{} has no object that is read: a HostedCluster, ImageDigestMirrorSet, ImageTagMirrorSet, \
-                 ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors; check the path",
+                "{} has no object that is read: a HostedCluster, NodePool, HostedControlPlane, ImageDigestMirrorSet, \
+                 ImageTagMirrorSet, ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors; \
+                 check the path",
                 named.name
             );
         }
@@ -86,6 +87,8 @@ impl Loader {
                 self.input.deployments.push(document.value);
             }
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
+            Kind::NodePool => self.input.pools.push(decode(&document)?),
+            Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),
             Kind::Unused => self.skip(document.text_at("/kind").unwrap_or_default()),
         }
         Ok(true)
@@ -101,7 +104,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Each object has a name, a HostedCluster a namespace, and none comes twice.
+    /// Each object has a name, those of a hosted cluster a namespace, and none comes twice.
     fn check_identity(&mut self, kind: Kind, document: &Document) -> Result<()> {
         let place = &document.place;
         if document.text_at("/metadata/name").is_none_or(str::is_empty) {
@@ -109,9 +112,13 @@ impl Loader {
         }
         let is_named_in_namespace =
             document.text_at("/metadata/namespace").is_some_and(|namespace| !namespace.is_empty());
-        if matches!(kind, Kind::HostedCluster | Kind::HostedClusterMirrors) && !is_named_in_namespace {
+        let is_part_of_a_cluster = matches!(
+            kind,
+            Kind::HostedCluster | Kind::HostedClusterMirrors | Kind::NodePool | Kind::HostedControlPlane
+        );
+        if is_part_of_a_cluster && !is_named_in_namespace {
             bail!(
-                "{place}: {} has no metadata.namespace, which its control plane is found by; add it",
+                "{place}: {} has no metadata.namespace, by which what belongs to one hosted cluster is found; add it",
                 object_name(document)
             );
         }

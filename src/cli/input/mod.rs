@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use hypermirror_api::HostedClusterMirrors;
-use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
+use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::Usage;
@@ -38,6 +39,10 @@ pub struct Wanted<'a> {
     pub targets: &'a [TargetSpec],
     /// Our reports.
     pub reports: bool,
+    /// The NodePools.
+    pub pools: bool,
+    /// What HyperShift knows about the control planes.
+    pub control_planes: bool,
     /// The namespace of the manager's Lease, which remembers the kinds that were once there.
     pub lease_namespace: Option<&'a str>,
 }
@@ -77,6 +82,10 @@ pub struct Input {
     pub deployments: Vec<Value>,
     /// Reports.
     pub reports: Vec<HostedClusterMirrors>,
+    /// NodePools, in the order of the input.
+    pub pools: Vec<NodePool>,
+    /// HostedControlPlanes.
+    pub control_planes: Vec<HostedControlPlane>,
     /// What a live cluster has and we cannot read; in manifests it is an error.
     pub malformed: Vec<Malformed>,
     /// Kinds that a live cluster does not serve.
@@ -111,6 +120,22 @@ impl Input {
     /// The entries of ICSP, IDMS and ITMS.
     pub fn mirror_entries(&self) -> Vec<MirrorEntry> {
         self.mirror_sets.iter().flat_map(|object| object.entries.iter().cloned()).collect()
+    }
+
+    /// The NodePools of a hosted cluster, by name.
+    pub fn pools_of(&self, key: &ClusterKey) -> Vec<&NodePool> {
+        let is_of = |pool: &&NodePool| {
+            pool.spec.cluster_name == key.name && pool.metadata.namespace.as_deref() == Some(&key.namespace)
+        };
+        let mut pools: Vec<&NodePool> = self.pools.iter().filter(is_of).collect();
+        pools.sort_by_key(|pool| pool.name_any());
+        pools
+    }
+
+    /// What HyperShift knows about the control plane of a hosted cluster.
+    pub fn control_plane_of(&self, key: &ClusterKey) -> Option<&HostedControlPlane> {
+        let wanted = ClusterKey { namespace: key.control_plane_namespace(), name: key.name.clone() };
+        self.control_planes.iter().find(|control_plane| ClusterKey::of(*control_plane) == wanted)
     }
 
     /// The HostedClusters that a command is about: that one, the only one, or none where there is none.

@@ -27,7 +27,7 @@ pub struct ControlPlaneArgs {
 /// Prints the Deployments in the order of the input.
 pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     let specs = args.plan.targets();
-    let mut input = args.input.load(Wanted { targets: &specs, reports: true, lease_namespace: None }).await?;
+    let mut input = args.input.load(Wanted { targets: &specs, reports: true, ..Wanted::default() }).await?;
     findings::tell_troubles(&input);
     let patched = if let Some(cluster) = input.select(args.hosted_cluster.as_ref())? {
         let planner = Planner::new(&input, &args.plan);

@@ -1,6 +1,7 @@
 //! `render`: what is made of the mirrors, without writing it anywhere.
 
 mod control_plane;
+mod guest;
 mod node;
 mod overrides;
 
@@ -16,6 +17,8 @@ pub enum RenderCommand {
     Overrides(overrides::OverridesArgs),
     /// Print the Deployments of the input with our entries in them
     ControlPlane(control_plane::ControlPlaneArgs),
+    /// Print the objects that a guest is given: mirrors, and the agent with what it needs
+    Guest(guest::GuestArgs),
     /// Print the drop-in of registries.conf.d that a node gets
     Node(node::NodeArgs),
 }
@@ -25,6 +28,7 @@ pub async fn run(command: RenderCommand) -> Result<ExitCode> {
     match command {
         RenderCommand::Overrides(args) => overrides::run(&args).await?,
         RenderCommand::ControlPlane(args) => control_plane::run(&args).await?,
+        RenderCommand::Guest(args) => guest::run(&args).await?,
         RenderCommand::Node(args) => node::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)

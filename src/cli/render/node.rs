@@ -3,41 +3,31 @@
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use super::super::input::{InputArgs, Wanted};
-use super::super::node::{self, NodeFiles};
+use super::super::input::InputArgs;
+use super::super::node::{self, NodeFiles, NodeScope};
 use super::super::{console, findings};
-use crate::kube::ClusterKey;
 use crate::mirrors::registries::render;
 
 /// Prints a drop-in.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render node -f mirrors.yaml > 50-hypermirror.conf
-  hypermirror render node -f hosted-clusters.yaml --hosted-cluster clusters/west \\
+  hypermirror render node -f hosted-clusters.yaml --hosted-cluster clusters/west --node-pool workers \\
     --registries-conf /etc/containers/registries.conf --registries-conf-dir /etc/containers/registries.conf.d")]
 pub struct NodeArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// The HostedCluster whose nodes are meant; needed if the input holds several
-    #[arg(long, value_name = "NAMESPACE/NAME")]
-    hosted_cluster: Option<ClusterKey>,
-    /// The NodePool whose nodes are meant
-    #[arg(long, value_name = "NAME")]
-    node_pool: Option<String>,
+    #[command(flatten)]
+    scope: NodeScope,
     #[command(flatten)]
     files: NodeFiles,
 }
 
 /// Prints the file; nothing to say is no output.
 pub async fn run(args: &NodeArgs) -> Result<()> {
-    let input = args.input.load(Wanted::default()).await?;
+    let input = args.input.load(args.scope.wanted()).await?;
     findings::tell_troubles(&input);
-    let mirrors = node::mirrors(&input, args.hosted_cluster.as_ref())?;
-    if let Some(name) = &args.node_pool {
-        console::warning(format!(
-            "mirror sets of NodePools are not read yet: {name} has what its hosted cluster declares"
-        ));
-    }
+    let mirrors = node::mirrors(&input, &args.scope)?;
     findings::tell(&mirrors.findings);
     let foreign = args.files.read()?.foreign().context("the node's own files break every pull already")?;
     let rendered = render(&mirrors.set, &foreign)?;

@@ -1,20 +1,31 @@
-//! The tree: hosted cluster, conditions, control plane, findings.
+//! The tree: hosted cluster, what declares its mirrors, control plane, guest, nodes.
+
+mod guest;
 
 use anstyle::Style;
-use hypermirror_api::HostedClusterMirrorsStatus;
-use hypermirror_api::report::{FindingReport, TargetReport};
+use hypermirror_api::report::TargetReport;
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::super::console::{BAD, ERROR, GOOD, HEADING, WARNING, styled};
+use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
 use super::Fleet;
 
+/// The conditions that stand at a part of the tree of their own.
+const PLACED: [ConditionType; 5] = [
+    ConditionType::Ready,
+    ConditionType::ControlPlaneUpToDate,
+    ConditionType::GuestSynced,
+    ConditionType::NodesUpToDate,
+    ConditionType::BootstrapCovered,
+];
+
 /// A line with what hangs below it.
-struct Node {
+struct Branch {
     text: String,
-    below: Vec<Node>,
+    below: Vec<Branch>,
 }
 
-impl Node {
+impl Branch {
     fn leaf(text: impl Into<String>) -> Self {
         Self { text: text.into(), below: Vec::new() }
     }
@@ -24,29 +35,28 @@ impl Node {
 pub fn print(fleet: &Fleet) -> String {
     let mut out = String::new();
     for (key, status) in fleet {
-        let node = match status {
+        let branch = match status {
             Some(status) => cluster(key, status),
-            None => Node::leaf(format!("{} {}", styled(HEADING, key), styled(WARNING, "no report yet"))),
+            None => Branch::leaf(format!("{} {}", styled(HEADING, key), styled(WARNING, "no report yet"))),
         };
-        out.push_str(&node.text);
+        out.push_str(&branch.text);
         out.push('\n');
-        draw(&mut out, &node.below, "");
+        draw(&mut out, &branch.below, "");
     }
     out
 }
 
-fn draw(out: &mut String, nodes: &[Node], indent: &str) {
-    for (place, node) in nodes.iter().enumerate() {
-        let is_last = place + 1 == nodes.len();
-        let (branch, deeper) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        out.extend([indent, branch, node.text.as_str(), "\n"]);
-        draw(out, &node.below, &format!("{indent}{deeper}"));
+fn draw(out: &mut String, branches: &[Branch], indent: &str) {
+    for (place, branch) in branches.iter().enumerate() {
+        let is_last = place + 1 == branches.len();
+        let (fork, deeper) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        out.extend([indent, fork, branch.text.as_str(), "\n"]);
+        draw(out, &branch.below, &format!("{indent}{deeper}"));
     }
 }
 
-fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Node {
-    let (ready, others): (Vec<_>, Vec<_>) = status.conditions.iter().partition(|condition| condition.type_ == "Ready");
-    let verdict = match ready.first() {
+fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Branch {
+    let verdict = match find(status, ConditionType::Ready) {
         Some(ready) if ready.status == "True" => styled(GOOD, "Ready"),
         Some(ready) => styled(style(ready), format_args!("Ready={}: {}", ready.status, ready.reason)),
         None => styled(WARNING, "not judged yet"),
@@ -55,15 +65,25 @@ fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Node {
         1 => "1 source".to_owned(),
         count => format!("{count} sources"),
     };
-    let mut below: Vec<Node> = others.into_iter().map(condition).collect();
-    below.push(control_plane(status));
+    let is_placed = |condition: &&Condition| PLACED.iter().any(|kind| kind.as_str() == condition.type_);
+    let others = status.conditions.iter().filter(|condition| !is_placed(condition));
+    let mut below: Vec<Branch> = others.map(condition).collect();
     if !status.findings.is_empty() {
-        below.push(findings(&status.findings));
+        let findings = status.findings.iter().map(guest::finding);
+        below.push(Branch { text: "findings".to_owned(), below: findings.collect() });
     }
-    Node { text: format!("{} {verdict}, {sources}", styled(HEADING, key)), below }
+    below.push(control_plane(status));
+    below.extend(guest::branches(status));
+    Branch { text: format!("{} {verdict}, {sources}", styled(HEADING, key)), below }
 }
 
-fn style(condition: &Condition) -> Style {
+/// A condition of a report.
+pub(super) fn find(status: &HostedClusterMirrorsStatus, kind: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+/// How a condition looks.
+pub(super) fn style(condition: &Condition) -> Style {
     match condition.status.as_str() {
         "True" => GOOD,
         "False" => BAD,
@@ -71,18 +91,29 @@ fn style(condition: &Condition) -> Style {
     }
 }
 
-fn condition(condition: &Condition) -> Node {
+fn words(condition: &Condition) -> String {
     let verdict = styled(style(condition), format_args!("{}={}", condition.type_, condition.status));
-    Node::leaf(format!("{verdict} ({}): {}", condition.reason, condition.message))
+    format!("{verdict} ({}): {}", condition.reason, condition.message)
 }
 
-fn control_plane(status: &HostedClusterMirrorsStatus) -> Node {
-    let targets = &status.control_plane.targets;
-    let summary = Some(status.control_plane.summary.as_str()).filter(|summary| !summary.is_empty()).unwrap_or("0/0");
-    Node { text: format!("control plane {summary}"), below: targets.iter().map(target).collect() }
+fn condition(condition: &Condition) -> Branch {
+    Branch::leaf(words(condition))
 }
 
-fn target(target: &TargetReport) -> Node {
+/// A part of the tree with its own condition.
+fn headline(name: &str, condition: Option<&Condition>) -> String {
+    condition.map_or_else(|| name.to_owned(), |condition| format!("{name}, {}", words(condition)))
+}
+
+fn control_plane(status: &HostedClusterMirrorsStatus) -> Branch {
+    let report = &status.control_plane;
+    let summary = Some(report.summary.as_str()).filter(|summary| !summary.is_empty()).unwrap_or("0/0");
+    let condition = find(status, ConditionType::ControlPlaneUpToDate);
+    let text = headline(&format!("control plane {summary}"), condition);
+    Branch { text, below: report.targets.iter().map(target).collect() }
+}
+
+fn target(target: &TargetReport) -> Branch {
     let verdict = if target.up_to_date { styled(GOOD, "up to date") } else { styled(BAD, "not up to date") };
     let mut text = format!("{} {verdict}", target.name);
     if !target.reason.is_empty() {
@@ -92,17 +123,6 @@ fn target(target: &TargetReport) -> Node {
         text.extend([": ", target.message.as_str()]);
     }
     let foreign = Some(&target.foreign).filter(|foreign| !foreign.is_empty());
-    Node {
-        text,
-        below: foreign.map(|entries| Node::leaf(format!("keeps somebody else's {entries}"))).into_iter().collect(),
-    }
-}
-
-fn findings(findings: &[FindingReport]) -> Node {
-    let line = |finding: &FindingReport| {
-        let style = if finding.severity == "Error" { ERROR } else { WARNING };
-        let severity = styled(style, &finding.severity);
-        Node::leaf(format!("{severity} {} ({}): {}", finding.origin, finding.reason, finding.message))
-    };
-    Node { text: "findings".to_owned(), below: findings.iter().map(line).collect() }
+    let below = foreign.map(|entries| Branch::leaf(format!("keeps somebody else's {entries}")));
+    Branch { text, below: below.into_iter().collect() }
 }

@@ -1,0 +1,51 @@
+//! A guest cluster as a command reaches it: by its kubeconfigs, read as the manager reads them.
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+
+use super::console;
+use crate::guest::kubeconfig::GuestAccess;
+use crate::guest::{GuestClient, certificate};
+use crate::kube::ClusterKey;
+use crate::kube::deadline::answered;
+use crate::kube::index::guests::KUBECONFIG_SECRETS;
+use crate::telemetry::requests::RequestMetrics;
+
+/// The key of every one of these Secrets.
+const KEY: &str = "kubeconfig";
+
+/// A client of the guest. From outside the management cluster often only the last kubeconfig leads there: the first that
+/// does is taken, and what is wrong with those before it is told.
+pub async fn connect(client: &Client, key: &ClusterKey) -> Result<GuestClient> {
+    let namespace = key.control_plane_namespace();
+    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let mut troubles = Vec::new();
+    for name in KUBECONFIG_SECRETS {
+        let read = answered(api.get_opt(name)).await;
+        let Some(secret) = read.with_context(|| format!("cannot read Secret {namespace}/{name}"))? else { continue };
+        match open(&secret, &namespace).await {
+            Ok(guest) => {
+                troubles.iter().for_each(console::warning);
+                return Ok(guest);
+            }
+            Err(error) => troubles.push(format!("Secret {namespace}/{name}: {error:#}")),
+        }
+    }
+    if troubles.is_empty() {
+        bail!("namespace {namespace} has no kubeconfig of the guest of {key}: {}", KUBECONFIG_SECRETS.join(", "));
+    }
+    bail!("no kubeconfig of the guest of {key} leads there: {}", troubles.join("; "))
+}
+
+async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {
+    let content = secret.data.as_ref().and_then(|data| data.get(KEY));
+    let content = content.with_context(|| format!("key {KEY} is missing"))?;
+    let access = GuestAccess::parse(&content.0, namespace)?;
+    if let Some(end) = certificate::expires(&access.credentials).filter(|end| *end <= jiff::Timestamp::now()) {
+        bail!("its client certificate is not valid since {end}");
+    }
+    let guest = GuestClient::new(&access, &RequestMetrics::default())?;
+    guest.probe().await?;
+    Ok(guest)
+}

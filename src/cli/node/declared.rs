@@ -1,0 +1,145 @@
+//! What is declared for the nodes of a hosted cluster, and for those of one NodePool.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use hypermirror_api::hypershift::{HostedCluster, NodePool};
+use hypermirror_api::{NodeMirrorSet, annotations, names};
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt as _;
+
+use super::super::input::{Input, Wanted};
+use super::super::{Usage, console, findings};
+use crate::agent::desired::{Declared, resolve};
+use crate::agent::inputs::Source;
+use crate::agent::sets::{Set, SetKind, Sets};
+use crate::fleet::guest::{Delivery, node_entries};
+use crate::guest::objects::{SetInput, node_mirror_sets};
+use crate::kube::ClusterKey;
+use crate::mirrors::finding::Finding;
+use crate::mirrors::merge::merge_layer;
+use crate::mirrors::validate::{Consumer, validate};
+use crate::mirrors::{MirrorEntry, Resolved};
+
+/// Whose nodes are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NodeScope {
+    /// The HostedCluster whose nodes are meant; needed if the input holds several
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub hosted_cluster: Option<ClusterKey>,
+    /// The NodePool whose nodes are meant
+    #[arg(long, value_name = "NAME")]
+    pub node_pool: Option<String>,
+}
+
+impl NodeScope {
+    /// What of a live cluster decides.
+    pub fn wanted(&self) -> Wanted<'static> {
+        Wanted { pools: self.node_pool.is_some(), ..Wanted::default() }
+    }
+}
+
+/// The mirrors of a node, and what was left out of them.
+pub struct NodeMirrors {
+    /// The map.
+    pub set: Resolved,
+    /// Entries that were left out, and warnings.
+    pub findings: Vec<Finding>,
+}
+
+/// What reaches the nodes: the hosted cluster's own sets, or without one the mirror objects as the node's own.
+pub fn mirrors(input: &Input, scope: &NodeScope) -> Result<NodeMirrors> {
+    match (input.select(scope.hosted_cluster.as_ref())?, &scope.node_pool) {
+        (Some(cluster), pool) => of_cluster(input, cluster, pool.as_deref()),
+        (None, Some(pool)) => {
+            Err(Usage::error(format!("the input holds no HostedCluster that NodePool {pool} could belong to")))
+        }
+        (None, None) => {
+            let validated = validate(&own_entries(input), Consumer::Node);
+            Ok(NodeMirrors { set: merge_layer(&validated.entries), findings: validated.findings })
+        }
+    }
+}
+
+fn own_entries(input: &Input) -> Vec<MirrorEntry> {
+    let mut entries = Vec::new();
+    for object in input.mirror_sets.iter().chain(&input.node_sets) {
+        match object.foreign_to_nodes {
+            Some(why) => console::note(format!("{}/{} is left out: {why}", object.kind, object.name)),
+            None => entries.extend(object.entries.iter().cloned()),
+        }
+    }
+    entries
+}
+
+/// The way that the manager and an agent go: the sets that the guest is given, and those of them that choose the node.
+fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Result<NodeMirrors> {
+    let key = ClusterKey::of(cluster);
+    let unused = input.mirror_sets.len() + input.node_sets.len();
+    if unused > 0 {
+        console::note(format!(
+            "{unused} mirror sets of the management cluster are not used: only a HostedCluster's own reach nodes"
+        ));
+    }
+    let pools = input.pools_of(&key);
+    let chosen = pool.map(|name| find(&pools, name, &key)).transpose()?;
+    let is_delivered = is_delivered(cluster, chosen);
+    let (entries, mut all_findings) = node_entries(cluster);
+    let sets = if is_delivered { node_mirror_sets(&entries, &set_inputs(&pools)) } else { Vec::new() };
+    let sets: Vec<NodeMirrorSet> =
+        sets.into_iter().map(serde_json::from_value).collect::<Result<_, _>>().context("a set is none")?;
+    let declared = declared(sets.iter().map(Set::of_nodes).collect(), &node_of(chosen));
+    let (set, found) = resolve(&declared.entries);
+    all_findings.extend(found);
+    Ok(NodeMirrors { set, findings: all_findings })
+}
+
+fn find<'p>(pools: &[&'p NodePool], name: &str, key: &ClusterKey) -> Result<&'p NodePool> {
+    let found = pools.iter().find(|pool| pool.metadata.name.as_deref() == Some(name)).copied();
+    found.ok_or_else(|| {
+        let names: Vec<String> = pools.iter().map(|pool| pool.name_any()).collect();
+        let known =
+            if names.is_empty() { "there is none".to_owned() } else { format!("there is {}", names.join(", ")) };
+        Usage::error(format!("no NodePool {name} of HostedCluster {key} in the input; {known}"))
+    })
+}
+
+/// Whether mirrors are delivered to these nodes; says so if not.
+fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
+    findings::tell_deliveries(cluster, pool.as_slice());
+    let cluster = (format!("HostedCluster/{}", ClusterKey::of(cluster)), Delivery::of(cluster).0);
+    let pool = pool.map(|pool| (format!("NodePool/{}", ClusterKey::of(pool)), Delivery::of(pool).0));
+    let off = [cluster].into_iter().chain(pool).find(|(_, delivery)| *delivery == Delivery::None);
+    if let Some((object, _)) = &off {
+        let key = annotations::NODE_DELIVERY;
+        console::note(format!("{object}: annotation {key} is None: its nodes are given no mirrors"));
+    }
+    off.is_none()
+}
+
+/// The NodePools as they decide about a guest's sets.
+pub fn set_inputs(pools: &[&NodePool]) -> Vec<SetInput> {
+    let input = |pool: &&NodePool| SetInput {
+        name: pool.name_any(),
+        entries: Vec::new(),
+        delivered: Delivery::of(*pool).0 != Delivery::None,
+    };
+    pools.iter().map(input).collect()
+}
+
+/// A node of that pool, with the label that HyperShift gives it.
+fn node_of(pool: Option<&NodePool>) -> Node {
+    let label = pool.map(|pool| (names::NODE_POOL_LABEL.to_owned(), pool.name_any()));
+    let mut node = Node::default();
+    node.metadata.labels = Some(label.into_iter().collect::<BTreeMap<_, _>>());
+    node
+}
+
+/// What sets declare for a node, as its agent decides.
+pub(super) fn declared(sets: Vec<Set>, node: &impl kube::Resource) -> Declared {
+    let mut told = Sets::new(Source::Guest.kinds());
+    told.set_node(node);
+    told.replace(SetKind::Node, sets);
+    told.declared()
+}

@@ -1,0 +1,77 @@
+//! `render guest`: the objects that a guest is given.
+
+use anyhow::Result;
+use clap::Args;
+use hypermirror_api::annotations;
+
+use super::super::input::{Input, InputArgs, Wanted};
+use super::super::node::set_inputs;
+use super::super::{Usage, console, findings, yaml};
+use crate::fleet::guest::{Delivery, api_endpoint, node_entries};
+use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
+use crate::kube::ClusterKey;
+use crate::manager::options::{GuestAgent, GuestAgentOptions};
+
+/// Prints objects.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror render guest -f fleet/ --hosted-cluster clusters/west --agent-image quay.io/me/hypermirror@sha256:...
+  hypermirror render guest --hosted-cluster clusters/west --guest-agent external
+They are those for a guest that is OpenShift; where a kind is missing, the manager leaves its objects out.")]
+pub struct GuestArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// The HostedCluster whose guest is meant; needed if the input holds several
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    hosted_cluster: Option<ClusterKey>,
+    #[command(flatten)]
+    agent: GuestAgentOptions,
+}
+
+/// Prints the objects in the order in which they are applied.
+pub async fn run(args: &GuestArgs) -> Result<()> {
+    let input = args.input.load(Wanted { pools: true, control_planes: true, ..Wanted::default() }).await?;
+    findings::tell_troubles(&input);
+    let Some(cluster) = input.select(args.hosted_cluster.as_ref())? else {
+        return Err(Usage::error("the input holds no HostedCluster, whose guest could be meant"));
+    };
+    let key = ClusterKey::of(cluster);
+    let pools = input.pools_of(&key);
+    findings::tell_deliveries(cluster, &pools);
+    if args.agent.who == GuestAgent::Off {
+        console::note("--guest-agent off: guests are left alone altogether");
+        return Ok(());
+    }
+    if Delivery::of(cluster).0 == Delivery::None {
+        let annotation = annotations::NODE_DELIVERY;
+        console::note(format!("HostedCluster/{key}: annotation {annotation} is None: its guest is given nothing"));
+        return Ok(());
+    }
+    let (entries, found) = node_entries(cluster);
+    findings::tell(&found);
+    let agent = agent(&input, &key, &args.agent);
+    let pools = set_inputs(&pools);
+    let given = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
+    Ok(console::print(&yaml::print_documents(GuestObjects::new(&given).all())?)?)
+}
+
+fn agent(input: &Input, key: &ClusterKey, options: &GuestAgentOptions) -> Option<AgentSpec> {
+    let Some(agent) = options.spec() else {
+        if options.who == GuestAgent::Managed {
+            console::warning(
+                "no --agent-image: the manager gives the mirrors and no agent, and says AgentImageMissing",
+            );
+        }
+        return None;
+    };
+    let api = input.control_plane_of(key).and_then(api_endpoint);
+    if api.is_none() {
+        console::warning(format!(
+            "no HostedControlPlane {}/{} with a status.controlPlaneEndpoint: the agent asks for the API server at the \
+             Service's address, which a node without a pod network may not reach",
+            key.control_plane_namespace(),
+            key.name
+        ));
+    }
+    Some(AgentSpec { api, ..agent })
+}

@@ -1,0 +1,16 @@
+use super::fixtures::Files;
+
+#[test]
+fn without_a_terminal_it_has_to_be_said_that_it_is_meant() {
+    let told = Files::new(&[]).run(&["uninstall"]).refused(2);
+    assert_eq!(told, "error: there is no terminal to ask on: --yes says that it is meant\n");
+}
+
+#[test]
+fn it_needs_a_cluster_and_takes_no_manifests() {
+    let files = Files::new(&[]);
+    assert!(files.run(&["uninstall", "--yes"]).refused(1).starts_with("error: there is no cluster to read"));
+    files.run(&["uninstall", "--yes", "-f", "."]).refused(2);
+    files.run(&["uninstall", "--yes", "--timeout", "soon"]).refused(2);
+    files.run(&["uninstall", "--yes", "--hosted-cluster", "west"]).refused(2);
+}
