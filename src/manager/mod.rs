@@ -7,6 +7,7 @@ pub mod guest_watches;
 pub mod guests;
 pub mod mirror_watch;
 pub mod options;
+mod own_image;
 pub mod queue;
 pub mod readiness;
 pub mod reconcile;

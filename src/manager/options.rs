@@ -64,7 +64,7 @@ pub struct GuestAgentOptions {
     /// Who brings the agent to the guests' nodes
     #[arg(long = "guest-agent", value_enum, default_value_t, value_name = "WHO")]
     pub who: GuestAgent,
-    /// The agent's image, by digest (NAME@sha256:...)
+    /// The agent's image, by digest, NAME@sha256:... (default: that of the manager's own pod)
     #[arg(long = "agent-image", value_name = "IMAGE", value_parser = parse_agent_image)]
     pub image: Option<String>,
     /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all

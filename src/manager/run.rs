@@ -14,7 +14,7 @@ use super::guests::Guests;
 use super::options::{GuestAgent, ManagerOptions};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
-use super::{server, watches};
+use super::{own_image, server, watches};
 use crate::kube::apply::WriteError;
 use crate::kube::client::connect;
 use crate::kube::events::Events;
@@ -43,7 +43,12 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let metrics_server = server::metrics(options.metrics_bind_address, registry);
     let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
     let leadership = Leadership::compete(client.clone(), &lease);
-    let ctx = Context::new(settings(&options, namespace), client.clone(), metrics, leadership.term.clone());
+    let mut settings = settings(&options, namespace);
+    let agent = &mut settings.guests.agent;
+    if agent.who == GuestAgent::Managed && agent.image.is_none() {
+        agent.image = own_image::find(&client, &settings.namespace).await;
+    }
+    let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone());
     let health_server = server::health(options.health_probe_bind_address, ctx.first_look.clone());
     let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
     let mut tasks = JoinSet::new();

@@ -141,6 +141,11 @@ impl Guests {
         changed
     }
 
+    /// Forgets what the looks at all guests came to: another instance looks now, and its reports are newer.
+    pub fn end_term(&mut self) {
+        self.outcomes.clear();
+    }
+
     /// Forgets what the looks at a guest came to.
     pub fn forget(&mut self, key: &ClusterKey) {
         self.outcomes.remove(key);

@@ -90,6 +90,7 @@ impl Index {
     /// This instance leads no more: what it admitted is no longer what is in force, another one may go on.
     pub fn end_term(&mut self) {
         self.clusters.values_mut().for_each(Cluster::end_term);
+        self.guests.end_term();
     }
 
     /// Every hosted cluster.

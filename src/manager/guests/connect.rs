@@ -94,6 +94,9 @@ pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) ->
         let verdict = Verdict::new("False", error.reason(), error.to_string());
         return NoConnection::Told(verdict, Some(super::jittered(Duration::from_secs(30), key)));
     }
+    if matches!(error, GuestError::Conflict { .. } | GuestError::Gone { .. }) {
+        return NoConnection::Undecided(RETRY); // somebody else writes there, too: look again
+    }
     if error.is_answer() {
         let verdict = Verdict::new("False", error.reason(), error.to_string());
         return NoConnection::Told(verdict, Some(super::jittered(Duration::from_secs(30), key)));

@@ -75,8 +75,9 @@ pub(super) fn without_connection(
     again.into_iter().chain(left).min()
 }
 
+/// The report of a cluster that leaves goes with it: what a person has to know stands in the log, too.
 fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
-    tracing::info!(cluster = %key, message, "the guest is left");
+    tracing::warn!(cluster = %key, message, "the guest is left");
     let synced = Verdict::new("True", Reason::Leaving, message);
     conclude(ctx, key, |_| {
         Some(GuestOutcome { synced, nodes: None, bootstrap: None, guest: None, nodes_report: None, left: true })

@@ -154,7 +154,7 @@ fn guest_report(secret: &str, given: &Given) -> GuestReport {
 fn synced(ctx: &Context, guest: &Guest) -> Verdict {
     let options = &ctx.settings.guests.agent;
     if options.who == GuestAgent::Managed && options.image.is_none() {
-        let message = "the mirrors are there, but no agent: the manager has no --agent-image";
+        let message = "the mirrors are there, but no agent: the manager knows no image for it (--agent-image)";
         return Verdict::new("False", Reason::AgentImageMissing, message);
     }
     if guest.base.as_ref().is_some_and(|base| !base.kinds.admission_policies) {
