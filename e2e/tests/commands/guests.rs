@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use hypermirror_e2e::fleet::TARGETS;
+use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::hosted_cluster;
 use hypermirror_e2e::{Crds, binaries};
 use kube::api::{Patch, PatchParams};
@@ -31,12 +32,17 @@ fn asked(mirrors: &[&str]) -> Vec<String> {
     mirrors.iter().chain([&A]).map(name).collect()
 }
 
+/// A manager that soon sees a node that came after its mirrors.
+async fn manager(stage: &Stage) -> Result<Manager> {
+    stage.launch("manager").arg("--guest-interval=2s").start_ready(stage.scene.management()).await
+}
+
 #[tokio::test]
 async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is_told() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     stage.node_pool(0, "workers", &json!({})).await?;
     stage.node_pool(0, "edge", &json!({"hypermirror.dev/node-delivery": "None"})).await?;
-    let _manager = stage.manager().await?;
+    let _manager = manager(&stage).await?;
     stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
     let image = image();
     let explain = ["explain", &image, "-o", "json", "--hosted-cluster", WEST];
@@ -92,7 +98,7 @@ async fn what_is_rendered_for_a_guest_is_what_the_manager_gives_it() -> Result<(
         Patch::Merge(json!({"status": {"controlPlaneEndpoint": {"host": "api.west.example", "port": 6443}}}));
     let api = stage.fleet().api_of(&control_plane)?;
     api.patch_status(&stage::name(0), &PatchParams::default(), &endpoint).await?;
-    let _manager = stage.manager().await?;
+    let _manager = manager(&stage).await?;
     stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
 
     let rendered = run(&stage.scene, &["render", "guest", "--agent-image", IMAGE, "--agent-reload", "none"]).await?;
@@ -166,7 +172,7 @@ async fn uninstall_leaves_one_hosted_cluster_or_all_and_tells_how_far_it_is() ->
     let nobody = run(&stage.scene, &["uninstall", "--yes"]).await?;
     let told = "there is no Lease hypermirror-system/hypermirror-manager";
     assert!(nobody.code == Some(1) && nobody.stderr.contains(told), "{}", nobody.stderr);
-    let manager = stage.manager().await?;
+    let manager = manager(&stage).await?;
     let (first, _first_agent) = stage.node(0, "node-0", "a").await?;
     let (second, _second_agent) = stage.node(1, "node-1", "a").await?;
     for index in [0, 1] {
