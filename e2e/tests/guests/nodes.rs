@@ -120,7 +120,7 @@ async fn an_agent_may_not_write_the_status_of_another_node() -> Result<()> {
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
     let (_other, _its_agent) = stage.node(0, "node-1", "a").await?;
     stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
-    let kubeconfig = kube::config::Kubeconfig::read_from(node.kubeconfig())?;
+    let kubeconfig = kube::config::Kubeconfig::read_from(&node.kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?;
     let agent = hypermirror_e2e::Fleet { client: kube::Client::try_from(config)? };
     let status = |name: &str| {
