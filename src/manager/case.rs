@@ -83,6 +83,7 @@ impl Case {
         if let Some(ends) = pause_ends(&case.object, now) {
             let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
             ctx.queue.add_after(key.clone(), left);
+            ctx.guest_queue.add_after(key.clone(), left);
         }
         Some(case)
     }
