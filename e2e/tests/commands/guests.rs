@@ -64,8 +64,8 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
     let edge = run(&stage.scene, &[&explain[..], &["--node-pool", "edge"]].concat()).await?;
     assert_eq!(references(&edge)?, asked(&[]));
     assert!(edge.stderr.contains("NodePool/clusters/edge: annotation hypermirror.dev/node-delivery is None"));
-    let missing = run(&stage.scene, &[&explain[..], &["--node-pool", "none"]].concat()).await?;
-    assert!(missing.code == Some(2) && missing.stderr.contains("there is edge, workers"), "{}", missing.stderr);
+    let unknown = run(&stage.scene, &[&explain[..], &["--node-pool", "none"]].concat()).await?;
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("there is edge, workers"), "{}", unknown.stderr);
 
     drop(agent);
     stage.edit(0, &[(A, &["mirror.example/two"], None)]).await?;
