@@ -48,6 +48,11 @@ pub fn node_pool_set(name: &str) -> String {
     format!("nodepool-{name}")
 }
 
+/// Whether a NodeMirrorSet of this name is the manager's to push; a person's own set has another name.
+pub fn is_pushed_set(name: &str) -> bool {
+    name == CLUSTER_SET || name.starts_with("nodepool-")
+}
+
 /// The namespace of a HostedCluster's control plane: `<namespace>-<name with dots as dashes>`
 /// (HyperShift, `hypershift-operator/controllers/manifests/manifests.go`).
 pub fn control_plane_namespace(namespace: &str, name: &str) -> String {

@@ -77,6 +77,11 @@ impl Cluster {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    /// The port of its API server on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its own directory: logs, keys, kubeconfigs.
     pub fn directory(&self) -> &Path {
         &self.files.directory

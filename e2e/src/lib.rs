@@ -23,6 +23,7 @@ pub mod process;
 pub mod reduced;
 pub mod registry;
 pub mod rival;
+pub mod served;
 mod servers;
 
 pub use agent_node::AgentNode;
@@ -35,3 +36,4 @@ pub use eventually::{consistently, eventually};
 pub use fleet::{Fleet, scene::Scene};
 pub use node::RealNode;
 pub use process::{Launch, Process};
+pub use served::Served;

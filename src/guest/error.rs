@@ -155,14 +155,14 @@ fn root_cause(chain: &[&(dyn StdError + 'static)]) -> String {
     words(&chain.last().map(ToString::to_string).unwrap_or_default())
 }
 
-/// What a guest says, fit for a status: one line, and not long.
+/// What a guest says, fit for a status: one line, and not long. What is cut is the middle: a cause stands at the end.
 pub(super) fn words(text: &str) -> String {
-    let mut words: String =
-        text.chars().take(MAX_WORDS).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    if text.chars().nth(MAX_WORDS).is_some() {
-        words.push('…');
+    let letters: Vec<char> = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if letters.len() <= MAX_WORDS {
+        return letters.into_iter().collect();
     }
-    words
+    let (begin, end) = (MAX_WORDS / 2, MAX_WORDS - MAX_WORDS / 2);
+    letters[..begin].iter().chain(&['…']).chain(&letters[letters.len() - end..]).collect()
 }
 
 #[cfg(test)]
@@ -191,5 +191,9 @@ mod tests {
         let error = of(422, &format!("a\nb{}", "x".repeat(10_000)));
         let text = error.to_string();
         assert!(text.contains("a b") && text.chars().count() < MAX_WORDS + 50, "{text}");
+        assert_eq!(words("short"), "short");
+        let cut = words(&format!("pulling {}: connection refused", "x".repeat(10_000)));
+        assert!(cut.starts_with("pulling x") && cut.ends_with("x: connection refused"), "{cut}");
+        assert_eq!(cut.chars().count(), MAX_WORDS + 1);
     }
 }

@@ -47,11 +47,12 @@ pub fn title(object: &Value) -> String {
 mod tests {
     use super::*;
     use crate::agent::reload::Method;
-    use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
+    use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestKinds, GuestObjects};
 
     #[test]
     fn every_object_that_a_guest_is_given_has_its_place() {
-        let agent = AgentSpec { image: "x@sha256:0".into(), reload: Method::Dbus, api: None };
+        let (reload, ports) = (Method::Dbus, AgentPorts::default());
+        let agent = AgentSpec { image: "x@sha256:0".into(), reload, ports, api: None };
         let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };
         let paths: Vec<String> = GuestObjects::new(&input).all().map(of).collect();
         assert!(paths.iter().all(|path| path.starts_with("/api")), "{paths:?}");

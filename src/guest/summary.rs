@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hypermirror_api::node_mirror_status::{NodeMirrorStatusStatus, ObservedSet};
 use hypermirror_api::report::{FindingReport, NodeReport, NodesReport};
-use hypermirror_api::{NodeMirrorStatus, Reason};
+use hypermirror_api::{NodeMirrorStatus, NodeReason, Reason, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt as _};
@@ -132,11 +132,17 @@ fn trouble(node: &GuestNode, sets: &[GuestSet], status: Option<&NodeMirrorStatus
     for kind in ["Applied", "Reloaded"] {
         let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
         if let Some(condition) = condition.filter(|condition| condition.status == "False") {
-            return Some((Reason::NodesFailing, words(&format!("{}: {}", condition.reason, condition.message))));
+            // On its way is no failure: each edit passes there.
+            let is_on_its_way = condition.reason == NodeReason::Reloading.as_str();
+            let reason = if is_on_its_way { Reason::NodesUpdating } else { Reason::NodesFailing };
+            return Some((reason, words(&format!("{}: {}", condition.reason, condition.message))));
         }
     }
     let wanted: BTreeSet<ObservedSet> = sets.iter().filter(|set| set.is_for(node)).map(observed).collect();
-    let observed: BTreeSet<ObservedSet> = status.observed_sets.iter().cloned().collect();
+    // A person's own sets are in the node's file, too; nobody here knows what they should be.
+    let is_asked_for =
+        |set: &&ObservedSet| names::is_pushed_set(&set.name) || wanted.iter().any(|wanted| wanted.name == set.name);
+    let observed: BTreeSet<ObservedSet> = status.observed_sets.iter().filter(is_asked_for).cloned().collect();
     if wanted != observed {
         let newer = wanted.difference(&observed).next();
         let what = newer.map_or_else(

@@ -10,7 +10,7 @@ use kube::core::{Expression, Selector};
 use crate::agent::reload::Method;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
-use crate::guest::objects::AgentSpec;
+use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::mirrors::ImageReference;
 use crate::telemetry::logs::LogFormat;
 
@@ -70,13 +70,16 @@ pub struct GuestAgentOptions {
     /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all
     #[arg(long = "agent-reload", value_enum, default_value_t)]
     pub reload: Method,
+    #[command(flatten)]
+    #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
+    pub ports: AgentPorts,
 }
 
 impl GuestAgentOptions {
     /// The agent that guests are given; none if somebody else brings it, or nobody said which image it has.
     pub fn spec(&self) -> Option<AgentSpec> {
         let image = self.image.clone().filter(|_| self.who == GuestAgent::Managed)?;
-        Some(AgentSpec { image, reload: self.reload, api: None })
+        Some(AgentSpec { image, reload: self.reload, ports: self.ports, api: None })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 
 use super::{SERVICE_ACCOUNT, SOON, SYSTEM};
-use crate::{Cluster, Launch, Process, binaries, endpoint, eventually};
+use crate::{Cluster, Launch, Process, binaries, endpoint, eventually, port};
 
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 
@@ -45,6 +45,21 @@ impl ManagerLaunch {
         self.args.retain(|present| name(present) != name(&arg));
         self.args.push(arg);
         self
+    }
+
+    /// Lets it push the agent from this image. The agent gets ports that nobody has now: the nodes of a bed share this
+    /// machine's network.
+    ///
+    /// # Errors
+    ///
+    /// When no port is free.
+    pub fn agent(self, image: &str) -> Result<Self> {
+        let (metrics, health) = (port::free()?, port::free()?);
+        Ok(self
+            .arg(format!("--agent-image={image}"))
+            .arg("--agent-reload=signal")
+            .arg(format!("--agent-metrics-port={metrics}"))
+            .arg(format!("--agent-health-port={health}")))
     }
 
     /// Sets an environment variable.

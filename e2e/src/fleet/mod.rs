@@ -1,6 +1,7 @@
 //! A fleet on one API server: hosted clusters with their control-plane Deployments, mirror sets, and a look at the result.
 
 pub mod deployments;
+pub mod guests;
 pub mod manager;
 pub mod objects;
 pub mod scene;

@@ -8,8 +8,8 @@ use hypermirror_e2e::pki::Validity;
 use hypermirror_e2e::{AgentNode, Cluster, Crds, Credentials, Scene, Testbed, eventually};
 use serde_json::{Value, json};
 
-/// The identity that the stock admission policies let write mirror objects.
-pub const HCCO: &str = "system:hosted-cluster-config";
+pub use hypermirror_e2e::fleet::guests::HCCO;
+
 /// Where the manager puts the agent, and its ServiceAccount.
 pub const AGENT: (&str, &str) = ("hypermirror-system", "hypermirror-agent");
 /// An image by digest that nobody pulls here.

@@ -7,10 +7,7 @@ mod pulls;
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::{Result, ensure};
-use hypermirror_e2e::{
-    Cluster, RealNode, SharedBed, Testbed, binaries::Servers, eventually, image::Image, image::ImageSource,
-    process::Signal, registry::Registry,
-};
+use hypermirror_e2e::{Cluster, RealNode, Served, SharedBed, Testbed, eventually, process::Signal};
 use tokio::sync::OnceCell;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,27 +19,6 @@ static NODE: OnceCell<RealNode> = OnceCell::const_new();
 async fn shared() -> Result<(&'static Cluster, &'static RealNode)> {
     let cluster = BED.get().await?.guest(0);
     Ok((cluster, NODE.get_or_try_init(|| RealNode::start(cluster, "node-0")).await?))
-}
-
-/// An image of a program that does nothing, in a registry of its own.
-struct Served {
-    registry: Registry,
-    digest: String,
-    id: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Served {
-    async fn start(name: &str) -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let registry = Registry::start(directory.path()).await?;
-        let program = Servers::from_env().find("pause")?;
-        // By its address no two are the same.
-        let source = ImageSource::new("/app", program).marker(registry.host());
-        let image = Image::build(&directory.path().join("layout"), &source)?;
-        image.push(registry.host(), name).await?;
-        Ok(Self { digest: image.digest().to_owned(), id: image.id().to_owned(), registry, _directory: directory })
-    }
 }
 
 /// A drop-in that is removed when it is dropped.

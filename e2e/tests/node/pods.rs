@@ -1,12 +1,7 @@
 //! Pods: scheduled, pulled through a mirror, with what a node's agent mounts.
 
 use anyhow::{Context, Result, anyhow, ensure};
-use hypermirror_e2e::{
-    RealNode, binaries, credentials, eventually,
-    image::{Image, ImageSource},
-    needs_node, port,
-    registry::Registry,
-};
+use hypermirror_e2e::{RealNode, credentials, eventually, needs_node, port};
 use k8s_openapi::api::{apps::v1::DaemonSet, core::v1::Node, core::v1::Pod};
 use kube::{
     Api, Client,
@@ -132,14 +127,10 @@ async fn a_daemon_set_runs_whose_image_only_a_mirror_has() -> Result<()> {
 async fn our_own_program_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
     needs_node!();
     let (cluster, node) = shared().await?;
-    let directory = tempfile::tempdir()?;
-    let registry = Registry::start(directory.path()).await?;
-    let image = ImageSource::new("/usr/local/bin/hypermirror", binaries::static_operator()?).user("65532:65532");
-    let image = Image::build(&directory.path().join("layout"), &image)?;
-    image.push(registry.host(), "ns/hypermirror:v1").await?;
+    let image = Served::agent("ns/hypermirror:v1").await?;
 
     let pods: Api<Pod> = Api::default_namespaced(cluster.admin_client().await?);
-    let reference = format!("{}/ns/hypermirror@{}", registry.host(), image.digest());
+    let reference = image.reference("ns/hypermirror");
     let pod = json!({
         "metadata": { "name": "version" },
         "spec": {

@@ -1,6 +1,6 @@
 //! The agent's DaemonSet.
 
-use clap::ValueEnum as _;
+use clap::{Args, ValueEnum as _};
 use serde_json::{Value, json};
 
 use super::{AGENT, NAMESPACE, labels};
@@ -13,13 +13,29 @@ pub struct AgentSpec {
     pub image: String,
     /// Its way to reload.
     pub reload: Method,
+    /// Where it listens on the node.
+    pub ports: AgentPorts,
     /// The guest's API server as nodes reach it before anything works in the guest: host and port.
     pub api: Option<(String, u16)>,
 }
 
-/// Ports of the host: away from those that others like to use.
-const METRICS_PORT: u16 = 9638;
-const HEALTH_PORT: u16 = 9639;
+/// Ports of the agent, which are ports of its node: away from those that others like to use.
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentPorts {
+    /// The port on nodes at which agents serve metrics
+    #[arg(long = "agent-metrics-port", value_name = "PORT", default_value_t = Self::default().metrics)]
+    pub metrics: u16,
+    /// The port on nodes, of their loopback address, at which agents answer the kubelet's probes
+    #[arg(long = "agent-health-port", value_name = "PORT", default_value_t = Self::default().health)]
+    pub health: u16,
+}
+
+impl Default for AgentPorts {
+    fn default() -> Self {
+        Self { metrics: 9638, health: 9639 }
+    }
+}
+
 /// Where the agent finds the host's files.
 const HOST: &str = "/host";
 
@@ -71,7 +87,8 @@ fn container(agent: &AgentSpec) -> Value {
         env.push(json!({"name": "KUBERNETES_SERVICE_HOST", "value": host}));
         env.push(json!({"name": "KUBERNETES_SERVICE_PORT", "value": port.to_string()}));
     }
-    let probe = |path: &str, period: u32| json!({"httpGet": {"host": "127.0.0.1", "port": HEALTH_PORT, "path": path}, "periodSeconds": period});
+    let AgentPorts { metrics, health } = agent.ports;
+    let probe = |path: &str, period: u32| json!({"httpGet": {"host": "127.0.0.1", "port": health, "path": path}, "periodSeconds": period});
     json!({
         "name": "agent",
         "image": agent.image,
@@ -79,11 +96,11 @@ fn container(agent: &AgentSpec) -> Value {
             "agent",
             format!("--root={HOST}"),
             format!("--reload={}", reload(agent.reload)),
-            format!("--metrics-bind-address=:{METRICS_PORT}"),
-            format!("--health-probe-bind-address=127.0.0.1:{HEALTH_PORT}"),
+            format!("--metrics-bind-address=:{metrics}"),
+            format!("--health-probe-bind-address=127.0.0.1:{health}"),
         ],
         "env": env,
-        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "hostPort": METRICS_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "metrics", "containerPort": metrics, "hostPort": metrics, "protocol": "TCP"}],
         "livenessProbe": probe("/healthz", 20),
         "readinessProbe": probe("/readyz", 5),
         "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},

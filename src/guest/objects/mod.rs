@@ -9,7 +9,7 @@ use hypermirror_api::{NodeMirrorSet, NodeMirrorStatus};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
-pub use agent::{AgentSpec, daemon_set};
+pub use agent::{AgentPorts, AgentSpec, daemon_set};
 pub use sets::{SetInput, mirror_objects, node_mirror_sets};
 
 use crate::mirrors::MirrorEntry;

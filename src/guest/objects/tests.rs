@@ -26,6 +26,7 @@ fn agent(reload: Method) -> AgentSpec {
     AgentSpec {
         image: "quay.example/hypermirror@sha256:0".into(),
         reload,
+        ports: AgentPorts::default(),
         api: Some(("api.west.example".into(), 6443)),
     }
 }

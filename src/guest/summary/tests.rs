@@ -53,6 +53,29 @@ fn a_node_counts_when_it_has_exactly_its_sets_and_the_runtime_has_read_them() {
 }
 
 #[test]
+fn a_reload_that_is_on_its_way_is_no_failure() {
+    let sets = vec![set("cluster", 1, None)];
+    let mut reloading = status("n1", &sets, "True", "False");
+    let of = |status: &NodeMirrorStatus| sum(vec![node("n1", "a")], sets.clone(), vec![status.clone()]).1;
+    assert_eq!(of(&reloading), Reason::NodesFailing);
+    let conditions = &mut reloading.status.as_mut().unwrap().conditions;
+    NodeReason::Reloading.as_str().clone_into(&mut conditions[1].reason);
+    assert_eq!(of(&reloading), Reason::NodesUpdating);
+}
+
+#[test]
+fn a_set_that_a_person_put_there_does_not_keep_a_node_from_counting() {
+    let given = vec![set("cluster", 1, None)];
+    let seen = vec![set("cluster", 1, None), set("by-hand", 7, None)];
+    let (summary, reason, _) = sum(vec![node("n1", "a")], given.clone(), vec![status("n1", &seen, "True", "True")]);
+    assert_eq!((summary.as_str(), reason), ("1/1", Reason::AsExpected));
+    let gone = vec![set("cluster", 1, None), set("nodepool-gone", 7, None)];
+    let (_, reason, message) = sum(vec![node("n1", "a")], given, vec![status("n1", &gone, "True", "True")]);
+    assert_eq!(reason, Reason::NodesUpdating);
+    assert!(message.contains("not for this node any more"), "{message}");
+}
+
+#[test]
 fn what_a_person_has_to_look_at_is_told_first() {
     let sets = vec![set("cluster", 1, None)];
     let nodes = vec![node("n1", "a"), node("n2", "a"), node("n3", "a")];

@@ -11,7 +11,7 @@ use super::{Guest, give, pace};
 use crate::agent::reload::Method;
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::report::Verdict;
-use crate::guest::objects::{AgentSpec, GuestInput, GuestObjects, node_mirror_sets};
+use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestObjects, node_mirror_sets};
 use crate::guest::summary::{Summary, summarize};
 use crate::guest::{GuestClient, GuestError, guest_set};
 use crate::kube::ClusterKey;
@@ -106,7 +106,8 @@ async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, Guest
 /// Whatever is ours, whichever way it was given; the CRDs last, with the objects of their kinds.
 async fn delete_all(client: &GuestClient) -> Result<(), GuestError> {
     let kinds = give::kinds(client).await?;
-    let agent = AgentSpec { image: String::new(), reload: Method::default(), api: None };
+    let (reload, ports) = (Method::default(), AgentPorts::default());
+    let agent = AgentSpec { image: String::new(), reload, ports, api: None };
     let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
     if kinds.digest_mirror_sets {
         client.prune("ImageDigestMirrorSet", &[]).await?;
