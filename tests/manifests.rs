@@ -18,7 +18,7 @@ fn objects(directory: &Path) -> Vec<Value> {
     let mut objects: Vec<Value> = resources
         .flat_map(|resource| {
             let path = directory.join(resource.as_str().unwrap());
-            if path.is_dir() { self::objects(&path) } else { documents(&path) }
+            if path.is_dir() { objects(&path) } else { documents(&path) }
         })
         .collect();
     for patch in kustomization["patches"].as_array().into_iter().flatten() {
