@@ -18,7 +18,8 @@ use crate::{Cluster, Credentials, Launch, Process, binaries, eventually};
 /// Our file, below a node's root.
 pub const OURS: &str = "etc/containers/registries.conf.d/50-hypermirror.conf";
 
-const DROP_INS: &str = "etc/containers/registries.conf.d";
+/// Its directory.
+pub const DROP_INS: &str = "etc/containers/registries.conf.d";
 
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 
@@ -26,8 +27,10 @@ static STARTS: AtomicUsize = AtomicUsize::new(0);
 pub struct AgentNode {
     /// Its name.
     pub name: String,
-    root: TempDir,
-    kubeconfig: PathBuf,
+    /// Its file system.
+    pub root: TempDir,
+    /// The kubeconfig of its agent.
+    pub kubeconfig: PathBuf,
 }
 
 impl AgentNode {
@@ -69,30 +72,35 @@ impl AgentNode {
         self.root.path().join(file)
     }
 
-    /// The kubeconfig of its agent.
-    pub fn kubeconfig(&self) -> &PathBuf {
-        &self.kubeconfig
-    }
-
     /// Our file; none if there is none.
     pub fn ours(&self) -> Option<String> {
         fs::read_to_string(self.path(OURS)).ok()
     }
 
-    /// Starts its agent.
+    /// Its agent, to be started, with these flags beside the usual ones; of one flag theirs counts.
+    ///
+    /// # Errors
+    ///
+    /// When there is no program.
+    pub fn launch(&self, args: &[&str]) -> Result<Launch> {
+        let start = STARTS.fetch_add(1, Ordering::Relaxed);
+        let reload = ["--reload=none"].iter().filter(|_| !args.iter().any(|arg| arg.starts_with("--reload")));
+        let launch = Launch::new(&format!("agent-{start}"), binaries::operator()?, self.root.path())
+            .arg("agent")
+            .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
+            .arg(format!("--root={}", self.root.path().display()))
+            .arg(format!("--node-name={}", self.name))
+            .env("KUBECONFIG", &self.kubeconfig);
+        Ok(launch.args(reload).args(args))
+    }
+
+    /// Starts its agent with the usual flags.
     ///
     /// # Errors
     ///
     /// When it cannot be started.
     pub fn agent(&self) -> Result<Process> {
-        let start = STARTS.fetch_add(1, Ordering::Relaxed);
-        let launch = Launch::new(&format!("agent-{start}"), binaries::operator()?, self.root.path())
-            .arg("agent")
-            .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0", "--reload=none"])
-            .arg(format!("--root={}", self.root.path().display()))
-            .arg(format!("--node-name={}", self.name))
-            .env("KUBECONFIG", &self.kubeconfig);
-        launch.spawn()
+        self.launch(&[])?.spawn()
     }
 
     /// Waits until our file has this text in it.

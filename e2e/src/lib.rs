@@ -12,6 +12,7 @@ pub mod crds;
 pub mod credentials;
 pub mod endpoint;
 pub mod eventually;
+pub mod faulty;
 mod files;
 pub mod fleet;
 pub mod image;

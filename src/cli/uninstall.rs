@@ -207,14 +207,16 @@ impl UninstallArgs {
         match &self.hosted_cluster {
             Some(key) => format!(
                 "{key} is left, and stays so while it has the annotation {}. To have it back: {}\n\
-                 Still there: its annotation {observed}, which nobody reads",
+                 What may still be there: its annotation {observed}, which nobody reads",
                 annotations::UNINSTALL,
                 self.take_back()
             ),
             None => format!(
-                "{total} hosted clusters are left. Delete by hand what is still there:\n  \
+                "{total} hosted cluster{} left. To have that back: {}\nDelete by hand what is still there:\n  \
                  kubectl delete -k manifests/base   (the manager, its rules and its CRDs)\n  \
                  kubectl annotate hostedclusters -A --all {observed}- {}-",
+                if total == 1 { " is" } else { "s are" },
+                self.take_back(),
                 annotations::UNINSTALL
             ),
         }

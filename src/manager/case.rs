@@ -35,6 +35,20 @@ pub(super) struct Case {
     pub(super) held: Option<Verdict>,
 }
 
+/// Annotations whose values mean nothing.
+fn meaningless_annotations(object: &HostedCluster, management_mirrors: Option<String>) -> Vec<SourceTrouble> {
+    let mirrors = management_mirrors.map(|value| {
+        let key = annotations::MANAGEMENT_MIRRORS;
+        format!("annotation {key} is {value:?}; it is Use or Ignore, and counts as Use")
+    });
+    let delivery = Delivery::of(object).1.map(|value| {
+        let key = annotations::NODE_DELIVERY;
+        format!("annotation {key} is {value:?}; of its values Agent and None are served, and it counts as Agent")
+    });
+    let messages = mirrors.into_iter().chain(delivery);
+    messages.map(|message| SourceTrouble { reason: Reason::MalformedObject, message }).collect()
+}
+
 impl Case {
     pub(super) fn new(ctx: &Context, key: &ClusterKey) -> Option<Self> {
         let now = jiff::Timestamp::now();
@@ -50,18 +64,7 @@ impl Case {
         if !settings.use_management {
             troubles.clear();
         }
-        if let Some(value) = unknown {
-            let key = annotations::MANAGEMENT_MIRRORS;
-            let message = format!("annotation {key} is {value:?}; it is Use or Ignore, and counts as Use");
-            troubles.push(SourceTrouble { reason: Reason::MalformedObject, message });
-        }
-        if let (_, Some(value)) = Delivery::of(&*object) {
-            let key = annotations::NODE_DELIVERY;
-            let message = format!(
-                "annotation {key} is {value:?}; of its values Agent and None are served, and it counts as Agent"
-            );
-            troubles.push(SourceTrouble { reason: Reason::MalformedObject, message });
-        }
+        troubles.extend(meaningless_annotations(&object, unknown));
         let map = cluster_map(&management, &object, settings.use_management);
         let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
         let leaving = uninstall || ctx.memory.borrow().uninstall || !ctx.settings.selector.matches(object.labels());
@@ -83,6 +86,7 @@ impl Case {
         if let Some(ends) = pause_ends(&case.object, now) {
             let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
             ctx.queue.add_after(key.clone(), left);
+            ctx.guest_queue.add_after(key.clone(), left);
         }
         Some(case)
     }

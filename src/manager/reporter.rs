@@ -130,7 +130,9 @@ impl Reporter {
             let good = condition.status == "True";
             let moved =
                 before.map_or(!good, |before| before.status != condition.status || before.reason != condition.reason);
-            if moved && condition.type_ != ConditionType::Ready.as_str() {
+            // A cluster that is being born has no kubeconfig: nothing went wrong.
+            let is_birth = condition.reason == Reason::KubeconfigMissing.as_str();
+            if moved && !is_birth && condition.type_ != ConditionType::Ready.as_str() {
                 let reason = if good { &condition.type_ } else { &condition.reason };
                 events.tell(key, &uid, good, reason, &condition.message).await;
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use hypermirror_api::{ConditionType, Reason};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -19,7 +20,7 @@ use crate::kube::apply::WriteError;
 use crate::kube::client::connect;
 use crate::kube::events::Events;
 use crate::kube::lease::{self, Leadership, LeaseSettings};
-use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels, gauge};
+use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels, ReasonLabels, gauge};
 
 /// How many reports are written at once.
 const REPORTERS: usize = 4;
@@ -175,6 +176,15 @@ fn count(ctx: &Context) {
     let targets = reports.iter().flat_map(|report| &report.control_plane.targets);
     ctx.metrics.targets.set(gauge(targets.clone().count()));
     ctx.metrics.targets_up_to_date.set(gauge(targets.filter(|target| target.up_to_date).count()));
+    let nodes = reports.iter().filter_map(|report| report.nodes.as_ref());
+    ctx.metrics.nodes.set(nodes.clone().map(|nodes| nodes.total).sum());
+    ctx.metrics.nodes_applied.set(nodes.map(|nodes| nodes.applied).sum());
+    let conditions = reports.iter().flat_map(|report| &report.conditions);
+    let synced = conditions.filter(|condition| condition.type_ == ConditionType::GuestSynced.as_str());
+    ctx.metrics.guests.clear();
+    for reason in synced.filter_map(|condition| Reason::parse(&condition.reason)) {
+        ctx.metrics.guests.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+    }
 }
 
 /// The pod's own namespace, where the environment does not say.

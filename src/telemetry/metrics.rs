@@ -52,6 +52,19 @@ pub struct ManagerMetrics {
     pub targets_up_to_date: Gauge,
     /// Hosted clusters that wait for a person to let a mass removal through.
     pub removals_held: Gauge,
+    /// Hosted clusters by the reason of `GuestSynced`.
+    pub guests: Family<ReasonLabels, Gauge>,
+    /// Nodes of guests.
+    pub nodes: Gauge,
+    /// Those of them that have their mirrors.
+    pub nodes_applied: Gauge,
+}
+
+/// Why a condition has its status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabels {
+    /// From the closed set.
+    pub reason: &'static str,
 }
 
 impl ManagerMetrics {
@@ -71,6 +84,9 @@ impl ManagerMetrics {
             targets: Gauge::default(),
             targets_up_to_date: Gauge::default(),
             removals_held: Gauge::default(),
+            guests: Family::default(),
+            nodes: Gauge::default(),
+            nodes_applied: Gauge::default(),
         };
         let reconciles = "How long a reconcile of one hosted cluster took";
         registry.register("reconcile_duration_seconds", reconciles, metrics.reconciles.clone());
@@ -86,6 +102,9 @@ impl ManagerMetrics {
         registry.register("targets_up_to_date", up_to_date, metrics.targets_up_to_date.clone());
         let held = "Hosted clusters that wait for a mass removal to be let through";
         registry.register("removals_held", held, metrics.removals_held.clone());
+        registry.register("guests", "Hosted clusters by the reason of GuestSynced", metrics.guests.clone());
+        registry.register("nodes", "Nodes of guests", metrics.nodes.clone());
+        registry.register("nodes_applied", "Nodes of guests that have their mirrors", metrics.nodes_applied.clone());
         metrics
     }
 

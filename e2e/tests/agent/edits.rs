@@ -112,13 +112,9 @@ async fn an_agent_may_not_write_the_report_of_another_node() -> Result<()> {
     let node = stage.node("a", &json!({})).await?;
     let _agent = node.agent(&[]).await?;
     stage.condition("a", "Applied", "AsExpected").await?;
-    stage.label("b", &json!({})).await?;
     // With the token of one node, under the name of another.
-    let thief = super::stage::Node {
-        name: "b".to_owned(),
-        root: tempfile::TempDir::new()?,
-        kubeconfig: node.kubeconfig.clone(),
-    };
+    let mut thief = stage.node("b", &json!({})).await?;
+    thief.0.kubeconfig.clone_from(&node.kubeconfig);
     let agent = thief.unready_agent(&[]).await?;
     eventually(hypermirror_e2e::fleet::SOON, "the write is refused", async || {
         let log = agent.process.log()?;

@@ -1,7 +1,11 @@
 //! How a guest is reached: each thing that is wrong with a kubeconfig has its name.
 
 use anyhow::{Result, ensure};
+use hypermirror_e2e::fleet::NAMESPACE;
 use hypermirror_e2e::pki::Validity;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::stage::{Stage, foreign_credentials, name};
@@ -57,6 +61,10 @@ async fn a_kubeconfig_never_runs_a_program_and_never_reads_a_file() -> Result<()
     stage.kubeconfig(0, "{").await?;
     stage.fleet().told(&name(0), "nonsense", |report| report.to_string().contains("not a kubeconfig")).await?;
     ensure!(!canary.exists(), "the program ran");
+    let api: Api<Event> = Api::namespaced(stage.fleet().client.clone(), NAMESPACE);
+    let events = api.list(&ListParams::default()).await?.items;
+    let reasons: Vec<_> = events.iter().filter_map(|event| event.reason.as_deref()).collect();
+    ensure!(reasons == ["KubeconfigRefused"], "one transition, one event: {events:?}");
     Ok(())
 }
 

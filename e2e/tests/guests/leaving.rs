@@ -65,8 +65,8 @@ async fn a_hosted_cluster_that_wants_nothing_on_its_nodes_keeps_its_control_plan
         "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
         "metadata": {"name": name(0), "namespace": NAMESPACE}
     });
-    let none = json!({"metadata": {"annotations": {"hypermirror.dev/node-delivery": "None"}}});
-    stage.fleet().merge(&cluster, &none).await?;
+    let off = json!({"metadata": {"annotations": {"hypermirror.dev/node-delivery": "None"}}});
+    stage.fleet().merge(&cluster, &off).await?;
     node.has_no_file().await?;
     awaits(&stage.guests[0], &object("rbac.authorization.k8s.io/v1", "ClusterRole", "hypermirror-agent"), false)
         .await?;

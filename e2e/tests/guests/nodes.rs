@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use hypermirror_e2e::eventually;
 use hypermirror_e2e::fleet::{NAMESPACE, SOON};
+use hypermirror_e2e::rival::pulse::Pulse;
+use hypermirror_e2e::{consistently, eventually};
 use serde_json::json;
 
 use super::stage::{Stage, awaits, found, name, object};
@@ -30,7 +31,8 @@ async fn an_edit_is_on_every_node_and_told_within_a_second_and_deletions_leave_n
     }
     let report = stage.fleet().report(&name(0)).await?;
     ensure!(report["nodes"]["summary"] == "2/2", "{report}");
-    let mut slowest = Duration::ZERO;
+    let pulse = Pulse::start(stage.fleet().client.clone());
+    let mut delays = Vec::new();
     for round in 0..5 {
         let mirror = format!("mirror.example/round-{round}");
         let start = Instant::now();
@@ -38,13 +40,13 @@ async fn an_edit_is_on_every_node_and_told_within_a_second_and_deletions_leave_n
         for (node, _) in nodes.iter().filter(|(node, _)| node.name.starts_with("node-0")) {
             node.says(&mirror).await?;
         }
-        slowest = slowest.max(start.elapsed());
         let generation = format!("cluster@{}", round + 2);
         stage.fleet().told(&name(0), &generation, |report| report["guest"]["sets"][0] == generation.as_str()).await?;
-        let told = start.elapsed();
-        ensure!(told < Duration::from_secs(10), "told after {told:?}");
+        delays.push(start.elapsed().saturating_sub(pulse.stalled(start, Instant::now())));
     }
-    println!("slowest edit on every node: {slowest:?}");
+    // One round may have met something else that the machine does.
+    delays.sort_unstable();
+    ensure!(delays[2] <= Duration::from_secs(1), "told after {delays:?}");
     stage.edit(0, &[]).await?;
     for (node, _) in nodes.iter().filter(|(node, _)| node.name.starts_with("node-0")) {
         node.has_no_file().await?;
@@ -89,7 +91,7 @@ async fn drift_in_a_guest_is_repaired_and_nothing_is_written_when_nothing_change
     let mark = audit.mark().await?;
     tokio::time::sleep(Duration::from_secs(4)).await;
     let writes = audit.writes_by(mark, super::stage::HCCO).await?;
-    ensure!(writes.is_empty(), "{:?}", writes.iter().map(|write| write.summary()).collect::<Vec<_>>());
+    ensure!(writes.is_empty(), "{:?}", writes.iter().map(hypermirror_e2e::audit::Event::summary).collect::<Vec<_>>());
     let set = object(SET, "NodeMirrorSet", "cluster");
     stage.guests[0].merge(&set, &json!({"spec": {"digestMirrors": []}})).await?;
     stage.guests[0]
@@ -118,7 +120,7 @@ async fn an_agent_may_not_write_the_status_of_another_node() -> Result<()> {
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
     let (_other, _its_agent) = stage.node(0, "node-1", "a").await?;
     stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
-    let kubeconfig = kube::config::Kubeconfig::read_from(node.kubeconfig())?;
+    let kubeconfig = kube::config::Kubeconfig::read_from(&node.kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await?;
     let agent = hypermirror_e2e::Fleet { client: kube::Client::try_from(config)? };
     let status = |name: &str| {
@@ -138,4 +140,34 @@ async fn an_agent_may_not_write_the_status_of_another_node() -> Result<()> {
     }
     agent.apply(&status("node-0")).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn no_more_guests_change_at_once_than_are_allowed() -> Result<()> {
+    let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
+    let set = object(SET, "NodeMirrorSet", "cluster");
+    for (guest, fleet) in stage.guests.iter().enumerate() {
+        // Nodes that never confirm: nobody runs there.
+        fleet.apply(&hypermirror_e2e::agent_node::node(&format!("node-{guest}"), &json!({}))).await?;
+    }
+    let launch = stage.launch("manager").arg("--max-concurrent-guests=1");
+    let _manager = launch.start_ready(stage.scene.management()).await?;
+    let first = eventually(SOON, "one guest has its mirrors", async || {
+        for (guest, fleet) in stage.guests.iter().enumerate() {
+            if found(fleet, &set).await?.is_some() {
+                return Ok(Some(guest));
+            }
+        }
+        Ok(None)
+    })
+    .await?;
+    let second = 1 - first;
+    consistently(Duration::from_secs(4), "the other one waits", async || {
+        ensure!(found(&stage.guests[second], &set).await?.is_none(), "it was given mirrors");
+        Ok(())
+    })
+    .await?;
+    let node = hypermirror_e2e::agent_node::node(&format!("node-{first}"), &json!({}));
+    stage.guests[first].delete(&node).await?;
+    awaits(&stage.guests[second], &set, true).await
 }

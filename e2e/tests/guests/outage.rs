@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::eventually;
+use hypermirror_e2e::faulty::{Answer, Faulty};
 use hypermirror_e2e::fleet::SOON;
 
 use super::stage::{Stage, found, name, object};
@@ -24,7 +25,7 @@ async fn a_guest_that_is_down_or_silent_slows_nobody_and_catches_up() -> Result<
         stage.edit(guest, &[(A, &["mirror.example/late"], None)]).await?;
     }
     let beside = edit_takes(&stage, "mirror.example/three").await?;
-    println!("an edit in a healthy guest: {healthy:?}, beside two that are down: {beside:?}");
+    // A black hole costs 10 s: whoever waits for one is seen.
     ensure!(beside < Duration::from_secs(5), "{beside:?}, {healthy:?} without them");
     for guest in [1, 2] {
         stage.condition(guest, "GuestSynced", "Unknown", "ConnectionDown").await?;
@@ -55,4 +56,26 @@ async fn has(stage: &Stage, guest: usize, mirror: &str) -> Result<()> {
         Ok(Some(()))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_guest_that_answers_503_or_without_end_is_told_apart_and_waited_for_by_nobody() -> Result<()> {
+    let stage = Stage::start(1).await?;
+    let (unavailable, endless) = (Faulty::start(Answer::Unavailable).await?, Faulty::start(Answer::Endless).await?);
+    for (guest, kubeconfig) in
+        [(0, stage.usual_kubeconfig(0)?), (1, unavailable.kubeconfig()?), (2, endless.kubeconfig()?)]
+    {
+        stage.hosted_cluster(guest, &[(A, &["mirror.example/one"], None)]).await?;
+        stage.kubeconfig(guest, &kubeconfig).await?;
+    }
+    let manager = stage.manager().await?;
+    stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
+    let message = stage.condition(1, "GuestSynced", "Unknown", "ConnectionDown").await?;
+    ensure!(message.contains("503"), "{message}");
+    stage.condition(2, "GuestSynced", "False", "AnswerTooLarge").await?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", manager.process.handle().id()))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;
+    ensure!(kilobytes < 200_000, "the manager held {kilobytes} kB");
+    Ok(())
 }

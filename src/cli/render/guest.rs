@@ -58,9 +58,7 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
 fn agent(input: &Input, key: &ClusterKey, options: &GuestAgentOptions) -> Option<AgentSpec> {
     let Some(agent) = options.spec() else {
         if options.who == GuestAgent::Managed {
-            console::warning(
-                "no --agent-image: the manager gives the mirrors and no agent, and says AgentImageMissing",
-            );
+            console::warning("no --agent-image: the agent is left out (a manager in a pod gives it its own image)");
         }
         return None;
     };

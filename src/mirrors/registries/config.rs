@@ -130,6 +130,9 @@ impl RegistriesConfig {
 
     /// The table that a name selects (`FindRegistry`): names come without tag and digest, and with their registry.
     pub fn find(&self, name: &str) -> Option<&LoadedTable> {
+        if self.tables.is_empty() {
+            return None; // a node without files of its own is asked for each source and mirror
+        }
         let (prefix, _) = best_match_in(name, |prefix| self.tables.contains_key(prefix))?;
         self.tables.get(&prefix)
     }

@@ -1,45 +1,17 @@
-//! The commands that look at a live cluster: they say what the manager does, read only, and take no refusal for "nothing".
-
-use std::path::Path;
+//! What the management cluster alone tells.
 
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::objects::{Entry, hosted_cluster, idms, itms, lease};
 use hypermirror_e2e::fleet::{SOON, SYSTEM, TARGETS};
-use hypermirror_e2e::{Crds, Scene, binaries, eventually};
+use hypermirror_e2e::{Crds, Scene, eventually};
 use serde_json::{Value, json};
+
+use super::ran::{run, run_with};
 
 const IDMS: &str = "imagedigestmirrorsets.config.openshift.io";
 const ONE: &[Entry<'_>] = &[("s.example", &["m.example/s"], Some("NeverContactSource"))];
 const FOREIGN: &str = "=,f.example=x.example";
 const WANTED: &str = "s.example=m.example/s,f.example=x.example";
-
-/// How a command ended.
-struct Ran {
-    stdout: String,
-    stderr: String,
-    code: Option<i32>,
-}
-
-impl Ran {
-    fn json(&self) -> Result<Value> {
-        serde_json::from_str(&self.stdout).with_context(|| self.stderr.clone())
-    }
-}
-
-async fn run_with(kubeconfig: &Path, arguments: &[&str]) -> Result<Ran> {
-    let mut command = tokio::process::Command::new(binaries::operator()?);
-    command.args(arguments).env_remove("POD_NAMESPACE").env("KUBECONFIG", kubeconfig);
-    let output = command.output().await?;
-    Ok(Ran {
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
-        code: output.status.code(),
-    })
-}
-
-async fn run(scene: &Scene, arguments: &[&str]) -> Result<Ran> {
-    run_with(&scene.management().kubeconfig_path(), arguments).await
-}
 
 /// A hosted cluster with an entry of somebody else's, and a mirror set.
 async fn fleet_of_one() -> Result<Scene> {
@@ -108,13 +80,16 @@ async fn an_opted_out_cluster_keeps_what_is_somebody_elses_in_diff_as_in_life() 
 async fn the_fleet_is_shown_checked_and_explained() -> Result<()> {
     let scene = fleet_of_one().await?;
     let early = run(&scene, &["status"]).await?;
-    assert_eq!(early.stdout, "clusters/a no report yet\n", "{}", early.stderr);
+    assert!(early.stdout.ends_with("\n\nclusters/a no report yet\n"), "{}{}", early.stdout, early.stderr);
     assert!(early.stderr.contains("there is no report"), "{}", early.stderr);
     let _manager = scene.manager().await?;
     scene.fleet.condition("a", "Ready", "True", "AsExpected").await?;
 
     let status = run(&scene, &["status"]).await?;
-    assert!(status.stdout.starts_with("clusters/a Ready, 1 source\n"), "{}", status.stdout);
+    let columns = ["clusters/a", "True", "1", "3/3", "Unknown", "-", "AsExpected"];
+    let second: Vec<&str> = status.stdout.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(second, columns, "{}", status.stdout);
+    assert!(status.stdout.contains("\n\nclusters/a Ready, 1 source\n"), "{}", status.stdout);
     assert!(status.stdout.contains("control plane 3/3"), "{}", status.stdout);
     let maps = run(&scene, &["render", "overrides"]).await?.json()?;
     assert_eq!(maps["clusters/a"]["env"], "s.example=m.example/s");

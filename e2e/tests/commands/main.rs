@@ -1,0 +1,11 @@
+//! The commands that look at a live cluster: they say what the manager does, read only, and take no refusal for "nothing".
+//! `uninstall` has the manager do something.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a scenario that cannot go on has failed
+
+mod fleet;
+mod guests;
+mod ran;
+#[allow(dead_code)] // the stage of other scenarios, too
+#[path = "../guests/stage.rs"]
+mod stage;
