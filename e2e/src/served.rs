@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use crate::binaries::{self, Servers};
 use crate::image::{Image, ImageSource};
+use crate::pki::Authority;
 use crate::registry::Registry;
 
 /// Where the agent lies in its image.
@@ -31,8 +32,22 @@ impl Served {
     ///
     /// When a part is missing or the registry does not start.
     pub async fn start(name: &str) -> Result<Self> {
-        let program = Servers::from_env().find("pause")?;
-        Self::serve(name, |host| ImageSource::new("/app", program).marker(host)).await
+        let directory = tempfile::tempdir()?;
+        let registry = Registry::start(directory.path()).await?;
+        let source = idle(directory.path())?.marker(registry.host());
+        Self::serve(directory, registry, name, &source).await
+    }
+
+    /// The same from a registry that has a certificate of this authority.
+    ///
+    /// # Errors
+    ///
+    /// As [`Served::start`].
+    pub async fn start_tls(name: &str, authority: &Authority) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let registry = Registry::start_tls(directory.path(), authority).await?;
+        let source = idle(directory.path())?.marker(registry.host());
+        Self::serve(directory, registry, name, &source).await
     }
 
     /// Serves the agent under this name: the static `hypermirror` that `hack/testbed/agent-image` builds.
@@ -42,13 +57,13 @@ impl Served {
     /// When it was not built, or the registry does not start.
     pub async fn agent(name: &str) -> Result<Self> {
         let program = binaries::static_operator()?;
-        Self::serve(name, |_| ImageSource::new(AGENT, program).user("65532:65532")).await
-    }
-
-    async fn serve(name: &str, source: impl FnOnce(&str) -> ImageSource) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let registry = Registry::start(directory.path()).await?;
-        let image = Image::build(&directory.path().join("layout"), &source(registry.host()))?;
+        Self::serve(directory, registry, name, &ImageSource::new(AGENT, program).user("65532:65532")).await
+    }
+
+    async fn serve(directory: TempDir, registry: Registry, name: &str, source: &ImageSource) -> Result<Self> {
+        let image = Image::build(&directory.path().join("layout"), source)?;
         image.push(registry.host(), name).await?;
         Ok(Self { digest: image.digest().to_owned(), id: image.id().to_owned(), registry, directory })
     }
@@ -62,4 +77,14 @@ impl Served {
     pub fn reference(&self, name: &str) -> String {
         format!("{}/{name}@{}", self.registry.host(), self.digest)
     }
+}
+
+/// A program that does nothing. Where no node could be built nobody runs it, and any file will do.
+fn idle(directory: &Path) -> Result<ImageSource> {
+    if let Ok(program) = Servers::from_env().find("pause") {
+        return Ok(ImageSource::new("/app", program));
+    }
+    let stand_in = directory.join("stand-in");
+    std::fs::write(&stand_in, "nobody runs this\n")?;
+    Ok(ImageSource::new("/app", stand_in))
 }

@@ -59,6 +59,11 @@ impl RealNode {
         available::unavailable()
     }
 
+    /// Whether this machine has a program, such as skopeo, at a usual place.
+    pub fn installed(program: &str) -> bool {
+        config::system_program(program).is_some()
+    }
+
     /// Starts a node of this name and waits until it is ready. The cluster needs a controller manager
     /// ([`Builder::guest_controller_managers`](crate::bed::Builder::guest_controller_managers)); it gets a scheduler with its
     /// first node.

@@ -45,7 +45,7 @@ pub async fn waits_for_image(guest: &Fleet, name: &str) -> Result<String> {
         let statuses = status.container_statuses.unwrap_or_default();
         let waiting = statuses.first().and_then(|status| status.state.as_ref()?.waiting.as_ref());
         let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
-        ensure!(matches!(reason, "ErrImagePull" | "ImagePullBackOff"), "{reason}");
+        ensure!(matches!(reason, "ErrImagePull" | "RegistryUnavailable" | "ImagePullBackOff"), "{reason}");
         Ok(waiting.and_then(|waiting| waiting.message.clone()))
     })
     .await

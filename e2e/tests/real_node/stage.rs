@@ -76,13 +76,12 @@ impl Stage {
     pub async fn enter() -> Result<Self> {
         let servers = {
             let mut shared = SHARED.lock().await;
-            match shared.upgrade() {
-                Some(servers) => servers,
-                None => {
-                    let servers = Arc::new(Servers::with_agent().await?);
-                    *shared = Arc::downgrade(&servers);
-                    servers
-                }
+            if let Some(servers) = shared.upgrade() {
+                servers
+            } else {
+                let servers = Arc::new(Servers::with_agent().await?);
+                *shared = Arc::downgrade(&servers);
+                servers
             }
         };
         let turn = TURN.lock().await;

@@ -1,8 +1,11 @@
-//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion.
+//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion; then a
+//! guest of it with a real node, where a pod waits for a mirror.
 #![allow(clippy::print_stdout)] // it is there to be read
 
 mod cli;
+mod node;
 mod show;
+mod skopeo;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +14,8 @@ use anyhow::{Context as _, Result, ensure};
 use cli::Cli;
 use hypermirror_e2e::fleet::manager::ManagerLaunch;
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, TARGETS};
-use hypermirror_e2e::{Crds, Testbed, eventually};
+use hypermirror_e2e::{Crds, RealNode, Served, Testbed, eventually};
+use node::End;
 use serde_json::{Value, json};
 use show::Show;
 
@@ -22,6 +26,10 @@ const FOLLOWERS: [&str; 2] = ["east", "west"];
 /// Long enough for a loaded machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
+/// An image that nobody pulls: where there is no node.
+const NOWHERE: &str =
+    "quay.example/hypermirror@sha256:0000000000000000000000000000000000000000000000000000000000000001";
+
 const SOURCE: &str = "quay.io/openshift-release-dev/ocp-release";
 
 #[tokio::main]
@@ -30,7 +38,8 @@ async fn main() -> Result<()> {
     let show = Show::new();
     let begin = Instant::now();
     show.title("Live: a real etcd and kube-apiserver, with the CRDs of HyperShift and OpenShift");
-    let bed = Testbed::builder().start().await?;
+    let no_node = RealNode::unavailable();
+    let bed = Testbed::builder().guests(1).guest_controller_managers(no_node.is_none()).start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     apply_example(&fleet, Path::new(&example)).await?;
     show.say(&format!("up, with the example applied, after {:.1} s", begin.elapsed().as_secs_f32()));
@@ -41,8 +50,12 @@ async fn main() -> Result<()> {
     cli.run(&show, &["diff"])?;
 
     show.title("The manager starts, as its own ServiceAccount with the rules of manifests/base");
+    let launch = ManagerLaunch::new("manager", bed.management().directory());
+    // The nodes come later; the agent's image is one of the manager's flags.
+    let agent = if no_node.is_none() { Some(Served::agent("ns/hypermirror").await?) } else { None };
+    let image = agent.as_ref().map_or_else(|| NOWHERE.to_owned(), |agent| agent.reference("ns/hypermirror"));
     let start = Instant::now();
-    let manager = ManagerLaunch::new("manager", bed.management().directory()).start_ready(bed.management()).await?;
+    let manager = launch.agent(&image)?.start_ready(bed.management()).await?;
     all_ready(&fleet).await?;
     show.say(&format!("{} ms later every control plane is up to date, and reported:", start.elapsed().as_millis()));
     show.reports(&fleet).await?;
@@ -51,12 +64,20 @@ async fn main() -> Result<()> {
     edit(&show, &cli, &fleet).await?;
     delete(&show, &fleet).await?;
     cli.run(&show, &["status"])?;
+    let end = End { show: &show, cli: &cli, fleet: &fleet, guest: bed.guest(0) };
+    match &no_node {
+        None => end.on_a_node().await?,
+        Some(why) if RealNode::installed("skopeo") && RealNode::installed("docker-registry") => {
+            end.on_a_directory(why).await?;
+        }
+        Some(why) => show.say(&format!("\nThe end needs a node, or skopeo and docker-registry: {why}.")),
+    }
 
     show.title("Cleaning up");
     drop(manager);
     drop(bed);
     show.say(&format!(
-        "Manager, API server and etcd have ended, their files are gone; {} s.",
+        "Manager, node, API servers and etcd have ended, their files are gone; {} s.",
         begin.elapsed().as_secs()
     ));
     show.say("Next: README.md, or the same on your own manifests: target/debug/hypermirror check -f DIRECTORY");
@@ -112,6 +133,27 @@ async fn edit(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
     show.changes(fleet, &before).await?;
     cli.explain(show, fleet, &image).await?;
     all_ready(fleet).await
+}
+
+/// A mirror is declared on a HostedCluster; waits until its nodes have confirmed it.
+async fn mirrored(show: &Show, fleet: &Fleet, cluster: &str, source: &str, mirror: &str) -> Result<()> {
+    let sources = json!([{"source": source, "mirrors": [mirror]}]);
+    let patch = json!({"spec": {"imageContentSources": sources}});
+    show.command(&format!("kubectl patch hostedcluster -n {NAMESPACE} {cluster} --type merge -p '{patch}'"));
+    let object = json!({
+        "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
+        "metadata": {"name": cluster, "namespace": NAMESPACE}
+    });
+    let before = fleet.report(cluster).await?["guest"]["sets"].clone();
+    fleet.merge(&object, &patch).await?;
+    let is_confirmed = |report: &Value| {
+        report["guest"]["sets"] != before
+            && report["nodes"]["applied"] == report["nodes"]["total"]
+            && report["conditions"].as_array().is_some_and(|conditions| {
+                conditions.iter().any(|found| found["type"] == "NodesUpToDate" && found["status"] == "True")
+            })
+    };
+    fleet.told(cluster, "that the nodes have it", is_confirmed).await.map(|_| ())
 }
 
 /// The tag mirrors go.

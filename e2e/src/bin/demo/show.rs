@@ -55,23 +55,14 @@ impl Show {
     /// The reports, in the columns that the API server makes of them.
     pub async fn reports(&self, fleet: &Fleet) -> Result<()> {
         self.command("kubectl get hostedclustermirrors -n clusters");
-        let request =
-            http::Request::get(format!("/apis/hypermirror.dev/v1alpha1/namespaces/{NAMESPACE}/hostedclustermirrors"))
-                .header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
-                .body(Vec::new())?;
-        let table: Value = fleet.client.request(request).await?;
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        let columns = list(&table["columnDefinitions"]);
-        let shown: Vec<usize> = (0..columns.len()).filter(|place| columns[*place]["priority"] == 0).collect();
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let header = shown.iter().map(|place| text(&columns[*place]["name"]).to_uppercase()).collect();
-        let rows = list(&table["rows"]);
-        let rows = rows.iter().map(|row| shown.iter().map(|place| text(&row["cells"][*place])).collect());
-        for row in std::iter::once::<Vec<String>>(header).chain(rows) {
-            let cells: Vec<String> = row.iter().map(|cell| format!("{cell:<14}")).collect();
-            println!("{}", cells.join(" ").trim_end());
-        }
-        Ok(())
+        let path = format!("/apis/hypermirror.dev/v1alpha1/namespaces/{NAMESPACE}/hostedclustermirrors");
+        table(fleet, &path, false).await
+    }
+
+    /// The pods of a guest, in the same way.
+    pub async fn pods(&self, guest: &Fleet) -> Result<()> {
+        self.command("kubectl --kubeconfig east get pods -A");
+        table(guest, "/api/v1/pods", true).await
     }
 
     /// Shows what one hosted cluster's targets are told: the stock value and ours, entry by entry.
@@ -140,4 +131,31 @@ impl Show {
         lines.sort();
         lines.into_iter().map(|(_, _, line)| line).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Prints a list as the API server makes a table of it, and kubectl with `-A` puts namespaces before it.
+async fn table(fleet: &Fleet, path: &str, namespaces: bool) -> Result<()> {
+    let request =
+        http::Request::get(path).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").body(Vec::new())?;
+    let table: Value = fleet.client.request(request).await?;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let columns = list(&table["columnDefinitions"]);
+    let shown: Vec<usize> = (0..columns.len()).filter(|place| columns[*place]["priority"] == 0).collect();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let line = |namespace: &Value, cells: &mut dyn Iterator<Item = String>| {
+        namespaces.then(|| text(namespace)).into_iter().chain(cells).collect()
+    };
+    let header =
+        line(&"NAMESPACE".into(), &mut shown.iter().map(|place| text(&columns[*place]["name"]).to_uppercase()));
+    let rows = list(&table["rows"]);
+    let rows = rows.iter().map(|row| {
+        line(&row["object"]["metadata"]["namespace"], &mut shown.iter().map(|place| text(&row["cells"][*place])))
+    });
+    let all: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    for row in &all {
+        let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
+        println!("{}", cells.collect::<Vec<_>>().join("   ").trim_end());
+    }
+    Ok(())
 }
