@@ -28,12 +28,13 @@ impl GuestClient {
     /// # Errors
     /// [`GuestError`].
     pub async fn read_back(&self, sets: &[GuestSet]) -> Result<ReadBack, GuestError> {
-        let nodes = self.list_metadata::<Node>("/api/v1/nodes", "kubernetes.io/os!=windows").await?;
+        let nodes = self.list_metadata::<Node>("/api/v1/nodes", "kubernetes.io/os!=windows");
+        let statuses = self.list::<NodeMirrorStatus>("/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses", "");
+        let (nodes, statuses) = futures::try_join!(nodes, statuses)?;
         let nodes = nodes.into_iter().map(|node: PartialObjectMeta<Node>| GuestNode {
             name: node.name_any(),
             labels: node.metadata.labels.unwrap_or_default(),
         });
-        let statuses = self.list::<NodeMirrorStatus>("/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses", "").await?;
         Ok(ReadBack { nodes: nodes.collect(), sets: sets.to_vec(), statuses })
     }
 

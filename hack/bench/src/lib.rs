@@ -1,4 +1,6 @@
-//! What the benchmarks share: a figure of several runs.
+//! What the benchmarks share: a figure of several runs, and what the kernel says of a process.
+
+pub mod process;
 
 use std::fmt;
 use std::time::Duration;
@@ -24,6 +26,14 @@ impl Spread {
         Self { min: at(0), median: f64::midpoint(at(lower), at(upper)), max: at(runs.len().saturating_sub(1)) }
     }
 
+    /// The value that so many percent of these runs do not exceed; zero if there are none.
+    pub fn percentile(runs: impl IntoIterator<Item = f64>, percent: usize) -> f64 {
+        let mut runs: Vec<f64> = runs.into_iter().collect();
+        runs.sort_by(f64::total_cmp);
+        let rank = (runs.len() * percent).div_ceil(100);
+        runs.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
     /// Of these times, in milliseconds.
     pub fn of_milliseconds(runs: impl IntoIterator<Item = Duration>) -> Self {
         Self::of(runs.into_iter().map(|run| run.as_secs_f64() * 1000.0))
@@ -47,6 +57,8 @@ mod tests {
         assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, max: 3.0 });
         assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { min: 1.0, median: 2.5, max: 4.0 });
         assert_eq!(Spread::of([]), Spread { min: 0.0, median: 0.0, max: 0.0 });
+        assert!((Spread::percentile((1..=200).map(f64::from), 99) - 198.0).abs() < f64::EPSILON);
+        assert!((Spread::percentile([2.0, 1.0], 99) - 2.0).abs() < f64::EPSILON);
         assert_eq!(Spread::of([1.0, 2.0, 3.25]).to_string(), "2.00 (1.00 to 3.25)");
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Given {
 pub(super) struct Mirrors {
     /// What was wanted.
     wanted: String,
+    /// The names of that.
+    names: Vec<String>,
     /// The sets as they stand there.
     sets: Vec<GuestSet>,
     /// How many objects they are.
@@ -113,7 +115,8 @@ pub(super) async fn give(
     let mut wanted = node_mirror_sets(&entries, &pools);
     wanted.extend(mirror_objects(&entries, kinds));
     let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
-    if let (Some(base), Some(mirrors)) = (&base, &guest.mirrors)
+    let last = base.as_ref().zip(guest.mirrors.as_ref());
+    if let Some((base, mirrors)) = last
         && mirrors.wanted == digest
     {
         let objects = base.objects + mirrors.objects;
@@ -133,19 +136,33 @@ pub(super) async fn give(
     for drifted in &looked.drifted {
         live.push(client.apply(drifted).await?);
     }
-    let pruned = prune_mirrors(client, kinds, &wanted).await?;
+    let pruned = prune_mirrors(client, kinds, &wanted, last.map(|(_, mirrors)| mirrors)).await?;
     let changed = !looked.drifted.is_empty() || pruned > 0;
     let base = match base {
         Some(base) => base,
         None => Base { at: Instant::now(), kinds, objects: give_others(ctx, client, key, kinds).await? },
     };
-    let mirrors = Mirrors { wanted: digest, sets: live.iter().filter_map(guest_set).collect(), objects: live.len() };
+    let sets = live.iter().filter_map(guest_set).collect();
+    let mirrors = Mirrors { wanted: digest, names: names(&wanted), sets, objects: live.len() };
     let given = Given { sets: mirrors.sets.clone(), objects: base.objects + mirrors.objects, changed };
     (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
     Ok(Turn::Now(given))
 }
 
-async fn prune_mirrors(client: &GuestClient, kinds: GuestKinds, wanted: &[Value]) -> Result<usize, GuestError> {
+fn names(wanted: &[Value]) -> Vec<String> {
+    wanted.iter().map(path::title).collect()
+}
+
+/// Deletes mirrors that are no longer wanted. That costs three lists: what has the names of last time leaves nothing behind.
+async fn prune_mirrors(
+    client: &GuestClient,
+    kinds: GuestKinds,
+    wanted: &[Value],
+    last: Option<&Mirrors>,
+) -> Result<usize, GuestError> {
+    if last.is_some_and(|last| last.names == names(wanted)) {
+        return Ok(0);
+    }
     let mut pruned = client.prune("NodeMirrorSet", wanted).await?;
     if kinds.digest_mirror_sets {
         pruned += client.prune("ImageDigestMirrorSet", wanted).await?;

@@ -1,0 +1,67 @@
+//! One agent on a real API server: from an edit to the disk, memory, processor time when nothing happens.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod stage;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Parser;
+use hypermirror_bench::Spread;
+use hypermirror_bench::process::{Memory, processor_time};
+use hypermirror_e2e::binaries;
+
+use crate::stage::Stage;
+
+/// One agent on a real API server. `HYPERMIRROR_BIN` measures another build of it.
+#[derive(Parser, Clone, Copy)]
+#[command(name = "agent")]
+struct Arguments {
+    /// How many edits of one set are timed.
+    #[arg(long, default_value_t = 200)]
+    edits: usize,
+    /// How many sources the large set has, each with two mirrors.
+    #[arg(long, default_value_t = 1000)]
+    sources: usize,
+    /// For how many seconds nothing happens.
+    #[arg(long, default_value_t = 30)]
+    idle: u64,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    #[expect(clippy::cast_precision_loss, reason = "a size in MB with one digit")]
+    let size = std::fs::metadata(binaries::operator()?)?.len() as f64 / 1_000_000.0;
+    println!("the program's file: {size:.1} MB");
+    let stage = Stage::start().await?;
+    stage.edit(1, 0).await?;
+    let process = stage.agent.handle().id();
+    println!("memory after the first file: {}", Memory::of(process)?);
+    idle(process, arguments.idle, "1 source").await?;
+    let mut delays = Vec::new();
+    for edit in 1..=arguments.edits {
+        delays.push(stage.edit(1, edit).await?.as_secs_f64() * 1000.0);
+    }
+    let slowest = Spread::percentile(delays.iter().copied(), 99);
+    println!("from the answer to an edit to the file on disk, {} edits: {:.1} ms", delays.len(), Spread::of(delays));
+    println!("  99th percentile {slowest:.1} ms");
+    println!("memory after the edits: {}", Memory::of(process)?);
+    let started = Instant::now();
+    stage.edit(arguments.sources, 0).await?;
+    println!("{} sources are on disk after {:.0} ms", arguments.sources, started.elapsed().as_secs_f64() * 1000.0);
+    idle(process, arguments.idle, &format!("{} sources", arguments.sources)).await?;
+    stage.edit(arguments.sources, 1).await?;
+    println!("memory after another edit: {}", Memory::of(process)?);
+    Ok(())
+}
+
+async fn idle(process: u32, seconds: u64, what: &str) -> Result<()> {
+    // Its report follows the file.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = processor_time(process)?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let used = (processor_time(process)? - before).as_secs_f64() * 1000.0;
+    println!("idle with {what} for {seconds} s: {used:.1} ms of processor time; {}", Memory::of(process)?);
+    Ok(())
+}

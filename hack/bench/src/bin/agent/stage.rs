@@ -1,0 +1,75 @@
+//! A guest without a manager, and one node of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use hypermirror::agent::reload::Method;
+use hypermirror::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
+use hypermirror_e2e::{AgentNode, Crds, Fleet, Process, Testbed, binaries};
+use serde_json::{Value, json};
+
+/// Nothing in here takes as long.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at the file; what is measured is much longer.
+const LOOK: Duration = Duration::from_micros(200);
+/// Where the manager puts the agent, and its ServiceAccount.
+const AGENT: (&str, &str) = ("hypermirror-system", "hypermirror-agent");
+
+pub struct Stage {
+    // Fields are dropped in this order: the agent goes before its server.
+    pub agent: Process,
+    node: AgentNode,
+    guest: Fleet,
+    _bed: Testbed,
+}
+
+impl Stage {
+    pub async fn start() -> Result<Self> {
+        let bed = Testbed::builder().start().await?;
+        let guest = Fleet { client: bed.management().admin_client().await? };
+        let crds = binaries::repository_root().join("manifests/crd/guest.yaml");
+        Crds::read(&[crds])?.install(&guest.client).await?;
+        let kinds = GuestKinds { admission_policies: true, ..GuestKinds::default() };
+        let agent = AgentSpec { image: "none".to_owned(), reload: Method::None, api: None };
+        let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
+        for object in &objects.foundations {
+            guest.apply(object).await?;
+        }
+        let node = AgentNode::create(bed.management(), "node-0", &json!({}), AGENT).await?;
+        let agent = node.agent()?;
+        Ok(Self { agent, node, guest, _bed: bed })
+    }
+
+    /// Changes the set; answers how long the file took after the server's answer.
+    pub async fn edit(&self, sources: usize, edit: usize) -> Result<Duration> {
+        self.guest.apply(&set(sources, edit)).await?;
+        let answered = Instant::now();
+        let (last, mark) = (format!("repository-{:04}\"", sources - 1), marker(sources, edit));
+        loop {
+            let said = self.node.ours().unwrap_or_default();
+            if said.contains(&mark) && said.contains(&last) {
+                return Ok(answered.elapsed());
+            }
+            ensure!(answered.elapsed() < LIMIT, "the file does not say {mark}: {said}");
+            // The timer of the runtime is too coarse for this.
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+fn marker(sources: usize, edit: usize) -> String {
+    format!("mirror.example:8443/edit-{sources}-{edit}/")
+}
+
+fn set(sources: usize, edit: usize) -> Value {
+    let mirrors = (0..sources).map(|n| {
+        let source = format!("registry.example/organisation/repository-{n:04}");
+        let first = format!("{}repository-{n:04}", marker(sources, edit));
+        json!({"source": source, "mirrors": [first, format!("fallback.example:8443/repository-{n:04}")]})
+    });
+    let mirrors: Vec<Value> = mirrors.collect();
+    json!({
+        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorSet", "metadata": {"name": "cluster"},
+        "spec": {"layer": "HostedCluster", "digestMirrors": mirrors}
+    })
+}

@@ -1,0 +1,136 @@
+//! An edit of every hosted cluster at once: how soon it is in the guests that live, without dead ones and with them.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::StreamExt as _;
+use futures::future::{join_all, try_join_all};
+use hypermirror_bench::Spread;
+use hypermirror_e2e::Fleet;
+use hypermirror_e2e::fleet::objects::resource_of;
+use kube::Api;
+use kube::api::DynamicObject;
+use kube::runtime::watcher::{self, watcher};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Arguments;
+use crate::dead::Dead;
+use crate::stage::{LIMIT, Stage, name};
+
+/// A guest that lives, watched.
+type Seen = watch::Receiver<String>;
+
+pub async fn measure(arguments: &Arguments) -> Result<()> {
+    let alive = arguments.guests - arguments.dead;
+    let started = Instant::now();
+    let stage = Stage::start(alive).await?;
+    eprintln!("{alive} guests are ready after {:.0} s", started.elapsed().as_secs_f64());
+    let mut watches = JoinSet::new();
+    let seen: Result<Vec<Seen>> = stage.guests.iter().map(|guest| follow(guest, &mut watches)).collect();
+    let seen = seen?;
+    let dead = Dead::start(arguments.dead, stage.scene.bed.guest(0)).await?;
+    let all: Vec<usize> = (0..arguments.guests).collect();
+    for index in alive..arguments.guests {
+        stage.scene.fleet.hosted_cluster(&name(index), &[], "=").await?;
+    }
+    let mut edits = 0..;
+    let mut block = async |times: usize| {
+        let mut delays = Vec::new();
+        for _ in 0..times {
+            let edit = edits.next().context("no number")?;
+            delays.extend(edit_all(&stage, &all, &seen, &format!("mirror.example/edit-{edit}")).await?);
+        }
+        Ok::<_, anyhow::Error>(delays)
+    };
+    block(2).await?;
+    let (mut without, mut with, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=arguments.rounds {
+        let before = block(arguments.edits_of_all).await?;
+        bury(&stage, alive, &dead).await?;
+        let beside = block(arguments.edits_of_all).await?;
+        raise(&stage, alive, &dead).await?;
+        println!("round {round}: without dead guests {}; with {}", told(&before), told(&beside));
+        ratios.push(slowest(&beside) / slowest(&before));
+        without.extend(before);
+        with.extend(beside);
+    }
+    println!(
+        "\n{alive} guests that live, {} dead ones; from the sending of an edit to the set in the guest:",
+        arguments.dead
+    );
+    println!("none dead: {}", told(&without));
+    println!("beside the dead: {}", told(&with));
+    println!(
+        "ratio of the 99th percentiles: {:.2} over all, round by round {:.2}",
+        slowest(&with) / slowest(&without),
+        Spread::of(ratios)
+    );
+    Ok(())
+}
+
+fn slowest(delays: &[f64]) -> f64 {
+    Spread::percentile(delays.iter().copied(), 99)
+}
+
+fn told(delays: &[f64]) -> String {
+    let spread = Spread::of(delays.iter().copied());
+    format!("{spread:.0} ms, 99th percentile {:.0} ms ({} times)", slowest(delays), delays.len())
+}
+
+/// Gives hosted clusters the guests that are dead, and waits until that is told.
+async fn bury(stage: &Stage, alive: usize, dead: &Dead) -> Result<()> {
+    for (place, kubeconfig) in dead.kubeconfigs.iter().enumerate() {
+        stage.connect(alive + place, kubeconfig).await?;
+    }
+    for place in 0..dead.kubeconfigs.len() {
+        stage.condition(alive + place, "GuestSynced", "ConnectionDown").await?;
+    }
+    Ok(())
+}
+
+async fn raise(stage: &Stage, alive: usize, dead: &Dead) -> Result<()> {
+    for place in 0..dead.kubeconfigs.len() {
+        stage.disconnect(alive + place).await?;
+    }
+    for place in 0..dead.kubeconfigs.len() {
+        stage.condition(alive + place, "GuestSynced", "KubeconfigMissing").await?;
+    }
+    Ok(())
+}
+
+/// Edits every hosted cluster at once; answers how long each guest that lives took, in milliseconds.
+async fn edit_all(stage: &Stage, all: &[usize], seen: &[Seen], mirror: &str) -> Result<Vec<f64>> {
+    let edits = all.iter().map(|index| stage.edit(*index, mirror));
+    let started = Instant::now();
+    let arrivals = seen.iter().map(|seen| async move {
+        let mut seen = seen.clone();
+        let arrived = seen.wait_for(|found| found == mirror);
+        tokio::time::timeout(LIMIT, arrived).await.context("an edit never came")??;
+        Ok::<_, anyhow::Error>(started.elapsed().as_secs_f64() * 1000.0)
+    });
+    let (sent, delays) = futures::join!(join_all(edits), try_join_all(arrivals));
+    sent.into_iter().collect::<Result<Vec<()>>>()?;
+    // The reports follow: they are no part of the next edit.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    delays
+}
+
+/// Watches the set of a guest: asking again and again would be a load of its own.
+fn follow(guest: &Fleet, watches: &mut JoinSet<()>) -> Result<Seen> {
+    let object = json!({"apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorSet"});
+    let api: Api<DynamicObject> = Api::all_with(guest.client.clone(), &resource_of(&object)?);
+    let (tell, seen) = watch::channel(String::new());
+    watches.spawn(async move {
+        let mut events = pin!(watcher(api, watcher::Config::default()));
+        while let Some(event) = events.next().await {
+            if let Ok(watcher::Event::Apply(set) | watcher::Event::InitApply(set)) = event {
+                let mirror = set.data["spec"]["digestMirrors"][0]["mirrors"][0].as_str();
+                tell.send_replace(mirror.unwrap_or_default().to_owned());
+            }
+        }
+    });
+    Ok(seen)
+}

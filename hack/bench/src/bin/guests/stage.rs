@@ -1,0 +1,105 @@
+//! A management cluster with a manager, and guests that are real.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use hypermirror_e2e::fleet::manager::Manager;
+use hypermirror_e2e::fleet::objects::hosted_cluster;
+use hypermirror_e2e::fleet::{Fleet, deployments};
+use hypermirror_e2e::pki::Validity;
+use hypermirror_e2e::{Cluster, Crds, Scene, Testbed, eventually};
+use serde_json::{Value, json};
+
+/// Nothing in here takes as long.
+pub const LIMIT: Duration = Duration::from_mins(1);
+/// What HyperShift gives its own components: the manager comes to a guest as this user.
+pub const MANAGER: &str = "system:hosted-cluster-config";
+/// The one source of every hosted cluster.
+const SOURCE: &str = "registry.example/organisation";
+/// An image by digest that nobody pulls here.
+const IMAGE: &str = "quay.example/hypermirror@sha256:0000000000000000000000000000000000000000000000000000000000000001";
+/// The kinds of OpenShift in a guest.
+const GUEST_KINDS: [&str; 3] = [
+    "imagedigestmirrorsets.config.openshift.io",
+    "imagetagmirrorsets.config.openshift.io",
+    "imagecontentsourcepolicies.operator.openshift.io",
+];
+
+pub struct Stage {
+    // Fields are dropped in this order: the manager goes before its servers.
+    _manager: Manager,
+    /// Each guest as its administrator.
+    pub guests: Vec<Fleet>,
+    pub scene: Scene,
+}
+
+impl Stage {
+    /// So many guests, each with a hosted cluster that the manager serves.
+    pub async fn start(guests: usize) -> Result<Self> {
+        let crds = Crds::of_the_fleet()?;
+        let scene = Scene::with(Testbed::builder().guests(guests), &crds).await?;
+        let mut fleets = Vec::new();
+        for guest in scene.bed.guests() {
+            let fleet = Fleet { client: guest.admin_client().await? };
+            crds.only(&GUEST_KINDS)?.install(&fleet.client).await?;
+            fleets.push(fleet);
+        }
+        let launch = scene.launch("manager").arg(format!("--agent-image={IMAGE}")).arg("--agent-reload=none");
+        let manager = launch.start_ready(scene.management()).await?;
+        let stage = Self { _manager: manager, guests: fleets, scene };
+        for index in 0..guests {
+            stage.scene.fleet.hosted_cluster(&name(index), &[], "=").await?;
+            stage.connect(index, &kubeconfig(stage.scene.bed.guest(index))?).await?;
+        }
+        for index in 0..guests {
+            stage.condition(index, "GuestSynced", "AsExpected").await?;
+        }
+        Ok(stage)
+    }
+
+    /// Gives a hosted cluster the kubeconfig of its guest.
+    pub async fn connect(&self, index: usize, kubeconfig: &str) -> Result<()> {
+        let mut secret = secret(index);
+        secret["stringData"] = json!({"kubeconfig": kubeconfig});
+        self.scene.fleet.apply(&secret).await.map(|_| ())
+    }
+
+    /// Takes it away.
+    pub async fn disconnect(&self, index: usize) -> Result<()> {
+        self.scene.fleet.delete(&secret(index)).await
+    }
+
+    /// Sends the one mirror of a hosted cluster.
+    pub async fn edit(&self, index: usize, mirror: &str) -> Result<()> {
+        let object = hosted_cluster(&name(index), &[(SOURCE, &[mirror], None)]);
+        self.scene.fleet.apply(&object).await.map(|_| ())
+    }
+
+    /// Waits until a condition of a hosted cluster has this reason.
+    pub async fn condition(&self, index: usize, kind: &str, reason: &str) -> Result<()> {
+        let cluster = name(index);
+        eventually(LIMIT, &format!("{kind} of {cluster} is {reason}"), async || {
+            let report = self.scene.fleet.report(&cluster).await?;
+            let mut conditions = report["conditions"].as_array().into_iter().flatten();
+            let found = conditions.find(|condition| condition["type"] == kind);
+            anyhow::ensure!(found.is_some_and(|found| found["reason"] == reason), "{found:?}");
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+/// The hosted cluster of a guest.
+pub fn name(index: usize) -> String {
+    format!("west-{index}")
+}
+
+/// What HyperShift writes for its own components.
+pub fn kubeconfig(guest: &Cluster) -> Result<String> {
+    guest.kubeconfig(&guest.certificate(MANAGER, Some("system:masters"), Validity::Current)?)
+}
+
+fn secret(index: usize) -> Value {
+    let namespace = deployments::namespace(&name(index));
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hcco-kubeconfig", "namespace": namespace}})
+}

@@ -1,0 +1,132 @@
+//! What the kernel says of a process: memory and processor time.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// Memory of a process, in MB of 1,000,000 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Resident: with pages of files that other processes may have, too.
+    pub resident: f64,
+    /// The most that was resident.
+    pub peak: f64,
+    /// Resident, shared pages divided by the number of those who share them.
+    pub proportional: f64,
+    /// Resident pages that no other process has.
+    pub private: f64,
+    /// Resident pages that are of no file, or are changed copies of one.
+    pub anonymous: f64,
+    /// Resident pages of the program's code.
+    pub code: f64,
+    /// Resident pages of the program's constants, those that relocation changed included.
+    pub constants: f64,
+}
+
+impl Memory {
+    /// Of a process id, now.
+    ///
+    /// # Errors
+    /// If there is no such process, or it is somebody else's.
+    pub fn of(process: u32) -> Result<Self> {
+        let read = |file: &str| {
+            let path = format!("/proc/{process}/{file}");
+            fs::read_to_string(&path).context(path)
+        };
+        let (maps, status) = (read("smaps")?, read("status")?);
+        let program = fs::read_link(format!("/proc/{process}/exe"))?;
+        Ok(Self { peak: field(&status, "VmHWM:").unwrap_or_default(), ..Self::of_maps(&maps, &program) })
+    }
+
+    fn of_maps(maps: &str, program: &Path) -> Self {
+        let mut memory = Self::default();
+        let mut mapping = Mapping::Other;
+        for line in maps.lines() {
+            if let Some(next) = Mapping::parse(line, program) {
+                mapping = next;
+            } else if let Some(size) = field(line, "Rss:") {
+                memory.resident += size;
+                match mapping {
+                    Mapping::Code => memory.code += size,
+                    Mapping::Constants => memory.constants += size,
+                    Mapping::Other => {}
+                }
+            } else if let Some(size) = field(line, "Pss:") {
+                memory.proportional += size;
+            } else if let Some(size) = field(line, "Private_Clean:").or_else(|| field(line, "Private_Dirty:")) {
+                memory.private += size;
+            } else if let Some(size) = field(line, "Anonymous:") {
+                memory.anonymous += size;
+            }
+        }
+        memory
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resident, peak, proportional, private, anonymous, code, constants } = self;
+        write!(f, "{resident:.1} MB resident (at most {peak:.1}): {anonymous:.1} of no file, ")?;
+        write!(f, "{code:.1} of code, {constants:.1} of constants; ")?;
+        write!(f, "{proportional:.1} in proportion, {private:.1} private")
+    }
+}
+
+enum Mapping {
+    Code,
+    Constants,
+    Other,
+}
+
+impl Mapping {
+    /// The first line of a mapping: `ADDRESSES PERMISSIONS OFFSET DEVICE INODE PATH`.
+    fn parse(line: &str, program: &Path) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (_, permissions) = (words.next().filter(|word| word.contains('-'))?, words.next()?);
+        let is_program = words.nth(3).is_some_and(|path| Path::new(path) == program);
+        Some(match permissions {
+            "r-xp" if is_program => Self::Code,
+            "r--p" if is_program => Self::Constants,
+            _ => Self::Other,
+        })
+    }
+}
+
+/// The value of a line `NAME: 12 kB`.
+fn field(text: &str, name: &str) -> Option<f64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: f64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024.0 / 1_000_000.0)
+}
+
+/// Processor time of all threads of a process that are there now: finer than the ticks of `stat`.
+///
+/// # Errors
+/// If there is no such process.
+pub fn processor_time(process: u32) -> Result<Duration> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_told_apart_by_what_they_are() {
+        let maps = "1000-2000 r-xp 00000000 fe:00 1 /bin/program\nRss: 1000 kB\nPss: 500 kB\nPrivate_Clean: 0 kB\n\
+                    Anonymous: 0 kB\n2000-3000 r--p 00000000 fe:00 1 /bin/program\nRss: 100 kB\nPrivate_Dirty: 50 kB\n\
+                    Anonymous: 50 kB\n3000-4000 rw-p 00000000 00:00 0\nRss: 10 kB\nPss: 10 kB\nAnonymous: 10 kB\n";
+        let memory = Memory::of_maps(maps, Path::new("/bin/program"));
+        let kilo = |value: f64| (value * 1_000_000.0 / 1024.0).round();
+        assert_eq!([memory.resident, memory.code, memory.constants].map(kilo), [1110.0, 1000.0, 100.0]);
+        assert_eq!([memory.proportional, memory.private, memory.anonymous].map(kilo), [510.0, 50.0, 60.0]);
+    }
+}
