@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hypermirror::agent::reload::Method;
-use hypermirror::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
+use hypermirror::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestKinds, GuestObjects};
 use hypermirror_e2e::{AgentNode, Crds, Fleet, Process, Testbed, binaries};
 use serde_json::{Value, json};
 
@@ -30,7 +30,8 @@ impl Stage {
         let crds = binaries::repository_root().join("manifests/crd/guest.yaml");
         Crds::read(&[crds])?.install(&guest.client).await?;
         let kinds = GuestKinds { admission_policies: true, ..GuestKinds::default() };
-        let agent = AgentSpec { image: "none".to_owned(), reload: Method::None, api: None };
+        let agent =
+            AgentSpec { image: "none".to_owned(), reload: Method::None, ports: AgentPorts::default(), api: None };
         let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
         for object in &objects.foundations {
             guest.apply(object).await?;
