@@ -61,7 +61,7 @@ async fn idle(process: u32, seconds: u64, what: &str) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = processor_time(process)?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let used = (processor_time(process)? - before).as_secs_f64() * 1000.0;
+    let used = processor_time(process)?.saturating_sub(before).as_secs_f64() * 1000.0;
     println!("idle with {what} for {seconds} s: {used:.1} ms of processor time; {}", Memory::of(process)?);
     Ok(())
 }

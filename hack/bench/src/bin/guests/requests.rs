@@ -46,5 +46,5 @@ pub fn lines(runs: &[Requests]) -> Vec<String> {
 }
 
 fn exact(count: usize) -> f64 {
-    u32::try_from(count).map(f64::from).unwrap_or(f64::MAX)
+    u32::try_from(count).map_or(f64::MAX, f64::from)
 }
