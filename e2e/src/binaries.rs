@@ -80,21 +80,35 @@ pub fn operator() -> Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// When there is none, or it is older than the operator: names what builds it.
+/// When there is none, or it is older than a source of the operator: names what builds it.
 pub fn static_operator() -> Result<PathBuf> {
     let operator = operator()?;
     let path = operator.with_file_name("hypermirror-static");
-    let built = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified());
-    match (built(&path), built(&operator)) {
-        (Ok(own), Ok(others)) if own >= others => Ok(path),
-        (Ok(_), _) => bail!("{} is older than {}: run {IMAGE}", path.display(), operator.display()),
-        (Err(_), _) => bail!("no {}: run {IMAGE}", path.display()),
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified());
+    let Ok(built) = modified(&path) else { bail!("no {}: run {IMAGE}", path.display()) };
+    // Not the operator's own time: cargo links it again where tests switch on other features of its libraries.
+    let rule = std::fs::read_to_string(operator.with_extension("d")).unwrap_or_default();
+    match sources(&rule).find(|source| modified(source).is_ok_and(|time| time > built)) {
+        Some(source) => bail!("{} is older than {}: run {IMAGE}", path.display(), source.display()),
+        None => Ok(path),
     }
+}
+
+/// What a program is made from, by the rule for make that cargo writes beside it: `PROGRAM: SOURCE SOURCE ...`.
+fn sources(rule: &str) -> impl Iterator<Item = &Path> {
+    rule.split_once(": ").into_iter().flat_map(|(_, sources)| sources.split_whitespace()).map(Path::new)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sources_of_a_program_stand_in_cargos_rule() {
+        let rule = "/target/debug/hypermirror: /api/src/lib.rs /src/main.rs\n";
+        assert_eq!(sources(rule).collect::<Vec<_>>(), ["/api/src/lib.rs", "/src/main.rs"].map(Path::new));
+        assert_eq!(sources("").count(), 0);
+    }
 
     #[test]
     fn a_missing_server_is_reported_with_what_builds_it() {

@@ -1,9 +1,11 @@
 //! Wiring: start everything, stop it in order.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use futures::FutureExt as _;
 use hypermirror_api::{ConditionType, Reason};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -130,7 +132,13 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
         let start = Instant::now();
         // Each reconcile is a trace of its own.
         let span = tracing::info_span!(parent: None, "reconcile", cluster = %key);
-        let result = reconcile(&ctx, &reporter, &key).instrument(span).await;
+        // One that panics costs the others nothing.
+        let work = AssertUnwindSafe(reconcile(&ctx, &reporter, &key).instrument(span)).catch_unwind();
+        let Ok(result) = work.await else {
+            tracing::error!(cluster = %key, "the work on a hosted cluster panicked; it is tried again later");
+            ctx.queue.done(&key, true);
+            continue;
+        };
         let outcome = result.as_ref().map_or_else(WriteError::category, |()| "ok");
         let took = start.elapsed().as_secs_f64();
         ctx.metrics.reconciles.get_or_create(&OutcomeLabels { outcome }).observe(took);

@@ -125,8 +125,8 @@ mod tests {
                     Anonymous: 0 kB\n2000-3000 r--p 00000000 fe:00 1 /bin/program\nRss: 100 kB\nPrivate_Dirty: 50 kB\n\
                     Anonymous: 50 kB\n3000-4000 rw-p 00000000 00:00 0\nRss: 10 kB\nPss: 10 kB\nAnonymous: 10 kB\n";
         let memory = Memory::of_maps(maps, Path::new("/bin/program"));
-        let kilo = |value: f64| format!("{:.0}", value * 1_000_000.0 / 1024.0);
-        assert_eq!([memory.resident, memory.code, memory.constants].map(kilo), ["1110", "1000", "100"]);
-        assert_eq!([memory.proportional, memory.private, memory.anonymous].map(kilo), ["510", "50", "60"]);
+        let kibibytes = |value: f64| format!("{:.0}", value * 1_000_000.0 / 1024.0);
+        assert_eq!([memory.resident, memory.code, memory.constants].map(kibibytes), ["1110", "1000", "100"]);
+        assert_eq!([memory.proportional, memory.private, memory.anonymous].map(kibibytes), ["510", "50", "60"]);
     }
 }

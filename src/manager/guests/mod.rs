@@ -8,9 +8,11 @@ mod pace;
 mod sync;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -21,6 +23,9 @@ use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::kube::ClusterKey;
 use crate::kube::index::guests::KubeconfigSecret;
+
+/// A pause after a look that panicked.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// What is remembered of one guest between two looks.
 #[derive(Default)]
@@ -93,7 +98,16 @@ impl Guests {
             while looks.try_join_next().is_some() {}
             let (guests, ctx) = (Arc::clone(&self), Arc::clone(&ctx));
             let span = tracing::info_span!(parent: None, "guest", cluster = %key);
-            looks.spawn(async move { guests.look(&ctx, &key).await }.instrument(span));
+            let look = async move {
+                let looked = AssertUnwindSafe(guests.look(&ctx, &key)).catch_unwind().await;
+                if looked.is_err() {
+                    // What a guest answers is untrusted: one that brings its look down costs the others nothing.
+                    tracing::error!(cluster = %key, "the look at a guest panicked; it is looked at again later");
+                    ctx.guest_queue.done(&key, false);
+                    ctx.guest_queue.add_after(key, AFTER_PANIC);
+                }
+            };
+            looks.spawn(look.instrument(span));
         }
     }
 
