@@ -50,7 +50,8 @@ impl Verdict {
     }
 }
 
-fn cut(mut text: String) -> String {
+/// A message that is not longer than [`MESSAGE_BYTES`].
+pub fn cut(mut text: String) -> String {
     if text.len() > MESSAGE_BYTES {
         let end = (0..=MESSAGE_BYTES - 3).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
