@@ -62,8 +62,11 @@ pub fn cut(mut text: String) -> String {
 
 /// What the sources of one hosted cluster come to.
 pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble]) -> Verdict {
-    if let Some(trouble) = troubles.first() {
-        let status = if trouble.reason == Reason::MalformedObject { "False" } else { "Unknown" };
+    // What cannot be seen now may be as it was; everything else is wrong.
+    let is_unseen =
+        |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
+    if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
+        let status = if is_unseen(&trouble) { "Unknown" } else { "False" };
         let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
         return Verdict::new(status, trouble.reason, messages.join("; "));
     }

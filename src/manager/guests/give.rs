@@ -93,13 +93,11 @@ pub(super) async fn give(
     let key = &case.key;
     let interval = ctx.settings.guests.guest_interval;
     let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
-    let (entries, pools) = declared(ctx, client, case).await?;
     let kinds = match &base {
         Some(base) => base.kinds,
         None => kinds(client).await?,
     };
-    let mut wanted = node_mirror_sets(&entries, &pools);
-    wanted.extend(mirror_objects(&entries, kinds));
+    let wanted = wanted_mirrors(ctx, client, case, kinds).await?;
     let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
     let last = base.as_ref().zip(guest.mirrors.as_ref());
     if let Some((base, mirrors)) = last
@@ -133,6 +131,18 @@ pub(super) async fn give(
     let given = Given { sets: mirrors.sets.clone(), objects: base.objects + mirrors.objects, changed };
     (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
     Ok(Turn::Now(given))
+}
+
+async fn wanted_mirrors(
+    ctx: &Context,
+    client: &GuestClient,
+    case: &Case,
+    kinds: GuestKinds,
+) -> Result<Vec<Value>, GuestError> {
+    let (entries, pools) = declared(ctx, client, case).await?;
+    let mut wanted = node_mirror_sets(&entries, &pools);
+    wanted.extend(mirror_objects(&entries, kinds));
+    Ok(wanted)
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {
