@@ -46,6 +46,9 @@ pub const WEBHOOK_CONFIGURATION: &str = "hypermirror";
 /// The Service of the webhook, in the manager's own namespace.
 pub const WEBHOOK_SERVICE: &str = "hypermirror-webhook";
 
+/// Where API servers reach the webhook. Managers of neighbouring versions answer there, too.
+pub const WEBHOOK_PATH: &str = "/admit";
+
 /// The Secret with the webhook's certificate, in the manager's own namespace.
 pub const WEBHOOK_SECRET: &str = "hypermirror-webhook-certificate";
 
