@@ -20,6 +20,8 @@ pub struct Totals {
     pub reverts: usize,
     /// Rollouts by the manager.
     pub ours: usize,
+    /// Those of them in hosted clusters in which people edited a value in place.
+    pub after_people: usize,
     /// Writes by the manager that restart nothing.
     pub quiet: usize,
     /// The longest time until a value was right.
@@ -28,11 +30,15 @@ pub struct Totals {
 
 impl Totals {
     fn add(&mut self, accounts: &Accounts) {
-        for account in accounts.values().flatten() {
-            self.rival += account.rival;
-            self.reverts += account.reverts;
-            self.ours += account.ours;
-            self.quiet += account.quiet;
+        for accounts in accounts.values() {
+            let defaced = accounts.iter().any(|account| account.reverts > 0);
+            for account in accounts {
+                self.rival += account.rival;
+                self.reverts += account.reverts;
+                self.ours += account.ours;
+                self.after_people += if defaced { account.ours } else { 0 };
+                self.quiet += account.quiet;
+            }
         }
     }
 }
