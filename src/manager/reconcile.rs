@@ -6,6 +6,7 @@ use futures::future::join_all;
 use hypermirror_api::Reason;
 
 use super::case::{Case, Observed};
+use super::config_maps;
 use super::context::Context;
 use super::reporter::{Draft, Reporter};
 use crate::fleet::observed::short_digest;
@@ -25,6 +26,7 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     if !ctx.may_write() {
         return Ok(());
     }
+    config_maps::load(ctx, key).await;
     let mut observed = observe(ctx, key).await?;
     let Some(case) = Case::new(ctx, key) else { return Ok(()) };
     let mut rounds = 0;
@@ -174,6 +176,8 @@ impl Case {
                 map: &self.map.map,
                 findings: findings.collect(),
                 troubles: &self.troubles,
+                reference: self.own.reference.as_ref(),
+                pools: &self.pools,
                 observed,
                 plan,
                 held: held.or_else(|| self.held.clone()),
