@@ -40,7 +40,7 @@ pub const HYPERSHIFT_OPERATOR_USER: &str = "system:serviceaccount:hypershift:ope
 /// The field of `HostedCluster.spec` that names a ConfigMap with mirrors; stock HyperShift's types do not have it.
 pub const IMAGE_MIRROR_CONFIG_REF_FIELD: &str = "imageMirrorConfigRef";
 
-/// The MutatingWebhookConfiguration.
+/// The `MutatingWebhookConfiguration`.
 pub const WEBHOOK_CONFIGURATION: &str = "hypermirror";
 
 /// The Service of the webhook, in the manager's own namespace.
@@ -52,7 +52,7 @@ pub const WEBHOOK_PATH: &str = "/admit";
 /// The Secret with the webhook's certificate, in the manager's own namespace.
 pub const WEBHOOK_SECRET: &str = "hypermirror-webhook-certificate";
 
-/// The MutatingAdmissionPolicies, and the binding of each, by the same name.
+/// The `MutatingAdmissionPolicy` objects, and the binding of each, by the same name.
 pub const ADMISSION_POLICIES: [&str; 2] = ["hypermirror-targets", "hypermirror-hosted-clusters"];
 
 /// HyperShift's label on a NodePool's nodes: the NodePool's name.

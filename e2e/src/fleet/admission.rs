@@ -131,6 +131,18 @@ impl Fleet {
         .await
     }
 
+    /// How many writes went through because a webhook did not answer: a machine that is busy with other things does so.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not tell.
+    pub async fn unanswered(&self) -> Result<usize> {
+        let metrics = self.client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
+        let failures = metrics.lines().filter(|line| line.starts_with("apiserver_admission_webhook_fail_open_count"));
+        let counts = failures.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+        Ok(counts.sum())
+    }
+
     /// Whether a new Deployment of this name gets what its annotation says. It is not kept.
     ///
     /// # Errors

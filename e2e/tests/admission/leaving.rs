@@ -36,7 +36,10 @@ async fn the_admission_goes_first(admission: Admission, resource: &str) -> Resul
     ensure!(place(resource, "delete")? < place("deployments", "patch")?, "{writes:#?}");
     let patches = writes.iter().filter(|write| write.resource == "deployments" && write.succeeded()).count();
     ensure!(patches == 6, "{patches} writes for six Deployments");
-    ensure!(!fleet.gives_back("ignition-server").await?, "something is still given back");
+    eventually(SOON, "nothing is given back any more", async || {
+        Ok((!fleet.gives_back("ignition-server").await?).then_some(()))
+    })
+    .await?;
     let configuration = webhook_configuration();
     let left = fleet.api_of(&configuration)?.get_opt("hypermirror").await?;
     ensure!(left.is_none(), "the configuration is still there");

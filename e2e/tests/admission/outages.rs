@@ -26,7 +26,6 @@ async fn while_paused_the_webhook_still_gives_back_what_a_change_takes() -> Resu
     let (mut stage, _manager) = set(members, Admission::webhook()?, 41).await?;
     for cluster in ["c0", "c1"] {
         pause(&stage, cluster, Some("true")).await?;
-        stage.fleet.condition(cluster, "ControlPlaneUpToDate", "Unknown", "Paused").await?;
     }
     let mut totals = (0, 0, 0);
     for act in [Act::Both(TARGETS[1]), Act::Child(TARGETS[2]), Act::Parent, Act::Restart(TARGETS[2])] {
@@ -42,6 +41,13 @@ async fn while_paused_the_webhook_still_gives_back_what_a_change_takes() -> Resu
         }
     }
     ensure!(totals.0 >= 8 && (totals.1, totals.2) == (0, 0), "{totals:?}");
+    // They were paused all the time: an edit waits until they no longer are.
+    stage.administrator.declare(&stage.fleet, "two", &[("d.example", &["m.example/d"])]).await?;
+    for cluster in ["c0", "c1"] {
+        stage.fleet.condition(cluster, "ControlPlaneUpToDate", "Unknown", "Paused").await?;
+        pause(&stage, cluster, None).await?;
+    }
+    stage.settles().await?;
     Ok(())
 }
 
