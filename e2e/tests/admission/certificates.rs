@@ -38,8 +38,7 @@ async fn a_certificate_is_replaced_without_a_review_that_fails() -> Result<()> {
         ensure!(fleet.gives_back("ignition-server").await?, "review {reviews} failed after {:?}", start.elapsed());
         reviews += 1;
         seen.insert(certificate(fleet).await?);
-        ensure!(start.elapsed() < Duration::from_secs(120), "{} certificates in two minutes", seen.len());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        ensure!(start.elapsed() < Duration::from_mins(2), "{} certificates in two minutes", seen.len());
     }
     eprintln!("{reviews} reviews over two replacements in {:?}", start.elapsed());
     ensure!(manager.metric("hypermirror_webhook_certificate_expires").await? > 1.0);

@@ -1,4 +1,4 @@
-//! One AdmissionReview: read, reviewed, answered. Nothing is ever refused.
+//! One `AdmissionReview`: read, reviewed, answered. Nothing is ever refused.
 
 use std::sync::Arc;
 use std::time::Duration;

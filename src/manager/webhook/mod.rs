@@ -41,13 +41,12 @@ pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut Joi
     let router = answer::router(reviewer, ctx.metrics.clone());
     let server = server::serve(options.webhook_bind_address, router, Arc::clone(&shown)).await;
     tasks.spawn(server.context("cannot listen on --webhook-bind-address")?);
-    match &options.webhook_certificate_dir {
-        Some(directory) => tasks.spawn(directory::follow(directory.clone(), shown, ctx.metrics.clone())),
-        None => {
-            let lifetime = options.webhook_certificate_lifetime;
-            tasks.spawn(Keeper { ctx: Arc::clone(ctx), lifetime, shown }.run())
-        }
-    };
+    if let Some(directory) = options.webhook_certificate_dir.clone() {
+        tasks.spawn(directory::follow(directory, shown, ctx.metrics.clone()));
+    } else {
+        let lifetime = options.webhook_certificate_lifetime;
+        tasks.spawn(Keeper { ctx: Arc::clone(ctx), lifetime, shown }.run());
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The webhook's server: TLS with whatever certificate is there now, bounded in connections, bytes and time.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,24 +22,24 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may be silent between requests. API servers give idle ones up after 90 s.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 /// After a connection could not be accepted: there are no descriptors left, most likely.
 const RECOVERY: Duration = Duration::from_millis(100);
 
 /// The certificate that is shown from now on; none: every handshake fails.
 #[derive(Debug, Default)]
-pub struct ShownCertificate(RwLock<Option<Arc<CertifiedKey>>>);
+pub struct ShownCertificate(Mutex<Option<Arc<CertifiedKey>>>);
 
 impl ShownCertificate {
     /// Shows another one.
     pub fn show(&self, key: Arc<CertifiedKey>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(key);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
     }
 }
 
 impl ResolvesServerCert for ShownCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
