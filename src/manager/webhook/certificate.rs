@@ -119,7 +119,8 @@ pub fn next_step(kept: Option<&KeptCertificate>, names: &BTreeSet<String>, now: 
 
 /// The newest authority alone.
 pub fn newest(authorities: &str) -> String {
-    certificates(authorities).next().map(|block| pem::encode(&block)).unwrap_or_default()
+    let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    certificates(authorities).next().map(|block| pem::encode_config(&block, lines)).unwrap_or_default()
 }
 
 /// The certificates of a PEM text; other blocks are skipped.
