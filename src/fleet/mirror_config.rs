@@ -48,6 +48,11 @@ pub fn reference(
     let field = field.filter(|name| !name.is_empty());
     let annotation = cluster.annotations().get(annotations::IMAGE_MIRROR_CONFIG_REF).map(|name| name.trim());
     let of = |name: &str, place| Some(MirrorReference { name: name.to_owned(), place });
+    if let (false, Some(name), None) = (field_served, field, annotation) {
+        // It was read before the CRD lost it.
+        let (reference, trouble) = kept(name);
+        return (Some(reference), Some(trouble));
+    }
     match (field, annotation) {
         (Some(field), Some(annotation)) if !annotation.is_empty() && field != annotation => {
             let key = annotations::IMAGE_MIRROR_CONFIG_REF;
@@ -80,13 +85,17 @@ fn pruned(
         ReferencePlace::Field => !field_served || is_same,
         ReferencePlace::Annotation => false,
     };
+    is_pruned.then(|| kept(&last.name))
+}
+
+fn kept(name: &str) -> (MirrorReference, SourceTrouble) {
     let key = annotations::IMAGE_MIRROR_CONFIG_REF;
     let message = format!(
-        "the HostedCluster CRD lost {FIELD}, and with it the reference to {:?}, which stays in force: set annotation {key}          to this name, or to \"\" if none is meant; hypermirror crd hostedcluster-patch brings the field back",
-        last.name
+        "the HostedCluster CRD lost {FIELD}, and with it the reference to {name:?}, which stays in force: set annotation \
+         {key} to this name, or to \"\" if none is meant; hypermirror crd hostedcluster-patch brings the field back"
     );
-    let reference = MirrorReference { name: last.name.clone(), place: ReferencePlace::Pruned };
-    is_pruned.then_some((reference, SourceTrouble { reason: Reason::FieldPruned, message }))
+    let reference = MirrorReference { name: name.to_owned(), place: ReferencePlace::Pruned };
+    (reference, SourceTrouble { reason: Reason::FieldPruned, message })
 }
 
 /// What a ConfigMap declares.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use hypermirror_api::Reason;
 
+use super::boot;
 use super::case::{Case, Observed};
 use super::config_maps;
 use super::context::Context;
@@ -28,7 +29,7 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     }
     config_maps::load(ctx, key).await;
     let mut observed = observe(ctx, key).await?;
-    let Some(case) = Case::new(ctx, key) else { return Ok(()) };
+    let Some(mut case) = Case::new(ctx, key) else { return Ok(()) };
     let mut rounds = 0;
     let (plan, failure) = loop {
         let mut plan = case.plan(ctx, &observed);
@@ -54,6 +55,9 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
         }
         observed = observe(ctx, key).await?;
     };
+    if case.held.is_none() && ctx.may_write() {
+        boot::deliver(ctx, &mut case).await;
+    }
     case.remember(ctx, &plan);
     case.report(ctx, reporter, &observed, &plan, failure.as_ref());
     failure.map_or(Ok(()), Err)

@@ -92,6 +92,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         argument: options.plan.registry_overrides_argument.into(),
         max_removal: options.max_removal,
         settle: options.settle,
+        rollout_batch: options.rollout_batch,
         handover: options.handover,
         namespace,
         guests: options.guests.clone(),
