@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::input::Input;
 use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
-use crate::fleet::plan::{Facts, Plan, plan};
+use crate::fleet::plan::{Counted, Facts, Plan, plan};
 use crate::fleet::report::{carried, foreign_of};
 use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
 use crate::fleet::target::TargetSpec;
@@ -90,6 +90,7 @@ impl<'a> Planner<'a> {
             leaving,
             handover_over: true,
             may_touch: may_touch && !is_blind,
+            rollout: Counted::default(),
         };
         let plan = plan(&facts, cluster.annotations().get(annotations::MIRRORS_OBSERVED).map(String::as_str));
         ClusterPlan { key, settings, unknown_setting, map, leaving, targets, plan }

@@ -1,7 +1,7 @@
 //! One hosted cluster, from what is declared to what is written: pure values in, pure values out.
 //!
 //! `sources` says what is wanted, `observed` what is there, `known` whose an entry is, `value` and `patch` what has to
-//! change on a target, `plan` in which order, `admission` whether now, and `report` how it is told.
+//! change on a target, `plan` in which order, `admission` and `rollout` whether now, and `report` how it is told.
 
 pub mod admission;
 pub mod argument;
@@ -14,6 +14,7 @@ pub mod observed;
 pub mod patch;
 pub mod plan;
 pub mod report;
+pub mod rollout;
 pub mod sources;
 pub mod target;
 pub mod value;

@@ -190,7 +190,7 @@ pub fn control_plane_report(targets: &[(&TargetSpec, Option<&ObservedTarget>)], 
         .filter_map(|((spec, observed), plan)| Some(target_report(spec, *observed, plan.as_ref()?)))
         .collect();
     let up_to_date = reports.iter().filter(|report| report.up_to_date).count();
-    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports }
+    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout: None }
 }
 
 fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &TargetPlan) -> TargetReport {

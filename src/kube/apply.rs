@@ -58,6 +58,15 @@ impl WriteError {
         }
     }
 
+    /// Whether the API server refused: then nothing was written. Any other failure may have come after the write.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Gone { .. } => true,
+            Self::Failed { source: kube::Error::Api(status), .. } => (400..500).contains(&status.code),
+            Self::Failed { .. } | Self::Timeout { .. } => false,
+        }
+    }
+
     fn of(what: &str, error: kube::Error) -> Self {
         let what = what.to_owned();
         match &error {

@@ -10,6 +10,7 @@ use kube::core::SelectorExt as _;
 
 use super::context::Context;
 use super::options::{GuestAgent, Mode};
+use super::rollouts::Counting;
 use crate::fleet::guest::Delivery;
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
@@ -131,7 +132,7 @@ impl Case {
         Some(Verdict::new("False", Reason::RemovalHeld, message))
     }
 
-    pub(super) fn plan(&self, ctx: &Context, observed: &Observed) -> Plan {
+    pub(super) fn plan(&self, ctx: &Context, observed: &Observed, counting: &Counting) -> Plan {
         let index = ctx.index();
         let cluster = index.cluster(&self.key);
         let report = cluster.and_then(|cluster| cluster.report.clone());
@@ -158,6 +159,7 @@ impl Case {
             leaving: self.leaving,
             handover_over,
             may_touch: !self.blind,
+            rollout: counting.facts(),
         };
         plan(&facts, mirrors_observed.as_deref())
     }

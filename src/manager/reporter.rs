@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::report::{ControlPlaneReport, RolloutReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use kube::ResourceExt;
 use tokio::sync::Notify;
@@ -47,6 +48,10 @@ pub struct Draft<'a> {
     pub held: Option<Verdict>,
     /// It is no longer in our care.
     pub leaving: bool,
+    /// Its last rollout under the rollout budget.
+    pub rollout: Option<RolloutReport>,
+    /// That this one is not back in time.
+    pub rollout_failed: Option<Verdict>,
 }
 
 struct Pending {
@@ -130,9 +135,10 @@ impl Reporter {
             let good = condition.status == "True";
             let moved =
                 before.map_or(!good, |before| before.status != condition.status || before.reason != condition.reason);
-            // A cluster that is being born has no kubeconfig: nothing went wrong.
-            let is_birth = condition.reason == Reason::KubeconfigMissing.as_str();
-            if moved && !is_birth && condition.type_ != ConditionType::Ready.as_str() {
+            // A cluster that is being born has no kubeconfig, one that waits for its turn no trouble: nothing went wrong.
+            let quiet = [Reason::KubeconfigMissing, Reason::RolloutWaiting];
+            let is_quiet = quiet.iter().any(|reason| reason.as_str() == condition.reason);
+            if moved && !is_quiet && condition.type_ != ConditionType::Ready.as_str() {
                 let reason = if good { &condition.type_ } else { &condition.reason };
                 events.tell(key, &uid, good, reason, &condition.message).await;
             }
@@ -148,6 +154,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let planned: Vec<_> = specs.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
     let sources = report::sources_verdict(&draft.findings, draft.troubles);
     let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
+    let control_plane = draft.rollout_failed.clone().unwrap_or(control_plane);
     let removal_held = control_plane.reason == Reason::RemovalHeld;
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
     let guest = guest_outcome(ctx, draft.key, old);
@@ -160,7 +167,8 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let (guest, nodes) = guest.map(|guest| (guest.guest.clone(), guest.nodes_report.clone())).unwrap_or_default();
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
-        let before = old.clone();
+        let mut before = old.clone();
+        before.control_plane.rollout = draft.rollout.clone();
         return HostedClusterMirrorsStatus {
             conditions,
             hosted_cluster_generation: generation,
@@ -171,6 +179,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     }
     let (sources, cut) = report::source_reports(&draft.map.resolved);
     let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
+    let control_plane_report = report::control_plane_report(&observed, draft.plan);
     HostedClusterMirrorsStatus {
         hosted_cluster_generation: generation,
         conditions,
@@ -178,7 +187,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         sources,
         sources_cut: gauge(cut),
         findings: report::finding_reports(&draft.findings),
-        control_plane: report::control_plane_report(&observed, draft.plan),
+        control_plane: ControlPlaneReport { rollout: draft.rollout.clone(), ..control_plane_report },
         guest,
         nodes,
     }

@@ -17,7 +17,7 @@ use super::guests::Guests;
 use super::options::{GuestAgent, ManagerOptions};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
-use super::{own_image, server, watches};
+use super::{own_image, rollouts, server, watches};
 use crate::kube::apply::WriteError;
 use crate::kube::client::connect;
 use crate::kube::events::Events;
@@ -88,6 +88,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         targets: options.plan.targets(),
         argument: options.plan.registry_overrides_argument.into(),
         max_removal: options.max_removal,
+        rollouts: options.rollouts.budget(),
         settle: options.settle,
         handover: options.handover,
         namespace,
@@ -150,9 +151,11 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
 }
 
 async fn keep_house(ctx: Arc<Context>) {
+    let mut rollouts = rollouts::Housekeeping::default();
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
         count(&ctx);
+        rollouts.settle(&ctx);
         if !ctx.may_write() {
             continue;
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrorsStatus, annotations};
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::fleet::contest::Contest;
@@ -26,6 +27,8 @@ pub struct Cluster {
     pub departed: Arc<EntrySet>,
     /// Since when the parent carries the present value: a digest of it, and the time.
     pub parent_since: Option<(String, Instant)>,
+    /// The last rollout that this process saw come back, by its mark; the report may not say so yet.
+    pub rollout_done: Option<Timestamp>,
     /// For each target, whether somebody fights us for it.
     pub contests: Vec<Contest>,
 }
@@ -40,6 +43,7 @@ impl Cluster {
             touched: None,
             departed: Arc::default(),
             parent_since: None,
+            rollout_done: None,
             contests: Vec::new(),
         }
     }
