@@ -184,7 +184,7 @@ impl Case {
     ) {
         let findings = self.management.findings.iter().filter(|_| self.use_management).chain(&self.map.findings);
         let held = failure.map(|error| Verdict::new("False", Reason::WriteFailed, error.to_string()));
-        let pending = self.held.is_none() && (plan.restarts() || plan.waits_for_parent());
+        let pending = self.held.is_none() && rollouts::is_pending(ctx, &self.key, plan);
         let (rollout, rollout_failed) = rollouts::look_at(ctx, &self.key, observed, pending);
         reporter.submit(
             ctx,

@@ -117,6 +117,23 @@ impl Case {
     }
 }
 
+/// Whether more of a hosted cluster is still to change: by us, or by a stock operator that was asked and has not answered.
+/// One that never answers gets as long as children get for their parent's entries.
+pub(super) fn is_pending(ctx: &Context, key: &ClusterKey, plan: &Plan) -> bool {
+    if plan.restarts() || plan.waits_for_parent() {
+        return true;
+    }
+    if !plan.stock_is_behind || !ctx.settings.rollouts.is_on() {
+        return false;
+    }
+    let index = ctx.index();
+    let asked = index.cluster(key).and_then(|cluster| cluster.touched.as_ref());
+    let left = asked.and_then(|(_, since)| ctx.settings.handover.checked_sub(since.elapsed()));
+    let Some(left) = left.filter(|left| !left.is_zero()) else { return false };
+    ctx.queue.add_after(key.clone(), left);
+    true
+}
+
 /// Looks whether a hosted cluster is back; answers what the report says of its rollout, and that it is not back in time.
 /// `pending`: more of it is still to change.
 pub(super) fn look_at(
