@@ -113,6 +113,8 @@ struct Flight {
 #[derive(Clone, Debug)]
 pub struct Rollouts<K> {
     budget: Budget,
+    /// Everything that is in flight is known.
+    counted: bool,
     flights: BTreeMap<K, Flight>,
     line: BTreeSet<(Option<Timestamp>, K)>,
     waiting: BTreeMap<K, Option<Timestamp>>,
@@ -120,10 +122,11 @@ pub struct Rollouts<K> {
 }
 
 impl<K: Ord + Clone> Rollouts<K> {
-    /// Nothing is in flight.
+    /// Nothing is known to be in flight, and nobody begins before [`Self::begin_term`].
     pub fn new(budget: Budget) -> Self {
         Self {
             budget,
+            counted: false,
             flights: BTreeMap::new(),
             line: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -165,7 +168,7 @@ impl<K: Ord + Clone> Rollouts<K> {
         if self.is_halted(failed.len()) {
             return Answer::Halted(failed);
         }
-        if !self.line.iter().take(self.free()).any(|(_, first)| first == key) {
+        if !self.counted || !self.line.iter().take(self.free()).any(|(_, first)| first == key) {
             return Answer::Waits;
         }
         self.leave_line(key);
@@ -201,8 +204,14 @@ impl<K: Ord + Clone> Rollouts<K> {
         self.flights.remove(key);
     }
 
+    /// This instance leads, and was told of everything that the last leader has left in flight.
+    pub fn begin_term(&mut self) {
+        self.counted = true;
+    }
+
     /// This instance leads no more: what it claimed and who asked it means nothing to the next leader.
     pub fn end_term(&mut self) {
+        self.counted = false;
         self.flights.retain(|_, flight| flight.marked);
         self.line.clear();
         self.waiting.clear();
@@ -211,7 +220,7 @@ impl<K: Ord + Clone> Rollouts<K> {
 
     /// Who may begin now, the first of the line first.
     pub fn next(&self, now: Timestamp) -> Vec<K> {
-        if self.line.is_empty() || self.is_halted(self.failed(now).len()) {
+        if !self.counted || self.line.is_empty() || self.is_halted(self.failed(now).len()) {
             return Vec::new();
         }
         self.line.iter().take(self.free()).map(|(_, key)| key.clone()).collect()

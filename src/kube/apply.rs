@@ -4,7 +4,7 @@ use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -12,9 +12,13 @@ use thiserror::Error;
 
 use super::ClusterKey;
 use super::deadline::DEADLINE;
+use super::index::targets::TargetMeta;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
+
+/// Objects in a page of a list: small pages keep the peak memory low.
+const PAGE: u32 = 100;
 
 /// Why a read or write did not happen.
 #[derive(Debug, Error)]
@@ -105,6 +109,24 @@ impl Writer {
         let what = format!("Deployment {namespace}/{}", spec.deployment);
         let call = self.client.request::<Value>(request(namespace, &spec.deployment, &what)?);
         Ok(ObservedTarget::read(&self.timed(&what, call).await?, spec))
+    }
+
+    /// Lists one target everywhere, as metadata, as it stands now: watches may be behind.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn list_targets(&self, spec: &TargetSpec) -> Result<Vec<TargetMeta>, WriteError> {
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let mut params = ListParams::default().fields(&format!("metadata.name={}", spec.deployment)).limit(PAGE);
+        let mut targets = Vec::new();
+        loop {
+            let page = self.timed(&format!("Deployments {}", spec.deployment), api.list_metadata(&params)).await?;
+            targets.extend(page.items.iter().map(TargetMeta::of));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(targets),
+            }
+        }
     }
 
     /// Writes one target and answers what it is now.

@@ -87,7 +87,8 @@ pub(super) async fn observe(ctx: &Context, key: &ClusterKey, all: bool) -> Resul
     let reads = slots.into_iter().zip(&ctx.settings.targets).enumerate().map(|(place, (slot, spec))| {
         let namespace = &namespace;
         async move {
-            if !slot.is_stale() && !(all && slot.meta.is_some()) {
+            let is_read = slot.is_stale() || (all && slot.meta.is_some());
+            if !is_read {
                 return Ok(slot.meta.and(slot.observed));
             }
             match ctx.writer.read_target(namespace, spec).await {

@@ -154,8 +154,9 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let planned: Vec<_> = specs.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
     let sources = report::sources_verdict(&draft.findings, draft.troubles);
     let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
-    let control_plane = draft.rollout_failed.clone().unwrap_or(control_plane);
     let removal_held = control_plane.reason == Reason::RemovalHeld;
+    let failed = draft.rollout_failed.clone().filter(|_| !removal_held);
+    let control_plane = failed.unwrap_or(control_plane);
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
     let guest = guest_outcome(ctx, draft.key, old);
     let guest_verdicts = guest.as_deref().map(GuestOutcome::verdicts).unwrap_or_default();
@@ -168,7 +169,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
         let mut before = old.clone();
-        before.control_plane.rollout = draft.rollout.clone();
+        before.control_plane.rollout.clone_from(&draft.rollout);
         return HostedClusterMirrorsStatus {
             conditions,
             hosted_cluster_generation: generation,

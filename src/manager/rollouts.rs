@@ -19,6 +19,9 @@ use crate::telemetry::metrics::{StateLabels, gauge};
 /// How often a hosted cluster in flight is looked at when its watches tell nothing.
 const BACKSTOP: Duration = Duration::from_secs(30);
 
+/// A pause after a list that failed.
+const STOCK_RETRY: Duration = Duration::from_secs(1);
+
 /// Whether a plan may be carried out now.
 pub(super) enum Admission {
     /// It may.
@@ -60,6 +63,34 @@ fn are_rolled_out(observed: &Observed) -> bool {
 
 fn missing<'a>(ctx: &'a Context, observed: &'a Observed) -> Vec<&'a str> {
     told::missing(ctx.settings.targets.iter().zip(observed.iter().map(Option::as_deref)))
+}
+
+/// At the beginning of a term: what the last leader has left in flight, as it stands now. Until that is known, and as long
+/// as it cannot be read, nobody begins.
+pub(super) async fn take_stock(ctx: &Context) {
+    while ctx.settings.rollouts.is_on() && ctx.term.lasts() {
+        match note_marks(ctx).await {
+            Ok(()) => {
+                let mut index = ctx.index();
+                index.rollouts.begin_term();
+                let next = index.rollouts.next(Timestamp::now());
+                drop(index);
+                return ctx.queue.add_all(next);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is in flight is not known yet: no rollout begins");
+                tokio::time::sleep(STOCK_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn note_marks(ctx: &Context) -> Result<(), WriteError> {
+    for (place, spec) in ctx.settings.targets.iter().enumerate() {
+        let targets = ctx.writer.list_targets(spec).await?;
+        ctx.index().note_marks(place, &targets);
+    }
+    Ok(())
 }
 
 /// Reads the targets before anything else, all of them where it matters how their pods are. What an earlier try may have
@@ -224,11 +255,10 @@ impl Housekeeping {
         drop(index);
         count(ctx, &standing);
         if halted_by != self.halted_by {
-            match &halted_by {
-                Some(failed) => {
-                    tracing::warn!(failed = failed.len(), "no rollout begins: too many are not back in time")
-                }
-                None => tracing::info!("rollouts go on"),
+            if standing.halted {
+                tracing::warn!(failed = standing.failed.len(), "no rollout begins: too many are not back in time");
+            } else {
+                tracing::info!("rollouts go on");
             }
             self.halted_by = halted_by;
         }

@@ -107,7 +107,8 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
         while term.begun().await {
             ctx.metrics.leader.set(1);
             ctx.queue_all();
-            if !term.ended().await {
+            let ((), lasts) = tokio::join!(rollouts::take_stock(ctx), term.ended());
+            if !lasts {
                 break;
             }
             ctx.metrics.leader.set(0);

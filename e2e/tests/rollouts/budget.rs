@@ -26,10 +26,10 @@ async fn of_two_hundred_hosted_clusters_never_more_than_ten_change_at_a_time() -
     })
     .await?;
     stage.all_done().await?;
-    println!("200 hosted clusters, 10 at a time: {:.1} s", start.elapsed().as_secs_f64());
+    eprintln!("200 hosted clusters, 10 at a time: {:.1} s", start.elapsed().as_secs_f64());
 
     let flights = flights(scene, mark).await?;
-    println!("at most {} in flight", flights.most);
+    eprintln!("at most {} in flight", flights.most);
     assert!((5..=10).contains(&flights.most), "{} at a time", flights.most);
     assert_eq!(flights.patches.len(), 600);
     assert!(flights.patches.values().all(|count| *count == 1), "{:?}", flights.patches);
@@ -92,7 +92,7 @@ async fn a_leader_killed_in_the_middle_of_a_wave_leaves_the_budget_to_the_next()
     stage.pods.mend(&stage.names()).await?;
     stage.all_done().await?;
     let flights = flights(scene, mark).await?;
-    println!("at most {} in flight over two leaders", flights.most);
+    eprintln!("at most {} in flight over two leaders", flights.most);
     assert!(flights.most <= 4, "{} at a time", flights.most);
     assert_eq!(flights.patches.len(), 120);
     assert!(flights.patches.values().all(|count| *count == 1), "{:?}", flights.patches);

@@ -5,3 +5,4 @@ mod flights;
 mod halt;
 mod leaving;
 mod stage;
+mod stock;

@@ -10,7 +10,7 @@ use crate::fleet::report::Verdict;
 use crate::fleet::target::TargetSpec;
 
 /// How many hosted clusters that are not back a message names.
-pub const NAMED: usize = 3;
+const NAMED: usize = 3;
 
 /// It waits for a place.
 pub fn waiting(budget: &Budget) -> Verdict {
@@ -59,7 +59,8 @@ pub fn missing<'a>(targets: impl IntoIterator<Item = (&'a TargetSpec, Option<&'a
     there.filter(|(_, target)| !target.rolled_out).map(|(spec, _)| spec.deployment.as_str()).collect()
 }
 
-fn named(keys: &[String]) -> String {
+/// The first of these names, and how many more there are.
+pub fn named(keys: &[String]) -> String {
     let first: Vec<&str> = keys.iter().take(NAMED).map(String::as_str).collect();
     match keys.len().saturating_sub(NAMED) {
         0 => first.join(", "),

@@ -3,6 +3,7 @@
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use jiff::Timestamp;
 
+use super::targets::TargetMeta;
 use super::{ClusterKey, Index};
 
 /// The mark of the rollout that a report says is done.
@@ -14,6 +15,16 @@ impl Index {
     /// When the last rollout of a hosted cluster began that the rollout budget counted.
     pub fn last_rollout(&self, key: &ClusterKey) -> Option<Timestamp> {
         self.targets.mark(&key.control_plane_namespace())
+    }
+
+    /// Takes in the marks of one target's Deployments, as a list tells them: the watch may be behind.
+    pub fn note_marks(&mut self, place: usize, targets: &[TargetMeta]) {
+        for target in targets {
+            self.targets.note_mark(place, target);
+            if let Some(owner) = self.owner(&target.namespace) {
+                self.recount(&owner);
+            }
+        }
     }
 
     /// The rollout with this mark is back.

@@ -100,12 +100,20 @@ impl Targets {
     pub fn apply(&mut self, place: usize, target: &TargetMeta) -> bool {
         let Some(slot) = self.slot(&target.namespace, place) else { return false };
         let changed = slot.meta.as_ref() != Some(target);
-        if slot.meta.as_ref().is_none_or(|before| before.uid != target.uid) {
+        if slot.meta.as_ref().is_some_and(|before| before.uid != target.uid) {
             slot.mark = Mark::default();
         }
         slot.mark.take(target.generation, || target.rollout);
         slot.meta = Some(target.clone());
         changed && slot.is_stale()
+    }
+
+    /// Takes in what a list tells of a mark alone: the watch follows by itself.
+    pub fn note_mark(&mut self, place: usize, target: &TargetMeta) {
+        let Some(slot) = self.slot(&target.namespace, place) else { return };
+        if slot.meta.as_ref().is_none_or(|meta| meta.uid == target.uid) {
+            slot.mark.take(target.generation, || target.rollout);
+        }
     }
 
     /// Takes a whole list in; answers the namespaces to look at.
