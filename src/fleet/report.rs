@@ -1,6 +1,6 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
-use hypermirror_api::report::{ControlPlaneReport, FindingReport, SourceReport, TargetReport};
+use hypermirror_api::report::{ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -50,7 +50,8 @@ impl Verdict {
     }
 }
 
-fn cut(mut text: String) -> String {
+/// A message that is not longer than [`MESSAGE_BYTES`].
+pub fn cut(mut text: String) -> String {
     if text.len() > MESSAGE_BYTES {
         let end = (0..=MESSAGE_BYTES - 3).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
@@ -61,8 +62,11 @@ fn cut(mut text: String) -> String {
 
 /// What the sources of one hosted cluster come to.
 pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble]) -> Verdict {
-    if let Some(trouble) = troubles.first() {
-        let status = if trouble.reason == Reason::MalformedObject { "False" } else { "Unknown" };
+    // What cannot be seen now may be as it was; everything else is wrong.
+    let is_unseen =
+        |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
+    if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
+        let status = if is_unseen(&trouble) { "Unknown" } else { "False" };
         let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
         return Verdict::new(status, trouble.reason, messages.join("; "));
     }
@@ -183,14 +187,18 @@ pub fn finding_reports(findings: &[&Finding]) -> Vec<FindingReport> {
 }
 
 /// The targets for people.
-pub fn control_plane_report(targets: &[(&TargetSpec, Option<&ObservedTarget>)], plan: &Plan) -> ControlPlaneReport {
+pub fn control_plane_report(
+    targets: &[(&TargetSpec, Option<&ObservedTarget>)],
+    plan: &Plan,
+    rollout: Option<RolloutReport>,
+) -> ControlPlaneReport {
     let reports: Vec<TargetReport> = targets
         .iter()
         .zip(&plan.targets)
         .filter_map(|((spec, observed), plan)| Some(target_report(spec, *observed, plan.as_ref()?)))
         .collect();
     let up_to_date = reports.iter().filter(|report| report.up_to_date).count();
-    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout: None }
+    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout }
 }
 
 fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &TargetPlan) -> TargetReport {

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use hypermirror_api::Reason;
 
 use super::case::{Case, Observed};
+use super::config_maps;
 use super::context::Context;
 use super::reporter::{Draft, Reporter};
 use super::rollouts::{self, Admission, Counting};
@@ -33,6 +34,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     if !ctx.may_write() {
         return Ok(None);
     }
+    config_maps::load(ctx, key).await;
     let mut observed = rollouts::observe_before(ctx, key).await?;
     let Some(mut case) = Case::new(ctx, key) else { return Ok(None) };
     let mut rounds = 0;
@@ -195,6 +197,8 @@ impl Case {
                 map: &self.map.map,
                 findings: findings.collect(),
                 troubles: &self.troubles,
+                reference: self.own.reference.as_ref(),
+                pools: &self.pools,
                 observed,
                 plan,
                 held: held.or_else(|| self.held.clone()),

@@ -4,10 +4,12 @@
 //! system or the environment.
 
 pub mod entry;
+pub mod fields;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod lookup;
+pub mod manifest;
 pub mod map;
 pub mod merge;
 pub mod origin;

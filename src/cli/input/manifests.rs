@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use hypermirror_api::mirror_sets::{
     ImageContentSourcePolicy, ImageDigestMirrorSet, ImageMirrorDigestSet, ImageTagMirrorSet,
 };
@@ -11,12 +11,14 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 use super::super::console;
-use super::documents::{self, Document, Place};
+use super::config_maps::is_for_us;
 use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
-use super::{Input, MirrorObject, fields};
+use super::{Input, MirrorObject};
+use crate::documents::{self, Document, Place};
 use crate::mirrors::Layer;
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
+use crate::mirrors::fields;
 
 /// Reads everything that is named.
 pub fn load(names: &[PathBuf]) -> Result<Input> {
@@ -40,14 +42,16 @@ impl Loader {
     fn read(&mut self, named: &Named) -> Result<()> {
         let mut found = false;
         for text in &named.texts {
-            for document in documents::read(&text.file, &text.content)? {
+            let documents = documents::read(&text.file, &text.content);
+            for document in documents.map_err(|error| anyhow!("{error}; correct the file"))? {
                 found |= self.take(document, named.is_directory)?;
             }
         }
         if !found {
             bail!(
                 "{} has no object that is read: a HostedCluster, NodePool, HostedControlPlane, ImageDigestMirrorSet, \
-                 ImageTagMirrorSet, ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors; \
+                 ImageTagMirrorSet, ImageContentSourcePolicy, ImageMirrorDigestSet, ConfigMap, Deployment or \
+                 HostedClusterMirrors; \
                  check the path",
                 named.name
             );
@@ -69,7 +73,7 @@ impl Loader {
             return Ok(false);
         };
         self.check_identity(kind, &document)?;
-        for field in fields::unknown(kind, &document.value) {
+        for field in fields::unknown(document.text_at("/kind").unwrap_or_default(), &document.value) {
             console::warning(format!("{}: {field} is no field of this kind and is not read", describe(&document)));
         }
         match kind {
@@ -89,7 +93,13 @@ impl Loader {
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
             Kind::NodePool => self.input.pools.push(decode(&document)?),
             Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),
-            Kind::Unused => self.skip(document.text_at("/kind").unwrap_or_default()),
+            Kind::ConfigMap => {
+                let config_map = decode(&document)?;
+                if !is_for_us(&config_map) {
+                    self.skip("ConfigMap");
+                }
+                self.input.config_maps.push(config_map);
+            }
         }
         Ok(true)
     }
@@ -114,7 +124,11 @@ impl Loader {
             document.text_at("/metadata/namespace").is_some_and(|namespace| !namespace.is_empty());
         let is_part_of_a_cluster = matches!(
             kind,
-            Kind::HostedCluster | Kind::HostedClusterMirrors | Kind::NodePool | Kind::HostedControlPlane
+            Kind::HostedCluster
+                | Kind::HostedClusterMirrors
+                | Kind::NodePool
+                | Kind::HostedControlPlane
+                | Kind::ConfigMap
         );
         if is_part_of_a_cluster && !is_named_in_namespace {
             bail!(
@@ -123,7 +137,7 @@ impl Loader {
             );
         }
         match self.seen.insert(object_name(document), place.clone()) {
-            Some(first) if kind != Kind::Unused => {
+            Some(first) => {
                 bail!("{place}: {} is there already: {first}; leave one of them out", object_name(document))
             }
             _ => Ok(()),
@@ -156,9 +170,7 @@ pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorO
 
 fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {
     let decoded = document.decode();
-    decoded.map_err(|error| {
-        anyhow::anyhow!("{}: {error}; correct the field, or leave the document out", describe(document))
-    })
+    decoded.map_err(|error| anyhow!("{}: {error}; correct the field, or leave the document out", describe(document)))
 }
 
 fn describe(document: &Document) -> String {

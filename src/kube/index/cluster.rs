@@ -1,5 +1,6 @@
 //! What is remembered of one hosted cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,8 @@ use kube::ResourceExt;
 
 use crate::fleet::contest::Contest;
 use crate::fleet::known::EntrySet;
-use crate::fleet::sources::OverrideMap;
+use crate::fleet::pool_config::LastDocuments;
+use crate::fleet::sources::{LastConfig, OverrideMap};
 
 /// One hosted cluster.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub struct Cluster {
     pub parent_since: Option<(String, Instant)>,
     /// The last rollout that this process saw come back, by its mark; the report may not say so yet.
     pub rollout_done: Option<Timestamp>,
+    /// What of its ConfigMap of mirror sets was last in force.
+    pub last_config: Option<LastConfig>,
+    /// What of its NodePools' ConfigMaps was last in force, by NodePool.
+    pub last_documents: BTreeMap<String, LastDocuments>,
     /// For each target, whether somebody fights us for it.
     pub contests: Vec<Contest>,
 }
@@ -44,6 +50,8 @@ impl Cluster {
             departed: Arc::default(),
             parent_since: None,
             rollout_done: None,
+            last_config: None,
+            last_documents: BTreeMap::new(),
             contests: Vec::new(),
         }
     }

@@ -1,6 +1,8 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
 pub mod cluster;
+pub mod config_maps;
+mod declared;
 pub mod guests;
 mod members;
 pub mod mirror_kinds;
@@ -14,6 +16,7 @@ use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::hypershift::HostedCluster;
 
 use self::cluster::Cluster;
+use self::config_maps::ConfigMaps;
 use self::guests::Guests;
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
@@ -34,6 +37,9 @@ pub struct Index {
     pub guests: Guests,
     /// The rollout budget.
     pub rollouts: Rollouts<ClusterKey>,
+    /// The ConfigMaps that hosted clusters refer to.
+    pub config_maps: ConfigMaps,
+    reference_field_served: bool,
     management: Arc<ManagementLayer>,
     clusters: HashMap<ClusterKey, Cluster>,
     /// Hosted clusters by their control-plane namespace.
@@ -52,6 +58,8 @@ impl Index {
             mirrors: MirrorKinds::default(),
             guests: Guests::default(),
             rollouts: Rollouts::new(Budget::OFF),
+            config_maps: ConfigMaps::default(),
+            reference_field_served: true,
             management: Arc::default(),
             clusters: HashMap::new(),
             owners: HashMap::new(),
