@@ -48,7 +48,7 @@ pub struct Counted<'a> {
 
 /// What to do with one target.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // four independent facts, each read by itself
+#[allow(clippy::struct_excessive_bools)] // independent facts, each read by itself
 pub struct TargetPlan {
     /// Whether its process is told exactly what is wanted.
     pub up_to_date: bool,
@@ -58,6 +58,8 @@ pub struct TargetPlan {
     pub announce: Option<json_patch::Patch>,
     /// Whether the patch changes the pod template.
     pub restarts: bool,
+    /// Whether it only puts back what somebody's change has taken, in the rollout of that change; see [`restores`].
+    pub restores: bool,
     /// Whether our env var is there now.
     pub carries: bool,
     /// It waits for its parent's entries.
@@ -94,7 +96,11 @@ impl Plan {
     /// Whether pods restart by what has to be written now: by our patches, or by those of stock operators that we ask.
     pub fn restarts(&self) -> bool {
         let asks = self.touch.is_some() && self.stock_is_behind;
-        asks || self.targets.iter().flatten().any(|target| target.restarts && target.patch.is_some())
+        asks || self
+            .targets
+            .iter()
+            .flatten()
+            .any(|target| target.restarts && !target.restores && target.patch.is_some())
     }
 
     /// Whether children are still to change, once their parent has handed its entries on.
@@ -204,15 +210,12 @@ fn leave(facts: &Facts<'_>, view: &View<'_>) -> TargetPlan {
 
 /// The mark, ahead of a rollout that a stock operator is asked for: it goes with what is announced.
 fn mark_ahead(facts: &Facts<'_>, parent: &View<'_>, plan: &mut TargetPlan) {
-    let mut patch = PatchBuilder::new(parent.target, parent.container);
-    if let Some(mark) = facts.rollout.mark {
-        patch.annotation(annotations::ROLLOUT, parent.target.rollout.as_deref(), Some(mark));
-    }
-    match (&mut plan.announce, patch.build()) {
-        // Its last operation alone: the others are there already.
-        (Some(announce), Some(mark)) => announce.0.extend(mark.0.last().cloned()),
-        (None, mark) => plan.announce = mark,
-        (Some(_), None) => {}
+    let (mut patch, current) = (PatchBuilder::new(parent.target, parent.container), parent.target.rollout.as_deref());
+    patch.annotation(annotations::ROLLOUT, current, facts.rollout.mark.or(current));
+    let Some(mark) = patch.build() else { return };
+    match &mut plan.announce {
+        Some(announce) => announce.0.extend(mark.0.last().cloned()), // the other operations are there already
+        None => plan.announce = Some(mark),
     }
 }
 
@@ -254,11 +257,20 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
         "waits for the entries that its parent hands on".clone_into(&mut plan.message);
         return plan;
     }
-    if let Some(mark) = facts.rollout.mark.filter(|_| plan.restarts) {
+    plan.restores = env.changes && restores(view, &plan, argument.value.as_deref());
+    if let Some(mark) = facts.rollout.mark.filter(|_| plan.restarts && !plan.restores) {
         patch.annotation(annotations::ROLLOUT, view.target.rollout.as_deref(), Some(mark));
     }
     plan.patch = patch.build();
     plan
+}
+
+/// The annotations say what is wanted, our env var is gone, and the change that took it is being rolled out: ours joins that
+/// rollout, as an admission would have had it, and the rollout budget does not count it.
+fn restores(view: &View<'_>, plan: &TargetPlan, argument: Option<&str>) -> bool {
+    let remembered = view.target.overrides.as_deref().filter(|_| view.env.ours.is_none());
+    let is_remembered = remembered.is_some_and(|value| value::says(Some(value), &plan.value));
+    is_remembered && view.target.argument.as_deref() == argument && !view.target.rolled_out
 }
 
 /// What happens to our env var.

@@ -257,4 +257,15 @@ mod tests {
         assert_eq!(outcome(r#"{"code": 404, "message": "not found"}"#), "conflict");
         assert_eq!(outcome(r#"{"code": 403, "message": "forbidden"}"#), "error");
     }
+
+    #[test]
+    fn only_an_answer_that_refuses_says_that_nothing_was_written() {
+        let refuses = |code: u16| {
+            let status: Status = serde_json::from_str(&format!(r#"{{"code": {code}, "message": "m"}}"#)).unwrap();
+            WriteError::of("x", kube::Error::Api(Box::new(status))).is_refusal()
+        };
+        assert!([403, 404, 409, 422, 429].into_iter().all(refuses));
+        assert!(![500, 503, 504].into_iter().any(refuses));
+        assert!(!WriteError::Timeout { what: "x".to_owned() }.is_refusal());
+    }
 }

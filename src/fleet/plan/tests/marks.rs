@@ -92,3 +92,35 @@ fn leaving_without_a_limit_takes_an_old_mark_along() {
     assert_eq!(marks(&world), [None; 3]);
     assert!(!world.plan(None).writes());
 }
+
+#[test]
+fn what_a_stock_change_took_is_put_back_in_its_own_rollout_and_not_counted() {
+    let mut world = World::new(&a_and_b(), "=");
+    world.mark = Some(FIRST.to_owned());
+    world.settle();
+    world.mark = Some(SECOND.to_owned());
+    for deployment in &mut world.deployments {
+        let env = deployment["spec"]["template"]["spec"]["containers"][1]["env"].as_array_mut().unwrap();
+        env.pop();
+        deployment["spec"]["template"]["spec"]["containers"][1]["image"] = json!("new");
+    }
+    let plan = world.plan(None);
+    assert!(plan.writes() && !plan.restarts());
+
+    // When that rollout is over, it takes one of our own.
+    let mut rolled_out = World::new(&a_and_b(), "=");
+    rolled_out.deployments = world.deployments.clone();
+    rolled_out.mark.clone_from(&world.mark);
+    for deployment in &mut rolled_out.deployments {
+        deployment["status"] =
+            json!({"observedGeneration": 9, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
+    }
+    assert!(rolled_out.plan(None).restarts());
+    world.apply(&plan);
+    assert_eq!(env_of(&world.deployments[0]).len(), 2);
+    assert_eq!(marks(&world), [Some(FIRST); 3]);
+
+    // Another map than the one that is remembered is a change of ours.
+    world.edit(&idms(&[("s.example/a", &["m.example/a"], false)]));
+    assert!(world.plan(None).restarts());
+}
