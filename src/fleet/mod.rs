@@ -5,7 +5,9 @@
 
 pub mod admission;
 pub mod argument;
+pub mod boot;
 pub mod contest;
+pub mod delivery;
 #[cfg(test)]
 mod fixtures;
 pub mod guest;

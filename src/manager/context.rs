@@ -37,6 +37,8 @@ pub struct Settings {
     pub rollouts: Budget,
     /// For the stock operators.
     pub settle: Duration,
+    /// For further edits of what nodes boot with.
+    pub rollout_batch: Duration,
     /// For the children.
     pub handover: Duration,
     /// The namespace of the Lease.

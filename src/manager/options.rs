@@ -182,6 +182,9 @@ pub struct ManagerOptions {
     /// How long the children of a control-plane-operator get to take over its entries
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub handover: Duration,
+    /// How long what nodes boot with waits for further edits: stock HyperShift replaces nodes at each change of it
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub rollout_batch: Duration,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub guests: GuestOptions,

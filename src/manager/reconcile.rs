@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use hypermirror_api::Reason;
 
+use super::boot;
 use super::case::{Case, Observed};
 use super::config_maps;
 use super::context::Context;
@@ -37,6 +38,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     config_maps::load(ctx, key).await;
     let mut observed = rollouts::observe_before(ctx, key).await?;
     let Some(mut case) = Case::new(ctx, key) else { return Ok(None) };
+    let may_deliver = case.held.is_none(); // what waits for its rollout holds up no node
     let mut rounds = 0;
     let (plan, failure) = loop {
         let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, key, &observed));
@@ -70,6 +72,9 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
         }
         observed = observe(ctx, key, false).await?;
     };
+    if may_deliver && ctx.may_write() {
+        boot::deliver(ctx, &mut case).await;
+    }
     case.remember(ctx, &plan);
     case.report(ctx, reporter, &observed, &plan, failure.as_ref());
     failure.map_or(Ok(case.held.map(|held| held.reason)), Err)

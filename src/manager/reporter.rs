@@ -10,6 +10,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use kube::ResourceExt;
 use tokio::sync::Notify;
 
+use super::boot;
 use super::context::Context;
 use super::options::GuestAgent;
 use crate::fleet::guest::GuestOutcome;
@@ -175,15 +176,20 @@ async fn tell_pools(
     }
 }
 
+fn control_plane(ctx: &Context, draft: &Draft<'_>) -> Verdict {
+    let planned: Vec<_> = ctx.settings.targets.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
+    let verdict = report::control_plane_verdict(&planned, draft.held.clone());
+    let failed = draft.rollout_failed.clone().filter(|_| verdict.reason != Reason::RemovalHeld);
+    failed.unwrap_or(verdict)
+}
+
 fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsStatus>) -> HostedClusterMirrorsStatus {
     let now = jiff::Timestamp::now();
     let generation = draft.object.metadata.generation.unwrap_or_default();
     let specs = &ctx.settings.targets;
-    let planned: Vec<_> = specs.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
     let sources = report::sources_verdict(&draft.findings, draft.troubles);
-    let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
+    let control_plane = control_plane(ctx, draft);
     let removal_held = control_plane.reason == Reason::RemovalHeld;
-    let control_plane = draft.rollout_failed.clone().filter(|_| !removal_held).unwrap_or(control_plane);
     let pools = pool_config::verdict(draft.pools);
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
     let pools = pools.iter().map(|verdict| (ConditionType::NodePoolConfigValid, verdict));
@@ -209,6 +215,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         };
     }
     let of_pools: Vec<Finding> = draft.pools.values().flat_map(pool_config::findings).collect();
+    let boots = ctx.index().cluster(draft.key).map(|cluster| cluster.boots.clone());
     let (sources, cut) = report::source_reports(&draft.map.resolved);
     let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
     HostedClusterMirrorsStatus {
@@ -220,6 +227,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         findings: report::finding_reports(&draft.findings.iter().copied().chain(&of_pools).collect::<Vec<_>>()),
         mirror_config: draft.reference.cloned(),
         node_pools: pool_config::reports(draft.pools),
+        boot: boots.as_ref().map(boot::reports).unwrap_or_default(),
         control_plane: report::control_plane_report(&observed, draft.plan, draft.rollout.clone()),
         guest,
         nodes,

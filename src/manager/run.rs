@@ -90,6 +90,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         max_removal: options.max_removal,
         rollouts: options.rollouts.budget(),
         settle: options.settle,
+        rollout_batch: options.rollout_batch,
         handover: options.handover,
         namespace,
         guests: options.guests.clone(),

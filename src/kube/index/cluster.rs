@@ -13,6 +13,7 @@ use crate::fleet::contest::Contest;
 use crate::fleet::known::EntrySet;
 use crate::fleet::pool_config::LastDocuments;
 use crate::fleet::sources::{LastConfig, OverrideMap};
+use crate::kube::index::boots::Boots;
 
 /// One hosted cluster.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Cluster {
     pub last_config: Option<LastConfig>,
     /// What of its NodePools' ConfigMaps was last in force, by NodePool.
     pub last_documents: BTreeMap<String, LastDocuments>,
+    /// The ConfigMaps that its nodes boot with.
+    pub boots: Boots,
     /// For each target, whether somebody fights us for it.
     pub contests: Vec<Contest>,
 }
@@ -52,6 +55,7 @@ impl Cluster {
             rollout_done: None,
             last_config: None,
             last_documents: BTreeMap::new(),
+            boots: Boots::new(),
             contests: Vec::new(),
         }
     }
@@ -72,6 +76,7 @@ impl Cluster {
         self.admitted = None;
         self.parent_since = None;
         self.touched = None;
+        self.boots.clear();
         self.contests.clear();
     }
 
