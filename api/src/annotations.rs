@@ -34,6 +34,10 @@ pub const RETIRED: &str = "hypermirror.dev/retired";
 /// Written on a target Deployment's own metadata: the appended argument, so that it can be recognised and removed.
 pub const APPENDED_ARGUMENT: &str = "hypermirror.dev/registry-overrides-argument";
 
+/// Written on a target Deployment's own metadata while the rollout budget is on: when the rollout of its hosted cluster
+/// began (RFC 3339), in the very patch that restarts it. It is in flight until the report says that this one is `Done`.
+pub const ROLLOUT: &str = "hypermirror.dev/rollout";
+
 /// Read on the manager's Lease: lets one mass removal through; its value is the token that the condition names.
 pub const ALLOW_REMOVAL: &str = "hypermirror.dev/allow-removal";
 

@@ -73,6 +73,14 @@ pub enum Reason {
     Observing,
     /// The change would empty the maps of too many hosted clusters at once and waits for approval.
     RemovalHeld,
+    /// As many hosted clusters as the rollout budget allows are changing already; the change waits for one to be back.
+    RolloutWaiting,
+    /// Too many rollouts are not back in time; no new one starts until they are.
+    RolloutHalted,
+    /// The targets were changed and are not back in time.
+    RolloutFailed,
+    /// A target was not available before the change, which waits until it is.
+    TargetsUnavailable,
     /// The value is larger than the kernel takes for one environment variable and was not written.
     ValueTooLarge,
     /// Somebody takes our entry away again and again; it is left alone for a while.
@@ -144,6 +152,10 @@ impl Reason {
             Self::ContainerMissing => "ContainerMissing",
             Self::Observing => "Observing",
             Self::RemovalHeld => "RemovalHeld",
+            Self::RolloutWaiting => "RolloutWaiting",
+            Self::RolloutHalted => "RolloutHalted",
+            Self::RolloutFailed => "RolloutFailed",
+            Self::TargetsUnavailable => "TargetsUnavailable",
             Self::ValueTooLarge => "ValueTooLarge",
             Self::Contested => "Contested",
             Self::WriteFailed => "WriteFailed",

@@ -175,6 +175,33 @@ pub struct ControlPlaneReport {
     pub summary: String,
     /// Each existing target, by name.
     pub targets: Vec<TargetReport>,
+    /// The last rollout that the rollout budget counted; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutReport>,
+}
+
+/// One rollout under the rollout budget.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutReport {
+    /// When it began (RFC 3339): the annotation `hypermirror.dev/rollout` of the targets that it changed.
+    pub started: String,
+    /// `InFlight`, `Failed` (not back in time) or `Done` (every target is rolled out and available).
+    pub state: RolloutState,
+    /// How many hosted clusters might change at a time then.
+    pub limit: i64,
+}
+
+/// How far a rollout is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum RolloutState {
+    /// The targets are not all rolled out and available yet, or more of them are still to change.
+    #[default]
+    InFlight,
+    /// They are not within the timeout.
+    Failed,
+    /// They are.
+    Done,
 }
 
 /// The configuration of one NodePool.

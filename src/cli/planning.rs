@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::input::Input;
 use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
-use crate::fleet::plan::{Facts, Plan, plan};
+use crate::fleet::plan::{Counted, Facts, Plan, plan};
 use crate::fleet::report::{SourceTrouble, carried, foreign_of};
 use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
 use crate::fleet::target::TargetSpec;
@@ -93,6 +93,7 @@ impl<'a> Planner<'a> {
             leaving,
             handover_over: true,
             may_touch: may_touch && !is_blind,
+            rollout: Counted::default(),
         };
         let plan = plan(&facts, cluster.annotations().get(annotations::MIRRORS_OBSERVED).map(String::as_str));
         ClusterPlan { key, settings, unknown_setting, troubles: own.troubles, map, leaving, targets, plan }

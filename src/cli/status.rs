@@ -1,6 +1,7 @@
-//! `status`: the fleet as columns and as a tree, from the reports.
+//! `status`: the fleet as columns and as a tree, from the reports, with a line about rollouts between them.
 
 mod overview;
+mod rollouts;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -48,7 +49,10 @@ pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
     match args.output.data() {
         Some(format) => console::print_data(&fleet, format)?,
         None if fleet.is_empty() => {}
-        None => console::print(&format!("{}\n{}", overview::print(&fleet), tree::print(&fleet)))?,
+        None => {
+            let rollouts = rollouts::print(&fleet).unwrap_or_default();
+            console::print(&format!("{}{rollouts}\n{}", overview::print(&fleet), tree::print(&fleet)))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

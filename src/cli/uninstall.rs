@@ -28,7 +28,7 @@ use progress::Progress;
 #[derive(Args, Debug)]
 #[command(
     after_help = "The manager does it: nodes give their mirrors back first, then the guest's objects go, then our entries in the \
-Deployments,\nwhich roll out once. The request is an annotation and stays when this command ends.\n\n\
+Deployments,\nwhich roll out once, within --max-concurrent-rollouts. The request is an annotation and stays when this command ends.\n\n\
 Examples:\n  hypermirror uninstall --hosted-cluster clusters/west\n  hypermirror uninstall --yes --timeout 30m"
 )]
 pub struct UninstallArgs {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::argument::ArgumentMode;
 use super::known::EntrySet;
 use super::observed::ObservedTarget;
-use super::plan::{Facts, Plan, plan};
+use super::plan::{Counted, Facts, Plan, plan};
 use super::sources::{ManagementLayer, OverrideMap};
 use super::target::{ArgumentList, TargetSpec, stock_targets};
 use crate::mirrors::entry::{MirrorEntry, of_object};
@@ -89,6 +89,9 @@ pub struct World {
     pub argument: ArgumentMode,
     pub leaving: bool,
     pub handover_over: bool,
+    /// The mark of the rollout budget, where it is on.
+    pub mark: Option<String>,
+    pub in_flight: bool,
 }
 
 impl World {
@@ -107,6 +110,8 @@ impl World {
             argument: ArgumentMode::default(),
             leaving: false,
             handover_over: false,
+            mark: None,
+            in_flight: false,
         }
     }
 
@@ -134,6 +139,7 @@ impl World {
             leaving: self.leaving,
             handover_over: self.handover_over,
             may_touch: true,
+            rollout: Counted { mark: self.mark.as_deref(), in_flight: self.in_flight },
         };
         plan(&facts, mirrors_observed)
     }

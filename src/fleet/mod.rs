@@ -1,8 +1,9 @@
 //! One hosted cluster, from what is declared to what is written: pure values in, pure values out.
 //!
 //! `sources` says what is wanted, `observed` what is there, `known` whose an entry is, `value` and `patch` what has to
-//! change on a target, `plan` in which order, `admission` whether now, `review` what is given back to a write of somebody
-//! else's, and `report` how it is told.
+//! change on a target, `plan` in which order, `admission` and `rollout` whether now, `review` what is given back to a write
+//! of somebody else's, and `report` how it is told. `mirror_config` and `pool_config` read what ConfigMaps declare,
+//! `delivery` and `boot` say how it gets to nodes.
 
 pub mod admission;
 pub mod argument;
@@ -20,6 +21,7 @@ pub mod plan;
 pub mod pool_config;
 pub mod report;
 pub mod review;
+pub mod rollout;
 pub mod sources;
 pub mod target;
 pub mod value;

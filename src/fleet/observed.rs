@@ -25,6 +25,10 @@ pub struct ObservedTarget {
     pub retired: Option<Arc<str>>,
     /// The annotation `hypermirror.dev/registry-overrides-argument`.
     pub argument: Option<Arc<str>>,
+    /// The annotation `hypermirror.dev/rollout`.
+    pub rollout: Option<Arc<str>>,
+    /// Whether it was rolled out and available when it was read; see [`is_rolled_out`].
+    pub rolled_out: bool,
     /// Whether stock HyperShift reconciles this Deployment.
     pub stock_managed: bool,
     /// Who wrote the spec last, if the server says so.
@@ -88,6 +92,8 @@ impl ObservedTarget {
             generation: metadata["generation"].as_i64(),
             has_annotations: metadata["annotations"].is_object(),
             retired: annotation(annotations::RETIRED),
+            rollout: annotation(annotations::ROLLOUT),
+            rolled_out: is_rolled_out(deployment),
             stock_managed: is_stock_managed(metadata),
             last_writer: last_writer(metadata),
             stock_digest: stock_digest(&deployment["spec"], container.as_ref(), &appended),
@@ -96,6 +102,17 @@ impl ObservedTarget {
             container,
         }
     }
+}
+
+/// Whether the Deployment controller has seen the present spec, and as many replicas as are wanted are of that spec and
+/// available, none of an older one left (as `kubectl rollout status` judges). A paused Deployment never rolls out.
+pub fn is_rolled_out(deployment: &Value) -> bool {
+    let (spec, status) = (&deployment["spec"], &deployment["status"]);
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
+    let wanted = spec["replicas"].as_i64().unwrap_or(1);
+    let is_seen = count("observedGeneration") >= deployment["metadata"]["generation"].as_i64().unwrap_or_default();
+    let is_complete = ["updatedReplicas", "availableReplicas"].iter().all(|field| count(field) == wanted);
+    spec["paused"] != true && is_seen && is_complete && count("replicas") <= wanted
 }
 
 fn read_container(deployment: &Value, spec: &TargetSpec) -> Option<ObservedContainer> {

@@ -33,11 +33,22 @@ pub struct Facts<'a> {
     pub handover_over: bool,
     /// Whether stock operators may be asked to read the mirrors again; not while they would find less than there was.
     pub may_touch: bool,
+    /// How the rollout budget counts what is written now.
+    pub rollout: Counted<'a>,
+}
+
+/// How the rollout budget counts what is written now; the default where it is off.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted<'a> {
+    /// What each write that restarts something leaves in the annotation `hypermirror.dev/rollout`.
+    pub mark: Option<&'a str>,
+    /// An earlier one is not back yet: its mark stays.
+    pub in_flight: bool,
 }
 
 /// What to do with one target.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::struct_excessive_bools)] // four independent facts, each read by itself
+#[allow(clippy::struct_excessive_bools)] // independent facts, each read by itself
 pub struct TargetPlan {
     /// Whether its process is told exactly what is wanted.
     pub up_to_date: bool,
@@ -47,6 +58,8 @@ pub struct TargetPlan {
     pub announce: Option<json_patch::Patch>,
     /// Whether the patch changes the pod template.
     pub restarts: bool,
+    /// Whether it only puts back what somebody's change has taken, in the rollout of that change; see [`restores`].
+    pub restores: bool,
     /// Whether our env var is there now.
     pub carries: bool,
     /// It waits for its parent's entries.
@@ -79,6 +92,21 @@ impl Plan {
     pub fn writes(&self) -> bool {
         self.touch.is_some() || self.targets.iter().flatten().any(|target| target.patch.is_some())
     }
+
+    /// Whether pods restart by what has to be written now: by our patches, or by those of stock operators that we ask.
+    pub fn restarts(&self) -> bool {
+        let asks = self.touch.is_some() && self.stock_is_behind;
+        asks || self
+            .targets
+            .iter()
+            .flatten()
+            .any(|target| target.restarts && !target.restores && target.patch.is_some())
+    }
+
+    /// Whether children are still to change, once their parent has handed its entries on.
+    pub fn waits_for_parent(&self) -> bool {
+        self.targets.iter().flatten().any(|target| target.waits_for_parent)
+    }
 }
 
 /// Plans one hosted cluster. `mirrors_observed` is the annotation of that name on the HostedCluster.
@@ -101,9 +129,12 @@ pub fn plan(facts: &Facts<'_>, mirrors_observed: Option<&str>) -> Plan {
     let targets = facts.targets.iter().zip(&views).enumerate().map(|(place, ((_, target), view))| {
         let Some(view) = view else { return target.map(|_| container_missing()) };
         let child = place > 0 && parent_managed && view.target.stock_managed;
-        Some(if facts.leaving { leave(view) } else { plan_target(facts, &known, view, &retired, child) })
+        Some(if facts.leaving { leave(facts, view) } else { plan_target(facts, &known, view, &retired, child) })
     });
-    let targets = targets.collect();
+    let mut targets: Vec<Option<TargetPlan>> = targets.collect();
+    if let (Some(Some(plan)), Some(parent), true) = (targets.first_mut(), parent, stock_is_behind) {
+        mark_ahead(facts, parent, plan);
+    }
     Plan { targets, stock_is_behind, touch }
 }
 
@@ -151,7 +182,7 @@ fn touch(facts: &Facts<'_>, printed: &str, behind: bool, mirrors_observed: Optio
 }
 
 /// Takes away what is ours and nothing else.
-fn leave(view: &View<'_>) -> TargetPlan {
+fn leave(facts: &Facts<'_>, view: &View<'_>) -> TargetPlan {
     let mut patch = PatchBuilder::new(view.target, view.container);
     let mut restarts = false;
     if let Some(entry) = view.env.ours.and_then(|ours| view.container.env.get(ours)) {
@@ -164,8 +195,28 @@ fn leave(view: &View<'_>) -> TargetPlan {
     }
     patch.memory(None, None);
     patch.annotation(annotations::APPENDED_ARGUMENT, view.target.argument.as_deref(), None);
-    let patch = patch.build();
-    TargetPlan { up_to_date: patch.is_none(), patch, restarts, ..TargetPlan::default() }
+    // The mark is the last to go: as long as it counts, this one does.
+    let mark = view.target.rollout.as_deref();
+    let counts = if restarts { facts.rollout.mark } else { mark.filter(|_| facts.rollout.in_flight) };
+    patch.annotation(annotations::ROLLOUT, mark, counts);
+    let mut plan = TargetPlan { restarts, patch: patch.build(), ..TargetPlan::default() };
+    if plan.patch.is_none() && counts.is_some() {
+        plan.reason = Some(Reason::Leaving);
+        "is being rolled out without what was ours".clone_into(&mut plan.message);
+    }
+    plan.up_to_date = plan.patch.is_none() && plan.reason.is_none();
+    plan
+}
+
+/// The mark, ahead of a rollout that a stock operator is asked for: it goes with what is announced.
+fn mark_ahead(facts: &Facts<'_>, parent: &View<'_>, plan: &mut TargetPlan) {
+    let (mut patch, current) = (PatchBuilder::new(parent.target, parent.container), parent.target.rollout.as_deref());
+    patch.annotation(annotations::ROLLOUT, current, facts.rollout.mark.or(current));
+    let Some(mark) = patch.build() else { return };
+    match &mut plan.announce {
+        Some(announce) => announce.0.extend(mark.0.last().cloned()), // the other operations are there already
+        None => plan.announce = Some(mark),
+    }
 }
 
 fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &str, child: bool) -> TargetPlan {
@@ -206,8 +257,20 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
         "waits for the entries that its parent hands on".clone_into(&mut plan.message);
         return plan;
     }
+    plan.restores = env.changes && restores(view, &plan, argument.value.as_deref());
+    if let Some(mark) = facts.rollout.mark.filter(|_| plan.restarts && !plan.restores) {
+        patch.annotation(annotations::ROLLOUT, view.target.rollout.as_deref(), Some(mark));
+    }
     plan.patch = patch.build();
     plan
+}
+
+/// The annotations say what is wanted, our env var is gone, and the change that took it is being rolled out: ours joins that
+/// rollout, as an admission would have had it, and the rollout budget does not count it.
+fn restores(view: &View<'_>, plan: &TargetPlan, argument: Option<&str>) -> bool {
+    let remembered = view.target.overrides.as_deref().filter(|_| view.env.ours.is_none());
+    let is_remembered = remembered.is_some_and(|value| value::says(Some(value), &plan.value));
+    is_remembered && view.target.argument.as_deref() == argument && !view.target.rolled_out
 }
 
 /// What happens to our env var.

@@ -1,6 +1,6 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
-use hypermirror_api::report::{ControlPlaneReport, FindingReport, SourceReport, TargetReport};
+use hypermirror_api::report::{ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -187,14 +187,18 @@ pub fn finding_reports(findings: &[&Finding]) -> Vec<FindingReport> {
 }
 
 /// The targets for people.
-pub fn control_plane_report(targets: &[(&TargetSpec, Option<&ObservedTarget>)], plan: &Plan) -> ControlPlaneReport {
+pub fn control_plane_report(
+    targets: &[(&TargetSpec, Option<&ObservedTarget>)],
+    plan: &Plan,
+    rollout: Option<RolloutReport>,
+) -> ControlPlaneReport {
     let reports: Vec<TargetReport> = targets
         .iter()
         .zip(&plan.targets)
         .filter_map(|((spec, observed), plan)| Some(target_report(spec, *observed, plan.as_ref()?)))
         .collect();
     let up_to_date = reports.iter().filter(|report| report.up_to_date).count();
-    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports }
+    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout }
 }
 
 fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &TargetPlan) -> TargetReport {

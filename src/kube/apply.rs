@@ -5,7 +5,7 @@ use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotati
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -13,9 +13,13 @@ use thiserror::Error;
 
 use super::ClusterKey;
 use super::deadline::DEADLINE;
+use super::index::targets::TargetMeta;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
+
+/// Objects in a page of a list: small pages keep the peak memory low.
+const PAGE: u32 = 100;
 
 /// Why a read or write did not happen.
 #[derive(Debug, Error)]
@@ -59,6 +63,15 @@ impl WriteError {
         }
     }
 
+    /// Whether the API server refused: then nothing was written. Any other failure may have come after the write.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Gone { .. } => true,
+            Self::Failed { source: kube::Error::Api(status), .. } => (400..500).contains(&status.code),
+            Self::Failed { .. } | Self::Timeout { .. } => false,
+        }
+    }
+
     fn of(what: &str, error: kube::Error) -> Self {
         let what = what.to_owned();
         match &error {
@@ -97,6 +110,24 @@ impl Writer {
         let what = format!("Deployment {namespace}/{}", spec.deployment);
         let call = self.client.request::<Value>(request(namespace, &spec.deployment, &what)?);
         Ok(ObservedTarget::read(&self.timed(&what, call).await?, spec))
+    }
+
+    /// Lists one target everywhere, as metadata, as it stands now: watches may be behind.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn list_targets(&self, spec: &TargetSpec) -> Result<Vec<TargetMeta>, WriteError> {
+        let api: Api<Deployment> = Api::all(self.client.clone());
+        let mut params = ListParams::default().fields(&format!("metadata.name={}", spec.deployment)).limit(PAGE);
+        let mut targets = Vec::new();
+        loop {
+            let page = self.timed(&format!("Deployments {}", spec.deployment), api.list_metadata(&params)).await?;
+            targets.extend(page.items.iter().map(TargetMeta::of));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(targets),
+            }
+        }
     }
 
     /// Writes one target and answers what it is now.
@@ -266,5 +297,16 @@ mod tests {
         assert_eq!(outcome(r#"{"code": 409, "message": "the object has been modified"}"#), "conflict");
         assert_eq!(outcome(r#"{"code": 404, "message": "not found"}"#), "conflict");
         assert_eq!(outcome(r#"{"code": 403, "message": "forbidden"}"#), "error");
+    }
+
+    #[test]
+    fn only_an_answer_that_refuses_says_that_nothing_was_written() {
+        let refuses = |code: u16| {
+            let status: Status = serde_json::from_str(&format!(r#"{{"code": {code}, "message": "m"}}"#)).unwrap();
+            WriteError::of("x", kube::Error::Api(Box::new(status))).is_refusal()
+        };
+        assert!([403, 404, 409, 422, 429].into_iter().all(refuses));
+        assert!(![500, 503, 504].into_iter().any(refuses));
+        assert!(!WriteError::Timeout { what: "x".to_owned() }.is_refusal());
     }
 }

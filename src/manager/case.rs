@@ -11,6 +11,7 @@ use kube::core::SelectorExt as _;
 
 use super::context::Context;
 use super::options::{GuestAgent, Mode};
+use super::rollouts::Counting;
 use crate::fleet::delivery::{Delivery, meaningless};
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
@@ -144,7 +145,7 @@ impl Case {
         Some(Verdict::new("False", Reason::RemovalHeld, message))
     }
 
-    pub(super) fn plan(&self, ctx: &Context, observed: &Observed) -> Plan {
+    pub(super) fn plan(&self, ctx: &Context, observed: &Observed, counting: &Counting) -> Plan {
         let index = ctx.index();
         let cluster = index.cluster(&self.key);
         let report = cluster.and_then(|cluster| cluster.report.clone());
@@ -171,6 +172,7 @@ impl Case {
             leaving: self.leaving,
             handover_over,
             may_touch: !self.blind,
+            rollout: counting.facts(),
         };
         plan(&facts, mirrors_observed.as_deref())
     }

@@ -13,6 +13,7 @@ use super::queue::Queue;
 use super::readiness::FirstLook;
 use crate::fleet::admission::FleetMember;
 use crate::fleet::argument::ArgumentMode;
+use crate::fleet::rollout::{Budget, Rollouts};
 use crate::fleet::target::TargetSpec;
 use crate::kube::ClusterKey;
 use crate::kube::apply::Writer;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub argument: ArgumentMode,
     /// The mass-loss limit.
     pub max_removal: u8,
+    /// The rollout budget.
+    pub rollouts: Budget,
     /// For the stock operators.
     pub settle: Duration,
     /// For further edits of what nodes boot with.
@@ -80,9 +83,11 @@ pub struct Context {
 impl Context {
     /// Puts the parts together.
     pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, term: Term) -> Arc<Self> {
+        let mut index = Index::new(settings.targets.len());
+        index.rollouts = Rollouts::new(settings.rollouts);
         Arc::new(Self {
             writer: Writer::new(client.clone(), metrics.clone()),
-            index: Mutex::new(Index::new(settings.targets.len())),
+            index: Mutex::new(index),
             queue: Queue::default(),
             guest_queue: Queue::default(),
             first_look: FirstLook::default(),

@@ -14,6 +14,7 @@ pub mod queue;
 pub mod readiness;
 pub mod reconcile;
 pub mod reporter;
+mod rollouts;
 pub mod run;
 pub mod server;
 pub mod watches;

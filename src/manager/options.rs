@@ -10,6 +10,7 @@ use kube::core::{Expression, Selector};
 use super::webhook::options::WebhookOptions;
 use crate::agent::reload::Method;
 use crate::fleet::argument::ArgumentMode;
+use crate::fleet::rollout::Budget;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
 use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::mirrors::ImageReference;
@@ -136,6 +137,31 @@ impl PlanOptions {
     }
 }
 
+/// How many control planes restart at a time.
+#[derive(Args, Clone, Debug)]
+pub struct RolloutOptions {
+    /// How many hosted clusters' Deployments may change at a time, which restarts their pods (0: no limit)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_concurrent_rollouts: u16,
+    /// After how many hosted clusters that are not back in time no other one begins
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_failed_rollouts: u16,
+    /// How long the Deployments of a hosted cluster may take to be back
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub rollout_timeout: Duration,
+}
+
+impl RolloutOptions {
+    /// As the decision takes it.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            at_once: self.max_concurrent_rollouts.into(),
+            failures: self.max_failed_rollouts.into(),
+            timeout: self.rollout_timeout,
+        }
+    }
+}
+
 /// The flags of `hypermirror manager`.
 #[derive(Args, Clone, Debug)]
 pub struct ManagerOptions {
@@ -148,6 +174,9 @@ pub struct ManagerOptions {
     /// The largest share of the hosted clusters, in percent, whose maps may become empty at once without approval
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub max_removal: u8,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rollouts: RolloutOptions,
     /// How long stock operators get to write what a change of the management mirrors means for them
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration)]
     pub settle: Duration,

@@ -10,6 +10,7 @@ use super::case::{Case, Observed};
 use super::config_maps;
 use super::context::Context;
 use super::reporter::{Draft, Reporter};
+use super::rollouts::{self, Admission, Counting};
 use crate::fleet::observed::short_digest;
 use crate::fleet::plan::{Plan, TargetPlan};
 use crate::fleet::report::Verdict;
@@ -24,43 +25,59 @@ const ROUNDS: usize = 6;
 /// # Errors
 /// [`WriteError`] if a read or write failed; the hosted cluster has to be looked at again.
 pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<(), WriteError> {
+    let result = bring(ctx, reporter, key).await;
+    rollouts::conclude(ctx, key, &result);
+    result.map(|_| ())
+}
+
+/// Answers which gate held it, if one did.
+async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<Option<Reason>, WriteError> {
     if !ctx.may_write() {
-        return Ok(());
+        return Ok(None);
     }
     config_maps::load(ctx, key).await;
-    let mut observed = observe(ctx, key).await?;
-    let Some(mut case) = Case::new(ctx, key) else { return Ok(()) };
+    let mut observed = rollouts::observe_before(ctx, key).await?;
+    let Some(mut case) = Case::new(ctx, key) else { return Ok(None) };
+    let may_deliver = case.held.is_none(); // what waits for its rollout holds up no node
     let mut rounds = 0;
     let (plan, failure) = loop {
-        let mut plan = case.plan(ctx, &observed);
+        let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, key, &observed));
         case.contest(ctx, &observed, &mut plan);
         if case.held.is_some() || !plan.writes() {
             break (plan, None);
         }
+        match case.admit(ctx, &plan, &mut observed).await? {
+            Admission::Goes => {}
+            Admission::Begins => continue, // with what was just read
+            Admission::Held(verdict) => {
+                case.held = Some(verdict);
+                break (plan, None);
+            }
+        }
         rounds += 1;
         if !ctx.may_write() {
-            return Ok(()); // another instance may lead by now
+            return Ok(None); // another instance may lead by now
         }
         if let Some(value) = &plan.touch {
             case.ask(ctx, &plan, value).await?;
         }
         if let Some(left) = settling(ctx, key).filter(|_| plan.stock_is_behind) {
             ctx.queue.add_after(key.clone(), left);
-            return Ok(());
+            return Ok(None);
         }
         match case.write(ctx, &plan, |target| target.patch.as_ref()).await {
             Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
             Ok(()) => break (plan, None),
             Err(error) => break (plan, Some(error)),
         }
-        observed = observe(ctx, key).await?;
+        observed = observe(ctx, key, false).await?;
     };
-    if case.held.is_none() && ctx.may_write() {
+    if may_deliver && ctx.may_write() {
         boot::deliver(ctx, &mut case).await;
     }
     case.remember(ctx, &plan);
     case.report(ctx, reporter, &observed, &plan, failure.as_ref());
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(case.held.map(|held| held.reason)), Err)
 }
 
 /// How long stock operators still have to write what they were asked to read.
@@ -70,14 +87,15 @@ fn settling(ctx: &Context, key: &ClusterKey) -> Option<Duration> {
     ctx.settings.settle.checked_sub(since.elapsed()).filter(|left| !left.is_zero())
 }
 
-/// Reads those targets that moved since they were last read or written.
-async fn observe(ctx: &Context, key: &ClusterKey) -> Result<Observed, WriteError> {
+/// Reads those targets that moved since they were last read or written, or all, where it matters how their pods are.
+pub(super) async fn observe(ctx: &Context, key: &ClusterKey, all: bool) -> Result<Observed, WriteError> {
     let slots = ctx.index().targets_of(key);
     let namespace = key.control_plane_namespace();
     let reads = slots.into_iter().zip(&ctx.settings.targets).enumerate().map(|(place, (slot, spec))| {
         let namespace = &namespace;
         async move {
-            if !slot.is_stale() {
+            let is_read = slot.is_stale() || (all && slot.meta.is_some());
+            if !is_read {
                 return Ok(slot.meta.and(slot.observed));
             }
             match ctx.writer.read_target(namespace, spec).await {
@@ -96,7 +114,9 @@ impl Case {
     async fn ask(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
         if plan.stock_is_behind {
             match self.write(ctx, plan, |target| target.announce.as_ref()).await {
-                Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
+                Ok(()) => {}
+                // What counts the rollout has to stand before it begins.
+                Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !ctx.settings.rollouts.is_on() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -172,6 +192,8 @@ impl Case {
     ) {
         let findings = self.management.findings.iter().filter(|_| self.use_management).chain(&self.map.findings);
         let held = failure.map(|error| Verdict::new("False", Reason::WriteFailed, error.to_string()));
+        let pending = self.held.is_none() && rollouts::is_pending(ctx, &self.key, plan);
+        let (rollout, rollout_failed) = rollouts::look_at(ctx, &self.key, observed, pending);
         reporter.submit(
             ctx,
             &Draft {
@@ -186,6 +208,8 @@ impl Case {
                 plan,
                 held: held.or_else(|| self.held.clone()),
                 leaving: self.leaving,
+                rollout,
+                rollout_failed,
             },
         );
     }

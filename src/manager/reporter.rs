@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hypermirror_api::hypershift::HostedCluster;
-use hypermirror_api::report::MirrorConfigReport;
+use hypermirror_api::report::{MirrorConfigReport, RolloutReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use kube::ResourceExt;
 use tokio::sync::Notify;
@@ -54,6 +54,10 @@ pub struct Draft<'a> {
     pub held: Option<Verdict>,
     /// It is no longer in our care.
     pub leaving: bool,
+    /// Its last rollout under the rollout budget.
+    pub rollout: Option<RolloutReport>,
+    /// That this one is not back in time.
+    pub rollout_failed: Option<Verdict>,
 }
 
 struct Pending {
@@ -137,9 +141,10 @@ impl Reporter {
             let good = condition.status == "True";
             let moved =
                 before.map_or(!good, |before| before.status != condition.status || before.reason != condition.reason);
-            // A cluster that is being born has no kubeconfig: nothing went wrong.
-            let is_birth = condition.reason == Reason::KubeconfigMissing.as_str();
-            if moved && !is_birth && condition.type_ != ConditionType::Ready.as_str() {
+            // A cluster that is being born has no kubeconfig, one that waits for its turn no trouble: nothing went wrong.
+            let quiet = [Reason::KubeconfigMissing, Reason::RolloutWaiting];
+            let is_quiet = quiet.iter().any(|reason| reason.as_str() == condition.reason);
+            if moved && !is_quiet && condition.type_ != ConditionType::Ready.as_str() {
                 let reason = if good { &condition.type_ } else { &condition.reason };
                 let cluster = About { kind: "HostedCluster", key, uid: &uid };
                 events.tell(&cluster, good, reason, &condition.message).await;
@@ -171,13 +176,19 @@ async fn tell_pools(
     }
 }
 
+fn control_plane(ctx: &Context, draft: &Draft<'_>) -> Verdict {
+    let planned: Vec<_> = ctx.settings.targets.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
+    let verdict = report::control_plane_verdict(&planned, draft.held.clone());
+    let failed = draft.rollout_failed.clone().filter(|_| verdict.reason != Reason::RemovalHeld);
+    failed.unwrap_or(verdict)
+}
+
 fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsStatus>) -> HostedClusterMirrorsStatus {
     let now = jiff::Timestamp::now();
     let generation = draft.object.metadata.generation.unwrap_or_default();
     let specs = &ctx.settings.targets;
-    let planned: Vec<_> = specs.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
     let sources = report::sources_verdict(&draft.findings, draft.troubles);
-    let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
+    let control_plane = control_plane(ctx, draft);
     let removal_held = control_plane.reason == Reason::RemovalHeld;
     let pools = pool_config::verdict(draft.pools);
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
@@ -193,7 +204,8 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let (guest, nodes) = guest.map(|guest| (guest.guest.clone(), guest.nodes_report.clone())).unwrap_or_default();
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
-        let before = old.clone();
+        let mut before = old.clone();
+        before.control_plane.rollout.clone_from(&draft.rollout);
         return HostedClusterMirrorsStatus {
             conditions,
             hosted_cluster_generation: generation,
@@ -216,7 +228,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         mirror_config: draft.reference.cloned(),
         node_pools: pool_config::reports(draft.pools),
         boot: boots.as_ref().map(boot::reports).unwrap_or_default(),
-        control_plane: report::control_plane_report(&observed, draft.plan),
+        control_plane: report::control_plane_report(&observed, draft.plan, draft.rollout.clone()),
         guest,
         nodes,
     }

@@ -18,7 +18,7 @@ use super::guests::Guests;
 use super::options::{GuestAgent, ManagerOptions, Mode};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
-use super::{own_image, server, watches, webhook};
+use super::{own_image, rollouts, server, watches, webhook};
 use crate::kube::admission;
 use crate::kube::apply::WriteError;
 use crate::kube::client::connect;
@@ -91,6 +91,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         targets: options.plan.targets(),
         argument: options.plan.registry_overrides_argument.into(),
         max_removal: options.max_removal,
+        rollouts: options.rollouts.budget(),
         settle: options.settle,
         rollout_batch: options.rollout_batch,
         handover: options.handover,
@@ -110,7 +111,8 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
         while term.begun().await {
             ctx.metrics.leader.set(1);
             ctx.queue_all();
-            if !term.ended().await {
+            let ((), lasts) = tokio::join!(rollouts::take_stock(ctx), term.ended());
+            if !lasts {
                 break;
             }
             ctx.metrics.leader.set(0);
@@ -154,9 +156,11 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
 }
 
 async fn keep_house(ctx: Arc<Context>) {
+    let mut rollouts = rollouts::Housekeeping::default();
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
         count(&ctx);
+        rollouts.settle(&ctx);
         if !ctx.may_write() {
             continue;
         }

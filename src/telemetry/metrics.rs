@@ -65,12 +65,24 @@ pub struct ManagerMetrics {
     pub targets_up_to_date: Gauge,
     /// Hosted clusters that wait for a person to let a mass removal through.
     pub removals_held: Gauge,
+    /// Hosted clusters by what the rollout budget makes of them: `InFlight` (the failed ones included), `Waiting`,
+    /// `Failed`, `Unavailable`.
+    pub rollouts: Family<StateLabels, Gauge>,
+    /// Whether no rollout begins because too many are not back in time.
+    pub rollouts_halted: Gauge,
     /// Hosted clusters by the reason of `GuestSynced`.
     pub guests: Family<ReasonLabels, Gauge>,
     /// Nodes of guests.
     pub nodes: Gauge,
     /// Those of them that have their mirrors.
     pub nodes_applied: Gauge,
+}
+
+/// What the rollout budget makes of a hosted cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StateLabels {
+    /// From a closed set.
+    pub state: &'static str,
 }
 
 /// Why a condition has its status.
@@ -99,6 +111,8 @@ impl ManagerMetrics {
             targets: Gauge::default(),
             targets_up_to_date: Gauge::default(),
             removals_held: Gauge::default(),
+            rollouts: Family::default(),
+            rollouts_halted: Gauge::default(),
             guests: Family::default(),
             nodes: Gauge::default(),
             nodes_applied: Gauge::default(),
@@ -120,6 +134,10 @@ impl ManagerMetrics {
         registry.register("targets_up_to_date", up_to_date, metrics.targets_up_to_date.clone());
         let held = "Hosted clusters that wait for a mass removal to be let through";
         registry.register("removals_held", held, metrics.removals_held.clone());
+        let rollouts = "Hosted clusters by what the rollout budget makes of them";
+        registry.register("rollouts", rollouts, metrics.rollouts.clone());
+        let halted = "Whether no rollout begins because too many are not back in time";
+        registry.register("rollouts_halted", halted, metrics.rollouts_halted.clone());
         registry.register("guests", "Hosted clusters by the reason of GuestSynced", metrics.guests.clone());
         registry.register("nodes", "Nodes of guests", metrics.nodes.clone());
         registry.register("nodes_applied", "Nodes of guests that have their mirrors", metrics.nodes_applied.clone());

@@ -48,3 +48,47 @@ fn no_report_at_all_is_told_with_what_to_do() {
         run.stdout
     );
 }
+
+/// A report whose rollout and reason of `ControlPlaneUpToDate` are these.
+fn rollout_report(name: &str, state: Option<&str>, reason: &str) -> String {
+    let rollout = state.map(|state| serde_json::json!({"started": "2026-01-01T00:00:00Z", "state": state, "limit": 2}));
+    serde_json::json!({
+        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "HostedClusterMirrors",
+        "metadata": {"name": name, "namespace": "clusters"}, "spec": {},
+        "status": {
+            "conditions": [{
+                "type": "ControlPlaneUpToDate", "status": "False", "reason": reason, "message": "m",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"
+            }],
+            "controlPlane": {"summary": "0/3", "targets": [], "rollout": rollout}
+        }
+    })
+    .to_string()
+}
+
+#[test]
+fn rollouts_are_one_line_as_long_as_there_are_any() {
+    let line = |reports: &[(&str, Option<&str>, &str)]| {
+        let texts: Vec<(String, String)> = reports
+            .iter()
+            .map(|(name, state, reason)| (format!("{name}.json"), rollout_report(name, *state, reason)))
+            .collect();
+        let files: Vec<(&str, &str)> = texts.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
+        let out = Files::new(&files).run(&["status", "-f", "."]).out();
+        out.lines().find_map(|line| line.strip_prefix("rollouts: ").map(str::to_owned))
+    };
+    assert_eq!(line(&[("a", Some("Done"), "AsExpected"), ("b", None, "Updating")]), None);
+    let busy =
+        [("a", Some("InFlight"), "Updating"), ("b", Some("Done"), "RolloutWaiting"), ("c", None, "RolloutWaiting")];
+    assert_eq!(line(&busy).unwrap(), "1 of 2 in flight, 2 waiting");
+    let halted = [
+        ("a", Some("Failed"), "RolloutFailed"),
+        ("b", Some("InFlight"), "AsExpected"),
+        ("c", None, "RolloutHalted"),
+        ("d", None, "TargetsUnavailable"),
+    ];
+    assert_eq!(
+        line(&halted).unwrap(),
+        "2 of 2 in flight, 1 waiting, 1 not available before the change, halted: not back in time: clusters/a"
+    );
+}

@@ -5,6 +5,7 @@ pub mod deployments;
 pub mod guests;
 pub mod manager;
 pub mod objects;
+pub mod pods;
 pub mod scene;
 
 use std::collections::BTreeMap;

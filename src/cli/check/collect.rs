@@ -21,12 +21,15 @@ use crate::mirrors::registries::NoteReason;
 use crate::mirrors::validate::{Consumer, validate};
 
 /// What a report may say that only the live manager knows, and how much it weighs.
-const TROUBLES: [(Reason, Severity); 19] = [
+const TROUBLES: [(Reason, Severity); 22] = [
     (Reason::WriteFailed, Severity::Error),
     (Reason::SourceUnreadable, Severity::Error),
     (Reason::Contested, Severity::Error),
     (Reason::KindVanished, Severity::Warning),
     (Reason::RemovalHeld, Severity::Warning),
+    (Reason::RolloutFailed, Severity::Error),
+    (Reason::RolloutHalted, Severity::Warning),
+    (Reason::TargetsUnavailable, Severity::Warning),
     (Reason::KubeconfigRefused, Severity::Error),
     (Reason::ConnectionDown, Severity::Error),
     (Reason::AuthorityUnknown, Severity::Error),

@@ -86,3 +86,24 @@ fn anything_may_be_missing() {
     assert_eq!(&*container.env[0].value, "");
     assert!(container.arguments.is_empty(), "a flag without its value is none");
 }
+
+#[test]
+fn a_deployment_is_rolled_out_when_all_that_is_wanted_is_new_and_available() {
+    let rolled_out = |spec: Value, status: Value| {
+        is_rolled_out(&json!({"metadata": {"generation": 3}, "spec": spec, "status": status}))
+    };
+    let status = |seen: i64, replicas: i64, updated: i64, available: i64| json!({"observedGeneration": seen, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": available});
+    assert!(rolled_out(json!({"replicas": 2}), status(3, 2, 2, 2)));
+    assert!(rolled_out(json!({}), status(4, 1, 1, 1)), "one is the default");
+    assert!(rolled_out(json!({"replicas": 0}), json!({"observedGeneration": 3})), "scaled to nothing");
+    for (what, spec, status) in [
+        ("not seen", json!({"replicas": 1}), status(2, 1, 1, 1)),
+        ("not updated", json!({"replicas": 2}), status(3, 2, 1, 2)),
+        ("not available", json!({"replicas": 2}), status(3, 2, 2, 1)),
+        ("an old one left", json!({"replicas": 2}), status(3, 3, 2, 2)),
+        ("paused", json!({"replicas": 1, "paused": true}), status(3, 1, 1, 1)),
+        ("never looked at", json!({"replicas": 1}), json!({})),
+    ] {
+        assert!(!rolled_out(spec, status), "{what}");
+    }
+}

@@ -1,3 +1,4 @@
+mod marks;
 mod model;
 
 use serde_json::json;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrorsStatus, annotations};
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::fleet::contest::Contest;
@@ -29,6 +30,8 @@ pub struct Cluster {
     pub departed: Arc<EntrySet>,
     /// Since when the parent carries the present value: a digest of it, and the time.
     pub parent_since: Option<(String, Instant)>,
+    /// The last rollout that this process saw come back, by its mark; the report may not say so yet.
+    pub rollout_done: Option<Timestamp>,
     /// What of its ConfigMap of mirror sets was last in force.
     pub last_config: Option<LastConfig>,
     /// What of its NodePools' ConfigMaps was last in force, by NodePool.
@@ -49,6 +52,7 @@ impl Cluster {
             touched: None,
             departed: Arc::default(),
             parent_since: None,
+            rollout_done: None,
             last_config: None,
             last_documents: BTreeMap::new(),
             boots: Boots::new(),

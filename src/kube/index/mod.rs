@@ -7,6 +7,7 @@ mod declared;
 pub mod guests;
 mod members;
 pub mod mirror_kinds;
+mod rollouts;
 pub mod targets;
 
 use std::collections::{BTreeSet, HashMap};
@@ -22,6 +23,7 @@ use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use super::ClusterKey;
 use crate::fleet::observed::ObservedTarget;
+use crate::fleet::rollout::{Budget, Rollouts};
 use crate::fleet::sources::ManagementLayer;
 
 /// How many entries of the management layer are remembered after they left it: about 10 MB.
@@ -34,6 +36,8 @@ pub struct Index {
     pub mirrors: MirrorKinds,
     /// The guest clusters.
     pub guests: Guests,
+    /// The rollout budget.
+    pub rollouts: Rollouts<ClusterKey>,
     /// The ConfigMaps that hosted clusters refer to.
     pub config_maps: ConfigMaps,
     reference_field_served: bool,
@@ -54,6 +58,7 @@ impl Index {
         Self {
             mirrors: MirrorKinds::default(),
             guests: Guests::default(),
+            rollouts: Rollouts::new(Budget::OFF),
             config_maps: ConfigMaps::default(),
             reference_field_served: true,
             management: Arc::default(),
@@ -100,6 +105,7 @@ impl Index {
     pub fn end_term(&mut self) {
         self.clusters.values_mut().for_each(Cluster::end_term);
         self.guests.end_term();
+        self.rollouts.end_term();
     }
 
     /// Every hosted cluster.
@@ -138,6 +144,7 @@ impl Index {
         if let Some(known) = self.clusters.get_mut(&key) {
             let changed = known.update(cluster);
             self.revision += u64::from(changed);
+            self.recount(&key);
             return changed.then_some(key);
         }
         self.revision += 1;
@@ -145,6 +152,7 @@ impl Index {
         known.report = self.early_reports.remove(&key).map(Arc::new);
         self.clusters.insert(key.clone(), known);
         self.owners.insert(key.control_plane_namespace(), key.clone());
+        self.recount(&key);
         Some(key)
     }
 
@@ -162,6 +170,7 @@ impl Index {
     pub fn remove_cluster(&mut self, key: &ClusterKey) {
         self.clusters.remove(key);
         self.guests.forget(key);
+        self.rollouts.forget(key);
         self.revision += 1;
         let namespace = key.control_plane_namespace();
         if self.owners.get(&namespace) == Some(key) {
@@ -171,19 +180,25 @@ impl Index {
 
     /// Takes a target Deployment's metadata in; answers the hosted cluster it belongs to if it has to be looked at.
     pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
-        self.targets.apply(place, target).then(|| self.owner(&target.namespace)).flatten()
+        let is_news = self.targets.apply(place, target);
+        let owner = self.owner(&target.namespace)?;
+        self.recount(&owner);
+        (is_news || self.rollouts.follows(&owner)).then_some(owner)
     }
 
     /// Takes the whole list of one target's Deployments in; answers the hosted clusters to look at.
     pub fn replace_targets(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<ClusterKey> {
         let namespaces = self.targets.replace(place, targets);
+        self.recount_all();
         namespaces.iter().filter_map(|namespace| self.owner(namespace)).collect()
     }
 
     /// Forgets a target Deployment.
     pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
         self.targets.remove(place, &target.namespace);
-        self.owner(&target.namespace)
+        let owner = self.owner(&target.namespace)?;
+        self.recount(&owner);
+        Some(owner)
     }
 
     /// What is known of the targets of one hosted cluster, by place.
@@ -193,7 +208,9 @@ impl Index {
 
     /// Remembers what a target looks like; equal texts of different clusters are kept once.
     pub fn observe_target(&mut self, key: &ClusterKey, place: usize, observed: ObservedTarget) -> Arc<ObservedTarget> {
-        self.targets.observe(&key.control_plane_namespace(), place, observed)
+        let observed = self.targets.observe(&key.control_plane_namespace(), place, observed);
+        self.recount(key);
+        observed
     }
 
     /// Takes a report in, or its absence; true if it is not what we wrote.
@@ -207,6 +224,7 @@ impl Index {
         let changed = cluster.report.as_deref() != status.as_ref();
         if changed {
             cluster.report = status.map(Arc::new);
+            self.recount(key);
         }
         changed
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use hypermirror_api::annotations;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
@@ -18,6 +20,8 @@ pub struct TargetMeta {
     pub uid: String,
     /// The generation, which moves with the spec and with annotations.
     pub generation: i64,
+    /// The annotation `hypermirror.dev/rollout`, if it is a time.
+    pub rollout: Option<Timestamp>,
 }
 
 impl TargetMeta {
@@ -27,6 +31,7 @@ impl TargetMeta {
             namespace: deployment.namespace().unwrap_or_default(),
             uid: deployment.uid().unwrap_or_default(),
             generation: deployment.metadata.generation.unwrap_or_default(),
+            rollout: deployment.annotations().get(annotations::ROLLOUT).and_then(|mark| mark.parse().ok()),
         }
     }
 }
@@ -38,6 +43,23 @@ pub struct TargetSlot {
     pub meta: Option<TargetMeta>,
     /// What it looked like when it was last read or written.
     pub observed: Option<Arc<ObservedTarget>>,
+    mark: Mark,
+}
+
+/// The newest known `hypermirror.dev/rollout` of one Deployment. The watch may be behind what we wrote ourselves, and the
+/// generation, which moves with annotations, tells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    generation: i64,
+    at: Option<Timestamp>,
+}
+
+impl Mark {
+    fn take(&mut self, generation: i64, at: impl FnOnce() -> Option<Timestamp>) {
+        if generation >= self.generation {
+            *self = Self { generation, at: at() };
+        }
+    }
 }
 
 impl TargetSlot {
@@ -78,8 +100,20 @@ impl Targets {
     pub fn apply(&mut self, place: usize, target: &TargetMeta) -> bool {
         let Some(slot) = self.slot(&target.namespace, place) else { return false };
         let changed = slot.meta.as_ref() != Some(target);
+        if slot.meta.as_ref().is_some_and(|before| before.uid != target.uid) {
+            slot.mark = Mark::default();
+        }
+        slot.mark.take(target.generation, || target.rollout);
         slot.meta = Some(target.clone());
         changed && slot.is_stale()
+    }
+
+    /// Takes in what a list tells of a mark alone: the watch follows by itself.
+    pub fn note_mark(&mut self, place: usize, target: &TargetMeta) {
+        let Some(slot) = self.slot(&target.namespace, place) else { return };
+        if slot.meta.as_ref().is_none_or(|meta| meta.uid == target.uid) {
+            slot.mark.take(target.generation, || target.rollout);
+        }
     }
 
     /// Takes a whole list in; answers the namespaces to look at.
@@ -120,6 +154,11 @@ impl Targets {
         }
     }
 
+    /// When the last rollout of one namespace began that the rollout budget counted.
+    pub fn mark(&self, namespace: &str) -> Option<Timestamp> {
+        self.namespaces.get(namespace)?.iter().filter_map(|slot| slot.mark.at).max()
+    }
+
     /// The targets of one namespace, by place.
     pub fn of(&self, namespace: &str) -> Vec<TargetSlot> {
         self.namespaces.get(namespace).cloned().unwrap_or_else(|| vec![TargetSlot::default(); self.count])
@@ -140,6 +179,10 @@ impl Targets {
         }
         let observed = Arc::new(observed);
         if let Some(slot) = self.slot(namespace, place) {
+            if slot.meta.as_ref().is_some_and(|meta| meta.uid == observed.uid) {
+                let generation = observed.generation.unwrap_or_default();
+                slot.mark.take(generation, || observed.rollout.as_deref().and_then(|mark| mark.parse().ok()));
+            }
             slot.observed = Some(Arc::clone(&observed));
         }
         observed

@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedClusterSpec;
+use hypermirror_api::report::{RolloutReport, RolloutState};
 use kube::ResourceExt as _;
 
 use super::super::kinds::{MirrorKind, Presence};
@@ -18,7 +19,7 @@ fn cluster(name: &str) -> HostedCluster {
 }
 
 fn target(namespace: &str, generation: i64) -> TargetMeta {
-    TargetMeta { namespace: namespace.to_owned(), uid: "u".to_owned(), generation }
+    TargetMeta { namespace: namespace.to_owned(), uid: "u".to_owned(), generation, rollout: None }
 }
 
 #[test]
@@ -127,4 +128,73 @@ fn a_cluster_remembers_its_own_entries_and_not_those_that_the_management_layer_e
     cluster.admit(&back, &explained);
     let same = cluster.departing(&back, &explained);
     assert!(Arc::ptr_eq(&same, &cluster.departed), "nothing moved: nothing is copied");
+}
+
+/// A budget of one, and one hosted cluster with one target that was patched at second 5.
+fn in_flight() -> (Index, ClusterKey) {
+    let mut index = Index::new(1);
+    index.rollouts = Rollouts::new(Budget { at_once: 1, ..Budget::OFF });
+    let key = index.apply_cluster(cluster("a")).unwrap();
+    index.apply_target(0, &target("clusters-a", 1));
+    let rollout = Some(second(5).to_string().into());
+    let written = ObservedTarget { uid: "u".to_owned(), generation: Some(2), rollout, ..ObservedTarget::default() };
+    index.observe_target(&key, 0, written);
+    (index, key)
+}
+
+fn second(second: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(second).unwrap()
+}
+
+fn told(state: RolloutState, started: i64) -> HostedClusterMirrorsStatus {
+    let mut status = HostedClusterMirrorsStatus::default();
+    status.control_plane.rollout = Some(RolloutReport { started: second(started).to_string(), state, limit: 1 });
+    status
+}
+
+#[test]
+fn a_mark_is_in_flight_until_the_report_says_it_is_done() {
+    let (mut index, key) = in_flight();
+    assert_eq!(index.rollouts.in_flight(&key), Some(second(5)));
+    for (report, expected) in [
+        (Some(told(RolloutState::InFlight, 5)), true),
+        (Some(told(RolloutState::Failed, 5)), true),
+        (Some(told(RolloutState::Done, 4)), true),
+        (Some(told(RolloutState::Done, 5)), false),
+        (None, true),
+    ] {
+        index.apply_report(&key, report);
+        assert_eq!(index.rollouts.in_flight(&key).is_some(), expected);
+    }
+    index.finish_rollout(&key, second(5));
+    assert_eq!(index.rollouts.in_flight(&key), None, "before any report says so");
+}
+
+#[test]
+fn a_watch_that_is_behind_frees_no_place() {
+    let (mut index, key) = in_flight();
+    assert_eq!(index.apply_target(0, &target("clusters-a", 1)), Some(key.clone()), "it is followed");
+    index.distrust_targets(&key);
+    index.apply_target(0, &target("clusters-a", 1));
+    assert!(index.rollouts.in_flight(&key).is_some());
+    let seen = TargetMeta { rollout: Some(second(5)), ..target("clusters-a", 2) };
+    index.replace_targets(0, &[seen]);
+    assert!(index.rollouts.in_flight(&key).is_some());
+    index.replace_targets(0, &[TargetMeta { uid: "another".into(), ..target("clusters-a", 1) }]);
+    assert_eq!(index.rollouts.in_flight(&key), None, "the Deployment was made anew");
+}
+
+#[test]
+fn a_leader_that_begins_knows_what_is_in_flight_from_its_first_look() {
+    let mut index = Index::new(1);
+    index.rollouts = Rollouts::new(Budget { at_once: 1, ..Budget::OFF });
+    let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
+    index.replace_reports(vec![(key.clone(), told(RolloutState::Done, 4))]);
+    index.replace_targets(0, &[TargetMeta { rollout: Some(second(5)), ..target("clusters-a", 2) }]);
+    index.replace_clusters(vec![cluster("a")]);
+    assert_eq!(index.rollouts.in_flight(&key), Some(second(5)));
+    let mut deleting = cluster("a");
+    deleting.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(second(9)));
+    index.apply_cluster(deleting);
+    assert_eq!(index.rollouts.in_flight(&key), None, "one that is being deleted holds no place");
 }

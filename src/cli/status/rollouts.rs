@@ -1,0 +1,41 @@
+//! One line about the rollout budget, as far as reports tell of it.
+
+use hypermirror_api::report::{RolloutReport, RolloutState};
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
+
+use super::super::console::{BAD, WARNING, styled};
+use super::Fleet;
+use super::tree::find;
+use crate::fleet::rollout::told::named;
+
+/// The line; none where nothing is in flight and nothing waits.
+pub fn print(fleet: &Fleet) -> Option<String> {
+    let reports = || fleet.iter().filter_map(|(key, status)| Some((key, status.as_ref()?)));
+    let rollouts: Vec<(&String, &RolloutReport)> = reports()
+        .filter_map(|(key, status)| Some((key, status.control_plane.rollout.as_ref()?)))
+        .filter(|(_, rollout)| rollout.state != RolloutState::Done)
+        .collect();
+    let with = |reason: Reason| reports().filter(|(_, status)| has(status, reason)).count();
+    let halted = with(Reason::RolloutHalted);
+    let (waiting, unavailable) = (with(Reason::RolloutWaiting) + halted, with(Reason::TargetsUnavailable));
+    if rollouts.is_empty() && waiting + unavailable == 0 {
+        return None;
+    }
+    let limit = rollouts.iter().map(|(_, rollout)| rollout.limit).max();
+    let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let mut parts = vec![format!("{}{of} in flight", rollouts.len()), format!("{waiting} waiting")];
+    if unavailable > 0 {
+        parts.push(styled(WARNING, format_args!("{unavailable} not available before the change")));
+    }
+    let failed = rollouts.iter().filter(|(_, rollout)| rollout.state == RolloutState::Failed);
+    let failed: Vec<String> = failed.map(|(key, _)| (*key).clone()).collect();
+    if !failed.is_empty() {
+        let what = if halted > 0 { "halted: not back in time" } else { "not back in time" };
+        parts.push(styled(BAD, format_args!("{what}: {}", named(&failed))));
+    }
+    Some(format!("rollouts: {}\n", parts.join(", ")))
+}
+
+fn has(status: &HostedClusterMirrorsStatus, reason: Reason) -> bool {
+    find(status, ConditionType::ControlPlaneUpToDate).is_some_and(|condition| condition.reason == reason.as_str())
+}

@@ -1,0 +1,277 @@
+//! The rollout budget: how many hosted clusters may change at a time, who is next, and when none may begin.
+//!
+//! A hosted cluster is *in flight* from the moment a place is taken for it until all its targets are back. What stands on
+//! the API server says who is in flight: a mark on the targets, and in the report which mark is done with. A place that is
+//! taken and not marked yet is a *claim*; it lives in the leader alone and dies with it, for nothing was written.
+
+pub mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// What the flags allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many hosted clusters may change at a time; 0: no limit, and nothing of this module is used.
+    pub at_once: usize,
+    /// After how many that are not back in time none begins.
+    pub failures: usize,
+    /// How long a hosted cluster may take to be back.
+    pub timeout: Duration,
+}
+
+impl Budget {
+    /// No limit.
+    pub const OFF: Self = Self { at_once: 0, failures: 1, timeout: Duration::from_mins(10) };
+
+    /// Whether there is a limit.
+    pub const fn is_on(&self) -> bool {
+        self.at_once > 0
+    }
+
+    /// Whether a rollout that began then should be back by now.
+    pub fn is_late(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.left(since, now).is_zero()
+    }
+
+    /// How long a rollout that began then still may take.
+    pub fn left(&self, since: Timestamp, now: Timestamp) -> Duration {
+        // One that begins in the future was marked by a clock that is ahead.
+        let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        self.timeout.saturating_sub(age)
+    }
+}
+
+/// The mark for a rollout that begins now: later than the last one of this hosted cluster, whoever's clock that came from.
+/// Milliseconds: what is written equals what is read.
+pub fn next_mark(last: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let millis = |at: Timestamp| Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
+    let after = last.and_then(|last| last.checked_add(jiff::SignedDuration::from_millis(1)).ok());
+    after.map_or_else(|| millis(now), |after| millis(after).max(millis(now)))
+}
+
+/// What one look at a hosted cluster in flight comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It is still changing.
+    InFlight,
+    /// It is not back in time.
+    Failed,
+    /// All its targets are rolled out and available, and it has nothing more to change.
+    Back,
+}
+
+/// Judges one look: `rolled_out` says whether all targets are back, `pending` whether more of them is still to change, for
+/// example children that wait for their parent. Those hold the place for the timeout and not longer.
+pub fn look(budget: &Budget, since: Timestamp, now: Timestamp, rolled_out: bool, pending: bool) -> Look {
+    match (rolled_out, budget.is_late(since, now)) {
+        (true, late) if late || !pending => Look::Back,
+        (false, true) => Look::Failed,
+        _ => Look::InFlight,
+    }
+}
+
+/// May a hosted cluster begin?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<K> {
+    /// It is in flight already, or there is no limit: it goes on.
+    Goes,
+    /// A place was free: it is claimed.
+    Begins,
+    /// It waits for a place.
+    Waits,
+    /// None begins: these are not back in time, ascending.
+    Halted(Vec<K>),
+}
+
+/// How the fleet stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<K> {
+    /// How many are in flight, those included that are not back in time.
+    pub in_flight: usize,
+    /// How many wait.
+    pub waiting: usize,
+    /// How many are left out because they were not available before the change.
+    pub unavailable: usize,
+    /// Those that are not back in time, ascending.
+    pub failed: Vec<K>,
+    /// Whether none may begin.
+    pub halted: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    since: Timestamp,
+    /// It stands on the server.
+    marked: bool,
+}
+
+/// The fleet's rollouts. Names are ordered, and those that wait begin in the order of their last rollouts and then of their
+/// names: the same under every leader, and whoever has been served goes to the end of the line.
+#[derive(Clone, Debug)]
+pub struct Rollouts<K> {
+    budget: Budget,
+    /// Everything that is in flight is known.
+    counted: bool,
+    flights: BTreeMap<K, Flight>,
+    line: BTreeSet<(Option<Timestamp>, K)>,
+    waiting: BTreeMap<K, Option<Timestamp>>,
+    unavailable: BTreeSet<K>,
+}
+
+impl<K: Ord + Clone> Rollouts<K> {
+    /// Nothing is known to be in flight, and nobody begins before [`Self::begin_term`].
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            budget,
+            counted: false,
+            flights: BTreeMap::new(),
+            line: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            unavailable: BTreeSet::new(),
+        }
+    }
+
+    /// What the flags allow.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The server tells since when a hosted cluster is in flight, or that it is not. A claim stays.
+    pub fn told(&mut self, key: &K, since: Option<Timestamp>) {
+        if !self.budget.is_on() {
+            return;
+        }
+        match since {
+            Some(since) => {
+                self.leave_line(key);
+                self.flights.insert(key.clone(), Flight { since, marked: true });
+            }
+            None if self.flights.get(key).is_some_and(|flight| flight.marked) => {
+                self.flights.remove(key);
+            }
+            None => {}
+        }
+    }
+
+    /// Asks for a place; `last` is when its last rollout began. Who gets none is in line from now on.
+    pub fn ask(&mut self, key: &K, last: Option<Timestamp>, now: Timestamp) -> Answer<K> {
+        if !self.budget.is_on() || self.flights.contains_key(key) {
+            return Answer::Goes;
+        }
+        self.leave_line(key);
+        self.line.insert((last, key.clone()));
+        self.waiting.insert(key.clone(), last);
+        let failed = self.failed(now);
+        if self.is_halted(failed.len()) {
+            return Answer::Halted(failed);
+        }
+        if !self.counted || !self.line.iter().take(self.free()).any(|(_, first)| first == key) {
+            return Answer::Waits;
+        }
+        self.leave_line(key);
+        self.flights.insert(key.clone(), Flight { since: now, marked: false });
+        Answer::Begins
+    }
+
+    /// Nothing was written for a claim: its place is free again. What is marked stays in flight.
+    pub fn give_back(&mut self, key: &K) {
+        if self.flights.get(key).is_some_and(|flight| !flight.marked) {
+            self.flights.remove(key);
+        }
+    }
+
+    /// It is not available before the change: its claim is free again, and it is out of the line until it asks again.
+    pub fn leave_out(&mut self, key: &K) {
+        self.give_back(key);
+        self.leave_line(key);
+        self.unavailable.insert(key.clone());
+    }
+
+    /// It has nothing to ask for now.
+    pub fn leave_line(&mut self, key: &K) {
+        if let Some(last) = self.waiting.remove(key) {
+            self.line.remove(&(last, key.clone()));
+        }
+        self.unavailable.remove(key);
+    }
+
+    /// It is gone.
+    pub fn forget(&mut self, key: &K) {
+        self.leave_line(key);
+        self.flights.remove(key);
+    }
+
+    /// This instance leads, and was told of everything that the last leader has left in flight.
+    pub fn begin_term(&mut self) {
+        self.counted = true;
+    }
+
+    /// This instance leads no more: what it claimed and who asked it means nothing to the next leader.
+    pub fn end_term(&mut self) {
+        self.counted = false;
+        self.flights.retain(|_, flight| flight.marked);
+        self.line.clear();
+        self.waiting.clear();
+        self.unavailable.clear();
+    }
+
+    /// Who may begin now, the first of the line first.
+    pub fn next(&self, now: Timestamp) -> Vec<K> {
+        if !self.counted || self.line.is_empty() || self.is_halted(self.failed(now).len()) {
+            return Vec::new();
+        }
+        self.line.iter().take(self.free()).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Those in line.
+    pub fn waiting(&self) -> impl Iterator<Item = &K> {
+        self.waiting.keys()
+    }
+
+    /// Since when a hosted cluster is in flight, if it is and that stands on the server.
+    pub fn in_flight(&self, key: &K) -> Option<Timestamp> {
+        self.flights.get(key).filter(|flight| flight.marked).map(|flight| flight.since)
+    }
+
+    /// Whether it was left out because it was not available.
+    pub fn is_left_out(&self, key: &K) -> bool {
+        self.unavailable.contains(key)
+    }
+
+    /// Whether it matters how its targets are.
+    pub fn follows(&self, key: &K) -> bool {
+        self.flights.contains_key(key) || self.unavailable.contains(key)
+    }
+
+    /// How the fleet stands.
+    pub fn standing(&self, now: Timestamp) -> Standing<K> {
+        let failed = self.failed(now);
+        Standing {
+            in_flight: self.flights.len(),
+            waiting: self.waiting.len(),
+            unavailable: self.unavailable.len(),
+            halted: self.is_halted(failed.len()),
+            failed,
+        }
+    }
+
+    fn free(&self) -> usize {
+        self.budget.at_once.saturating_sub(self.flights.len())
+    }
+
+    fn failed(&self, now: Timestamp) -> Vec<K> {
+        let late = self.flights.iter().filter(|(_, flight)| flight.marked && self.budget.is_late(flight.since, now));
+        late.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Also where every place is held by one that is not back.
+    fn is_halted(&self, failed: usize) -> bool {
+        self.budget.is_on() && failed >= self.budget.failures.min(self.budget.at_once).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! How the rollout budget is told to a person. Texts change only when something happens: each is in the report of every
+//! hosted cluster that waits.
+
+use hypermirror_api::Reason;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Budget;
+use crate::fleet::observed::ObservedTarget;
+use crate::fleet::report::Verdict;
+use crate::fleet::target::TargetSpec;
+
+/// How many hosted clusters that are not back a message names.
+const NAMED: usize = 3;
+
+/// It waits for a place.
+pub fn waiting(budget: &Budget) -> Verdict {
+    let message = format!(
+        "waits: {} may change at a time (--max-concurrent-rollouts), and this one is in line",
+        clusters(budget.at_once)
+    );
+    Verdict::new("False", Reason::RolloutWaiting, message)
+}
+
+/// None begins; `failed` are those that are not back, ascending.
+pub fn halted(budget: &Budget, failed: &[String]) -> Verdict {
+    let message = format!(
+        "waits: no rollout begins as long as {} {} not back, which took longer than {} (--max-failed-rollouts {}); it goes \
+         on by itself when the Deployments there are available",
+        named(failed),
+        if failed.len() == 1 { "is" } else { "are" },
+        time(budget),
+        budget.failures,
+    );
+    Verdict::new("False", Reason::RolloutHalted, message)
+}
+
+/// These targets were not available before the change.
+pub fn unavailable(missing: &[&str]) -> Verdict {
+    let message = format!(
+        "not available before the change: {}; nothing is written until the rollout there is complete",
+        missing.join(", ")
+    );
+    Verdict::new("False", Reason::TargetsUnavailable, message)
+}
+
+/// These targets are not back in time.
+pub fn failed(budget: &Budget, since: Timestamp, missing: &[&str]) -> Verdict {
+    let message = format!(
+        "not back within {} since {since}: {}; it counts as failed until the rollout there is complete",
+        time(budget),
+        missing.join(", ")
+    );
+    Verdict::new("False", Reason::RolloutFailed, message)
+}
+
+/// The targets that are there and not rolled out, or not available.
+pub fn missing<'a>(targets: impl IntoIterator<Item = (&'a TargetSpec, Option<&'a ObservedTarget>)>) -> Vec<&'a str> {
+    let there = targets.into_iter().filter_map(|(spec, target)| Some((spec, target?)));
+    there.filter(|(_, target)| !target.rolled_out).map(|(spec, _)| spec.deployment.as_str()).collect()
+}
+
+/// The first of these names, and how many more there are.
+pub fn named(keys: &[String]) -> String {
+    let first: Vec<&str> = keys.iter().take(NAMED).map(String::as_str).collect();
+    match keys.len().saturating_sub(NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+fn clusters(count: usize) -> String {
+    if count == 1 { "1 hosted cluster".to_owned() } else { format!("{count} hosted clusters") }
+}
+
+fn time(budget: &Budget) -> String {
+    SignedDuration::try_from(budget.timeout).map_or_else(|_| "ever".to_owned(), |timeout| format!("{timeout:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: Budget = Budget { at_once: 10, ..Budget::OFF };
+
+    #[test]
+    fn a_halt_names_the_first_that_are_not_back_and_how_many_more() {
+        let names = |count: usize| -> Vec<String> { (0..count).map(|n| format!("clusters/c{n}")).collect() };
+        let one = halted(&BUDGET, &names(1));
+        assert_eq!((one.status, one.reason), ("False", Reason::RolloutHalted));
+        assert_eq!(
+            one.message,
+            "waits: no rollout begins as long as clusters/c0 is not back, which took longer than 10m \
+             (--max-failed-rollouts 1); it goes on by itself when the Deployments there are available"
+        );
+        let five = halted(&BUDGET, &names(5)).message;
+        assert!(five.contains("clusters/c0, clusters/c1, clusters/c2 and 2 more are not back"), "{five}");
+    }
+
+    #[test]
+    fn what_waits_says_for_how_many_places() {
+        assert!(waiting(&BUDGET).message.contains("10 hosted clusters may change at a time"));
+        let one = Budget { at_once: 1, ..BUDGET };
+        assert!(waiting(&one).message.contains("1 hosted cluster may change"));
+    }
+}

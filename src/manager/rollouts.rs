@@ -1,0 +1,280 @@
+//! The rollout budget at work: places are taken before the first write, kept until the targets are back, and given back.
+
+use std::time::Duration;
+
+use hypermirror_api::Reason;
+use hypermirror_api::report::{RolloutReport, RolloutState};
+use jiff::Timestamp;
+
+use super::case::{Case, Observed};
+use super::context::Context;
+use super::reconcile::observe;
+use crate::fleet::plan::{Counted, Plan};
+use crate::fleet::report::Verdict;
+use crate::fleet::rollout::{Answer, Look, Standing, look, next_mark, told};
+use crate::kube::ClusterKey;
+use crate::kube::apply::WriteError;
+use crate::telemetry::metrics::{StateLabels, gauge};
+
+/// How often a hosted cluster in flight is looked at when its watches tell nothing.
+const BACKSTOP: Duration = Duration::from_secs(30);
+
+/// A pause after a list that failed.
+const STOCK_RETRY: Duration = Duration::from_secs(1);
+
+/// Whether a plan may be carried out now.
+pub(super) enum Admission {
+    /// It may.
+    Goes,
+    /// It may from now on: its targets were read again, and it is planned again.
+    Begins,
+    /// It may not, and why.
+    Held(Verdict),
+}
+
+/// How the rollout budget counts what a plan writes.
+#[derive(Default)]
+pub(super) struct Counting {
+    mark: Option<String>,
+    in_flight: bool,
+}
+
+impl Counting {
+    /// Nothing where there is no limit. A rollout that is not back keeps its mark, also through further edits: it has its
+    /// time once.
+    pub(super) fn of(ctx: &Context, key: &ClusterKey, observed: &Observed) -> Self {
+        if !ctx.settings.rollouts.is_on() {
+            return Self::default();
+        }
+        let index = ctx.index();
+        let since = index.rollouts.in_flight(key).filter(|_| !are_rolled_out(observed));
+        let mark = since.unwrap_or_else(|| next_mark(index.last_rollout(key), Timestamp::now()));
+        Self { mark: Some(mark.to_string()), in_flight: since.is_some() }
+    }
+
+    pub(super) fn facts(&self) -> Counted<'_> {
+        Counted { mark: self.mark.as_deref(), in_flight: self.in_flight }
+    }
+}
+
+fn are_rolled_out(observed: &Observed) -> bool {
+    observed.iter().flatten().all(|target| target.rolled_out)
+}
+
+fn missing<'a>(ctx: &'a Context, observed: &'a Observed) -> Vec<&'a str> {
+    told::missing(ctx.settings.targets.iter().zip(observed.iter().map(Option::as_deref)))
+}
+
+/// At the beginning of a term: what the last leader has left in flight, as it stands now. Until that is known, and as long
+/// as it cannot be read, nobody begins.
+pub(super) async fn take_stock(ctx: &Context) {
+    while ctx.settings.rollouts.is_on() && ctx.term.lasts() {
+        match note_marks(ctx).await {
+            Ok(()) => {
+                let mut index = ctx.index();
+                index.rollouts.begin_term();
+                let next = index.rollouts.next(Timestamp::now());
+                drop(index);
+                return ctx.queue.add_all(next);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is in flight is not known yet: no rollout begins");
+                tokio::time::sleep(STOCK_RETRY).await;
+            }
+        }
+    }
+}
+
+async fn note_marks(ctx: &Context) -> Result<(), WriteError> {
+    for (place, spec) in ctx.settings.targets.iter().enumerate() {
+        let targets = ctx.writer.list_targets(spec).await?;
+        ctx.index().note_marks(place, &targets);
+    }
+    Ok(())
+}
+
+/// Reads the targets before anything else, all of them where it matters how their pods are. What an earlier try may have
+/// left there is known now: a place that it took and did not mark is free.
+pub(super) async fn observe_before(ctx: &Context, key: &ClusterKey) -> Result<Observed, WriteError> {
+    let is_in_flight = ctx.index().rollouts.in_flight(key).is_some();
+    let observed = observe(ctx, key, is_in_flight).await?;
+    ctx.index().rollouts.give_back(key);
+    Ok(observed)
+}
+
+impl Case {
+    /// Takes a place if the plan restarts something. Whoever has one goes on.
+    pub(super) async fn admit(
+        &self,
+        ctx: &Context,
+        plan: &Plan,
+        observed: &mut Observed,
+    ) -> Result<Admission, WriteError> {
+        if !ctx.settings.rollouts.is_on() || !plan.restarts() {
+            return Ok(Admission::Goes);
+        }
+        let was_left_out = ctx.index().rollouts.is_left_out(&self.key);
+        if was_left_out {
+            *observed = observe(ctx, &self.key, true).await?;
+            if !are_rolled_out(observed) {
+                return Ok(Admission::Held(told::unavailable(&missing(ctx, observed))));
+            }
+        }
+        let budget = &ctx.settings.rollouts;
+        let answer = {
+            let mut index = ctx.index();
+            let last = index.last_rollout(&self.key);
+            index.rollouts.ask(&self.key, last, Timestamp::now())
+        };
+        match answer {
+            Answer::Goes => return Ok(Admission::Goes),
+            Answer::Waits => return Ok(Admission::Held(told::waiting(budget))),
+            Answer::Halted(failed) => {
+                let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
+                return Ok(Admission::Held(told::halted(budget, &failed)));
+            }
+            Answer::Begins => {}
+        }
+        let read = observe(ctx, &self.key, true).await;
+        if read.is_err() {
+            ctx.index().rollouts.give_back(&self.key);
+        }
+        *observed = read?;
+        if are_rolled_out(observed) {
+            return Ok(Admission::Begins);
+        }
+        ctx.index().rollouts.leave_out(&self.key);
+        Ok(Admission::Held(told::unavailable(&missing(ctx, observed))))
+    }
+}
+
+/// Whether more of a hosted cluster is still to change: by us, or by a stock operator that was asked and has not answered.
+/// One that never answers gets as long as children get for their parent's entries.
+pub(super) fn is_pending(ctx: &Context, key: &ClusterKey, plan: &Plan) -> bool {
+    if plan.restarts() || plan.waits_for_parent() {
+        return true;
+    }
+    if !plan.stock_is_behind || !ctx.settings.rollouts.is_on() {
+        return false;
+    }
+    let index = ctx.index();
+    let asked = index.cluster(key).and_then(|cluster| cluster.touched.as_ref());
+    let left = asked.and_then(|(_, since)| ctx.settings.handover.checked_sub(since.elapsed()));
+    let Some(left) = left.filter(|left| !left.is_zero()) else { return false };
+    ctx.queue.add_after(key.clone(), left);
+    true
+}
+
+/// Looks whether a hosted cluster is back; answers what the report says of its rollout, and that it is not back in time.
+/// `pending`: more of it is still to change.
+pub(super) fn look_at(
+    ctx: &Context,
+    key: &ClusterKey,
+    observed: &Observed,
+    pending: bool,
+) -> (Option<RolloutReport>, Option<Verdict>) {
+    let (budget, now) = (&ctx.settings.rollouts, Timestamp::now());
+    let mut index = ctx.index();
+    let report = index.cluster(key).and_then(|cluster| cluster.report.clone());
+    let before = report.and_then(|report| report.control_plane.rollout.clone());
+    if !budget.is_on() {
+        return (before, None); // what is done stays done if there is a limit again
+    }
+    let tell = |since: Timestamp, state: RolloutState| {
+        let started = since.to_string();
+        let limit = before.as_ref().filter(|before| before.started == started).map(|before| before.limit);
+        Some(RolloutReport { started, state, limit: limit.unwrap_or_else(|| gauge(budget.at_once)) })
+    };
+    let Some(since) = index.rollouts.in_flight(key) else {
+        let last = index.last_rollout(key);
+        return (last.and_then(|last| tell(last, RolloutState::Done)), None);
+    };
+    match look(budget, since, now, are_rolled_out(observed), pending) {
+        Look::Back => {
+            index.finish_rollout(key, since);
+            (tell(since, RolloutState::Done), None)
+        }
+        Look::InFlight => {
+            ctx.queue.add_after(key.clone(), budget.left(since, now).clamp(Duration::from_millis(10), BACKSTOP));
+            (tell(since, RolloutState::InFlight), None)
+        }
+        Look::Failed => {
+            ctx.queue.add_after(key.clone(), BACKSTOP);
+            let verdict = told::failed(budget, since, &missing(ctx, observed));
+            (tell(since, RolloutState::Failed), Some(verdict))
+        }
+    }
+}
+
+/// After the work on a hosted cluster: a place that was not used is free, and those that may begin now are looked at.
+pub(super) fn conclude(ctx: &Context, key: &ClusterKey, result: &Result<Option<Reason>, WriteError>) {
+    if !ctx.settings.rollouts.is_on() {
+        return;
+    }
+    let mut index = ctx.index();
+    // After a failure without an answer something may have been written: the next look tells.
+    if result.as_ref().err().is_none_or(WriteError::is_refusal) {
+        index.rollouts.give_back(key);
+    }
+    let asks = [Reason::RolloutWaiting, Reason::RolloutHalted, Reason::TargetsUnavailable];
+    let asks_again = matches!(result, Ok(Some(reason)) if asks.contains(reason));
+    if !asks_again {
+        index.rollouts.leave_line(key);
+    }
+    let next = index.rollouts.next(Timestamp::now());
+    drop(index);
+    ctx.queue.add_all(next);
+}
+
+/// What was told last about the whole fleet.
+#[derive(Default)]
+pub(super) struct Housekeeping {
+    /// The hosted clusters that the message of a halt names; none while there is none.
+    halted_by: Option<Vec<ClusterKey>>,
+}
+
+impl Housekeeping {
+    /// Counts, has those looked at that may begin, and all that wait when a halt begins, ends or names others.
+    pub(super) fn settle(&mut self, ctx: &Context) {
+        if !ctx.settings.rollouts.is_on() {
+            return;
+        }
+        if !ctx.may_write() {
+            self.halted_by = None;
+            let none = Standing { in_flight: 0, waiting: 0, unavailable: 0, failed: Vec::new(), halted: false };
+            return count(ctx, &none);
+        }
+        let (index, now) = (ctx.index(), Timestamp::now());
+        let standing = index.rollouts.standing(now);
+        let halted_by = standing.halted.then(|| standing.failed.clone());
+        let next: Vec<ClusterKey> = if halted_by == self.halted_by {
+            index.rollouts.next(now)
+        } else {
+            index.rollouts.waiting().cloned().collect()
+        };
+        drop(index);
+        count(ctx, &standing);
+        if halted_by != self.halted_by {
+            if standing.halted {
+                tracing::warn!(failed = standing.failed.len(), "no rollout begins: too many are not back in time");
+            } else {
+                tracing::info!("rollouts go on");
+            }
+            self.halted_by = halted_by;
+        }
+        ctx.queue.add_all(next);
+    }
+}
+
+fn count(ctx: &Context, standing: &Standing<ClusterKey>) {
+    let states = [
+        ("InFlight", standing.in_flight),
+        ("Waiting", standing.waiting),
+        ("Failed", standing.failed.len()),
+        ("Unavailable", standing.unavailable),
+    ];
+    for (state, count) in states {
+        ctx.metrics.rollouts.get_or_create(&StateLabels { state }).set(gauge(count));
+    }
+    ctx.metrics.rollouts_halted.set(i64::from(standing.halted));
+}
