@@ -10,6 +10,7 @@ mod fixtures;
 pub mod lookup;
 pub mod map;
 pub mod merge;
+pub mod migrate;
 pub mod origin;
 pub mod overrides;
 pub mod reference;

@@ -10,6 +10,7 @@ mod fixtures;
 mod generated;
 mod guest;
 mod input;
+mod migrate;
 mod node;
 mod overrides;
 mod status;
