@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod documents;
 pub mod fleet;
 pub mod guest;
 pub mod kube;

@@ -4,6 +4,7 @@
 //! system or the environment.
 
 pub mod entry;
+pub mod fields;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use hypermirror_api::names;
 
-use super::documents::Document;
+use crate::documents::Document;
 
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,8 +80,8 @@ pub fn kind_of(document: &Document) -> Result<Option<Kind>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::documents::read;
     use super::*;
+    use crate::documents::read;
 
     fn kind(api_version: &str, kind: &str) -> Result<Option<Kind>> {
         let text = format!("apiVersion: {api_version}\nkind: {kind}\n");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use hypermirror_api::mirror_sets::{
     ImageContentSourcePolicy, ImageDigestMirrorSet, ImageMirrorDigestSet, ImageTagMirrorSet,
 };
@@ -11,12 +11,13 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 use super::super::console;
-use super::documents::{self, Document, Place};
 use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
-use super::{Input, MirrorObject, Repetition, fields};
+use super::{Input, MirrorObject, Repetition};
+use crate::documents::{self, Document, Place};
 use crate::mirrors::Layer;
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
+use crate::mirrors::fields;
 
 /// Reads everything that is named.
 pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
@@ -50,7 +51,8 @@ impl Loader {
     fn read(&mut self, named: &Named) -> Result<()> {
         let mut found = false;
         for text in &named.texts {
-            for document in documents::read(&text.file, &text.content)? {
+            let documents = documents::read(&text.file, &text.content);
+            for document in documents.map_err(|error| anyhow!("{error}; correct the file"))? {
                 found |= self.take(document, named.is_directory)?;
             }
         }
@@ -79,7 +81,7 @@ impl Loader {
             return Ok(false);
         };
         self.check_identity(kind, &document)?;
-        for field in fields::unknown(kind, &document.value) {
+        for field in fields::unknown(document.text_at("/kind").unwrap_or_default(), &document.value) {
             console::warning(format!("{}: {field} is no field of this kind and is not read", describe(&document)));
         }
         match kind {
@@ -169,9 +171,7 @@ pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorO
 
 fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {
     let decoded = document.decode();
-    decoded.map_err(|error| {
-        anyhow::anyhow!("{}: {error}; correct the field, or leave the document out", describe(document))
-    })
+    decoded.map_err(|error| anyhow!("{}: {error}; correct the field, or leave the document out", describe(document)))
 }
 
 fn describe(document: &Document) -> String {

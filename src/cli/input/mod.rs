@@ -1,7 +1,5 @@
 //! What the commands work on: manifests, or the same objects of a live cluster.
 
-mod documents;
-mod fields;
 mod files;
 mod kinds;
 mod live;

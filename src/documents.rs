@@ -1,18 +1,45 @@
 //! A text as Kubernetes documents: YAML with several documents, or JSON, with lists taken apart.
 
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use thiserror::Error;
+
+/// Why a text is not the documents that it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DocumentError {
+    /// No YAML or JSON; the message has the line of the whole text.
+    #[error("{text}, document {document}: not valid {format}: {message}")]
+    Syntax {
+        /// The text's name.
+        text: Arc<str>,
+        /// The document's number, from 1.
+        document: usize,
+        /// `YAML` or `JSON`.
+        format: &'static str,
+        /// What the reader says.
+        message: String,
+    },
+    /// A field has another type than its kind says.
+    #[error("{field}: {message}{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
+    Field {
+        /// Its path.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+        /// Its line in the whole text, from 1, where it is known.
+        line: Option<usize>,
+    },
+}
 
 /// Where a document stands, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file as the user named it.
-    pub file: Rc<str>,
+    /// The text's name: a file as the user named it, or an object and its key.
+    pub file: Arc<str>,
     /// The document's number, from 1.
     pub document: usize,
     /// Its first line, from 1.
@@ -36,7 +63,7 @@ pub struct Document {
     /// The object.
     pub value: Value,
     /// Its text, for the line of an error; none for items of a list.
-    text: Option<Rc<str>>,
+    text: Option<Arc<str>>,
 }
 
 impl Document {
@@ -46,7 +73,10 @@ impl Document {
     }
 
     /// Decodes the object; an error says which field, and on which line where its reader tells.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+    ///
+    /// # Errors
+    /// [`DocumentError::Field`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
         let error = match serde_path_to_error::deserialize(&self.value) {
             Ok(decoded) => return Ok(decoded),
             Err(error) => error,
@@ -54,8 +84,7 @@ impl Document {
         // The same again from text: values have no lines.
         let again = self.text.as_ref().map(|text| serde_yaml::from_str::<T>(&pad(text, self.place.line)));
         let line = again.and_then(Result::err).and_then(|error| error.location()).map(|location| location.line());
-        let line = line.map(|line| format!(" (line {line})")).unwrap_or_default();
-        Err(anyhow!("{}: {}{line}", error.path(), error.inner()))
+        Err(DocumentError::Field { field: error.path().to_string(), message: error.inner().to_string(), line })
     }
 }
 
@@ -64,9 +93,12 @@ fn pad(text: &str, line: usize) -> String {
     "\n".repeat(line - 1) + text
 }
 
-/// Reads a text; an error says document and line.
-pub fn read(file: &str, text: &str) -> Result<Vec<Document>> {
-    let file: Rc<str> = file.into();
+/// Reads a text, YAML or JSON; `file` is its name in messages, and decides by its ending `.json`.
+///
+/// # Errors
+/// [`DocumentError::Syntax`]: the first document that is none.
+pub fn read(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
+    let file: Arc<str> = file.into();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = if text.trim_start().starts_with('{') {
         match read_json(&file, text) {
@@ -84,7 +116,7 @@ fn is_json_file(file: &str) -> bool {
     std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-fn read_json(file: &Rc<str>, text: &str) -> Result<Vec<Document>> {
+fn read_json(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut documents = Vec::new();
     loop {
@@ -93,28 +125,28 @@ fn read_json(file: &Rc<str>, text: &str) -> Result<Vec<Document>> {
         let begin = begin + (rest.len() - rest.trim_start().len());
         let line = 1 + text.get(..begin).unwrap_or_default().matches('\n').count();
         let number = documents.len() + 1;
-        let place = Place { file: Rc::clone(file), document: number, line, item: None };
+        let place = Place { file: Arc::clone(file), document: number, line, item: None };
         match stream.next() {
             None => return Ok(documents),
             Some(Ok(value)) => {
-                let own = text.get(begin..stream.byte_offset()).map(Rc::from);
+                let own = text.get(begin..stream.byte_offset()).map(Arc::from);
                 documents.push(Document { place, value, text: own });
             }
             Some(Err(error)) => {
-                return Err(anyhow!("{file}, document {number}: not valid JSON: {error}; correct the file"));
+                return Err(syntax(file, number, "JSON", error.to_string()));
             }
         }
     }
 }
 
-fn read_yaml(file: &Rc<str>, text: &str) -> Result<Vec<Document>> {
+fn read_yaml(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError> {
     let mut documents = Vec::new();
     for (index, (line, chunk)) in split(text).into_iter().enumerate() {
-        let place = Place { file: Rc::clone(file), document: index + 1, line, item: None };
+        let place = Place { file: Arc::clone(file), document: index + 1, line, item: None };
         let value = yaml_value(chunk).or_else(|_| {
             // Once more for a message with the lines of the whole file.
             let value = yaml_value(&pad(chunk, line));
-            value.map_err(|error| anyhow!("{file}, document {}: not valid YAML: {error}; correct the file", index + 1))
+            value.map_err(|message| syntax(file, index + 1, "YAML", message))
         })?;
         if !value.is_null() {
             documents.push(Document { place, value, text: Some(chunk.into()) });
@@ -123,10 +155,15 @@ fn read_yaml(file: &Rc<str>, text: &str) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
-fn yaml_value(text: &str) -> Result<Value> {
-    let mut value = serde_yaml::Value::deserialize(serde_yaml::Deserializer::from_str(text))?;
-    value.apply_merge()?;
-    Ok(serde_json::to_value(value)?)
+fn syntax(text: &Arc<str>, document: usize, format: &'static str, message: String) -> DocumentError {
+    DocumentError::Syntax { text: Arc::clone(text), document, format, message }
+}
+
+fn yaml_value(text: &str) -> Result<Value, String> {
+    let value = serde_yaml::Value::deserialize(serde_yaml::Deserializer::from_str(text));
+    let mut value = value.map_err(|error| error.to_string())?;
+    value.apply_merge().map_err(|error| error.to_string())?;
+    serde_json::to_value(value).map_err(|error| error.to_string())
 }
 
 /// The documents of a YAML stream, each with the number of its first line that says something.

@@ -2,19 +2,17 @@
 
 use serde_json::Value;
 
-use super::kinds::Kind;
-
 const ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy"];
 const ICSP_ENTRY: &[&str] = &["source", "mirrors"];
 const NODE_ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy", "insecureSkipTLSVerify"];
 
-/// The paths of fields that the kind does not have.
-pub fn unknown(kind: Kind, object: &Value) -> Vec<String> {
+/// The paths of fields that a mirror set of this kind does not have; none for other kinds.
+pub fn unknown(kind: &str, object: &Value) -> Vec<String> {
     let (lists, entry): (&[&str], &[&str]) = match kind {
-        Kind::Icsp => (&["repositoryDigestMirrors"], ICSP_ENTRY),
-        Kind::Idms => (&["imageDigestMirrors"], ENTRY),
-        Kind::Itms => (&["imageTagMirrors"], ENTRY),
-        Kind::ImageMirrorDigestSet => (&["imageDigestMirrors", "mirrors"], NODE_ENTRY),
+        "ImageContentSourcePolicy" => (&["repositoryDigestMirrors"], ICSP_ENTRY),
+        "ImageDigestMirrorSet" => (&["imageDigestMirrors"], ENTRY),
+        "ImageTagMirrorSet" => (&["imageTagMirrors"], ENTRY),
+        "ImageMirrorDigestSet" => (&["imageDigestMirrors", "mirrors"], NODE_ENTRY),
         _ => return Vec::new(),
     };
     let Some(spec) = object.get("spec") else { return Vec::new() };
@@ -43,7 +41,10 @@ mod tests {
     fn misspelt_fields_are_found_on_both_levels() {
         let object = json!({"spec": {"imageDigestMirror": [], "imageDigestMirrors": [
             {"source": "a.example", "mirror": ["b.example"]}, {"source": "c.example", "mirrors": []}]}});
-        assert_eq!(unknown(Kind::Idms, &object), ["spec.imageDigestMirror", "spec.imageDigestMirrors[0].mirror"]);
-        assert!(unknown(Kind::HostedCluster, &object).is_empty());
+        assert_eq!(
+            unknown("ImageDigestMirrorSet", &object),
+            ["spec.imageDigestMirror", "spec.imageDigestMirrors[0].mirror"]
+        );
+        assert!(unknown("HostedCluster", &object).is_empty());
     }
 }
