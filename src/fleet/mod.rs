@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod argument;
+pub mod catalogs;
 pub mod contest;
 #[cfg(test)]
 mod fixtures;
