@@ -16,6 +16,8 @@ use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
 
+pub(crate) mod catalogs;
+
 /// Why a read or write did not happen.
 #[derive(Debug, Error)]
 pub enum WriteError {

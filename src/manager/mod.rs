@@ -1,6 +1,7 @@
 //! The manager's process: watches feed the index, the index feeds the queue, workers reconcile hosted clusters.
 
 mod case;
+mod catalogs;
 pub mod context;
 pub mod fleet_gate;
 pub mod guest_watches;

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use hypermirror_api::Reason;
 
 use super::case::{Case, Observed};
+use super::catalogs;
 use super::context::Context;
 use super::reporter::{Draft, Reporter};
 use crate::fleet::observed::short_digest;
@@ -26,7 +27,10 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
         return Ok(());
     }
     let mut observed = observe(ctx, key).await?;
-    let Some(case) = Case::new(ctx, key) else { return Ok(()) };
+    let Some(case) = Case::new(ctx, key) else {
+        ctx.catalogs.forget(key);
+        return Ok(());
+    };
     let mut rounds = 0;
     let (plan, failure) = loop {
         let mut plan = case.plan(ctx, &observed);
@@ -53,7 +57,8 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
         observed = observe(ctx, key).await?;
     };
     case.remember(ctx, &plan);
-    case.report(ctx, reporter, &observed, &plan, failure.as_ref());
+    let catalogs = catalogs::look(ctx, &case).await;
+    case.report(ctx, reporter, &observed, &plan, failure.as_ref(), catalogs);
     failure.map_or(Ok(()), Err)
 }
 
@@ -163,6 +168,7 @@ impl Case {
         observed: &Observed,
         plan: &Plan,
         failure: Option<&WriteError>,
+        catalogs: Option<Verdict>,
     ) {
         let findings = self.management.findings.iter().filter(|_| self.use_management).chain(&self.map.findings);
         let held = failure.map(|error| Verdict::new("False", Reason::WriteFailed, error.to_string()));
@@ -177,6 +183,7 @@ impl Case {
                 observed,
                 plan,
                 held: held.or_else(|| self.held.clone()),
+                catalogs,
                 leaving: self.leaving,
             },
         );

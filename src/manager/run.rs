@@ -90,6 +90,8 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         max_removal: options.max_removal,
         settle: options.settle,
         handover: options.handover,
+        olm_catalogs: options.plan.olm_catalogs,
+        catalog_patience: options.catalog_patience,
         namespace,
         guests: options.guests.clone(),
     }

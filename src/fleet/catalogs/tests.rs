@@ -21,6 +21,7 @@ fn the_verdict_tells_the_worst_first() {
     let left = Handling::Left("--olm-catalogs=report".to_owned());
     let failed = Handling::Failed("forbidden".to_owned());
     let differs = [difference()];
+    #[allow(clippy::type_complexity)] // a table
     let cases: [(&str, Vec<CatalogFinding>, &[Difference], &Handling, &str, Reason); 6] = [
         ("as annotated", vec![], &[], &Handling::Waiting, "True", Reason::AsExpected),
         ("of no effect", vec![warning.clone()], &[], &Handling::Waiting, "True", Reason::CatalogIneffective),
