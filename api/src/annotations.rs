@@ -3,6 +3,10 @@
 /// On a HostedCluster: the name of a ConfigMap in its namespace with the keys `idms.yaml` and `itms.yaml`.
 pub const IMAGE_MIRROR_CONFIG_REF: &str = "hypermirror.dev/image-mirror-config-ref";
 
+/// On a NodePool: names of ConfigMaps in its namespace, separated by commas, each with a key `config` like those of
+/// `spec.config`. Stock HyperShift does not see them: no edit of them replaces a node, and tag mirrors are allowed.
+pub const CONFIG: &str = "hypermirror.dev/config";
+
 /// On a HostedCluster: `Use` (default) or `Ignore` the mirrors of the management cluster.
 pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
 

@@ -13,6 +13,8 @@ pub enum ConditionType {
     GuestSynced,
     /// Every node of the guest has its mirrors.
     NodesUpToDate,
+    /// Every ConfigMap of its NodePools' configuration was read and is valid.
+    NodePoolConfigValid,
     /// A node that boots can pull the agent and the release without mirrors that it does not have yet.
     BootstrapCovered,
     /// What is annotated about OLM catalogs can be meant, and the catalogs of the control plane are as it says; only there
@@ -30,6 +32,7 @@ impl ConditionType {
             Self::ControlPlaneUpToDate => "ControlPlaneUpToDate",
             Self::GuestSynced => "GuestSynced",
             Self::NodesUpToDate => "NodesUpToDate",
+            Self::NodePoolConfigValid => "NodePoolConfigValid",
             Self::BootstrapCovered => "BootstrapCovered",
             Self::CatalogsValid => "CatalogsValid",
             Self::Ready => "Ready",
@@ -46,6 +49,18 @@ pub enum Reason {
     InvalidEntries,
     /// An object that declares mirrors could not be decoded and was left out.
     MalformedObject,
+    /// A ConfigMap that is referred to does not exist; what was last read stays in force.
+    ConfigMapMissing,
+    /// A ConfigMap that is referred to has none of the keys that are read; what was last read stays in force.
+    ConfigMapKeyMissing,
+    /// A ConfigMap that is referred to holds something that is not valid; what was last read stays in force.
+    ConfigMapInvalid,
+    /// The HostedCluster CRD has lost the field of the reference; the last reference stays in force.
+    FieldPruned,
+    /// The field and the annotation name different ConfigMaps; the field counts.
+    ReferenceConflict,
+    /// Stock HyperShift refuses a document of a NodePool's configuration; the message says what to do instead.
+    RefusedByHyperShift,
     /// A mirror kind that was once there is gone; its last known entries stay in force.
     KindVanished,
     /// A mirror kind cannot be read now; its last known entries stay in force.
@@ -127,6 +142,12 @@ impl Reason {
             Self::AsExpected => "AsExpected",
             Self::InvalidEntries => "InvalidEntries",
             Self::MalformedObject => "MalformedObject",
+            Self::ConfigMapMissing => "ConfigMapMissing",
+            Self::ConfigMapKeyMissing => "ConfigMapKeyMissing",
+            Self::ConfigMapInvalid => "ConfigMapInvalid",
+            Self::FieldPruned => "FieldPruned",
+            Self::ReferenceConflict => "ReferenceConflict",
+            Self::RefusedByHyperShift => "RefusedByHyperShift",
             Self::KindVanished => "KindVanished",
             Self::SourceUnreadable => "SourceUnreadable",
             Self::Updating => "Updating",

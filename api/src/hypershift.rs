@@ -78,6 +78,7 @@ pub struct LocalObjectReference {
     kind = "NodePool",
     plural = "nodepools",
     namespaced,
+    status = "NodePoolStatus",
     schema = "disabled",
     derive = "PartialEq"
 )]
@@ -85,6 +86,30 @@ pub struct LocalObjectReference {
 pub struct NodePoolSpec {
     /// The HostedCluster in the same namespace that its nodes belong to.
     pub cluster_name: String,
+    /// ConfigMaps in the same namespace, each with a key `config`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<LocalObjectReference>,
+}
+
+/// What HyperShift says about a NodePool.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodePoolStatus {
+    /// Its conditions; `ValidMachineConfig` is about `spec.config`.
+    pub conditions: Vec<NodePoolCondition>,
+}
+
+/// A condition of a NodePool: looser than those of Kubernetes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodePoolCondition {
+    /// Its name.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// For a person.
+    pub message: String,
 }
 
 /// The part of a HostedControlPlane that we read; named like its HostedCluster, in the control-plane namespace.

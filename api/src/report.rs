@@ -86,6 +86,12 @@ pub struct HostedClusterMirrorsStatus {
     /// Invalid entries that were left out, and warnings about entries that are valid and yet break pulls; cut at 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<FindingReport>,
+    /// The ConfigMap of mirror sets that the HostedCluster refers to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror_config: Option<MirrorConfigReport>,
+    /// The NodePools that have a configuration, by name; cut at 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_pools: Vec<NodePoolReport>,
     /// The control plane's Deployments.
     pub control_plane: ControlPlaneReport,
     /// The guest cluster; absent as long as nothing is known about it.
@@ -133,6 +139,31 @@ pub struct FindingReport {
     pub message: String,
 }
 
+/// A HostedCluster's reference to a ConfigMap of mirror sets.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MirrorConfigReport {
+    /// The ConfigMap's name.
+    pub name: String,
+    /// Where the HostedCluster says so.
+    pub place: ReferencePlace,
+    /// The `resourceVersion` of the ConfigMap whose mirrors are in force; empty as long as none was valid.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub in_force: String,
+}
+
+/// Where a reference to a ConfigMap of mirror sets stands.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ReferencePlace {
+    /// `spec.imageMirrorConfigRef`.
+    #[default]
+    Field,
+    /// The annotation `hypermirror.dev/image-mirror-config-ref`.
+    Annotation,
+    /// Nowhere but here: it stood in the field, which the HostedCluster CRD has lost.
+    Pruned,
+}
+
 /// The state of the control plane's Deployments.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
@@ -141,6 +172,22 @@ pub struct ControlPlaneReport {
     pub summary: String,
     /// Each existing target, by name.
     pub targets: Vec<TargetReport>,
+}
+
+/// The configuration of one NodePool.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodePoolReport {
+    /// The NodePool's name.
+    pub name: String,
+    /// Its ConfigMaps: those of `spec.config`, then those of `hypermirror.dev/config`.
+    pub config_maps: Vec<String>,
+    /// Whether every document of them was read and is valid.
+    pub valid: bool,
+    /// Why, from a closed set.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
 }
 
 /// What the guest cluster has of us.

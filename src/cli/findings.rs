@@ -47,6 +47,9 @@ pub fn tell_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
     if let Some(value) = &plan.unknown_setting {
         console::warning(unknown_setting(&plan.key, value));
     }
+    for trouble in &plan.troubles {
+        console::error(format!("HostedCluster/{}: {} ({})", plan.key, trouble.message, trouble.reason.as_str()));
+    }
     let namespace = plan.key.control_plane_namespace();
     for (spec, change) in planner.specs.iter().zip(&plan.plan.targets) {
         if let Some(change) = change.as_ref().filter(|change| !change.message.is_empty()) {

@@ -13,7 +13,7 @@ use super::input::Input;
 use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::plan::{Facts, Plan, plan};
-use crate::fleet::report::{carried, foreign_of};
+use crate::fleet::report::{SourceTrouble, carried, foreign_of};
 use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
 use crate::fleet::target::TargetSpec;
 use crate::fleet::value::remembered;
@@ -46,6 +46,8 @@ pub struct ClusterPlan {
     pub settings: ClusterSettings,
     /// A value of `management-mirrors` that means nothing.
     pub unknown_setting: Option<String>,
+    /// What it declares and cannot be read, or means nothing.
+    pub troubles: Vec<SourceTrouble>,
     /// Its map.
     pub map: ClusterMap,
     /// Whether the selector leaves it out.
@@ -67,7 +69,8 @@ impl<'a> Planner<'a> {
     pub fn plan(&self, cluster: &HostedCluster, may_touch: bool) -> ClusterPlan {
         let key = ClusterKey::of(cluster);
         let (settings, unknown_setting) = settings(cluster, jiff::Timestamp::now());
-        let mut map = cluster_map(&self.management, cluster, settings.use_management);
+        let own = self.input.own_sources(cluster);
+        let mut map = cluster_map(&self.management, &own, settings.use_management);
         let leaving = !self.options.hosted_cluster_selector.matches(cluster.labels());
         let targets = self.targets(&key);
         let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == key);
@@ -75,7 +78,7 @@ impl<'a> Planner<'a> {
         let observed = || targets.iter().flatten().map(|target| &target.observed);
         let remembered = remembered(observed(), |target| foreign_of(report, target));
         let is_blind = settings.use_management && !self.input.vanished.is_empty();
-        if is_blind {
+        if is_blind || own.is_lost {
             map.map = Arc::new(carried(&map.map, report, observed()));
         }
         let pairs = self.specs.iter().zip(targets.iter().map(|target| target.as_ref().map(|target| &target.observed)));
@@ -92,7 +95,7 @@ impl<'a> Planner<'a> {
             may_touch: may_touch && !is_blind,
         };
         let plan = plan(&facts, cluster.annotations().get(annotations::MIRRORS_OBSERVED).map(String::as_str));
-        ClusterPlan { key, settings, unknown_setting, map, leaving, targets, plan }
+        ClusterPlan { key, settings, unknown_setting, troubles: own.troubles, map, leaving, targets, plan }
     }
 
     fn targets(&self, key: &ClusterKey) -> Vec<Option<Target>> {

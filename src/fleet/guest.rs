@@ -1,13 +1,12 @@
 //! What one hosted cluster's guest comes to, for its report; and what its nodes are to have.
 
-use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane};
+use hypermirror_api::hypershift::HostedControlPlane;
 use hypermirror_api::report::{GuestReport, NodesReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::report::Verdict;
-use super::sources::hosted_cluster_entries;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::scope::best_match_in;
@@ -121,9 +120,9 @@ pub fn api_endpoint(control_plane: &HostedControlPlane) -> Option<(String, u16)>
     Some((endpoint.host.clone(), endpoint.port.try_into().ok()?)).filter(|(host, _)| !host.is_empty())
 }
 
-/// The hosted-cluster layer as nodes can have it, and what was left out for them.
-pub fn node_entries(cluster: &HostedCluster) -> (Vec<MirrorEntry>, Vec<Finding>) {
-    let validated = validate(&hosted_cluster_entries(cluster), Consumer::Node);
+/// Entries of one layer as nodes can have them, and what was left out for them.
+pub fn node_entries(declared: &[MirrorEntry]) -> (Vec<MirrorEntry>, Vec<Finding>) {
+    let validated = validate(declared, Consumer::Node);
     (validated.entries, validated.findings)
 }
 
@@ -145,7 +144,7 @@ pub fn beyond_boot(entries: &[MirrorEntry], image: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use hypermirror_api::hypershift::HostedClusterSpec;
+    use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
 
     use super::*;
     use crate::mirrors::{Layer, Origin, Pool};

@@ -50,7 +50,8 @@ impl Verdict {
     }
 }
 
-fn cut(mut text: String) -> String {
+/// A message that is not longer than [`MESSAGE_BYTES`].
+pub fn cut(mut text: String) -> String {
     if text.len() > MESSAGE_BYTES {
         let end = (0..=MESSAGE_BYTES - 3).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
@@ -61,8 +62,11 @@ fn cut(mut text: String) -> String {
 
 /// What the sources of one hosted cluster come to.
 pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble]) -> Verdict {
-    if let Some(trouble) = troubles.first() {
-        let status = if trouble.reason == Reason::MalformedObject { "False" } else { "Unknown" };
+    // What cannot be seen now may be as it was; everything else is wrong.
+    let is_unseen =
+        |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
+    if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
+        let status = if is_unseen(&trouble) { "Unknown" } else { "False" };
         let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
         return Verdict::new(status, trouble.reason, messages.join("; "));
     }

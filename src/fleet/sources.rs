@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use hypermirror_api::hypershift::HostedCluster;
-use hypermirror_api::{annotations, names};
+use hypermirror_api::report::MirrorConfigReport;
+use hypermirror_api::{Reason, annotations, names};
 use kube::ResourceExt;
 
 use super::known::{EntrySet, entries};
+use super::mirror_config::{MirrorConfig, MirrorReference};
 use super::observed::short_digest;
+use super::report::SourceTrouble;
 use crate::mirrors::entry::{self, MirrorEntry};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::overrides;
@@ -134,13 +137,13 @@ pub struct ClusterMap {
     pub findings: Vec<Finding>,
 }
 
-/// Resolves the control-plane map of one hosted cluster.
-pub fn cluster_map(management: &ManagementLayer, cluster: &HostedCluster, use_management: bool) -> ClusterMap {
-    let own = hosted_cluster_entries(cluster);
-    if own.is_empty() && use_management {
-        return ClusterMap { map: Arc::clone(&management.map), findings: Vec::new() };
+/// Resolves the control-plane map of one hosted cluster from what it declares itself.
+pub fn cluster_map(management: &ManagementLayer, own: &OwnSources, use_management: bool) -> ClusterMap {
+    if own.entries.is_empty() && use_management {
+        return ClusterMap { map: Arc::clone(&management.map), findings: own.findings.clone() };
     }
-    let validated = validate(&own, Consumer::ControlPlane);
+    let mut validated = validate(&own.entries, Consumer::ControlPlane);
+    validated.findings.extend(own.findings.iter().cloned());
     let own = merge::merge_layer(&validated.entries);
     let resolved = if use_management { merge::overlay(&management.map.resolved, &own) } else { own };
     ClusterMap { map: Arc::new(OverrideMap::new(resolved)), findings: validated.findings }
@@ -166,7 +169,80 @@ pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>)
     OverrideMap::new(resolved)
 }
 
-/// The entries that a HostedCluster declares itself.
+/// What a hosted cluster declares itself: `imageContentSources` and its ConfigMap of mirror sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnSources {
+    /// Its entries, not checked yet.
+    pub entries: Vec<MirrorEntry>,
+    /// Fields and keys that are not read.
+    pub findings: Vec<Finding>,
+    /// What could not be read, or means nothing.
+    pub troubles: Vec<SourceTrouble>,
+    /// Its ConfigMap of mirror sets.
+    pub reference: Option<MirrorConfigReport>,
+    /// Something of it cannot be used now, and nobody remembers what it said: nothing may be taken for removed.
+    pub is_lost: bool,
+}
+
+/// A ConfigMap that is referred to, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferredConfig<C> {
+    /// There is none of that name.
+    Missing,
+    /// It cannot be read; why.
+    Unreadable(String),
+    /// What it says, and its `resourceVersion`.
+    Read(Arc<C>, String),
+}
+
+/// The entries of a ConfigMap that were last in force, and its `resourceVersion`.
+pub type LastConfig = (Arc<MirrorConfig>, String);
+
+impl OwnSources {
+    /// `imageContentSources` alone.
+    pub fn of_cluster(cluster: &HostedCluster) -> Self {
+        Self { entries: hosted_cluster_entries(cluster), ..Self::default() }
+    }
+
+    /// Adds the ConfigMap that is referred to; while that is not good, what was last in force.
+    ///
+    /// Answers what is in force from now on.
+    pub fn refer(
+        &mut self,
+        namespace: &str,
+        reference: MirrorReference,
+        found: ReferredConfig<MirrorConfig>,
+        last: Option<&LastConfig>,
+    ) -> Option<LastConfig> {
+        let object = format!("ConfigMap {namespace}/{}", reference.name);
+        let mut trouble = |reason, message| self.troubles.push(SourceTrouble { reason, message });
+        let good = match found {
+            ReferredConfig::Read(config, version) => {
+                self.findings.extend(config.findings.iter().cloned());
+                self.troubles.extend(config.troubles.iter().cloned());
+                config.troubles.is_empty().then_some((config, version))
+            }
+            ReferredConfig::Missing => {
+                trouble(Reason::ConfigMapMissing, format!("{object} does not exist"));
+                None
+            }
+            ReferredConfig::Unreadable(why) => {
+                trouble(Reason::SourceUnreadable, format!("{object} cannot be read now: {why}"));
+                None
+            }
+        };
+        let in_force = good.or_else(|| last.cloned());
+        self.is_lost = in_force.is_none();
+        if let Some((config, _)) = &in_force {
+            self.entries.extend(config.entries.iter().cloned());
+        }
+        let version = in_force.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
+        self.reference = Some(MirrorConfigReport { name: reference.name, place: reference.place, in_force: version });
+        in_force
+    }
+}
+
+/// The entries of `imageContentSources`.
 pub fn hosted_cluster_entries(cluster: &HostedCluster) -> Vec<MirrorEntry> {
     let namespace = cluster.namespace().unwrap_or_default();
     let name = cluster.name_any();

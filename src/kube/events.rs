@@ -8,6 +8,16 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use super::ClusterKey;
 use super::deadline::answered;
 
+/// What an event is about: an object of HyperShift's.
+pub struct About<'a> {
+    /// `HostedCluster` or `NodePool`.
+    pub kind: &'static str,
+    /// Its namespace and name.
+    pub key: &'a ClusterKey,
+    /// Its uid.
+    pub uid: &'a str,
+}
+
 /// Publishes events; made once, because the recorder counts series.
 #[derive(Clone)]
 pub struct Events {
@@ -21,14 +31,14 @@ impl Events {
         Self { recorder: Recorder::new(client, reporter) }
     }
 
-    /// Tells one transition of a hosted cluster. A failure is logged: an event is never worth a retry.
-    pub async fn tell(&self, cluster: &ClusterKey, uid: &str, good: bool, reason: &str, message: &str) {
+    /// Tells one transition. A failure is logged: an event is never worth a retry.
+    pub async fn tell(&self, about: &About<'_>, good: bool, reason: &str, message: &str) {
         let reference = ObjectReference {
             api_version: Some("hypershift.openshift.io/v1beta1".to_owned()),
-            kind: Some("HostedCluster".to_owned()),
-            namespace: Some(cluster.namespace.clone()),
-            name: Some(cluster.name.clone()),
-            uid: Some(uid.to_owned()),
+            kind: Some(about.kind.to_owned()),
+            namespace: Some(about.key.namespace.clone()),
+            name: Some(about.key.name.clone()),
+            uid: Some(about.uid.to_owned()),
             ..ObjectReference::default()
         };
         let event = Event {
@@ -39,7 +49,7 @@ impl Events {
             secondary: None,
         };
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
-            tracing::warn!(%cluster, reason, %error, "an event was not recorded");
+            tracing::warn!(object = %about.key, reason, %error, "an event was not recorded");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is to be decided about one hosted cluster: its sources, the gates before any write, the plan.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use super::options::{GuestAgent, Mode};
 use crate::fleet::guest::Delivery;
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
+use crate::fleet::pool_config::PoolSources;
 use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
-use crate::fleet::sources::{ClusterMap, ManagementLayer, cluster_map, pause_ends, settings};
+use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, cluster_map, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
 
@@ -28,7 +30,12 @@ pub(super) struct Case {
     pub(super) management: Arc<ManagementLayer>,
     pub(super) map: ClusterMap,
     pub(super) use_management: bool,
-    pub(super) blind: bool,
+    /// A mirror kind of the management cluster is gone, and nobody saw its objects.
+    blind: bool,
+    /// What it declares itself.
+    pub(super) own: OwnSources,
+    /// What its NodePools declare.
+    pub(super) pools: BTreeMap<String, PoolSources>,
     pub(super) leaving: bool,
     pub(super) troubles: Vec<SourceTrouble>,
     /// Why nothing may be written.
@@ -50,28 +57,34 @@ fn meaningless_annotations(object: &HostedCluster, management_mirrors: Option<St
 }
 
 impl Case {
+    /// None for a hosted cluster that is gone or going, and as long as a ConfigMap of it has to be read first.
     pub(super) fn new(ctx: &Context, key: &ClusterKey) -> Option<Self> {
         let now = jiff::Timestamp::now();
-        let index = ctx.index();
+        let mut index = ctx.index();
         let object = Arc::clone(&index.cluster(key)?.object);
         if object.metadata.deletion_timestamp.is_some() {
             return None; // its owner takes everything away, the report included
         }
         let management = index.management();
         let (blind, mut troubles) = (index.mirrors.blind(), index.mirrors.troubles(Instant::now()));
+        let own = index.resolve_own_sources(key)?;
+        let pools = index.resolve_pool_sources(key)?;
         drop(index);
         let (settings, unknown) = settings(&object, now);
         if !settings.use_management {
             troubles.clear();
         }
+        troubles.extend(own.troubles.iter().cloned());
         troubles.extend(meaningless_annotations(&object, unknown));
-        let map = cluster_map(&management, &object, settings.use_management);
+        let map = cluster_map(&management, &own, settings.use_management);
         let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
         let leaving = uninstall || ctx.memory.borrow().uninstall || !ctx.settings.selector.matches(object.labels());
         let mut case = Self {
             key: key.clone(),
             use_management: settings.use_management,
             blind: blind && settings.use_management,
+            own,
+            pools,
             object,
             management,
             map,
@@ -79,7 +92,7 @@ impl Case {
             troubles,
             held: None,
         };
-        if case.blind {
+        if case.blind || case.own.is_lost {
             case.map.map = Arc::new(case.carried(ctx));
         }
         case.held = case.hold(ctx, settings.paused);
@@ -91,7 +104,7 @@ impl Case {
         Some(case)
     }
 
-    /// While a kind is gone whose objects nobody saw, what was admitted or reported before stays.
+    /// While something cannot be read that nobody remembers, what was admitted or reported before stays.
     fn carried(&self, ctx: &Context) -> crate::fleet::sources::OverrideMap {
         let index = ctx.index();
         let slots = index.targets_of(&self.key);

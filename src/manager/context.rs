@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::catalogs::Catalogs;
 use super::fleet_gate::FleetGate;
@@ -63,6 +63,8 @@ pub struct Context {
     pub guest_queue: Queue,
     /// Whether everything was seen once.
     pub first_look: FirstLook,
+    /// Somebody may refer to another ConfigMap now.
+    pub references_changed: Notify,
     /// What is counted.
     pub metrics: ManagerMetrics,
     /// The mass-loss gate.
@@ -86,6 +88,7 @@ impl Context {
             queue: Queue::default(),
             guest_queue: Queue::default(),
             first_look: FirstLook::default(),
+            references_changed: Notify::new(),
             gate: FleetGate::new(settings.max_removal),
             catalogs: Catalogs::default(),
             memory: watch::Sender::new(LeaseMemory::default()),
@@ -126,6 +129,7 @@ impl Context {
 
     /// Queues every hosted cluster.
     pub fn queue_all(&self) {
+        self.references_changed.notify_one();
         let keys = self.index().keys();
         self.queue.add_all(keys.clone());
         self.guest_queue.add_all(keys);
@@ -133,6 +137,7 @@ impl Context {
 
     /// Queues hosted clusters that changed themselves, and their guests.
     pub fn queue_changed(&self, keys: impl IntoIterator<Item = ClusterKey>) {
+        self.references_changed.notify_one();
         for key in keys {
             self.queue.add(key.clone());
             self.guest_queue.add(key);

@@ -76,6 +76,7 @@ pub async fn node_pools(ctx: Arc<Context>, awaited: Awaited) {
                 continue;
             }
         };
-        ctx.guest_queue.add_all(changed);
+        // Its configuration is part of the report.
+        ctx.queue_changed(changed);
     }
 }

@@ -2,6 +2,7 @@
 
 mod case;
 mod catalogs;
+pub mod config_maps;
 pub mod context;
 pub mod fleet_gate;
 pub mod guest_watches;

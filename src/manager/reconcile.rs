@@ -7,6 +7,7 @@ use hypermirror_api::Reason;
 
 use super::case::{Case, Observed};
 use super::catalogs;
+use super::config_maps;
 use super::context::Context;
 use super::reporter::{Draft, Reporter};
 use crate::fleet::observed::short_digest;
@@ -26,6 +27,7 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     if !ctx.may_write() {
         return Ok(());
     }
+    config_maps::load(ctx, key).await;
     let mut observed = observe(ctx, key).await?;
     let Some(case) = Case::new(ctx, key) else {
         ctx.catalogs.forget(key);
@@ -180,6 +182,8 @@ impl Case {
                 map: &self.map.map,
                 findings: findings.collect(),
                 troubles: &self.troubles,
+                reference: self.own.reference.as_ref(),
+                pools: &self.pools,
                 observed,
                 plan,
                 held: held.or_else(|| self.held.clone()),

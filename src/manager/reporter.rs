@@ -1,10 +1,11 @@
 //! Writes reports: only what changed, and after the targets, which matter more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::report::MirrorConfigReport;
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use kube::ResourceExt;
 use tokio::sync::Notify;
@@ -14,11 +15,12 @@ use super::options::GuestAgent;
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::plan::Plan;
+use crate::fleet::pool_config::{self, PoolSources};
 use crate::fleet::report::{self, SourceTrouble, Verdict};
 use crate::fleet::sources::OverrideMap;
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
-use crate::kube::events::Events;
+use crate::kube::events::{About, Events};
 use crate::mirrors::finding::Finding;
 use crate::telemetry::metrics::gauge;
 
@@ -39,6 +41,10 @@ pub struct Draft<'a> {
     pub findings: Vec<&'a Finding>,
     /// About whole objects and kinds that it uses.
     pub troubles: &'a [SourceTrouble],
+    /// Its ConfigMap of mirror sets.
+    pub reference: Option<&'a MirrorConfigReport>,
+    /// What its NodePools declare.
+    pub pools: &'a BTreeMap<String, PoolSources>,
     /// Its targets.
     pub observed: &'a [Option<Arc<ObservedTarget>>],
     /// What was planned for them last.
@@ -136,10 +142,33 @@ impl Reporter {
             let is_birth = condition.reason == Reason::KubeconfigMissing.as_str();
             if moved && !is_birth && condition.type_ != ConditionType::Ready.as_str() {
                 let reason = if good { &condition.type_ } else { &condition.reason };
-                events.tell(key, &uid, good, reason, &condition.message).await;
+                let cluster = About { kind: "HostedCluster", key, uid: &uid };
+                events.tell(&cluster, good, reason, &condition.message).await;
             }
         }
+        tell_pools(ctx, events, key, status, old.as_deref()).await;
         Ok(())
+    }
+}
+
+/// Tells each NodePool what its configuration comes to, if that is news.
+async fn tell_pools(
+    ctx: &Context,
+    events: &Events,
+    key: &ClusterKey,
+    status: &HostedClusterMirrorsStatus,
+    old: Option<&HostedClusterMirrorsStatus>,
+) {
+    let pools = ctx.index().guests.pools(key);
+    for report in &status.node_pools {
+        let before = old.iter().flat_map(|old| &old.node_pools).find(|before| before.name == report.name);
+        let moved =
+            before.map_or(!report.valid, |before| before.valid != report.valid || before.reason != report.reason);
+        let Some(pool) = pools.get(&report.name).filter(|_| moved) else { continue };
+        let name = ClusterKey { namespace: key.namespace.clone(), name: report.name.clone() };
+        let reason = if report.valid { ConditionType::NodePoolConfigValid.as_str() } else { &report.reason };
+        let about = About { kind: "NodePool", key: &name, uid: &pool.uid };
+        events.tell(&about, report.valid, reason, &report.message).await;
     }
 }
 
@@ -151,7 +180,10 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let sources = report::sources_verdict(&draft.findings, draft.troubles);
     let control_plane = report::control_plane_verdict(&planned, draft.held.clone());
     let removal_held = control_plane.reason == Reason::RemovalHeld;
+    let pools = pool_config::verdict(draft.pools);
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
+    let pools = pools.iter().map(|verdict| (ConditionType::NodePoolConfigValid, verdict));
+    let parts: Vec<_> = parts.into_iter().chain(pools).collect();
     let guest = guest_outcome(ctx, draft.key, old);
     let guest_verdicts = guest.as_deref().map(GuestOutcome::verdicts).unwrap_or_default();
     let counting = guest_verdicts.iter().filter(|_| guest.as_deref().is_some_and(GuestOutcome::counts));
@@ -173,6 +205,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
             ..before
         };
     }
+    let of_pools: Vec<Finding> = draft.pools.values().flat_map(pool_config::findings).collect();
     let (sources, cut) = report::source_reports(&draft.map.resolved);
     let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
     HostedClusterMirrorsStatus {
@@ -181,7 +214,9 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         source_count: gauge(draft.map.resolved.sources.len()),
         sources,
         sources_cut: gauge(cut),
-        findings: report::finding_reports(&draft.findings),
+        findings: report::finding_reports(&draft.findings.iter().copied().chain(&of_pools).collect::<Vec<_>>()),
+        mirror_config: draft.reference.cloned(),
+        node_pools: pool_config::reports(draft.pools),
         control_plane: report::control_plane_report(&observed, draft.plan),
         guest,
         nodes,

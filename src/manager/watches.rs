@@ -17,6 +17,7 @@ use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::config_maps;
 use super::context::Context;
 use super::guest_watches;
 use super::mirror_watch::MirrorWatch;
@@ -66,6 +67,9 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
             follow_crd(&context, NODE_POOLS_CRD, None, &told, &awaited, start).await;
         });
     }
+    let awaited = ctx.first_look.await_watch("imageMirrorConfigRef");
+    tasks.spawn(config_maps::follow_field(Arc::clone(ctx), awaited));
+    tasks.spawn(config_maps::follow(Arc::clone(ctx)));
     tasks.spawn(reports(Arc::clone(ctx)));
     tasks.spawn(lease(Arc::clone(ctx)));
 }

@@ -72,6 +72,10 @@ pub enum FindingReason {
     HidesBroaderSource,
     /// A source that may be contacted lies in one that is never contacted.
     EscapesNeverContactSource,
+    /// A field or key that the object's kind does not have: it is not read.
+    UnknownField,
+    /// A field whose value HyperShift replaces by its own.
+    FieldReplaced,
 }
 
 impl FindingReason {
@@ -101,6 +105,8 @@ impl FindingReason {
             Self::OtherPoolBlocked => "OtherPoolBlocked",
             Self::HidesBroaderSource => "HidesBroaderSource",
             Self::EscapesNeverContactSource => "EscapesNeverContactSource",
+            Self::UnknownField => "UnknownField",
+            Self::FieldReplaced => "FieldReplaced",
         }
     }
 }

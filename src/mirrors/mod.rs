@@ -9,6 +9,7 @@ pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod lookup;
+pub mod manifest;
 pub mod map;
 pub mod merge;
 pub mod migrate;

@@ -27,12 +27,21 @@ impl Fleet {
             "stringData": {"kubeconfig": kubeconfig}
         }))
         .await?;
-        let control_plane = control_plane(hosted_cluster, &namespace);
+        self.control_plane(hosted_cluster, "127.0.0.1", guest.port()).await
+    }
+
+    /// Creates the HostedControlPlane of a hosted cluster, with its API server's address for nodes.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn control_plane(&self, hosted_cluster: &str, host: &str, port: u16) -> Result<()> {
+        let control_plane = control_plane(hosted_cluster, &deployments::namespace(hosted_cluster));
         let api = self.api_of(&control_plane)?;
         // Created and not applied: reduced CRDs leave out what they do not know.
         let object: DynamicObject = serde_json::from_value(control_plane)?;
         api.create(&PostParams::default(), &object).await.context("create the HostedControlPlane")?;
-        let endpoint = json!({"host": "127.0.0.1", "port": guest.port()});
+        let endpoint = json!({"host": host, "port": port});
         let status = json!({"status": {"ready": true, "initialized": true, "controlPlaneEndpoint": endpoint}});
         api.patch_status(hosted_cluster, &PatchParams::default(), &Patch::Merge(&status)).await?;
         Ok(())

@@ -5,7 +5,6 @@ use hypermirror_e2e::fleet::TARGETS;
 use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::hosted_cluster;
 use hypermirror_e2e::{Crds, binaries};
-use kube::api::{Patch, PatchParams};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
@@ -89,15 +88,7 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
 async fn what_is_rendered_for_a_guest_is_what_the_manager_gives_it() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     stage.node_pool(0, "workers", &json!({})).await?;
-    let control_plane = json!({
-        "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedControlPlane",
-        "metadata": {"name": stage::name(0), "namespace": "clusters-west-0"}, "spec": {}
-    });
-    stage.fleet().apply(&control_plane).await?;
-    let endpoint =
-        Patch::Merge(json!({"status": {"controlPlaneEndpoint": {"host": "api.west.example", "port": 6443}}}));
-    let api = stage.fleet().api_of(&control_plane)?;
-    api.patch_status(&stage::name(0), &PatchParams::default(), &endpoint).await?;
+    stage.fleet().control_plane(&stage::name(0), "api.west.example", 6443).await?;
     let _manager = manager(&stage).await?;
     stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
 

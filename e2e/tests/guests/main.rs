@@ -7,4 +7,6 @@ mod leaving;
 mod nodes;
 mod outage;
 mod policies;
+mod pools;
+mod references;
 mod stage;

@@ -1,11 +1,13 @@
 //! A management cluster with hosted clusters whose guests are real.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::manager::{Manager, ManagerLaunch};
 use hypermirror_e2e::fleet::objects::Entry;
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, SOON, deployments};
 use hypermirror_e2e::pki::Validity;
-use hypermirror_e2e::{AgentNode, Cluster, Crds, Credentials, Scene, Testbed, eventually};
+use hypermirror_e2e::{AgentNode, Cluster, Crds, Credentials, Scene, Testbed, consistently, eventually};
 use serde_json::{Value, json};
 
 pub use hypermirror_e2e::fleet::guests::HCCO;
@@ -109,6 +111,18 @@ impl Stage {
         .await?;
         let agent = node.agent()?;
         Ok((node, agent))
+    }
+
+    /// For a while the first control plane carries this value, and the node's file does not change.
+    pub async fn everything_stands(&self, node: &AgentNode, value: &str) -> Result<()> {
+        let file = node.ours();
+        consistently(Duration::from_secs(1), "what is in force stays", async || {
+            let values = self.fleet().effective_values(&name(0)).await?;
+            ensure!(values.values().all(|found| found.as_deref() == Some(value)), "{values:?}");
+            ensure!(node.ours() == file && file.is_some(), "{:?}", node.ours());
+            Ok(())
+        })
+        .await
     }
 
     /// Waits until a condition of a guest's hosted cluster has this status and reason; answers its message.

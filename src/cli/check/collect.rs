@@ -11,7 +11,7 @@ use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
 use super::Row;
 use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
-use crate::fleet::sources::{MAX_VALUE_BYTES, fits, hosted_cluster_entries};
+use crate::fleet::sources::{MAX_VALUE_BYTES, fits};
 use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
 use crate::mirrors::MirrorEntry;
@@ -77,7 +77,7 @@ fn entry_rows(input: &Input) -> Vec<Row> {
     for cluster in &input.clusters {
         let key = ClusterKey::of(cluster).to_string();
         for consumer in both {
-            merged.add(&hosted_cluster_entries(cluster), consumer, Some(&key));
+            merged.add(&input.own_sources(cluster).entries, consumer, Some(&key));
         }
     }
     merged.rows.into_values().collect()

@@ -26,8 +26,8 @@ pub enum Kind {
     NodePool,
     /// HyperShift's HostedControlPlane.
     HostedControlPlane,
-    /// Part of a fleet, and not read yet: no mistake in a file, but skipped.
-    Unused,
+    /// A ConfigMap: read where a HostedCluster or NodePool refers to it.
+    ConfigMap,
 }
 
 struct Row {
@@ -51,7 +51,7 @@ const ROWS: [Row; 10] = [
     row("ImageMirrorDigestSet", "config.openshift.io", "v1alpha1", Kind::ImageMirrorDigestSet, false),
     row("Deployment", "apps", "v1", Kind::Deployment, true),
     row("HostedClusterMirrors", names::GROUP, "v1alpha1", Kind::HostedClusterMirrors, false),
-    row("ConfigMap", "", "v1", Kind::Unused, true),
+    row("ConfigMap", "", "v1", Kind::ConfigMap, true),
     row("NodePool", "hypershift.openshift.io", "v1beta1", Kind::NodePool, true),
     row("HostedControlPlane", "hypershift.openshift.io", "v1beta1", Kind::HostedControlPlane, false),
 ];

@@ -1,5 +1,6 @@
 //! The same objects from a live cluster, read only.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -11,14 +12,17 @@ use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSe
 use hypermirror_api::{HostedClusterMirrors, Reason, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{GetParams, ListParams};
 use kube::core::{DeserializeGuard, Request};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
+use crate::fleet::mirror_config::reference;
+use crate::fleet::pool_config::PoolConfig;
 use crate::kube::ClusterKey;
 use crate::kube::client::{self, Origin};
 use crate::kube::kinds::MirrorKind;
@@ -77,6 +81,7 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
     if wanted.pools {
         reader.input.pools = reader.list("NodePool", |object: NodePool| object).await?;
     }
+    reader.read_config_maps().await?;
     if wanted.control_planes {
         reader.read_control_planes().await?;
     }
@@ -151,6 +156,29 @@ impl Reader {
         conditions.any(|condition| {
             condition.reason == Reason::KindVanished.as_str() && condition.message.contains(kind.crd())
         })
+    }
+
+    /// Those that are referred to.
+    async fn read_config_maps(&mut self) -> Result<()> {
+        let mut names = BTreeSet::new();
+        for cluster in &self.input.clusters {
+            let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == ClusterKey::of(cluster));
+            let (reference, _) = reference(cluster, true, report.and_then(|report| report.status.as_ref()));
+            names.extend(reference.map(|reference| (cluster.namespace().unwrap_or_default(), reference.name)));
+        }
+        for pool in &self.input.pools {
+            let namespace = pool.namespace().unwrap_or_default();
+            names.extend(PoolConfig::of(pool).names().map(|name| (namespace.clone(), name)));
+        }
+        let client = &self.client;
+        let reads = names.into_iter().map(|(namespace, name)| async move {
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+            let read = api.get_opt(&name).await;
+            read.with_context(|| format!("cannot read ConfigMap {namespace}/{name}"))
+        });
+        let read: Vec<Option<ConfigMap>> = stream::iter(reads).buffered(READS).try_collect().await?;
+        self.input.config_maps = read.into_iter().flatten().collect();
+        Ok(())
     }
 
     async fn read_control_planes(&mut self) -> Result<()> {

@@ -11,6 +11,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 
 use super::super::console;
+use super::config_maps::is_for_us;
 use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
 use super::{Input, MirrorObject, Repetition};
@@ -59,7 +60,8 @@ impl Loader {
         if !found {
             bail!(
                 "{} has no object that is read: a HostedCluster, NodePool, HostedControlPlane, ImageDigestMirrorSet, \
-                 ImageTagMirrorSet, ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors; \
+                 ImageTagMirrorSet, ImageContentSourcePolicy, ImageMirrorDigestSet, ConfigMap, Deployment or \
+                 HostedClusterMirrors; \
                  check the path",
                 named.name
             );
@@ -101,7 +103,13 @@ impl Loader {
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
             Kind::NodePool => self.input.pools.push(decode(&document)?),
             Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),
-            Kind::Unused => self.skip(document.text_at("/kind").unwrap_or_default()),
+            Kind::ConfigMap => {
+                let config_map = decode(&document)?;
+                if !is_for_us(&config_map) {
+                    self.skip("ConfigMap");
+                }
+                self.input.config_maps.push(config_map);
+            }
         }
         Ok(true)
     }
@@ -126,7 +134,11 @@ impl Loader {
             document.text_at("/metadata/namespace").is_some_and(|namespace| !namespace.is_empty());
         let is_part_of_a_cluster = matches!(
             kind,
-            Kind::HostedCluster | Kind::HostedClusterMirrors | Kind::NodePool | Kind::HostedControlPlane
+            Kind::HostedCluster
+                | Kind::HostedClusterMirrors
+                | Kind::NodePool
+                | Kind::HostedControlPlane
+                | Kind::ConfigMap
         );
         if is_part_of_a_cluster && !is_named_in_namespace {
             bail!(
@@ -134,8 +146,8 @@ impl Loader {
                 object_name(document)
             );
         }
-        let may_repeat = kind == Kind::Unused
-            || self.repetition == Repetition::Kept && matches!(kind, Kind::Icsp | Kind::Idms | Kind::Itms);
+        let may_repeat = self.repetition == Repetition::Kept
+            && matches!(kind, Kind::Icsp | Kind::Idms | Kind::Itms | Kind::ConfigMap);
         match self.seen.insert(object_name(document), place.clone()) {
             Some(first) if !may_repeat => {
                 bail!("{place}: {} is there already: {first}; leave one of them out", object_name(document))

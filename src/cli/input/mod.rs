@@ -1,5 +1,6 @@
 //! What the commands work on: manifests, or the same objects of a live cluster.
 
+mod config_maps;
 mod files;
 mod kinds;
 mod live;
@@ -12,6 +13,7 @@ use anyhow::Result;
 use clap::Args;
 use hypermirror_api::HostedClusterMirrors;
 use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use serde_json::Value;
 
@@ -96,6 +98,8 @@ pub struct Input {
     pub reports: Vec<HostedClusterMirrors>,
     /// NodePools, in the order of the input.
     pub pools: Vec<NodePool>,
+    /// ConfigMaps; of a live cluster those that are referred to.
+    pub config_maps: Vec<ConfigMap>,
     /// HostedControlPlanes.
     pub control_planes: Vec<HostedControlPlane>,
     /// What a live cluster has and we cannot read; in manifests it is an error.

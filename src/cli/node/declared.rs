@@ -85,8 +85,11 @@ fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Res
     let pools = input.pools_of(&key);
     let chosen = pool.map(|name| find(&pools, name, &key)).transpose()?;
     let is_delivered = is_delivered(cluster, chosen);
-    let (entries, mut all_findings) = node_entries(cluster);
-    let sets = if is_delivered { node_mirror_sets(&entries, &set_inputs(&pools)) } else { Vec::new() };
+    let own = input.whole_sources(cluster)?;
+    let (entries, mut all_findings) = node_entries(&own.entries);
+    all_findings.extend(own.findings);
+    let pools = set_inputs(input, chosen.as_slice())?;
+    let sets = if is_delivered { node_mirror_sets(&entries, &pools) } else { Vec::new() };
     let sets: Vec<NodeMirrorSet> =
         sets.into_iter().map(serde_json::from_value).collect::<Result<_, _>>().context("a set is none")?;
     let declared = declared(sets.iter().map(Set::of_nodes).collect(), &node_of(chosen));
@@ -119,13 +122,17 @@ fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
 }
 
 /// The NodePools as they decide about a guest's sets.
-pub fn set_inputs(pools: &[&NodePool]) -> Vec<SetInput> {
-    let input = |pool: &&NodePool| SetInput {
-        name: pool.name_any(),
-        entries: Vec::new(),
-        delivered: Delivery::of(*pool).0 != Delivery::None,
+///
+/// # Errors
+/// If something of their configuration cannot be read.
+pub fn set_inputs(input: &Input, pools: &[&NodePool]) -> Result<Vec<SetInput>> {
+    let of = |pool: &&NodePool| {
+        let sources = input.whole_pool_sources(pool)?;
+        let (entries, found) = node_entries(&sources.entries);
+        findings::tell(sources.findings.iter().chain(&found));
+        Ok(SetInput { name: pool.name_any(), entries, delivered: Delivery::of(*pool).0 != Delivery::None })
     };
-    pools.iter().map(input).collect()
+    pools.iter().map(of).collect()
 }
 
 /// A node of that pool, with the label that HyperShift gives it.

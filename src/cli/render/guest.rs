@@ -47,10 +47,11 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
         console::note(format!("HostedCluster/{key}: annotation {annotation} is None: its guest is given nothing"));
         return Ok(());
     }
-    let (entries, found) = node_entries(cluster);
-    findings::tell(&found);
+    let own = input.whole_sources(cluster)?;
+    let (entries, found) = node_entries(&own.entries);
+    findings::tell(own.findings.iter().chain(&found));
     let agent = agent(&input, &key, &args.agent);
-    let pools = set_inputs(&pools);
+    let pools = set_inputs(&input, &pools)?;
     let given = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
     Ok(console::print(&yaml::print_documents(GuestObjects::new(&given).all())?)?)
 }

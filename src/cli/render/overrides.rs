@@ -66,7 +66,7 @@ fn locations(mirrors: &[Mirror]) -> Vec<&str> {
 pub async fn run(args: &OverridesArgs) -> Result<()> {
     let input = args.input.load(Wanted::default()).await?;
     findings::tell_troubles(&input);
-    let (maps, findings) = maps(&input);
+    let (maps, findings) = maps(&input)?;
     findings::tell(&findings);
     for (key, map) in maps.iter().filter(|(_, map)| !fits(&map.env)) {
         let whose = if key.is_empty() { "the management layer" } else { key };
@@ -80,7 +80,7 @@ pub async fn run(args: &OverridesArgs) -> Result<()> {
     console::print_data(&data, args.output)
 }
 
-fn maps(input: &Input) -> (BTreeMap<String, OverrideMap>, Vec<Finding>) {
+fn maps(input: &Input) -> Result<(BTreeMap<String, OverrideMap>, Vec<Finding>)> {
     let management = ManagementLayer::new(&input.mirror_entries());
     let mut maps = BTreeMap::from([(String::new(), OverrideMap::clone(&management.map))]);
     let mut findings = management.findings.clone();
@@ -90,9 +90,10 @@ fn maps(input: &Input) -> (BTreeMap<String, OverrideMap>, Vec<Finding>) {
         if let Some(value) = unknown {
             console::warning(findings::unknown_setting(&key, &value));
         }
-        let map = cluster_map(&management, cluster, settings.use_management);
+        let own = input.whole_sources(cluster)?;
+        let map = cluster_map(&management, &own, settings.use_management);
         findings.extend(map.findings);
         maps.insert(key.to_string(), OverrideMap::clone(&map.map));
     }
-    (maps, findings)
+    Ok((maps, findings))
 }

@@ -21,9 +21,9 @@ fn at(text: &str) -> jiff::Timestamp {
 #[test]
 fn a_cluster_without_mirrors_of_its_own_shares_the_management_map() {
     let management = ManagementLayer::new(&idms(&[("s.example", &["m.example/s"], false)]));
-    let map = cluster_map(&management, &cluster(&[]), true).map;
+    let map = cluster_map(&management, &OwnSources::of_cluster(&cluster(&[])), true).map;
     assert!(Arc::ptr_eq(&map, &management.map));
-    assert_eq!(&*cluster_map(&management, &cluster(&[]), false).map.env, "=");
+    assert_eq!(&*cluster_map(&management, &OwnSources::of_cluster(&cluster(&[])), false).map.env, "=");
 }
 
 #[test]
@@ -31,9 +31,9 @@ fn the_clusters_own_mirrors_come_first() {
     let management = ManagementLayer::new(&idms(&[("s.example", &["m.example/s"], false)]));
     let own = cluster(&[("s.example", "own.example/s"), ("t.example", "own.example/t")]);
     let both = "s.example=own.example/s,s.example=m.example/s,t.example=own.example/t";
-    assert_eq!(&*cluster_map(&management, &own, true).map.env, both);
+    assert_eq!(&*cluster_map(&management, &OwnSources::of_cluster(&own), true).map.env, both);
     let alone = "s.example=own.example/s,t.example=own.example/t";
-    assert_eq!(&*cluster_map(&management, &own, false).map.env, alone);
+    assert_eq!(&*cluster_map(&management, &OwnSources::of_cluster(&own), false).map.env, alone);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is remembered of one hosted cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,8 @@ use kube::ResourceExt;
 
 use crate::fleet::contest::Contest;
 use crate::fleet::known::EntrySet;
-use crate::fleet::sources::OverrideMap;
+use crate::fleet::pool_config::LastDocuments;
+use crate::fleet::sources::{LastConfig, OverrideMap};
 
 /// One hosted cluster.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct Cluster {
     pub departed: Arc<EntrySet>,
     /// Since when the parent carries the present value: a digest of it, and the time.
     pub parent_since: Option<(String, Instant)>,
+    /// What of its ConfigMap of mirror sets was last in force.
+    pub last_config: Option<LastConfig>,
+    /// What of its NodePools' ConfigMaps was last in force, by NodePool.
+    pub last_documents: BTreeMap<String, LastDocuments>,
     /// For each target, whether somebody fights us for it.
     pub contests: Vec<Contest>,
 }
@@ -40,6 +46,8 @@ impl Cluster {
             touched: None,
             departed: Arc::default(),
             parent_since: None,
+            last_config: None,
+            last_documents: BTreeMap::new(),
             contests: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use super::ClusterKey;
 use crate::fleet::guest::{Delivery, GuestOutcome};
+use crate::fleet::pool_config::PoolConfig;
 
 /// The Secrets with a kubeconfig, best first: the first is the one identity that the stock admission policies of a guest
 /// allow to write mirror objects (HyperShift, `kas/admissionpolicies.go`).
@@ -32,10 +33,14 @@ pub struct KubeconfigSecret {
 }
 
 /// A NodePool, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
     /// How its nodes get mirrors.
     pub delivery: Delivery,
+    /// Its uid.
+    pub uid: String,
+    /// Its configuration, as stock HyperShift and hypermirror have it.
+    pub config: PoolConfig,
 }
 
 /// Everything about guests.
@@ -91,9 +96,10 @@ impl Guests {
     /// Takes a NodePool in; answers the hosted clusters that it matters to.
     pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
         let key = owner(pool);
-        let known = Pool { delivery: Delivery::of(pool).0 };
+        let known =
+            Pool { delivery: Delivery::of(pool).0, uid: pool.uid().unwrap_or_default(), config: PoolConfig::of(pool) };
         // Its cluster's name cannot change on stock HyperShift; if it could, the old one would have to forget it.
-        let before = self.pools.entry(key.clone()).or_default().insert(pool.name_any(), known);
+        let before = self.pools.entry(key.clone()).or_default().insert(pool.name_any(), known.clone());
         if before == Some(known) { Vec::new() } else { vec![key] }
     }
 
@@ -171,7 +177,7 @@ mod tests {
     }
 
     fn pool(name: &str) -> NodePool {
-        let mut pool = NodePool::new(name, NodePoolSpec { cluster_name: "west".into() });
+        let mut pool = NodePool::new(name, NodePoolSpec { cluster_name: "west".into(), ..NodePoolSpec::default() });
         pool.metadata.namespace = Some("clusters".into());
         pool
     }

@@ -20,8 +20,9 @@ impl Index {
             // Most clusters use the management mirrors: the others alone are worth a merge.
             // While a kind is gone whose objects nobody saw, an empty map is none that is wanted.
             let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
+            let own = if may_be_empty { self.own_sources(key).filter(|own| !own.is_lost) } else { None };
             let wants_none =
-                may_be_empty && cluster_map(&management, &cluster.object, use_management).map.entries.is_empty();
+                own.is_some_and(|own| cluster_map(&management, &own, use_management).map.entries.is_empty());
             let has_map = match &cluster.admitted {
                 Some(map) => !map.entries.is_empty(),
                 // A process that was just started knows it from the report, which may be behind, and the annotations.

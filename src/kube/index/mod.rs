@@ -1,6 +1,8 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
 pub mod cluster;
+pub mod config_maps;
+mod declared;
 pub mod guests;
 mod members;
 pub mod mirror_kinds;
@@ -13,6 +15,7 @@ use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::hypershift::HostedCluster;
 
 use self::cluster::Cluster;
+use self::config_maps::ConfigMaps;
 use self::guests::Guests;
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
@@ -30,6 +33,9 @@ pub struct Index {
     pub mirrors: MirrorKinds,
     /// The guest clusters.
     pub guests: Guests,
+    /// The ConfigMaps that hosted clusters refer to.
+    pub config_maps: ConfigMaps,
+    reference_field_served: bool,
     management: Arc<ManagementLayer>,
     clusters: HashMap<ClusterKey, Cluster>,
     /// Hosted clusters by their control-plane namespace.
@@ -47,6 +53,8 @@ impl Index {
         Self {
             mirrors: MirrorKinds::default(),
             guests: Guests::default(),
+            config_maps: ConfigMaps::default(),
+            reference_field_served: true,
             management: Arc::default(),
             clusters: HashMap::new(),
             owners: HashMap::new(),

@@ -6,11 +6,12 @@ use crate::fleet::guest::{beyond_boot, node_entries};
 use crate::fleet::report::Verdict;
 use crate::guest::GuestClient;
 use crate::guest::summary::Summary;
-use crate::kube::ClusterKey;
+use crate::manager::case::Case;
 use crate::manager::context::Context;
 
 /// The condition `BootstrapCovered`: what is declared, and what the kubelets of silent nodes say.
-pub(super) async fn covered(ctx: &Context, client: &GuestClient, key: &ClusterKey, summary: &Summary) -> Verdict {
+pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, summary: &Summary) -> Verdict {
+    let key = &case.key;
     let cure = "let new nodes boot with the mirrors: annotation hypermirror.dev/node-delivery: AgentAndRollout";
     if !summary.silent.is_empty() {
         match client.agents_without_image().await {
@@ -24,9 +25,8 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, key: &ClusterKe
             Err(error) => tracing::debug!(cluster = %key, %error, "the agents' pods cannot be read"),
         }
     }
-    let object = ctx.index().cluster(key).map(|cluster| cluster.object.clone());
-    if let (Some(object), Some(image)) = (object, &ctx.settings.guests.agent.image) {
-        let (entries, _) = node_entries(&object);
+    if let Some(image) = &ctx.settings.guests.agent.image {
+        let (entries, _) = node_entries(&case.own.entries);
         if let Some(source) = beyond_boot(&entries, image) {
             let message = format!(
                 "{image} is below {source}, which is never contacted, and no mirror of it is there at boot; {cure}"

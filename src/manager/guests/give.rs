@@ -8,19 +8,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::Api;
 use serde_json::Value;
 
+use super::declared::declared;
 use super::{Base, Change, Guest, Guests, jittered};
-use crate::fleet::guest::{Delivery, api_endpoint, node_entries};
+use crate::fleet::guest::api_endpoint;
 use crate::fleet::observed::short_digest;
-use crate::guest::objects::{
-    AgentSpec, GuestInput, GuestKinds, GuestObjects, SetInput, crds, mirror_objects, node_mirror_sets,
-};
+use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crds, mirror_objects, node_mirror_sets};
 use crate::guest::summary::GuestSet;
 use crate::guest::{GuestClient, GuestError, guest_set, path};
 use crate::kube::ClusterKey;
 use crate::kube::deadline::answered;
+use crate::manager::case::Case;
 use crate::manager::context::Context;
 use crate::manager::options::GuestAgent;
-use crate::mirrors::MirrorEntry;
 
 /// What pushing came to.
 pub(super) struct Given {
@@ -68,20 +67,6 @@ pub(super) async fn kinds(client: &GuestClient) -> Result<GuestKinds, GuestError
     })
 }
 
-/// What is declared for the nodes of a hosted cluster.
-fn declared(ctx: &Context, key: &ClusterKey) -> Option<(Vec<MirrorEntry>, Vec<SetInput>)> {
-    let index = ctx.index();
-    let object = index.cluster(key)?.object.clone();
-    let pools = index.guests.pools(key);
-    drop(index);
-    let pools = pools.into_iter().map(|(name, pool)| SetInput {
-        name,
-        entries: Vec::new(),
-        delivered: pool.delivery != Delivery::None,
-    });
-    Some((node_entries(&object).0, pools.collect()))
-}
-
 async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
     let agent = ctx.settings.guests.agent.spec()?;
     Some(AgentSpec { api: api_address(ctx, key).await, ..agent })
@@ -103,17 +88,16 @@ pub(super) async fn give(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    key: &ClusterKey,
+    case: &Case,
 ) -> Result<Turn, GuestError> {
+    let key = &case.key;
     let interval = ctx.settings.guests.guest_interval;
     let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
-    let Some((entries, pools)) = declared(ctx, key) else { return Ok(Turn::Later(interval)) };
     let kinds = match &base {
         Some(base) => base.kinds,
         None => kinds(client).await?,
     };
-    let mut wanted = node_mirror_sets(&entries, &pools);
-    wanted.extend(mirror_objects(&entries, kinds));
+    let wanted = wanted_mirrors(ctx, client, case, kinds).await?;
     let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
     let last = base.as_ref().zip(guest.mirrors.as_ref());
     if let Some((base, mirrors)) = last
@@ -147,6 +131,18 @@ pub(super) async fn give(
     let given = Given { sets: mirrors.sets.clone(), objects: base.objects + mirrors.objects, changed };
     (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
     Ok(Turn::Now(given))
+}
+
+async fn wanted_mirrors(
+    ctx: &Context,
+    client: &GuestClient,
+    case: &Case,
+    kinds: GuestKinds,
+) -> Result<Vec<Value>, GuestError> {
+    let (entries, pools) = declared(ctx, client, case).await?;
+    let mut wanted = node_mirror_sets(&entries, &pools);
+    wanted.extend(mirror_objects(&entries, kinds));
+    Ok(wanted)
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {

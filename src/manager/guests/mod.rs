@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod connect;
+mod declared;
 mod give;
 mod leave;
 mod pace;

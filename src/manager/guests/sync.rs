@@ -14,11 +14,13 @@ use crate::guest::summary::{Summary, summarize};
 use crate::guest::{GuestClient, GuestError};
 use crate::kube::ClusterKey;
 use crate::manager::case::Case;
+use crate::manager::config_maps;
 use crate::manager::context::Context;
 use crate::manager::options::GuestAgent;
 
 /// Looks at one guest; answers when to look again, if nothing happens before.
 pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
+    config_maps::load(ctx, key).await;
     let case = Case::new(ctx, key)?;
     if let Some(held) = case.held.clone().filter(|held| held.reason != Reason::Leaving) {
         conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
@@ -28,7 +30,7 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
         Ok(client) if case.wants_guest_left() => leave::leave(ctx, guest, &client, key).await,
         Ok(client) => {
             guest.leaving_since = None;
-            serve(ctx, guests, guest, &client, key).await
+            serve(ctx, guests, guest, &client, &case).await
         }
         Err(none) if case.wants_guest_left() => leave::without_connection(ctx, guest, key, none),
         Err(none) => tell(ctx, key, none),
@@ -75,10 +77,11 @@ async fn serve(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    key: &ClusterKey,
+    case: &Case,
 ) -> Option<Duration> {
-    match give_and_read(ctx, guests, guest, client, key).await {
-        Ok(Ok((given, summary))) => Some(told(ctx, guest, client, key, &given, summary).await),
+    let key = &case.key;
+    match give_and_read(ctx, guests, guest, client, case).await {
+        Ok(Ok((given, summary))) => Some(told(ctx, guest, client, case, &given, summary).await),
         Ok(Err(pause)) => Some(pause),
         Err(error) => {
             guest.base = None;
@@ -93,9 +96,9 @@ async fn give_and_read(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    key: &ClusterKey,
+    case: &Case,
 ) -> Result<Result<(Given, Summary), Duration>, GuestError> {
-    let given = match give(ctx, guests, guest, client, key).await? {
+    let given = match give(ctx, guests, guest, client, case).await? {
         Turn::Now(given) => given,
         Turn::Later(pause) => return Ok(Err(pause)),
     };
@@ -110,10 +113,11 @@ async fn told(
     ctx: &Context,
     guest: &mut Guest,
     client: &GuestClient,
-    key: &ClusterKey,
+    case: &Case,
     given: &Given,
     summary: Summary,
 ) -> Duration {
+    let key = &case.key;
     let complete = summary.is_complete();
     let age = guest.change.as_ref().map(|change| change.since.elapsed());
     if complete || age.is_some_and(|age| age > pace::PATIENCE) {
@@ -122,7 +126,7 @@ async fn told(
     // Nodes need a moment: what they confirm in it is told once, and not as a failure before.
     let early = !complete && age.is_some_and(|age| age < pace::GRACE) && summary.verdict.reason != Reason::NodesFailing;
     if !early {
-        let bootstrap = bootstrap::covered(ctx, client, key, &summary).await;
+        let bootstrap = bootstrap::covered(ctx, client, case, &summary).await;
         let secret = guest.connection.as_ref().map(|connection| connection.secret.name).unwrap_or_default();
         let report = guest_report(secret, given);
         let synced = synced(ctx, guest);

@@ -1,0 +1,84 @@
+//! The ConfigMaps of the input, and what is declared with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use hypermirror_api::hypershift::{HostedCluster, NodePool};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+
+use super::Input;
+use crate::fleet::mirror_config::{self, reference};
+use crate::fleet::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
+use crate::fleet::report::SourceTrouble;
+use crate::fleet::sources::{OwnSources, ReferredConfig};
+use crate::kube::ClusterKey;
+
+/// Whether a ConfigMap has a key that we read.
+pub fn is_for_us(config_map: &ConfigMap) -> bool {
+    let keys = mirror_config::KEY_NAMES.iter().chain([&pool_config::KEY]);
+    config_map.data.iter().any(|data| keys.clone().any(|key| data.contains_key(*key)))
+}
+
+impl Input {
+    /// What a HostedCluster declares, with what cannot be read of it.
+    pub fn own_sources(&self, cluster: &HostedCluster) -> OwnSources {
+        let key = ClusterKey::of(cluster);
+        let report = self.reports.iter().find(|report| ClusterKey::of(*report) == key);
+        let report = report.and_then(|report| report.status.as_ref());
+        let mut own = OwnSources::of_cluster(cluster);
+        let (reference, trouble) = reference(cluster, true, report);
+        own.troubles.extend(trouble);
+        if let Some(reference) = reference {
+            let found = self.referred(&key.namespace, &reference.name, mirror_config::read);
+            own.refer(&key.namespace, reference, found, None);
+        }
+        own
+    }
+
+    /// The same; an error if something of it cannot be read: what would be made of the rest is not what is meant.
+    pub fn whole_sources(&self, cluster: &HostedCluster) -> Result<OwnSources> {
+        let own = self.own_sources(cluster);
+        if own.is_lost {
+            bail!("HostedCluster/{}: {}", ClusterKey::of(cluster), texts(&own.troubles));
+        }
+        Ok(own)
+    }
+
+    /// What a NodePool declares, with what cannot be read of it.
+    pub fn pool_sources(&self, pool: &NodePool) -> PoolSources {
+        let namespace = pool.namespace().unwrap_or_default();
+        let found = |name: &str| self.referred(&namespace, name, pool_config::read);
+        PoolSources::new(&namespace, &PoolConfig::of(pool), found, &LastDocuments::default()).0
+    }
+
+    /// The same; an error if something of it cannot be read.
+    pub fn whole_pool_sources(&self, pool: &NodePool) -> Result<PoolSources> {
+        let sources = self.pool_sources(pool);
+        if sources.is_lost {
+            bail!("NodePool/{}: {}", ClusterKey::of(pool), texts(&sources.troubles));
+        }
+        Ok(sources)
+    }
+
+    fn referred<C>(
+        &self,
+        namespace: &str,
+        name: &str,
+        read: impl Fn(&str, &str, &BTreeMap<String, String>) -> C,
+    ) -> ReferredConfig<C> {
+        let is = |config_map: &&ConfigMap| {
+            config_map.metadata.namespace.as_deref() == Some(namespace)
+                && config_map.metadata.name.as_deref() == Some(name)
+        };
+        let Some(found) = self.config_maps.iter().find(is) else { return ReferredConfig::Missing };
+        let empty = BTreeMap::new();
+        let config = read(namespace, name, found.data.as_ref().unwrap_or(&empty));
+        ReferredConfig::Read(Arc::new(config), found.resource_version().unwrap_or_default())
+    }
+}
+
+fn texts(troubles: &[SourceTrouble]) -> String {
+    troubles.iter().map(|trouble| trouble.message.as_str()).collect::<Vec<_>>().join("; ")
+}

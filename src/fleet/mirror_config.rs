@@ -1,0 +1,195 @@
+//! `imageMirrorConfigRef`: which ConfigMap a HostedCluster refers to, and which mirrors that declares.
+//!
+//! Keys and places are those of the field's only definition (HyperShift pull request 7566, `ParseImageMirrorConfigMap`);
+//! what that let pass without a word, such as another kind or a misspelt field, is told here.
+
+use std::collections::BTreeMap;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::report::ReferencePlace;
+use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
+use kube::ResourceExt as _;
+
+use super::report::SourceTrouble;
+use crate::documents::{self, Document};
+use crate::mirrors::finding::{Finding, FindingReason, Severity};
+use crate::mirrors::manifest::MirrorDocument;
+use crate::mirrors::{Layer, MirrorEntry, Origin};
+
+/// The keys that are read, each with the kind that it is named for. Digest mirrors may also stand as an ICSP.
+const KEYS: [(&str, &[MirrorDocument]); 2] =
+    [("idms.yaml", &[MirrorDocument::Idms, MirrorDocument::Icsp]), ("itms.yaml", &[MirrorDocument::Itms])];
+
+/// The names of these keys.
+pub const KEY_NAMES: [&str; 2] = [KEYS[0].0, KEYS[1].0];
+
+/// The path of the field.
+pub const FIELD: &str = "spec.imageMirrorConfigRef";
+
+/// A HostedCluster's reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorReference {
+    /// The ConfigMap, in the HostedCluster's namespace.
+    pub name: String,
+    /// Where it says so.
+    pub place: ReferencePlace,
+}
+
+/// Where a HostedCluster's reference stands, and what is wrong with it.
+///
+/// `field_served` is whether the HostedCluster CRD has the field, `report` what was told last: a CRD that lost its field
+/// took the references away, not their owners.
+pub fn reference(
+    cluster: &HostedCluster,
+    field_served: bool,
+    report: Option<&HostedClusterMirrorsStatus>,
+) -> (Option<MirrorReference>, Option<SourceTrouble>) {
+    let field = cluster.spec.image_mirror_config_ref.as_ref().map(|reference| reference.name.as_str());
+    let field = field.filter(|name| !name.is_empty());
+    let annotation = cluster.annotations().get(annotations::IMAGE_MIRROR_CONFIG_REF).map(|name| name.trim());
+    let of = |name: &str, place| Some(MirrorReference { name: name.to_owned(), place });
+    if let (false, Some(name), None) = (field_served, field, annotation) {
+        // It was read before the CRD lost it.
+        let (reference, trouble) = kept(name);
+        return (Some(reference), Some(trouble));
+    }
+    match (field, annotation) {
+        (Some(field), Some(annotation)) if !annotation.is_empty() && field != annotation => {
+            let key = annotations::IMAGE_MIRROR_CONFIG_REF;
+            let message = format!("{FIELD} names {field:?} and annotation {key} {annotation:?}; the field counts");
+            (of(field, ReferencePlace::Field), Some(SourceTrouble { reason: Reason::ReferenceConflict, message }))
+        }
+        (Some(field), _) => (of(field, ReferencePlace::Field), None),
+        (None, Some("")) => (None, None),
+        (None, Some(annotation)) => (of(annotation, ReferencePlace::Annotation), None),
+        (None, None) => match report.and_then(|report| pruned(cluster, field_served, report)) {
+            Some((reference, trouble)) => (Some(reference), Some(trouble)),
+            None => (None, None),
+        },
+    }
+}
+
+/// The reference that a CRD without the field took away.
+///
+/// Who takes a reference away moves the HostedCluster's generation; a CRD that prunes its field does not, and what the
+/// report keeps of it stays until somebody decides, also when the field is back.
+fn pruned(
+    cluster: &HostedCluster,
+    field_served: bool,
+    report: &HostedClusterMirrorsStatus,
+) -> Option<(MirrorReference, SourceTrouble)> {
+    let last = report.mirror_config.as_ref()?;
+    let is_same = cluster.metadata.generation == Some(report.hosted_cluster_generation);
+    let is_pruned = match last.place {
+        ReferencePlace::Pruned => true,
+        ReferencePlace::Field => !field_served || is_same,
+        ReferencePlace::Annotation => false,
+    };
+    is_pruned.then(|| kept(&last.name))
+}
+
+fn kept(name: &str) -> (MirrorReference, SourceTrouble) {
+    let key = annotations::IMAGE_MIRROR_CONFIG_REF;
+    let message = format!(
+        "the HostedCluster CRD lost {FIELD}, and with it the reference to {name:?}, which stays in force: set annotation \
+         {key} to this name, or to \"\" if none is meant; hypermirror crd hostedcluster-patch brings the field back"
+    );
+    let reference = MirrorReference { name: name.to_owned(), place: ReferencePlace::Pruned };
+    (reference, SourceTrouble { reason: Reason::FieldPruned, message })
+}
+
+/// What a ConfigMap declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MirrorConfig {
+    /// Its entries, not checked yet: `idms.yaml` before `itms.yaml`, documents and elements in their order.
+    pub entries: Vec<MirrorEntry>,
+    /// Fields and keys that are not read.
+    pub findings: Vec<Finding>,
+    /// Why it cannot be used as it is; none of its entries counts then.
+    pub troubles: Vec<SourceTrouble>,
+}
+
+/// Reads a ConfigMap. `data` is its text by key.
+pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> MirrorConfig {
+    let mut config = MirrorConfig::default();
+    let object = format!("ConfigMap {namespace}/{name}");
+    for (key, kinds) in KEYS {
+        let Some(text) = data.get(key) else { continue };
+        let place = origin(namespace, name, key);
+        match documents::read(&format!("{object}, key {key}"), text) {
+            Ok(found) => {
+                for document in &found {
+                    config.take(document, kinds, &place);
+                }
+            }
+            Err(error) => config.trouble(Reason::ConfigMapInvalid, error.to_string()),
+        }
+    }
+    for key in data.keys().filter(|key| KEYS.iter().all(|(known, _)| known != key)) {
+        config.findings.push(unknown_key(&origin(namespace, name, key)));
+    }
+    if config.entries.is_empty() && config.troubles.is_empty() && is_silent(data) {
+        let keys = KEYS.map(|(key, _)| key).join(" nor ");
+        config.trouble(Reason::ConfigMapKeyMissing, format!("{object} has neither {keys} with a document in it"));
+    }
+    config
+}
+
+/// Whether no key that is read says anything at all; an empty list of mirrors does.
+fn is_silent(data: &BTreeMap<String, String>) -> bool {
+    let said = KEYS.iter().filter_map(|(key, _)| data.get(*key));
+    said.into_iter().all(|text| documents::read("", text).is_ok_and(|documents| documents.is_empty()))
+}
+
+impl MirrorConfig {
+    fn trouble(&mut self, reason: Reason, message: String) {
+        self.troubles.push(SourceTrouble { reason, message });
+    }
+
+    fn take(&mut self, document: &Document, kinds: &[MirrorDocument], place: &Origin) {
+        let kind = MirrorDocument::of(document).filter(|kind| kinds.contains(kind));
+        let Some(kind) = kind else {
+            let found = document.text_at("/kind").unwrap_or("nothing");
+            let names: Vec<&str> = kinds.iter().map(|kind| kind.kind()).collect();
+            let message = format!("{}: kind is {found}; this key holds {}", document.place, names.join(" or "));
+            self.trouble(Reason::ConfigMapInvalid, message);
+            return;
+        };
+        // Users count documents from 1, origins from 0.
+        let place = Origin { document: Some(document.place.document - 1), ..place.clone() };
+        match kind.read(document, &place) {
+            Ok(declared) => {
+                self.entries.extend(declared.entries);
+                self.findings.extend(declared.findings);
+            }
+            Err(error) => self.trouble(Reason::ConfigMapInvalid, format!("{}: {error}", document.place)),
+        }
+    }
+}
+
+fn origin(namespace: &str, name: &str, key: &str) -> Origin {
+    Origin {
+        kind: "ConfigMap".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+        key: Some(key.to_owned()),
+        document: Some(0),
+        index: 0,
+        layer: Layer::HostedCluster,
+    }
+}
+
+fn unknown_key(place: &Origin) -> Finding {
+    let key = place.key.clone().unwrap_or_default();
+    Finding {
+        severity: Severity::Warning,
+        reason: FindingReason::UnknownField,
+        origin: place.clone(),
+        field: format!("data[{key}]"),
+        value: String::new(),
+        message: format!("is no key that is read; {} are", KEYS.map(|(key, _)| key).join(" and ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! A NodePool's configuration: its ConfigMaps, whether a node could use every document in them, and the mirrors that they
+//! declare.
+//!
+//! Keys, kinds and their order are stock HyperShift's (`hypershift-operator/controllers/nodepool/config.go`); what that
+//! accepts without a word and rolls nodes for, such as a misspelt field, is told here.
+
+mod documents;
+mod shape;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hypermirror_api::hypershift::NodePool;
+use hypermirror_api::{Reason, annotations};
+use kube::ResourceExt as _;
+
+use super::report::SourceTrouble;
+use super::sources::ReferredConfig;
+use crate::mirrors::MirrorEntry;
+use crate::mirrors::finding::Finding;
+
+pub use documents::{ConfigDocuments, KEY, read};
+pub use verdict::{findings, reports, verdict};
+
+/// What stock HyperShift says about an ITMS in `spec.config` as long as it does not know that kind.
+const REFUSED_TAGS: &str = "unsupported config type: *v1.ImageTagMirrorSet";
+
+/// Which ConfigMaps a NodePool's configuration is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Those of `spec.config`, which stock HyperShift reads.
+    pub stock: Vec<String>,
+    /// Those of `hypermirror.dev/config`, which are ours alone and not among the others.
+    pub own: Vec<String>,
+    /// What stock HyperShift says about `spec.config`, if it refuses tag mirrors in it.
+    pub refused: Option<String>,
+}
+
+impl PoolConfig {
+    /// The configuration of a NodePool.
+    pub fn of(pool: &NodePool) -> Self {
+        let stock: Vec<String> = pool.spec.config.iter().map(|reference| reference.name.clone()).collect();
+        let own = pool.annotations().get(annotations::CONFIG).map(String::as_str).unwrap_or_default();
+        let own = own.split(',').map(str::trim).filter(|name| !name.is_empty() && !stock.iter().any(|has| has == name));
+        let mut names: Vec<String> = Vec::new();
+        for name in own {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        let conditions = pool.status.iter().flat_map(|status| &status.conditions);
+        let mut refusals = conditions.filter(|condition| {
+            condition.type_ == "ValidMachineConfig"
+                && condition.status == "False"
+                && condition.message.contains(REFUSED_TAGS)
+        });
+        let refused = refusals.next().map(|condition| condition.message.clone());
+        Self { stock, own: names, refused }
+    }
+
+    /// Every ConfigMap, those of `spec.config` first.
+    pub fn config_maps(&self) -> impl Iterator<Item = &String> {
+        self.stock.iter().chain(&self.own)
+    }
+
+    /// The same, taken.
+    pub fn names(self) -> impl Iterator<Item = String> {
+        self.stock.into_iter().chain(self.own)
+    }
+}
+
+/// What the configuration of one NodePool declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolSources {
+    /// Mirrors of the node-pool layer, not checked yet.
+    pub entries: Vec<MirrorEntry>,
+    /// Fields that are not read, and documents that mean something else than they say.
+    pub findings: Vec<Finding>,
+    /// What could not be read or used.
+    pub troubles: Vec<SourceTrouble>,
+    /// Something of it cannot be used now, and nobody remembers what it said.
+    pub is_lost: bool,
+    /// Its ConfigMaps, those of `spec.config` first.
+    pub config_maps: Vec<String>,
+    /// Those of `spec.config` that declare mirrors: stock HyperShift replaces nodes when they change.
+    pub replacing: Vec<String>,
+}
+
+/// The mirrors of each ConfigMap that were last in force, by its name.
+pub type LastDocuments = BTreeMap<String, Arc<ConfigDocuments>>;
+
+impl PoolSources {
+    /// Puts together what a NodePool's ConfigMaps say; where one is not good, what it last said.
+    ///
+    /// `found` is asked for each ConfigMap. Answers what is in force from now on, too.
+    pub fn new(
+        namespace: &str,
+        config: &PoolConfig,
+        found: impl Fn(&str) -> ReferredConfig<ConfigDocuments>,
+        last: &LastDocuments,
+    ) -> (Self, LastDocuments) {
+        let mut sources = Self { config_maps: config.config_maps().cloned().collect(), ..Self::default() };
+        let mut in_force = LastDocuments::new();
+        for name in config.config_maps() {
+            let good = sources.take(namespace, name, found(name));
+            match good.or_else(|| last.get(name).cloned()) {
+                Some(documents) => {
+                    if !documents.entries.is_empty() && config.stock.contains(name) {
+                        sources.replacing.push(name.clone());
+                    }
+                    sources.entries.extend(documents.entries.iter().cloned());
+                    in_force.insert(name.clone(), documents);
+                }
+                None => sources.is_lost = true,
+            }
+        }
+        if let Some(message) = &config.refused {
+            let message = format!(
+                "stock HyperShift refuses the tag mirrors in spec.config, and with them every change of it ({message}): \
+                 move the ImageTagMirrorSet into a ConfigMap that annotation {} names",
+                annotations::CONFIG
+            );
+            sources.troubles.push(SourceTrouble { reason: Reason::RefusedByHyperShift, message });
+        }
+        (sources, in_force)
+    }
+
+    fn take(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        found: ReferredConfig<ConfigDocuments>,
+    ) -> Option<Arc<ConfigDocuments>> {
+        let object = format!("ConfigMap {namespace}/{name}");
+        let mut trouble = |reason, message| self.troubles.push(SourceTrouble { reason, message });
+        match found {
+            ReferredConfig::Missing => trouble(Reason::ConfigMapMissing, format!("{object} does not exist")),
+            ReferredConfig::Unreadable(why) => {
+                trouble(Reason::SourceUnreadable, format!("{object} cannot be read now: {why}"));
+            }
+            ReferredConfig::Read(documents, _) => {
+                self.findings.extend(documents.findings.iter().cloned());
+                self.troubles.extend(documents.troubles.iter().cloned());
+                return documents.has_mirrors_whole().then_some(documents);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

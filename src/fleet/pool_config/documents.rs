@@ -1,0 +1,206 @@
+//! The documents of one ConfigMap, each judged as the machine-config-operator would take it.
+
+use std::collections::BTreeMap;
+
+use hypermirror_api::Reason;
+use serde_json::Value;
+
+use super::shape::{CLUSTER_IMAGE_POLICY, CONTAINER_RUNTIME_CONFIG, KUBELET_CONFIG, MACHINE_CONFIG, Shape, misfits};
+use crate::documents::{self, Document};
+use crate::fleet::report::SourceTrouble;
+use crate::mirrors::finding::{Finding, FindingReason, Severity};
+use crate::mirrors::manifest::MirrorDocument;
+use crate::mirrors::{Layer, MirrorEntry, Origin};
+
+/// The key that is read (HyperShift, `TokenSecretConfigKey`).
+pub const KEY: &str = "config";
+
+const MACHINE_GROUP: &str = "machineconfiguration.openshift.io/v1";
+const ROLE_LABEL: &str = "machineconfiguration.openshift.io/role";
+/// What HyperShift sets every `machineConfigPoolSelector` to.
+const BUILT_IN: &str = "machineconfiguration.openshift.io/mco-built-in";
+/// The files that the agent and the delivery by rollout write.
+const OWN_FILES: [&str; 2] = ["/50-hypermirror.conf", "/40-hypermirror-boot.conf"];
+
+/// What one ConfigMap of a NodePool's configuration holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigDocuments {
+    /// The mirrors that it declares, not checked yet.
+    pub entries: Vec<MirrorEntry>,
+    /// Fields that are not read, and fields that HyperShift replaces.
+    pub findings: Vec<Finding>,
+    /// Documents that no node could use.
+    pub troubles: Vec<SourceTrouble>,
+    /// Whether it declares tag mirrors, which stock HyperShift refuses in `spec.config`.
+    pub has_tag_mirrors: bool,
+    /// A mirror document, or the whole text, could not be read: its mirrors are not all that it means to declare.
+    is_torn: bool,
+}
+
+/// Reads the ConfigMap `namespace/name`. `data` is its text by key.
+pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> ConfigDocuments {
+    let mut found = ConfigDocuments::default();
+    let object = format!("ConfigMap {namespace}/{name}");
+    let Some(text) = data.get(KEY).filter(|text| !text.trim().is_empty()) else {
+        let message = format!("{object} has no key {KEY}; stock HyperShift takes that for no configuration at all");
+        found.tear(Reason::ConfigMapKeyMissing, message);
+        return found;
+    };
+    if let Some(line) = bad_separator(text) {
+        let message = format!(
+            "{object}, key {KEY}, line {line}: only a comment may follow --- on its line; HyperShift refuses it"
+        );
+        found.tear(Reason::ConfigMapInvalid, message);
+        return found;
+    }
+    let place = Origin {
+        kind: "ConfigMap".to_owned(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+        key: Some(KEY.to_owned()),
+        document: Some(0),
+        index: 0,
+        layer: Layer::NodePool,
+    };
+    match documents::read(&format!("{object}, key {KEY}"), text) {
+        Ok(documents) if documents.is_empty() => {
+            found.tear(Reason::ConfigMapKeyMissing, format!("{object}, key {KEY} has no document"));
+        }
+        Ok(documents) => documents.iter().for_each(|document| found.take(document, &place)),
+        // Duplicate keys are among these errors: HyperShift takes the last one without a word.
+        Err(error) => found.tear(Reason::ConfigMapInvalid, error.to_string()),
+    }
+    found
+}
+
+/// The line of a separator that HyperShift's reader refuses (apimachinery, `YAMLReader`).
+fn bad_separator(text: &str) -> Option<usize> {
+    let bad = |line: &str| {
+        let rest = line.strip_prefix("---").map(str::trim);
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('#'))
+    };
+    text.lines().position(bad).map(|index| index + 1)
+}
+
+impl ConfigDocuments {
+    /// Whether the mirrors are all that it means to declare.
+    pub fn has_mirrors_whole(&self) -> bool {
+        !self.is_torn
+    }
+
+    fn tear(&mut self, reason: Reason, message: String) {
+        self.is_torn = true;
+        self.troubles.push(SourceTrouble { reason, message });
+    }
+
+    fn refuse(&mut self, document: &Document, message: &str) {
+        let message = format!("{}: {message}", document.place);
+        self.troubles.push(SourceTrouble { reason: Reason::ConfigMapInvalid, message });
+    }
+
+    fn warn(&mut self, place: &Origin, reason: FindingReason, field: &str, message: String) {
+        let (severity, field, value) = (Severity::Warning, field.to_owned(), String::new());
+        self.findings.push(Finding { severity, reason, origin: place.clone(), field, value, message });
+    }
+
+    fn take(&mut self, document: &Document, place: &Origin) {
+        let place = Origin { document: Some(document.place.document - 1), ..place.clone() };
+        if let Some(kind) = MirrorDocument::of(document) {
+            match kind.read(document, &place) {
+                Ok(declared) => {
+                    self.has_tag_mirrors |= kind == MirrorDocument::Itms;
+                    self.entries.extend(declared.entries);
+                    self.findings.extend(declared.findings);
+                }
+                Err(error) => {
+                    self.is_torn = true;
+                    self.refuse(document, &error.to_string());
+                }
+            }
+            return;
+        }
+        let kind = document.text_at("/kind").unwrap_or_default();
+        let api_version = document.text_at("/apiVersion").unwrap_or_default();
+        let shape = match (kind, api_version) {
+            ("MachineConfig", MACHINE_GROUP) => MACHINE_CONFIG,
+            ("KubeletConfig", MACHINE_GROUP) => KUBELET_CONFIG,
+            ("ContainerRuntimeConfig", MACHINE_GROUP) => CONTAINER_RUNTIME_CONFIG,
+            // HyperShift reads v1alpha1 as v1 (`NormalizeV1Alpha1ClusterImagePolicy`).
+            ("ClusterImagePolicy", "config.openshift.io/v1" | "config.openshift.io/v1alpha1") => CLUSTER_IMAGE_POLICY,
+            ("", _) => return self.refuse(document, "has no kind; HyperShift refuses it"),
+            _ => {
+                let message = format!(
+                    "kind {kind} of {api_version:?} is no node configuration; MachineConfig, KubeletConfig and \
+                     ContainerRuntimeConfig ({MACHINE_GROUP}), ImageContentSourcePolicy, ImageDigestMirrorSet, \
+                     ImageTagMirrorSet and ClusterImagePolicy are"
+                );
+                return self.refuse(document, &message);
+            }
+        };
+        self.judge(document, &place, shape);
+        self.replaced_fields(document, &place, kind);
+        if kind == "MachineConfig" {
+            self.judge_ignition(document);
+        }
+    }
+
+    fn judge(&mut self, document: &Document, place: &Origin, shape: Shape) {
+        let spec = document.value.get("spec").unwrap_or(&Value::Null);
+        if spec.is_null() {
+            return self.refuse(document, "has no spec");
+        }
+        for misfit in misfits(shape, spec, "spec") {
+            if misfit.is_unknown {
+                self.warn(place, FindingReason::UnknownField, &misfit.field, misfit.message);
+            } else {
+                self.refuse(document, &format!("{}: {}", misfit.field, misfit.message));
+            }
+        }
+    }
+
+    /// HyperShift forces the role `worker` and its own selector.
+    fn replaced_fields(&mut self, document: &Document, place: &Origin, kind: &str) {
+        let value = &document.value;
+        if kind == "MachineConfig" {
+            let role = value["metadata"]["labels"][ROLE_LABEL].as_str().filter(|role| *role != "worker");
+            if let Some(role) = role {
+                let field = format!("metadata.labels[{ROLE_LABEL}]");
+                let message = format!("{role:?} is replaced by \"worker\"");
+                self.warn(place, FindingReason::FieldReplaced, &field, message);
+            }
+            return;
+        }
+        let selector = &value["spec"]["machineConfigPoolSelector"];
+        if !selector.is_null() && selector["matchLabels"].get(BUILT_IN).is_none() {
+            let message =
+                format!("is replaced by matchLabels {{{BUILT_IN}: \"\"}}: it applies to every node of the pool");
+            self.warn(place, FindingReason::FieldReplaced, "spec.machineConfigPoolSelector", message);
+        }
+    }
+
+    /// The part of Ignition that decides whether the machine-config-operator takes a document at all, and our own files.
+    fn judge_ignition(&mut self, document: &Document) {
+        let config = &document.value["spec"]["config"];
+        if config.is_null() {
+            return;
+        }
+        let version = config["ignition"]["version"].as_str();
+        let is_read = version.is_some_and(|version| version.starts_with("3.") || version == "2.2.0");
+        if !is_read {
+            let found = version.map_or_else(|| "nothing".to_owned(), |version| format!("{version:?}"));
+            let message =
+                format!("spec.config.ignition.version: {found} is no version that is read; 3.2.0 is, for example");
+            self.refuse(document, &message);
+        }
+        let files = config["storage"]["files"].as_array().into_iter().flatten().enumerate();
+        for (index, file) in files {
+            let path = file["path"].as_str().unwrap_or_default();
+            let field = format!("spec.config.storage.files[{index}].path");
+            if !path.starts_with('/') {
+                self.refuse(document, &format!("{field}: {path:?} is no absolute path"));
+            } else if OWN_FILES.iter().any(|own| path.ends_with(own)) {
+                self.refuse(document, &format!("{field}: {path:?} is written by hypermirror itself"));
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use hypermirror_api::hypershift::{LocalObjectReference, NodePoolCondition, NodePoolSpec, NodePoolStatus};
+
+use super::*;
+use crate::mirrors::Pool;
+use crate::mirrors::finding::FindingReason;
+
+const IDMS: &str = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata: {name: a}\nspec:\n  imageDigestMirrors:\n  - {source: registry.example, mirrors: [mirror.example/r]}\n";
+
+fn documents(text: &str) -> ConfigDocuments {
+    read("clusters", "tuning", &BTreeMap::from([(KEY.to_owned(), text.to_owned())]))
+}
+
+fn troubles(text: &str) -> Vec<String> {
+    documents(text).troubles.into_iter().map(|trouble| trouble.message).collect()
+}
+
+fn machine(kind: &str, spec: &str) -> String {
+    format!("apiVersion: machineconfiguration.openshift.io/v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n")
+}
+
+#[test]
+fn all_seven_kinds_of_one_config_map_are_taken() {
+    let policy = "apiVersion: config.openshift.io/v1alpha1\nkind: ClusterImagePolicy\nspec: {scopes: [a.example], policy: {rootOfTrust: {policyType: PublicKey, publicKey: {keyData: eA==}}}}\n";
+    let icsp = "apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicy\nspec: {repositoryDigestMirrors: [{source: old.example, mirrors: [m.example]}]}\n";
+    let parts = [
+        machine("MachineConfig", "{config: {ignition: {version: 3.2.0}}, kernelArguments: [a=b]}"),
+        machine("KubeletConfig", "{kubeletConfig: {maxPods: 100}}"),
+        machine("ContainerRuntimeConfig", "{containerRuntimeConfig: {pidsLimit: 4096}}"),
+        icsp.to_owned(),
+        IDMS.to_owned(),
+        IDMS.replace("Digest", "Tag"),
+        policy.to_owned(),
+    ];
+    let found = documents(&parts.join("---\n"));
+    assert_eq!((found.troubles, found.findings), (vec![], vec![]));
+    let pools: Vec<(Pool, Option<usize>)> =
+        found.entries.iter().map(|entry| (entry.pool, entry.origin.document)).collect();
+    assert_eq!(pools, [(Pool::Digest, Some(3)), (Pool::Digest, Some(4)), (Pool::Tag, Some(5))]);
+    assert!(found.has_tag_mirrors);
+}
+
+#[test]
+fn what_no_node_could_use_is_an_error_that_names_the_document() {
+    let place = "ConfigMap clusters/tuning, key config, document 1 (line 1): ";
+    for (text, expected) in [
+        (
+            machine("KubeletConfg", "{}"),
+            "kind KubeletConfg of \"machineconfiguration.openshift.io/v1\" is no node configuration",
+        ),
+        ("spec: {}\n".to_owned(), "has no kind; HyperShift refuses it"),
+        (
+            machine("ContainerRuntimeConfig", "{containerRuntimeConfig: {pidsLimit: many}}"),
+            "spec.containerRuntimeConfig.pidsLimit: \"many\" is not a whole number",
+        ),
+        (
+            machine("MachineConfig", "{config: {ignition: {version: 4.0.0}}}"),
+            "spec.config.ignition.version: \"4.0.0\" is no version that is read",
+        ),
+        (
+            machine(
+                "MachineConfig",
+                "{config: {ignition: {version: 3.2.0}, storage: {files: [{path: /etc/containers/registries.conf.d/50-hypermirror.conf}]}}}",
+            ),
+            "spec.config.storage.files[0].path: \"/etc/containers/registries.conf.d/50-hypermirror.conf\" is written by hypermirror itself",
+        ),
+        (IDMS.replace("v1\n", "v2\n"), "apiVersion: \"config.openshift.io/v2\" is not config.openshift.io/v1"),
+    ] {
+        let found = troubles(&text);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].starts_with(&format!("{place}{expected}")), "{}", found[0]);
+    }
+}
+
+#[test]
+fn what_hypershift_accepts_without_a_word_is_told() {
+    let misspelt = documents(&IDMS.replace("imageDigestMirrors", "imageDigestMirors"));
+    assert_eq!(misspelt.findings[0].field, "spec.imageDigestMirors");
+    let twice = troubles(&format!("{IDMS}kind: ImageTagMirrorSet\n"));
+    assert!(twice[0].contains("duplicate"), "{twice:?}");
+    let selected = documents(&machine(
+        "KubeletConfig",
+        "{kubeletConfig: {}, machineConfigPoolSelector: {matchLabels: {custom: a}}, logLevl: 4}",
+    ));
+    let found: Vec<(FindingReason, &str)> =
+        selected.findings.iter().map(|finding| (finding.reason, finding.field.as_str())).collect();
+    let expected = [
+        (FindingReason::UnknownField, "spec.logLevl"),
+        (FindingReason::FieldReplaced, "spec.machineConfigPoolSelector"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_config_map_without_its_key_and_a_separator_that_upstream_refuses_are_errors() {
+    let reasons = |data: &[(&str, &str)]| {
+        let data = data.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+        read("clusters", "tuning", &data).troubles.into_iter().map(|trouble| trouble.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(&[]), [Reason::ConfigMapKeyMissing]);
+    assert_eq!(reasons(&[("Config", IDMS)]), [Reason::ConfigMapKeyMissing]);
+    assert_eq!(reasons(&[("config", "# nothing\n")]), [Reason::ConfigMapKeyMissing]);
+    let found = troubles(&format!("{IDMS}--- next\n{IDMS}"));
+    assert!(
+        found[0].starts_with("ConfigMap clusters/tuning, key config, line 7: only a comment may follow ---"),
+        "{found:?}"
+    );
+    assert!(troubles(&format!("{IDMS}--- # next\n{IDMS}")).is_empty());
+}
+
+fn pool(config: &[&str], annotation: &str) -> PoolConfig {
+    let config = config.iter().map(|name| LocalObjectReference { name: (*name).to_owned() }).collect();
+    let mut pool = NodePool::new("workers", NodePoolSpec { cluster_name: "west".into(), config });
+    pool.annotations_mut().insert(annotations::CONFIG.to_owned(), annotation.to_owned());
+    let message = format!("configmap \"tags\" yaml document failed validation: {REFUSED_TAGS}");
+    let condition = NodePoolCondition { type_: "ValidMachineConfig".into(), status: "False".into(), message };
+    pool.status = Some(NodePoolStatus { conditions: vec![condition] });
+    PoolConfig::of(&pool)
+}
+
+#[test]
+fn both_places_count_once_and_a_refusal_says_what_to_do() {
+    let config = pool(&["a", "b"], " c, b,,c ");
+    assert_eq!(config.config_maps().collect::<Vec<_>>(), ["a", "b", "c"]);
+    let nothing = |_: &str| ReferredConfig::Read(Arc::new(documents(IDMS)), "1".to_owned());
+    let (sources, _) = PoolSources::new("clusters", &config, nothing, &LastDocuments::default());
+    assert_eq!(sources.replacing, ["a", "b"]);
+    let told = verdict(&BTreeMap::from([("workers".to_owned(), sources)])).unwrap();
+    assert_eq!((told.status, told.reason), ("False", Reason::RefusedByHyperShift));
+    assert!(told.message.contains("that annotation hypermirror.dev/config names"), "{}", told.message);
+}
+
+#[test]
+fn what_was_last_good_stays_in_force_and_what_nobody_remembers_is_lost() {
+    let config = PoolConfig { own: vec!["a".into()], ..PoolConfig::default() };
+    let good = |_: &str| ReferredConfig::Read(Arc::new(documents(IDMS)), "1".to_owned());
+    let bad = |_: &str| ReferredConfig::Read(Arc::new(documents("kind: [")), "2".to_owned());
+    let (_, in_force) = PoolSources::new("clusters", &config, good, &LastDocuments::default());
+    let (sources, still) = PoolSources::new("clusters", &config, bad, &in_force);
+    assert_eq!((sources.entries.len(), sources.is_lost, still == in_force), (1, false, true));
+    assert_eq!(sources.troubles[0].reason, Reason::ConfigMapInvalid);
+    let (lost, _) = PoolSources::new("clusters", &config, |_| ReferredConfig::Missing, &LastDocuments::default());
+    assert_eq!((lost.entries.len(), lost.is_lost), (0, true));
+}

@@ -1,0 +1,82 @@
+//! What the configurations of a hosted cluster's NodePools come to.
+
+use std::collections::BTreeMap;
+
+use hypermirror_api::report::NodePoolReport;
+use hypermirror_api::{Reason, annotations};
+
+use super::PoolSources;
+use crate::fleet::report::{Verdict, cut};
+use crate::mirrors::finding::{Finding, Severity};
+use crate::mirrors::validate::{Consumer, validate};
+
+/// How many NodePools are told.
+const POOLS: usize = 100;
+
+/// Every finding about a NodePool's configuration: those of its documents, and those of its mirrors on nodes.
+pub fn findings(pool: &PoolSources) -> Vec<Finding> {
+    let mut findings = pool.findings.clone();
+    findings.extend(validate(&pool.entries, Consumer::Node).findings);
+    findings
+}
+
+/// What one NodePool's configuration comes to; none without a configuration.
+fn of_pool(pool: &PoolSources) -> Option<Verdict> {
+    if pool.config_maps.is_empty() {
+        return None;
+    }
+    let mut messages: Vec<String> = pool.troubles.iter().map(|trouble| trouble.message.clone()).collect();
+    let found = findings(pool);
+    let errors = found.iter().filter(|finding| finding.severity == Severity::Error);
+    messages.extend(errors.map(|finding| format!("{} {}: {}", finding.origin, finding.field, finding.message)));
+    if !messages.is_empty() {
+        let reason = pool.troubles.first().map_or(Reason::InvalidEntries, |trouble| trouble.reason);
+        return Some(Verdict::new("False", reason, messages.join("; ")));
+    }
+    let mut message = "every document was read and is valid".to_owned();
+    let warnings = found.len();
+    if warnings > 0 {
+        message = format!("{message}; {warnings} warnings, as check tells them");
+    }
+    if !pool.replacing.is_empty() {
+        message = format!(
+            "{message}; stock HyperShift replaces the nodes when the mirrors in {} change: a ConfigMap that annotation {} \
+             names is changed without",
+            pool.replacing.join(", "),
+            annotations::CONFIG
+        );
+    }
+    Some(Verdict::new("True", Reason::AsExpected, message))
+}
+
+/// `NodePoolConfigValid`; none if no NodePool has a configuration.
+pub fn verdict(pools: &BTreeMap<String, PoolSources>) -> Option<Verdict> {
+    let verdicts: Vec<(&String, Verdict)> =
+        pools.iter().filter_map(|(name, pool)| Some((name, of_pool(pool)?))).collect();
+    let bad: Vec<&(&String, Verdict)> = verdicts.iter().filter(|(_, verdict)| verdict.status != "True").collect();
+    match bad.first() {
+        Some((_, first)) => {
+            let texts = bad.iter().map(|(name, verdict)| format!("NodePool {name}: {}", verdict.message));
+            Some(Verdict::new("False", first.reason, texts.collect::<Vec<_>>().join("; ")))
+        }
+        None if verdicts.len() > 1 => {
+            Some(Verdict::new("True", Reason::AsExpected, "every document of every NodePool was read and is valid"))
+        }
+        None => verdicts.into_iter().next().map(|(_, only)| only),
+    }
+}
+
+/// Each NodePool that has a configuration, by name.
+pub fn reports(pools: &BTreeMap<String, PoolSources>) -> Vec<NodePoolReport> {
+    let report = |(name, pool): (&String, &PoolSources)| {
+        let verdict = of_pool(pool)?;
+        Some(NodePoolReport {
+            name: name.clone(),
+            config_maps: pool.config_maps.clone(),
+            valid: verdict.status == "True",
+            reason: verdict.reason.as_str().to_owned(),
+            message: cut(verdict.message),
+        })
+    };
+    pools.iter().filter_map(report).take(POOLS).collect()
+}

@@ -1,0 +1,184 @@
+//! The ConfigMaps of the namespaces that hold HostedClusters: which there are, and what those say that somebody refers to.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use crate::fleet::mirror_config::{self, MirrorConfig};
+use crate::fleet::pool_config::{self, ConfigDocuments};
+use crate::fleet::sources::ReferredConfig;
+
+/// What is known of ConfigMaps, by namespace.
+#[derive(Debug, Default)]
+pub struct ConfigMaps {
+    namespaces: HashMap<String, Namespace>,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    /// Whether its first list has come.
+    is_listed: bool,
+    /// Why it cannot be listed now.
+    failing: Option<String>,
+    /// The `resourceVersion` of each ConfigMap by name.
+    versions: HashMap<String, String>,
+    loaded: HashMap<String, Arc<LoadedConfigMap>>,
+    /// Why a ConfigMap could not be read when it was tried last.
+    unreadable: HashMap<String, String>,
+}
+
+/// The content of a ConfigMap that somebody refers to.
+#[derive(Debug)]
+pub struct LoadedConfigMap {
+    namespace: String,
+    name: String,
+    /// Its `resourceVersion`.
+    pub version: String,
+    /// Its text by key.
+    pub data: BTreeMap<String, String>,
+    mirrors: OnceLock<Arc<MirrorConfig>>,
+    documents: OnceLock<Arc<ConfigDocuments>>,
+}
+
+impl LoadedConfigMap {
+    /// A ConfigMap as it was read.
+    pub fn new(namespace: &str, name: &str, version: String, data: BTreeMap<String, String>) -> Self {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        Self { namespace, name, version, data, mirrors: OnceLock::new(), documents: OnceLock::new() }
+    }
+
+    /// Its mirror sets; read once.
+    pub fn mirrors(&self) -> Arc<MirrorConfig> {
+        Arc::clone(self.mirrors.get_or_init(|| Arc::new(mirror_config::read(&self.namespace, &self.name, &self.data))))
+    }
+
+    /// Its documents of a NodePool's configuration; read once.
+    pub fn documents(&self) -> Arc<ConfigDocuments> {
+        Arc::clone(self.documents.get_or_init(|| Arc::new(pool_config::read(&self.namespace, &self.name, &self.data))))
+    }
+}
+
+/// One ConfigMap, as far as it is known.
+#[derive(Clone, Debug)]
+pub enum ConfigMapState {
+    /// Its namespace was not listed yet; why, if that fails.
+    Unlisted(Option<String>),
+    /// There is none.
+    Missing,
+    /// There is one that has to be read; why that failed, if it was tried.
+    Stale(Option<String>),
+    /// As it is now.
+    Loaded(Arc<LoadedConfigMap>),
+}
+
+impl ConfigMapState {
+    /// What it says, read by `read`; none as long as it has to be read first.
+    pub fn referred<C>(self, read: impl Fn(&LoadedConfigMap) -> Arc<C>) -> Option<ReferredConfig<C>> {
+        match self {
+            Self::Unlisted(None) | Self::Stale(None) => None,
+            Self::Unlisted(Some(why)) | Self::Stale(Some(why)) => Some(ReferredConfig::Unreadable(why)),
+            Self::Missing => Some(ReferredConfig::Missing),
+            Self::Loaded(content) => Some(ReferredConfig::Read(read(&content), content.version.clone())),
+        }
+    }
+}
+
+impl ConfigMaps {
+    /// Takes a ConfigMap's version in; true if it is new.
+    pub fn apply(&mut self, namespace: &str, name: &str, version: &str) -> bool {
+        let known = self.namespaces.entry(namespace.to_owned()).or_default();
+        known.versions.insert(name.to_owned(), version.to_owned()).as_deref() != Some(version)
+    }
+
+    /// Takes the whole list of a namespace in; answers the names that changed, and whether it is the first list.
+    pub fn replace(&mut self, namespace: &str, list: Vec<(String, String)>) -> (BTreeSet<String>, bool) {
+        let known = self.namespaces.entry(namespace.to_owned()).or_default();
+        let before = std::mem::replace(&mut known.versions, list.into_iter().collect());
+        let is_first = !std::mem::replace(&mut known.is_listed, true);
+        known.failing = None;
+        let changed = known.versions.iter().filter(|(name, version)| before.get(*name) != Some(*version));
+        let gone = before.keys().filter(|name| !known.versions.contains_key(*name));
+        let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).chain(gone.cloned()).collect();
+        known.loaded.retain(|name, _| known.versions.contains_key(name));
+        known.unreadable.clear();
+        (changed, is_first)
+    }
+
+    /// Forgets a ConfigMap.
+    pub fn remove(&mut self, namespace: &str, name: &str) {
+        if let Some(known) = self.namespaces.get_mut(namespace) {
+            known.versions.remove(name);
+            known.loaded.remove(name);
+            known.unreadable.remove(name);
+        }
+    }
+
+    /// Nobody in this namespace refers to a ConfigMap any more: it is no longer watched.
+    pub fn forget(&mut self, namespace: &str) {
+        self.namespaces.remove(namespace);
+    }
+
+    /// The namespace cannot be listed now; true if that is news.
+    pub fn fail(&mut self, namespace: &str, why: &str) -> bool {
+        let known = self.namespaces.entry(namespace.to_owned()).or_default();
+        known.failing.replace(why.to_owned()).as_deref() != Some(why)
+    }
+
+    /// Takes the content of a ConfigMap in. Its watch may be behind.
+    pub fn load(&mut self, content: LoadedConfigMap) {
+        let known = self.namespaces.entry(content.namespace.clone()).or_default();
+        known.versions.insert(content.name.clone(), content.version.clone());
+        known.unreadable.remove(&content.name);
+        known.loaded.insert(content.name.clone(), Arc::new(content));
+    }
+
+    /// A ConfigMap could not be read.
+    pub fn fail_to_load(&mut self, namespace: &str, name: &str, why: String) {
+        self.namespaces.entry(namespace.to_owned()).or_default().unreadable.insert(name.to_owned(), why);
+    }
+
+    /// One ConfigMap.
+    pub fn state(&self, namespace: &str, name: &str) -> ConfigMapState {
+        let Some(known) = self.namespaces.get(namespace) else { return ConfigMapState::Unlisted(None) };
+        if !known.is_listed {
+            return ConfigMapState::Unlisted(known.failing.clone());
+        }
+        let loaded = known.loaded.get(name).cloned();
+        match (known.versions.get(name), loaded) {
+            (None, _) => ConfigMapState::Missing,
+            (Some(version), Some(loaded)) if loaded.version == *version => ConfigMapState::Loaded(loaded),
+            (Some(_), _) => ConfigMapState::Stale(known.unreadable.get(name).cloned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(version: &str) -> LoadedConfigMap {
+        LoadedConfigMap::new("clusters", "mirrors", version.to_owned(), BTreeMap::new())
+    }
+
+    #[test]
+    fn a_config_map_goes_from_unlisted_to_loaded_and_back() {
+        let mut known = ConfigMaps::default();
+        let state = |known: &ConfigMaps| known.state("clusters", "mirrors");
+        assert!(matches!(state(&known), ConfigMapState::Unlisted(None)));
+        assert!(known.fail("clusters", "forbidden") && !known.fail("clusters", "forbidden"));
+        assert!(matches!(state(&known), ConfigMapState::Unlisted(Some(why)) if why == "forbidden"));
+        assert_eq!(known.replace("clusters", vec![]), (BTreeSet::new(), true));
+        assert!(matches!(state(&known), ConfigMapState::Missing));
+        assert!(known.apply("clusters", "mirrors", "1") && !known.apply("clusters", "mirrors", "1"));
+        assert!(matches!(state(&known), ConfigMapState::Stale(None)));
+        known.load(loaded("2")); // read before its watch told
+        assert!(matches!(state(&known), ConfigMapState::Loaded(_)));
+        assert!(!known.apply("clusters", "mirrors", "2") && known.apply("clusters", "mirrors", "3"));
+        assert!(matches!(state(&known), ConfigMapState::Stale(None)));
+        known.fail_to_load("clusters", "mirrors", "no answer".to_owned());
+        assert!(matches!(state(&known), ConfigMapState::Stale(Some(why)) if why == "no answer"));
+        let list = vec![("mirrors".to_owned(), "4".to_owned())];
+        assert_eq!(known.replace("clusters", list), (BTreeSet::from(["mirrors".to_owned()]), false));
+        assert_eq!(known.replace("clusters", vec![]), (BTreeSet::from(["mirrors".to_owned()]), false));
+        assert!(matches!(state(&known), ConfigMapState::Missing));
+    }
+}

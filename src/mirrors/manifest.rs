@@ -1,0 +1,154 @@
+//! A document that declares mirrors, wherever it stands: an IDMS, ITMS or ICSP as its entries.
+
+use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::entry::{MirrorSpec, of_document};
+use super::finding::{Finding, FindingReason, Severity};
+use super::{MirrorEntry, Origin, fields};
+use crate::documents::{Document, DocumentError};
+
+/// A kind of document that declares mirrors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MirrorDocument {
+    /// `ImageDigestMirrorSet`, `config.openshift.io/v1`.
+    Idms,
+    /// `ImageTagMirrorSet`, `config.openshift.io/v1`.
+    Itms,
+    /// `ImageContentSourcePolicy`, `operator.openshift.io/v1alpha1`.
+    Icsp,
+}
+
+/// What one document declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Its entries, not checked yet.
+    pub entries: Vec<MirrorEntry>,
+    /// Fields that its kind does not have.
+    pub findings: Vec<Finding>,
+}
+
+impl MirrorDocument {
+    const ALL: [Self; 3] = [Self::Idms, Self::Itms, Self::Icsp];
+
+    /// The kind.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Idms => "ImageDigestMirrorSet",
+            Self::Itms => "ImageTagMirrorSet",
+            Self::Icsp => "ImageContentSourcePolicy",
+        }
+    }
+
+    /// The one `apiVersion` that is read.
+    pub const fn api_version(self) -> &'static str {
+        match self {
+            Self::Idms | Self::Itms => "config.openshift.io/v1",
+            Self::Icsp => "operator.openshift.io/v1alpha1",
+        }
+    }
+
+    /// Which of these a document is, by its kind alone.
+    pub fn of(document: &Document) -> Option<Self> {
+        let kind = document.text_at("/kind")?;
+        Self::ALL.into_iter().find(|known| known.kind() == kind)
+    }
+
+    /// Reads a document of this kind that stands at `place`, whose index is not read.
+    ///
+    /// # Errors
+    /// [`DocumentError::Field`], also for an `apiVersion` that is not the kind's.
+    pub fn read(self, document: &Document, place: &Origin) -> Result<Declared, DocumentError> {
+        let api_version = document.text_at("/apiVersion").unwrap_or_default();
+        if api_version != self.api_version() {
+            return Err(DocumentError::Field {
+                field: "apiVersion".to_owned(),
+                message: format!("{api_version:?} is not {}, which {} has", self.api_version(), self.kind()),
+                line: None,
+            });
+        }
+        let entries = match self {
+            Self::Idms => entries(document, place, |set: &ImageDigestMirrorSet| &set.spec),
+            Self::Itms => entries(document, place, |set: &ImageTagMirrorSet| &set.spec),
+            Self::Icsp => entries(document, place, |set: &ImageContentSourcePolicy| &set.spec),
+        };
+        Ok(Declared { entries: entries?, findings: unknown_fields(self.kind(), &document.value, place) })
+    }
+}
+
+fn entries<K: DeserializeOwned, S: MirrorSpec>(
+    document: &Document,
+    place: &Origin,
+    spec: impl Fn(&K) -> &S,
+) -> Result<Vec<MirrorEntry>, DocumentError> {
+    // A manifest without a name declares just as well: nobody looks it up.
+    let mut document = document.clone();
+    if let Value::Object(object) = &mut document.value {
+        object.entry("metadata").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        object.entry("spec").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    }
+    Ok(of_document(spec(&document.decode::<K>()?), place))
+}
+
+fn unknown_fields(kind: &str, object: &Value, place: &Origin) -> Vec<Finding> {
+    let unknown = fields::unknown(kind, object).into_iter();
+    let finding = |field: String| {
+        let index = field.split(['[', ']']).nth(1).and_then(|index| index.parse().ok()).unwrap_or_default();
+        Finding {
+            severity: Severity::Warning,
+            reason: FindingReason::UnknownField,
+            origin: Origin { index, ..place.clone() },
+            value: String::new(),
+            message: format!("is no field of {kind} and is not read; correct its spelling"),
+            field,
+        }
+    };
+    unknown.map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents;
+    use crate::mirrors::{Layer, Pool};
+
+    fn place() -> Origin {
+        Origin {
+            kind: "ConfigMap".into(),
+            namespace: Some("clusters".into()),
+            name: "mirrors".into(),
+            key: Some("idms.yaml".into()),
+            document: Some(0),
+            index: 0,
+            layer: Layer::HostedCluster,
+        }
+    }
+
+    fn read(text: &str) -> Result<Declared, DocumentError> {
+        let document = documents::read("t", text).unwrap().remove(0);
+        MirrorDocument::of(&document).unwrap().read(&document, &place())
+    }
+
+    #[test]
+    fn a_document_is_its_entries_with_their_place() {
+        let text = "apiVersion: config.openshift.io/v1\nkind: ImageTagMirrorSet\nspec:\n  imageTagMirrors:\n  - source: a\n    mirrors: [b]\n  - {source: c, mirror: [d]}\n";
+        let declared = read(text).unwrap();
+        assert_eq!(declared.entries.len(), 2);
+        assert_eq!(declared.entries[1].pool, Pool::Tag);
+        assert_eq!(declared.entries[1].origin.to_string(), "ConfigMap/clusters/mirrors[idms.yaml#0][1]");
+        assert_eq!(declared.findings.len(), 1);
+        assert_eq!(declared.findings[0].field, "spec.imageTagMirrors[1].mirror");
+        assert_eq!(declared.findings[0].origin.index, 1);
+    }
+
+    #[test]
+    fn another_version_and_another_type_are_errors_that_name_the_field() {
+        let error = read("apiVersion: config.openshift.io/v1alpha1\nkind: ImageDigestMirrorSet\n").unwrap_err();
+        assert!(error.to_string().starts_with("apiVersion: \"config.openshift.io/v1alpha1\" is not"), "{error}");
+        let text =
+            "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nspec:\n  imageDigestMirrors: {a: b}\n";
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.starts_with("spec.imageDigestMirrors: invalid type") && error.ends_with("(line 4)"), "{error}");
+    }
+}
