@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod agent;
+mod catalogs;
 mod check;
 mod completion;
 mod console;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on has failed
 
+mod catalogs;
 mod check;
 mod control_plane;
 mod diff;

@@ -16,6 +16,7 @@ use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
 use super::{Input, MirrorObject, Repetition};
 use crate::documents::{self, Document, Place};
+use crate::fleet::catalogs::IMAGE_STREAM;
 use crate::mirrors::Layer;
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
 use crate::mirrors::fields;
@@ -100,6 +101,10 @@ impl Loader {
                 decode::<k8s_openapi::api::apps::v1::Deployment>(&document)?;
                 self.input.deployments.push(document.value);
             }
+            Kind::ImageStream if document.text_at("/metadata/name") == Some(IMAGE_STREAM) => {
+                self.input.image_streams.push(document.value);
+            }
+            Kind::ImageStream => self.skip("ImageStream"),
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
             Kind::NodePool => self.input.pools.push(decode(&document)?),
             Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),

@@ -94,6 +94,8 @@ pub struct Input {
     pub node_sets: Vec<MirrorObject>,
     /// Deployments, in the order of the input.
     pub deployments: Vec<Value>,
+    /// Each ImageStream of OLM catalogs.
+    pub image_streams: Vec<Value>,
     /// Reports.
     pub reports: Vec<HostedClusterMirrors>,
     /// NodePools, in the order of the input.
