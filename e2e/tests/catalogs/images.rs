@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::stage::{
     CATALOGS, PATIENCE, all_run_what_is_annotated, annotated, catalog_writes, deployment, images, manager,
-    no_catalog_is_written, running, scene, stock,
+    no_catalog_is_written, run, running, scene, stock,
 };
 
 #[tokio::test]
@@ -108,7 +108,17 @@ async fn a_manager_that_only_reports_says_what_differs_and_writes_nothing() -> R
     let message = fleet.condition("a", "CatalogsValid", "False", "CatalogDiffers").await?;
     assert!(message.contains(&annotated("redhat")) && message.contains(&stock("redhat")), "{message}");
     assert!(message.contains("--olm-catalogs=report"), "{message}");
-    no_catalog_is_written(&scene, mark).await
+    no_catalog_is_written(&scene, mark).await?;
+
+    let (shown, code) = run(&scene, &["diff"]).await?;
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("Deployment clusters-a/redhat-operators-catalog (if stock"), "{shown}");
+    assert!(shown.contains(&format!("+ {}", annotated("community"))), "{shown}");
+    let (shown, _) = run(&scene, &["check"]).await?;
+    assert!(shown.contains("CatalogDiffers"), "{shown}");
+    let (shown, code) = run(&scene, &["diff", "--olm-catalogs=report"]).await?;
+    assert_eq!((shown.as_str(), code), ("", Some(0)));
+    Ok(())
 }
 
 #[tokio::test]

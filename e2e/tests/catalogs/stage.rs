@@ -7,7 +7,7 @@ use hypermirror_e2e::audit::{Event, Mark};
 use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::hosted_cluster;
 use hypermirror_e2e::fleet::{Fleet, SOON, deployments};
-use hypermirror_e2e::{Scene, consistently, eventually};
+use hypermirror_e2e::{Scene, binaries, consistently, eventually};
 use serde_json::{Value, json};
 
 /// The catalogs.
@@ -87,6 +87,15 @@ pub async fn running(fleet: &Fleet, catalog: &str) -> Result<([String; 2], bool)
     };
     let images = [image("containers")?, image("initContainers")?];
     Ok((images, object["metadata"]["annotations"].get(TRIGGERS).is_some()))
+}
+
+/// What a command prints about the management cluster, and its exit code.
+pub async fn run(scene: &Scene, arguments: &[&str]) -> Result<(String, Option<i32>)> {
+    let mut command = tokio::process::Command::new(binaries::operator()?);
+    let kubeconfig = scene.management().kubeconfig_path();
+    command.args(arguments).env_remove("POD_NAMESPACE").env("KUBECONFIG", kubeconfig);
+    let output = command.output().await?;
+    Ok((String::from_utf8(output.stdout)?, output.status.code()))
 }
 
 /// Waits until every catalog runs the image that is annotated for it.
