@@ -92,6 +92,9 @@ pub struct HostedClusterMirrorsStatus {
     /// The NodePools that have a configuration, by name; cut at 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub node_pools: Vec<NodePoolReport>,
+    /// The ConfigMaps that nodes boot with, by NodePool.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boot: Vec<BootReport>,
     /// The control plane's Deployments.
     pub control_plane: ControlPlaneReport,
     /// The guest cluster; absent as long as nothing is known about it.
@@ -188,6 +191,18 @@ pub struct NodePoolReport {
     pub reason: String,
     /// The same for a person.
     pub message: String,
+}
+
+/// The ConfigMap with the file that the nodes of one NodePool boot with.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BootReport {
+    /// The NodePool's name.
+    pub node_pool: String,
+    /// The ConfigMap, in the control-plane namespace.
+    pub config_map: String,
+    /// A digest of its content: nodes are replaced when it moves.
+    pub digest: String,
 }
 
 /// What the guest cluster has of us.

@@ -1,17 +1,14 @@
 //! What our file should say: entries and the node's other files in, bytes or a refusal out. Pure.
 
-use std::collections::BTreeMap;
-
 use hypermirror_api::node_mirror_status::Shadowed;
 use hypermirror_api::report::FindingReport;
 
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
-use crate::mirrors::merge::{merge_layer, overlay};
+use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{
     ConfigError, DROP_IN, Note, NoteReason, RegistriesFile, RenderError, Rendered, Role, Verdict, judge, render_over,
 };
-use crate::mirrors::validate::{Consumer, validate};
-use crate::mirrors::{Layer, MirrorEntry, Resolved};
+use crate::mirrors::{MirrorEntry, Resolved};
 
 /// The directory that our file stands in, as the node names it.
 pub const DROP_IN_DIRECTORY: &str = "/etc/containers/registries.conf.d";
@@ -127,22 +124,6 @@ impl Decision {
             }
         }
     }
-}
-
-/// Validates and merges layer by layer; the more specific layer's mirrors come first.
-pub fn resolve(entries: &[MirrorEntry]) -> (Resolved, Vec<Finding>) {
-    let mut layers: BTreeMap<Layer, Vec<MirrorEntry>> = BTreeMap::new();
-    for entry in entries {
-        layers.entry(entry.origin.layer).or_default().push(entry.clone());
-    }
-    let mut set = Resolved::default();
-    let mut findings = Vec::new();
-    for entries in layers.values() {
-        let validated = validate(entries, Consumer::Node);
-        set = overlay(&set, &merge_layer(&validated.entries));
-        findings.extend(validated.findings);
-    }
-    (set, findings)
 }
 
 /// A file, and what the node makes of it and the others.

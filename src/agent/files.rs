@@ -9,14 +9,13 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open
 use rustix::io::Errno;
 
 use super::desired::{DROP_IN_DIRECTORY, ForeignFiles};
+use crate::fleet::boot::BOOT_FILE;
 use crate::mirrors::registries::{DROP_IN, HEADER};
 
 mod write;
 
 pub use write::{Change, FileChange, WriteError};
 
-/// The file that a node may boot with: written by a MachineConfig, never by the agent.
-pub const BOOT_FILE: &str = "40-hypermirror-boot.conf";
 /// Where the README of `hcp-idms-operator` puts its files. Nobody reads them there.
 pub const MISSPELT_DIRECTORY: &str = "/etc/containers/registry.conf.d";
 /// The directory around all of them.

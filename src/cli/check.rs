@@ -1,6 +1,7 @@
 //! `check`: everything that is wrong, or may surprise.
 
 mod collect;
+mod declared;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,9 @@ pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
     match args.output.data() {
         Some(format) => console::print_data(&rows, format)?,
         None => console::print(&text(&rows))?,
+    }
+    for note in declared::replacing_edits(&input) {
+        console::note(note);
     }
     let errors = rows.iter().filter(|row| row.severity == Severity::Error).count();
     console::note(format!(

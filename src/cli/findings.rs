@@ -8,7 +8,7 @@ use hypermirror_api::hypershift::{HostedCluster, NodePool};
 use super::console;
 use super::input::Input;
 use super::planning::{ClusterPlan, Planner};
-use crate::fleet::guest::Delivery;
+use crate::fleet::delivery::{Delivery, meaningless};
 use crate::kube::ClusterKey;
 use crate::mirrors::finding::{Finding, Severity};
 
@@ -64,24 +64,17 @@ pub fn unknown_setting(key: &ClusterKey, value: &str) -> String {
     format!("HostedCluster/{key}: annotation {annotation} is {value:?}; it is Use or Ignore, and counts as Use")
 }
 
-/// Each value of `node-delivery` that means nothing, or nothing yet: the object, and the value.
+/// Each value of `node-delivery` that means nothing: the object, and the value.
 pub fn unknown_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) -> Vec<(String, String)> {
-    let of_pool = |pool: &&NodePool| Some((format!("NodePool/{}", ClusterKey::of(*pool)), Delivery::of(*pool).1?));
-    let of_cluster = Delivery::of(cluster).1.map(|value| (format!("HostedCluster/{}", ClusterKey::of(cluster)), value));
+    let of_pool = |pool: &&NodePool| Some((format!("NodePool/{}", ClusterKey::of(*pool)), Delivery::said(*pool).1?));
+    let of_cluster =
+        Delivery::said(cluster).1.map(|value| (format!("HostedCluster/{}", ClusterKey::of(cluster)), value));
     of_cluster.into_iter().chain(pools.iter().filter_map(of_pool)).collect()
 }
 
 /// Tells them.
 pub fn tell_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) {
     for (object, value) in unknown_deliveries(cluster, pools) {
-        console::warning(unknown_delivery(&object, &value));
+        console::warning(format!("{object}: {}", meaningless(&value)));
     }
-}
-
-/// What is wrong with such a value.
-fn unknown_delivery(object: &str, value: &str) -> String {
-    let annotation = annotations::NODE_DELIVERY;
-    format!(
-        "{object}: annotation {annotation} is {value:?}; of its values Agent and None are served, and it counts as Agent"
-    )
 }

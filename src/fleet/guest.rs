@@ -2,9 +2,8 @@
 
 use hypermirror_api::hypershift::HostedControlPlane;
 use hypermirror_api::report::{GuestReport, NodesReport};
-use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::ResourceExt;
 
 use super::report::Verdict;
 use crate::mirrors::finding::Finding;
@@ -93,27 +92,6 @@ fn carried(condition: &Condition) -> Verdict {
     Verdict { status, reason, message: condition.message.clone() }
 }
 
-/// How mirrors get to nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Delivery {
-    /// By the agent.
-    #[default]
-    Agent,
-    /// Not at all.
-    None,
-}
-
-impl Delivery {
-    /// Reads the annotation; the second value is one that means nothing, or nothing yet, and counts as `Agent`.
-    pub fn of(object: &impl ResourceExt) -> (Self, Option<String>) {
-        match object.annotations().get(annotations::NODE_DELIVERY).map(String::as_str) {
-            None | Some("Agent") => (Self::Agent, None),
-            Some("None") => (Self::None, None),
-            Some(other) => (Self::Agent, Some(other.to_owned())),
-        }
-    }
-}
-
 /// Where nodes reach the API server of a guest before anything works there: host and port, once HyperShift knows them.
 pub fn api_endpoint(control_plane: &HostedControlPlane) -> Option<(String, u16)> {
     let endpoint = control_plane.status.as_ref()?.control_plane_endpoint.as_ref()?;
@@ -144,8 +122,6 @@ pub fn beyond_boot(entries: &[MirrorEntry], image: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
-
     use super::*;
     use crate::mirrors::{Layer, Origin, Pool};
 
@@ -194,17 +170,5 @@ mod tests {
         assert_eq!(down.nodes.as_ref().unwrap().status, "Unknown");
         assert_eq!(down.nodes_report, before.nodes_report);
         assert!(down.counts());
-    }
-
-    #[test]
-    fn a_delivery_that_means_nothing_is_told() {
-        let mut cluster = HostedCluster::new("west", HostedClusterSpec::default());
-        assert_eq!(Delivery::of(&cluster), (Delivery::Agent, None));
-        for (value, expected) in
-            [("None", (Delivery::None, None)), ("Soon", (Delivery::Agent, Some("Soon".to_owned())))]
-        {
-            cluster.annotations_mut().insert(annotations::NODE_DELIVERY.to_owned(), value.to_owned());
-            assert_eq!(Delivery::of(&cluster), expected);
-        }
     }
 }

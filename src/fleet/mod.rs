@@ -5,8 +5,10 @@
 
 pub mod admission;
 pub mod argument;
+pub mod boot;
 pub mod catalogs;
 pub mod contest;
+pub mod delivery;
 #[cfg(test)]
 mod fixtures;
 pub mod guest;

@@ -17,8 +17,8 @@ use kube::ResourceExt as _;
 
 use super::report::SourceTrouble;
 use super::sources::ReferredConfig;
-use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;
+use crate::mirrors::{MirrorEntry, Pool};
 
 pub use documents::{ConfigDocuments, KEY, read};
 pub use verdict::{findings, reports, verdict};
@@ -79,6 +79,8 @@ pub struct PoolSources {
     pub findings: Vec<Finding>,
     /// What could not be read or used.
     pub troubles: Vec<SourceTrouble>,
+    /// Those of the entries that stock HyperShift brings to nodes itself: digest mirrors of `spec.config`.
+    pub stock: Vec<MirrorEntry>,
     /// Something of it cannot be used now, and nobody remembers what it said.
     pub is_lost: bool,
     /// Its ConfigMaps, those of `spec.config` first.
@@ -109,6 +111,8 @@ impl PoolSources {
                     if !documents.entries.is_empty() && config.stock.contains(name) {
                         sources.replacing.push(name.clone());
                     }
+                    let digest = |entry: &&MirrorEntry| entry.pool == Pool::Digest && config.stock.contains(name);
+                    sources.stock.extend(documents.entries.iter().filter(digest).cloned());
                     sources.entries.extend(documents.entries.iter().cloned());
                     in_force.insert(name.clone(), documents);
                 }

@@ -3,8 +3,9 @@
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -137,6 +138,42 @@ impl Writer {
         self.timed(&format!("HostedCluster {cluster}"), call).await.map(|_| ())
     }
 
+    /// Reads a ConfigMap; none if there is none.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn read_config_map(&self, namespace: &str, name: &str) -> Result<Option<Value>, WriteError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &config_maps());
+        let read = self.timed(&format!("ConfigMap {namespace}/{name}"), api.get_opt(name)).await?;
+        Ok(read.and_then(|found| serde_json::to_value(found).ok()))
+    }
+
+    /// Writes a ConfigMap of ours.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn apply_config_map(&self, object: &Value) -> Result<(), WriteError> {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+        let (namespace, name) = (text("namespace"), text("name"));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &config_maps());
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        let body = Patch::Apply(object);
+        self.timed(&format!("ConfigMap {namespace}/{name}"), api.patch(name, &params, &body)).await.map(|_| ())
+    }
+
+    /// Deletes a ConfigMap of ours.
+    ///
+    /// # Errors
+    /// [`WriteError`]; none if there is none.
+    pub async fn delete_config_map(&self, namespace: &str, name: &str) -> Result<(), WriteError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &config_maps());
+        let params = kube::api::DeleteParams::default();
+        match self.timed(&format!("ConfigMap {namespace}/{name}"), api.delete(name, &params)).await {
+            Ok(_) | Err(WriteError::Gone { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Creates the report of one hosted cluster, owned by it.
     ///
     /// # Errors
@@ -198,6 +235,10 @@ impl Writer {
 /// answered with 422 and its causes (measured on 1.36).
 fn is_failed_test(status: &Status) -> bool {
     status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())
+}
+
+fn config_maps() -> ApiResource {
+    ApiResource::erase::<ConfigMap>(&())
 }
 
 fn request(namespace: &str, name: &str, what: &str) -> Result<http::Request<Vec<u8>>, WriteError> {

@@ -11,7 +11,7 @@ use kube::core::SelectorExt as _;
 
 use super::context::Context;
 use super::options::{GuestAgent, Mode};
-use crate::fleet::guest::Delivery;
+use crate::fleet::delivery::{Delivery, meaningless};
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
 use crate::fleet::pool_config::PoolSources;
@@ -48,10 +48,7 @@ fn meaningless_annotations(object: &HostedCluster, management_mirrors: Option<St
         let key = annotations::MANAGEMENT_MIRRORS;
         format!("annotation {key} is {value:?}; it is Use or Ignore, and counts as Use")
     });
-    let delivery = Delivery::of(object).1.map(|value| {
-        let key = annotations::NODE_DELIVERY;
-        format!("annotation {key} is {value:?}; of its values Agent and None are served, and it counts as Agent")
-    });
+    let delivery = Delivery::said(object).1.map(|value| meaningless(&value));
     let messages = mirrors.into_iter().chain(delivery);
     messages.map(|message| SourceTrouble { reason: Reason::MalformedObject, message }).collect()
 }
@@ -116,7 +113,7 @@ impl Case {
 
     /// Whether nothing of ours is to be in the guest: it leaves our care, or wants nothing on its nodes.
     pub(super) fn wants_guest_left(&self) -> bool {
-        self.leaving || Delivery::of(&*self.object).0 == Delivery::None
+        self.leaving || Delivery::of(&*self.object) == Delivery::None
     }
 
     /// The gates, in their order.

@@ -35,6 +35,8 @@ pub struct Settings {
     pub max_removal: u8,
     /// For the stock operators.
     pub settle: Duration,
+    /// For further edits of what nodes boot with.
+    pub rollout_batch: Duration,
     /// For the children.
     pub handover: Duration,
     /// Whether OLM catalogs are written.

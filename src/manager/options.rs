@@ -169,6 +169,9 @@ pub struct ManagerOptions {
     /// How long stock operators get to bring OLM catalogs to what the annotations say
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub catalog_patience: Duration,
+    /// How long what nodes boot with waits for further edits: stock HyperShift replaces nodes at each change of it
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pub rollout_batch: Duration,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub guests: GuestOptions,

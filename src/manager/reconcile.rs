@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use hypermirror_api::Reason;
 
+use super::boot;
 use super::case::{Case, Observed};
 use super::catalogs;
 use super::config_maps;
@@ -29,7 +30,7 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
     }
     config_maps::load(ctx, key).await;
     let mut observed = observe(ctx, key).await?;
-    let Some(case) = Case::new(ctx, key) else {
+    let Some(mut case) = Case::new(ctx, key) else {
         ctx.catalogs.forget(key);
         return Ok(());
     };
@@ -58,6 +59,9 @@ pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> 
         }
         observed = observe(ctx, key).await?;
     };
+    if case.held.is_none() && ctx.may_write() {
+        boot::deliver(ctx, &mut case).await;
+    }
     case.remember(ctx, &plan);
     let catalogs = catalogs::look(ctx, &case).await;
     case.report(ctx, reporter, &observed, &plan, failure.as_ref(), catalogs);

@@ -10,6 +10,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use kube::ResourceExt;
 use tokio::sync::Notify;
 
+use super::boot;
 use super::context::Context;
 use super::options::GuestAgent;
 use crate::fleet::guest::GuestOutcome;
@@ -196,16 +197,11 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let (guest, nodes) = guest.map(|guest| (guest.guest.clone(), guest.nodes_report.clone())).unwrap_or_default();
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
-        let before = old.clone();
-        return HostedClusterMirrorsStatus {
-            conditions,
-            hosted_cluster_generation: generation,
-            guest,
-            nodes,
-            ..before
-        };
+        let hosted_cluster_generation = generation;
+        return HostedClusterMirrorsStatus { conditions, hosted_cluster_generation, guest, nodes, ..old.clone() };
     }
     let of_pools: Vec<Finding> = draft.pools.values().flat_map(pool_config::findings).collect();
+    let boots = ctx.index().cluster(draft.key).map(|cluster| cluster.boots.clone());
     let (sources, cut) = report::source_reports(&draft.map.resolved);
     let observed: Vec<_> = specs.iter().zip(draft.observed.iter().map(Option::as_deref)).collect();
     HostedClusterMirrorsStatus {
@@ -217,6 +213,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         findings: report::finding_reports(&draft.findings.iter().copied().chain(&of_pools).collect::<Vec<_>>()),
         mirror_config: draft.reference.cloned(),
         node_pools: pool_config::reports(draft.pools),
+        boot: boots.as_ref().map(boot::reports).unwrap_or_default(),
         control_plane: report::control_plane_report(&observed, draft.plan),
         guest,
         nodes,

@@ -89,6 +89,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         argument: options.plan.registry_overrides_argument.into(),
         max_removal: options.max_removal,
         settle: options.settle,
+        rollout_batch: options.rollout_batch,
         handover: options.handover,
         olm_catalogs: options.plan.olm_catalogs,
         catalog_patience: options.catalog_patience,

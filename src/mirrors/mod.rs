@@ -8,6 +8,7 @@ pub mod fields;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;
+pub mod layers;
 pub mod lookup;
 pub mod manifest;
 pub mod map;

@@ -69,12 +69,12 @@ fn a_setting_that_means_nothing_is_an_error() {
 fn a_delivery_that_is_not_served_is_an_error_of_cluster_and_pool() {
     let clusters =
         CLUSTERS.replace("hypermirror.dev/management-mirrors: Ignore", "hypermirror.dev/node-delivery: soon");
-    let pools = POOLS.replace("node-delivery: None", "node-delivery: Rollout");
+    let pools = POOLS.replace("node-delivery: None", "node-delivery: rollout");
     let (findings, code) = check(&Files::new(&[("c.yaml", &clusters), ("p.yaml", &pools)]));
     assert_eq!((code, findings.len()), (1, 2), "{findings:?}");
     let objects: Vec<_> = findings.iter().map(|finding| (&finding["object"], &finding["value"])).collect();
     let expected =
-        [(json!("HostedCluster/clusters/lab"), json!("soon")), (json!("NodePool/clusters/edge"), json!("Rollout"))];
+        [(json!("HostedCluster/clusters/lab"), json!("soon")), (json!("NodePool/clusters/edge"), json!("rollout"))];
     assert_eq!(objects, expected.iter().map(|(object, value)| (object, value)).collect::<Vec<_>>());
     assert_eq!(findings[1]["field"], "metadata.annotations[hypermirror.dev/node-delivery]");
     assert_eq!(

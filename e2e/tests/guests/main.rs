@@ -9,4 +9,5 @@ mod outage;
 mod policies;
 mod pools;
 mod references;
+mod rollout;
 mod stage;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::mirrors::Layer;
 use crate::mirrors::{Origin, Pool};
 
 fn entry(layer: Layer, pool: Pool, source: &str, mirrors: &[&str]) -> MirrorEntry {

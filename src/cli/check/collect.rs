@@ -11,6 +11,7 @@ use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, findings};
 use super::Row;
 use crate::fleet::catalogs::wishes::wishes;
+use crate::fleet::delivery::meaningless;
 use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
 use crate::fleet::sources::{MAX_VALUE_BYTES, fits};
 use crate::kube::ClusterKey;
@@ -55,6 +56,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
         rows.extend(setting_row(&plan));
         rows.extend(catalog_rows(input, cluster, &plan));
         rows.extend(delivery_rows(input, cluster));
+        rows.extend(super::declared::rows(input, cluster));
         rows.extend(size_row(&plan));
         rows.extend(target_rows(&planner, &plan));
     }
@@ -112,7 +114,7 @@ impl Merged {
     }
 }
 
-fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
+pub(super) fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
     let origin = &finding.origin;
     let namespace = origin.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     Row {
@@ -128,7 +130,7 @@ fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
     }
 }
 
-fn plain_row(severity: Severity, reason: Reason, object: String, message: String) -> Row {
+pub(super) fn plain_row(severity: Severity, reason: Reason, object: String, message: String) -> Row {
     Row {
         severity,
         reason: reason.as_str(),
@@ -191,7 +193,7 @@ fn catalog_rows(input: &Input, cluster: &HostedCluster, plan: &ClusterPlan) -> V
 fn delivery_rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
     let key = ClusterKey::of(cluster);
     let row = |(object, value): (String, String)| {
-        let message = format!("{value:?} is not served: Agent and None are; it counts as Agent");
+        let message = meaningless(&value);
         Row {
             hosted_cluster: Some(key.to_string()),
             field: format!("metadata.annotations[{}]", annotations::NODE_DELIVERY),

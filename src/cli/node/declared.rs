@@ -11,13 +11,15 @@ use kube::ResourceExt as _;
 
 use super::super::input::{Input, Wanted};
 use super::super::{Usage, console, findings};
-use crate::agent::desired::{Declared, resolve};
+use crate::agent::desired::Declared;
 use crate::agent::inputs::Source;
 use crate::agent::sets::{Set, SetKind, Sets};
-use crate::fleet::guest::{Delivery, node_entries};
+use crate::fleet::delivery::Delivery;
+use crate::fleet::guest::node_entries;
 use crate::guest::objects::{SetInput, node_mirror_sets};
 use crate::kube::ClusterKey;
 use crate::mirrors::finding::Finding;
+use crate::mirrors::layers::resolve;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{MirrorEntry, Resolved};
@@ -88,7 +90,7 @@ fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Res
     let own = input.whole_sources(cluster)?;
     let (entries, mut all_findings) = node_entries(&own.entries);
     all_findings.extend(own.findings);
-    let pools = set_inputs(input, chosen.as_slice())?;
+    let pools = set_inputs(input, cluster, chosen.as_slice())?;
     let sets = if is_delivered { node_mirror_sets(&entries, &pools) } else { Vec::new() };
     let sets: Vec<NodeMirrorSet> =
         sets.into_iter().map(serde_json::from_value).collect::<Result<_, _>>().context("a set is none")?;
@@ -111,26 +113,32 @@ fn find<'p>(pools: &[&'p NodePool], name: &str, key: &ClusterKey) -> Result<&'p 
 /// Whether mirrors are delivered to these nodes; says so if not.
 fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
     findings::tell_deliveries(cluster, pool.as_slice());
-    let cluster = (format!("HostedCluster/{}", ClusterKey::of(cluster)), Delivery::of(cluster).0);
-    let pool = pool.map(|pool| (format!("NodePool/{}", ClusterKey::of(pool)), Delivery::of(pool).0));
-    let off = [cluster].into_iter().chain(pool).find(|(_, delivery)| *delivery == Delivery::None);
-    if let Some((object, _)) = &off {
-        let key = annotations::NODE_DELIVERY;
-        console::note(format!("{object}: annotation {key} is None: its nodes are given no mirrors"));
+    let of_cluster = Delivery::of(cluster);
+    let said = pool.and_then(|pool| Delivery::said(pool).0).filter(|_| of_cluster != Delivery::None);
+    let delivery = Delivery::of_pool(of_cluster, said);
+    if !delivery.is_by_agent() {
+        let object = match pool.filter(|_| said.is_some()) {
+            Some(pool) => format!("NodePool/{}", ClusterKey::of(pool)),
+            None => format!("HostedCluster/{}", ClusterKey::of(cluster)),
+        };
+        let (key, value) = (annotations::NODE_DELIVERY, delivery.as_str());
+        let what = if delivery == Delivery::None { "no mirrors" } else { "their mirrors when they boot, by no agent" };
+        console::note(format!("{object}: annotation {key} is {value}: its nodes are given {what}"));
     }
-    off.is_none()
+    delivery.is_by_agent()
 }
 
 /// The NodePools as they decide about a guest's sets.
 ///
 /// # Errors
 /// If something of their configuration cannot be read.
-pub fn set_inputs(input: &Input, pools: &[&NodePool]) -> Result<Vec<SetInput>> {
+pub fn set_inputs(input: &Input, cluster: &HostedCluster, pools: &[&NodePool]) -> Result<Vec<SetInput>> {
     let of = |pool: &&NodePool| {
         let sources = input.whole_pool_sources(pool)?;
         let (entries, found) = node_entries(&sources.entries);
         findings::tell(sources.findings.iter().chain(&found));
-        Ok(SetInput { name: pool.name_any(), entries, delivered: Delivery::of(*pool).0 != Delivery::None })
+        let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::said(*pool).0);
+        Ok(SetInput { name: pool.name_any(), entries, delivered: delivery.is_by_agent() })
     };
     pools.iter().map(of).collect()
 }

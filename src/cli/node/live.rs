@@ -9,11 +9,11 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use super::super::input::InputArgs;
 use super::super::{Usage, console, guest};
 use super::declared::{NodeMirrors, NodeScope, declared};
-use crate::agent::desired::resolve;
 use crate::agent::sets::Set;
 use crate::guest::GuestClient;
 use crate::guest::summary::{GuestNode, GuestSet, ReadBack, summarize};
 use crate::kube::ClusterKey;
+use crate::mirrors::layers::resolve;
 
 const SETS: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorsets";
 const STATUSES: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses";

@@ -7,7 +7,8 @@ use hypermirror_api::annotations;
 use super::super::input::{Input, InputArgs, Wanted};
 use super::super::node::set_inputs;
 use super::super::{Usage, console, findings, yaml};
-use crate::fleet::guest::{Delivery, api_endpoint, node_entries};
+use crate::fleet::delivery::Delivery;
+use crate::fleet::guest::{api_endpoint, node_entries};
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
 use crate::kube::ClusterKey;
 use crate::manager::options::{GuestAgent, GuestAgentOptions};
@@ -42,7 +43,7 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
         console::note("--guest-agent off: guests are left alone altogether");
         return Ok(());
     }
-    if Delivery::of(cluster).0 == Delivery::None {
+    if Delivery::of(cluster) == Delivery::None {
         let annotation = annotations::NODE_DELIVERY;
         console::note(format!("HostedCluster/{key}: annotation {annotation} is None: its guest is given nothing"));
         return Ok(());
@@ -51,7 +52,7 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
     let (entries, found) = node_entries(&own.entries);
     findings::tell(own.findings.iter().chain(&found));
     let agent = agent(&input, &key, &args.agent);
-    let pools = set_inputs(&input, &pools)?;
+    let pools = set_inputs(&input, cluster, &pools)?;
     let given = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
     Ok(console::print(&yaml::print_documents(GuestObjects::new(&given).all())?)?)
 }

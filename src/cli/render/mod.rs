@@ -1,5 +1,6 @@
 //! `render`: what is made of the mirrors, without writing it anywhere.
 
+mod boot;
 mod control_plane;
 mod guest;
 mod node;
@@ -19,6 +20,8 @@ pub enum RenderCommand {
     ControlPlane(control_plane::ControlPlaneArgs),
     /// Print the objects that a guest is given: mirrors, and the agent with what it needs
     Guest(guest::GuestArgs),
+    /// Print the ConfigMaps by which nodes boot with their mirrors (hypermirror.dev/node-delivery: Rollout)
+    Boot(boot::BootArgs),
     /// Print the drop-in of registries.conf.d that a node gets
     Node(node::NodeArgs),
 }
@@ -29,6 +32,7 @@ pub async fn run(command: RenderCommand) -> Result<ExitCode> {
         RenderCommand::Overrides(args) => overrides::run(&args).await?,
         RenderCommand::ControlPlane(args) => control_plane::run(&args).await?,
         RenderCommand::Guest(args) => guest::run(&args).await?,
+        RenderCommand::Boot(args) => boot::run(&args).await?,
         RenderCommand::Node(args) => node::run(&args).await?,
     }
     Ok(ExitCode::SUCCESS)

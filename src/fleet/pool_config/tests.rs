@@ -1,7 +1,6 @@
 use hypermirror_api::hypershift::{LocalObjectReference, NodePoolCondition, NodePoolSpec, NodePoolStatus};
 
 use super::*;
-use crate::mirrors::Pool;
 use crate::mirrors::finding::FindingReason;
 
 const IDMS: &str = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata: {name: a}\nspec:\n  imageDigestMirrors:\n  - {source: registry.example, mirrors: [mirror.example/r]}\n";

@@ -22,7 +22,7 @@ pub fn findings(pool: &PoolSources) -> Vec<Finding> {
 
 /// What one NodePool's configuration comes to; none without a configuration.
 fn of_pool(pool: &PoolSources) -> Option<Verdict> {
-    if pool.config_maps.is_empty() {
+    if pool.config_maps.is_empty() && pool.troubles.is_empty() {
         return None;
     }
     let mut messages: Vec<String> = pool.troubles.iter().map(|trouble| trouble.message.clone()).collect();

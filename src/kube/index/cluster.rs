@@ -12,6 +12,7 @@ use crate::fleet::contest::Contest;
 use crate::fleet::known::EntrySet;
 use crate::fleet::pool_config::LastDocuments;
 use crate::fleet::sources::{LastConfig, OverrideMap};
+use crate::kube::index::boots::Boots;
 
 /// One hosted cluster.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Cluster {
     pub last_config: Option<LastConfig>,
     /// What of its NodePools' ConfigMaps was last in force, by NodePool.
     pub last_documents: BTreeMap<String, LastDocuments>,
+    /// The ConfigMaps that its nodes boot with.
+    pub boots: Boots,
     /// For each target, whether somebody fights us for it.
     pub contests: Vec<Contest>,
 }
@@ -48,6 +51,7 @@ impl Cluster {
             parent_since: None,
             last_config: None,
             last_documents: BTreeMap::new(),
+            boots: Boots::new(),
             contests: Vec::new(),
         }
     }
@@ -68,6 +72,7 @@ impl Cluster {
         self.admitted = None;
         self.parent_since = None;
         self.touched = None;
+        self.boots.clear();
         self.contests.clear();
     }
 

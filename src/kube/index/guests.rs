@@ -7,7 +7,8 @@ use hypermirror_api::hypershift::NodePool;
 use kube::ResourceExt;
 
 use super::ClusterKey;
-use crate::fleet::guest::{Delivery, GuestOutcome};
+use crate::fleet::delivery::Delivery;
+use crate::fleet::guest::GuestOutcome;
 use crate::fleet::pool_config::PoolConfig;
 
 /// The Secrets with a kubeconfig, best first: the first is the one identity that the stock admission policies of a guest
@@ -35,8 +36,8 @@ pub struct KubeconfigSecret {
 /// A NodePool, as far as it matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
-    /// How its nodes get mirrors.
-    pub delivery: Delivery,
+    /// How its nodes get mirrors, if it says so itself.
+    pub delivery: Option<Delivery>,
     /// Its uid.
     pub uid: String,
     /// Its configuration, as stock HyperShift and hypermirror have it.
@@ -96,8 +97,11 @@ impl Guests {
     /// Takes a NodePool in; answers the hosted clusters that it matters to.
     pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
         let key = owner(pool);
-        let known =
-            Pool { delivery: Delivery::of(pool).0, uid: pool.uid().unwrap_or_default(), config: PoolConfig::of(pool) };
+        let known = Pool {
+            delivery: Delivery::said(pool).0,
+            uid: pool.uid().unwrap_or_default(),
+            config: PoolConfig::of(pool),
+        };
         // Its cluster's name cannot change on stock HyperShift; if it could, the old one would have to forget it.
         let before = self.pools.entry(key.clone()).or_default().insert(pool.name_any(), known.clone());
         if before == Some(known) { Vec::new() } else { vec![key] }

@@ -1,5 +1,6 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
+pub mod boots;
 pub mod cluster;
 pub mod config_maps;
 mod declared;

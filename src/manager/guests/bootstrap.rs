@@ -2,10 +2,12 @@
 
 use hypermirror_api::Reason;
 
+use crate::fleet::delivery::Delivery;
 use crate::fleet::guest::{beyond_boot, node_entries};
 use crate::fleet::report::Verdict;
 use crate::guest::GuestClient;
 use crate::guest::summary::Summary;
+use crate::kube::index::guests::Pool;
 use crate::manager::case::Case;
 use crate::manager::context::Context;
 
@@ -24,6 +26,12 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
             }
             Err(error) => tracing::debug!(cluster = %key, %error, "the agents' pods cannot be read"),
         }
+    }
+    let of_cluster = Delivery::of(&*case.object);
+    let pools = ctx.index().guests.pools(key);
+    let by_rollout = |pool: &Pool| Delivery::of_pool(of_cluster, pool.delivery).is_by_rollout();
+    if !pools.is_empty() && pools.values().all(by_rollout) {
+        return Verdict::new("True", Reason::AsExpected, "every node boots with its mirrors");
     }
     if let Some(image) = &ctx.settings.guests.agent.image {
         let (entries, _) = node_entries(&case.own.entries);

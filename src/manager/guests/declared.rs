@@ -2,7 +2,8 @@
 
 use hypermirror_api::{NodeMirrorSet, names};
 
-use crate::fleet::guest::{Delivery, node_entries};
+use crate::fleet::delivery::Delivery;
+use crate::fleet::guest::node_entries;
 use crate::guest::objects::SetInput;
 use crate::guest::{GuestClient, GuestError, path};
 use crate::manager::case::Case;
@@ -24,7 +25,8 @@ pub(super) async fn declared(
         let own = sources.map(|sources| sources.entries.as_slice()).unwrap_or_default();
         let is_lost = sources.is_some_and(|sources| sources.is_lost);
         let entries = entries_of(client, &names::node_pool_set(&name), own, is_lost).await?;
-        pools.push(SetInput { name, entries, delivered: pool.delivery != Delivery::None });
+        let delivery = Delivery::of_pool(Delivery::of(&*case.object), pool.delivery);
+        pools.push(SetInput { name, entries, delivered: delivery.is_by_agent() });
     }
     Ok((entries, pools))
 }

@@ -1,0 +1,99 @@
+//! What is wrong with ConfigMaps of mirror sets and of node pools, and which edits make stock HyperShift replace nodes.
+
+use hypermirror_api::hypershift::{HostedCluster, NodePool};
+use hypermirror_api::{Reason, annotations};
+
+use super::super::input::Input;
+use super::Row;
+use super::collect::{entry_row, plain_row};
+use crate::fleet::delivery::Delivery;
+use crate::fleet::pool_config::{PoolConfig, PoolSources, findings};
+use crate::fleet::report::SourceTrouble;
+use crate::kube::ClusterKey;
+use crate::mirrors::Pool;
+use crate::mirrors::finding::Severity;
+
+/// How many objects a line names.
+const SHOWN: usize = 5;
+
+/// Everything about one HostedCluster and its NodePools.
+pub fn rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
+    let key = ClusterKey::of(cluster);
+    let object = format!("HostedCluster/{key}");
+    let own = input.own_sources(cluster);
+    let mut rows: Vec<Row> = own.troubles.iter().map(|trouble| trouble_row(trouble, &object, "ControlPlane")).collect();
+    rows.extend(own.findings.iter().map(|finding| entry_row(finding, Some(&key.to_string()))));
+    for pool in input.pools_of(&key) {
+        rows.extend(pool_rows(input, pool));
+    }
+    for row in &mut rows {
+        row.hosted_cluster = Some(key.to_string());
+    }
+    rows
+}
+
+fn trouble_row(trouble: &SourceTrouble, object: &str, consumer: &'static str) -> Row {
+    let row = plain_row(Severity::Error, trouble.reason, object.to_owned(), trouble.message.clone());
+    Row { consumers: vec![consumer], ..row }
+}
+
+fn pool_rows(input: &Input, pool: &NodePool) -> Vec<Row> {
+    let object = format!("NodePool/{}", ClusterKey::of(pool));
+    let sources = input.pool_sources(pool);
+    let mut rows: Vec<Row> = sources.troubles.iter().map(|trouble| trouble_row(trouble, &object, "Node")).collect();
+    let of_nodes = |finding| Row { consumers: vec!["Node"], ..entry_row(finding, None) };
+    rows.extend(findings(&sources).iter().map(of_nodes));
+    let config = PoolConfig::of(pool);
+    let tags = config.stock.iter().filter(|name| has_tag_mirrors(&sources, name));
+    rows.extend(tags.map(|name| {
+        let message = format!(
+            "stock HyperShift refuses tag mirrors in ConfigMap {name}, and with them every change of spec.config; in a \
+             ConfigMap that annotation {} names it does not see them",
+            annotations::CONFIG
+        );
+        let row = plain_row(Severity::Warning, Reason::RefusedByHyperShift, object.clone(), message);
+        Row { field: "spec.config".to_owned(), value: (*name).clone(), consumers: vec!["Node"], ..row }
+    }));
+    rows
+}
+
+fn has_tag_mirrors(sources: &PoolSources, config_map: &str) -> bool {
+    let of_tags = sources.entries.iter().filter(|entry| entry.pool == Pool::Tag);
+    of_tags.into_iter().any(|entry| entry.origin.name == config_map)
+}
+
+/// Which edits make stock HyperShift replace nodes, and what to edit instead; one line for each kind of edit.
+pub fn replacing_edits(input: &Input) -> Vec<String> {
+    let (mut lists, mut configs, mut rollouts) = (Vec::new(), Vec::new(), Vec::new());
+    for cluster in &input.clusters {
+        let key = ClusterKey::of(cluster);
+        if !cluster.spec.image_content_sources.is_empty() {
+            lists.push(key.to_string());
+        }
+        for pool in input.pools_of(&key) {
+            let name = ClusterKey::of(pool);
+            let replacing = input.pool_sources(pool).replacing.join(", ");
+            if !replacing.is_empty() {
+                configs.push(format!("{name} ({replacing})"));
+            }
+            if Delivery::of_pool(Delivery::of(cluster), Delivery::said(pool).0).is_by_rollout() {
+                rollouts.push(name.to_string());
+            }
+        }
+    }
+    let note = |objects: &[String], edit: &str, instead: &str| {
+        let shown = objects.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = objects.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!objects.is_empty())
+            .then(|| format!("{edit} makes stock HyperShift replace nodes: {shown}{more}; {instead} does not"))
+    };
+    let reference = format!("a ConfigMap that annotation {} names", annotations::IMAGE_MIRROR_CONFIG_REF);
+    let config = format!("a ConfigMap that annotation {} names", annotations::CONFIG);
+    let notes = [
+        note(&lists, "an edit of spec.imageContentSources of a HostedCluster", &format!("one of {reference}")),
+        note(&configs, "an edit of the mirrors in ConfigMaps of a NodePool's spec.config", &format!("one of {config}")),
+        note(&rollouts, "any edit of the mirrors of a NodePool whose delivery has Rollout", "with delivery Agent it"),
+    ];
+    notes.into_iter().flatten().collect()
+}

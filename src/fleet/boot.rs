@@ -1,0 +1,141 @@
+//! The file that nodes boot with, and the ConfigMap by which stock HyperShift takes it up without an edit of the NodePool.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hypermirror_api::names;
+use serde_json::{Value, json};
+
+use super::pool_config::PoolSources;
+use super::sources::OwnSources;
+use crate::mirrors::layers::resolve;
+use crate::mirrors::registries::{RegistriesConfig, RenderError, render};
+use crate::mirrors::{MirrorEntry, Resolved};
+
+/// The file's name: before that of the agent's, whose tables replace its own.
+pub const BOOT_FILE: &str = "40-hypermirror-boot.conf";
+/// Where nodes read drop-ins.
+const DIRECTORY: &str = "/etc/containers/registries.conf.d";
+/// Read by stock HyperShift from every ConfigMap with these labels in a control-plane namespace
+/// (`hypershift-operator/controllers/nodepool/nto.go`; measured on the real operator).
+const TUNING_LABEL: &str = "hypershift.openshift.io/nto-generated-machine-config";
+
+/// The ConfigMap's name for a NodePool.
+pub fn config_map_name(pool: &str) -> String {
+    format!("hypermirror-boot-{pool}")
+}
+
+/// The file for the nodes of a NodePool; none if there is nothing to say.
+///
+/// It is folded over what stock HyperShift brings to these nodes itself. It names no origins: where an entry stands may
+/// change, and that replaces no node.
+///
+/// # Errors
+/// [`RenderError`]: no node would accept it.
+pub fn of_pool(cluster: &OwnSources, pool: &PoolSources) -> Result<Option<String>, RenderError> {
+    let of_cluster = cluster.entries.iter().filter(|entry| entry.is_image_content_source());
+    let stock: Vec<MirrorEntry> = of_cluster.chain(&pool.stock).cloned().collect();
+    drop_in(&[cluster.entries.as_slice(), &pool.entries].concat(), &stock)
+}
+
+fn drop_in(entries: &[MirrorEntry], stock: &[MirrorEntry]) -> Result<Option<String>, RenderError> {
+    let base = render(&anonymous(stock), &RegistriesConfig::default())?;
+    let main = base.text.as_deref().map(|text| ("registries.conf", text.as_bytes()));
+    // It was read back when it was rendered.
+    let base = RegistriesConfig::load(main, []).unwrap_or_default();
+    Ok(render(&anonymous(entries), &base)?.text)
+}
+
+fn anonymous(entries: &[MirrorEntry]) -> Resolved {
+    let (mut set, _) = resolve(entries);
+    for source in set.sources.values_mut() {
+        source.origins.clear();
+    }
+    set
+}
+
+/// The ConfigMap with a MachineConfig that writes the file.
+pub fn config_map(namespace: &str, pool: &str, drop_in: &str) -> Value {
+    let source = format!("data:text/plain;charset=utf-8;base64,{}", STANDARD.encode(drop_in));
+    let machine_config = json!({
+        "apiVersion": "machineconfiguration.openshift.io/v1",
+        "kind": "MachineConfig",
+        "metadata": {"labels": {"machineconfiguration.openshift.io/role": "worker"}, "name": "40-hypermirror-boot"},
+        "spec": {"config": {
+            "ignition": {"version": "3.2.0"},
+            "storage": {"files": [{
+                "contents": {"source": source}, "mode": 0o644, "overwrite": true,
+                "path": format!("{DIRECTORY}/{BOOT_FILE}")
+            }]}
+        }}
+    });
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": config_map_name(pool),
+            "namespace": namespace,
+            "labels": {TUNING_LABEL: "true", names::NODE_POOL_LABEL: pool, names::MANAGED_LABEL: "true"}
+        },
+        // JSON is YAML, and its bytes are stable.
+        "data": {"config": machine_config.to_string()}
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirrors::registries::RegistriesFile;
+    use crate::mirrors::{Layer, Origin, Pool};
+
+    fn entry(source: &str, mirror: &str, pool: Pool, layer: Layer, index: usize) -> MirrorEntry {
+        MirrorEntry {
+            pool,
+            source: source.into(),
+            mirrors: vec![mirror.into()],
+            policy: None,
+            insecure: false,
+            list: "spec.imageTagMirrors",
+            origin: Origin {
+                kind: "ConfigMap".into(),
+                namespace: Some("clusters".into()),
+                name: "tags".into(),
+                key: Some("config".into()),
+                document: Some(index),
+                index,
+                layer,
+            },
+        }
+    }
+
+    #[test]
+    fn a_pools_mirrors_come_first_and_what_stock_brings_is_kept() {
+        let own = entry("a.example", "pool.example/a", Pool::Tag, Layer::NodePool, 0);
+        let stock = entry("a.example", "cluster.example/a", Pool::Digest, Layer::HostedCluster, 0);
+        let text = drop_in(&[own, stock.clone()], &[stock]).unwrap().unwrap();
+        let file = RegistriesFile::parse(text.as_bytes(), crate::mirrors::registries::Role::DropIn).unwrap();
+        let mirrors: Vec<&str> = file.tables[0].mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
+        assert_eq!((file.tables.len(), mirrors), (1, vec!["cluster.example/a", "pool.example/a"]));
+    }
+
+    #[test]
+    fn only_a_change_of_the_set_changes_the_bytes() {
+        let one = entry("a.example", "m.example/a", Pool::Tag, Layer::NodePool, 0);
+        let mut elsewhere = one.clone();
+        elsewhere.origin = Origin { name: "other".into(), document: Some(7), index: 3, ..elsewhere.origin };
+        assert_eq!(drop_in(std::slice::from_ref(&one), &[]).unwrap(), drop_in(&[elsewhere, one], &[]).unwrap());
+        assert_eq!(drop_in(&[], &[]).unwrap(), None);
+    }
+
+    #[test]
+    fn the_machine_config_writes_the_file_where_nodes_read_it() {
+        let object = config_map("clusters-west", "edge", "x = 1\n");
+        assert_eq!(object["metadata"]["labels"]["hypershift.openshift.io/nodePool"], "edge");
+        let machine: Value = serde_json::from_str(object["data"]["config"].as_str().unwrap()).unwrap();
+        let file = &machine["spec"]["config"]["storage"]["files"][0];
+        assert_eq!(file["path"], "/etc/containers/registries.conf.d/40-hypermirror-boot.conf");
+        assert_eq!(file["contents"]["source"], "data:text/plain;charset=utf-8;base64,eCA9IDEK");
+        let data = [("config".to_owned(), object["data"]["config"].as_str().unwrap().to_owned())].into();
+        let told = crate::fleet::pool_config::read("clusters-west", "hypermirror-boot-edge", &data).troubles;
+        assert_eq!(told.len(), 1, "only that the file is ours is to be told: {told:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! How mirrors get to nodes: by an agent in place, with a rollout when they boot, both, or not at all.
+
+use hypermirror_api::annotations;
+use kube::ResourceExt;
+
+/// How mirrors get to nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// By the agent, in place.
+    #[default]
+    Agent,
+    /// In a MachineConfig that nodes boot with: stock HyperShift replaces them when it changes.
+    Rollout,
+    /// Both: a node boots with its mirrors, and the agent keeps them current.
+    AgentAndRollout,
+    /// Not at all.
+    None,
+}
+
+impl Delivery {
+    const ALL: [Self; 4] = [Self::Agent, Self::Rollout, Self::AgentAndRollout, Self::None];
+
+    /// The value of the annotation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "Agent",
+            Self::Rollout => "Rollout",
+            Self::AgentAndRollout => "AgentAndRollout",
+            Self::None => "None",
+        }
+    }
+
+    /// What an object's annotation says; the second value is one that means nothing, and counts as none.
+    pub fn said(object: &impl ResourceExt) -> (Option<Self>, Option<String>) {
+        let Some(value) = object.annotations().get(annotations::NODE_DELIVERY) else { return (None, None) };
+        match Self::ALL.into_iter().find(|delivery| delivery.as_str() == value) {
+            Some(delivery) => (Some(delivery), None),
+            None => (None, Some(value.clone())),
+        }
+    }
+
+    /// That of a HostedCluster.
+    pub fn of(cluster: &impl ResourceExt) -> Self {
+        Self::said(cluster).0.unwrap_or_default()
+    }
+
+    /// That of a NodePool, whose own annotation counts before its cluster's. A cluster whose nodes get nothing at all is
+    /// no exception for a pool.
+    pub fn of_pool(cluster: Self, said: Option<Self>) -> Self {
+        if cluster == Self::None { cluster } else { said.unwrap_or(cluster) }
+    }
+
+    /// Whether agents bring the mirrors.
+    pub const fn is_by_agent(self) -> bool {
+        matches!(self, Self::Agent | Self::AgentAndRollout)
+    }
+
+    /// Whether nodes boot with the mirrors.
+    pub const fn is_by_rollout(self) -> bool {
+        matches!(self, Self::Rollout | Self::AgentAndRollout)
+    }
+}
+
+/// What is wrong with a value that means nothing.
+pub fn meaningless(value: &str) -> String {
+    let key = annotations::NODE_DELIVERY;
+    let known = Delivery::ALL.map(Delivery::as_str).join(", ");
+    format!("annotation {key} is {value:?}; it is one of {known}, and counts as unset")
+}
+
+#[cfg(test)]
+mod tests {
+    use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
+
+    use super::*;
+
+    #[test]
+    fn a_delivery_that_means_nothing_is_told() {
+        let mut cluster = HostedCluster::new("west", HostedClusterSpec::default());
+        assert_eq!(Delivery::said(&cluster), (None, None));
+        for (value, expected) in [
+            ("None", (Some(Delivery::None), None)),
+            ("AgentAndRollout", (Some(Delivery::AgentAndRollout), None)),
+            ("rollout", (None, Some("rollout".to_owned()))),
+        ] {
+            cluster.annotations_mut().insert(annotations::NODE_DELIVERY.to_owned(), value.to_owned());
+            assert_eq!(Delivery::said(&cluster), expected);
+        }
+        assert_eq!(Delivery::of(&cluster), Delivery::Agent);
+        assert!(meaningless("rollout").contains("Agent, Rollout, AgentAndRollout, None"));
+    }
+
+    #[test]
+    fn a_pool_counts_before_its_cluster_unless_that_wants_nothing() {
+        use Delivery::{Agent, None as Nothing, Rollout};
+        assert_eq!(Delivery::of_pool(Agent, Some(Rollout)), Rollout);
+        assert_eq!(Delivery::of_pool(Rollout, None), Rollout);
+        assert_eq!(Delivery::of_pool(Nothing, Some(Agent)), Nothing);
+    }
+}

@@ -1,0 +1,24 @@
+//! All layers of a node as one set.
+
+use std::collections::BTreeMap;
+
+use super::finding::Finding;
+use super::merge::{merge_layer, overlay};
+use super::validate::{Consumer, validate};
+use super::{Layer, MirrorEntry, Resolved};
+
+/// Validates and merges layer by layer, for a node; the more specific layer's mirrors come first.
+pub fn resolve(entries: &[MirrorEntry]) -> (Resolved, Vec<Finding>) {
+    let mut layers: BTreeMap<Layer, Vec<MirrorEntry>> = BTreeMap::new();
+    for entry in entries {
+        layers.entry(entry.origin.layer).or_default().push(entry.clone());
+    }
+    let mut set = Resolved::default();
+    let mut findings = Vec::new();
+    for entries in layers.values() {
+        let validated = validate(entries, Consumer::Node);
+        set = overlay(&set, &merge_layer(&validated.entries));
+        findings.extend(validated.findings);
+    }
+    (set, findings)
+}
