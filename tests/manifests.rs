@@ -1,8 +1,9 @@
 //! The overlays fit what they are laid over: a patch by position must not meet another rule.
-#![allow(clippy::unwrap_used)] // a test that cannot go on has failed
+#![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on has failed
 
 use std::path::{Path, PathBuf};
 
+use hypermirror_api::names;
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -66,4 +67,64 @@ fn an_observer_may_write_nothing_but_reports() {
         let group = rule["apiGroups"][0].as_str().unwrap();
         assert!(!writes || ["hypermirror.dev", "events.k8s.io"].contains(&group), "{rule}");
     }
+}
+
+fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
+/// Who may do what with objects of this name.
+fn verbs<'a>(objects: &'a [Value], resource: &str, name: &str) -> Vec<&'a str> {
+    let rules = objects.iter().filter_map(|object| object["rules"].as_array()).flatten();
+    let holds = |list: &Value, text: &str| list.as_array().is_some_and(|list| list.iter().any(|entry| entry == text));
+    let rules = rules.filter(|rule| holds(&rule["resources"], resource) && holds(&rule["resourceNames"], name));
+    rules.flat_map(|rule| rule["verbs"].as_array().unwrap()).map(|verb| verb.as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_webhook_is_installed_under_the_names_that_the_manager_knows() {
+    let objects = objects(&manifests().join("overlays/webhook"));
+    let configuration = named(&objects, "MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION);
+    let service = named(&objects, "Service", names::WEBHOOK_SERVICE);
+    let secret = named(&objects, "Secret", names::WEBHOOK_SECRET);
+    assert!(secret["data"].is_null(), "a Secret that is applied again must not lose what the manager wrote");
+    for webhook in configuration["webhooks"].as_array().unwrap() {
+        assert_eq!(webhook["failurePolicy"], "Ignore", "{webhook}");
+        assert_eq!(webhook["sideEffects"], "None", "{webhook}");
+        assert_eq!(webhook["timeoutSeconds"], 2, "{webhook}");
+        let config = &webhook["clientConfig"];
+        assert_eq!(config["service"]["name"], names::WEBHOOK_SERVICE);
+        assert_eq!(config["service"]["path"], names::WEBHOOK_PATH);
+        assert!(config.get("caBundle").is_none(), "the manager writes it");
+    }
+    let deployment = named(&objects, "Deployment", "hypermirror-manager");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert!(container["args"].as_array().unwrap().iter().any(|arg| arg == "--webhook=serve"));
+    let port = container["ports"].as_array().unwrap().iter().find(|port| port["name"] == "webhook").unwrap();
+    assert_eq!((&port["containerPort"], &service["spec"]["ports"][0]["targetPort"]), (&9443.into(), &"webhook".into()));
+    assert_eq!(verbs(&objects, "secrets", names::WEBHOOK_SECRET), ["get", "list", "watch", "patch"]);
+    let configurations = verbs(&objects, "mutatingwebhookconfigurations", names::WEBHOOK_CONFIGURATION);
+    assert_eq!(configurations, ["get", "list", "watch", "patch", "delete"]);
+}
+
+#[test]
+fn the_policies_fail_open_and_may_be_taken_away_by_the_manager() {
+    let objects = objects(&manifests().join("overlays/admission-policy"));
+    for name in names::ADMISSION_POLICIES {
+        assert_eq!(named(&objects, "MutatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Ignore");
+        assert_eq!(named(&objects, "MutatingAdmissionPolicyBinding", name)["spec"]["policyName"], name);
+        for resource in ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"] {
+            assert_eq!(verbs(&objects, resource, name), ["delete"]);
+        }
+    }
+    let spec = &named(&objects, "MutatingAdmissionPolicy", names::ADMISSION_POLICIES[0])["spec"];
+    let condition = spec["matchConditions"].to_string();
+    for target in hypermirror::fleet::target::stock_targets() {
+        assert_eq!(target.deployment, target.container, "the policy takes one for the other");
+        assert!(condition.contains(&format!("'{}'", target.deployment)), "{}", target.deployment);
+    }
+    let users =
+        named(&objects, "MutatingAdmissionPolicy", names::ADMISSION_POLICIES[1])["spec"]["matchConditions"].to_string();
+    assert!(users.contains(names::HYPERSHIFT_OPERATOR_USER));
 }

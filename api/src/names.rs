@@ -34,6 +34,27 @@ pub const HYPERSHIFT_OPERATOR_MANAGER: &str = "hypershift-operator-manager";
 /// The field manager of the control-plane-operator's full updates (measured on the real operator).
 pub const CONTROL_PLANE_OPERATOR_MANAGER: &str = "hypershift-controlplane-manager";
 
+/// The user that the hypershift operator writes as, where it was installed the usual way.
+pub const HYPERSHIFT_OPERATOR_USER: &str = "system:serviceaccount:hypershift:operator";
+
+/// The field of `HostedCluster.spec` that names a ConfigMap with mirrors; stock HyperShift's types do not have it.
+pub const IMAGE_MIRROR_CONFIG_REF_FIELD: &str = "imageMirrorConfigRef";
+
+/// The `MutatingWebhookConfiguration`.
+pub const WEBHOOK_CONFIGURATION: &str = "hypermirror";
+
+/// The Service of the webhook, in the manager's own namespace.
+pub const WEBHOOK_SERVICE: &str = "hypermirror-webhook";
+
+/// Where API servers reach the webhook. Managers of neighbouring versions answer there, too.
+pub const WEBHOOK_PATH: &str = "/admit";
+
+/// The Secret with the webhook's certificate, in the manager's own namespace.
+pub const WEBHOOK_SECRET: &str = "hypermirror-webhook-certificate";
+
+/// The `MutatingAdmissionPolicy` objects, and the binding of each, by the same name.
+pub const ADMISSION_POLICIES: [&str; 2] = ["hypermirror-targets", "hypermirror-hosted-clusters"];
+
 /// HyperShift's label on a NodePool's nodes: the NodePool's name.
 pub const NODE_POOL_LABEL: &str = "hypershift.openshift.io/nodePool";
 

@@ -213,7 +213,7 @@ impl UninstallArgs {
             ),
             None => format!(
                 "{total} hosted cluster{} left. To have that back: {}\nDelete by hand what is still there:\n  \
-                 kubectl delete -k manifests/base   (the manager, its rules and its CRDs)\n  \
+                 kubectl delete -k manifests/base   (or the overlay: the manager, its rules and its CRDs)\n  \
                  kubectl annotate hostedclusters -A --all {observed}- {}-",
                 if total == 1 { " is" } else { "s are" },
                 self.take_back(),

@@ -1,7 +1,8 @@
 //! One hosted cluster, from what is declared to what is written: pure values in, pure values out.
 //!
 //! `sources` says what is wanted, `observed` what is there, `known` whose an entry is, `value` and `patch` what has to
-//! change on a target, `plan` in which order, `admission` whether now, and `report` how it is told.
+//! change on a target, `plan` in which order, `admission` whether now, `review` what is given back to a write of somebody
+//! else's, and `report` how it is told.
 
 pub mod admission;
 pub mod argument;
@@ -19,6 +20,7 @@ pub mod patch;
 pub mod plan;
 pub mod pool_config;
 pub mod report;
+pub mod review;
 pub mod sources;
 pub mod target;
 pub mod value;

@@ -113,6 +113,11 @@ impl<'a> PatchBuilder<'a> {
         self
     }
 
+    /// The changes alone, for an object that is still on its way to the API server; none if nothing changes.
+    pub fn unguarded(self) -> Option<json_patch::Patch> {
+        if self.changes.is_empty() { None } else { serde_json::from_value(Value::Array(self.changes)).ok() }
+    }
+
     /// The patch with its guards; none if nothing changes.
     ///
     /// The generation moves with every change of the spec and of the Deployment's annotations but not with its status:

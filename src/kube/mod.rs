@@ -1,5 +1,6 @@
 //! The only home of the management cluster's client: what is read, watched, remembered and written there.
 
+pub mod admission;
 pub mod apply;
 pub mod client;
 pub mod cluster_key;

@@ -125,6 +125,9 @@ impl Case {
             let message = "the manager observes only; `hypermirror diff` shows what would change";
             return Some(Verdict::new("False", Reason::Observing, message));
         }
+        if ctx.waits_for_admission() {
+            return Some(Verdict::new("False", Reason::Leaving, "leaving: the admission goes first"));
+        }
         if self.leaving && ctx.settings.guests.agent.who != GuestAgent::Off {
             let left = ctx.index().guests.outcome(&self.key).is_some_and(|outcome| outcome.left);
             if !left {

@@ -1,5 +1,6 @@
 //! What the manager's parts share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub struct Context {
     pub memory: watch::Sender<LeaseMemory>,
     /// Whether this instance leads.
     pub term: Term,
+    /// Whether the admission was taken away because the fleet is left.
+    pub admission_gone: AtomicBool,
     /// Whether the process ends: no new work begins.
     pub stopping: watch::Sender<bool>,
 }
@@ -98,6 +101,7 @@ impl Context {
             client,
             metrics,
             term,
+            admission_gone: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }
@@ -110,6 +114,11 @@ impl Context {
     /// Whether this instance may write: it leads and has seen everything once.
     pub fn may_write(&self) -> bool {
         self.term.lasts() && self.first_look.is_open()
+    }
+
+    /// Whether the fleet is left and the admission is still to be taken away, which goes first.
+    pub fn waits_for_admission(&self) -> bool {
+        self.memory.borrow().uninstall && !self.admission_gone.load(Ordering::Relaxed)
     }
 
     /// Resolves the management layer again, and has every hosted cluster looked at: what is wrong with an object

@@ -18,6 +18,7 @@ pub mod reporter;
 pub mod run;
 pub mod server;
 pub mod watches;
+pub mod webhook;
 
 pub use options::ManagerOptions;
 pub use run::run;

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, Selector};
 
+use super::webhook::options::WebhookOptions;
 use crate::agent::reload::Method;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
@@ -175,6 +176,9 @@ pub struct ManagerOptions {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub guests: GuestOptions,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub webhook: WebhookOptions,
     /// How many hosted clusters are worked on at once
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,

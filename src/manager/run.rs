@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -14,10 +15,11 @@ use tracing::Instrument as _;
 
 use super::context::{Context, Settings};
 use super::guests::Guests;
-use super::options::{GuestAgent, ManagerOptions};
+use super::options::{GuestAgent, ManagerOptions, Mode};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
-use super::{own_image, server, watches};
+use super::{own_image, server, watches, webhook};
+use crate::kube::admission;
 use crate::kube::apply::WriteError;
 use crate::kube::client::connect;
 use crate::kube::events::Events;
@@ -57,6 +59,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);
+    webhook::start(&ctx, &options.webhook, &mut tasks).await?;
     watches::start(&ctx, &mut tasks);
     let reporter = Reporter::default();
     let events = Events::new(client, &identity);
@@ -159,6 +162,7 @@ async fn keep_house(ctx: Arc<Context>) {
         if !ctx.may_write() {
             continue;
         }
+        remove_admission(&ctx).await;
         let permission = ctx.memory.borrow().allow_removal.clone();
         let settled = ctx.gate.settle(ctx.members(), permission.as_deref());
         ctx.metrics.removals_held.set(gauge(settled.held));
@@ -176,6 +180,24 @@ async fn keep_house(ctx: Arc<Context>) {
         {
             tracing::warn!(%error, "the Lease does not remember the mirror kinds yet");
         }
+    }
+}
+
+/// Whoever leaves the fleet takes the admission away first: nothing is given back that is about to be taken.
+async fn remove_admission(ctx: &Context) {
+    if !ctx.memory.borrow().uninstall {
+        ctx.admission_gone.store(false, Ordering::Relaxed);
+    }
+    if !ctx.waits_for_admission() || ctx.settings.mode == Mode::Observe {
+        return;
+    }
+    match admission::remove(&ctx.client).await {
+        Ok(removed) => {
+            tracing::info!(removed = removed.join(", "), "the fleet is left: the admission is gone");
+            ctx.admission_gone.store(true, Ordering::Relaxed);
+            ctx.queue_all();
+        }
+        Err(error) => tracing::warn!(%error, "the fleet is left: the admission is not gone yet"),
     }
 }
 

@@ -25,6 +25,15 @@ pub struct SeverityLabels {
     pub severity: &'static str,
 }
 
+/// One kind of review by the webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReviewLabels {
+    /// `target`, `hosted_cluster` or `none`.
+    pub rule: &'static str,
+    /// `patched`, `unchanged`, `unreadable` or `timeout`.
+    pub outcome: &'static str,
+}
+
 /// Everything that the manager counts. Names of objects are never labels.
 #[derive(Clone, Debug)]
 pub struct ManagerMetrics {
@@ -36,6 +45,10 @@ pub struct ManagerMetrics {
     pub reconciles: Family<OutcomeLabels, Histogram>,
     /// Writes to target Deployments: `ok`, `error`, `timeout` or `conflict`.
     pub patches: Family<OutcomeLabels, Counter>,
+    /// Reviews by the webhook.
+    pub reviews: Family<ReviewLabels, Counter>,
+    /// When the webhook's certificate ends, in seconds since 1970; 0 without one.
+    pub webhook_certificate_expires: Gauge,
     /// Whether this instance leads.
     pub leader: Gauge,
     /// Hosted clusters in our care.
@@ -76,6 +89,8 @@ impl ManagerMetrics {
             guest_requests: RequestMetrics::register_guests(registry),
             reconciles: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             patches: Family::default(),
+            reviews: Family::default(),
+            webhook_certificate_expires: Gauge::default(),
             leader: Gauge::default(),
             hosted_clusters: Gauge::default(),
             sources: Gauge::default(),
@@ -91,6 +106,9 @@ impl ManagerMetrics {
         let reconciles = "How long a reconcile of one hosted cluster took";
         registry.register("reconcile_duration_seconds", reconciles, metrics.reconciles.clone());
         registry.register("target_patches", "Writes to target Deployments", metrics.patches.clone());
+        registry.register("webhook_reviews", "Reviews by the webhook", metrics.reviews.clone());
+        let expires = "When the webhook's certificate ends, in seconds since 1970; 0 without one";
+        registry.register("webhook_certificate_expires", expires, metrics.webhook_certificate_expires.clone());
         registry.register("leader", "Whether this instance leads", metrics.leader.clone());
         registry.register("hosted_clusters", "Hosted clusters in our care", metrics.hosted_clusters.clone());
         registry.register("sources", "Sources of the management layer that have mirrors", metrics.sources.clone());

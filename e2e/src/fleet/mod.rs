@@ -1,5 +1,6 @@
 //! A fleet on one API server: hosted clusters with their control-plane Deployments, mirror sets, and a look at the result.
 
+pub mod admission;
 pub mod deployments;
 pub mod guests;
 pub mod manager;

@@ -4,11 +4,15 @@
 //! it was started with. Both write with full updates, put back at once what somebody changed, tolerate what somebody
 //! appended, and wipe it with the next change of their own. Neither watches a mirror.
 
+pub mod administrator;
+pub mod chance;
 mod child;
 pub mod desired;
+pub mod judge;
 mod parent;
 pub mod pulse;
 mod random;
+pub mod stage;
 pub mod timeline;
 pub mod values;
 pub mod writes;

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 /// How both forms say that there is nothing.
 pub const EMPTY: &str = "=";
 
+/// A static `--registry-overrides` of a hypershift operator: what only stock operators know.
+pub const FLAG: &str = "zz.example=m.example/zz,yy.example/y=m.example/yy";
+
 /// Sources with all their mirrors.
 pub type Mirrors = BTreeMap<String, Vec<String>>;
 

@@ -10,4 +10,5 @@ mod policies;
 mod pools;
 mod references;
 mod rollout;
+mod seeds;
 mod stage;

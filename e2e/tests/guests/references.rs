@@ -52,16 +52,23 @@ fn crd() -> Value {
     object("apiextensions.k8s.io/v1", kind, "hostedclusters.hypershift.openshift.io")
 }
 
-/// The CRD with the field, established in every cache of the API server.
+/// The CRD with the field, established in every cache of the API server; the first hosted cluster refers to `mirrors`.
 async fn with_field(stage: &Stage) -> Result<()> {
+    with_field_of_the_crd(stage).await?;
+    refer(stage.fleet(), &field(Some("mirrors"))).await
+}
+
+/// The CRD with the field, established in every cache of the API server.
+pub async fn with_field_of_the_crd(stage: &Stage) -> Result<()> {
     stage.fleet().json_patch(&crd(), &printed_patch()?).await?;
     eventually(SOON, "the field is kept", async || {
-        refer(stage.fleet(), &field(Some("mirrors"))).await?;
+        refer(stage.fleet(), &field(Some("probe"))).await?;
         let cluster = stage.fleet().api_of(&hosted_cluster(&name(0), &[]))?.get(&name(0)).await?;
-        ensure!(cluster.data["spec"]["imageMirrorConfigRef"]["name"] == "mirrors");
+        ensure!(cluster.data["spec"]["imageMirrorConfigRef"]["name"] == "probe");
         Ok(Some(()))
     })
-    .await
+    .await?;
+    refer(stage.fleet(), &field(None)).await
 }
 
 #[tokio::test]

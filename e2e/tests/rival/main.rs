@@ -1,46 +1,19 @@
 //! The manager beside stock HyperShift's operators, imitated as they were measured.
 
-mod administrator;
-mod chance;
-mod judge;
-mod stage;
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::{SOON, TARGETS, deployments};
+use hypermirror_e2e::rival::administrator::{every_sort, member};
+use hypermirror_e2e::rival::chance::{Rounds, Totals};
+use hypermirror_e2e::rival::stage::{Act, Stage};
+use hypermirror_e2e::rival::values::FLAG;
 use hypermirror_e2e::rival::{MANAGERS, Manners, Operator};
 use hypermirror_e2e::{consistently, eventually};
 
-use administrator::Member;
-use chance::{Rounds, Totals};
-use stage::{Act, Stage};
-
-/// What only the stock operators know.
-const FLAG: &str = "zz.example=m.example/zz,yy.example/y=m.example/yy";
 /// An order that stock operators lose.
 const ORDERED: &[(&str, &[&str])] = &[("s.example", &["z.example", "a.example"])];
-
-fn member(name: &str, opted_out: bool, own: bool, flag: &'static str) -> Member {
-    Member { name: name.to_owned(), opted_out, own, flag }
-}
-
-/// Hosted clusters of every sort.
-fn every_sort() -> Vec<Member> {
-    vec![
-        member("c0", false, false, "="),
-        member("c1", false, false, "="),
-        member("c2", false, false, "="),
-        member("c3", false, false, FLAG),
-        member("c4", false, true, "="),
-        member("c5", false, true, FLAG),
-        member("c6", true, false, "="),
-        member("c7", true, true, "="),
-        member("c8", true, true, FLAG),
-        member("c9", true, false, FLAG),
-    ]
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_value_is_right_soon_after_each_of_three_hundred_changes_at_one_more_rollout_each() -> Result<()> {

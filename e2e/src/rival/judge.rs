@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use hypermirror_e2e::fleet::{TARGETS, deployments};
-use hypermirror_e2e::rival::desired::{CONTAINER, derives};
-use hypermirror_e2e::rival::timeline::{Timeline, Version};
-use hypermirror_e2e::rival::writes::Why;
-use hypermirror_e2e::rival::{Rival, values};
 use serde_json::Value;
 
-use crate::administrator::Map;
+use super::administrator::Map;
+use super::desired::{CONTAINER, derives};
+use super::timeline::{Timeline, Version};
+use super::writes::Why;
+use super::{Rival, values};
+use crate::fleet::{TARGETS, deployments};
 
 /// What one target has to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,10 @@ pub fn says(deployment: &Value) -> Wanted {
 
 impl Judge {
     /// Accounts for one target in a part of the timeline.
+    ///
+    /// # Errors
+    ///
+    /// When something of the rival's was edited in place: with all that happened.
     pub fn account(
         &mut self,
         rival: &Rival,

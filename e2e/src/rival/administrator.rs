@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
-use hypermirror_e2e::Fleet;
-use hypermirror_e2e::fleet::objects;
-use hypermirror_e2e::rival::Random;
 use serde_json::{Value, json};
+
+use super::Random;
+use super::values::FLAG;
+use crate::Fleet;
+use crate::fleet::objects;
 
 /// The annotation with which a hosted cluster opts out.
 pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
@@ -34,6 +36,10 @@ pub struct Administrator {
 
 impl Administrator {
     /// Changes one object by chance: other mirrors, another order, other sources, or it goes.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
     pub async fn edit(&mut self, fleet: &Fleet, random: &mut Random) -> Result<()> {
         let (place, (kind, name, sources)) = *random.one_of(&OBJECTS.iter().copied().enumerate().collect::<Vec<_>>());
         if self.sets.contains_key(&place) && random.percent(15) {
@@ -55,6 +61,10 @@ impl Administrator {
     }
 
     /// Has one object say exactly this; nothing: it goes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such object, or the server refuses it.
     pub async fn declare(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
         let objects = || OBJECTS.iter().enumerate();
         let (place, (kind, _, _)) = objects().find(|(_, object)| object.1 == name).context("no such object")?;
@@ -150,6 +160,10 @@ impl Member {
     }
 
     /// Opts out, or in again.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
     pub async fn turn(&mut self, fleet: &Fleet) -> Result<()> {
         self.opted_out = !self.opted_out;
         let object = objects::hosted_cluster(&self.name, &[]);
@@ -163,4 +177,25 @@ impl Member {
         };
         self.sources().iter().map(entry).collect()
     }
+}
+
+/// One by name.
+pub fn member(name: &str, opted_out: bool, own: bool, flag: &'static str) -> Member {
+    Member { name: name.to_owned(), opted_out, own, flag }
+}
+
+/// Hosted clusters of every sort.
+pub fn every_sort() -> Vec<Member> {
+    vec![
+        member("c0", false, false, "="),
+        member("c1", false, false, "="),
+        member("c2", false, false, "="),
+        member("c3", false, false, FLAG),
+        member("c4", false, true, "="),
+        member("c5", false, true, FLAG),
+        member("c6", true, false, "="),
+        member("c7", true, true, "="),
+        member("c8", true, true, FLAG),
+        member("c9", true, false, FLAG),
+    ]
 }

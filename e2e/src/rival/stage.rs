@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::{join_all, try_join_all};
-use hypermirror_e2e::fleet::manager::ManagerLaunch;
-use hypermirror_e2e::fleet::{Fleet, SOON, TARGETS, deployments, objects};
-use hypermirror_e2e::rival::pulse::Pulse;
-use hypermirror_e2e::rival::timeline::Timeline;
-use hypermirror_e2e::rival::{Manners, Random, Rival, values};
-use hypermirror_e2e::{Crds, Testbed, eventually};
 use serde_json::{Value, json};
 
-use crate::administrator::{Administrator, Member};
-use crate::judge::{Account, Judge, Wanted, history, says};
+use super::administrator::{Administrator, Member};
+use super::judge::{Account, Judge, Wanted, history, says};
+use super::pulse::Pulse;
+use super::timeline::Timeline;
+use super::{Manners, Random, Rival, values};
+use crate::fleet::admission::Admission;
+use crate::fleet::manager::ManagerLaunch;
+use crate::fleet::{Fleet, SOON, TARGETS, deployments, objects};
+use crate::{Crds, Testbed, eventually};
 
 /// The promise: right this long after the last write of anybody else.
 pub const PROMPT: Duration = Duration::from_secs(2);
@@ -56,18 +57,29 @@ impl Act {
 
 /// Everything on stage.
 pub struct Stage {
+    /// What is on the management cluster.
     pub fleet: Fleet,
+    /// The stock operators.
     pub rival: Rival,
+    /// What became of every Deployment.
     pub timeline: Timeline,
     pulse: Pulse,
+    /// Who declares mirrors.
     pub administrator: Administrator,
+    /// The hosted clusters.
     pub members: Vec<Member>,
+    /// Who wrote what.
     pub judge: Judge,
+    /// What is done by chance.
     pub random: Random,
+    /// What gives back to a write what it takes away.
+    pub admission: Admission,
+    /// Writes that went through because the webhook did not answer in time: in this round, and altogether.
+    pub unanswered: (usize, usize),
     /// Where this round and the one before begin in the timeline.
     since: usize,
     before: usize,
-    // Last: what stands on it goes first.
+    /// The servers. Last: what stands on them goes first.
     pub bed: Testbed,
 }
 
@@ -76,6 +88,10 @@ pub type Accounts = BTreeMap<String, [Account; 3]>;
 
 impl Stage {
     /// A fleet of these members, their Deployments written by the rival; no manager yet.
+    ///
+    /// # Errors
+    ///
+    /// When a server does not start or refuses something.
     pub async fn set(members: Vec<Member>, manners: &Manners, seed: u64) -> Result<Self> {
         let bed = Testbed::builder().start().await?;
         let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
@@ -101,6 +117,8 @@ impl Stage {
             members,
             judge,
             random: Random::seeded(seed),
+            admission: Admission::None,
+            unanswered: (0, 0),
             since: 0,
             before: 0,
             bed,
@@ -109,7 +127,19 @@ impl Stage {
 
     /// The manager as these scenarios start it.
     pub fn manager(&self, name: &str) -> ManagerLaunch {
-        ManagerLaunch::new(name, self.bed.management().directory()).arg("--max-removal=100")
+        let launch = ManagerLaunch::new(name, self.bed.management().directory()).arg("--max-removal=100");
+        self.admission.serve(launch)
+    }
+
+    /// Installs an admission; the managers that are started from now on serve it.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn admit(&mut self, admission: Admission) -> Result<()> {
+        self.fleet.admit(admission).await?;
+        self.admission = admission;
+        Ok(())
     }
 
     /// What one target of a member has to say.
@@ -131,6 +161,10 @@ impl Stage {
     }
 
     /// Does one act.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
     pub async fn act(&mut self, cluster: &str, act: Act) -> Result<()> {
         match act {
             Act::Rest => {}
@@ -169,6 +203,10 @@ impl Stage {
 
     /// Waits until every target reads right and the rival has nothing left to do; answers what became of each target since
     /// the last time.
+    ///
+    /// # Errors
+    ///
+    /// When one does not in time: with all that happened.
     pub async fn settles(&mut self) -> Result<Accounts> {
         let waits = self.members.iter().map(|member| self.member_settles(member));
         for (member, result) in self.members.iter().zip(join_all(waits).await) {
@@ -185,6 +223,8 @@ impl Stage {
             }
             accounts.insert(member.name.clone(), of_member);
         }
+        let unanswered = self.fleet.unanswered().await?;
+        self.unanswered = (unanswered - self.unanswered.1, unanswered);
         self.before = part.start;
         self.since = part.end;
         Ok(accounts)
@@ -212,6 +252,10 @@ impl Stage {
     }
 
     /// Whether one target says what it has to say, as far as the timeline goes.
+    ///
+    /// # Errors
+    ///
+    /// When it does not: with what it says.
     pub fn target_reads_right(&self, member: &Member, target: &str) -> Result<()> {
         let now = self.timeline.last(&deployments::namespace(&member.name), target).context("not there")?;
         let (says, wanted) = (says(&now.object), self.wanted(member, target));
@@ -220,12 +264,20 @@ impl Stage {
     }
 
     /// What became of one target since the last round, so far.
+    ///
+    /// # Errors
+    ///
+    /// When something of the rival's was edited in place.
     pub fn so_far(&self, place: (&str, &'static str)) -> Result<Account> {
         let part = self.since..self.timeline.len();
         Judge::default().account(&self.rival, &self.timeline, part, place, &Wanted::default())
     }
 
     /// Waits until every target reads right, whatever the rival has still to do, if it is there at all.
+    ///
+    /// # Errors
+    ///
+    /// When one does not in time: with all that happened.
     pub async fn reads_right(&self) -> Result<()> {
         for member in &self.members {
             eventually(SOON, &format!("{} reads right", member.name), async || {
@@ -238,19 +290,29 @@ impl Stage {
     }
 
     /// Asserts the promises of one round, with so many edits by the administrator in it; answers the longest delay.
+    ///
+    /// # Errors
+    ///
+    /// When one is broken: with all that happened.
     pub fn judge(&self, accounts: &Accounts, edits: usize, edited: Option<Instant>) -> Result<Duration> {
         let mut longest = Duration::ZERO;
         for (cluster, accounts) in accounts {
             let tell = || self.history(cluster);
             let last_write = accounts.iter().filter_map(|account| account.last_write).chain(edited).max();
+            // People who edit a value in place say something: we follow, and back again.
+            let defaced = accounts.iter().any(|account| account.people > 0 && (account.reverts > 0 || edits > 0));
+            let joined = self.admission != Admission::None && !defaced;
             for (account, target) in accounts.iter().zip(TARGETS) {
-                let allowed = account.rival + account.reverts + account.people + edits;
+                let theirs = account.rival + account.reverts + account.people;
+                let allowed = self.unanswered.0 + if joined { edits } else { theirs + edits };
                 ensure!(
                     account.ours <= allowed,
-                    "{cluster}/{target}: {} rollouts of ours for {allowed} changes: {account:?}\n{}",
+                    "{cluster}/{target}: {} rollouts of ours where {allowed} are allowed: {account:?}\n{}",
                     account.ours,
                     tell()
                 );
+                let wrong = joined && edits + self.unanswered.0 == 0 && account.right_since.is_some();
+                ensure!(!wrong, "{cluster}/{target} read wrong for a while: {account:?}\n{}", tell());
                 let Some((right, last)) = account.right_since.zip(last_write) else { continue };
                 let delay = right.saturating_duration_since(last).saturating_sub(self.pulse.stalled(last, right));
                 ensure!(delay <= PROMPT, "{cluster}/{target} was right {delay:?} after the last write\n{}", tell());
@@ -261,6 +323,10 @@ impl Stage {
     }
 
     /// Everybody acts by chance, all at once.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
     pub async fn everybody_acts(&mut self) -> Result<Vec<Act>> {
         let mut acts = Vec::new();
         for cluster in self.members.iter().map(|member| member.name.clone()).collect::<Vec<_>>() {
@@ -272,6 +338,10 @@ impl Stage {
     }
 
     /// Hosted clusters that are told to be contested, or ever were.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not tell.
     pub async fn contested(&self) -> Result<Vec<String>> {
         let events = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
         let events = self.fleet.list(&objects::resource_of(&events)?).await?;

@@ -1,0 +1,159 @@
+//! The admission of the manifests: the webhook, reached on the loopback address, or the policies.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use kube::api::PostParams;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use super::manager::ManagerLaunch;
+use super::{Fleet, NAMESPACE, SOON, TARGETS, deployments};
+use crate::{eventually, port};
+
+/// What gives back to a write what it takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Nothing does.
+    None,
+    /// The webhook, on this port.
+    Webhook(u16),
+    /// The policies.
+    Policy,
+}
+
+/// The configuration of the webhook, by name.
+pub fn webhook_configuration() -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "hypermirror"}
+    })
+}
+
+/// The Secret of the webhook's certificate, by name.
+pub fn certificate_secret() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "hypermirror-webhook-certificate", "namespace": super::SYSTEM}
+    })
+}
+
+fn overlay(name: &str, file: &str) -> PathBuf {
+    crate::binaries::repository_root().join("manifests/overlays").join(name).join(file)
+}
+
+impl Admission {
+    /// The webhook on a port that nobody has now.
+    ///
+    /// # Errors
+    ///
+    /// When no port is free.
+    pub fn webhook() -> Result<Self> {
+        port::free().map(Self::Webhook)
+    }
+
+    /// Has a manager serve it.
+    #[must_use]
+    pub fn serve(self, launch: ManagerLaunch) -> ManagerLaunch {
+        match self {
+            Self::Webhook(port) => {
+                launch.arg("--webhook=serve").arg(format!("--webhook-bind-address=127.0.0.1:{port}"))
+            }
+            Self::None | Self::Policy => launch,
+        }
+    }
+}
+
+impl Fleet {
+    /// Installs an admission as its overlay does; the webhook is reached by a URL.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn admit(&self, admission: Admission) -> Result<()> {
+        match admission {
+            Admission::None => Ok(()),
+            Admission::Policy => {
+                for file in ["rbac.yaml", "targets.yaml", "hosted-clusters.yaml"] {
+                    self.apply_file(&overlay("admission-policy", file)).await?;
+                }
+                Ok(())
+            }
+            Admission::Webhook(port) => {
+                for file in ["rbac.yaml", "secret.yaml"] {
+                    self.apply_file(&overlay("webhook", file)).await?;
+                }
+                let text = std::fs::read_to_string(overlay("webhook", "webhook.yaml"))?;
+                let mut configuration = Value::deserialize(serde_yaml::Deserializer::from_str(&text))?;
+                for webhook in configuration["webhooks"].as_array_mut().context("no webhooks")? {
+                    let path = webhook["clientConfig"]["service"]["path"].as_str().context("no path")?;
+                    webhook["clientConfig"] = json!({"url": format!("https://127.0.0.1:{port}{path}")});
+                }
+                self.apply(&configuration).await.map(|_| ())
+            }
+        }
+    }
+
+    /// Takes an admission away.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses something.
+    pub async fn dismiss(&self, admission: Admission) -> Result<()> {
+        match admission {
+            Admission::None => {}
+            Admission::Webhook(_) => self.delete(&webhook_configuration()).await?,
+            Admission::Policy => {
+                for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+                    for name in ["hypermirror-targets", "hypermirror-hosted-clusters"] {
+                        let version = "admissionregistration.k8s.io/v1";
+                        self.delete(&json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}})).await?;
+                    }
+                }
+            }
+        }
+        eventually(SOON, "nothing is given back any more", async || {
+            Ok((!self.gives_back(TARGETS[1]).await?).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until the API server has heard of the admission and gets answers.
+    ///
+    /// # Errors
+    ///
+    /// When it has not in time.
+    pub async fn admits(&self) -> Result<()> {
+        eventually(SOON, "what is missing is given back", async || {
+            ensure!(self.gives_back(TARGETS[1]).await?, "it is not");
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// How many writes went through because a webhook did not answer: a machine that is busy with other things does so.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not tell.
+    pub async fn unanswered(&self) -> Result<usize> {
+        let metrics = self.client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
+        let failures = metrics.lines().filter(|line| line.starts_with("apiserver_admission_webhook_fail_open_count"));
+        let counts = failures.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+        Ok(counts.sum())
+    }
+
+    /// Whether a new Deployment of this name gets what its annotation says. It is not kept.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses it.
+    pub async fn gives_back(&self, target: &str) -> Result<bool> {
+        let mut object = deployments::target("x", target, Some("="), "=");
+        object["metadata"]["namespace"] = json!(NAMESPACE);
+        object["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": "probe.example=m.example"});
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let stored = self.api_of(&object)?.create(&params, &serde_json::from_value(object)?).await?;
+        Ok(deployments::env_values(&serde_json::to_value(stored)?).len() == 2)
+    }
+}

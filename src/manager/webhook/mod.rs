@@ -1,0 +1,67 @@
+//! The webhook: every replica answers API servers what a write of somebody else's has to keep.
+
+mod answer;
+mod certificate;
+mod directory;
+mod keeper;
+pub mod options;
+mod server;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use self::keeper::Keeper;
+use self::options::{Webhook, WebhookOptions};
+use self::server::ShownCertificate;
+use super::context::Context;
+use super::options::Mode;
+use crate::fleet::review::Reviewer;
+use crate::telemetry::metrics::ManagerMetrics;
+
+/// Starts it, if it is wanted. A manager that only observes has nothing to give back.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut JoinSet<()>) -> Result<()> {
+    if options.webhook == Webhook::Off {
+        return Ok(());
+    }
+    if ctx.settings.mode == Mode::Observe {
+        tracing::warn!("the webhook is not served: the manager only observes");
+        return Ok(());
+    }
+    let reviewer = Reviewer {
+        targets: ctx.settings.targets.clone(),
+        field_unaware_users: options.field_unaware_users.iter().cloned().collect(),
+    };
+    let shown = Arc::new(ShownCertificate::default());
+    let router = answer::router(reviewer, ctx.metrics.clone());
+    let server = server::serve(options.webhook_bind_address, router, Arc::clone(&shown)).await;
+    tasks.spawn(server.context("cannot listen on --webhook-bind-address")?);
+    if let Some(directory) = options.webhook_certificate_dir.clone() {
+        tasks.spawn(directory::follow(directory, shown, ctx.metrics.clone()));
+    } else {
+        let lifetime = options.webhook_certificate_lifetime;
+        tasks.spawn(Keeper { ctx: Arc::clone(ctx), lifetime, shown }.run());
+    }
+    Ok(())
+}
+
+/// Shows a certificate from now on, if it is one; else the one before stays.
+fn show(metrics: &ManagerMetrics, shown: &ShownCertificate, certificate: &str, key: &str) {
+    match certificate::servable(certificate, key) {
+        Ok(servable) => {
+            shown.show(servable);
+            let expires = certificate::expires(certificate).map_or(0, Timestamp::as_second);
+            metrics.webhook_certificate_expires.set(expires);
+            tracing::info!(expires, "the webhook shows another certificate");
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(error = format!("{error:#}"), "the webhook's certificate cannot be used");
+        }
+    }
+}
