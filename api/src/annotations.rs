@@ -50,3 +50,31 @@ pub const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";
 
 /// Read on HostedControlPlanes and Deployments: marks a Deployment that stock HyperShift reconciles.
 pub const STOCK_DESIRED_STATE_HASH: &str = "hypershift.openshift.io/desired-state-hash";
+
+/// Set by users on a HostedCluster for stock HyperShift: the image of the catalog `certified-operators`, by digest
+/// (HyperShift, `api/hypershift/v1beta1/hostedcluster_types.go`, like the four below).
+pub const CERTIFIED_CATALOG_IMAGE: &str = "hypershift.openshift.io/certified-operators-catalog-image";
+
+/// The image of the catalog `community-operators`, by digest.
+pub const COMMUNITY_CATALOG_IMAGE: &str = "hypershift.openshift.io/community-operators-catalog-image";
+
+/// The image of the catalog `redhat-operators`, by digest.
+pub const REDHAT_CATALOG_IMAGE: &str = "hypershift.openshift.io/redhat-operators-catalog-image";
+
+/// Declared by HyperShift and read by nothing: it has no such catalog any more.
+pub const MARKETPLACE_CATALOG_IMAGE: &str = "hypershift.openshift.io/redhat-marketplace-catalog-image";
+
+/// Where the images of all catalogs come from, `registry.redhat.io/redhat=mirror,...`.
+pub const CATALOG_REGISTRY_OVERRIDES: &str = "hypershift.openshift.io/olm-catalogs-is-registry-overrides";
+
+/// Those annotations of a HostedCluster that are about its OLM catalogs.
+pub const OF_CATALOGS: [&str; 5] = [
+    CERTIFIED_CATALOG_IMAGE,
+    COMMUNITY_CATALOG_IMAGE,
+    REDHAT_CATALOG_IMAGE,
+    MARKETPLACE_CATALOG_IMAGE,
+    CATALOG_REGISTRY_OVERRIDES,
+];
+
+/// Set by stock HyperShift on the Deployment of a catalog whose image follows an ImageStream.
+pub const IMAGE_TRIGGERS: &str = "image.openshift.io/triggers";

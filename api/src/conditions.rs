@@ -17,6 +17,9 @@ pub enum ConditionType {
     NodePoolConfigValid,
     /// A node that boots can pull the agent and the release without mirrors that it does not have yet.
     BootstrapCovered,
+    /// What is annotated about OLM catalogs can be meant, and the catalogs of the control plane are as it says; only there
+    /// where something is annotated, or was.
+    CatalogsValid,
     /// All of the above.
     Ready,
 }
@@ -31,6 +34,7 @@ impl ConditionType {
             Self::NodesUpToDate => "NodesUpToDate",
             Self::NodePoolConfigValid => "NodePoolConfigValid",
             Self::BootstrapCovered => "BootstrapCovered",
+            Self::CatalogsValid => "CatalogsValid",
             Self::Ready => "Ready",
         }
     }
@@ -127,6 +131,14 @@ pub enum Reason {
     BehindMirror,
     /// Mirrors are not delivered to these nodes (`hypermirror.dev/node-delivery: None`).
     DeliveryOff,
+    /// An annotation about OLM catalogs has a value that cannot be meant; the message names it.
+    CatalogInvalid,
+    /// The value of an annotation about OLM catalogs means one thing or another, by chance.
+    CatalogAmbiguous,
+    /// An annotation about OLM catalogs, or a part of it, has no effect.
+    CatalogIneffective,
+    /// A catalog of the control plane has another image than the annotations say.
+    CatalogDiffers,
     /// What is ours is being taken away.
     Leaving,
 }
@@ -179,6 +191,10 @@ impl Reason {
             Self::AgentsMissing => "AgentsMissing",
             Self::BehindMirror => "BehindMirror",
             Self::DeliveryOff => "DeliveryOff",
+            Self::CatalogInvalid => "CatalogInvalid",
+            Self::CatalogAmbiguous => "CatalogAmbiguous",
+            Self::CatalogIneffective => "CatalogIneffective",
+            Self::CatalogDiffers => "CatalogDiffers",
             Self::Leaving => "Leaving",
         }
     }

@@ -22,9 +22,33 @@ pub struct HostedClusterSpec {
     /// The ConfigMap of mirror sets, where the CRD has this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_mirror_config_ref: Option<LocalObjectReference>,
+    /// Where the OLM catalogs run: `management` (also when unset) or `guest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub olm_catalog_placement: Option<String>,
+    /// What the guest is configured with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ClusterConfiguration>,
     /// `true`, or an RFC 3339 time until which HyperShift leaves the cluster alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<String>,
+}
+
+/// The part of `HostedCluster.spec.configuration` that we read.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct ClusterConfiguration {
+    /// OLM's catalogs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operatorhub: Option<OperatorHub>,
+}
+
+/// The part of an OperatorHub's spec that we read (`config/v1/types_operatorhub.go`).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperatorHub {
+    /// No catalog of HyperShift's runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disable_all_default_sources: bool,
 }
 
 /// One element of `HostedCluster.spec.imageContentSources`.

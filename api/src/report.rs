@@ -73,7 +73,7 @@ pub struct HostedClusterMirrorsStatus {
     /// The generation of the HostedCluster that this status is about. (Not `observedGeneration`: generic health checks
     /// compare that with the generation of the report itself, which never moves.)
     pub hosted_cluster_generation: i64,
-    /// `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered` and `Ready`; True is good.
+    /// `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered`, `CatalogsValid` and `Ready`; True is good.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
     /// How many sources have mirrors for this cluster's control plane.
@@ -306,7 +306,7 @@ pub struct TargetReport {
 
 fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
     schema::conditions(
-        "`SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered` and `Ready`; True is good.",
+        "`SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered`, `CatalogsValid` and `Ready`; True is good.",
         "the HostedCluster",
     )
 }

@@ -10,13 +10,14 @@ use clap::Args;
 use kube::ResourceExt as _;
 
 use super::console::{self, Format};
-use super::findings;
 use super::input::{Input, InputArgs, Wanted};
 use super::planning::{ClusterPlan, Planner};
+use super::{catalogs, findings};
 use crate::fleet::admission::{FleetMember, mass_removal};
 use crate::fleet::known::entries;
+use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
-use changes::ClusterChanges;
+use changes::{CatalogChanges, ClusterChanges};
 
 /// Compares what is wanted with what is there.
 #[derive(Args, Debug)]
@@ -60,7 +61,8 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let held = held_removals(&input, &plans, args.max_removal);
     let mut changed = Vec::new();
     for plan in &plans {
-        let of_cluster = ClusterChanges::new(&input, &planner, plan, held.contains(&plan.key.to_string()))?;
+        let mut of_cluster = ClusterChanges::new(&input, &planner, plan, held.contains(&plan.key.to_string()))?;
+        of_cluster.catalogs = of_catalogs(&input, plan, &args.plan);
         changed.extend(Some(of_cluster).filter(ClusterChanges::is_any));
     }
     match args.output.data() {
@@ -70,6 +72,14 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let pending = changed.iter().filter(|changes| changes.held.is_none()).count();
     console::note(format!("{pending} of {} HostedClusters would change", input.clusters.len()));
     Ok(if pending > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What would be written to the OLM catalogs of one hosted cluster.
+fn of_catalogs(input: &Input, plan: &ClusterPlan, options: &PlanOptions) -> Vec<CatalogChanges> {
+    let cluster = input.clusters.iter().find(|cluster| ClusterKey::of(*cluster) == plan.key);
+    let written = cluster.map(|cluster| catalogs::written(input, cluster, options)).unwrap_or_default();
+    let namespace = plan.key.control_plane_namespace();
+    written.into_iter().map(|difference| CatalogChanges::new(namespace.clone(), difference)).collect()
 }
 
 /// The hosted clusters whose maps would become empty all at once, which the manager does not do unasked.

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod agent;
+mod catalogs;
 mod check;
 mod completion;
 mod console;
@@ -11,6 +12,7 @@ mod findings;
 mod forget;
 mod guest;
 mod input;
+mod migrate;
 mod node;
 mod planning;
 mod render;
@@ -64,6 +66,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the CRDs as YAML, or the patch for HyperShift's
     Crd(crd::CrdArgs),
+    /// Turn ImageContentSourcePolicies into ImageDigestMirrorSets that say the same
+    Migrate(migrate::MigrateArgs),
     /// Drop what the objects of a mirror kind said whose CRD is gone for good
     Forget(forget::ForgetArgs),
     /// Take away everything of ours, from one hosted cluster or from all, and wait until it is gone
@@ -112,6 +116,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args).await,
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Migrate(args) => migrate::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,
         Command::Uninstall(args) => uninstall::run(&args).await,
         Command::Crd(args) => crd::run(&args),

@@ -24,6 +24,19 @@ pub fn print_documents<'v, T: Serialize + 'v>(values: impl IntoIterator<Item = &
     Ok(documents.join("---\n"))
 }
 
+/// Prints a value with a further field of texts, each as a block that a person can read and edit.
+///
+/// The texts are YAML as [`print()`] makes it: they begin with no space, and hold no character that a block cannot.
+pub fn print_with_texts(value: &impl Serialize, field: &str, texts: &[(&str, String)]) -> Result<String> {
+    let mut out = print(value)?;
+    out.extend([field, ":\n"]);
+    for (key, text) in texts {
+        out.extend(["  ", key, ": |\n"]);
+        out.extend(text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }));
+    }
+    Ok(out)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -96,6 +109,15 @@ mod tests {
     #[test]
     fn documents_are_apart() {
         assert_eq!(print_documents([&json!({"a": 1}), &json!({"a": 2})]).unwrap(), "a: 1\n---\na: 2\n");
+    }
+
+    #[test]
+    fn texts_are_blocks_that_read_back_as_they_are() {
+        let text = print(&json!({"a": [{"b": "=", "c": "x: y"}], "d": "l1\nl2\n"})).unwrap();
+        let printed = print_with_texts(&json!({"k": "v"}), "data", &[("x.yaml", text.clone())]).unwrap();
+        assert!(printed.starts_with("k: v\ndata:\n  x.yaml: |\n    a:\n"), "{printed}");
+        let read: Value = serde_yaml::from_str(&printed).unwrap();
+        assert_eq!(read, json!({"k": "v", "data": {"x.yaml": text}}));
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

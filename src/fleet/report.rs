@@ -112,6 +112,12 @@ fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     if text.is_empty() { otherwise } else { text }
 }
 
+/// What is told about OLM catalogs: nothing where nothing is annotated about them and nothing was.
+pub fn catalogs_verdict(present: Option<Verdict>, old: &[Condition]) -> Option<Verdict> {
+    let was_told = old.iter().any(|condition| condition.type_ == ConditionType::CatalogsValid.as_str());
+    present.or_else(|| was_told.then(|| Verdict::good("nothing is annotated about the catalogs any more")))
+}
+
 /// `Ready`: False if one is False, else Unknown if one is Unknown.
 pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
     for status in ["False", "Unknown"] {

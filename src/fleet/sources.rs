@@ -243,7 +243,7 @@ impl OwnSources {
 }
 
 /// The entries of `imageContentSources`.
-fn hosted_cluster_entries(cluster: &HostedCluster) -> Vec<MirrorEntry> {
+pub fn hosted_cluster_entries(cluster: &HostedCluster) -> Vec<MirrorEntry> {
     let namespace = cluster.namespace().unwrap_or_default();
     let name = cluster.name_any();
     entry::of_image_content_sources(&namespace, &name, &cluster.spec.image_content_sources, Layer::HostedCluster)

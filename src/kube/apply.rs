@@ -18,6 +18,8 @@ use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
 
+pub(crate) mod catalogs;
+
 /// Objects in a page of a list: small pages keep the peak memory low.
 const PAGE: u32 = 100;
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use kube::Client;
 use tokio::sync::{Notify, watch};
 
+use super::catalogs::Catalogs;
 use super::fleet_gate::FleetGate;
-use super::options::{GuestOptions, Mode};
+use super::options::{GuestOptions, Mode, OlmCatalogs};
 use super::queue::Queue;
 use super::readiness::FirstLook;
 use crate::fleet::admission::FleetMember;
@@ -42,6 +43,10 @@ pub struct Settings {
     pub rollout_batch: Duration,
     /// For the children.
     pub handover: Duration,
+    /// Whether OLM catalogs are written.
+    pub olm_catalogs: OlmCatalogs,
+    /// For the stock operators, before a catalog is written.
+    pub catalog_patience: Duration,
     /// The namespace of the Lease.
     pub namespace: String,
     /// For the guests.
@@ -70,6 +75,8 @@ pub struct Context {
     pub metrics: ManagerMetrics,
     /// The mass-loss gate.
     pub gate: FleetGate,
+    /// What is remembered of OLM catalogs.
+    pub catalogs: Catalogs,
     /// What the Lease remembers.
     pub memory: watch::Sender<LeaseMemory>,
     /// Whether this instance leads.
@@ -93,6 +100,7 @@ impl Context {
             first_look: FirstLook::default(),
             references_changed: Notify::new(),
             gate: FleetGate::new(settings.max_removal),
+            catalogs: Catalogs::default(),
             memory: watch::Sender::new(LeaseMemory::default()),
             settings,
             client,

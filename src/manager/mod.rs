@@ -2,6 +2,7 @@
 
 mod boot;
 mod case;
+mod catalogs;
 pub mod config_maps;
 pub mod context;
 pub mod fleet_gate;

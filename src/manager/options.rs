@@ -48,6 +48,16 @@ impl From<RegistryOverridesArgument> for ArgumentMode {
     }
 }
 
+/// What becomes of OLM catalogs that are not as a HostedCluster's annotations say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OlmCatalogs {
+    /// They are written where stock HyperShift does not do it.
+    #[default]
+    Apply,
+    /// They are only told.
+    Report,
+}
+
 /// Who brings the agent to the guests' nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum GuestAgent {
@@ -120,6 +130,9 @@ pub struct PlanOptions {
     /// What goes into --registry-overrides, which has one mirror a source and no fallback
     #[arg(long, value_enum, default_value_t)]
     pub registry_overrides_argument: RegistryOverridesArgument,
+    /// What becomes of OLM catalogs of a control plane that are not as the HostedCluster's annotations say
+    #[arg(long, value_enum, default_value_t)]
+    pub olm_catalogs: OlmCatalogs,
     /// A further Deployment that reads overrides: DEPLOYMENT or DEPLOYMENT/CONTAINER (may be repeated)
     #[arg(long = "target", value_name = "DEPLOYMENT[/CONTAINER]", value_parser = parse_target)]
     pub further_targets: Vec<TargetSpec>,
@@ -183,6 +196,9 @@ pub struct ManagerOptions {
     /// How long the children of a control-plane-operator get to take over its entries
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub handover: Duration,
+    /// How long stock operators get to bring OLM catalogs to what the annotations say
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub catalog_patience: Duration,
     /// How long what nodes boot with waits for further edits: stock HyperShift replaces nodes at each change of it
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub rollout_batch: Duration,

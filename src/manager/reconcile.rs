@@ -7,6 +7,7 @@ use hypermirror_api::Reason;
 
 use super::boot;
 use super::case::{Case, Observed};
+use super::catalogs;
 use super::config_maps;
 use super::context::Context;
 use super::reporter::{Draft, Reporter};
@@ -35,9 +36,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     if !ctx.may_write() {
         return Ok(None);
     }
-    config_maps::load(ctx, key).await;
-    let mut observed = rollouts::observe_before(ctx, key).await?;
-    let Some(mut case) = Case::new(ctx, key) else { return Ok(None) };
+    let Some((mut case, mut observed)) = open(ctx, key).await? else { return Ok(None) };
     let may_deliver = case.held.is_none(); // what waits for its rollout holds up no node
     let mut rounds = 0;
     let (plan, failure) = loop {
@@ -76,8 +75,20 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
         boot::deliver(ctx, &mut case).await;
     }
     case.remember(ctx, &plan);
-    case.report(ctx, reporter, &observed, &plan, failure.as_ref());
+    let catalogs = catalogs::look(ctx, &case).await;
+    case.report(ctx, reporter, &observed, &plan, failure.as_ref(), catalogs);
     failure.map_or(Ok(case.held.map(|held| held.reason)), Err)
+}
+
+/// What is to be decided, and what there is; none for a hosted cluster that is left alone.
+async fn open(ctx: &Context, key: &ClusterKey) -> Result<Option<(Case, Observed)>, WriteError> {
+    config_maps::load(ctx, key).await;
+    let observed = rollouts::observe_before(ctx, key).await?;
+    let case = Case::new(ctx, key);
+    if case.is_none() {
+        ctx.catalogs.forget(key);
+    }
+    Ok(case.map(|case| (case, observed)))
 }
 
 /// How long stock operators still have to write what they were asked to read.
@@ -189,6 +200,7 @@ impl Case {
         observed: &Observed,
         plan: &Plan,
         failure: Option<&WriteError>,
+        catalogs: Option<Verdict>,
     ) {
         let findings = self.management.findings.iter().filter(|_| self.use_management).chain(&self.map.findings);
         let held = failure.map(|error| Verdict::new("False", Reason::WriteFailed, error.to_string()));
@@ -207,6 +219,7 @@ impl Case {
                 observed,
                 plan,
                 held: held.or_else(|| self.held.clone()),
+                catalogs,
                 leaving: self.leaving,
                 rollout,
                 rollout_failed,

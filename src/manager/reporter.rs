@@ -52,6 +52,8 @@ pub struct Draft<'a> {
     pub plan: &'a Plan,
     /// A gate or a failure that stands before them.
     pub held: Option<Verdict>,
+    /// About its OLM catalogs, if anything is said about them.
+    pub catalogs: Option<Verdict>,
     /// It is no longer in our care.
     pub leaving: bool,
     /// Its last rollout under the rollout budget.
@@ -197,22 +199,19 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let guest = guest_outcome(ctx, draft.key, old);
     let guest_verdicts = guest.as_deref().map(GuestOutcome::verdicts).unwrap_or_default();
     let counting = guest_verdicts.iter().filter(|_| guest.as_deref().is_some_and(GuestOutcome::counts));
-    let ready = report::ready_verdict(&parts.iter().chain(counting).copied().collect::<Vec<_>>());
     let before = old.map(|old| old.conditions.as_slice()).unwrap_or_default();
-    let verdicts = parts.iter().chain(&guest_verdicts).copied().chain([(ConditionType::Ready, &ready)]);
+    let catalogs = report::catalogs_verdict(draft.catalogs.clone(), before);
+    let catalogs = catalogs.as_ref().map(|verdict| (ConditionType::CatalogsValid, verdict));
+    let ready = report::ready_verdict(&parts.iter().chain(counting).copied().chain(catalogs).collect::<Vec<_>>());
+    let verdicts = parts.iter().chain(&guest_verdicts).copied().chain(catalogs).chain([(ConditionType::Ready, &ready)]);
     let conditions = report::conditions(before, &verdicts.collect::<Vec<_>>(), generation, now);
     let (guest, nodes) = guest.map(|guest| (guest.guest.clone(), guest.nodes_report.clone())).unwrap_or_default();
     if let Some(old) = old.filter(|_| removal_held) {
         // The map that is told is the one in force.
-        let mut before = old.clone();
-        before.control_plane.rollout.clone_from(&draft.rollout);
-        return HostedClusterMirrorsStatus {
-            conditions,
-            hosted_cluster_generation: generation,
-            guest,
-            nodes,
-            ..before
-        };
+        let mut told = old.clone();
+        told.control_plane.rollout.clone_from(&draft.rollout);
+        let hosted_cluster_generation = generation;
+        return HostedClusterMirrorsStatus { conditions, hosted_cluster_generation, guest, nodes, ..told };
     }
     let of_pools: Vec<Finding> = draft.pools.values().flat_map(pool_config::findings).collect();
     let boots = ctx.index().cluster(draft.key).map(|cluster| cluster.boots.clone());

@@ -95,6 +95,8 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         settle: options.settle,
         rollout_batch: options.rollout_batch,
         handover: options.handover,
+        olm_catalogs: options.plan.olm_catalogs,
+        catalog_patience: options.catalog_patience,
         namespace,
         guests: options.guests.clone(),
     }

@@ -13,6 +13,7 @@ pub mod lookup;
 pub mod manifest;
 pub mod map;
 pub mod merge;
+pub mod migrate;
 pub mod origin;
 pub mod overrides;
 pub mod reference;

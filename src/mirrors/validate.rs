@@ -46,5 +46,10 @@ pub fn validate(entries: &[MirrorEntry], consumer: Consumer) -> Validated {
     validated
 }
 
+/// What is wrong with a mirror that is not `host[:port][/path]`, wherever it stands.
+pub fn invalid_mirror(mirror: &str) -> Option<String> {
+    (!format::is_mirror(mirror)).then(|| entry_rules::invalid_format("mirror", mirror))
+}
+
 #[cfg(test)]
 mod tests;

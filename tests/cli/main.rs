@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test that cannot go on has failed
 
+mod catalogs;
 mod check;
 mod control_plane;
 mod diff;
@@ -10,6 +11,7 @@ mod fixtures;
 mod generated;
 mod guest;
 mod input;
+mod migrate;
 mod node;
 mod overrides;
 mod status;

@@ -5,6 +5,7 @@
 
 mod fleet;
 mod guests;
+mod migrate;
 mod ran;
 #[allow(dead_code)] // the stage of other scenarios, too
 #[path = "../guests/stage.rs"]

@@ -6,10 +6,11 @@ use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::super::findings;
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
+use super::super::{catalogs, findings};
 use super::Row;
+use crate::fleet::catalogs::wishes::wishes;
 use crate::fleet::delivery::meaningless;
 use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
 use crate::fleet::sources::{MAX_VALUE_BYTES, fits};
@@ -21,7 +22,7 @@ use crate::mirrors::registries::NoteReason;
 use crate::mirrors::validate::{Consumer, validate};
 
 /// What a report may say that only the live manager knows, and how much it weighs.
-const TROUBLES: [(Reason, Severity); 22] = [
+const TROUBLES: [(Reason, Severity); 23] = [
     (Reason::WriteFailed, Severity::Error),
     (Reason::SourceUnreadable, Severity::Error),
     (Reason::Contested, Severity::Error),
@@ -44,6 +45,7 @@ const TROUBLES: [(Reason, Severity); 22] = [
     (Reason::AgentsMissing, Severity::Error),
     (Reason::BehindMirror, Severity::Warning),
     (Reason::NodeIdentityUnverified, Severity::Warning),
+    (Reason::CatalogDiffers, Severity::Error),
 ];
 
 /// Everything, errors first, then by object and field.
@@ -55,6 +57,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     for cluster in &input.clusters {
         let plan = planner.plan(cluster, false);
         rows.extend(setting_row(&plan));
+        rows.extend(catalog_rows(input, cluster, &plan));
         rows.extend(delivery_rows(input, cluster));
         rows.extend(super::declared::rows(input, cluster));
         rows.extend(size_row(&plan));
@@ -172,6 +175,22 @@ fn setting_row(plan: &ClusterPlan) -> Option<Row> {
         value: value.clone(),
         ..row
     })
+}
+
+/// What is wrong with annotations about OLM catalogs, and catalogs that are left alone.
+fn catalog_rows(input: &Input, cluster: &HostedCluster, plan: &ClusterPlan) -> Vec<Row> {
+    let found = wishes(cluster).map(|wishes| wishes.findings).unwrap_or_default().into_iter().map(|found| Row {
+        field: format!("metadata.annotations[{}]", found.annotation),
+        value: found.value,
+        ..cluster_row(found.severity, found.reason, plan, found.message)
+    });
+    let left = catalogs::differences(input, cluster).into_iter().filter(|difference| difference.patch.is_none());
+    let namespace = plan.key.control_plane_namespace();
+    let left = left.map(|difference| Row {
+        object: format!("{}/{namespace}/{}", difference.object.kind(), difference.object.name()),
+        ..cluster_row(Severity::Warning, Reason::CatalogDiffers, plan, difference.to_string())
+    });
+    found.chain(left).collect()
 }
 
 fn delivery_rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {

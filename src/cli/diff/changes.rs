@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
+use crate::fleet::catalogs::compare::{Difference, ImageChange};
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::mirrors::overrides::{ordered_mirrors, parse_pairs};
@@ -25,6 +26,51 @@ pub struct ClusterChanges {
     pub mirrors_observed: Option<String>,
     /// The Deployments that would change.
     pub targets: Vec<TargetChanges>,
+    /// The OLM catalogs that would change unless stock HyperShift changes them first.
+    pub catalogs: Vec<CatalogChanges>,
+}
+
+/// The changes of one object of the OLM catalogs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatalogChanges {
+    /// Deployment or ImageStream.
+    pub kind: &'static str,
+    /// The control-plane namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: &'static str,
+    /// The images.
+    pub images: Vec<CatalogImage>,
+    /// The change as it is written.
+    pub patch: Option<json_patch::Patch>,
+}
+
+/// One image of a catalog.
+#[derive(Debug, Serialize)]
+pub struct CatalogImage {
+    /// The container or the tag.
+    pub place: String,
+    /// The image now.
+    pub before: String,
+    /// The image then.
+    pub after: String,
+}
+
+impl CatalogChanges {
+    /// What a difference comes to; an image that is left alone is no change.
+    pub fn new(namespace: String, difference: Difference) -> Self {
+        let image = |change: ImageChange| {
+            Some(CatalogImage { place: change.place, before: change.before, after: change.after? })
+        };
+        Self {
+            kind: difference.object.kind(),
+            namespace,
+            name: difference.object.name(),
+            images: difference.images.into_iter().filter_map(image).collect(),
+            patch: difference.patch,
+        }
+    }
 }
 
 /// The changes of one Deployment.
@@ -92,12 +138,13 @@ impl ClusterChanges {
             held: paused.or(removal),
             mirrors_observed: plan.plan.touch.clone(),
             targets,
+            catalogs: Vec::new(),
         })
     }
 
     /// Whether there is a change.
     pub fn is_any(&self) -> bool {
-        self.mirrors_observed.is_some() || !self.targets.is_empty()
+        self.mirrors_observed.is_some() || !self.targets.is_empty() || !self.catalogs.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Changes for people.
 
 use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
-use super::changes::{AnnotationChange, ClusterChanges, SourceChange, TargetChanges};
+use super::changes::{AnnotationChange, CatalogChanges, ClusterChanges, SourceChange, TargetChanges};
 
 /// How much of an annotation's value is shown.
 const SHOWN: usize = 72;
@@ -30,6 +30,26 @@ fn cluster(lines: &mut Vec<String>, changes: &ClusterChanges) {
         let is_repetition = before.is_some_and(|before| before.overrides == target.overrides);
         self::target(lines, target, is_repetition);
         before = Some(target);
+    }
+    for changes in &changes.catalogs {
+        catalog(lines, changes);
+    }
+}
+
+fn catalog(lines: &mut Vec<String>, changes: &CatalogChanges) {
+    let CatalogChanges { kind, namespace, name, .. } = changes;
+    lines.push(format!("  {kind} {namespace}/{name} (if stock HyperShift does not do it first)"));
+    for image in &changes.images {
+        lines.push(format!("    {}", image.place));
+        for (sign, style, value) in [("-", BAD, &image.before), ("+", GOOD, &image.after)] {
+            lines.push(format!("      {}", styled(style, format_args!("{sign} {value}"))));
+        }
+    }
+    let triggers = hypermirror_api::annotations::IMAGE_TRIGGERS;
+    let is_removal =
+        |operation: &json_patch::PatchOperation| matches!(operation, json_patch::PatchOperation::Remove(_));
+    if changes.patch.iter().any(|patch| patch.0.iter().any(is_removal)) {
+        lines.push(format!("    {}", styled(BAD, format_args!("- annotation {triggers}"))));
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     ImageMirrorDigestSet,
     /// A Deployment.
     Deployment,
+    /// An ImageStream: read where it is that of OLM catalogs.
+    ImageStream,
     /// Our report.
     HostedClusterMirrors,
     /// HyperShift's NodePool.
@@ -43,13 +45,14 @@ const fn row(kind: &'static str, group: &'static str, version: &'static str, rea
     Row { kind, group, version, read_as, is_common }
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     row("HostedCluster", "hypershift.openshift.io", "v1beta1", Kind::HostedCluster, false),
     row("ImageContentSourcePolicy", "operator.openshift.io", "v1alpha1", Kind::Icsp, false),
     row("ImageDigestMirrorSet", "config.openshift.io", "v1", Kind::Idms, false),
     row("ImageTagMirrorSet", "config.openshift.io", "v1", Kind::Itms, false),
     row("ImageMirrorDigestSet", "config.openshift.io", "v1alpha1", Kind::ImageMirrorDigestSet, false),
     row("Deployment", "apps", "v1", Kind::Deployment, true),
+    row("ImageStream", "image.openshift.io", "v1", Kind::ImageStream, false),
     row("HostedClusterMirrors", names::GROUP, "v1alpha1", Kind::HostedClusterMirrors, false),
     row("ConfigMap", "", "v1", Kind::ConfigMap, true),
     row("NodePool", "hypershift.openshift.io", "v1beta1", Kind::NodePool, true),

@@ -19,6 +19,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::catalogs;
 use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
 use crate::fleet::mirror_config::reference;
@@ -86,6 +87,9 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
         reader.read_control_planes().await?;
     }
     reader.read_targets(wanted).await?;
+    if !wanted.targets.is_empty() {
+        catalogs::read(&reader.client, &mut reader.input).await?;
+    }
     if let Some(namespace) = wanted.lease_namespace {
         reader.recall(namespace).await?;
     }

@@ -14,20 +14,30 @@ use super::super::console;
 use super::config_maps::is_for_us;
 use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
-use super::{Input, MirrorObject};
+use super::{Input, MirrorObject, Repetition};
 use crate::documents::{self, Document, Place};
+use crate::fleet::catalogs::IMAGE_STREAM;
 use crate::mirrors::Layer;
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
 use crate::mirrors::fields;
 
 /// Reads everything that is named.
-pub fn load(names: &[PathBuf]) -> Result<Input> {
-    let mut loader = Loader::default();
+pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
+    let mut loader = Loader { repetition, ..Loader::default() };
     for named in files::read(names)? {
         loader.read(&named)?;
     }
     loader.tell_skipped();
     Ok(loader.input)
+}
+
+/// The mirror objects of a text that the program itself printed.
+pub fn of_documents(text: &str) -> Result<Vec<MirrorObject>> {
+    let mut loader = Loader { repetition: Repetition::Kept, ..Loader::default() };
+    for document in documents::read("the output", text)? {
+        loader.take(document, false)?;
+    }
+    Ok(loader.input.mirror_sets)
 }
 
 #[derive(Default)]
@@ -36,6 +46,7 @@ struct Loader {
     /// Where each object stands.
     seen: BTreeMap<String, Place>,
     skipped: BTreeMap<String, usize>,
+    repetition: Repetition,
 }
 
 impl Loader {
@@ -90,6 +101,10 @@ impl Loader {
                 decode::<k8s_openapi::api::apps::v1::Deployment>(&document)?;
                 self.input.deployments.push(document.value);
             }
+            Kind::ImageStream if document.text_at("/metadata/name") == Some(IMAGE_STREAM) => {
+                self.input.image_streams.push(document.value);
+            }
+            Kind::ImageStream => self.skip("ImageStream"),
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
             Kind::NodePool => self.input.pools.push(decode(&document)?),
             Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),
@@ -136,8 +151,10 @@ impl Loader {
                 object_name(document)
             );
         }
+        let may_repeat = self.repetition == Repetition::Kept
+            && matches!(kind, Kind::Icsp | Kind::Idms | Kind::Itms | Kind::ConfigMap);
         match self.seen.insert(object_name(document), place.clone()) {
-            Some(first) => {
+            Some(first) if !may_repeat => {
                 bail!("{place}: {} is there already: {first}; leave one of them out", object_name(document))
             }
             _ => Ok(()),
@@ -165,7 +182,8 @@ impl Loader {
 pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorObject {
     let name = object.meta().name.clone().unwrap_or_default();
     let foreign_to_nodes = foreign_to_nodes(&name, object.meta().labels.as_ref());
-    MirrorObject { kind: S::KIND, entries: of_object(&name, spec, Layer::Management), name, foreign_to_nodes }
+    let labels = object.meta().labels.clone().unwrap_or_default();
+    MirrorObject { kind: S::KIND, entries: of_object(&name, spec, Layer::Management), name, labels, foreign_to_nodes }
 }
 
 fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {

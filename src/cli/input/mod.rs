@@ -6,6 +6,7 @@ mod kinds;
 mod live;
 mod manifests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -21,6 +22,7 @@ use crate::fleet::target::TargetSpec;
 use crate::kube::ClusterKey;
 use crate::mirrors::MirrorEntry;
 pub use live::{Absent, Connection};
+pub use manifests::of_documents;
 
 /// Where the objects come from.
 #[derive(Args, Clone, Debug, Default)]
@@ -47,6 +49,16 @@ pub struct Wanted<'a> {
     pub lease_namespace: Option<&'a str>,
 }
 
+/// What a mirror object is that stands in the manifests several times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repetition {
+    /// A mistake.
+    #[default]
+    Refused,
+    /// Several results of oc-mirror, which uses the same names each time.
+    Kept,
+}
+
 /// A mirror object with its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorObject {
@@ -54,6 +66,8 @@ pub struct MirrorObject {
     pub kind: &'static str,
     /// Its name.
     pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Why a node leaves it out of its own objects, if it does.
     pub foreign_to_nodes: Option<&'static str>,
     /// Its entries.
@@ -80,6 +94,8 @@ pub struct Input {
     pub node_sets: Vec<MirrorObject>,
     /// Deployments, in the order of the input.
     pub deployments: Vec<Value>,
+    /// Each ImageStream of OLM catalogs.
+    pub image_streams: Vec<Value>,
     /// Reports.
     pub reports: Vec<HostedClusterMirrors>,
     /// NodePools, in the order of the input.
@@ -106,6 +122,11 @@ impl InputArgs {
 
     /// Reads the manifests, or else the live cluster.
     pub async fn load(&self, wanted: Wanted<'_>) -> Result<Input> {
+        self.load_with(wanted, Repetition::Refused).await
+    }
+
+    /// The same; `repetition` says whether a mirror object may stand in the manifests several times.
+    pub async fn load_with(&self, wanted: Wanted<'_>, repetition: Repetition) -> Result<Input> {
         if self.files.is_empty() {
             return live::load(&self.connection, wanted).await;
         }
@@ -114,7 +135,7 @@ impl InputArgs {
                 "-f reads manifests, --kubeconfig and --context a live cluster: give one of them",
             ));
         }
-        manifests::load(&self.files)
+        manifests::load(&self.files, repetition)
     }
 }
 

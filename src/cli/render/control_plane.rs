@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::input::{InputArgs, Wanted};
 use super::super::planning::{ClusterPlan, Planner};
-use super::super::{console, findings, yaml};
+use super::super::{catalogs, console, findings, yaml};
 use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
 
@@ -29,7 +29,8 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     let specs = args.plan.targets();
     let mut input = args.input.load(Wanted { targets: &specs, reports: true, ..Wanted::default() }).await?;
     findings::tell_troubles(&input);
-    let patched = if let Some(cluster) = input.select(args.hosted_cluster.as_ref())? {
+    let cluster = input.select(args.hosted_cluster.as_ref())?.cloned();
+    let patched = if let Some(cluster) = &cluster {
         let planner = Planner::new(&input, &args.plan);
         let plan = planner.plan(cluster, false);
         tell(&planner, &plan);
@@ -43,6 +44,10 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
         if let Some(slot) = input.deployments.get_mut(place) {
             *slot = deployment;
         }
+    }
+    if let Some(cluster) = &cluster {
+        let written = catalogs::written(&input, cluster, &args.plan);
+        catalogs::patch(&mut input.deployments, cluster, &written)?;
     }
     if input.is_live {
         input.deployments.iter_mut().for_each(hide_bookkeeping);

@@ -100,7 +100,8 @@ impl Cluster {
 /// What of a HostedCluster decides: not its status, which changes all the time.
 fn relevant(object: &HostedCluster) -> impl PartialEq {
     let labels = object.metadata.labels.clone();
-    let ours = object.annotations().iter().filter(|(key, _)| key.starts_with(hypermirror_api::names::GROUP));
+    let is_read = |key: &str| key.starts_with(hypermirror_api::names::GROUP) || annotations::OF_CATALOGS.contains(&key);
+    let ours = object.annotations().iter().filter(|(key, _)| is_read(key));
     let ours: Vec<_> = ours
         .filter(|(key, _)| *key != annotations::MIRRORS_OBSERVED)
         .map(|(key, value)| (key.clone(), value.clone()))

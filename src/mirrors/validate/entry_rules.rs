@@ -185,7 +185,7 @@ impl Check<'_> {
     }
 }
 
-fn invalid_format(what: &str, value: &str) -> String {
+pub(super) fn invalid_format(what: &str, value: &str) -> String {
     let hint = hint(value).map(|hint| format!(": {hint}")).unwrap_or_default();
     format!("invalid format for {what} {value:?}{hint}")
 }

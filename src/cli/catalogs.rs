@@ -1,0 +1,79 @@
+//! The OLM catalogs of the input beside what HostedClusters say about them.
+
+use anyhow::{Context as _, Result};
+use hypermirror_api::hypershift::HostedCluster;
+use kube::core::SelectorExt as _;
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+
+use super::input::Input;
+use crate::fleet::catalogs::compare::{CatalogObject, CatalogObjects, Difference, compare};
+use crate::fleet::catalogs::wishes::{Wanted, wishes};
+use crate::fleet::catalogs::{Catalog, IMAGE_STREAM};
+use crate::kube::ClusterKey;
+use crate::kube::apply::catalogs::get as request;
+use crate::manager::options::{OlmCatalogs, PlanOptions};
+
+/// Everything of one hosted cluster's catalogs in the input that is not as its annotations say.
+pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
+    let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { return Vec::new() };
+    let namespace = ClusterKey::of(cluster).control_plane_namespace();
+    let deployment = |catalog: Catalog| {
+        let found = input.deployments.iter().find(|object| is_named(object, &namespace, catalog.deployment()))?;
+        Some((catalog, found.clone()))
+    };
+    let stream = input.image_streams.iter().find(|object| is_named(object, &namespace, IMAGE_STREAM));
+    let deployments = Catalog::ALL.into_iter().filter_map(deployment).collect();
+    compare(&wishes.wanted, &CatalogObjects { deployments, image_stream: stream.cloned() })
+}
+
+/// Those that the manager writes where stock HyperShift does not do it.
+pub fn written(input: &Input, cluster: &HostedCluster, options: &PlanOptions) -> Vec<Difference> {
+    let is_ours =
+        options.olm_catalogs == OlmCatalogs::Apply && options.hosted_cluster_selector.matches(cluster.labels());
+    let all = if is_ours { differences(input, cluster) } else { Vec::new() };
+    all.into_iter().filter(|difference| difference.patch.is_some()).collect()
+}
+
+/// Puts what is written into the Deployments of the input.
+pub fn patch(deployments: &mut [Value], cluster: &HostedCluster, written: &[Difference]) -> Result<()> {
+    let namespace = ClusterKey::of(cluster).control_plane_namespace();
+    for difference in written {
+        let (CatalogObject::Deployment(catalog), Some(patch)) = (difference.object, &difference.patch) else {
+            continue;
+        };
+        let is_it = |object: &&mut Value| is_named(object, &namespace, catalog.deployment());
+        let Some(object) = deployments.iter_mut().find(is_it) else { continue };
+        json_patch::patch(object, patch).context("a catalog does not take the change that was made for it")?;
+    }
+    Ok(())
+}
+
+/// Reads those of a live cluster.
+pub async fn read(client: &Client, input: &mut Input) -> Result<()> {
+    for cluster in &input.clusters {
+        let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { continue };
+        let namespace = ClusterKey::of(cluster).control_plane_namespace();
+        for catalog in Catalog::ALL {
+            input.deployments.extend(get(client, &namespace, CatalogObject::Deployment(catalog)).await?);
+        }
+        if matches!(wishes.wanted, Wanted::Registries(_)) {
+            input.image_streams.extend(get(client, &namespace, CatalogObject::ImageStream).await?);
+        }
+    }
+    Ok(())
+}
+
+async fn get(client: &Client, namespace: &str, object: CatalogObject) -> Result<Option<Value>> {
+    match client.request::<Value>(request(namespace, object)?).await {
+        Ok(value) => Ok(Some(value)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read {} {namespace}/{}", object.kind(), object.name()))
+        }
+    }
+}
+
+fn is_named(object: &Value, namespace: &str, name: &str) -> bool {
+    object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name
+}

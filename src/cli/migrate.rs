@@ -1,0 +1,83 @@
+//! `migrate`: from ICSP, and from a HostedCluster's `imageContentSources`, to the kinds that replace them.
+
+mod config_map;
+mod sets;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::console;
+use super::findings;
+use super::input::{InputArgs, Repetition, Wanted};
+use crate::kube::ClusterKey;
+use crate::mirrors::MirrorEntry;
+use crate::mirrors::migrate::{Migration, differences};
+
+/// How many images that would be pulled from elsewhere are told.
+const TOLD: usize = 10;
+
+/// Converts.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  hypermirror migrate -f oc-mirror-workspace/results-1 -f oc-mirror-workspace/results-2 > mirrors.yaml
+  hypermirror migrate --tags | kubectl apply --server-side -f -
+  hypermirror migrate --to-config-map --hosted-cluster clusters/west > west-mirrors.yaml
+Images of every source are resolved with the old objects and with those that are printed; one that would be pulled from
+elsewhere is an error, and nothing is printed then.
+Exit code: 0 if everything is converted, 1 if an entry had to be left out.")]
+pub struct MigrateArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Mirror pulls by tag too: an ImageTagMirrorSet beside each ImageDigestMirrorSet
+    #[arg(long)]
+    tags: bool,
+    /// Turn a HostedCluster's imageContentSources into a ConfigMap for imageMirrorConfigRef instead
+    #[arg(long)]
+    to_config_map: bool,
+    /// The HostedCluster that is meant; needed if the input holds several
+    #[arg(long, value_name = "NAMESPACE/NAME", requires = "to_config_map")]
+    hosted_cluster: Option<ClusterKey>,
+    /// The ConfigMap's name (default: that of the HostedCluster and -mirrors)
+    #[arg(long, value_name = "NAME", requires = "to_config_map", value_parser = parse_name)]
+    name: Option<String>,
+}
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let is_valid = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b"-.".contains(&letter);
+    let valid = !text.is_empty() && !text.starts_with(['.', '-']) && text.bytes().all(is_valid);
+    valid.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is not a ConfigMap's name"))
+}
+
+/// Prints the new objects; the exit code is 1 if something could not be converted.
+pub async fn run(args: &MigrateArgs) -> Result<ExitCode> {
+    let input = args.input.load_with(Wanted::default(), Repetition::Kept).await?;
+    findings::tell_troubles(&input);
+    let (migration, text) = if args.to_config_map {
+        config_map::convert(&input, args.hosted_cluster.as_ref(), args.name.as_deref(), args.tags)?
+    } else {
+        sets::convert(&input, args.tags)?
+    };
+    findings::tell(&migration.findings);
+    console::print(&text)?;
+    let is_whole = migration.findings.is_empty() && input.malformed.is_empty();
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Resolves images with what was declared and with what is printed.
+fn prove(migration: &Migration, printed: &[MirrorEntry]) -> Result<()> {
+    let (different, images) = differences(&migration.wanted, printed);
+    if different.is_empty() {
+        console::note(format!("{images} images of every source resolve identically before and after"));
+        return Ok(());
+    }
+    findings::tell(&migration.findings);
+    for difference in different.iter().take(TOLD) {
+        console::error(format!(
+            "{} would be pulled from elsewhere\n  before: {}\n  after:  {}",
+            difference.image, difference.before, difference.after
+        ));
+    }
+    bail!("{} of {images} images would be pulled from elsewhere; nothing is printed", different.len())
+}

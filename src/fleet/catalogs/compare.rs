@@ -1,0 +1,206 @@
+//! The catalogs' objects beside what is wanted, and the patch that brings each to it.
+
+use std::fmt;
+
+use hypermirror_api::annotations;
+use serde_json::{Value, json};
+
+use super::wishes::{NAMESPACE_KEY, Wanted};
+use super::{Catalog, IMAGE_STREAM};
+
+/// The containers of a catalog's pod that have the catalog's image, and the list that each stands in.
+const CONTAINERS: [(&str, &str); 2] = [("containers", "registry"), ("initContainers", "extract-content")];
+
+/// What the control-plane namespace has of the catalogs.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogObjects {
+    /// The Deployments that exist.
+    pub deployments: Vec<(Catalog, Value)>,
+    /// The ImageStream `catalogs`, if there is one.
+    pub image_stream: Option<Value>,
+}
+
+/// The object that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CatalogObject {
+    /// The catalog's Deployment.
+    Deployment(Catalog),
+    /// The ImageStream of all three.
+    ImageStream,
+}
+
+impl CatalogObject {
+    /// Its kind.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Deployment(_) => "Deployment",
+            Self::ImageStream => "ImageStream",
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deployment(catalog) => catalog.deployment(),
+            Self::ImageStream => IMAGE_STREAM,
+        }
+    }
+}
+
+/// An image that is not as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageChange {
+    /// The container, or the tag of the ImageStream.
+    pub place: String,
+    /// The image now.
+    pub before: String,
+    /// The image that is wanted; none: it is somebody's own, and left alone.
+    pub after: Option<String>,
+}
+
+/// An object that is not as wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Which one.
+    pub object: CatalogObject,
+    /// Its images that are not as wanted.
+    pub images: Vec<ImageChange>,
+    /// Whether its image follows an ImageStream although the images are named.
+    pub is_triggered: bool,
+    /// What brings it to what is wanted, guarded by `test`s; none where everything is left alone.
+    pub patch: Option<json_patch::Patch>,
+}
+
+impl fmt::Display for Difference {
+    /// `Deployment x: container registry has a, not b`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:", self.object.kind(), self.object.name())?;
+        for (place, change) in self.images.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(f, "{comma} {} has {}", change.place, change.before)?;
+            match &change.after {
+                Some(after) => write!(f, ", not {after}")?,
+                None => f.write_str(", which is neither stock nor annotated, and is left alone")?,
+            }
+        }
+        if self.is_triggered {
+            write!(f, " {} lets an ImageStream choose the image", annotations::IMAGE_TRIGGERS)?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is not as wanted.
+///
+/// Named images are compared with those of the Deployments. For registries the ImageStream is compared where there is one,
+/// for the Deployments follow it; else the Deployments.
+pub fn compare(wanted: &Wanted, objects: &CatalogObjects) -> Vec<Difference> {
+    let deployments = objects.deployments.iter();
+    match (wanted, &objects.image_stream) {
+        (Wanted::Nothing, _) => Vec::new(),
+        (Wanted::Images(images), _) => {
+            let pairs = deployments.filter_map(|(catalog, object)| Some((*catalog, object, images.get(catalog)?)));
+            pairs
+                .filter_map(|(catalog, object, image)| deployment(catalog, object, &|_| Some(image.clone()), true))
+                .collect()
+        }
+        (Wanted::Registries(registries), Some(stream)) => image_stream(stream, registries).into_iter().collect(),
+        (Wanted::Registries(registries), None) => {
+            let wish = |image: &str| from_registries(image, registries);
+            deployments.filter_map(|(catalog, object)| deployment(*catalog, object, &wish, false)).collect()
+        }
+    }
+}
+
+/// The image that is wanted in place of this one: itself where it comes from one of the registries; the same below the
+/// first registry where it is the stock one, tag and digest kept; none where it is somebody's own.
+fn from_registries(image: &str, registries: &[String]) -> Option<String> {
+    let below = |registry: &str| image.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/'));
+    if registries.iter().any(|registry| below(registry).is_some()) {
+        return Some(image.to_owned());
+    }
+    Some(format!("{}/{}", registries.first()?, below(NAMESPACE_KEY)?))
+}
+
+fn deployment(
+    catalog: Catalog,
+    object: &Value,
+    wish: &dyn Fn(&str) -> Option<String>,
+    is_named: bool,
+) -> Option<Difference> {
+    let mut change = Change::new(object);
+    let pod = "/spec/template/spec";
+    for (list, name) in CONTAINERS {
+        let containers = object.pointer(&format!("{pod}/{list}")).and_then(Value::as_array);
+        let found = containers.into_iter().flatten().enumerate().find(|(_, container)| container["name"] == name);
+        let Some((index, container)) = found else { continue };
+        let path = format!("{pod}/{list}/{index}");
+        let image = container["image"].as_str().unwrap_or_default();
+        change.image(format!("container {name}"), image, wish(image), &path, "image");
+    }
+    let triggers = object["metadata"]["annotations"][annotations::IMAGE_TRIGGERS].as_str();
+    let is_triggered = is_named && triggers.is_some();
+    if is_triggered {
+        let path = format!("/metadata/annotations/{}", annotations::IMAGE_TRIGGERS.replace('/', "~1"));
+        change.operations.push(json!({"op": "test", "path": path, "value": triggers}));
+        change.operations.push(json!({"op": "remove", "path": path}));
+    }
+    change.into_difference(CatalogObject::Deployment(catalog), is_triggered)
+}
+
+fn image_stream(object: &Value, registries: &[String]) -> Option<Difference> {
+    let mut change = Change::new(object);
+    let tags = object.pointer("/spec/tags").and_then(Value::as_array);
+    for (index, tag) in tags.into_iter().flatten().enumerate() {
+        if tag["from"]["kind"] != "DockerImage" {
+            continue;
+        }
+        let name = tag["name"].as_str().unwrap_or_default();
+        let image = tag["from"]["name"].as_str().unwrap_or_default();
+        let path = format!("/spec/tags/{index}");
+        change.image(format!("tag {name}"), image, from_registries(image, registries), &path, "from/name");
+    }
+    change.into_difference(CatalogObject::ImageStream, false)
+}
+
+/// A difference in the making.
+struct Change<'a> {
+    object: &'a Value,
+    images: Vec<ImageChange>,
+    operations: Vec<Value>,
+}
+
+impl<'a> Change<'a> {
+    fn new(object: &'a Value) -> Self {
+        Self { object, images: Vec::new(), operations: Vec::new() }
+    }
+
+    /// An image at `path/field` of something with a name at `path/name`.
+    fn image(&mut self, place: String, before: &str, after: Option<String>, path: &str, field: &str) {
+        if after.as_deref() == Some(before) {
+            return;
+        }
+        if let Some(after) = &after {
+            let name = self.object.pointer(&format!("{path}/name"));
+            self.operations.push(json!({"op": "test", "path": format!("{path}/name"), "value": name}));
+            self.operations.push(json!({"op": "test", "path": format!("{path}/{field}"), "value": before}));
+            self.operations.push(json!({"op": "replace", "path": format!("{path}/{field}"), "value": after}));
+        }
+        self.images.push(ImageChange { place, before: before.to_owned(), after });
+    }
+
+    fn into_difference(self, object: CatalogObject, is_triggered: bool) -> Option<Difference> {
+        if self.images.is_empty() && !is_triggered {
+            return None;
+        }
+        let uid = self.object["metadata"]["uid"].as_str();
+        let guard = uid.map(|uid| json!({"op": "test", "path": "/metadata/uid", "value": uid}));
+        let operations: Vec<Value> = guard.into_iter().chain(self.operations.iter().cloned()).collect();
+        let patch =
+            (!self.operations.is_empty()).then(|| serde_json::from_value(Value::Array(operations)).ok()).flatten();
+        Some(Difference { object, images: self.images, is_triggered, patch })
+    }
+}
+
+#[cfg(test)]
+mod tests;

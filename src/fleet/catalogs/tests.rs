@@ -1,0 +1,49 @@
+use super::compare::{CatalogObject, ImageChange};
+use super::wishes::CatalogFinding;
+use super::*;
+
+fn finding(severity: Severity, reason: Reason) -> CatalogFinding {
+    let (value, message) = ("v".to_owned(), "m".to_owned());
+    CatalogFinding { severity, reason, annotation: annotations::CATALOG_REGISTRY_OVERRIDES, value, message }
+}
+
+fn difference() -> Difference {
+    let change =
+        ImageChange { place: "container registry".to_owned(), before: "a".to_owned(), after: Some("b".to_owned()) };
+    let object = CatalogObject::Deployment(Catalog::Redhat);
+    Difference { object, images: vec![change], is_triggered: false, patch: None }
+}
+
+#[test]
+fn the_verdict_tells_the_worst_first() {
+    let error = finding(Severity::Error, Reason::CatalogAmbiguous);
+    let warning = finding(Severity::Warning, Reason::CatalogIneffective);
+    let left = Handling::Left("--olm-catalogs=report".to_owned());
+    let failed = Handling::Failed("forbidden".to_owned());
+    let differs = [difference()];
+    #[allow(clippy::type_complexity)] // a table
+    let cases: [(&str, Vec<CatalogFinding>, &[Difference], &Handling, &str, Reason); 6] = [
+        ("as annotated", vec![], &[], &Handling::Waiting, "True", Reason::AsExpected),
+        ("of no effect", vec![warning.clone()], &[], &Handling::Waiting, "True", Reason::CatalogIneffective),
+        ("stock has time", vec![warning.clone()], &differs, &Handling::Waiting, "False", Reason::Updating),
+        ("nobody does it", vec![], &differs, &left, "False", Reason::CatalogDiffers),
+        ("it failed", vec![], &differs, &failed, "False", Reason::WriteFailed),
+        ("it cannot be meant", vec![warning, error], &differs, &left, "False", Reason::CatalogAmbiguous),
+    ];
+    for (name, findings, differences, handling, status, reason) in cases {
+        let wishes = CatalogWishes { findings, ..CatalogWishes::default() };
+        let verdict = verdict(&wishes, differences, handling);
+        assert_eq!((verdict.status, verdict.reason), (status, reason), "{name}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn the_message_names_annotation_object_and_images() {
+    let wishes =
+        CatalogWishes { findings: vec![finding(Severity::Error, Reason::CatalogInvalid)], ..Default::default() };
+    let told = verdict(&wishes, &[], &Handling::Waiting).message;
+    assert_eq!(told, "annotation hypershift.openshift.io/olm-catalogs-is-registry-overrides: m");
+    let told =
+        verdict(&CatalogWishes::default(), &[difference()], &Handling::Left("it only reports".to_owned())).message;
+    assert_eq!(told, "Deployment redhat-operators-catalog: container registry has a, not b: it only reports");
+}

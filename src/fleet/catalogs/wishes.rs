@@ -1,0 +1,186 @@
+//! What the annotations of a HostedCluster say about its catalogs, read as stock HyperShift reads them
+//! (`v2/olm/catalogs/deployment.go`, `support/catalogs/images.go`), and what stock HyperShift does not say about them.
+
+use std::collections::BTreeMap;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{Reason, annotations};
+use kube::ResourceExt;
+
+use super::Catalog;
+use crate::mirrors::ImageReference;
+use crate::mirrors::finding::Severity;
+use crate::mirrors::validate::invalid_mirror;
+
+/// The two sources of `olm-catalogs-is-registry-overrides` that have an effect (`computeCatalogImages`).
+pub const NAMESPACE_KEY: &str = "registry.redhat.io/redhat";
+const REGISTRY_KEY: &str = "registry.redhat.io";
+
+/// Upstream's messages (`checkCatalogImageOverides`).
+const BY_DIGEST_ONLY: &str = "images for OLM catalogs should be referenced only by digest";
+const ALL_OR_NOTHING: &str =
+    "if OLM catalog images are overridden, all the values for the 3 default catalogs should be provided";
+
+/// What the catalogs of the control plane should be; nothing as soon as it is not certain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// Whatever stock HyperShift makes of it.
+    #[default]
+    Nothing,
+    /// Exactly these images, by digest.
+    Images(BTreeMap<Catalog, String>),
+    /// Images from one of these, `host[:port]/path`; the first is preferred.
+    Registries(Vec<String>),
+}
+
+/// Something about one annotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogFinding {
+    /// Error: it does not do what it says. Warning: it does nothing, and nothing is lost by that.
+    pub severity: Severity,
+    /// `CatalogInvalid`, `CatalogAmbiguous` or `CatalogIneffective`.
+    pub reason: Reason,
+    /// The annotation.
+    pub annotation: &'static str,
+    /// The value, or that part of it.
+    pub value: String,
+    /// What a person needs to mend it.
+    pub message: String,
+}
+
+/// What is annotated, and what is wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogWishes {
+    /// For the catalogs of the control plane.
+    pub wanted: Wanted,
+    /// By annotation.
+    pub findings: Vec<CatalogFinding>,
+}
+
+/// Reads the annotations; none if there is none about catalogs. An empty value is none, as upstream.
+pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
+    let value = |key: &str| cluster.annotations().get(key).map(String::as_str).filter(|value| !value.is_empty());
+    if annotations::OF_CATALOGS.iter().all(|key| value(key).is_none()) {
+        return None;
+    }
+    let mut wishes = CatalogWishes::default();
+    let in_guest = cluster.spec.olm_catalog_placement.as_deref() == Some("guest");
+    let disabled = cluster.spec.configuration.as_ref().and_then(|configuration| configuration.operatorhub.as_ref());
+    let disabled = disabled.is_some_and(|hub| hub.disable_all_default_sources);
+
+    let images: BTreeMap<Catalog, &str> =
+        Catalog::ALL.into_iter().filter_map(|catalog| Some((catalog, value(catalog.annotation())?))).collect();
+    if in_guest {
+        for (catalog, image) in &images {
+            let message = "spec.olmCatalogPlacement is guest: it has an effect in management placement only";
+            wishes.find(Severity::Error, Reason::CatalogIneffective, catalog.annotation(), image, message);
+        }
+    } else {
+        wishes.read_images(&images);
+    }
+    let is_overridden = !in_guest && !images.is_empty();
+    if let Some(text) = value(annotations::CATALOG_REGISTRY_OVERRIDES) {
+        let registries = wishes.read_overrides(text);
+        if is_overridden {
+            let message = "the catalogs' images are annotated: it has no effect on them";
+            let key = annotations::CATALOG_REGISTRY_OVERRIDES;
+            wishes.find(Severity::Warning, Reason::CatalogIneffective, key, text, message);
+        } else if let Some(registries) = registries.filter(|_| !in_guest) {
+            wishes.wanted = Wanted::Registries(registries);
+        }
+    }
+    if let Some(image) = value(annotations::MARKETPLACE_CATALOG_IMAGE) {
+        let message = "HyperShift has no such catalog any more: it has no effect";
+        let key = annotations::MARKETPLACE_CATALOG_IMAGE;
+        wishes.find(Severity::Warning, Reason::CatalogIneffective, key, image, message);
+    }
+    if disabled && !in_guest {
+        wishes.wanted = Wanted::Nothing;
+        let key = annotations::OF_CATALOGS.into_iter().find(|key| value(key).is_some()).unwrap_or_default();
+        let message = "spec.configuration.operatorhub.disableAllDefaultSources is true: there is no catalog";
+        wishes.find(Severity::Warning, Reason::CatalogIneffective, key, value(key).unwrap_or_default(), message);
+    }
+    Some(wishes)
+}
+
+impl CatalogWishes {
+    fn find(&mut self, severity: Severity, reason: Reason, annotation: &'static str, value: &str, message: &str) {
+        let (value, message) = (value.to_owned(), message.to_owned());
+        self.findings.push(CatalogFinding { severity, reason, annotation, value, message });
+    }
+
+    /// The three images: all of them by digest, or none (`checkCatalogImageOverides`); beyond upstream's look for
+    /// `@sha256:` each has to be an image.
+    fn read_images(&mut self, images: &BTreeMap<Catalog, &str>) {
+        if images.is_empty() {
+            return;
+        }
+        let before = self.findings.len();
+        for (catalog, image) in images {
+            if !image.contains("@sha256:") {
+                self.find(Severity::Error, Reason::CatalogInvalid, catalog.annotation(), image, BY_DIGEST_ONLY);
+            } else if let Err(error) = ImageReference::parse(image) {
+                let message = format!("{image:?} is no image: {error}");
+                self.find(Severity::Error, Reason::CatalogInvalid, catalog.annotation(), image, &message);
+            }
+        }
+        for catalog in Catalog::ALL.into_iter().filter(|catalog| !images.contains_key(catalog)) {
+            self.find(Severity::Error, Reason::CatalogInvalid, catalog.annotation(), "", ALL_OR_NOTHING);
+        }
+        if self.findings.len() == before {
+            let images = images.iter().map(|(catalog, image)| (*catalog, (*image).to_owned()));
+            self.wanted = Wanted::Images(images.collect());
+        }
+    }
+
+    /// The registries of the overrides, in upstream's order; none if it is not certain which they are.
+    fn read_overrides(&mut self, text: &str) -> Option<Vec<String>> {
+        let (mut of_namespace, mut of_registry) = (Vec::new(), Vec::new());
+        let mut is_certain = true;
+        // A lone `=` is how an empty map is printed.
+        for part in text.split(',').filter(|part| *part != "=") {
+            let Some((source, mirror)) =
+                part.split_once('=').filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty())
+            else {
+                self.find_override(
+                    Reason::CatalogInvalid,
+                    part,
+                    &format!("{part:?} is not SOURCE=MIRROR, and is skipped"),
+                );
+                continue;
+            };
+            match source {
+                NAMESPACE_KEY => of_namespace.push(mirror.to_owned()),
+                REGISTRY_KEY if mirror.contains('/') => of_registry.push(mirror.to_owned()),
+                REGISTRY_KEY => of_registry.push(format!("{mirror}/redhat")),
+                _ => {
+                    let space = if source.trim() == source { "" } else { "; white space counts" };
+                    let message =
+                        format!("source {source:?} has no effect: only {NAMESPACE_KEY} and {REGISTRY_KEY} have{space}");
+                    self.find_override(Reason::CatalogIneffective, part, &message);
+                    continue;
+                }
+            }
+            if let Some(message) = invalid_mirror(mirror) {
+                is_certain = false;
+                self.find_override(Reason::CatalogInvalid, part, &message);
+            }
+        }
+        if !of_namespace.is_empty() && !of_registry.is_empty() {
+            is_certain = false;
+            let message = format!(
+                "both {NAMESPACE_KEY} and {REGISTRY_KEY} are sources: whether the mirrors of the latter count is left to chance"
+            );
+            self.find_override(Reason::CatalogAmbiguous, text, &message);
+        }
+        let registries = [of_namespace, of_registry].concat();
+        (is_certain && !registries.is_empty()).then_some(registries)
+    }
+
+    fn find_override(&mut self, reason: Reason, value: &str, message: &str) {
+        self.find(Severity::Error, reason, annotations::CATALOG_REGISTRY_OVERRIDES, value, message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+use hypermirror_api::hypershift::{ClusterConfiguration, HostedClusterSpec, OperatorHub};
+
+use super::*;
+
+const A: &str = "m.example/certified@sha256:000000000000000000000000000000000000000000000000000000000000000a";
+const B: &str = "m.example/community@sha256:000000000000000000000000000000000000000000000000000000000000000b";
+const C: &str = "m.example:5000/r/redhat:v1@sha256:000000000000000000000000000000000000000000000000000000000000000c";
+const OVERRIDES: &str = annotations::CATALOG_REGISTRY_OVERRIDES;
+
+fn cluster(placement: &str, annotated: &[(&str, &str)]) -> HostedCluster {
+    let spec = HostedClusterSpec { olm_catalog_placement: Some(placement.to_owned()), ..HostedClusterSpec::default() };
+    let mut cluster = HostedCluster::new("a", spec);
+    let annotated = annotated.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    cluster.metadata.annotations = Some(annotated.collect());
+    cluster
+}
+
+fn images<'a>(certified: &'a str, community: &'a str, redhat: &'a str) -> [(&'static str, &'a str); 3] {
+    [
+        (Catalog::Certified.annotation(), certified),
+        (Catalog::Community.annotation(), community),
+        (Catalog::Redhat.annotation(), redhat),
+    ]
+}
+
+fn read(placement: &str, annotated: &[(&str, &str)]) -> CatalogWishes {
+    wishes(&cluster(placement, annotated)).unwrap()
+}
+
+/// Severity, reason and message of each finding.
+fn told(wishes: &CatalogWishes) -> Vec<String> {
+    let line = |finding: &CatalogFinding| {
+        let annotation = finding.annotation.rsplit('/').next().unwrap();
+        format!("{} {} {annotation}: {}", finding.severity.as_str(), finding.reason.as_str(), finding.message)
+    };
+    wishes.findings.iter().map(line).collect()
+}
+
+#[test]
+fn without_an_annotation_about_catalogs_there_is_nothing_to_look_at() {
+    assert_eq!(wishes(&cluster("management", &[("other", "x")])), None);
+    assert_eq!(wishes(&cluster("management", &images("", "", ""))), None, "an empty value is none, as upstream");
+}
+
+#[test]
+fn three_images_by_digest_are_wanted_as_they_stand() {
+    let wishes = read("management", &images(A, B, C));
+    assert_eq!(told(&wishes), Vec::<String>::new());
+    let expected = Catalog::ALL.into_iter().zip([A, B, C].map(str::to_owned)).collect();
+    assert_eq!(wishes.wanted, Wanted::Images(expected));
+    let unset = HostedCluster { spec: HostedClusterSpec::default(), ..cluster("management", &images(A, B, C)) };
+    assert_eq!(super::wishes(&unset).unwrap(), wishes, "management is the default placement");
+}
+
+#[test]
+fn images_are_refused_with_upstreams_messages_and_then_nothing_is_wanted() {
+    let digest = "images for OLM catalogs should be referenced only by digest";
+    let all = "if OLM catalog images are overridden, all the values for the 3 default catalogs should be provided";
+    let cases: [(&str, [&str; 3], Vec<String>); 5] = [
+        ("one is missing", [A, "", C], vec![format!("Error CatalogInvalid community-operators-catalog-image: {all}")]),
+        (
+            "one alone",
+            ["", "", C],
+            vec![
+                format!("Error CatalogInvalid certified-operators-catalog-image: {all}"),
+                format!("Error CatalogInvalid community-operators-catalog-image: {all}"),
+            ],
+        ),
+        (
+            "a tag",
+            [A, "m.example/c:v1", C],
+            vec![format!("Error CatalogInvalid community-operators-catalog-image: {digest}")],
+        ),
+        (
+            "another digest",
+            [A, B, "m.example/c@sha512:00"],
+            vec![format!("Error CatalogInvalid redhat-operators-catalog-image: {digest}")],
+        ),
+        (
+            "a tag, and one is missing",
+            ["m.example/c:v1", B, ""],
+            vec![
+                format!("Error CatalogInvalid certified-operators-catalog-image: {digest}"),
+                format!("Error CatalogInvalid redhat-operators-catalog-image: {all}"),
+            ],
+        ),
+    ];
+    for (name, [a, b, c], expected) in cases {
+        let wishes = read("management", &images(a, b, c));
+        assert_eq!((told(&wishes), wishes.wanted), (expected, Wanted::Nothing), "{name}");
+    }
+}
+
+#[test]
+fn what_upstream_lets_pass_and_no_node_can_pull_is_refused() {
+    for bad in [
+        "x@sha256:zz",
+        "docker://m.example/x@sha256:000000000000000000000000000000000000000000000000000000000000000a",
+        " m.example/x@sha256:000000000000000000000000000000000000000000000000000000000000000a",
+        "M.example/X@sha256:0",
+    ] {
+        let wishes = read("management", &images(A, bad, C));
+        assert_eq!((wishes.findings.len(), &wishes.wanted), (1, &Wanted::Nothing), "{bad}");
+        let finding = &wishes.findings[0];
+        assert_eq!((finding.reason, finding.value.as_str()), (Reason::CatalogInvalid, bad));
+        assert!(finding.message.contains("is no image: "), "{}", finding.message);
+    }
+}
+
+#[test]
+fn registries_are_those_that_upstream_computes() {
+    let cases: [(&str, &[&str]); 10] = [
+        ("registry.redhat.io/redhat=m.example/r", &["m.example/r"]),
+        ("registry.redhat.io/redhat=m:5000", &["m:5000"]),
+        ("registry.redhat.io=m:5000", &["m:5000/redhat"]),
+        ("registry.redhat.io=m.example", &["m.example/redhat"]),
+        ("registry.redhat.io=m.example/r", &["m.example/r"]),
+        ("registry.redhat.io=b.example,registry.redhat.io=a.example", &["b.example/redhat", "a.example/redhat"]),
+        ("registry.redhat.io/redhat=b.example,registry.redhat.io/redhat=a.example/x", &["b.example", "a.example/x"]),
+        ("=,registry.redhat.io=m.example", &["m.example/redhat"]),
+        ("registry.redhat.io=m.example,=", &["m.example/redhat"]),
+        ("registry.redhat.io=m.example,registry.redhat.io=m.example", &["m.example/redhat", "m.example/redhat"]),
+    ];
+    for (text, expected) in cases {
+        let wishes = read("management", &[(OVERRIDES, text)]);
+        let expected = expected.iter().map(|registry| (*registry).to_owned()).collect();
+        assert_eq!((told(&wishes), wishes.wanted), (vec![], Wanted::Registries(expected)), "{text}");
+    }
+}
+
+#[test]
+fn what_upstream_skips_in_silence_is_told_and_the_rest_counts() {
+    let rest = "registry.redhat.io=m.example";
+    for (part, reason, message) in [
+        ("nonsense", "CatalogInvalid", "\"nonsense\" is not SOURCE=MIRROR, and is skipped"),
+        ("=m.example", "CatalogInvalid", "\"=m.example\" is not SOURCE=MIRROR, and is skipped"),
+        ("registry.redhat.io=", "CatalogInvalid", "\"registry.redhat.io=\" is not SOURCE=MIRROR, and is skipped"),
+        ("", "CatalogInvalid", "\"\" is not SOURCE=MIRROR, and is skipped"),
+        (
+            "quay.io=m.example",
+            "CatalogIneffective",
+            "source \"quay.io\" has no effect: only registry.redhat.io/redhat and registry.redhat.io have",
+        ),
+        (
+            "registry.redhat.io/redhat/redhat-operator-index=m.example/x",
+            "CatalogIneffective",
+            "source \"registry.redhat.io/redhat/redhat-operator-index\" has no effect: only registry.redhat.io/redhat and \
+             registry.redhat.io have",
+        ),
+        (
+            " registry.redhat.io=m.example",
+            "CatalogIneffective",
+            "source \" registry.redhat.io\" has no effect: only registry.redhat.io/redhat and registry.redhat.io have; \
+             white space counts",
+        ),
+    ] {
+        let wishes = read("management", &[(OVERRIDES, &format!("{rest},{part}"))]);
+        let expected = format!("Error {reason} olm-catalogs-is-registry-overrides: {message}");
+        assert_eq!(told(&wishes), [expected], "{part}");
+        assert_eq!(wishes.wanted, Wanted::Registries(vec!["m.example/redhat".to_owned()]), "{part}");
+    }
+    assert_eq!(read("management", &[(OVERRIDES, "quay.io=m.example")]).wanted, Wanted::Nothing);
+}
+
+#[test]
+fn mirrors_that_make_no_image_are_refused_and_then_nothing_is_wanted() {
+    for (mirror, hint) in [
+        ("https://m.example", "write it without a scheme"),
+        ("m.example/r:v1", "write it without tag and digest"),
+        ("m.example/ r", "white space"),
+        ("m.example/r=x", "separate overrides"),
+        ("m.example/r/", "without a slash at the end"),
+        ("m.example/R", "lower case"),
+    ] {
+        let wishes =
+            read("management", &[(OVERRIDES, &format!("registry.redhat.io=ok.example,registry.redhat.io={mirror}"))]);
+        assert_eq!((wishes.findings.len(), &wishes.wanted), (1, &Wanted::Nothing), "{mirror}");
+        let finding = &wishes.findings[0];
+        assert_eq!(
+            (finding.reason, finding.value.clone()),
+            (Reason::CatalogInvalid, format!("registry.redhat.io={mirror}"))
+        );
+        assert!(finding.message.contains(hint), "{}", finding.message);
+    }
+}
+
+#[test]
+fn both_sources_together_are_left_to_chance_and_then_nothing_is_wanted() {
+    let text = "registry.redhat.io=a.example,registry.redhat.io/redhat=b.example/r";
+    let wishes = read("management", &[(OVERRIDES, text)]);
+    assert_eq!(
+        (wishes.findings[0].reason, wishes.findings.len(), wishes.wanted),
+        (Reason::CatalogAmbiguous, 1, Wanted::Nothing)
+    );
+}
+
+#[test]
+fn in_guest_placement_images_have_no_effect_and_registries_are_checked_only() {
+    let wishes = read("guest", &images(A, "", C));
+    assert_eq!(wishes.findings.len(), 2);
+    let is_so = |finding: &CatalogFinding| {
+        (finding.severity, finding.reason) == (Severity::Error, Reason::CatalogIneffective)
+            && finding.message.contains("guest")
+    };
+    assert!(wishes.findings.iter().all(is_so), "{wishes:?}");
+    assert_eq!(wishes.wanted, Wanted::Nothing);
+
+    let fine = read("guest", &[(OVERRIDES, "registry.redhat.io=m.example")]);
+    assert_eq!((told(&fine), fine.wanted), (vec![], Wanted::Nothing), "the guest's own operator does it");
+    assert_eq!(read("guest", &[(OVERRIDES, "nonsense")]).findings.len(), 1);
+}
+
+#[test]
+fn images_come_before_registries_and_what_has_no_effect_is_a_warning() {
+    let mut annotated = images(A, B, C).to_vec();
+    annotated.push((OVERRIDES, "registry.redhat.io=m.example"));
+    annotated.push((annotations::MARKETPLACE_CATALOG_IMAGE, A));
+    let wishes = read("management", &annotated);
+    assert!(matches!(wishes.wanted, Wanted::Images(_)));
+    let expected = [
+        "Warning CatalogIneffective olm-catalogs-is-registry-overrides: the catalogs' images are annotated: it has no effect on \
+         them",
+        "Warning CatalogIneffective redhat-marketplace-catalog-image: HyperShift has no such catalog any more: it has no effect",
+    ];
+    assert_eq!(told(&wishes), expected);
+
+    let half = read("management", &[&images("", B, C)[..], &annotated[3..4]].concat());
+    assert_eq!(half.wanted, Wanted::Nothing, "upstream stops at the images");
+}
+
+#[test]
+fn without_default_catalogs_there_is_nothing_to_override() {
+    let mut cluster = cluster("management", &images(A, B, C));
+    let hub = OperatorHub { disable_all_default_sources: true };
+    cluster.spec.configuration = Some(ClusterConfiguration { operatorhub: Some(hub) });
+    let wishes = wishes(&cluster).unwrap();
+    assert_eq!(
+        (wishes.findings[0].severity, wishes.findings[0].reason),
+        (Severity::Warning, Reason::CatalogIneffective)
+    );
+    assert_eq!((wishes.findings.len(), wishes.wanted), (1, Wanted::Nothing));
+}

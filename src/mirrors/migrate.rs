@@ -1,0 +1,223 @@
+//! ICSP becomes IDMS, and where it is wanted ITMS, and both say the same.
+//!
+//! Entry by entry: nothing is merged here that nodes and control planes merge themselves, so the lists of mirrors stay the
+//! very same set of lists, which is all that [`merge_layer`] looks at. [`differences`] proves it image by image.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hypermirror_api::mirror_sets::{
+    ImageContentSourcePolicySpec, ImageDigestMirrorSet, ImageDigestMirrorSetSpec, ImageTagMirrorSet,
+    ImageTagMirrorSetSpec, SourceMirrors,
+};
+
+use super::entry::MirrorSpec;
+use super::finding::{Finding, Severity};
+use super::lookup::resolve;
+use super::merge::merge_layer;
+use super::validate::{Consumer, validate};
+use super::{ImageReference, MirrorEntry, Pool, Resolved};
+
+const POLICY: &str = ImageContentSourcePolicySpec::KIND;
+/// A digest that no image has.
+const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+/// What stands for whatever lies below a source.
+const SAMPLE: &str = "sample";
+
+/// One object that declares mirrors; several of one kind and name are taken together.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared<'a> {
+    /// Its kind: ImageContentSourcePolicy, ImageDigestMirrorSet or ImageTagMirrorSet.
+    pub kind: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its labels, which the new object has too.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Its entries.
+    pub entries: &'a [MirrorEntry],
+}
+
+/// An ImageDigestMirrorSet or ImageTagMirrorSet in the making.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigratedSet {
+    /// Digest: an ImageDigestMirrorSet; Tag: an ImageTagMirrorSet.
+    pub pool: Pool,
+    /// Its name: that of the object that it is made of.
+    pub name: String,
+    /// The labels of all that it is made of.
+    pub labels: BTreeMap<String, String>,
+    /// The kinds that it is made of.
+    pub kinds: BTreeSet<String>,
+    /// Its entries, without exact repetition, in the order in which they came.
+    pub entries: Vec<SourceMirrors>,
+}
+
+impl MigratedSet {
+    /// Whether an ImageContentSourcePolicy is in it.
+    pub fn is_of_policy(&self) -> bool {
+        self.kinds.contains(POLICY)
+    }
+
+    /// The kind of the object that it becomes.
+    pub const fn kind(&self) -> &'static str {
+        match self.pool {
+            Pool::Digest => ImageDigestMirrorSetSpec::KIND,
+            Pool::Tag => ImageTagMirrorSetSpec::KIND,
+        }
+    }
+
+    /// The object.
+    ///
+    /// # Errors
+    /// None that its parts could cause; those of the JSON library.
+    pub fn to_value(&self) -> serde_json::Result<serde_json::Value> {
+        let labels = (!self.labels.is_empty()).then(|| self.labels.clone());
+        match self.pool {
+            Pool::Digest => {
+                let spec = ImageDigestMirrorSetSpec { image_digest_mirrors: self.entries.clone() };
+                let mut object = ImageDigestMirrorSet::new(&self.name, spec);
+                object.metadata.labels = labels;
+                serde_json::to_value(object)
+            }
+            Pool::Tag => {
+                let spec = ImageTagMirrorSetSpec { image_tag_mirrors: self.entries.clone() };
+                let mut object = ImageTagMirrorSet::new(&self.name, spec);
+                object.metadata.labels = labels;
+                serde_json::to_value(object)
+            }
+        }
+    }
+}
+
+/// What becomes of a set of objects.
+#[derive(Clone, Debug, Default)]
+pub struct Migration {
+    /// The new objects: digest sets, then tag sets, each by name.
+    pub sets: Vec<MigratedSet>,
+    /// What the old objects say, as far as the new ones can; with tags, what the policies say counts for tags too.
+    pub wanted: Vec<MirrorEntry>,
+    /// Entries that no ImageDigestMirrorSet can hold, each an error: they are in none of the sets.
+    pub findings: Vec<Finding>,
+}
+
+/// Makes sets of objects; with `tags` the mirrors of each ImageContentSourcePolicy (and of `imageContentSources`) also as
+/// an ImageTagMirrorSet of the same name.
+pub fn migrate(objects: &[Declared<'_>], tags: bool) -> Migration {
+    let mut sets: BTreeMap<(Pool, String), MigratedSet> = BTreeMap::new();
+    let mut migration = Migration::default();
+    for object in objects {
+        let (entries, findings) = expressible(object.entries);
+        migration.findings.extend(findings);
+        for entry in entries {
+            let copies_for_tags = tags && entry.allows_tags_and_digests();
+            add(&mut sets, object, entry.pool, entry);
+            migration.wanted.push(entry.clone());
+            if copies_for_tags {
+                add(&mut sets, object, Pool::Tag, entry);
+                migration.wanted.push(MirrorEntry { pool: Pool::Tag, ..entry.clone() });
+            }
+        }
+    }
+    migration.sets = sets.into_values().collect();
+    migration
+}
+
+fn add(sets: &mut BTreeMap<(Pool, String), MigratedSet>, object: &Declared<'_>, pool: Pool, entry: &MirrorEntry) {
+    let set = sets.entry((pool, object.name.to_owned())).or_insert_with(|| MigratedSet {
+        pool,
+        name: object.name.to_owned(),
+        labels: BTreeMap::new(),
+        kinds: BTreeSet::new(),
+        entries: Vec::new(),
+    });
+    set.labels.extend(object.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
+    set.kinds.insert(object.kind.to_owned());
+    let entry = source_mirrors(entry);
+    if !set.entries.contains(&entry) {
+        set.entries.push(entry);
+    }
+}
+
+/// The entry as an IDMS or ITMS has it: its list of mirrors is a set to the API server, a mirror counts at its first place.
+fn source_mirrors(entry: &MirrorEntry) -> SourceMirrors {
+    let mut seen = BTreeSet::new();
+    SourceMirrors {
+        source: entry.source.clone(),
+        mirrors: entry.mirrors.iter().filter(|mirror| seen.insert(mirror.as_str())).cloned().collect(),
+        mirror_source_policy: entry.policy.clone(),
+        insecure_skip_tls_verify: false,
+    }
+}
+
+/// The entries that pass the patterns of the CRDs of IDMS and ITMS, and an error for each that does not.
+fn expressible(entries: &[MirrorEntry]) -> (Vec<&MirrorEntry>, Vec<Finding>) {
+    let (mut fitting, mut errors) = (Vec::new(), Vec::new());
+    for entry in entries {
+        // Judged where it is to stand, and told where it stands.
+        let list = match entry.pool {
+            Pool::Digest => "spec.imageDigestMirrors",
+            Pool::Tag => "spec.imageTagMirrors",
+        };
+        let there = MirrorEntry { list, ..entry.clone() };
+        let findings = validate(&[there], Consumer::ControlPlane).findings;
+        let mut of_entry: Vec<Finding> =
+            findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+        for finding in &mut of_entry {
+            finding.field = finding.field.replacen(list, entry.list, 1);
+        }
+        if of_entry.is_empty() {
+            fitting.push(entry);
+        }
+        errors.extend(of_entry);
+    }
+    (fitting, errors)
+}
+
+/// An image that is not pulled from the same places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The image.
+    pub image: String,
+    /// Where it was pulled from, in order; or why it could not be.
+    pub before: String,
+    /// Where it would be pulled from.
+    pub after: String,
+}
+
+/// Resolves sample images of every source, by digest and by tag, with both sets of entries: the source itself where it has
+/// a path, and something below it. The second value is how many images that were.
+pub fn differences(before: &[MirrorEntry], after: &[MirrorEntry]) -> (Vec<Difference>, usize) {
+    let (before, after) = (merge_layer(before), merge_layer(after));
+    let sources: BTreeSet<&String> = before.sources.keys().chain(after.sources.keys()).collect();
+    let images: BTreeSet<String> = sources.into_iter().flat_map(|source| samples(source)).collect();
+    let images: Vec<ImageReference> = images.iter().filter_map(|image| ImageReference::parse(image).ok()).collect();
+    let compare = |image: &ImageReference| {
+        let (before, after) = (endpoints(&before, image), endpoints(&after, image));
+        (before != after).then(|| Difference { image: image.to_string(), before, after })
+    };
+    (images.iter().filter_map(compare).collect(), images.len())
+}
+
+fn samples(source: &str) -> Vec<String> {
+    let source = source.strip_prefix('*').map_or_else(|| source.to_owned(), |domain| format!("{SAMPLE}{domain}"));
+    let mut names = vec![format!("{source}/{SAMPLE}"), format!("{source}/{SAMPLE}/{SAMPLE}")];
+    if source.contains('/') {
+        names.push(source);
+    }
+    names.iter().flat_map(|name| [format!("{name}@{DIGEST}"), format!("{name}:{SAMPLE}")]).collect()
+}
+
+fn endpoints(resolved: &Resolved, image: &ImageReference) -> String {
+    let lookup = match resolve(resolved, image) {
+        Ok(lookup) => lookup,
+        Err(error) => return format!("nowhere: {error}"),
+    };
+    let endpoint = |endpoint: &super::lookup::Endpoint| {
+        let notes = [(endpoint.blocked, " (blocked)"), (endpoint.insecure, " (insecure)")];
+        let notes: String = notes.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note).collect();
+        format!("{}{notes}", endpoint.reference)
+    };
+    lookup.endpoints.iter().map(endpoint).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;
