@@ -12,7 +12,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 fn every_scenario_of_the_table_exists_in_its_folder() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = std::fs::read_to_string(root.join("docs/seeds.md")).unwrap();
-    let mut named = 0;
+    let mut count = 0;
     for line in table.lines().filter(|line| line.starts_with('|')) {
         let Some((folder, names)) = line.trim_end_matches('|').rsplit('|').next().unwrap().split_once(": `") else {
             continue;
@@ -26,8 +26,8 @@ fn every_scenario_of_the_table_exists_in_its_folder() {
                 continue; // a place of unit tests
             }
             assert!(text.contains(&format!("fn {name}(")), "{}: no scenario {name}", folder.display());
-            named += 1;
+            count += 1;
         }
     }
-    assert!(named > 25, "only {named} scenarios are named");
+    assert!(count > 25, "only {count} scenarios are named");
 }

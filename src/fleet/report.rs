@@ -1,7 +1,7 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
 use hypermirror_api::report::{ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport};
-use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::known::entries;
@@ -60,8 +60,9 @@ pub fn cut(mut text: String) -> String {
     text
 }
 
-/// What the sources of one hosted cluster come to.
-pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble]) -> Verdict {
+/// What the sources of one hosted cluster come to. `replaces_nodes`: it has `imageContentSources`, an edit of which makes
+/// stock HyperShift replace its nodes.
+pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replaces_nodes: bool) -> Verdict {
     // What cannot be seen now may be as it was; everything else is wrong.
     let is_unseen =
         |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
@@ -78,6 +79,13 @@ pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble]) -> Ver
     if !errors.is_empty() {
         let text = format!("{} entries were left out: {}", errors.len(), errors.join("; "));
         return Verdict::new("False", Reason::InvalidEntries, text);
+    }
+    if replaces_nodes {
+        let key = annotations::IMAGE_MIRROR_CONFIG_REF;
+        return Verdict::good(format!(
+            "every entry was read and is valid; an edit of spec.imageContentSources makes stock HyperShift replace nodes, one \
+             of a ConfigMap that annotation {key} names does not"
+        ));
     }
     Verdict::good("every entry was read and is valid")
 }

@@ -189,7 +189,8 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let now = jiff::Timestamp::now();
     let generation = draft.object.metadata.generation.unwrap_or_default();
     let specs = &ctx.settings.targets;
-    let sources = report::sources_verdict(&draft.findings, draft.troubles);
+    let replaces_nodes = !draft.object.spec.image_content_sources.is_empty();
+    let sources = report::sources_verdict(&draft.findings, draft.troubles, replaces_nodes);
     let control_plane = control_plane(ctx, draft);
     let removal_held = control_plane.reason == Reason::RemovalHeld;
     let pools = pool_config::verdict(draft.pools);

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use hypermirror_e2e::fleet::admission::Admission;
-use hypermirror_e2e::fleet::{TARGETS, objects};
+use hypermirror_e2e::fleet::pods::Pods;
+use hypermirror_e2e::fleet::{SOON, TARGETS, objects};
+use hypermirror_e2e::rival::Manners;
 use hypermirror_e2e::rival::administrator::member;
 use hypermirror_e2e::rival::chance::{Rounds, Totals};
 use hypermirror_e2e::rival::stage::{Act, Stage};
 use hypermirror_e2e::rival::values::FLAG;
+use hypermirror_e2e::{consistently, eventually};
 use serde_json::json;
 
-use super::set;
+use super::{ORDERED, set};
 
 const PAUSED: &str = "hypermirror.dev/paused";
 
@@ -51,6 +54,55 @@ async fn while_paused_the_webhook_still_gives_back_what_a_change_takes() -> Resu
     Ok(())
 }
 
+/// The hosted cluster that waits because the other one is not back.
+async fn halted(stage: &Stage) -> Result<&'static str> {
+    eventually(SOON, "one is not back, the other one waits", async || {
+        for cluster in ["c0", "c1"] {
+            let conditions = stage.fleet.report(cluster).await?["conditions"].clone();
+            let mut reasons = conditions.as_array().into_iter().flatten().map(|condition| &condition["reason"]);
+            if reasons.any(|reason| reason == "RolloutHalted") {
+                return Ok(Some(cluster));
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_halted_the_webhook_still_gives_back_what_a_change_takes() -> Result<()> {
+    let members = vec![member("c0", false, false, "="), member("c1", false, true, FLAG)];
+    let mut stage = Stage::set(members, &Manners::default(), 47).await?;
+    let pods = Pods::run(&stage.fleet, Duration::from_millis(50));
+    stage.admit(Admission::webhook()?).await?;
+    let launch = stage.manager("manager").arg("--max-concurrent-rollouts=1").arg("--rollout-timeout=2s");
+    let _manager = launch.start_ready(stage.bed.management()).await?;
+    stage.fleet.admits().await?;
+    stage.administrator.declare(&stage.fleet, "one", ORDERED).await?;
+    stage.settles().await?;
+    pods.available(&stage.fleet, &["c0", "c1"]).await?;
+
+    pods.hold();
+    stage.administrator.declare(&stage.fleet, "two", &[("d.example", &["m.example/d"])]).await?;
+    let waiting = halted(&stage).await?;
+    let before = stage.fleet.effective_values(waiting).await?;
+    let changes = stage.so_far((waiting, TARGETS[0]))?.rival;
+    stage.act(waiting, Act::Both(TARGETS[1])).await?;
+    eventually(SOON, "the change goes through", async || {
+        Ok((stage.so_far((waiting, TARGETS[0]))?.rival > changes).then_some(()))
+    })
+    .await?;
+    consistently(Duration::from_secs(2), "nothing is stripped", async || {
+        let values = stage.fleet.effective_values(waiting).await?;
+        ensure!(values == before, "{values:?} and not {before:?}");
+        Ok(())
+    })
+    .await?;
+    pods.mend(&["c0", "c1"]).await?;
+    stage.settles().await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_webhook_down_changes_go_through_and_the_manager_puts_right_what_they_took() -> Result<()> {
     let members = vec![member("c0", false, false, "="), member("c1", true, true, FLAG)];
@@ -60,7 +112,7 @@ async fn with_the_webhook_down_changes_go_through_and_the_manager_puts_right_wha
         stage.act(cluster, Act::Both(TARGETS[1])).await?;
     }
     for member in &stage.members {
-        hypermirror_e2e::eventually(hypermirror_e2e::fleet::SOON, "the change goes through", async || {
+        eventually(SOON, "the change goes through", async || {
             Ok((stage.so_far((&member.name, TARGETS[0]))?.rival >= 1).then_some(()))
         })
         .await?;
