@@ -85,7 +85,7 @@ pub struct PoolSources {
     pub is_lost: bool,
     /// Its ConfigMaps, those of `spec.config` first.
     pub config_maps: Vec<String>,
-    /// Those of `spec.config` that declare mirrors: stock HyperShift replaces nodes when they change.
+    /// Those of `spec.config` that declare digest mirrors: stock HyperShift replaces nodes when they change.
     pub replacing: Vec<String>,
 }
 
@@ -108,11 +108,12 @@ impl PoolSources {
             let good = sources.take(namespace, name, found(name));
             match good.or_else(|| last.get(name).cloned()) {
                 Some(documents) => {
-                    if !documents.entries.is_empty() && config.stock.contains(name) {
+                    let digest = |entry: &&MirrorEntry| entry.pool == Pool::Digest && config.stock.contains(name);
+                    let stock: Vec<MirrorEntry> = documents.entries.iter().filter(digest).cloned().collect();
+                    if !stock.is_empty() {
                         sources.replacing.push(name.clone());
                     }
-                    let digest = |entry: &&MirrorEntry| entry.pool == Pool::Digest && config.stock.contains(name);
-                    sources.stock.extend(documents.entries.iter().filter(digest).cloned());
+                    sources.stock.extend(stock);
                     sources.entries.extend(documents.entries.iter().cloned());
                     in_force.insert(name.clone(), documents);
                 }

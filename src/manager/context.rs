@@ -153,8 +153,8 @@ impl Context {
 
     /// Queues hosted clusters that changed themselves, and their guests.
     pub fn queue_changed(&self, keys: impl IntoIterator<Item = ClusterKey>) {
-        self.references_changed.notify_one();
         for key in keys {
+            self.references_changed.notify_one();
             self.queue.add(key.clone());
             self.guest_queue.add(key);
         }
