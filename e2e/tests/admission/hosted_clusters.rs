@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::admission::Admission;
-use hypermirror_e2e::fleet::{NAMESPACE, objects};
-use hypermirror_e2e::{Fleet, Scene};
+use hypermirror_e2e::fleet::{NAMESPACE, SOON, objects};
+use hypermirror_e2e::{Fleet, Scene, eventually};
 use kube::api::{DynamicObject, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn add_field(fleet: &Fleet) -> Result<()> {
     let path = format!("/spec/versions/{place}/schema/openAPIV3Schema/properties/spec/properties/{FIELD}");
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
     fleet.json_patch(&crd, &json!([{"op": "add", "path": path, "value": schema}])).await?;
-    hypermirror_e2e::eventually(hypermirror_e2e::fleet::SOON, "the field is served", async || {
+    eventually(SOON, "the field is served", async || {
         let mut probe = born("probe");
         probe["metadata"]["name"] = json!("probe");
         let params = PostParams { dry_run: true, ..PostParams::default() };
@@ -44,13 +44,17 @@ fn reference(hosted: &DynamicObject) -> Option<&str> {
 }
 
 /// A full update by a client whose types do not have the field.
-async fn update(client: &Client, name: &str, change: impl FnOnce(&mut DynamicObject)) -> Result<DynamicObject> {
+async fn update(client: &Client, name: &str, change: impl Fn(&mut DynamicObject)) -> Result<DynamicObject> {
     let resource = objects::resource_of(&objects::hosted_cluster(name, &[]))?;
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &resource);
-    let mut hosted = api.get(name).await?;
-    hosted.data["spec"].as_object_mut().context("no spec")?.remove(FIELD);
-    change(&mut hosted);
-    Ok(api.replace(name, &PostParams::default(), &hosted).await?)
+    // A policy's API server answers 503 for a moment after a CRD has changed.
+    eventually(SOON, "the update is taken", async || {
+        let mut hosted = api.get(name).await?;
+        hosted.data["spec"].as_object_mut().context("no spec")?.remove(FIELD);
+        change(&mut hosted);
+        Ok(Some(api.replace(name, &PostParams::default(), &hosted).await?))
+    })
+    .await
 }
 
 async fn a_hosted_cluster_keeps_its_field(admission: Admission) -> Result<()> {
