@@ -1,5 +1,7 @@
 //! The fleet is left: the admission goes first.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::admission::{Admission, webhook_configuration};
 use hypermirror_e2e::fleet::{SOON, objects};
@@ -18,6 +20,9 @@ async fn the_admission_goes_first(admission: Admission, resource: &str) -> Resul
     let _manager = launch.start_ready(scene.management()).await?;
     fleet.admits().await?;
     fleet.reads(&["a", "b"], "s.example=m.example/s").await?;
+    for cluster in ["a", "b"] {
+        fleet.condition(cluster, "ControlPlaneUpToDate", "True", "AsExpected").await?;
+    }
     let mark = scene.audit.mark().await?;
     let annotations = json!({"metadata": {"annotations": {UNINSTALL: "true"}}});
     fleet.merge(&objects::lease(), &annotations).await?;
@@ -25,7 +30,8 @@ async fn the_admission_goes_first(admission: Admission, resource: &str) -> Resul
     let writes = eventually(SOON, "the reports are gone", async || {
         let writes = scene.writes(mark).await?;
         let gone = writes.iter().filter(|write| write.verb == "delete" && write.resource == "hostedclustermirrors");
-        Ok((gone.count() == 2).then_some(writes))
+        let gone: BTreeSet<&str> = gone.map(|write| write.name.as_str()).collect();
+        Ok((gone.len() == 2).then(|| writes.clone()))
     })
     .await?;
     let place = |resource: &str, verb: &str| {
