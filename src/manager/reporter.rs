@@ -1,6 +1,6 @@
 //! Writes reports: only what changed, and after the targets, which matter more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +62,19 @@ pub struct Draft<'a> {
     pub rollout_failed: Option<Verdict>,
 }
 
+/// A report that is being written, until this is dropped.
+struct Writing<'r> {
+    reporter: &'r Reporter,
+    key: ClusterKey,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.reporter.writing().remove(&self.key);
+        self.reporter.changed.notify_one(); // a newer one may be in line meanwhile
+    }
+}
+
 struct Pending {
     object: Arc<HostedCluster>,
     /// None: the hosted cluster has left our care, and its report goes.
@@ -72,6 +85,8 @@ struct Pending {
 #[derive(Clone, Default)]
 pub struct Reporter {
     pending: Arc<Mutex<HashMap<ClusterKey, Pending>>>,
+    /// Whose report is being written now: one at a time each, so that a transition is told once.
+    writing: Arc<Mutex<HashSet<ClusterKey>>>,
     changed: Arc<Notify>,
 }
 
@@ -97,11 +112,11 @@ impl Reporter {
     pub async fn run(self, ctx: Arc<Context>, events: Events) {
         loop {
             let changed = self.changed.notified();
-            let next = self.pending().keys().next().cloned();
-            let Some(key) = next else {
+            let Some(key) = self.take_next() else {
                 changed.await;
                 continue;
             };
+            let _writing = Writing { reporter: &self, key: key.clone() };
             let _ = tokio::time::timeout(PATIENCE, ctx.queue.until_idle()).await;
             let Some(pending) = self.pending().remove(&key) else { continue };
             if ctx.may_write()
@@ -111,6 +126,18 @@ impl Reporter {
                 ctx.queue.add_after(key, RETRY);
             }
         }
+    }
+
+    fn writing(&self) -> MutexGuard<'_, HashSet<ClusterKey>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A report that nobody writes now; it is the caller's to write.
+    fn take_next(&self) -> Option<ClusterKey> {
+        let (pending, mut writing) = (self.pending(), self.writing());
+        let next = pending.keys().find(|key| !writing.contains(*key)).cloned()?;
+        writing.insert(next.clone());
+        Some(next)
     }
 
     async fn write(

@@ -62,11 +62,17 @@ pub fn deployment(cluster: &str, catalog: &str, image: &str) -> Value {
 pub async fn scene(placement: Option<&str>, annotations: &Value) -> Result<Scene> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
+    if let Some(placement) = placement {
+        // It cannot be changed later.
+        let mut placed = hosted_cluster("a", &[]);
+        placed["spec"]["olmCatalogPlacement"] = placement.into();
+        fleet.apply_as("installer", &placed).await?;
+    }
     fleet.hosted_cluster("a", &[], "=").await?;
     for catalog in CATALOGS {
         fleet.apply(&deployment("a", catalog, &stock(catalog))).await?;
     }
-    let patch = json!({"metadata": {"annotations": annotations}, "spec": {"olmCatalogPlacement": placement}});
+    let patch = json!({"metadata": {"annotations": annotations}});
     fleet.merge(&hosted_cluster("a", &[]), &patch).await?;
     Ok(scene)
 }
