@@ -8,10 +8,12 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY api ./api
 COPY src ./src
-# The workspace names the crates of the scenarios and of the benchmarks; they are not built.
+# The workspace names the crates of the scenarios, of the benchmarks and of the fuzzer; they are not built.
 COPY e2e/Cargo.toml ./e2e/Cargo.toml
 COPY hack/bench/Cargo.toml ./hack/bench/Cargo.toml
-RUN mkdir -p e2e/src hack/bench/src && touch e2e/src/lib.rs hack/bench/src/lib.rs
+COPY hack/fuzz/Cargo.toml ./hack/fuzz/Cargo.toml
+RUN mkdir -p e2e/src hack/bench/src hack/fuzz/src && \
+    touch e2e/src/lib.rs hack/bench/src/lib.rs hack/fuzz/src/lib.rs hack/fuzz/src/main.rs
 # Packed relocations: the others are 1 MB that each start reads, and that stays resident. A C runtime that does not know them
 # crashes at once, so it is tried here.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \

@@ -2,10 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build image manifests testbed bench clean run install deploy-daemonset podman-build podman-push
+.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push
 
 # What the agent's image is called: make podman-push IMAGE=registry.example/hypermirror:v1
 IMAGE ?= registry.example/hypermirror/hypermirror:latest
+
+# How long make fuzz runs each target
+FUZZ_SECONDS ?= 60
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +74,10 @@ bench: ## Measure (the results are in docs/performance.md)
 	@hack/setup demo
 	@hack/testbed/build
 	@hack/bench/run
+
+fuzz: ## Look for inputs that no reader can take (FUZZ_SECONDS=... for each target)
+	@hack/setup test
+	@hack/fuzz/run $(FUZZ_SECONDS)
 
 clean: ## Remove everything that was built
 	cargo clean

@@ -1,5 +1,7 @@
 //! A text as Kubernetes documents: YAML with several documents, or JSON, with lists taken apart.
 
+mod limits;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -82,8 +84,9 @@ impl Document {
             Err(error) => error,
         };
         // The same again from text: values have no lines.
-        let again = self.text.as_ref().map(|text| serde_yaml::from_str::<T>(&pad(text, self.place.line)));
-        let line = again.and_then(Result::err).and_then(|error| error.location()).map(|location| location.line());
+        let again = self.text.as_ref().and_then(|text| serde_yaml::from_str::<T>(text).err());
+        // It counts from the first line of the document.
+        let line = again.and_then(|error| error.location()).map(|location| location.line() + self.place.line - 1);
         Err(DocumentError::Field { field: error.path().to_string(), message: error.inner().to_string(), line })
     }
 }
@@ -119,11 +122,12 @@ fn is_json_file(file: &str) -> bool {
 fn read_json(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut documents = Vec::new();
+    let mut lines = Lines::default();
     loop {
         let begin = stream.byte_offset();
         let rest = text.get(begin..).unwrap_or_default();
         let begin = begin + (rest.len() - rest.trim_start().len());
-        let line = 1 + text.get(..begin).unwrap_or_default().matches('\n').count();
+        let line = lines.at(text, begin);
         let number = documents.len() + 1;
         let place = Place { file: Arc::clone(file), document: number, line, item: None };
         match stream.next() {
@@ -160,6 +164,7 @@ fn syntax(text: &Arc<str>, document: usize, format: &'static str, message: Strin
 }
 
 fn yaml_value(text: &str) -> Result<Value, String> {
+    limits::check(text)?;
     let value = serde_yaml::Value::deserialize(serde_yaml::Deserializer::from_str(text));
     let mut value = value.map_err(|error| error.to_string())?;
     value.apply_merge().map_err(|error| error.to_string())?;
@@ -185,17 +190,34 @@ fn split(text: &str) -> Vec<(usize, &str)> {
         starts.remove(1);
     }
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let mut lines = Lines::default();
     let chunk = |(start, end): (usize, usize)| {
         let chunk = text.get(start..end).unwrap_or_default();
         let silent: usize = chunk.split_inclusive('\n').take_while(|line| is_silent(line)).map(str::len).sum();
         let silent = if silent == chunk.len() { 0 } else { silent };
-        let line = 1 + text.get(..start + silent).unwrap_or_default().matches('\n').count();
+        let line = lines.at(text, start + silent);
         // Directives have to stand before the document that they are about.
         let has_directive = chunk.get(..silent).is_some_and(|head| head.lines().any(|line| line.starts_with('%')));
         let from = if has_directive { 0 } else { silent };
         (line, chunk.get(from..).unwrap_or_default())
     };
     starts.iter().copied().zip(ends).map(chunk).collect()
+}
+
+/// Counts lines from where it stopped: a text may have very many documents.
+#[derive(Default)]
+struct Lines {
+    at: usize,
+    ends: usize,
+}
+
+impl Lines {
+    /// The line of a byte, from 1; bytes are asked for in their order.
+    fn at(&mut self, text: &str, byte: usize) -> usize {
+        self.ends += text.get(self.at..byte).unwrap_or_default().matches('\n').count();
+        self.at = byte;
+        self.ends + 1
+    }
 }
 
 fn says_nothing(text: &str) -> bool {

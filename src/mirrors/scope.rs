@@ -106,12 +106,17 @@ pub fn best_match<'s>(scopes: impl IntoIterator<Item = &'s str>, name: &str) -> 
     matching.max_by_key(|(scope, _)| (scope.len(), Reverse(*scope)))
 }
 
+/// Beyond this nothing is a scope of an image: a host has at most 255 bytes, and a path as many.
+const LONGEST_SCOPE: usize = 1024;
+
 /// [`best_match`] among many valid scopes: `contains` tells whether one is there, and is asked once for each boundary of
-/// the name. An outer scope of a scope is found by passing the scope as the name and refusing itself.
+/// the name. An outer scope of a scope is found by passing the scope as the name and refusing itself. What is longer than any
+/// image name is found as a whole only: a text of a megabyte may have half a million boundaries.
 pub fn best_match_in(name: &str, contains: impl Fn(&str) -> bool) -> Option<(String, usize)> {
-    let boundaries = name.match_indices(['/', ':', '@']).map(|(end, _)| end).chain([name.len()]);
+    let boundaries = name.match_indices(['/', ':', '@']).map(|(end, _)| end);
+    let boundaries = boundaries.take_while(|end| *end <= LONGEST_SCOPE).chain([name.len()]);
     let plain = boundaries.filter_map(|end| name.get(..end)).map(Cow::Borrowed);
-    let host = name.split(['/', ':']).next().unwrap_or_default();
+    let host = name.split(['/', ':']).next().filter(|host| host.len() <= LONGEST_SCOPE).unwrap_or_default();
     let wildcards =
         host.match_indices('.').filter_map(|(dot, _)| host.get(dot..)).map(|domain| Cow::Owned(format!("*{domain}")));
     let there = plain.chain(wildcards).filter(|scope| contains(scope));

@@ -29,7 +29,7 @@ pub enum Wanted {
     Nothing,
     /// Exactly these images, by digest.
     Images(BTreeMap<Catalog, String>),
-    /// Images from one of these, `host[:port]/path`; the first is preferred.
+    /// Images from one of these, `host[:port][/path]`; the first is preferred.
     Registries(Vec<String>),
 }
 

@@ -169,6 +169,18 @@ fn a_scope_has_host_port_and_path() {
 
 const SCOPE: &str = "(\\*\\.)?[ab]{1,2}(\\.[ab]){0,2}(:1)?(/[ab]){0,2}";
 
+/// Half a million boundaries, and half a megabyte to copy and compare at each: without a limit it takes minutes.
+#[test]
+fn a_name_of_a_megabyte_is_looked_up_at_once() {
+    let path = format!("a.example{}", "/a".repeat(500_000));
+    let host = "a.".repeat(500_000) + "example";
+    let scopes = std::collections::BTreeSet::from([path.as_str(), host.as_str(), "a.example/a"]);
+    let found = |name: &str| best_match_in(name, |scope| scopes.contains(scope) && scope != name);
+    assert_eq!(found(&path), Some(("a.example/a".to_owned(), 11)));
+    assert_eq!(found(&host), None);
+    assert_eq!(best_match_in(&host, |scope| scopes.contains(scope)), Some((host.clone(), host.len())));
+}
+
 proptest! {
     #[test]
     fn what_a_nested_scope_matches_its_parent_matches(

@@ -1,0 +1,25 @@
+//! The ConfigMap of `imageMirrorConfigRef`: digest mirrors, then tag mirrors.
+
+use std::collections::BTreeMap;
+
+use hypermirror::fleet::mirror_config::{KEY_NAMES, read};
+
+use crate::mirrors::{OBJECT, check_entries, check_origins};
+use crate::parts;
+
+/// A third part is a key that is not read.
+const OTHER_KEY: &str = "notes";
+
+pub fn check(input: &[u8]) {
+    let keys = KEY_NAMES.into_iter().chain([OTHER_KEY]).map(str::to_owned);
+    let data: BTreeMap<String, String> = keys.zip(parts(input)).collect();
+    let config = read(OBJECT.0, OBJECT.1, &data);
+    assert_eq!(read(OBJECT.0, OBJECT.1, &data), config, "the same is read the same");
+    check_origins(&config.entries, &config.findings, |key| data.contains_key(key));
+    let is_told = config.findings.iter().any(|finding| finding.origin.key.as_deref() == Some(OTHER_KEY));
+    assert_eq!(is_told, data.contains_key(OTHER_KEY), "a key that is not read is told");
+    for trouble in &config.troubles {
+        assert!(trouble.message.starts_with("ConfigMap clusters/mirrors"), "names no object: {}", trouble.message);
+    }
+    check_entries(&config.entries);
+}

@@ -1,0 +1,23 @@
+//! A ConfigMap of a NodePool's configuration.
+
+use std::collections::BTreeMap;
+
+use hypermirror::fleet::pool_config::{KEY, read};
+use hypermirror::mirrors::Pool;
+
+use crate::mirrors::{OBJECT, check_entries, check_origins};
+
+pub fn check(input: &[u8]) {
+    let text = String::from_utf8_lossy(input).into_owned();
+    let data = BTreeMap::from([(KEY.to_owned(), text)]);
+    let documents = read(OBJECT.0, OBJECT.1, &data);
+    assert_eq!(read(OBJECT.0, OBJECT.1, &data), documents, "the same is read the same");
+    check_origins(&documents.entries, &documents.findings, |key| key == KEY);
+    for trouble in &documents.troubles {
+        assert!(trouble.message.starts_with("ConfigMap clusters/mirrors"), "names no object: {}", trouble.message);
+    }
+    assert!(documents.has_mirrors_whole() || !documents.troubles.is_empty(), "what is torn is told");
+    let has_tags = documents.entries.iter().any(|entry| entry.pool == Pool::Tag);
+    assert!(documents.has_tag_mirrors || !has_tags, "tag mirrors come from somewhere");
+    check_entries(&documents.entries);
+}

@@ -1,0 +1,72 @@
+use crate::documents::read;
+
+/// As long as an API server lets a ConfigMap be.
+const LONGEST: usize = 1 << 20;
+
+fn error(text: &str) -> String {
+    read("f", text).unwrap_err().to_string()
+}
+
+/// Without a limit the reader takes minutes for some of these.
+#[test]
+fn deep_nesting_is_refused_before_it_costs_anything() {
+    for opening in ["[", "[[[{a: ", "{a: ", "{? ", "{a: # }\n", "{\"}\": ", "['\n]', {b: "] {
+        let text = format!("a: {}", opening.repeat(LONGEST / opening.len()));
+        let error = error(&text);
+        // The reader that looks ahead has limits of its own, and names a character where the other one names lines alone.
+        assert!(
+            error.contains("values are nested more than 128 deep") || error.contains(" at char "),
+            "{opening:?}: {error}"
+        );
+    }
+    let object = "{\"a\":".repeat(LONGEST / 5);
+    assert!(error(&object).contains("recursion limit"), "{}", error(&object));
+    for block in ["- ", "? "] {
+        assert!(error(&block.repeat(LONGEST / 2)).contains("recursion limit"), "{block:?}");
+    }
+    let closed = format!("a: {}1{}", "[".repeat(100), "]".repeat(100));
+    assert_eq!(read("f", &closed).unwrap().len(), 1);
+}
+
+#[test]
+fn many_brackets_side_by_side_are_read() {
+    let text = format!("kind: A\nlist: [{}]\n", "[{a: \"}\"}], ".repeat(LONGEST / 20));
+    assert_eq!(read("f", &text).unwrap()[0].value["list"].as_array().map(Vec::len), Some(LONGEST / 20));
+}
+
+#[test]
+fn aliases_that_multiply_are_refused_and_others_are_read() {
+    let list = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(100_000), "*a, ".repeat(100_000));
+    let scalar = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(100_000));
+    let tagged = format!("a: &a !t {{k: {}}}\nb: [{}]\n", "x".repeat(500_000), "*a, ".repeat(100_000));
+    for text in [list, scalar, tagged] {
+        assert!(error(&text).contains("aliases make it many times as long as it is"));
+    }
+    // Ten times the ten of the one before, nine times.
+    let mut laughs = "l0: &l0 lol\n".to_owned();
+    for level in 1..10 {
+        let before = format!("*l{}, ", level - 1).repeat(10);
+        laughs += &format!("l{level}: &l{level} [{before}]\n");
+    }
+    assert!(!error(&laughs).is_empty());
+    let used = format!("kind: A\nbase: &base {{x: [1, 2.5, true, null, !t y]}}\nall: [{}]\n", "*base, ".repeat(1000));
+    assert_eq!(read("f", &used).unwrap()[0].value["all"][999]["x"][1], 2.5);
+    // What only looks like aliases may be as long as anything.
+    let text = format!("kind: A\ntext: [{}]\n", "'&a *a', ".repeat(LONGEST / 9));
+    assert_eq!(read("f", &text).unwrap().len(), 1);
+}
+
+#[test]
+fn many_tag_directives_are_refused() {
+    let directives: String = (0..1000).map(|tag| format!("%TAG !t{tag}! b\n")).collect();
+    assert!(error(&format!("{directives}---\nkind: A\n")).contains("more than 64 %TAG directives"));
+}
+
+/// A line is not counted from the beginning for each document.
+#[test]
+fn very_many_documents_know_their_lines() {
+    let yaml = read("f", &("---\n".repeat(50_000) + "kind: A\n")).unwrap();
+    assert_eq!((yaml[0].place.document, yaml[0].place.line), (50_000, 50_001));
+    let json = read("f", &"{}\n".repeat(100_000)).unwrap();
+    assert_eq!(json.last().map(|last| last.place.line), Some(100_000));
+}
