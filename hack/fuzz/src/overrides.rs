@@ -11,7 +11,9 @@ use crate::parts;
 pub fn check(input: &[u8]) {
     let parts = parts(input);
     let texts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    texts.iter().for_each(|text| check_pairs(text));
+    for text in &texts {
+        check_pairs(text);
+    }
     if let [first, second, ..] = texts[..] {
         let says_same = ordered_mirrors(&parse_pairs(first)) == ordered_mirrors(&parse_pairs(second));
         assert_eq!(same_meaning(first, second), says_same);

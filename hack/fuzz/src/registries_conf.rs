@@ -63,7 +63,7 @@ fn mirrors_of(foreign: &RegistriesConfig) -> Resolved {
 fn entry(index: usize, source: String) -> MirrorEntry {
     let never = index % 3 == 1;
     MirrorEntry {
-        pool: if index % 2 == 0 { Pool::Digest } else { Pool::Tag },
+        pool: if index.is_multiple_of(2) { Pool::Digest } else { Pool::Tag },
         source,
         mirrors: vec!["mirror.example/a".to_owned(), "other.example:5000/b".to_owned()],
         policy: never.then(|| "NeverContactSource".to_owned()),

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use crate::documents::read;
 
 /// As long as an API server lets a ConfigMap be.
@@ -46,7 +48,7 @@ fn aliases_that_multiply_are_refused_and_others_are_read() {
     let mut laughs = "l0: &l0 lol\n".to_owned();
     for level in 1..10 {
         let before = format!("*l{}, ", level - 1).repeat(10);
-        laughs += &format!("l{level}: &l{level} [{before}]\n");
+        writeln!(laughs, "l{level}: &l{level} [{before}]").unwrap();
     }
     assert!(!error(&laughs).is_empty());
     let used = format!("kind: A\nbase: &base {{x: [1, 2.5, true, null, !t y]}}\nall: [{}]\n", "*base, ".repeat(1000));
@@ -58,7 +60,7 @@ fn aliases_that_multiply_are_refused_and_others_are_read() {
 
 #[test]
 fn many_tag_directives_are_refused() {
-    let directives: String = (0..1000).map(|tag| format!("%TAG !t{tag}! b\n")).collect();
+    let directives = (0..1000).map(|tag| format!("%TAG !t{tag}! b")).collect::<Vec<_>>().join("\n") + "\n";
     assert!(error(&format!("{directives}---\nkind: A\n")).contains("more than 64 %TAG directives"));
 }
 
