@@ -159,6 +159,14 @@ fn read_yaml(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError
     Ok(documents)
 }
 
+/// Refuses a YAML text that would cost its reader far more than its length: one document, from somebody who is not trusted.
+///
+/// # Errors
+/// What is too much, for a person.
+pub fn check_cost(text: &str) -> Result<(), String> {
+    limits::check(text)
+}
+
 fn syntax(text: &Arc<str>, document: usize, format: &'static str, message: String) -> DocumentError {
     DocumentError::Syntax { text: Arc::clone(text), document, format, message }
 }

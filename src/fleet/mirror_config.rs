@@ -10,7 +10,7 @@ use hypermirror_api::report::ReferencePlace;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use kube::ResourceExt as _;
 
-use super::report::SourceTrouble;
+use super::report::{SourceTrouble, TROUBLES};
 use crate::documents::{self, Document};
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
@@ -143,7 +143,9 @@ fn is_silent(data: &BTreeMap<String, String>) -> bool {
 
 impl MirrorConfig {
     fn trouble(&mut self, reason: Reason, message: String) {
-        self.troubles.push(SourceTrouble { reason, message });
+        if self.troubles.len() < TROUBLES {
+            self.troubles.push(SourceTrouble { reason, message });
+        }
     }
 
     fn take(&mut self, document: &Document, kinds: &[MirrorDocument], place: &Origin) {

@@ -8,7 +8,7 @@ mod documents;
 mod shape;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hypermirror_api::hypershift::NodePool;
@@ -81,8 +81,8 @@ pub struct PoolSources {
     pub troubles: Vec<SourceTrouble>,
     /// Those of the entries that stock HyperShift brings to nodes itself: digest mirrors of `spec.config`.
     pub stock: Vec<MirrorEntry>,
-    /// Something of it cannot be used now, and nobody remembers what it said.
-    pub is_lost: bool,
+    /// The ConfigMaps that cannot be used now, and of which nobody remembers what they said.
+    pub lost: BTreeSet<String>,
     /// Its ConfigMaps, those of `spec.config` first.
     pub config_maps: Vec<String>,
     /// Those of `spec.config` that declare digest mirrors: stock HyperShift replaces nodes when they change.
@@ -117,7 +117,9 @@ impl PoolSources {
                     sources.entries.extend(documents.entries.iter().cloned());
                     in_force.insert(name.clone(), documents);
                 }
-                None => sources.is_lost = true,
+                None => {
+                    sources.lost.insert(name.clone());
+                }
             }
         }
         if let Some(message) = &config.refused {

@@ -28,6 +28,9 @@ pub struct SourceTrouble {
     pub message: String,
 }
 
+/// How many troubles of one ConfigMap are told: what follows them is cut from every message anyway.
+pub const TROUBLES: usize = 50;
+
 /// What a condition should say, before it is compared with what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {

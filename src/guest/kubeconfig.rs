@@ -121,6 +121,7 @@ impl GuestAccess {
         }
         let malformed = |error: &dyn std::fmt::Display| KubeconfigError::Malformed(one_line(&error.to_string()));
         let text = std::str::from_utf8(content).map_err(|error| malformed(&error))?;
+        documents::check_cost(text).map_err(|error| malformed(&error))?;
         let document: Document = serde_yaml::from_str(text).map_err(|error| malformed(&error))?;
         let (cluster, user) = document.current()?;
         only(cluster, "clusters[].cluster", &CLUSTER_FIELDS)?;

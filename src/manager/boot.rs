@@ -37,7 +37,6 @@ pub(super) async fn deliver(ctx: &Context, case: &mut Case) {
             ctx.queue.add_after(case.key.clone(), Duration::from_secs(30));
         }
     }
-    boots.retain(|_, boot| boot.wanted.is_some() || boot.stands != Some(None));
     if let Some(cluster) = ctx.index().cluster_mut(&case.key) {
         cluster.boots = boots;
     }
@@ -75,7 +74,7 @@ fn wanted(ctx: &Context, case: &Case, name: &str) -> Wanted {
         return Wanted::Absent;
     }
     let of_pool = case.pools.get(name).cloned().unwrap_or_default();
-    if case.own.is_lost || of_pool.is_lost {
+    if case.own.is_lost || !of_pool.lost.is_empty() {
         return Wanted::Left;
     }
     match boot::of_pool(&case.own, &of_pool) {
@@ -96,16 +95,24 @@ async fn bring(
     let object = text.map(|text| config_map(&namespace, pool, text));
     let wanted = object.as_ref().map(digest);
     let now = Instant::now();
-    let boot = boots.entry(pool.to_owned()).or_insert(Boot { wanted: None, since: now, stands: None });
+    let boot = boots.entry(pool.to_owned()).or_insert(Boot { wanted: None, since: now, stands: None, looked: now });
     if boot.wanted != wanted {
         (boot.wanted, boot.since) = (wanted.clone(), now);
     }
-    let stands = match &boot.stands {
-        Some(stands) => stands.clone(),
-        None => ctx.writer.read_config_map(&namespace, &config_map_name(pool)).await?.as_ref().map(digest),
+    // Nobody tells when somebody edits or deletes it.
+    let interval = ctx.settings.guests.guest_interval;
+    let known = boot.stands.clone().filter(|_| boot.looked.elapsed() < interval);
+    let stands = if let Some(stands) = known {
+        stands
+    } else {
+        boot.looked = now;
+        ctx.writer.read_config_map(&namespace, &config_map_name(pool)).await?.as_ref().map(digest)
     };
     boot.stands = Some(stands.clone());
     if stands == wanted {
+        if wanted.is_some() {
+            ctx.queue.add_after(case.key.clone(), interval);
+        }
         return Ok(());
     }
     if let Some(left) = ctx.settings.rollout_batch.checked_sub(boot.since.elapsed()).filter(|left| !left.is_zero()) {
@@ -118,6 +125,7 @@ async fn bring(
         None => ctx.writer.delete_config_map(&namespace, &config_map_name(pool)).await?,
     }
     boot.stands = Some(wanted);
+    ctx.queue.add_after(case.key.clone(), interval);
     Ok(())
 }
 
@@ -126,11 +134,15 @@ fn digest(object: &Value) -> String {
     short_digest(&format!("{}{}", object["data"]["config"], object["metadata"]["labels"]))
 }
 
-/// What stands, for the report.
-pub(super) fn reports(boots: &Boots) -> Vec<BootReport> {
+/// What stands, for the report, by NodePool; of what was not looked at yet what the last one says.
+pub(super) fn reports(boots: &Boots, before: &[BootReport]) -> Vec<BootReport> {
+    let is_known = |pool: &str| boots.get(pool).is_some_and(|boot| boot.stands.is_some());
     let report = |(pool, boot): (&String, &Boot)| {
         let digest = boot.stands.clone()??;
         Some(BootReport { node_pool: pool.clone(), config_map: config_map_name(pool), digest })
     };
-    boots.iter().filter_map(report).collect()
+    let unknown = before.iter().filter(|before| !is_known(&before.node_pool)).cloned();
+    let mut reports: Vec<BootReport> = boots.iter().filter_map(report).chain(unknown).collect();
+    reports.sort_by(|a, b| a.node_pool.cmp(&b.node_pool));
+    reports
 }

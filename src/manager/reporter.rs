@@ -254,7 +254,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         findings: report::finding_reports(&draft.findings.iter().copied().chain(&of_pools).collect::<Vec<_>>()),
         mirror_config: draft.reference.cloned(),
         node_pools: pool_config::reports(draft.pools),
-        boot: boots.as_ref().map(boot::reports).unwrap_or_default(),
+        boot: boot::reports(&boots.unwrap_or_default(), old.map(|old| old.boot.as_slice()).unwrap_or_default()),
         control_plane: report::control_plane_report(&observed, draft.plan, draft.rollout.clone()),
         guest,
         nodes,

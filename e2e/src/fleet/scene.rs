@@ -8,6 +8,13 @@ use crate::audit::{Audit, Event, Mark};
 use crate::bed::Builder;
 use crate::{Cluster, Crds, Testbed, eventually};
 
+/// The kinds of OpenShift in a guest.
+const GUEST_KINDS: [&str; 3] = [
+    "imagedigestmirrorsets.config.openshift.io",
+    "imagetagmirrorsets.config.openshift.io",
+    "imagecontentsourcepolicies.operator.openshift.io",
+];
+
 /// A bed with a fleet on its management cluster.
 pub struct Scene {
     /// The servers.
@@ -38,6 +45,23 @@ impl Scene {
         let fleet = Fleet::install(bed.management(), crds).await?;
         let audit = bed.management().audit().await?;
         Ok(Self { bed, fleet, audit })
+    }
+
+    /// One with so many guests, each as its administrator, which have OpenShift's kinds and nothing else yet.
+    ///
+    /// # Errors
+    ///
+    /// When a server does not start or refuses something.
+    pub async fn with_guests(guests: usize) -> Result<(Self, Vec<Fleet>)> {
+        let crds = Crds::of_the_fleet()?;
+        let scene = Self::with(Testbed::builder().guests(guests), &crds).await?;
+        let mut fleets = Vec::new();
+        for guest in scene.bed.guests() {
+            let fleet = Fleet { client: guest.admin_client().await? };
+            crds.only(&GUEST_KINDS)?.install(&fleet.client).await?;
+            fleets.push(fleet);
+        }
+        Ok((scene, fleets))
     }
 
     /// The management cluster.

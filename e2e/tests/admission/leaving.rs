@@ -4,25 +4,33 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::admission::{Admission, webhook_configuration};
+use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::{SOON, objects};
 use hypermirror_e2e::{Scene, eventually};
 use serde_json::json;
 
 const UNINSTALL: &str = "hypermirror.dev/uninstall";
 
-async fn the_admission_goes_first(admission: Admission, resource: &str) -> Result<()> {
+/// Two hosted clusters with mirrors, both reported, and an admission that answers.
+async fn settled(admission: Admission) -> Result<(Scene, Manager)> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_clusters(&["a", "b"], "=").await?;
     fleet.apply(&objects::idms("one", &[("s.example", &["m.example/s"], None)])).await?;
     fleet.admit(admission).await?;
     let launch = admission.serve(scene.launch("manager")).arg("--guest-agent=off");
-    let _manager = launch.start_ready(scene.management()).await?;
+    let manager = launch.start_ready(scene.management()).await?;
     fleet.admits().await?;
     fleet.reads(&["a", "b"], "s.example=m.example/s").await?;
     for cluster in ["a", "b"] {
         fleet.condition(cluster, "ControlPlaneUpToDate", "True", "AsExpected").await?;
     }
+    Ok((scene, manager))
+}
+
+async fn the_admission_goes_first(admission: Admission, resource: &str) -> Result<()> {
+    let (scene, _manager) = settled(admission).await?;
+    let fleet = &scene.fleet;
     let mark = scene.audit.mark().await?;
     let annotations = json!({"metadata": {"annotations": {UNINSTALL: "true"}}});
     fleet.merge(&objects::lease(), &annotations).await?;
@@ -64,16 +72,8 @@ async fn uninstall_takes_the_policies_away_before_anything_else() -> Result<()> 
 
 #[tokio::test]
 async fn one_hosted_cluster_leaves_while_the_admission_stays() -> Result<()> {
-    let scene = Scene::start().await?;
+    let (scene, _manager) = settled(Admission::webhook()?).await?;
     let fleet = &scene.fleet;
-    let admission = Admission::webhook()?;
-    fleet.hosted_clusters(&["a", "b"], "=").await?;
-    fleet.apply(&objects::idms("one", &[("s.example", &["m.example/s"], None)])).await?;
-    fleet.admit(admission).await?;
-    let launch = admission.serve(scene.launch("manager")).arg("--guest-agent=off");
-    let _manager = launch.start_ready(scene.management()).await?;
-    fleet.admits().await?;
-    fleet.reads(&["a", "b"], "s.example=m.example/s").await?;
     let mark = scene.audit.mark().await?;
     let annotations = json!({"metadata": {"annotations": {UNINSTALL: "true"}}});
     fleet.merge(&objects::hosted_cluster("a", &[]), &annotations).await?;

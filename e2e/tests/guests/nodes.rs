@@ -8,7 +8,7 @@ use hypermirror_e2e::rival::pulse::Pulse;
 use hypermirror_e2e::{consistently, eventually};
 use serde_json::json;
 
-use super::stage::{Stage, awaits, found, name, object};
+use super::stage::{HCCO, Stage, awaits, found, name, object};
 
 const A: &str = "registry.example/a";
 const SET: &str = "hypermirror.dev/v1alpha1";
@@ -89,8 +89,15 @@ async fn drift_in_a_guest_is_repaired_and_nothing_is_written_when_nothing_change
     stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
     let audit = stage.cluster(0).audit().await?;
     let mark = audit.mark().await?;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let writes = audit.writes_by(mark, super::stage::HCCO).await?;
+    eventually(SOON, "the manager looks at the guest's set three times more", async || {
+        let events = audit.since(mark).await?;
+        let looks = events.iter().filter(|event| {
+            event.user == HCCO && event.verb == "get" && event.resource == "nodemirrorsets" && event.name == "cluster"
+        });
+        Ok((looks.count() >= 3).then_some(()))
+    })
+    .await?;
+    let writes = audit.writes_by(mark, HCCO).await?;
     ensure!(writes.is_empty(), "{:?}", writes.iter().map(hypermirror_e2e::audit::Event::summary).collect::<Vec<_>>());
     let set = object(SET, "NodeMirrorSet", "cluster");
     stage.guests[0].merge(&set, &json!({"spec": {"digestMirrors": []}})).await?;

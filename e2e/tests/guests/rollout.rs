@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::hosted_cluster;
-use hypermirror_e2e::fleet::{Fleet, SERVICE_ACCOUNT, SOON, SYSTEM, deployments};
+use hypermirror_e2e::fleet::{Fleet, MANAGER_USER, SERVICE_ACCOUNT, SOON, SYSTEM, deployments};
 use hypermirror_e2e::{binaries, consistently, eventually};
 use serde_json::{Value, json};
 
@@ -96,7 +96,13 @@ async fn a_new_manager_writes_nothing_and_a_cluster_that_leaves_takes_its_boot_f
     drop(first);
     let mark = stage.scene.audit.mark().await?;
     let _second = manager(&stage).await?;
-    stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
+    eventually(SOON, "the second manager has looked at what stands", async || {
+        let events = stage.scene.audit.since(mark).await?;
+        let mut looks = events.iter().filter(|event| event.verb == "get" && event.user == MANAGER_USER);
+        Ok(looks.any(|event| event.name == "hypermirror-boot-boot").then_some(()))
+    })
+    .await?;
+    // Longer than what is new would wait for further edits.
     consistently(Duration::from_secs(2), "nothing changed, and nothing is written", async || {
         let writes = stage.scene.writes(mark).await?;
         ensure!(!writes.iter().any(|write| write.name.starts_with("hypermirror-boot")));

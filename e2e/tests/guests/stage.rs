@@ -7,7 +7,7 @@ use hypermirror_e2e::fleet::manager::{Manager, ManagerLaunch};
 use hypermirror_e2e::fleet::objects::Entry;
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, SOON, deployments};
 use hypermirror_e2e::pki::Validity;
-use hypermirror_e2e::{AgentNode, Cluster, Crds, Credentials, Scene, Testbed, consistently, eventually};
+use hypermirror_e2e::{AgentNode, Cluster, Credentials, Scene, consistently, eventually};
 use serde_json::{Value, json};
 
 pub use hypermirror_e2e::fleet::guests::HCCO;
@@ -18,13 +18,6 @@ pub const AGENT: (&str, &str) = ("hypermirror-system", "hypermirror-agent");
 pub const IMAGE: &str =
     "quay.example/hypermirror@sha256:0000000000000000000000000000000000000000000000000000000000000001";
 
-/// The kinds of OpenShift in a guest.
-const GUEST_KINDS: [&str; 3] = [
-    "imagedigestmirrorsets.config.openshift.io",
-    "imagetagmirrorsets.config.openshift.io",
-    "imagecontentsourcepolicies.operator.openshift.io",
-];
-
 pub struct Stage {
     pub scene: Scene,
     /// Each guest as its administrator.
@@ -34,14 +27,7 @@ pub struct Stage {
 impl Stage {
     /// One management cluster and so many guests, which have OpenShift's kinds; nothing else yet.
     pub async fn start(guests: usize) -> Result<Self> {
-        let crds = Crds::of_the_fleet()?;
-        let scene = Scene::with(Testbed::builder().guests(guests), &crds).await?;
-        let mut fleets = Vec::new();
-        for guest in scene.bed.guests() {
-            let fleet = Fleet { client: guest.admin_client().await? };
-            crds.only(&GUEST_KINDS)?.install(&fleet.client).await?;
-            fleets.push(fleet);
-        }
+        let (scene, fleets) = Scene::with_guests(guests).await?;
         Ok(Self { scene, guests: fleets })
     }
 

@@ -8,7 +8,7 @@ use hypermirror_e2e::{Served, needs_node, port};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::stage::Stage;
 
@@ -17,7 +17,8 @@ const LAYER: usize = 128 << 20;
 /// In bytes per second: eight seconds for the layer.
 const SPEED: u32 = 16 << 20;
 const EDITS: usize = 20;
-const PAUSE: Duration = Duration::from_millis(250);
+/// Between two edits.
+const PACE: Duration = Duration::from_millis(250);
 
 /// Carries bytes to and from a registry, slowly. Ends when it is dropped.
 struct Wire {
@@ -82,6 +83,8 @@ async fn a_large_layer_arrives_whole_while_twenty_edits_come() -> Result<()> {
     };
     tokio::pin!(pull);
     let mut edits = 0;
+    let mut pace = interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // On and on until it is unpacked, which is when the helpers work.
     let (id, took) = loop {
         let other = format!("mirror.example/edit-{edits}");
@@ -93,7 +96,7 @@ async fn a_large_layer_arrives_whole_while_twenty_edits_come() -> Result<()> {
         edits += 1;
         tokio::select! {
             done = &mut pull => break done?,
-            () = tokio::time::sleep(PAUSE) => {}
+            _ = pace.tick() => {}
         }
     };
     let log = stage.node().logged_since(mark)?;

@@ -56,7 +56,7 @@ impl Input {
     /// The same; an error if something of it cannot be read.
     pub fn whole_pool_sources(&self, pool: &NodePool) -> Result<PoolSources> {
         let sources = self.pool_sources(pool);
-        if sources.is_lost {
+        if !sources.lost.is_empty() {
             bail!("NodePool/{}: {}", ClusterKey::of(pool), texts(&sources.troubles));
         }
         Ok(sources)

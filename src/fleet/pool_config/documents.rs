@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::shape::{CLUSTER_IMAGE_POLICY, CONTAINER_RUNTIME_CONFIG, KUBELET_CONFIG, MACHINE_CONFIG, Shape, misfits};
 use crate::documents::{self, Document};
-use crate::fleet::report::SourceTrouble;
+use crate::fleet::report::{SourceTrouble, TROUBLES};
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
 use crate::mirrors::{Layer, MirrorEntry, Origin};
@@ -90,12 +90,17 @@ impl ConfigDocuments {
 
     fn tear(&mut self, reason: Reason, message: String) {
         self.is_torn = true;
-        self.troubles.push(SourceTrouble { reason, message });
+        self.trouble(reason, message);
     }
 
     fn refuse(&mut self, document: &Document, message: &str) {
-        let message = format!("{}: {message}", document.place);
-        self.troubles.push(SourceTrouble { reason: Reason::ConfigMapInvalid, message });
+        self.trouble(Reason::ConfigMapInvalid, format!("{}: {message}", document.place));
+    }
+
+    fn trouble(&mut self, reason: Reason, message: String) {
+        if self.troubles.len() < TROUBLES {
+            self.troubles.push(SourceTrouble { reason, message });
+        }
     }
 
     fn warn(&mut self, place: &Origin, reason: FindingReason, field: &str, message: String) {

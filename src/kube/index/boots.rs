@@ -12,6 +12,8 @@ pub struct Boot {
     pub since: Instant,
     /// A digest of what stands there, once that is known; none in it if nothing stands.
     pub stands: Option<Option<String>>,
+    /// When that was read or written.
+    pub looked: Instant,
 }
 
 /// The ConfigMaps of one hosted cluster, by NodePool.

@@ -18,30 +18,33 @@ pub(super) async fn declared(
     case: &Case,
 ) -> Result<(Vec<MirrorEntry>, Vec<SetInput>), GuestError> {
     let known = ctx.index().guests.pools(&case.key);
-    let entries = entries_of(client, names::CLUSTER_SET, &case.own.entries, case.own.is_lost).await?;
+    let is_lost = |entry: &MirrorEntry| !entry.is_image_content_source();
+    let mut entries = node_entries(&case.own.entries).0;
+    if case.own.is_lost {
+        entries.extend(standing(client, names::CLUSTER_SET, is_lost).await?);
+    }
     let mut pools = Vec::new();
     for (name, pool) in known {
-        let sources = case.pools.get(&name);
-        let own = sources.map(|sources| sources.entries.as_slice()).unwrap_or_default();
-        let is_lost = sources.is_some_and(|sources| sources.is_lost);
-        let entries = entries_of(client, &names::node_pool_set(&name), own, is_lost).await?;
+        let sources = case.pools.get(&name).cloned().unwrap_or_default();
+        let mut entries = node_entries(&sources.entries).0;
+        if !sources.lost.is_empty() {
+            let is_lost = |entry: &MirrorEntry| sources.lost.contains(&entry.origin.name);
+            entries.extend(standing(client, &names::node_pool_set(&name), is_lost).await?);
+        }
         let delivery = Delivery::of_pool(Delivery::of(&*case.object), pool.delivery);
         pools.push(SetInput { name, entries, delivered: delivery.is_by_agent() });
     }
     Ok((entries, pools))
 }
 
-/// The entries as nodes can have them; those of the set that stands there if what is declared is lost.
-async fn entries_of(
+/// Those entries of a set in the guest whose source cannot be read.
+async fn standing(
     client: &GuestClient,
     set: &str,
-    declared: &[MirrorEntry],
-    is_lost: bool,
+    is_lost: impl Fn(&MirrorEntry) -> bool,
 ) -> Result<Vec<MirrorEntry>, GuestError> {
     let path = format!("{}/{set}", path::collection("NodeMirrorSet"));
-    let stands = if is_lost { client.get::<NodeMirrorSet>(&path).await? } else { None };
-    Ok(match stands {
-        Some(stands) => of_node_mirror_set(set, &stands.spec),
-        None => node_entries(declared).0,
-    })
+    let stands = client.get::<NodeMirrorSet>(&path).await?;
+    let entries = stands.map(|stands| of_node_mirror_set(set, &stands.spec)).unwrap_or_default();
+    Ok(entries.into_iter().filter(is_lost).collect())
 }

@@ -7,7 +7,7 @@ use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::hosted_cluster;
 use hypermirror_e2e::fleet::{Fleet, deployments};
 use hypermirror_e2e::pki::Validity;
-use hypermirror_e2e::{Cluster, Crds, Scene, Testbed, eventually};
+use hypermirror_e2e::{Cluster, Scene, eventually};
 use serde_json::{Value, json};
 
 /// Nothing in here takes as long.
@@ -18,13 +18,6 @@ pub const MANAGER: &str = "system:hosted-cluster-config";
 const SOURCE: &str = "registry.example/organisation";
 /// An image by digest that nobody pulls here.
 const IMAGE: &str = "quay.example/hypermirror@sha256:0000000000000000000000000000000000000000000000000000000000000001";
-/// The kinds of OpenShift in a guest.
-const GUEST_KINDS: [&str; 3] = [
-    "imagedigestmirrorsets.config.openshift.io",
-    "imagetagmirrorsets.config.openshift.io",
-    "imagecontentsourcepolicies.operator.openshift.io",
-];
-
 pub struct Stage {
     // Fields are dropped in this order: the manager goes before its servers.
     _manager: Manager,
@@ -36,14 +29,7 @@ pub struct Stage {
 impl Stage {
     /// So many guests, each with a hosted cluster that the manager serves.
     pub async fn start(guests: usize) -> Result<Self> {
-        let crds = Crds::of_the_fleet()?;
-        let scene = Scene::with(Testbed::builder().guests(guests), &crds).await?;
-        let mut fleets = Vec::new();
-        for guest in scene.bed.guests() {
-            let fleet = Fleet { client: guest.admin_client().await? };
-            crds.only(&GUEST_KINDS)?.install(&fleet.client).await?;
-            fleets.push(fleet);
-        }
+        let (scene, fleets) = Scene::with_guests(guests).await?;
         let launch = scene.launch("manager").arg(format!("--agent-image={IMAGE}")).arg("--agent-reload=none");
         let manager = launch.start_ready(scene.management()).await?;
         let stage = Self { _manager: manager, guests: fleets, scene };
