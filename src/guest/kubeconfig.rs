@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::documents;
+
 /// A kubeconfig larger than this is none.
 const MAX_BYTES: usize = 256 * 1024;
 
