@@ -135,8 +135,9 @@ fn what_was_last_good_stays_in_force_and_what_nobody_remembers_is_lost() {
     let bad = |_: &str| ReferredConfig::Read(Arc::new(documents("kind: [")), "2".to_owned());
     let (_, in_force) = PoolSources::new("clusters", &config, good, &LastDocuments::default());
     let (sources, still) = PoolSources::new("clusters", &config, bad, &in_force);
-    assert_eq!((sources.entries.len(), sources.is_lost, still == in_force), (1, false, true));
+    assert_eq!((sources.entries.len(), sources.lost.is_empty(), still == in_force), (1, true, true));
     assert_eq!(sources.troubles[0].reason, Reason::ConfigMapInvalid);
     let (lost, _) = PoolSources::new("clusters", &config, |_| ReferredConfig::Missing, &LastDocuments::default());
-    assert_eq!((lost.entries.len(), lost.is_lost), (0, true));
+    let names: Vec<&str> = lost.lost.iter().map(String::as_str).collect();
+    assert_eq!((lost.entries.len(), names), (0, vec!["a"]));
 }
