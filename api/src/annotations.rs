@@ -1,54 +1,53 @@
-//! Annotations: what users set on HyperShift's objects, and what hypermirror writes.
+//! Annotations that users set on HyperShift's objects, and annotations that hypermirror writes.
 
 /// On a HostedCluster: the name of a ConfigMap in its namespace with the keys `idms.yaml` and `itms.yaml`.
 pub const IMAGE_MIRROR_CONFIG_REF: &str = "hypermirror.dev/image-mirror-config-ref";
 
-/// On a NodePool: names of ConfigMaps in its namespace, separated by commas, each with a key `config` like those of
-/// `spec.config`. Stock HyperShift does not see them: no edit of them replaces a node, and tag mirrors are allowed.
+/// On a NodePool: comma-separated names of ConfigMaps in its namespace, each with a key `config` like those in
+/// `spec.config`. Stock HyperShift does not read them, so an edit replaces no node, and tag mirrors are allowed.
 pub const CONFIG: &str = "hypermirror.dev/config";
 
 /// On a HostedCluster: `Use` (default) or `Ignore` the mirrors of the management cluster.
 pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
 
-/// On a HostedCluster: any value but `false` stops every write for it.
+/// On a HostedCluster: any value except `false` pauses all writes for it.
 pub const PAUSED: &str = "hypermirror.dev/paused";
 
-/// On a HostedCluster or a NodePool: how mirrors get to its nodes, `Agent` (default), `Rollout`, `AgentAndRollout` or
-/// `None`.
+/// On a HostedCluster or a NodePool: how mirrors are delivered to its nodes. `Agent` (default), `Rollout`, `AgentAndRollout`
+/// or `None`.
 pub const NODE_DELIVERY: &str = "hypermirror.dev/node-delivery";
 
-/// Written on a HostedCluster: a digest of the management mirrors that stock operators were last asked to read, and of
-/// what they had read before.
+/// Written on a HostedCluster: a digest of the management mirrors, and of the mirrors before the last change.
 ///
-/// Stock HyperShift reads ICSP and IDMS only when a HostedCluster changes; changing this annotation is that change.
+/// Stock HyperShift reads ICSPs and IDMSs only when it reconciles a HostedCluster. A change of this annotation triggers that.
 pub const MIRRORS_OBSERVED: &str = "hypermirror.dev/mirrors-observed";
 
-/// Written on a target Deployment's own metadata: the admitted override map, whole, in the format of
-/// `OPENSHIFT_IMG_OVERRIDES`. It survives the full updates of stock operators, which our env var does not.
+/// Written on a target Deployment's own metadata: the complete admitted override map, in the format of
+/// `OPENSHIFT_IMG_OVERRIDES`. Unlike the appended environment variable, it survives the full updates of stock operators.
 pub const OVERRIDES: &str = "hypermirror.dev/overrides";
 
-/// Written on a target Deployment's own metadata: entries that a stock value still names although hypermirror knows that
-/// they are nobody else's and are not wanted; same format as [`OVERRIDES`].
+/// Written on a target Deployment's own metadata: entries that hypermirror removed from the map and that the stock value
+/// still contains. Same format as [`OVERRIDES`].
 pub const RETIRED: &str = "hypermirror.dev/retired";
 
-/// Written on a target Deployment's own metadata: the appended argument, so that it can be recognised and removed.
+/// Written on a target Deployment's own metadata: the appended argument, so that hypermirror can identify and remove it.
 pub const APPENDED_ARGUMENT: &str = "hypermirror.dev/registry-overrides-argument";
 
-/// Written on a target Deployment's own metadata while the rollout budget is on: when the rollout of its hosted cluster
-/// began (RFC 3339), in the very patch that restarts it. It is in flight until the report says that this one is `Done`.
+/// Written on a target Deployment's own metadata if `--max-concurrent-rollouts` is set: when the rollout of its hosted
+/// cluster started (RFC 3339). The patch that restarts the Deployment sets it. The rollout is in flight until the report has
+/// it as `Done`.
 pub const ROLLOUT: &str = "hypermirror.dev/rollout";
 
-/// Read on the manager's Lease: lets one mass removal through; its value is the token that the condition names.
+/// Read on the manager's Lease: approves one held removal. The value is the token in the message of the condition.
 pub const ALLOW_REMOVAL: &str = "hypermirror.dev/allow-removal";
 
-/// Read on a HostedCluster and on the manager's Lease: `true` has everything of ours taken away, from one hosted cluster or
-/// from all.
+/// Read on a HostedCluster and on the manager's Lease: `true` removes hypermirror from one hosted cluster, or from all.
 pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 
-/// Written on the manager's Lease: the mirror kinds that were once there, comma-separated (`icsp,idms,itms`).
+/// Written on the manager's Lease: the mirror kinds whose CRDs were found, comma-separated (`icsp,idms,itms`).
 pub const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";
 
-/// Read on HostedControlPlanes and Deployments: marks a Deployment that stock HyperShift reconciles.
+/// Read on HostedControlPlanes and Deployments: stock HyperShift sets it on the Deployments that it reconciles.
 pub const STOCK_DESIRED_STATE_HASH: &str = "hypershift.openshift.io/desired-state-hash";
 
 /// Set by users on a HostedCluster for stock HyperShift: the image of the catalog `certified-operators`, by digest
@@ -61,13 +60,13 @@ pub const COMMUNITY_CATALOG_IMAGE: &str = "hypershift.openshift.io/community-ope
 /// The image of the catalog `redhat-operators`, by digest.
 pub const REDHAT_CATALOG_IMAGE: &str = "hypershift.openshift.io/redhat-operators-catalog-image";
 
-/// Declared by HyperShift and read by nothing: it has no such catalog any more.
+/// HyperShift declares this annotation and ignores it: the catalog no longer exists.
 pub const MARKETPLACE_CATALOG_IMAGE: &str = "hypershift.openshift.io/redhat-marketplace-catalog-image";
 
-/// Where the images of all catalogs come from, `registry.redhat.io/redhat=mirror,...`.
+/// The registries of all catalog images, `registry.redhat.io/redhat=mirror,...`.
 pub const CATALOG_REGISTRY_OVERRIDES: &str = "hypershift.openshift.io/olm-catalogs-is-registry-overrides";
 
-/// Those annotations of a HostedCluster that are about its OLM catalogs.
+/// The annotations of a HostedCluster that configure its OLM catalogs.
 pub const OF_CATALOGS: [&str; 5] = [
     CERTIFIED_CATALOG_IMAGE,
     COMMUNITY_CATALOG_IMAGE,

@@ -1,8 +1,8 @@
-//! Condition types and reasons: closed sets, used for conditions, events and metric labels alike.
+//! Condition types and reasons: fixed sets, used in conditions, events and metric labels.
 
 use serde::{Deserialize, Serialize};
 
-/// An enum without data whose variants are named outside as they are in here.
+/// An enum without data whose variants have the same names in the API as in the code.
 macro_rules! closed_set {
     ($(#[$about:meta])* pub enum $name:ident { $($(#[$of:meta])* $variant:ident,)+ }) => {
         $(#[$about])*
@@ -12,7 +12,7 @@ macro_rules! closed_set {
         }
 
         impl $name {
-            /// The name as it stands in a condition's `type` or `reason`, an event's `reason` and a metric's label.
+            /// The name in a condition's `type` or `reason`, an event's `reason` and a metric's label.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => stringify!($variant),)+
@@ -23,54 +23,54 @@ macro_rules! closed_set {
 }
 
 closed_set! {
-    /// The conditions of a [`crate::HostedClusterMirrors`]; all of positive polarity.
+    /// The conditions of a [`crate::HostedClusterMirrors`]. True is the healthy status of each.
     pub enum ConditionType {
-        /// Everything that declares mirrors for this cluster was read and is valid.
+        /// All objects that declare mirrors for this cluster were read and are valid.
         SourcesResolved,
-        /// Each target Deployment carries the override map that is wanted.
+        /// Every target Deployment has the desired override map.
         ControlPlaneUpToDate,
-        /// The guest has every object that it is given.
+        /// All hypermirror objects in the guest cluster are up to date.
         GuestSynced,
-        /// Every node of the guest has its mirrors.
+        /// Every node of the guest cluster has applied its mirrors.
         NodesUpToDate,
-        /// Every ConfigMap of its NodePools' configuration was read and is valid.
+        /// Every ConfigMap that a NodePool references was read and is valid.
         NodePoolConfigValid,
-        /// A node that boots can pull the agent and the release without mirrors that it does not have yet.
+        /// New nodes can pull the agent and the release images with the mirrors that they boot with.
         BootstrapCovered,
-        /// What is annotated about OLM catalogs can be meant, and the catalogs of the control plane are as it says; only there
-        /// where something is annotated, or was.
+        /// The annotations for OLM catalogs are valid, and the catalogs of the control plane match them. Set only if the
+        /// HostedCluster has or had such an annotation.
         CatalogsValid,
-        /// All of the above.
+        /// All other conditions are True.
         Ready,
     }
 }
 
 closed_set! {
-    /// Why a condition has its status: the closed set of reasons.
+    /// The reasons of these conditions.
     pub enum Reason {
         /// Everything is as it should be.
         AsExpected,
-        /// A mirror entry is invalid and was left out; the message names it.
+        /// A mirror entry is invalid and is ignored. The message names it.
         InvalidEntries,
-        /// An object that declares mirrors could not be decoded and was left out.
+        /// An object that declares mirrors could not be decoded and is ignored.
         MalformedObject,
-        /// A ConfigMap that is referred to does not exist; what was last read stays in force.
+        /// A referenced ConfigMap does not exist. Its last valid content stays in use.
         ConfigMapMissing,
-        /// A ConfigMap that is referred to has none of the keys that are read; what was last read stays in force.
+        /// A referenced ConfigMap has none of the expected keys. Its last valid content stays in use.
         ConfigMapKeyMissing,
-        /// A ConfigMap that is referred to holds something that is not valid; what was last read stays in force.
+        /// A referenced ConfigMap has invalid content. Its last valid content stays in use.
         ConfigMapInvalid,
-        /// The HostedCluster CRD has lost the field of the reference; the last reference stays in force.
+        /// The HostedCluster CRD no longer has the field of the reference. The last reference stays in use.
         FieldPruned,
-        /// The field and the annotation name different ConfigMaps; the field counts.
+        /// The field and the annotation name different ConfigMaps. The field takes precedence.
         ReferenceConflict,
-        /// Stock HyperShift refuses a document of a NodePool's configuration; the message says what to do instead.
+        /// Stock HyperShift rejects a document of a NodePool's configuration. The message describes the alternative.
         RefusedByHyperShift,
-        /// A mirror kind that was once there is gone; its last known entries stay in force.
+        /// The CRD of a mirror kind was removed. The last known entries stay in use.
         KindVanished,
-        /// A mirror kind cannot be read now; its last known entries stay in force.
+        /// A mirror kind cannot be listed. The last known entries stay in use.
         SourceUnreadable,
-        /// A target Deployment does not carry the wanted map yet.
+        /// A target Deployment does not have the desired map yet.
         Updating,
         /// None of the target Deployments exists yet.
         TargetsMissing,
@@ -78,73 +78,73 @@ closed_set! {
         TargetsIncomplete,
         /// A target Deployment has no container of the expected name.
         ContainerMissing,
-        /// The manager observes only, and something would change.
+        /// The manager runs with `--mode=observe` and would change something in `enforce` mode.
         Observing,
-        /// The change would empty the maps of too many hosted clusters at once and waits for approval.
+        /// The change would empty the maps of too many hosted clusters at once. It waits for approval.
         RemovalHeld,
-        /// As many hosted clusters as the rollout budget allows are changing already; the change waits for one to be back.
+        /// The change is queued: `--max-concurrent-rollouts` hosted clusters are already rolling out.
         RolloutWaiting,
-        /// Too many rollouts are not back in time; no new one starts until they are.
+        /// Rollouts are halted: too many hosted clusters were not available within `--rollout-timeout`.
         RolloutHalted,
-        /// The targets were changed and are not back in time.
+        /// The targets were patched and were not available within `--rollout-timeout`.
         RolloutFailed,
-        /// A target was not available before the change, which waits until it is.
+        /// A target is not available. The change waits until it is.
         TargetsUnavailable,
-        /// The value is larger than the kernel takes for one environment variable and was not written.
+        /// The value exceeds the kernel's limit for one environment variable and was not written.
         ValueTooLarge,
-        /// Somebody takes our entry away again and again; it is left alone for a while.
+        /// Another field manager removes the entries of hypermirror repeatedly. The next attempt is delayed.
         Contested,
-        /// The API server refused or failed a write; the message says why.
+        /// A write failed. The message has the API server's error.
         WriteFailed,
         /// Writes for this hosted cluster are paused.
         Paused,
-        /// A source that the stock argument already has was left out of ours.
+        /// A source is not in the appended argument because the stock argument has it already.
         SourceTaken,
         /// The hosted cluster is being deleted.
         Deleting,
-        /// The control-plane namespace has no kubeconfig for the guest yet.
+        /// The control-plane namespace has no kubeconfig for the guest cluster yet.
         KubeconfigMissing,
-        /// The guest's kubeconfig says something that is not allowed, or is none; the message names the field.
+        /// The kubeconfig of the guest cluster is invalid or has a field that is not allowed. The message names the field.
         KubeconfigRefused,
-        /// The guest's API server does not answer.
+        /// The API server of the guest cluster does not respond.
         ConnectionDown,
-        /// The guest's API server shows a certificate that the kubeconfig's authority did not sign.
+        /// The certificate of the guest cluster's API server is not signed by the certificate authority in the kubeconfig.
         AuthorityUnknown,
-        /// The kubeconfig's client certificate is no longer valid.
+        /// The client certificate in the kubeconfig has expired.
         CredentialsExpired,
-        /// The guest's API server refuses the kubeconfig's credentials.
+        /// The API server of the guest cluster rejects the credentials in the kubeconfig.
         CredentialsRejected,
-        /// An admission policy or webhook of the guest denied a write.
+        /// An admission policy or webhook in the guest cluster denied a write.
         DeniedByGuest,
-        /// The guest's RBAC does not allow a request.
+        /// RBAC in the guest cluster forbids a request.
         ForbiddenByGuest,
-        /// The guest answered with more than is read.
+        /// A response of the guest cluster exceeds the size limit.
         AnswerTooLarge,
-        /// A write to the guest failed; the message says why.
+        /// A write to the guest cluster failed. The message has the error.
         PushFailed,
-        /// The manager was not told which image the agent has (`--agent-image`).
+        /// The image of the agent is unknown: `--agent-image` is not set and could not be detected.
         AgentImageMissing,
-        /// The guest serves no admission policies: nothing holds an agent to its own node's status.
+        /// The guest cluster does not serve admission policies, so an agent can write the status of other nodes.
         NodeIdentityUnverified,
-        /// Not every node has confirmed its mirrors yet.
+        /// Some nodes have not confirmed their mirrors yet.
         NodesUpdating,
-        /// A node could not apply its mirrors, or its runtime did not read them.
+        /// A node could not apply its mirrors, or its container runtime did not load them.
         NodesFailing,
-        /// Some nodes have no agent that reports.
+        /// Some nodes have no agent that reports their status.
         AgentsMissing,
-        /// A node that boots may not be able to pull the agent or the release without a mirror that it does not have.
+        /// New nodes may be unable to pull the agent or the release images: they need a mirror that they do not boot with.
         BehindMirror,
         /// Mirrors are not delivered to these nodes (`hypermirror.dev/node-delivery: None`).
         DeliveryOff,
-        /// An annotation about OLM catalogs has a value that cannot be meant; the message names it.
+        /// An annotation for OLM catalogs has an invalid value. The message names it.
         CatalogInvalid,
-        /// The value of an annotation about OLM catalogs means one thing or another, by chance.
+        /// An annotation for OLM catalogs has a value that HyperShift does not interpret consistently.
         CatalogAmbiguous,
-        /// An annotation about OLM catalogs, or a part of it, has no effect.
+        /// An annotation for OLM catalogs, or a part of it, has no effect.
         CatalogIneffective,
-        /// A catalog of the control plane has another image than the annotations say.
+        /// The image of a catalog in the control plane differs from the annotations.
         CatalogDiffers,
-        /// What is ours is being taken away.
+        /// hypermirror is being removed from the hosted cluster.
         Leaving,
     }
 }

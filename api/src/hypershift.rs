@@ -1,4 +1,4 @@
-//! HyperShift's kinds, `hypershift.openshift.io/v1beta1`, as far as hypermirror reads them.
+//! The fields of HyperShift's kinds (`hypershift.openshift.io/v1beta1`) that hypermirror reads.
 
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
@@ -16,19 +16,19 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostedClusterSpec {
-    /// Digest mirrors of the hosted cluster; each has a source and mirrors, never a policy.
+    /// Digest mirrors of the hosted cluster, without a policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_content_sources: Vec<ImageContentSource>,
-    /// The ConfigMap of mirror sets, where the CRD has this field.
+    /// The ConfigMap with mirror sets, if the CRD has this field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_mirror_config_ref: Option<LocalObjectReference>,
-    /// Where the OLM catalogs run: `management` (also when unset) or `guest`.
+    /// Where the OLM catalogs run: `management` (default) or `guest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub olm_catalog_placement: Option<String>,
-    /// What the guest is configured with.
+    /// Configuration of the guest cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<ClusterConfiguration>,
-    /// `true`, or an RFC 3339 time until which HyperShift leaves the cluster alone.
+    /// `true`, or an RFC 3339 time until which HyperShift does not reconcile the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<String>,
 }
@@ -37,7 +37,7 @@ pub struct HostedClusterSpec {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct ClusterConfiguration {
-    /// OLM's catalogs.
+    /// Configuration of the OLM catalogs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operatorhub: Option<OperatorHub>,
 }
@@ -46,7 +46,7 @@ pub struct ClusterConfiguration {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OperatorHub {
-    /// No catalog of HyperShift's runs.
+    /// Whether HyperShift's default catalogs are disabled.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disable_all_default_sources: bool,
 }
@@ -55,9 +55,9 @@ pub struct OperatorHub {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct ImageContentSource {
-    /// The repository, namespace or registry that images are named by.
+    /// The repository, namespace or registry in the names of images.
     pub source: String,
-    /// Where to pull from instead, in order.
+    /// The mirrors, in the order in which they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
 }
@@ -91,28 +91,28 @@ pub struct NodePoolSpec {
     pub config: Vec<LocalObjectReference>,
 }
 
-/// What HyperShift says about a NodePool.
+/// The part of `NodePool.status` that we read.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolStatus {
-    /// Its conditions; `ValidMachineConfig` is about `spec.config`.
+    /// Its conditions. `ValidMachineConfig` is the one for `spec.config`.
     pub conditions: Vec<NodePoolCondition>,
 }
 
-/// A condition of a NodePool: looser than those of Kubernetes.
+/// A condition of a NodePool. Its schema is less strict than `metav1.Condition`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolCondition {
-    /// Its name.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// For a person.
+    /// Human-readable details.
     pub message: String,
 }
 
-/// The part of a HostedControlPlane that we read; named like its HostedCluster, in the control-plane namespace.
+/// The part of a HostedControlPlane that we read. It has the name of its HostedCluster and is in the control-plane namespace.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
     group = "hypershift.openshift.io",
@@ -126,16 +126,16 @@ pub struct NodePoolCondition {
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostedControlPlaneSpec {
-    /// The release that the control plane and, unless a NodePool says otherwise, the nodes run.
+    /// The release image of the control plane, and of the nodes unless a NodePool overrides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release_image: Option<String>,
 }
 
-/// What HyperShift knows about a control plane.
+/// The part of `HostedControlPlane.status` that we read.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostedControlPlaneStatus {
-    /// Where nodes reach the API server.
+    /// The address of the API server for nodes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_plane_endpoint: Option<ApiEndpoint>,
 }

@@ -1,7 +1,7 @@
-//! The API types of hypermirror: our own kinds, the foreign kinds that we read, and every name that others may depend on.
+//! The API of hypermirror: its own kinds, the foreign kinds that it reads, and all names that users and tools depend on.
 //!
-//! Nothing in here talks to a server. The foreign kinds are small and tolerant: they hold the fields that the rules of
-//! mirroring need, each with a default, so that a newer HyperShift or OpenShift never stops a watch.
+//! Nothing in this crate talks to a server. The foreign kinds have only the fields that hypermirror needs, each with a
+//! default, so that a newer version of HyperShift or OpenShift never breaks a watch.
 
 pub mod annotations;
 pub mod conditions;

@@ -35,8 +35,8 @@ pub struct ImageTagMirrorSetSpec {
     pub image_tag_mirrors: Vec<SourceMirrors>,
 }
 
-/// `ImageContentSourcePolicy.spec` (`operator/v1alpha1`): digest mirrors without a policy, and without a pattern, so that
-/// a source may even carry a digest.
+/// `ImageContentSourcePolicy.spec` (`operator/v1alpha1`): digest mirrors without a policy. Its schema has no pattern, so a
+/// source may even have a digest.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
     group = "operator.openshift.io",
@@ -52,7 +52,7 @@ pub struct ImageContentSourcePolicySpec {
     pub repository_digest_mirrors: Vec<SourceMirrors>,
 }
 
-/// `ImageMirrorDigestSet.spec`, `config.openshift.io/v1alpha1`: both spellings of its list are read, `imageDigestMirrors`
+/// `ImageMirrorDigestSet.spec`, `config.openshift.io/v1alpha1`. Both spellings of its list are read, `imageDigestMirrors`
 /// first.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
@@ -73,19 +73,19 @@ pub struct ImageMirrorDigestSetSpec {
     pub mirrors: Vec<SourceMirrors>,
 }
 
-/// One source with its mirrors, as all of these kinds write it.
+/// A source and its mirrors, in the format of all these kinds.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SourceMirrors {
     /// `host[:port][/path]` or `*.host`.
     pub source: String,
-    /// Where to pull from instead, in order.
+    /// The mirrors, in the order in which they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<String>,
-    /// `AllowContactingSource` (also when unset) or `NeverContactSource`; any other value is reported, not refused here.
+    /// `AllowContactingSource` (default) or `NeverContactSource`. Any other value becomes a finding; decoding accepts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror_source_policy: Option<String>,
-    /// Only in `ImageMirrorDigestSet`: talk to the mirrors without verified TLS.
+    /// Only in `ImageMirrorDigestSet`: do not verify the TLS certificates of the mirrors.
     #[serde(rename = "insecureSkipTLSVerify", skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_tls_verify: bool,
 }

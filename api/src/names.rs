@@ -1,25 +1,25 @@
-//! Names that outlive a version: group, field manager, Lease, Deployment and environment variable names.
+//! Names that stay the same across versions: group, field managers, Lease, Deployments, environment variables.
 
-/// The API group of our own kinds.
+/// The API group of hypermirror's kinds.
 pub const GROUP: &str = "hypermirror.dev";
 
 /// The field manager of every write on the management cluster. Renaming it would orphan fields.
 pub const FIELD_MANAGER: &str = "hypermirror";
 
-/// The field manager of the agent's writes: one NodeMirrorStatus.
+/// The field manager of the agent, which writes one NodeMirrorStatus.
 pub const AGENT_FIELD_MANAGER: &str = "hypermirror-agent";
 
-/// The label of objects that hypermirror's manager pushed into a guest. An agent that reads its own cluster's mirror
-/// objects leaves them out: they are there for builds and image imports.
+/// The label of objects that the manager applies to a guest cluster. An agent that reads the mirror objects of its own
+/// cluster ignores objects with this label: they exist for builds and image imports.
 pub const MANAGED_LABEL: &str = "hypermirror.dev/managed";
 
-/// The label of objects that stock HyperShift keeps in a guest, with the value `true`.
+/// The label, with the value `true`, of objects that stock HyperShift manages in a guest cluster.
 pub const HYPERSHIFT_MANAGED_LABEL: &str = "hypershift.openshift.io/managed";
 
 /// The manager's Lease, in the manager's own namespace.
 pub const LEASE: &str = "hypermirror-manager";
 
-/// Who reports events.
+/// The reporting controller of events.
 pub const EVENT_CONTROLLER: &str = "hypermirror.dev/manager";
 
 /// The environment variable that stock HyperShift's operators read (`support/util/util.go`, a list `source=mirror,…`).
@@ -34,7 +34,7 @@ pub const HYPERSHIFT_OPERATOR_MANAGER: &str = "hypershift-operator-manager";
 /// The field manager of the control-plane-operator's full updates (measured on the real operator).
 pub const CONTROL_PLANE_OPERATOR_MANAGER: &str = "hypershift-controlplane-manager";
 
-/// The user that the hypershift operator writes as, where it was installed the usual way.
+/// The user of the hypershift operator in a default installation.
 pub const HYPERSHIFT_OPERATOR_USER: &str = "system:serviceaccount:hypershift:operator";
 
 /// The field of `HostedCluster.spec` that names a ConfigMap with mirrors; stock HyperShift's types do not have it.
@@ -46,7 +46,7 @@ pub const WEBHOOK_CONFIGURATION: &str = "hypermirror";
 /// The Service of the webhook, in the manager's own namespace.
 pub const WEBHOOK_SERVICE: &str = "hypermirror-webhook";
 
-/// Where API servers reach the webhook. Managers of neighbouring versions answer there, too.
+/// The path of the webhook. It is the same in all versions, because replicas of two versions serve it during an upgrade.
 pub const WEBHOOK_PATH: &str = "/admit";
 
 /// The Secret with the webhook's certificate, in the manager's own namespace.
@@ -58,18 +58,18 @@ pub const ADMISSION_POLICIES: [&str; 2] = ["hypermirror-targets", "hypermirror-h
 /// HyperShift's label on a NodePool's nodes: the NodePool's name.
 pub const NODE_POOL_LABEL: &str = "hypershift.openshift.io/nodePool";
 
-/// The NodeMirrorSet of the hosted cluster's own mirrors.
+/// The NodeMirrorSet with the hosted cluster's own mirrors.
 pub const CLUSTER_SET: &str = "cluster";
 
-/// IDMS and ITMS of ours in a guest. Those named `cluster` are HyperShift's.
+/// Name of the IDMS and ITMS that hypermirror applies to a guest cluster. Those named `cluster` belong to HyperShift.
 pub const GUEST_MIRRORS: &str = "hypermirror";
 
-/// The NodeMirrorSet of one NodePool.
+/// The name of the NodeMirrorSet of one NodePool.
 pub fn node_pool_set(name: &str) -> String {
     format!("nodepool-{name}")
 }
 
-/// Whether a NodeMirrorSet of this name is the manager's to push; a person's own set has another name.
+/// Whether the manager owns a NodeMirrorSet of this name. Sets that users create have other names.
 pub fn is_pushed_set(name: &str) -> bool {
     name == CLUSTER_SET || name.starts_with("nodepool-")
 }

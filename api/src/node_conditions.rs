@@ -1,18 +1,18 @@
-//! The conditions of a NodeMirrorStatus and their reasons: closed sets, used for metric labels alike.
+//! The conditions of a NodeMirrorStatus and their reasons: fixed sets, also used as metric labels.
 
 use serde::{Deserialize, Serialize};
 
-/// The conditions of a [`crate::NodeMirrorStatus`]; both of positive polarity.
+/// The conditions of a [`crate::NodeMirrorStatus`]. True is the healthy status of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NodeConditionType {
-    /// The file on the node says what the node's sets want.
+    /// The configuration file on the node is up to date with the node's sets.
     Applied,
-    /// The container runtime has read that file.
+    /// The container runtime has loaded that file.
     Reloaded,
 }
 
 impl NodeConditionType {
-    /// The name as it stands in a condition's `type`.
+    /// The name in a condition's `type`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "Applied",
@@ -21,37 +21,37 @@ impl NodeConditionType {
     }
 }
 
-/// Why such a condition has its status: the closed set of reasons.
+/// The reasons of these conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NodeReason {
     /// Everything is as it should be.
     AsExpected,
-    /// `Applied`: another file on the node breaks every pull already; nothing is touched before it is mended.
+    /// `Applied`: another file on the node already breaks every pull. The agent writes nothing until it is fixed.
     ForeignFileInvalid,
-    /// `Applied`: somebody else's file has our file's name; it is not overwritten.
+    /// `Applied`: a file that hypermirror did not create has the name of its file. It is not overwritten.
     NotOurFile,
-    /// `Applied`: the new file would break every pull; the last good one stays.
+    /// `Applied`: the new file would break every pull. The last valid one stays.
     WouldBreakPulls,
     /// `Applied`: a file could not be read, written or removed.
     WriteFailed,
-    /// `Applied`: the file on the node names objects of a kind that is gone; it stays until the kind is back.
+    /// `Applied`: the file has mirrors of a kind whose CRD was removed. It stays unchanged until the CRD is installed again.
     KindVanished,
-    /// `Reloaded`: the agent was told to leave that to somebody else.
+    /// `Reloaded`: the agent does not reload the container runtime (`--reload=none`).
     NotAsked,
-    /// `Reloaded`: the reload is on its way.
+    /// `Reloaded`: the reload is in progress.
     Reloading,
-    /// `Reloaded`: the container runtime does not answer, so it is stopped, still starting or hung.
+    /// `Reloaded`: the container runtime does not respond: it is stopped, still starting, or hangs.
     RuntimeNotReady,
-    /// `Reloaded`: what answers at the container runtime's socket cannot be told a signal, or is not CRI-O.
+    /// `Reloaded`: the process at the container runtime's socket cannot be signalled, or is not CRI-O.
     RuntimeNotFound,
-    /// `Reloaded`: the message to systemd, or the signal, was refused.
+    /// `Reloaded`: systemd refused the request, or the kernel refused the signal.
     Refused,
-    /// `Reloaded`: CRI-O was told and did not read the file: a broken crio.conf, or it hangs.
+    /// `Reloaded`: CRI-O was reloaded and did not read the file: its own configuration is invalid, or it hangs.
     NotRead,
 }
 
 impl NodeReason {
-    /// The name as it stands in a condition's `reason`.
+    /// The name in a condition's `reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AsExpected => "AsExpected",

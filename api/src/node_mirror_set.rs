@@ -1,14 +1,14 @@
-//! `NodeMirrorSet`: mirrors for the nodes of a guest cluster, as the manager pushes them and the agents read them.
+//! `NodeMirrorSet`: mirrors for the nodes of a guest cluster. The manager writes them, the agents read them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Mirrors for the nodes that a selector chooses.
+/// Mirrors for the nodes that match a label selector.
 ///
-/// Every set whose selector matches a node counts there; the sets of one layer are merged, and for each source the mirrors of
-/// a NodePool's sets come before those of the hosted cluster's.
+/// A node uses all sets that match its labels. Sets of the same layer are merged. For each source, the mirrors of the layer
+/// `NodePool` come before those of the layer `HostedCluster`.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[kube(
     group = "hypermirror.dev",
@@ -19,22 +19,28 @@ use serde::{Deserialize, Serialize};
     shortname = "nms",
     category = "hypershift",
     derive = "PartialEq",
-    doc = "Image mirrors for the nodes that its selector chooses; the agent on each of them writes them into the container runtime's configuration. Written by hypermirror's manager.",
-    printcolumn(json_path = ".spec.layer", name = "Layer", type_ = "string", description = "Whose mirrors they are"),
+    doc = "NodeMirrorSet declares image mirrors for the nodes that match its selector. The agent on each node writes them to the configuration of the container runtime. The manager of hypermirror creates and updates these objects.",
+    printcolumn(
+        json_path = ".spec.layer",
+        name = "Layer",
+        type_ = "string",
+        description = "Whether the mirrors belong to the HostedCluster or to a NodePool"
+    ),
     printcolumn(
         json_path = ".metadata.generation",
         name = "Generation",
         type_ = "integer",
-        description = "Which edition of the set this is"
+        description = "Generation of the set"
     ),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("self.layer != 'NodePool' || has(self.nodeSelector)", "a set of the layer NodePool needs a nodeSelector"))]
 pub struct NodeMirrorSetSpec {
-    /// Whose mirrors they are: for each source those of a NodePool come before those of the HostedCluster.
+    /// Whether the mirrors belong to the HostedCluster or to a NodePool. For each source, the mirrors of the layer `NodePool`
+    /// come before those of the layer `HostedCluster`.
     pub layer: NodeLayer,
-    /// The nodes that are meant, by their labels; every node if it is absent.
+    /// Label selector for nodes. If unset, the set applies to all nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selector: Option<LabelSelector>,
     /// Mirrors for pulls by digest.
@@ -45,36 +51,36 @@ pub struct NodeMirrorSetSpec {
     pub tag_mirrors: Vec<NodeMirrors>,
 }
 
-/// Whose mirrors a set has.
+/// The layer of a set of mirrors.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum NodeLayer {
-    /// `imageContentSources` and `imageMirrorConfigRef` of the HostedCluster.
+    /// Mirrors that the HostedCluster declares: `imageContentSources` and the ConfigMap that it references.
     #[default]
     HostedCluster,
-    /// The mirror documents of one NodePool.
+    /// Mirrors in the ConfigMaps that one NodePool references.
     NodePool,
 }
 
-/// One source with its mirrors.
+/// A source and its mirrors.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeMirrors {
-    /// `host[:port][/path]` or `*.host`.
+    /// The source: `host[:port][/path]` or `*.host`.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^\S+$"))]
     pub source: String,
-    /// Where to pull from instead, in order: each `host[:port][/path]`.
+    /// The mirrors, in the order in which they are tried. Each is `host[:port][/path]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 255), inner(length(min = 1, max = 512), regex(pattern = r"^\S+$")))]
     pub mirrors: Vec<String>,
-    /// Whether the source is tried when no mirror has the image.
+    /// Whether the source is tried when no mirror has the image. The default is `AllowContactingSource`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror_source_policy: Option<SourcePolicy>,
-    /// The object on the management cluster that declares it; the set itself if it is absent.
+    /// The object on the management cluster that declares this entry. If unset, the set itself declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<NodeMirrorsOrigin>,
 }
 
-/// Whether the source itself may be contacted.
+/// Whether the source is tried after its mirrors.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum SourcePolicy {
     /// The source is tried last.
@@ -93,23 +99,23 @@ impl SourcePolicy {
     }
 }
 
-/// Where on the management cluster an entry is declared.
+/// The object on the management cluster that declares an entry.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeMirrorsOrigin {
-    /// The object's kind.
+    /// Kind of the object.
     pub kind: String,
-    /// Its namespace, where it has one.
+    /// Namespace of the object, if it is namespaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// The key, where it is a ConfigMap.
+    /// Key in the ConfigMap, if the object is a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The document inside that key, from 0.
+    /// Index of the YAML document in that key, starting at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<u32>,
-    /// The entry's position in its list, from 0.
+    /// Index of the entry in its list, starting at 0.
     pub index: u32,
 }

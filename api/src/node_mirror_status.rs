@@ -1,4 +1,4 @@
-//! `NodeMirrorStatus`: what the agent of one node did, named like the node.
+//! `NodeMirrorStatus`: the report of the agent on one node, with the same name as the node.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::report::FindingReport;
 use super::schema;
 
-/// Says whether one node has the mirrors of its sets, and what was left out.
+/// Reports whether one node has applied the mirrors of its NodeMirrorSets, and which entries it ignored.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[kube(
     group = "hypermirror.dev",
@@ -20,97 +20,101 @@ use super::schema;
     category = "hypershift",
     status = "NodeMirrorStatusStatus",
     derive = "PartialEq",
-    doc = "Whether one node has the mirrors of its NodeMirrorSets. Written by the agent on the node of the same name; status only.",
+    doc = "NodeMirrorStatus reports whether one node has applied the mirrors of its NodeMirrorSets. The agent on the node of the same name creates it and writes only its status.",
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Applied\")].status",
         name = "Applied",
         type_ = "string",
-        description = "Whether the file on the node says what its sets want"
+        description = "Whether the configuration file on the node is up to date"
     ),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Reloaded\")].status",
         name = "Reloaded",
         type_ = "string",
-        description = "Whether the container runtime has read that file"
+        description = "Whether the container runtime has loaded the configuration file"
     ),
     printcolumn(
         json_path = ".status.sourceCount",
         name = "Sources",
         type_ = "integer",
-        description = "Sources that have mirrors"
+        description = "Number of sources that have mirrors"
     ),
     printcolumn(
         json_path = ".status.rejectedCount",
         name = "Rejected",
         type_ = "integer",
-        description = "Entries that were left out on this node"
+        description = "Number of invalid entries that this node ignores"
     ),
     printcolumn(
         json_path = ".status.agentVersion",
         name = "Agent",
         type_ = "string",
         priority = 1,
-        description = "The agent's version"
+        description = "Version of the agent"
     ),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct NodeMirrorStatusSpec {}
 
-/// What the agent did.
+/// The observed state of the mirrors on one node.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeMirrorStatusStatus {
-    /// `Applied` and `Reloaded`; True is good.
+    /// Conditions of type `Applied` and `Reloaded`. True is the healthy status of each.
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
-    /// The objects that the file was made of, ascending by kind and name.
+    /// The objects from which the configuration file was generated, sorted by kind and name.
     pub observed_sets: Vec<ObservedSet>,
-    /// How many sources have mirrors on this node.
+    /// Number of sources that have mirrors on this node.
     pub source_count: i64,
-    /// The SHA-256 digest of the file as it is on the node, `sha256:` and hexadecimal; empty where there is none.
+    /// SHA-256 digest of the configuration file on the node, in hexadecimal with the prefix `sha256:`. Empty if the file does
+    /// not exist.
     pub content_hash: String,
-    /// Whether the container runtime has to read the file yet.
+    /// Whether the container runtime has yet to load the configuration file.
     pub pending_reload: bool,
-    /// How many entries were left out.
+    /// Number of entries that are ignored because they are invalid.
     pub rejected_count: i64,
-    /// The entries that were left out, and why; cut at 50.
+    /// The entries that are ignored, with the reason. At most 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<FindingReport>,
-    /// What is used and may yet surprise, and what other files on the node get wrong; cut at 50.
+    /// Valid entries that do not have the effect they seem to have, and problems in other files on the node. At most 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<FindingReport>,
-    /// Sources of ours that a later file on the node hides; cut at 50.
+    /// Sources that have no effect because a later file on the node overrides them. At most 50.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<Shadowed>,
-    /// The agent's version.
+    /// Version of the agent.
     pub agent_version: String,
 }
 
-/// An object that the file was made of.
+/// An object from which the configuration file was generated.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObservedSet {
-    /// Its kind.
+    /// Kind of the object.
     pub kind: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// Its `metadata.uid`.
+    /// The object's `metadata.uid`.
     pub uid: String,
-    /// Its `metadata.generation` at that time.
+    /// The object's `metadata.generation` when the file was generated.
     pub generation: i64,
 }
 
-/// A source of ours that has no effect on the node.
+/// A source that has no effect on the node because another file overrides it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Shadowed {
     /// The source.
     pub source: String,
-    /// The file whose table counts instead.
+    /// Path of the file that overrides it.
     pub by: String,
 }
 
 fn conditions(_: &mut SchemaGenerator) -> Schema {
-    schema::conditions("`Applied` and `Reloaded`; True is good.", "the NodeMirrorStatus itself, always 0")
+    schema::conditions(
+        "Conditions of type `Applied` and `Reloaded`. True is the healthy status of each.",
+        "the NodeMirrorStatus (always 0)",
+    )
 }

@@ -1,4 +1,4 @@
-//! `HostedClusterMirrors`: the report about one HostedCluster, with the same namespace and name.
+//! `HostedClusterMirrors`: the report on one HostedCluster, with the same namespace and name.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::schema;
 
-/// Says which image mirrors one hosted cluster has, where each comes from, and whether its control plane has them.
+/// Reports the image mirrors of one hosted cluster: which object declares each of them, and whether the control plane and the
+/// nodes are up to date.
 ///
-/// It is written by hypermirror and has a status only: the mirrors themselves are declared in ImageDigestMirrorSets,
-/// ImageTagMirrorSets, ImageContentSourcePolicies and on the HostedCluster.
+/// hypermirror writes this object. It has no spec: mirrors are declared in ImageDigestMirrorSets, ImageTagMirrorSets,
+/// ImageContentSourcePolicies, on the HostedCluster and on its NodePools.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[kube(
     group = "hypermirror.dev",
@@ -23,84 +24,88 @@ use super::schema;
     namespaced,
     status = "HostedClusterMirrorsStatus",
     derive = "PartialEq",
-    doc = "Which image mirrors one hosted cluster has, where each comes from, and whether its control plane has them. Written by hypermirror, with the namespace and name of the HostedCluster; status only.",
+    doc = "HostedClusterMirrors reports the image mirrors of one HostedCluster: which object declares each of them, and whether the control plane and the nodes are up to date. hypermirror creates one for each HostedCluster, with the same namespace and name, and writes only its status.",
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         name = "Ready",
         type_ = "string",
-        description = "Whether every mirror is in force everywhere"
+        description = "Whether the control plane and all nodes use the declared mirrors"
     ),
     printcolumn(
         json_path = ".status.sourceCount",
         name = "Sources",
         type_ = "integer",
-        description = "Sources that have mirrors"
+        description = "Number of sources that have mirrors"
     ),
     printcolumn(
         json_path = ".status.controlPlane.summary",
         name = "Control-Plane",
         type_ = "string",
-        description = "Target Deployments up to date, of those that exist"
+        description = "Target Deployments that are up to date, out of those that exist"
     ),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"GuestSynced\")].status",
         name = "Guest",
         type_ = "string",
-        description = "Whether the guest has every object that it is given"
+        description = "Whether all hypermirror objects in the guest cluster are up to date"
     ),
     printcolumn(
         json_path = ".status.nodes.summary",
         name = "Nodes",
         type_ = "string",
-        description = "Nodes that have their mirrors, of all"
+        description = "Nodes that use the declared mirrors, out of all Linux nodes"
     ),
     printcolumn(
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         name = "Reason",
         type_ = "string",
         priority = 1,
-        description = "Why it is ready or not"
+        description = "Reason of the Ready condition"
     ),
     printcolumn(json_path = ".metadata.creationTimestamp", name = "Age", type_ = "date")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct HostedClusterMirrorsSpec {}
 
-/// What hypermirror found and did for one hosted cluster.
+/// The observed state of one hosted cluster's mirrors.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostedClusterMirrorsStatus {
-    /// The generation of the HostedCluster that this status is about. (Not `observedGeneration`: generic health checks
-    /// compare that with the generation of the report itself, which never moves.)
+    /// Generation of the HostedCluster for which this status was computed. It is not called `observedGeneration`
+    /// because generic health checks compare that field with the generation of the report itself, which never changes.
     pub hosted_cluster_generation: i64,
-    /// `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered`, `CatalogsValid` and `Ready`; True is good.
+    /// Conditions of type `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `NodePoolConfigValid`,
+    /// `BootstrapCovered`, `CatalogsValid` and `Ready`. True is the healthy status of each.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
-    /// How many sources have mirrors for this cluster's control plane.
+    /// Number of sources in the override map of the control plane.
     pub source_count: i64,
-    /// The override map, ascending by source; cut at a byte budget (`sourcesCut` says how many are missing).
+    /// The override map of the control plane, sorted by source. The list is truncated at a size limit; `sourcesCut` is the
+    /// number of sources that are missing from it.
     pub sources: Vec<SourceReport>,
-    /// How many sources are left out of `sources` because the list would be too long.
+    /// Number of sources that are missing from `sources` because the list was truncated.
     #[serde(skip_serializing_if = "is_zero")]
     pub sources_cut: i64,
-    /// Invalid entries that were left out, and warnings about entries that are valid and yet break pulls; cut at 50.
+    /// Entries that were ignored because they are invalid, and warnings about valid entries that do not have the effect
+    /// they seem to have. At most 50, errors first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<FindingReport>,
-    /// The ConfigMap of mirror sets that the HostedCluster refers to.
+    /// The ConfigMap with mirror sets that the HostedCluster references.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror_config: Option<MirrorConfigReport>,
-    /// The NodePools that have a configuration, by name; cut at 100.
+    /// The NodePools that reference configuration, sorted by name. At most 100.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub node_pools: Vec<NodePoolReport>,
-    /// The ConfigMaps that nodes boot with, by NodePool.
+    /// The ConfigMaps with the mirrors that new nodes boot with, one for each NodePool with delivery `Rollout` or
+    /// `AgentAndRollout`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub boot: Vec<BootReport>,
-    /// The control plane's Deployments.
+    /// State of the control plane's Deployments.
     pub control_plane: ControlPlaneReport,
-    /// The guest cluster; absent as long as nothing is known about it.
+    /// State of the guest cluster. Unset until the manager has connected to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest: Option<GuestReport>,
-    /// The guest's nodes; absent as long as nothing is known about them.
+    /// State of the guest cluster's nodes. Unset until the manager has listed them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodesReport>,
 }
@@ -110,203 +115,203 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-/// One source with its mirrors.
+/// A source and its mirrors.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SourceReport {
-    /// `host[:port][/path]` or `*.host`.
+    /// The source: `host[:port][/path]` or `*.host`.
     pub source: String,
-    /// Mirrors for pulls by digest, in order.
+    /// Mirrors for pulls by digest, in the order in which they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub digest_mirrors: Vec<String>,
-    /// Mirrors for pulls by tag, in order.
+    /// Mirrors for pulls by tag, in the order in which they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tag_mirrors: Vec<String>,
-    /// `AllowContactingSource` or `NeverContactSource`.
+    /// Whether the source itself is tried after its mirrors: `AllowContactingSource` or `NeverContactSource`.
     pub policy: String,
-    /// Which objects say so, for example `ImageDigestMirrorSet/release[0]` (the number is the entry's place in its list).
+    /// The objects that declare this source, for example `ImageDigestMirrorSet/release[0]`. The number is the index of the
+    /// entry in the object's list.
     pub origins: Vec<String>,
 }
 
-/// One thing that is wrong with what was declared.
+/// A problem in a declared mirror entry.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FindingReport {
-    /// `Error` (the entry was left out) or `Warning`.
+    /// `Error` if the entry is ignored, `Warning` if it is used.
     pub severity: String,
-    /// Why, from a closed set.
+    /// One of a fixed set of reasons, in CamelCase.
     pub reason: String,
-    /// The object and entry, for example `ImageDigestMirrorSet/release[0]`.
+    /// The object and the index of the entry, for example `ImageDigestMirrorSet/release[0]`.
     pub origin: String,
-    /// What a person needs to mend it.
+    /// Human-readable description of the problem and how to fix it.
     pub message: String,
 }
 
-/// A HostedCluster's reference to a ConfigMap of mirror sets.
+/// A HostedCluster's reference to a ConfigMap with mirror sets.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MirrorConfigReport {
-    /// The ConfigMap's name.
+    /// Name of the ConfigMap.
     pub name: String,
-    /// Where the HostedCluster says so.
+    /// Where the HostedCluster references it.
     pub place: ReferencePlace,
-    /// The `resourceVersion` of the ConfigMap whose mirrors are in force; empty as long as none was valid.
+    /// The `resourceVersion` of the ConfigMap whose mirrors are in use. Unset until a valid version was read.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub in_force: String,
 }
 
-/// Where a reference to a ConfigMap of mirror sets stands.
+/// Where a ConfigMap with mirror sets is referenced.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum ReferencePlace {
-    /// `spec.imageMirrorConfigRef`.
+    /// In `spec.imageMirrorConfigRef`.
     #[default]
     Field,
-    /// The annotation `hypermirror.dev/image-mirror-config-ref`.
+    /// In the annotation `hypermirror.dev/image-mirror-config-ref`.
     Annotation,
-    /// Nowhere but here: it stood in the field, which the HostedCluster CRD has lost.
+    /// In this report only: the reference was in the field, and the HostedCluster CRD no longer has that field.
     Pruned,
 }
 
-/// The state of the control plane's Deployments.
+/// State of the control plane's Deployments.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControlPlaneReport {
-    /// Up-to-date targets of the existing ones, for example `3/3`.
+    /// Target Deployments that are up to date, out of those that exist, for example `3/3`.
     pub summary: String,
-    /// Each existing target, by name.
+    /// The target Deployments that exist, sorted by name.
     pub targets: Vec<TargetReport>,
-    /// The last rollout that the rollout budget counted; absent where there was none.
+    /// The last rollout that counted against `--max-concurrent-rollouts`. Unset if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutReport>,
 }
 
-/// One rollout under the rollout budget.
+/// A rollout that counts against `--max-concurrent-rollouts`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutReport {
-    /// When it began (RFC 3339): the annotation `hypermirror.dev/rollout` of the targets that it changed.
+    /// Start time (RFC 3339). The changed Deployments have the same value in the annotation `hypermirror.dev/rollout`.
     pub started: String,
-    /// `InFlight`, `Failed` (not back in time) or `Done` (every target is rolled out and available).
+    /// `InFlight`, `Failed` (not complete within `--rollout-timeout`) or `Done` (all targets are rolled out and available).
     pub state: RolloutState,
-    /// How many hosted clusters might change at a time then.
+    /// Value of `--max-concurrent-rollouts` when the rollout started.
     pub limit: i64,
 }
 
-/// How far a rollout is.
+/// Progress of a rollout.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum RolloutState {
-    /// The targets are not all rolled out and available yet, or more of them are still to change.
+    /// Some targets are not rolled out and available yet, or still have to be patched.
     #[default]
     InFlight,
-    /// They are not within the timeout.
+    /// Some targets were not rolled out and available within `--rollout-timeout`.
     Failed,
-    /// They are.
+    /// All targets are rolled out and available.
     Done,
 }
 
-/// The configuration of one NodePool.
+/// State of the configuration that one NodePool references.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolReport {
-    /// The NodePool's name.
+    /// Name of the NodePool.
     pub name: String,
-    /// Its ConfigMaps: those of `spec.config`, then those of `hypermirror.dev/config`.
+    /// The ConfigMaps that it references: those in `spec.config`, then those in the annotation `hypermirror.dev/config`.
     pub config_maps: Vec<String>,
-    /// Whether every document of them was read and is valid.
+    /// Whether all documents in these ConfigMaps were read and are valid.
     pub valid: bool,
-    /// Why, from a closed set.
+    /// One of a fixed set of reasons, in CamelCase.
     pub reason: String,
-    /// The same for a person.
+    /// Human-readable details.
     pub message: String,
 }
 
-/// The ConfigMap with the file that the nodes of one NodePool boot with.
+/// The ConfigMap with the mirrors that new nodes of one NodePool boot with.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct BootReport {
-    /// The NodePool's name.
+    /// Name of the NodePool.
     pub node_pool: String,
-    /// The ConfigMap, in the control-plane namespace.
+    /// Name of the ConfigMap in the control-plane namespace.
     pub config_map: String,
-    /// A digest of its content: nodes are replaced when it moves.
+    /// Digest of its content. Stock HyperShift replaces the nodes when it changes.
     pub digest: String,
 }
 
-/// What the guest cluster has of us.
+/// State of the hypermirror objects in the guest cluster.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GuestReport {
-    /// The Secret that we reach it with.
+    /// Name of the Secret whose kubeconfig the manager uses.
     pub kubeconfig: String,
-    /// How many objects of ours it has.
+    /// Number of objects that hypermirror manages in the guest cluster.
     pub objects: i64,
-    /// The sets of mirrors for its nodes, with their generations, such as `cluster@3`.
+    /// The NodeMirrorSets in the guest cluster and their generations, for example `cluster@3`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<String>,
 }
 
-/// What the agents of a guest report.
+/// What the agents in the guest cluster report.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodesReport {
-    /// Nodes that have their mirrors, of all, for example `12/12`.
+    /// Nodes that use the declared mirrors, out of all Linux nodes, for example `12/12`.
     pub summary: String,
-    /// How many nodes there are.
+    /// Number of Linux nodes.
     pub total: i64,
-    /// How many of them have what their sets say now.
+    /// Number of nodes that have applied the current generation of their NodeMirrorSets.
     pub applied: i64,
-    /// The nodes that do not, with the reason; cut at 20.
+    /// Nodes that have not applied it, with the reason. At most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub behind: Vec<NodeReport>,
-    /// How many entries were left out on nodes, counted once for each node.
+    /// Number of entries that nodes ignored because they are invalid. An entry counts once for each node.
     #[serde(skip_serializing_if = "is_zero")]
     pub rejected_count: i64,
-    /// The entries that were left out on nodes, each once; cut at 20.
+    /// The entries that nodes ignored, each listed once. At most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<FindingReport>,
-    /// Sources that another file on a node hides, as `source by file`; cut at 20.
+    /// Sources that have no effect because another file on the node overrides them, as `SOURCE by FILE`. At most 20.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<String>,
 }
 
-/// A node that does not have its mirrors.
+/// A node that has not applied its mirrors.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeReport {
-    /// The node's name.
+    /// Name of the node.
     pub name: String,
-    /// Why, from a closed set.
+    /// One of a fixed set of reasons, in CamelCase.
     pub reason: String,
-    /// The same for a person.
+    /// Human-readable details.
     pub message: String,
 }
 
-/// One target Deployment.
+/// State of one target Deployment.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TargetReport {
-    /// The Deployment's name.
+    /// Name of the Deployment.
     pub name: String,
-    /// Whether its process reads exactly the wanted map.
+    /// Whether the pod template has exactly the desired override map.
     pub up_to_date: bool,
-    /// Why it is not up to date, or what is worth knowing although it is.
+    /// Why the Deployment is not up to date, or a remark if it is. One of a fixed set of reasons.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// The same for a person.
+    /// Human-readable details.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Entries of the admitted value, or of the stock value where that stands alone, that are somebody else's and are kept,
-    /// as `source=mirror,…`.
+    /// Entries that another manager added to the override value and that hypermirror preserves, as `source=mirror,…`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub foreign: String,
-    /// A digest of the annotation `hypermirror.dev/overrides` that `foreign` belongs to.
+    /// Digest of the annotation `hypermirror.dev/overrides` from which `foreign` was computed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub admitted: String,
 }
 
 fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
     schema::conditions(
-        "`SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `BootstrapCovered`, `CatalogsValid` and `Ready`; True is good.",
+        "Conditions of type `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `NodePoolConfigValid`, `BootstrapCovered`, `CatalogsValid` and `Ready`. True is the healthy status of each.",
         "the HostedCluster",
     )
 }
