@@ -1,4 +1,4 @@
-//! The command line, on the demo's cluster.
+//! Runs `hypermirror` commands on the demo's cluster.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,22 +11,22 @@ use serde_json::json;
 
 use crate::show::Show;
 
-/// The `hypermirror` that was built with the demo.
+/// The `hypermirror` binary that was built with the demo.
 pub struct Cli {
     program: PathBuf,
     kubeconfig: PathBuf,
 }
 
 impl Cli {
-    /// As the owner of this kubeconfig.
+    /// Runs commands with this kubeconfig.
     pub fn new(kubeconfig: PathBuf) -> Result<Self> {
         Ok(Self { program: binaries::operator()?, kubeconfig })
     }
 
-    /// Shows a command and runs it. Exit code 1 means findings or differences, which is what a demo shows.
+    /// Shows a command and runs it. Exit code 1 means findings or differences, which the demo expects.
     pub fn run(&self, show: &Show, args: &[&str]) -> Result<()> {
         show.command(&format!("hypermirror {}", args.join(" ")));
-        // The warnings are known from the offline part.
+        // The offline part has already shown the warnings.
         let status = Command::new(&self.program)
             .args(args)
             .env("KUBECONFIG", &self.kubeconfig)
@@ -36,7 +36,7 @@ impl Cli {
         Ok(())
     }
 
-    /// Asks for one image with the mirror sets that the cluster has now.
+    /// Resolves one image with the current mirror sets of the cluster.
     pub async fn explain(&self, show: &Show, fleet: &Fleet, image: &str) -> Result<()> {
         show.command(&format!("kubectl get imagedigestmirrorsets -o yaml | hypermirror explain -f - {image}"));
         let resource = objects::resource_of(&objects::idms("", &[]))?;

@@ -1,6 +1,6 @@
-//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion; then a
-//! guest of it with a real node, where a pod waits for a mirror.
-#![allow(clippy::print_stdout)] // it is there to be read
+//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion, then a
+//! guest cluster with a real node, where a pod waits for a mirror.
+#![allow(clippy::print_stdout)] // the demo prints to standard output
 
 mod cli;
 mod node;
@@ -21,12 +21,12 @@ use show::Show;
 
 /// The hosted clusters of the example.
 const CLUSTERS: [&str; 3] = ["east", "west", "lab"];
-/// Those that take the mirrors of the management cluster.
+/// The hosted clusters that use the mirrors of the management cluster.
 const FOLLOWERS: [&str; 2] = ["east", "west"];
-/// Long enough for a loaded machine.
+/// Timeout of each step, long enough for a loaded machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// An image that nobody pulls: where there is no node.
+/// The agent's image if there is no node: nothing pulls it.
 const NOWHERE: &str =
     "quay.example/hypermirror@sha256:0000000000000000000000000000000000000000000000000000000000000001";
 
@@ -37,27 +37,27 @@ async fn main() -> Result<()> {
     let example = std::env::args().nth(1).context("usage: demo EXAMPLE-DIRECTORY")?;
     let show = Show::new();
     let begin = Instant::now();
-    show.title("Live: a real etcd and kube-apiserver, with the CRDs of HyperShift and OpenShift");
+    show.title("Live: starting etcd and kube-apiserver with the CRDs of HyperShift and OpenShift");
     let no_node = RealNode::unavailable();
     let bed = Testbed::builder().guests(1).guest_controller_managers(no_node.is_none()).start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     apply_example(&fleet, Path::new(&example)).await?;
-    show.say(&format!("up, with the example applied, after {:.1} s", begin.elapsed().as_secs_f32()));
+    show.say(&format!("ready, with the example manifests applied, after {:.1} s", begin.elapsed().as_secs_f32()));
     let cli = Cli::new(bed.management().kubeconfig_path())?;
 
     show.title("Before the manager starts: what would it change?");
-    show.say("The Deployments have the override values that stock HyperShift left there.");
+    show.say("The Deployments have the override values that stock HyperShift has set.");
     cli.run(&show, &["diff"])?;
 
-    show.title("The manager starts, as its own ServiceAccount with the rules of manifests/base");
+    show.title("Starting the manager with its own ServiceAccount and the RBAC rules of manifests/base");
     let launch = ManagerLaunch::new("manager", bed.management().directory());
-    // The nodes come later; the agent's image is one of the manager's flags.
+    // The manager needs the image of the agent as a flag, although the nodes are started later.
     let agent = if no_node.is_none() { Some(Served::agent("ns/hypermirror").await?) } else { None };
     let image = agent.as_ref().map_or_else(|| NOWHERE.to_owned(), |agent| agent.reference("ns/hypermirror"));
     let start = Instant::now();
     let manager = launch.agent(&image)?.start_ready(bed.management()).await?;
     all_ready(&fleet).await?;
-    show.say(&format!("{} ms later every control plane is up to date, and reported:", start.elapsed().as_millis()));
+    show.say(&format!("All control planes are up to date after {} ms. The reports:", start.elapsed().as_millis()));
     show.reports(&fleet).await?;
     show.targets(&fleet, "west").await?;
 
@@ -70,24 +70,24 @@ async fn main() -> Result<()> {
         Some(why) if RealNode::installed("skopeo") && RealNode::installed("docker-registry") => {
             end.on_a_directory(why).await?;
         }
-        Some(why) => show.say(&format!("\nThe end needs a node, or skopeo and docker-registry: {why}.")),
+        Some(why) => show.say(&format!("\nSkipping the node: it needs skopeo and docker-registry at least: {why}.")),
     }
 
     show.title("Cleaning up");
     drop(manager);
     drop(bed);
     show.say(&format!(
-        "Manager, node, API servers and etcd have ended, their files are gone; {} s.",
+        "The manager, the node, the API servers and etcd are stopped, and their files are removed, after {} s.",
         begin.elapsed().as_secs()
     ));
-    show.say("Next: README.md, or the same on your own manifests: target/debug/hypermirror check -f DIRECTORY");
+    show.say("Next: read README.md, or check your own manifests: target/debug/hypermirror check -f DIRECTORY");
     Ok(())
 }
 
 async fn apply_example(fleet: &Fleet, directory: &Path) -> Result<()> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)?.map(|file| Ok(file?.path())).collect::<Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    // Namespaces stand in the files of the hosted clusters and control planes, before what lives in them.
+    // Namespaces are in the files of the hosted clusters and control planes, before the objects in them.
     files.sort();
     for file in files {
         fleet.apply_file(&file).await?;
@@ -109,7 +109,7 @@ fn object(kind: &str, name: &str) -> Value {
 
 /// The backup registry becomes the first mirror of the release images.
 async fn edit(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
-    show.title("An edit: in ImageDigestMirrorSet/release the backup registry comes first");
+    show.title("Edit: move the backup registry to the first place in ImageDigestMirrorSet/release");
     let image = format!("{SOURCE}@sha256:5f4f3a3b2a9a35f5d3c1d3e7bb0f1c7c0a4b1a7c60ccf3d7e8a1d4c2b6e90f18");
     cli.explain(show, fleet, &image).await?;
     let before = show::values(fleet, &FOLLOWERS).await?;
@@ -127,7 +127,7 @@ async fn edit(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
     })
     .await?;
     show.say(&format!(
-        "\n{} ms after the edit the last Deployment of east and west has it (lab has opted out):",
+        "\nAll Deployments of east and west are patched {} ms after the edit (lab has opted out):",
         start.elapsed().as_millis()
     ));
     show.changes(fleet, &before).await?;
@@ -135,7 +135,7 @@ async fn edit(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
     all_ready(fleet).await
 }
 
-/// A mirror is declared on a HostedCluster; waits until its nodes have confirmed it.
+/// Declares a mirror on a HostedCluster and waits until its nodes have confirmed it.
 async fn mirrored(show: &Show, fleet: &Fleet, cluster: &str, source: &str, mirror: &str) -> Result<()> {
     let sources = json!([{"source": source, "mirrors": [mirror]}]);
     let patch = json!({"spec": {"imageContentSources": sources}});
@@ -153,24 +153,24 @@ async fn mirrored(show: &Show, fleet: &Fleet, cluster: &str, source: &str, mirro
                 conditions.iter().any(|found| found["type"] == "NodesUpToDate" && found["status"] == "True")
             })
     };
-    fleet.told(cluster, "that the nodes have it", is_confirmed).await.map(|_| ())
+    fleet.told(cluster, "that all nodes are up to date", is_confirmed).await.map(|_| ())
 }
 
-/// The tag mirrors go.
+/// Deletes the tag mirrors.
 async fn delete(show: &Show, fleet: &Fleet) -> Result<()> {
-    show.title("A deletion: ImageTagMirrorSet/tools goes, and exactly its entries");
+    show.title("Deletion: delete ImageTagMirrorSet/tools, which removes only its own entries");
     let before = show::values(fleet, &FOLLOWERS).await?;
     let start = Instant::now();
     fleet.delete(&object("ImageTagMirrorSet", "tools")).await?;
     follow(fleet, |value| !value.contains("quay.io/karmab=")).await?;
-    show.say(&format!("{} ms after the deletion:", start.elapsed().as_millis()));
+    show.say(&format!("All Deployments are patched {} ms after the deletion:", start.elapsed().as_millis()));
     show.changes(fleet, &before).await?;
     all_ready(fleet).await
 }
 
-/// Waits until every target that follows the management cluster reads what was asked for.
+/// Waits until the value of every target that uses the mirrors of the management cluster matches.
 async fn follow(fleet: &Fleet, wanted: impl Fn(&str) -> bool) -> Result<()> {
-    eventually(LIMIT, "east and west follow", async || {
+    eventually(LIMIT, "the targets of east and west are patched", async || {
         for cluster in FOLLOWERS {
             for target in TARGETS {
                 let value = fleet.effective(cluster, target).await?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The end of the demo: a real node in the guest of a hosted cluster, and a pod that waits for a mirror.
+//! The last part of the demo: a real node in the guest cluster of a hosted cluster, and a pod that waits for a mirror.
 
 use std::time::Instant;
 
@@ -16,16 +16,16 @@ use crate::{LIMIT, mirrored};
 
 const NODE: &str = "worker-0";
 const BACK_OFF: &str = "ImagePullBackOff";
-/// The hosted cluster whose guest has the node.
+/// The hosted cluster whose guest cluster has the node.
 const CLUSTER: &str = "east";
 
-/// What the end of the demo is played with.
+/// The clusters and tools of the last part.
 pub struct End<'a> {
     pub show: &'a Show,
     pub cli: &'a Cli,
     /// The management cluster.
     pub fleet: &'a Fleet,
-    /// The guest of `east`.
+    /// The guest cluster of `east`.
     pub guest: &'a Cluster,
 }
 
@@ -33,11 +33,11 @@ impl End<'_> {
     /// On a real node.
     pub async fn on_a_node(&self) -> Result<()> {
         let Self { show, fleet, guest, .. } = self;
-        show.title("A node: the guest cluster of east gets one, with a real kubelet and CRI-O");
+        show.title("Node: starting a real node, with kubelet and CRI-O, in the guest cluster of east");
         let start = Instant::now();
         let node = RealNode::start(guest, NODE).await?;
         show.say(&format!(
-            "{NODE} is Ready after {:.1} s. Now HyperShift tells how to get into the guest:",
+            "{NODE} is Ready after {:.1} s. Creating the Secret with the kubeconfig of the guest cluster, as HyperShift does.",
             start.elapsed().as_secs_f32()
         ));
         let start = Instant::now();
@@ -46,7 +46,7 @@ impl End<'_> {
         let of_guest = Fleet { client: guest.admin_client().await? };
         agent_is_ready(&of_guest).await?;
         show.say(&format!(
-            "{:.1} s later the manager has brought its agent there, which runs as a pod and has reported:",
+            "The manager has deployed the agent to the guest cluster. It runs and has reported its status after {:.1} s:",
             start.elapsed().as_secs_f32()
         ));
         show.pods(&of_guest).await?;
@@ -60,7 +60,7 @@ impl End<'_> {
     }
 }
 
-/// A pod whose image is only at a mirror.
+/// A pod whose image is available only from a mirror.
 struct Waits {
     source: String,
     image: String,
@@ -70,13 +70,13 @@ struct Waits {
 impl Waits {
     async fn create(end: &End<'_>, guest: &Fleet) -> Result<Self> {
         let show = end.show;
-        show.title("A pod, whose image is only at a mirror");
+        show.title("Pod: its image is available only from a mirror that is not declared yet");
         let mirror = Served::start("mirror/team/app").await?;
-        // Nobody listens there: a registry that is out of reach.
+        // Nothing listens on this port: an unreachable registry.
         let source = format!("127.0.0.1:{}/team", port::free()?);
         let image = format!("{source}/app@{}", mirror.digest);
         show.say(&format!(
-            "{source} stands for a registry that is out of reach, {} for the mirror.",
+            "In this demo, {source} is an unreachable registry and {} is the mirror.",
             mirror.registry.host()
         ));
         let pod = serde_json::from_value(json!({
@@ -101,23 +101,23 @@ impl Waits {
             .await
         };
         waits(&["ErrImagePull", "RegistryUnavailable", BACK_OFF]).await?;
-        // The kubelet looks at a pod that changes: its pause shows at once, and not ten seconds later.
+        // A change of the pod makes the kubelet report the back-off at once and not ten seconds later.
         let touch = json!({"metadata": {"annotations": {"demo": "look again"}}});
         pods.patch("app", &PatchParams::default(), &Patch::Merge(&touch)).await?;
         let words = waits(&[BACK_OFF]).await?;
         show.pods(guest).await?;
-        show.say(&format!("\nThe kubelet says: {}", words.replace(&image, "(image)")));
+        show.say(&format!("\nMessage of the kubelet: {}", words.replace(&image, "(image)")));
         Ok(Self { source, image, mirror })
     }
 
     async fn edit(&self, end: &End<'_>, guest: &Fleet) -> Result<()> {
         let show = end.show;
-        show.title("An edit: HostedCluster/east says where the mirror is");
+        show.title("Edit: declare the mirror in HostedCluster/east");
         let mirror = format!("{}/mirror/team", self.mirror.registry.host());
         let start = Instant::now();
         mirrored(show, end.fleet, CLUSTER, &self.source, &mirror).await?;
         show.say(&format!(
-            "{} ms after the edit CRI-O on {NODE} has read it, and the report says so. Nothing was restarted.",
+            "CRI-O on {NODE} has loaded the mirror and the report confirms it {} ms after the edit. Nothing was restarted.",
             start.elapsed().as_millis()
         ));
         let pods: Api<Pod> = Api::default_namespaced(guest.client.clone());
@@ -128,14 +128,14 @@ impl Waits {
         })
         .await?;
         show.say(&format!(
-            "{:.1} s after the edit the pod runs: the kubelet tries again by itself, after 10 s at first.",
+            "The pod runs {:.1} s after the edit. The kubelet retries the pull by itself, the first time after 10 s.",
             start.elapsed().as_secs_f32()
         ));
         show.pods(guest).await
     }
 }
 
-/// The kubelet asks for it every few seconds only.
+/// Waits for the readiness of the agent's pod, which the kubelet probes only every few seconds.
 async fn agent_is_ready(guest: &Fleet) -> Result<()> {
     let pods: Api<Pod> = Api::all(guest.client.clone());
     let of_agent = ListParams::default().labels("app.kubernetes.io/component=agent");

@@ -1,4 +1,4 @@
-//! How the demo shows things.
+//! Output of the demo.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// The value that each target of some hosted clusters reads, by hosted cluster and target.
 pub type Values = BTreeMap<String, BTreeMap<&'static str, String>>;
 
-/// Reads those values.
+/// Reads these values.
 pub async fn values(fleet: &Fleet, clusters: &[&str]) -> Result<Values> {
     let mut values = Values::new();
     for cluster in clusters {
@@ -27,7 +27,7 @@ pub struct Show {
 }
 
 impl Show {
-    /// Looks at where it prints to.
+    /// Uses colours if standard output is a terminal.
     pub fn new() -> Self {
         Self { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
     }
@@ -47,51 +47,56 @@ impl Show {
     }
 
     /// A sentence.
-    #[allow(clippy::unused_self)] // as the others are called
+    #[allow(clippy::unused_self)] // called like the other methods
     pub fn say(&self, text: &str) {
         println!("{text}");
     }
 
-    /// The reports, in the columns that the API server makes of them.
+    /// Prints the reports with the columns of the API server.
     pub async fn reports(&self, fleet: &Fleet) -> Result<()> {
         self.command("kubectl get hostedclustermirrors -n clusters");
         let path = format!("/apis/hypermirror.dev/v1alpha1/namespaces/{NAMESPACE}/hostedclustermirrors");
         table(fleet, &path, false).await
     }
 
-    /// The pods of a guest, in the same way.
+    /// Prints the pods of a guest cluster in the same way.
     pub async fn pods(&self, guest: &Fleet) -> Result<()> {
         self.command("kubectl --kubeconfig east get pods -A");
         table(guest, "/api/v1/pods", true).await
     }
 
-    /// Shows what one hosted cluster's targets are told: the stock value and ours, entry by entry.
+    /// Shows the values of one hosted cluster's targets, entry by entry: the stock value and the appended one.
     pub async fn targets(&self, fleet: &Fleet, cluster: &str) -> Result<()> {
         let (parent, children) = TARGETS.split_first().context("no target")?;
         let env = deployments::env_values(&fleet.deployment(cluster, parent).await?);
         let (ours, stock) = env.split_last().context("no env var")?;
-        println!("\nIn {parent} of {cluster} {} stands twice now; a process sees the last one:", deployments::ENV);
-        println!("  the stock operator's, as it was (sorted by name, no tag mirrors):");
+        println!(
+            "\n{parent} of {cluster} now has the variable {} twice. The process uses the last one:",
+            deployments::ENV
+        );
+        println!("  value of the stock operator, unchanged (sorted by name, without tag mirrors):");
         for entry in stock.iter().flat_map(|value| value.split(',')) {
             println!("    {}", self.paint("2", entry));
         }
-        println!("  ours, appended (its own sources first, then those of the management cluster, in their order):");
+        println!(
+            "  value that hypermirror has appended (in declared order; mirrors of the hosted cluster come first):"
+        );
         for entry in ours.split(',') {
             println!("    {}", self.paint("32", entry));
         }
-        println!("  {} have the same.", children.join(" and "));
+        println!("  {} have the same values.", children.join(" and "));
         let ignition = fleet.deployment(cluster, "ignition-server").await?;
         let words =
             ignition["spec"]["template"]["spec"]["containers"][0]["args"].as_array().cloned().unwrap_or_default();
         if let [.., name, value] = words.as_slice() {
-            println!("  ignition-server has no fallback; what must never be contacted is in its argument, too:");
+            println!("  ignition-server cannot fall back, so its argument has the sources with NeverContactSource:");
             let text = |word: &Value| word.as_str().unwrap_or_default().to_owned();
             println!("    {}", self.paint("32", &format!("{} {}", text(name), text(value))));
         }
         Ok(())
     }
 
-    /// Shows what changed since then, entry by entry; targets with the same change are told once.
+    /// Shows the changes, entry by entry. Targets with the same change are listed together.
     pub async fn changes(&self, fleet: &Fleet, before: &Values) -> Result<()> {
         let clusters: Vec<&str> = before.keys().map(String::as_str).collect();
         let after = values(fleet, &clusters).await?;
@@ -133,7 +138,7 @@ impl Show {
     }
 }
 
-/// Prints a list as the API server makes a table of it, and kubectl with `-A` puts namespaces before it.
+/// Prints a list as `kubectl get` does: with the columns of the API server, and with namespaces as with `-A`.
 async fn table(fleet: &Fleet, path: &str, namespaces: bool) -> Result<()> {
     let request =
         http::Request::get(path).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").body(Vec::new())?;

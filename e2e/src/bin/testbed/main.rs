@@ -1,4 +1,4 @@
-//! Servers of the bed for a person: they run in the background until they are ended.
+//! Servers of the test bed for manual tests. They run in the background until `testbed down`.
 #![expect(clippy::print_stdout, reason = "a command talks to its user on standard output")]
 
 mod recorded;
@@ -19,7 +19,7 @@ use hypermirror_e2e::{
 };
 use recorded::Recorded;
 
-/// Real API servers on the loopback address: a management cluster and guests.
+/// Run real API servers on the loopback address: a management cluster and guest clusters.
 #[derive(Parser)]
 #[command(name = "testbed")]
 struct Arguments {
@@ -31,25 +31,25 @@ struct Arguments {
 enum Command {
     /// Start the servers.
     Up {
-        /// How many guest clusters there are beside the management cluster.
+        /// Number of guest clusters.
         #[arg(long, default_value_t = 0)]
         guests: usize,
-        /// Give the management cluster a controller manager.
+        /// Run kube-controller-manager in the management cluster.
         #[arg(long)]
         controller_manager: bool,
-        /// Give the first guest a real node: kubelet, CRI-O, pods. Needs root.
+        /// Run a real node (kubelet, CRI-O, pods) in the first guest cluster. Requires root.
         #[arg(long)]
         node: bool,
     },
-    /// End the servers and remove their data.
+    /// Stop the servers and remove their data.
     Down,
-    /// Print the path of a cluster's kubeconfig.
+    /// Print the path of the kubeconfig of a cluster.
     Kubeconfig {
         /// `management`, `guest-0`, `guest-1` and so on.
         #[arg(default_value = "management")]
         cluster: String,
     },
-    /// Say which servers run and which clusters are ready; exit code 1 if none runs.
+    /// Show the running servers and whether the clusters are ready. The exit code is 1 if none is running.
     Status,
 }
 
@@ -70,13 +70,13 @@ async fn main() -> Result<ExitCode> {
 
 async fn up(directory: PathBuf, guests: usize, controller_manager: bool, node: bool) -> Result<()> {
     if let Some(reason) = node.then(RealNode::unavailable).flatten() {
-        bail!("no real node can be had here: {reason}");
+        bail!("failed to start a real node: {reason}");
     }
     if !recorded::running(&directory)?.is_empty() {
-        println!("already up; to start anew: hack/testbed/testbed down");
+        println!("already running; to stop: hack/testbed/testbed down");
         return status(directory).await.map(|_| ());
     }
-    // What an earlier run left: its processes are gone, its data would not fit new keys.
+    // Remove the data of an earlier run, which does not match the new keys.
     recorded::forget(&directory)?;
     let begin = Instant::now();
     let builder = Testbed::builder().guests(guests).controller_manager(controller_manager);
@@ -84,21 +84,21 @@ async fn up(directory: PathBuf, guests: usize, controller_manager: bool, node: b
     let (bed, node) = match start(builder, node).await {
         Ok(started) => started,
         Err(error) => {
-            down(directory).await.context("end what had started")?;
+            down(directory).await.context("failed to stop the servers that had started")?;
             return Err(error);
         }
     };
-    println!("up after {:.1} s:", begin.elapsed().as_secs_f32());
+    println!("ready after {:.1} s:", begin.elapsed().as_secs_f32());
     for cluster in bed.clusters() {
         println!("  {:<12} {}  {}", cluster.name(), cluster.url(), cluster.kubeconfig_path().display());
     }
     if let Some(node) = node {
-        println!("  {:<12} a node of guest-0, its files below {}", node.name(), node.directory().display());
+        println!("  {:<12} node of guest-0, files in {}", node.name(), node.directory().display());
         println!("crictl: {} --runtime-endpoint unix://{}", crictl()?.display(), node.socket().display());
     }
-    println!("use:  export KUBECONFIG=$(hack/testbed/testbed kubeconfig{})", if guests > 0 { " [NAME]" } else { "" });
-    println!("logs: {}/*/*.log, audit logs beside them", directory.display());
-    println!("end:  hack/testbed/testbed down");
+    println!("to use:   export KUBECONFIG=$(hack/testbed/testbed kubeconfig{})", if guests > 0 { " [NAME]" } else { "" });
+    println!("logs:     {}/*/*.log, with the audit logs in the same directories", directory.display());
+    println!("to stop:  hack/testbed/testbed down");
     Ok(())
 }
 
@@ -115,16 +115,16 @@ fn crictl() -> Result<PathBuf> {
 async fn down(directory: PathBuf) -> Result<()> {
     let running = recorded::running(&directory)?;
     if running.is_empty() {
-        println!("nothing runs");
+        println!("no servers are running");
     }
-    // Clients before what they talk to: an API server without its etcd takes long to end.
+    // Stop clients before their servers: an API server without etcd takes long to stop.
     let (etcd, others): (Vec<_>, Vec<_>) = running.into_iter().partition(|process| process.program == "etcd");
     for processes in [others, etcd] {
         for process in &processes {
             process.handle.ask_to_end()?;
         }
         for process in processes {
-            println!("ended {}", process.end().await?);
+            println!("stopped {}", process.end().await?);
         }
     }
     recorded::forget(&directory)
@@ -132,14 +132,14 @@ async fn down(directory: PathBuf) -> Result<()> {
 
 fn kubeconfig(directory: &Path, cluster: &str) -> Result<PathBuf> {
     let path = directory.join(cluster).join("admin.kubeconfig");
-    ensure!(path.is_file(), "no cluster {cluster}; hack/testbed/testbed status says what is up");
+    ensure!(path.is_file(), "cluster {cluster} is not running; run hack/testbed/testbed status to list the clusters");
     Ok(path)
 }
 
 async fn status(directory: PathBuf) -> Result<ExitCode> {
     let running = recorded::running(&directory)?;
     if running.is_empty() {
-        println!("down");
+        println!("no servers are running");
         return Ok(ExitCode::FAILURE);
     }
     for Recorded { cluster, program, handle } in &running {
