@@ -1,30 +1,30 @@
-# What a person runs. Everything is built and cached under target/.
+# Targets for developers. Everything is built and cached in target/.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push
 
-# What the agent's image is called: make podman-push IMAGE=registry.example/hypermirror:v1
+# Name of the agent's image: make podman-push IMAGE=registry.example/hypermirror:v1
 IMAGE ?= registry.example/hypermirror/hypermirror:latest
 
-# How long make fuzz runs each target
+# Seconds for each target of make fuzz
 FUZZ_SECONDS ?= 60
 
-help: ## Say what there is
+help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Show what hypermirror does, on real API servers
+demo: ## Demonstrate hypermirror on real API servers
 	@hack/setup demo
 	@hack/demo
 
-test: ## Test everything: units, properties, scenarios on real API servers
+test: ## Run all tests: unit tests, properties, scenarios on real API servers
 	@hack/setup test
 	@hack/testbed/build
 	cargo build --workspace --locked --bins
 	@hack/testbed/agent-image
 	cargo test --workspace --locked --no-fail-fast
 
-check: ## Format, lints, generated files, sizes, layering, manifests, scripts
+check: ## Check formatting, lints, generated files, sizes, layering, manifests, scripts
 	@hack/setup test
 	cargo fmt --all --check
 	@hack/check/sizes
@@ -42,20 +42,20 @@ build: ## Build the release binary: target/release/hypermirror
 image: ## Build the container image (needs docker or podman)
 	$$(command -v docker || command -v podman || echo docker) build -t hypermirror:dev .
 
-manifests: ## Write the generated files anew
+manifests: ## Regenerate the generated files
 	@hack/setup build
 	@hack/check/generated --write
 
-run: ## Run the agent on the mirror objects of the current cluster, below target/node instead of /
+run: ## Run the agent against the current cluster; it writes to target/node instead of /
 	@hack/setup build
 	@mkdir -p target/node/etc/containers/registries.conf.d
 	cargo run --locked -- agent --source=cluster --root=target/node --reload=none --log-format=text \
 	  --node-name="$${NODE_NAME:-$$(hostname)}"
 
-install: ## Install the kinds of an agent without a manager in the current cluster
+install: ## Install the CRDs for an agent without a manager in the current cluster
 	kubectl apply --server-side -k manifests/crd/agent
 
-deploy-daemonset: ## Put the agent, without a manager, on every node of the current cluster (IMAGE=...)
+deploy-daemonset: ## Deploy the agent, without a manager, to the current cluster (IMAGE=...)
 	kubectl kustomize manifests/overlays/standalone-agent \
 	  | sed 's|image: registry.example/hypermirror/hypermirror:latest|image: $(IMAGE)|' \
 	  | kubectl apply --server-side -f -
@@ -66,18 +66,18 @@ podman-build: ## Build the container image as IMAGE with podman
 podman-push: ## Push IMAGE with podman
 	podman push $(IMAGE)
 
-testbed: ## Build the servers of the test bed (hack/testbed/testbed up starts them)
+testbed: ## Build the servers of the test bed (to start them: hack/testbed/testbed up)
 	@hack/setup demo
 	@hack/testbed/build
 
-bench: ## Measure (the results are in docs/performance.md)
+bench: ## Run the benchmarks (for results see docs/performance.md)
 	@hack/setup demo
 	@hack/testbed/build
 	@hack/bench/run
 
-fuzz: ## Look for inputs that no reader can take (FUZZ_SECONDS=... for each target)
+fuzz: ## Fuzz the parsers (FUZZ_SECONDS=... for each target)
 	@hack/setup test
 	@hack/fuzz/run $(FUZZ_SECONDS)
 
-clean: ## Remove everything that was built
+clean: ## Remove all build output
 	cargo clean
