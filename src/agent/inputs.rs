@@ -29,10 +29,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Where mirrors are declared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Source {
-    /// The NodeMirrorSets that a manager pushed
+    /// NodeMirrorSets, which a manager applies
     #[default]
     Guest,
-    /// ImageDigestMirrorSets, ImageTagMirrorSets, ImageContentSourcePolicies and ImageMirrorDigestSets
+    /// Mirror objects of the node's cluster, such as ICSP, IDMS and ITMS
     Cluster,
 }
 

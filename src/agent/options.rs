@@ -17,46 +17,46 @@ pub struct AgentOptions {
     #[command(subcommand)]
     #[allow(missing_docs)] // a doc comment here would become the help of the subcommand
     pub action: Option<AgentAction>,
-    /// This node's name
+    /// Name of this node
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
-    /// Where mirrors are declared: the NodeMirrorSets of a guest, or the mirror objects of the cluster itself
+    /// Objects that declare the mirrors
     #[arg(long, value_enum, default_value_t)]
     pub source: Source,
     #[command(flatten)]
     #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
     pub place: Place,
-    /// Where metrics are served (port 0: any, the log says which)
+    /// Address that serves /metrics (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", value_parser = parse_address)]
     pub metrics_bind_address: SocketAddr,
-    /// Where /healthz and /readyz are served (port 0: any, the log says which)
+    /// Address that serves /healthz and /readyz (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":8081", value_parser = parse_address)]
     pub health_probe_bind_address: SocketAddr,
-    /// How logs look
-    #[arg(long, value_enum, default_value_t, global = true)]
+    /// Format of log lines on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
     pub log_format: LogFormat,
 }
 
 /// What the agent does instead of running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum AgentAction {
-    /// Remove the file that the agent wrote, and have the container runtime read again
+    /// Remove the agent's file from the node and make CRI-O reload
     Cleanup,
 }
 
 /// Where the node's files and sockets are.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
-    /// The prefix of all paths of the node
+    /// Directory below which the node's files are
     #[arg(long, value_name = "DIR", default_value = "/", global = true)]
     pub root: PathBuf,
-    /// How CRI-O is made to read a change
-    #[arg(long, value_enum, default_value_t, global = true)]
+    /// How to make CRI-O reload its configuration
+    #[arg(long, value_enum, default_value_t, value_name = "METHOD", global = true)]
     pub reload: Method,
-    /// CRI-O's socket, below the root
+    /// CRI-O's socket, relative to --root
     #[arg(long, value_name = "PATH", default_value = "/run/crio/crio.sock", global = true)]
     pub cri_socket: String,
-    /// systemd's bus, below the root
+    /// systemd's D-Bus socket, relative to --root
     #[arg(long, value_name = "PATH", default_value = "/run/dbus/system_bus_socket", global = true)]
     pub bus_socket: String,
 }

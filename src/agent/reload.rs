@@ -17,15 +17,15 @@ const READ: Duration = Duration::from_secs(2);
 const BUS: Duration = Duration::from_secs(5);
 const UNIT: &str = "crio.service";
 
-/// How CRI-O is told.
+/// How CRI-O is made to reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Method {
-    /// By systemd, over the host's bus
+    /// Ask systemd over the host's D-Bus
     #[default]
     Dbus,
-    /// By SIGHUP to the process behind its socket (needs hostPID)
+    /// Send SIGHUP to the process behind its socket (needs hostPID)
     Signal,
-    /// Not at all: for a CRI-O that looks after its files itself
+    /// Do nothing: CRI-O watches its files itself
     None,
 }
 

@@ -26,8 +26,8 @@ pub struct CheckArgs {
     input: InputArgs,
     #[command(flatten)]
     plan: PlanOptions,
-    /// How it is printed
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 }
 

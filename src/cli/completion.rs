@@ -12,7 +12,7 @@ use super::{Cli, console};
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  source <(hypermirror completion bash)")]
 pub struct CompletionArgs {
-    /// The shell
+    /// Shell to complete in
     #[arg(value_enum)]
     shell: KnownShell,
 }

@@ -19,10 +19,11 @@ const SPEC_FIELDS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/sp
     args_conflicts_with_subcommands = true,
     after_help = "Examples:
   hypermirror crd | kubectl apply --server-side -f -
-  kubectl patch crd hostedclusters.hypershift.openshift.io --type=json -p \"$(hypermirror crd hostedcluster-patch)\""
+  kubectl patch crd hostedclusters.hypershift.openshift.io --type=json \\
+    -p \"$(hypermirror crd hostedcluster-patch)\""
 )]
 pub struct CrdArgs {
-    /// Only those of one side: the management cluster's, or a guest cluster's (the manager puts these there itself)
+    /// Print only the CRDs of one side (the manager installs those of guests)
     #[arg(long = "for", value_enum, value_name = "SIDE")]
     side: Option<Side>,
     #[command(subcommand)]
@@ -37,7 +38,7 @@ enum Side {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Other {
-    /// Print a JSON patch that adds spec.imageMirrorConfigRef to the CRD of HostedClusters
+    /// Print a JSON patch that adds spec.imageMirrorConfigRef to HyperShift's CRD
     HostedclusterPatch,
 }
 

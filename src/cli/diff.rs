@@ -30,14 +30,14 @@ pub struct DiffArgs {
     input: InputArgs,
     #[command(flatten)]
     plan: PlanOptions,
-    /// The share of the hosted clusters, in percent, of which the manager holds a removal back
+    /// Maximum percentage of hosted clusters whose maps may become empty without approval
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     max_removal: u8,
-    /// The manager's namespace, for what its Lease remembers
+    /// Namespace of the manager's Lease
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = super::MANAGER_NAMESPACE)]
     namespace: String,
-    /// How it is printed; json and yaml have the JSON patches
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format; json and yaml contain the JSON patches
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 }
 

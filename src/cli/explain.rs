@@ -17,26 +17,29 @@ use crate::mirrors::registries::{
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror explain quay.io/app:v1 -f mirrors.yaml
-  hypermirror explain quay.io/app@sha256:... --registries-conf /etc/containers/registries.conf \\
+  hypermirror explain quay.io/app@sha256:... \\
+    --registries-conf /etc/containers/registries.conf \\
     --registries-conf-dir /etc/containers/registries.conf.d
-  hypermirror explain quay.io/app:v1 --hosted-cluster clusters/west --node worker-0
-With objects and files, our drop-in is added to the files; with files alone, they are judged as they are.
-With --node, what stands in the guest for that node counts, and whether the node has confirmed it is told.")]
+  hypermirror explain quay.io/app:v1 --hosted-cluster clusters/west \\
+    --node worker-0
+With objects and files, the agent's drop-in is added to the files; with files
+alone, they are read as they are. With --node, the sets of the guest cluster
+that match the node count, and standard error reports whether it has them.")]
 pub struct ExplainArgs {
-    /// Images, as a pod names them
+    /// Image references as in a pod
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
     scope: NodeScope,
-    /// The node that is meant, of a live cluster
+    /// Node of a live guest cluster
     #[arg(long, value_name = "NAME", conflicts_with_all = ["node_pool", "files"], value_parser = node::parse_node_name)]
     node: Option<String>,
     #[command(flatten)]
     node_files: NodeFiles,
-    /// How it is printed
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 }
 

@@ -15,17 +15,18 @@ use crate::kube::lease::{LeaseMemory, remember_kinds};
 
 /// Forgets a kind.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "While a mirror kind is gone that was once there, the manager removes nothing: its CRD may be on the \
-way back.\nThis says that it is gone for good; what its objects said is then removed from every control plane.\n\n\
-Example:\n  hypermirror forget icsp"
-)]
+#[command(after_help = "When the CRD of a mirror kind disappears, the manager keeps the mirrors of that kind:
+the CRD may come back. This command declares it gone for good; the manager then
+removes these mirrors from every control plane.
+
+Example:
+  hypermirror forget icsp")]
 pub struct ForgetArgs {
-    /// The kind, in short or in full: icsp, idms, itms
+    /// Mirror kind: icsp, idms or itms, or its full name
     kind: MirrorKind,
     #[command(flatten)]
     connection: Connection,
-    /// The manager's namespace, where its Lease is
+    /// Namespace of the manager's Lease
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = super::MANAGER_NAMESPACE)]
     namespace: String,
 }

@@ -21,25 +21,26 @@ const TOLD: usize = 10;
 /// Converts.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  hypermirror migrate -f oc-mirror-workspace/results-1 -f oc-mirror-workspace/results-2 > mirrors.yaml
+  hypermirror migrate -f oc-mirror-workspace/results-1 \\
+    -f oc-mirror-workspace/results-2 > mirrors.yaml
   hypermirror migrate --tags | kubectl apply --server-side -f -
-  hypermirror migrate --to-config-map --hosted-cluster clusters/west > west-mirrors.yaml
-Images of every source are resolved with the old objects and with those that are printed; one that would be pulled from
-elsewhere is an error, and nothing is printed then.
-Exit code: 0 if everything is converted, 1 if an entry had to be left out.")]
+  hypermirror migrate --to-config-map --hosted-cluster clusters/west
+Images of every source are resolved with the old and the new objects. If one
+would be pulled from elsewhere, the command fails and prints no objects.
+Exit code: 0 if every entry is converted, 1 if an entry had to be left out.")]
 pub struct MigrateArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// Mirror pulls by tag too: an ImageTagMirrorSet beside each ImageDigestMirrorSet
+    /// Also print an ImageTagMirrorSet for each ImageDigestMirrorSet
     #[arg(long)]
     tags: bool,
-    /// Turn a HostedCluster's imageContentSources into a ConfigMap for imageMirrorConfigRef instead
+    /// Print a HostedCluster's imageContentSources as a ConfigMap
     #[arg(long)]
     to_config_map: bool,
-    /// The HostedCluster that is meant; needed if the input holds several
+    /// HostedCluster to convert; required if the input holds several
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "to_config_map")]
     hosted_cluster: Option<ClusterKey>,
-    /// The ConfigMap's name (default: that of the HostedCluster and -mirrors)
+    /// Name of the ConfigMap (default: that of the HostedCluster and -mirrors)
     #[arg(long, value_name = "NAME", requires = "to_config_map", value_parser = parse_name)]
     name: Option<String>,
 }

@@ -44,35 +44,35 @@ pub struct Cli {
 const MANAGER_NAMESPACE: &str = "hypermirror-system";
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 findings, changes or a failure; 2 bad usage.\n\
-                          Commands with -f read manifests and need no cluster; without it they read the live one.";
+                          With -f, commands read manifests; without it, they read the live cluster.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the manager on the management cluster
     Manager(Box<ManagerOptions>),
-    /// Run the agent on a node: its mirrors into its registries.conf.d, and CRI-O reloaded
+    /// Run the agent on a node: write its mirrors to registries.conf.d and reload CRI-O
     Agent(Box<AgentOptions>),
-    /// Print what is made of the mirrors: maps, Deployments, a guest's objects, a node's file
+    /// Print what the manager or the agent would write
     #[command(subcommand)]
     Render(render::RenderCommand),
-    /// Print where images are pulled from, in order, and what says so
+    /// Print where images are pulled from, in order, and which objects declare that
     Explain(explain::ExplainArgs),
-    /// Print every finding in the manifests or the cluster
+    /// Print every finding about the manifests or the cluster
     Check(check::CheckArgs),
     /// Print what the manager would change now
     Diff(diff::DiffArgs),
-    /// Print the fleet as a tree, from the manager's reports
+    /// Print the state of the fleet from the manager's reports
     Status(status::StatusArgs),
-    /// Print the CRDs as YAML, or the patch for HyperShift's
+    /// Print the CRDs as YAML, or a patch for HyperShift's CRD
     Crd(crd::CrdArgs),
-    /// Turn ImageContentSourcePolicies into ImageDigestMirrorSets that say the same
+    /// Convert ImageContentSourcePolicies to ImageDigestMirrorSets
     Migrate(migrate::MigrateArgs),
-    /// Drop what the objects of a mirror kind said whose CRD is gone for good
+    /// Remove the mirrors of a mirror kind whose CRD is gone for good
     Forget(forget::ForgetArgs),
-    /// Take away everything of ours, from one hosted cluster or from all, and wait until it is gone
+    /// Remove hypermirror from one hosted cluster or from all, and wait until it is done
     Uninstall(uninstall::UninstallArgs),
-    /// Print the completion of a shell
+    /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
 }
 

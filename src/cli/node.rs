@@ -15,10 +15,10 @@ pub use live::{mirrors_of, parse_node_name};
 /// The files that a node has already.
 #[derive(Args, Clone, Debug, Default)]
 pub struct NodeFiles {
-    /// The node's registries.conf
+    /// The node's registries.conf file
     #[arg(long, value_name = "FILE")]
     pub registries_conf: Option<PathBuf>,
-    /// The node's registries.conf.d
+    /// The node's registries.conf.d directory
     #[arg(long, value_name = "DIR")]
     pub registries_conf_dir: Option<PathBuf>,
 }

@@ -24,8 +24,8 @@ use crate::kube::ClusterKey;
 pub struct StatusArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// How it is printed
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 }
 

@@ -26,24 +26,27 @@ use progress::Progress;
 
 /// Leaves the fleet.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "The manager does it: nodes give their mirrors back first, then the guest's objects go, then our entries in the \
-Deployments,\nwhich roll out once, within --max-concurrent-rollouts. The request is an annotation and stays when this command ends.\n\n\
-Examples:\n  hypermirror uninstall --hosted-cluster clusters/west\n  hypermirror uninstall --yes --timeout 30m"
-)]
+#[command(after_help = "The manager does the work: first nodes remove their mirrors, then it deletes its
+objects in the guest cluster, then its entries in the Deployments, which roll out
+once, within --max-concurrent-rollouts. The request is an annotation, which stays
+when this command ends.
+
+Examples:
+  hypermirror uninstall --hosted-cluster clusters/west
+  hypermirror uninstall --yes --timeout 30m")]
 pub struct UninstallArgs {
-    /// The HostedCluster that is left; all of them if none is named
+    /// HostedCluster to remove hypermirror from (default: all of them)
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// How long to wait until everything is gone
+    /// Time to wait for the removal
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     timeout: Duration,
     #[command(flatten)]
     connection: Connection,
-    /// The manager's namespace, where its Lease is
+    /// Namespace of the manager's Lease
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = super::MANAGER_NAMESPACE)]
     namespace: String,
 }

@@ -14,8 +14,6 @@ pub enum ArgumentMode {
     /// On ignition-server, those that may never be contacted.
     #[default]
     Strict,
-    /// On every target, all of them.
-    Every,
 }
 
 /// What one target's argument should say.
@@ -49,7 +47,6 @@ pub fn wanted(
         ArgumentMode::Strict => {
             resolved.sources.iter().filter(|(_, source)| source.policy == Policy::NeverContactSource).collect()
         }
-        ArgumentMode::Every => resolved.sources.iter().collect(),
     };
     let taken_by_stock = stock_sources(target, container);
     let mut wanted = WantedArgument::default();

@@ -16,26 +16,24 @@ use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::mirrors::ImageReference;
 use crate::telemetry::logs::LogFormat;
 
-/// Whether changes are made or only told.
+/// Whether changes are applied or only reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Plan and report; write nothing but reports.
+    /// Plan and report; apply nothing
     Observe,
-    /// Do it.
+    /// Apply changes
     #[default]
     Enforce,
 }
 
-/// What goes into `--registry-overrides`.
+/// The sources in `--registry-overrides`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RegistryOverridesArgument {
-    /// Nothing.
+    /// No sources
     None,
-    /// On ignition-server, sources with `NeverContactSource`.
+    /// Sources with NeverContactSource, on ignition-server only
     #[default]
     Strict,
-    /// On every target, every source.
-    Every,
 }
 
 impl From<RegistryOverridesArgument> for ArgumentMode {
@@ -43,44 +41,43 @@ impl From<RegistryOverridesArgument> for ArgumentMode {
         match mode {
             RegistryOverridesArgument::None => Self::None,
             RegistryOverridesArgument::Strict => Self::Strict,
-            RegistryOverridesArgument::Every => Self::Every,
         }
     }
 }
 
-/// What becomes of OLM catalogs that are not as a HostedCluster's annotations say.
+/// What to do with OLM catalogs that differ from a HostedCluster's annotations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OlmCatalogs {
-    /// They are written where stock HyperShift does not do it.
+    /// Write those that stock HyperShift leaves different
     #[default]
     Apply,
-    /// They are only told.
+    /// Only report them
     Report,
 }
 
-/// Who brings the agent to the guests' nodes.
+/// Who installs the agent on the nodes of guest clusters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum GuestAgent {
-    /// The manager.
+    /// The manager
     #[default]
     Managed,
-    /// Somebody else; the manager brings the mirrors alone.
+    /// Somebody else; the manager only applies the mirrors
     External,
-    /// Nobody: guests are left alone altogether.
+    /// Nobody; the manager does not touch guest clusters
     Off,
 }
 
-/// The agent on the guests' nodes, for the manager and for `render guest` alike.
+/// The agent on the nodes of guest clusters, for the manager and for `render guest` alike.
 #[derive(Args, Clone, Debug)]
 pub struct GuestAgentOptions {
-    /// Who brings the agent to the guests' nodes
+    /// Who installs the agent on the nodes of guest clusters
     #[arg(long = "guest-agent", value_enum, default_value_t, value_name = "WHO")]
     pub who: GuestAgent,
-    /// The agent's image, by digest, NAME@sha256:... (default: that of the manager's own pod)
+    /// Agent image by digest, NAME@sha256:... (default: the manager's own)
     #[arg(long = "agent-image", value_name = "IMAGE", value_parser = parse_agent_image)]
     pub image: Option<String>,
-    /// How agents have CRI-O read its configuration: ask systemd, signal it themselves, or not at all
-    #[arg(long = "agent-reload", value_enum, default_value_t)]
+    /// How agents make CRI-O reload its configuration
+    #[arg(long = "agent-reload", value_enum, default_value_t, value_name = "METHOD")]
     pub reload: Method,
     #[command(flatten)]
     #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
@@ -95,20 +92,20 @@ impl GuestAgentOptions {
     }
 }
 
-/// How guests are reached and what they are given.
+/// How guest clusters are reached and what is applied there.
 #[derive(Args, Clone, Debug)]
 pub struct GuestOptions {
     #[command(flatten)]
     #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
     pub agent: GuestAgentOptions,
-    /// In how many guests mirrors may be on their way to nodes at once (0: no limit)
+    /// Maximum number of guest clusters to update at once (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_concurrent_guests: u16,
-    /// How often a guest is looked at when nothing happens
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    /// Time between reconciles of a guest cluster in which nothing changes
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     pub guest_interval: Duration,
-    /// How long nodes get to give their mirrors back when a hosted cluster leaves our care
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    /// Time for nodes to remove their mirrors when a hosted cluster is no longer managed
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     pub leave_timeout: Duration,
 }
 
@@ -124,20 +121,20 @@ pub fn parse_agent_image(text: &str) -> Result<String, String> {
     }
 }
 
-/// What is planned, for the manager and for `diff` alike.
+/// What is planned, for the manager and for the commands that plan alike.
 #[derive(Args, Clone, Debug)]
 pub struct PlanOptions {
-    /// What goes into --registry-overrides, which has one mirror a source and no fallback
-    #[arg(long, value_enum, default_value_t)]
+    /// Sources to add to --registry-overrides, which takes one mirror each and never falls back
+    #[arg(long, value_enum, default_value_t, value_name = "SOURCES")]
     pub registry_overrides_argument: RegistryOverridesArgument,
-    /// What becomes of OLM catalogs of a control plane that are not as the HostedCluster's annotations say
-    #[arg(long, value_enum, default_value_t)]
+    /// What to do with OLM catalogs that differ from their annotations
+    #[arg(long, value_enum, default_value_t, value_name = "ACTION")]
     pub olm_catalogs: OlmCatalogs,
-    /// A further Deployment that reads overrides: DEPLOYMENT or DEPLOYMENT/CONTAINER (may be repeated)
+    /// Additional Deployment that reads overrides (may be repeated)
     #[arg(long = "target", value_name = "DEPLOYMENT[/CONTAINER]", value_parser = parse_target)]
     pub further_targets: Vec<TargetSpec>,
-    /// Only HostedClusters with these labels are in our care
-    #[arg(long, value_name = "SELECTOR", value_parser = parse_selector, default_value = "")]
+    /// Label selector of the HostedClusters to manage (default: all of them)
+    #[arg(long, value_name = "SELECTOR", value_parser = parse_selector, default_value = "", hide_default_value = true)]
     pub hosted_cluster_selector: Selector,
 }
 
@@ -150,16 +147,16 @@ impl PlanOptions {
     }
 }
 
-/// How many control planes restart at a time.
+/// How many control planes roll out at the same time.
 #[derive(Args, Clone, Debug)]
 pub struct RolloutOptions {
-    /// How many hosted clusters' Deployments may change at a time, which restarts their pods (0: no limit)
+    /// Maximum number of hosted clusters to roll out at once (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_concurrent_rollouts: u16,
-    /// After how many hosted clusters that are not back in time no other one begins
+    /// Number of failed rollouts at which no further rollout starts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_failed_rollouts: u16,
-    /// How long the Deployments of a hosted cluster may take to be back
+    /// Time after which a rollout fails if its Deployments are not available
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub rollout_timeout: Duration,
 }
@@ -178,29 +175,29 @@ impl RolloutOptions {
 /// The flags of `hypermirror manager`.
 #[derive(Args, Clone, Debug)]
 pub struct ManagerOptions {
-    /// Whether changes are made (`enforce`) or only planned and reported (`observe`)
+    /// Whether to apply changes or only to report them
     #[arg(long, value_enum, default_value_t)]
     pub mode: Mode,
     #[command(flatten)]
     #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
     pub plan: PlanOptions,
-    /// The largest share of the hosted clusters, in percent, whose maps may become empty at once without approval
+    /// Maximum percentage of hosted clusters whose maps may become empty without approval
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub max_removal: u8,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub rollouts: RolloutOptions,
-    /// How long stock operators get to write what a change of the management mirrors means for them
-    #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration)]
+    /// Time for stock operators to react to a change of the management mirrors
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "300ms", value_parser = parse_duration)]
     pub settle: Duration,
-    /// How long the children of a control-plane-operator get to take over its entries
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    /// Time for the children of a control-plane-operator to take over its entries
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
     pub handover: Duration,
-    /// How long stock operators get to bring OLM catalogs to what the annotations say
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    /// Time for stock operators to write OLM catalogs themselves
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub catalog_patience: Duration,
-    /// How long what nodes boot with waits for further edits: stock HyperShift replaces nodes at each change of it
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    /// Time to wait for further edits of boot mirrors, each of which replaces nodes
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub rollout_batch: Duration,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -208,26 +205,26 @@ pub struct ManagerOptions {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub webhook: WebhookOptions,
-    /// How many hosted clusters are worked on at once
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Number of hosted clusters to reconcile at the same time
+    #[arg(long, hide = true, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
-    /// The namespace of the Lease (default: the pod's own)
+    /// Namespace of the manager's Lease (default: the pod's namespace)
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// This instance's name on the Lease (default: the host's name and a number)
+    /// Name of this instance on the Lease (default: host name and process ID)
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub identity: Option<String>,
-    /// After how long without a renewal another instance takes over
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
+    /// Time without a renewal after which another instance takes over
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
     pub lease_duration: Duration,
-    /// Where metrics are served (port 0: any, the log says which)
+    /// Address that serves /metrics (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", value_parser = parse_address)]
     pub metrics_bind_address: SocketAddr,
-    /// Where /healthz and /readyz are served (port 0: any, the log says which)
+    /// Address that serves /healthz and /readyz (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":8081", value_parser = parse_address)]
     pub health_probe_bind_address: SocketAddr,
-    /// How logs look
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of log lines on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
 }
 

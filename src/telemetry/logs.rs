@@ -17,9 +17,9 @@ const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
 /// How logs look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text
     Text,
-    /// For machines: one object a line.
+    /// One JSON object a line
     #[default]
     Json,
 }

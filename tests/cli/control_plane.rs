@@ -19,14 +19,8 @@ fn deployments_of_all_three_forms_have_their_golden_form() {
 }
 
 #[test]
-fn every_argument_is_written_in_its_targets_own_form() {
-    let rendered = east(&Files::fleet(), &["-f", ".", "--registry-overrides-argument", "every"]);
-    insta::assert_snapshot!("control-plane-every.yaml", rendered);
-}
-
-#[test]
 fn rendering_again_changes_nothing() {
-    for mode in ["none", "strict", "every"] {
+    for mode in ["none", "strict"] {
         let flags = ["-f", ".", "--registry-overrides-argument", mode];
         let first = east(&Files::fleet(), &flags);
         let again = Files::new(&[("1.yaml", CLUSTERS), ("2.yaml", MIRRORS), ("3.yaml", &first)]);

@@ -38,10 +38,10 @@ const READS: usize = 16;
 /// Which cluster is read.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Connection {
-    /// The kubeconfig of the management cluster (default: KUBECONFIG, then the pod's ServiceAccount)
+    /// Kubeconfig of the management cluster (default: KUBECONFIG, then the pod's ServiceAccount)
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The context in it
+    /// Context in the kubeconfig
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
 }

@@ -27,7 +27,7 @@ pub use manifests::of_documents;
 /// Where the objects come from.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InputArgs {
-    /// Manifests instead of a live cluster: a file, a directory, or - for stdin (may be repeated)
+    /// Manifests to read instead of a live cluster; - is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]

@@ -27,10 +27,10 @@ use crate::mirrors::{MirrorEntry, Resolved};
 /// Whose nodes are meant.
 #[derive(Args, Clone, Debug, Default)]
 pub struct NodeScope {
-    /// The HostedCluster whose nodes are meant; needed if the input holds several
+    /// HostedCluster of the node; required if the input holds several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub hosted_cluster: Option<ClusterKey>,
-    /// The NodePool whose nodes are meant
+    /// NodePool of the node
     #[arg(long, value_name = "NAME")]
     pub node_pool: Option<String>,
 }

@@ -19,7 +19,7 @@ use crate::kube::ClusterKey;
 pub struct BootArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// The HostedCluster, if there are several
+    /// HostedCluster; required if the input holds several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
 }

@@ -13,11 +13,12 @@ use crate::manager::options::PlanOptions;
 /// Prints Deployments.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
-  hypermirror render control-plane -f examples/disconnected --hosted-cluster clusters/east")]
+  hypermirror render control-plane -f examples/disconnected \\
+    --hosted-cluster clusters/east")]
 pub struct ControlPlaneArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// The HostedCluster whose Deployments are changed; needed if the input holds several
+    /// HostedCluster of the Deployments; required if the input holds several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
     #[command(flatten)]

@@ -16,13 +16,15 @@ use crate::manager::options::{GuestAgent, GuestAgentOptions};
 /// Prints objects.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  hypermirror render guest -f fleet/ --hosted-cluster clusters/west --agent-image quay.io/me/hypermirror@sha256:...
+  hypermirror render guest -f fleet/ --hosted-cluster clusters/west \\
+    --agent-image quay.io/me/hypermirror@sha256:...
   hypermirror render guest --hosted-cluster clusters/west --guest-agent external
-They are those for a guest that is OpenShift; where a kind is missing, the manager leaves its objects out.")]
+The output is for a guest cluster with all of OpenShift's kinds. The manager
+leaves out objects of kinds that a guest cluster does not have.")]
 pub struct GuestArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// The HostedCluster whose guest is meant; needed if the input holds several
+    /// HostedCluster; required if the input holds several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
     #[command(flatten)]

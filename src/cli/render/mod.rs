@@ -14,15 +14,15 @@ use clap::Subcommand;
 /// What is rendered.
 #[derive(Debug, Subcommand)]
 pub enum RenderCommand {
-    /// Print the override map of the management cluster and of each HostedCluster
+    /// Print the override map of each HostedCluster
     Overrides(overrides::OverridesArgs),
-    /// Print the Deployments of the input with our entries in them
+    /// Print the Deployments of the input with the entries that the manager adds
     ControlPlane(control_plane::ControlPlaneArgs),
-    /// Print the objects that a guest is given: mirrors, and the agent with what it needs
+    /// Print the objects that the manager applies in a guest cluster
     Guest(guest::GuestArgs),
-    /// Print the ConfigMaps by which nodes boot with their mirrors (hypermirror.dev/node-delivery: Rollout)
+    /// Print the ConfigMaps that nodes boot with (hypermirror.dev/node-delivery: Rollout)
     Boot(boot::BootArgs),
-    /// Print the drop-in of registries.conf.d that a node gets
+    /// Print the drop-in that the agent writes on a node
     Node(node::NodeArgs),
 }
 

@@ -12,8 +12,10 @@ use crate::mirrors::registries::render;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render node -f mirrors.yaml > 50-hypermirror.conf
-  hypermirror render node -f hosted-clusters.yaml --hosted-cluster clusters/west --node-pool workers \\
-    --registries-conf /etc/containers/registries.conf --registries-conf-dir /etc/containers/registries.conf.d")]
+  hypermirror render node -f hosted-clusters.yaml \\
+    --hosted-cluster clusters/west --node-pool workers \\
+    --registries-conf /etc/containers/registries.conf \\
+    --registries-conf-dir /etc/containers/registries.conf.d")]
 pub struct NodeArgs {
     #[command(flatten)]
     input: InputArgs,

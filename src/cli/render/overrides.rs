@@ -22,8 +22,8 @@ use crate::mirrors::{Mirror, Origin, overrides};
 pub struct OverridesArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// How it is printed
-    #[arg(short, long, value_enum, default_value_t)]
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: DataFormat,
 }
 

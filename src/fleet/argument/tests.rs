@@ -27,12 +27,8 @@ fn strict_says_forbidden_sources_on_ignition_server_alone() {
 }
 
 #[test]
-fn none_says_nothing_and_every_says_everything_everywhere() {
+fn none_says_nothing() {
     assert_eq!(wanted_for(ArgumentMode::None, 1, Some("=")), WantedArgument::default());
-    for place in 0..3 {
-        let every = "a.example=m.example/a,b.example=m.example/1,c.example=m.example/c";
-        assert_eq!(wanted_for(ArgumentMode::Every, place, None).value.as_deref(), Some(every));
-    }
 }
 
 #[test]
@@ -44,21 +40,44 @@ fn a_source_that_the_stock_argument_has_is_left_to_it() {
 
 #[test]
 fn the_argument_follows_edits_in_each_form_and_goes_at_last() {
+    let joined = |value: &str| vec![format!("--registry-overrides={value}")];
+    let split = |value: &str| vec!["--registry-overrides".to_owned(), value.to_owned()];
+    for form in stock_targets().iter().map(|spec| spec.form) {
+        let mut world = World::new(&idms(&[("s.example", &["m.example/s"], true)]), "=");
+        let spec = TargetSpec { form, ..stock_targets().swap_remove(1) };
+        world.deployments[1] = deployment(&spec, &["="], Some("="));
+        let before = world.deployments.clone();
+        world.settle();
+        world.edit(&idms(&[("t.example", &["m.example/t"], true)]));
+        world.settle();
+        let written = |value: &str| if form.split { split(value) } else { joined(value) };
+        let wanted = [vec!["run".to_owned()], written("="), written("t.example=m.example/t")].concat();
+        let container = &world.deployments[1]["spec"]["template"]["spec"]["containers"][1];
+        assert_eq!(container[form.list.field()], serde_json::json!(wanted));
+        world.edit(&[]);
+        world.settle();
+        for (after, before) in world.deployments.iter().zip(&before) {
+            assert_eq!(after["spec"], before["spec"]);
+        }
+    }
+}
+
+#[test]
+fn an_argument_of_an_earlier_release_goes_from_the_other_targets() {
     let mut world = World::new(&idms(&[("s.example", &["m.example/s"], false)]), "=");
-    world.argument = ArgumentMode::Every;
+    world.settle();
     let before = world.deployments.clone();
-    world.settle();
-    world.edit(&idms(&[("t.example", &["m.example/t"], false)]));
-    world.settle();
-    let words = |place: usize, list: &str| {
-        let words = &world.deployments[place]["spec"]["template"]["spec"]["containers"][1][list];
-        words.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(words(0, "args"), ["run", "--registry-overrides==", "--registry-overrides=t.example=m.example/t"]);
-    let split = ["run", "--registry-overrides", "=", "--registry-overrides", "t.example=m.example/t"];
-    assert_eq!(words(1, "args"), split);
-    assert_eq!(words(2, "command"), split);
-    world.edit(&[]);
+    for (deployment, spec) in world.deployments.iter_mut().zip(stock_targets()) {
+        let value = "s.example=m.example/s";
+        deployment["metadata"]["annotations"]["hypermirror.dev/registry-overrides-argument"] = value.into();
+        let words = &mut deployment["spec"]["template"]["spec"]["containers"][1][spec.form.list.field()];
+        let words = words.as_array_mut().unwrap();
+        if spec.form.split {
+            words.extend(["--registry-overrides".into(), value.into()]);
+        } else {
+            words.push(format!("--registry-overrides={value}").into());
+        }
+    }
     world.settle();
     for (after, before) in world.deployments.iter().zip(&before) {
         assert_eq!(after["spec"], before["spec"]);

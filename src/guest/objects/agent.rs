@@ -22,10 +22,10 @@ pub struct AgentSpec {
 /// Ports of the agent, which are ports of its node: away from those that others like to use.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgentPorts {
-    /// The port on nodes at which agents serve metrics
+    /// Port on each node at which its agent serves /metrics
     #[arg(long = "agent-metrics-port", value_name = "PORT", default_value_t = Self::default().metrics)]
     pub metrics: u16,
-    /// The port on nodes, of their loopback address, at which agents answer the kubelet's probes
+    /// Port on each node's loopback address at which its agent serves probes
     #[arg(long = "agent-health-port", value_name = "PORT", default_value_t = Self::default().health)]
     pub health: u16,
 }

@@ -9,32 +9,32 @@ use hypermirror_api::names;
 
 use crate::manager::options::{parse_address, parse_duration};
 
-/// Whether the webhook is served.
+/// Whether the admission webhook is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Webhook {
-    /// No.
+    /// Do not serve it
     #[default]
     Off,
-    /// By every replica.
+    /// Serve it from every replica
     Serve,
 }
 
 /// The webhook that gives back what writes of stock operators take away.
 #[derive(Args, Clone, Debug)]
 pub struct WebhookOptions {
-    /// Whether the webhook is served that gives back what writes of stock operators take away
+    /// Whether to serve the webhook that keeps our entries when stock operators write
     #[arg(long, value_enum, default_value_t)]
     pub webhook: Webhook,
-    /// Where it is served (port 0: any, the log says which)
+    /// Address that serves the webhook (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":9443", value_parser = parse_address)]
     pub webhook_bind_address: SocketAddr,
-    /// Where somebody else (cert-manager, service-ca) puts tls.crt and tls.key; without it the manager makes its own
+    /// Directory with tls.crt and tls.key (default: the manager makes them)
     #[arg(long, value_name = "DIR")]
     pub webhook_certificate_dir: Option<PathBuf>,
-    /// How long certificates live that the manager makes; they are replaced when a third of it is left
+    /// Lifetime of the manager's own certificates; they are replaced after two thirds of it
     #[arg(long, value_name = "DURATION", default_value = "2160h", value_parser = parse_duration)]
     pub webhook_certificate_lifetime: Duration,
-    /// Users whose updates of HostedClusters lose spec.imageMirrorConfigRef without meaning it (commas, or repeated)
+    /// Users whose updates drop spec.imageMirrorConfigRef unintentionally (commas, or repeated)
     #[arg(long, value_name = "USER", value_delimiter = ',', default_value = names::HYPERSHIFT_OPERATOR_USER)]
     pub field_unaware_users: Vec<String>,
 }
