@@ -1,26 +1,6 @@
 //! Condition types and reasons: fixed sets, used in conditions, events and metric labels.
 
-use serde::{Deserialize, Serialize};
-
-/// An enum without data whose variants have the same names in the API as in the code.
-macro_rules! closed_set {
-    ($(#[$about:meta])* pub enum $name:ident { $($(#[$of:meta])* $variant:ident,)+ }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $($(#[$of])* $variant,)+
-        }
-
-        impl $name {
-            /// The name in a condition's `type` or `reason`, an event's `reason` and a metric's label.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => stringify!($variant),)+
-                }
-            }
-        }
-    };
-}
+use crate::closed_set;
 
 closed_set! {
     /// The conditions of a [`crate::HostedClusterMirrors`]. True is the healthy status of each.
@@ -100,8 +80,6 @@ closed_set! {
         Paused,
         /// A source is not in the appended argument because the stock argument has it already.
         SourceTaken,
-        /// The hosted cluster is being deleted.
-        Deleting,
         /// The control-plane namespace has no kubeconfig for the guest cluster yet.
         KubeconfigMissing,
         /// The kubeconfig of the guest cluster is invalid or has a field that is not allowed. The message names the field.
@@ -134,8 +112,6 @@ closed_set! {
         AgentsMissing,
         /// New nodes may be unable to pull the agent or the release images: they need a mirror that they do not boot with.
         BehindMirror,
-        /// Mirrors are not delivered to these nodes (`hypermirror.dev/node-delivery: None`).
-        DeliveryOff,
         /// An annotation for OLM catalogs has an invalid value. The message names it.
         CatalogInvalid,
         /// An annotation for OLM catalogs has a value that HyperShift does not interpret consistently.

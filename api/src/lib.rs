@@ -4,6 +4,7 @@
 //! default, so that a newer version of HyperShift or OpenShift never breaks a watch.
 
 pub mod annotations;
+mod closed_set;
 pub mod conditions;
 pub mod hypershift;
 pub mod mirror_sets;

@@ -1,5 +1,6 @@
 //! What is wrong, or may surprise, about one entry.
 
+use hypermirror_api::closed_set;
 use serde::Serialize;
 
 use super::{MirrorEntry, Origin};
@@ -23,91 +24,59 @@ impl Severity {
     }
 }
 
-/// Why there is a finding: the closed set, also for conditions and metric labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum FindingReason {
-    /// The source is not `host[:port][/path]` or `*.host`.
-    InvalidSource,
-    /// A mirror is not `host[:port][/path]`.
-    InvalidMirror,
-    /// `mirrorSourcePolicy` has a value that nobody knows.
-    UnknownPolicy,
-    /// NeverContactSource, and the source is among its own mirrors.
-    SourceAmongMirrors,
-    /// A tag or digest in an ImageContentSourcePolicy: fine for control planes, not for nodes.
-    TagOrDigest,
-    /// A mirror's host without `.` and `:` fails every pull of its source on a node.
-    ShortMirrorHost,
-    /// `index.docker.io` as a mirror fails every pull of its source on a node.
-    LegacyDockerHubMirror,
-    /// `docker.io` as a mirror fails pulls whose remainder is one component.
-    DockerHubMirror,
-    /// A mirror without a path fails pulls of the very repository that is its source.
-    MirrorWithoutPath,
-    /// A mirror lies in a source that is never contacted, and is skipped.
-    MirrorBlocked,
-    /// `insecureSkipTLSVerify`: the mirrors are contacted without verified TLS.
-    InsecureMirrors,
-    /// A source's host without `.` and `:` matches nothing.
-    ShortSourceHost,
-    /// A source's host with an upper-case letter matches nothing that is written in lower case.
-    UppercaseSource,
-    /// `index.docker.io` as a source matches nothing.
-    LegacyDockerHubSource,
-    /// `docker.io/name` does not match the official image `name`.
-    DockerHubSource,
-    /// Control planes cannot match a wildcard.
-    WildcardIneffective,
-    /// A wildcard of the same length is selected instead.
-    WildcardTie,
-    /// A source without a port also catches its host's other ports, and a mirror's path makes invalid names of them.
-    SourceCatchesPorts,
-    /// A policy without a mirror does nothing.
-    PolicyWithoutMirrors,
-    /// Entries of one source disagree about contacting it.
-    PolicyConflict,
-    /// NeverContactSource also blocks the pulls that no mirror serves, by tag or by digest.
-    OtherPoolBlocked,
-    /// A source hides a broader one, whose mirrors served the other kind of pulls.
-    HidesBroaderSource,
-    /// A source that may be contacted lies in one that is never contacted.
-    EscapesNeverContactSource,
-    /// A field or key that the object's kind does not have: it is not read.
-    UnknownField,
-    /// A field whose value HyperShift replaces by its own.
-    FieldReplaced,
-}
-
-impl FindingReason {
-    /// The name in reports, conditions and metric labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidSource => "InvalidSource",
-            Self::InvalidMirror => "InvalidMirror",
-            Self::UnknownPolicy => "UnknownPolicy",
-            Self::SourceAmongMirrors => "SourceAmongMirrors",
-            Self::TagOrDigest => "TagOrDigest",
-            Self::ShortMirrorHost => "ShortMirrorHost",
-            Self::LegacyDockerHubMirror => "LegacyDockerHubMirror",
-            Self::DockerHubMirror => "DockerHubMirror",
-            Self::MirrorWithoutPath => "MirrorWithoutPath",
-            Self::MirrorBlocked => "MirrorBlocked",
-            Self::InsecureMirrors => "InsecureMirrors",
-            Self::ShortSourceHost => "ShortSourceHost",
-            Self::UppercaseSource => "UppercaseSource",
-            Self::LegacyDockerHubSource => "LegacyDockerHubSource",
-            Self::DockerHubSource => "DockerHubSource",
-            Self::WildcardIneffective => "WildcardIneffective",
-            Self::WildcardTie => "WildcardTie",
-            Self::SourceCatchesPorts => "SourceCatchesPorts",
-            Self::PolicyWithoutMirrors => "PolicyWithoutMirrors",
-            Self::PolicyConflict => "PolicyConflict",
-            Self::OtherPoolBlocked => "OtherPoolBlocked",
-            Self::HidesBroaderSource => "HidesBroaderSource",
-            Self::EscapesNeverContactSource => "EscapesNeverContactSource",
-            Self::UnknownField => "UnknownField",
-            Self::FieldReplaced => "FieldReplaced",
-        }
+closed_set! {
+    /// Why there is a finding: the closed set, also for conditions and metric labels.
+    pub enum FindingReason {
+        /// The source is not `host[:port][/path]` or `*.host`.
+        InvalidSource,
+        /// A mirror is not `host[:port][/path]`.
+        InvalidMirror,
+        /// `mirrorSourcePolicy` has a value that nobody knows.
+        UnknownPolicy,
+        /// NeverContactSource, and the source is among its own mirrors.
+        SourceAmongMirrors,
+        /// A tag or digest in an ImageContentSourcePolicy: fine for control planes, not for nodes.
+        TagOrDigest,
+        /// A mirror's host without `.` and `:` fails every pull of its source on a node.
+        ShortMirrorHost,
+        /// `index.docker.io` as a mirror fails every pull of its source on a node.
+        LegacyDockerHubMirror,
+        /// `docker.io` as a mirror fails pulls whose remainder is one component.
+        DockerHubMirror,
+        /// A mirror without a path fails pulls of the very repository that is its source.
+        MirrorWithoutPath,
+        /// A mirror lies in a source that is never contacted, and is skipped.
+        MirrorBlocked,
+        /// `insecureSkipTLSVerify`: the mirrors are contacted without verified TLS.
+        InsecureMirrors,
+        /// A source's host without `.` and `:` matches nothing.
+        ShortSourceHost,
+        /// A source's host with an upper-case letter matches nothing that is written in lower case.
+        UppercaseSource,
+        /// `index.docker.io` as a source matches nothing.
+        LegacyDockerHubSource,
+        /// `docker.io/name` does not match the official image `name`.
+        DockerHubSource,
+        /// Control planes cannot match a wildcard.
+        WildcardIneffective,
+        /// A wildcard of the same length is selected instead.
+        WildcardTie,
+        /// A source without a port also catches its host's other ports, and a mirror's path makes invalid names of them.
+        SourceCatchesPorts,
+        /// A policy without a mirror does nothing.
+        PolicyWithoutMirrors,
+        /// Entries of one source disagree about contacting it.
+        PolicyConflict,
+        /// NeverContactSource also blocks the pulls that no mirror serves, by tag or by digest.
+        OtherPoolBlocked,
+        /// A source hides a broader one, whose mirrors served the other kind of pulls.
+        HidesBroaderSource,
+        /// A source that may be contacted lies in one that is never contacted.
+        EscapesNeverContactSource,
+        /// A field or key that the object's kind does not have: it is not read.
+        UnknownField,
+        /// A field whose value HyperShift replaces by its own.
+        FieldReplaced,
     }
 }
 

@@ -14,5 +14,6 @@ mod input;
 mod migrate;
 mod node;
 mod overrides;
+mod reference;
 mod status;
 mod uninstall;
