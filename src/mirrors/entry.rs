@@ -1,4 +1,4 @@
-//! One declared source with its mirrors, whatever kind of object declares it.
+//! A declared source and its mirrors, independent of the kind of the object that declares it.
 
 use std::collections::BTreeMap;
 
@@ -24,37 +24,38 @@ pub enum Pool {
     Tag,
 }
 
-/// An entry as it was declared: nothing is checked or changed yet.
+/// An entry as it was declared, not yet validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorEntry {
     /// Which pulls it is about.
     pub pool: Pool,
     /// `host[:port][/path]` or `*.host`, if it is valid.
     pub source: String,
-    /// Where to pull from instead, in order.
+    /// The mirrors, in the order in which they are tried.
     pub mirrors: Vec<String>,
-    /// `mirrorSourcePolicy` as written; no value allows contacting the source.
+    /// `mirrorSourcePolicy` as written. `None` allows contacting the source.
     pub policy: Option<String>,
     /// `insecureSkipTLSVerify`: its mirrors are contacted without verified TLS.
     pub insecure: bool,
-    /// The list that it stands in, e.g. `spec.imageDigestMirrors`.
+    /// The path of its list, e.g. `spec.imageDigestMirrors`.
     pub list: &'static str,
-    /// The object, and the position in that list.
+    /// The object, and the index in that list.
     pub origin: Origin,
 }
 
 impl MirrorEntry {
-    /// The entry's own path in its object, e.g. `spec.imageDigestMirrors[2]`.
+    /// The path of the entry in its object, e.g. `spec.imageDigestMirrors[2]`.
     pub fn field(&self) -> String {
         format!("{}[{}]", self.list, self.origin.index)
     }
 
-    /// Whether it stands in `HostedCluster.spec.imageContentSources`, which HyperShift brings to guests and nodes itself.
+    /// Whether it is in `HostedCluster.spec.imageContentSources`, which HyperShift itself applies to guest clusters and
+    /// nodes.
     pub fn is_image_content_source(&self) -> bool {
         self.list == IMAGE_CONTENT_SOURCES_LIST
     }
 
-    /// Whether its kind's CRD has no pattern for sources and mirrors, so that they may have a tag or a digest.
+    /// Whether the CRD of its kind has no pattern for sources and mirrors, so that they can have a tag or a digest.
     pub fn allows_tags_and_digests(&self) -> bool {
         matches!(self.list, ICSP_LIST | IMAGE_CONTENT_SOURCES_LIST)
     }
@@ -65,10 +66,10 @@ pub type EntryList<'a> = (Pool, &'static str, &'a [SourceMirrors]);
 
 /// The spec of a kind that declares mirrors.
 pub trait MirrorSpec {
-    /// The kind, as an [`Origin`] names it.
+    /// The kind in an [`Origin`].
     const KIND: &'static str;
 
-    /// Its lists, in the order in which they count.
+    /// Its lists of entries, in order of precedence.
     fn lists(&self) -> Vec<EntryList<'_>>;
 }
 
@@ -121,14 +122,14 @@ pub fn of_object<S: MirrorSpec>(name: &str, spec: &S, layer: Layer) -> Vec<Mirro
     of_document(spec, &place)
 }
 
-/// The entries of a spec that stands at `place`, such as a document of a ConfigMap; the place's index is not read.
+/// The entries of a spec at `place`, such as a document of a ConfigMap. The index of `place` is ignored.
 pub fn of_document<S: MirrorSpec>(spec: &S, place: &Origin) -> Vec<MirrorEntry> {
     let entries = spec.lists().into_iter().flat_map(|(pool, list, elements)| {
         elements.iter().enumerate().map(move |(index, element)| MirrorEntry {
             pool,
             source: element.source.clone(),
             mirrors: element.mirrors.clone(),
-            // An empty string means unset here, as it does for MCO.
+            // As in the machine-config-operator, an empty string means unset.
             policy: element.mirror_source_policy.clone().filter(|policy| !policy.is_empty()),
             insecure: element.insecure_skip_tls_verify,
             list,
@@ -165,8 +166,8 @@ pub fn of_image_content_sources(
     entries.collect()
 }
 
-/// Why a mirror object of a cluster is not meant for the nodes' own files, if it is not: the rule of `hcp-idms-operator`
-/// (`shouldIgnoreResource`), and what hypermirror itself pushed for builds and image imports.
+/// Why a standalone agent ignores a mirror object of its cluster, if it does: the rule of `hcp-idms-operator`
+/// (`shouldIgnoreResource`), and objects that the manager applied for builds and image imports.
 pub fn foreign_to_nodes(name: &str, labels: Option<&BTreeMap<String, String>>) -> Option<&'static str> {
     let label = |key: &str| labels.and_then(|labels| labels.get(key));
     if name == "default" {
@@ -180,7 +181,7 @@ pub fn foreign_to_nodes(name: &str, labels: Option<&BTreeMap<String, String>>) -
     }
 }
 
-/// The entries of a NodeMirrorSet, each with the origin that it names; without one the set itself is the origin.
+/// The entries of a NodeMirrorSet, each with its declared origin. The default origin is the set itself.
 pub fn of_node_mirror_set(name: &str, spec: &NodeMirrorSetSpec) -> Vec<MirrorEntry> {
     let layer = match spec.layer {
         NodeLayer::HostedCluster => Layer::HostedCluster,
@@ -202,7 +203,7 @@ pub fn of_node_mirror_set(name: &str, spec: &NodeMirrorSetSpec) -> Vec<MirrorEnt
     entries.collect()
 }
 
-/// The list that an object of this kind has its entries in.
+/// The path of the list of entries in an object of this kind.
 fn list_of(kind: &str, pool: Pool) -> &'static str {
     match (kind, pool) {
         ("HostedCluster", _) => IMAGE_CONTENT_SOURCES_LIST,
@@ -222,7 +223,7 @@ fn node_origin(set: &str, element: &NodeMirrors, index: usize, layer: Layer) -> 
         namespace: origin.namespace.clone(),
         name: origin.name.clone(),
         key: origin.key.clone(),
-        // 32 bits fit everywhere that this runs.
+        // All supported platforms have a `usize` of at least 32 bits.
         document: origin.document.and_then(|document| usize::try_from(document).ok()),
         index: usize::try_from(origin.index).unwrap_or(index),
         layer,

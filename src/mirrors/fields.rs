@@ -1,4 +1,4 @@
-//! Misspelt fields of mirror sets: an API server refuses or drops them, and the decoder would not say a word.
+//! Unknown fields of mirror sets. An API server rejects or drops them, and the decoder ignores them silently.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ const ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy"];
 const ICSP_ENTRY: &[&str] = &["source", "mirrors"];
 const NODE_ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy", "insecureSkipTLSVerify"];
 
-/// The paths of fields that a mirror set of this kind does not have; none for other kinds.
+/// The paths of the unknown fields of a mirror set of this kind. Empty for other kinds.
 pub fn unknown(kind: &str, object: &Value) -> Vec<String> {
     let (lists, entry): (&[&str], &[&str]) = match kind {
         "ImageContentSourcePolicy" => (&["repositoryDigestMirrors"], ICSP_ENTRY),

@@ -1,16 +1,16 @@
-//! What is wrong, or may surprise, about one entry.
+//! Errors and warnings about single entries.
 
 use hypermirror_api::closed_set;
 use serde::Serialize;
 
 use super::{MirrorEntry, Origin};
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Severity {
-    /// The entry is left out.
+    /// The entry is ignored.
     Error,
-    /// The entry is used, unless its message says otherwise; some pulls may not go where its author thinks.
+    /// The entry is used, unless the message states otherwise, and may not have the intended effect.
     Warning,
 }
 
@@ -25,29 +25,29 @@ impl Severity {
 }
 
 closed_set! {
-    /// Why there is a finding: the closed set, also for conditions and metric labels.
+    /// The reasons of findings, a fixed set that is also used in conditions and metric labels.
     pub enum FindingReason {
         /// The source is not `host[:port][/path]` or `*.host`.
         InvalidSource,
         /// A mirror is not `host[:port][/path]`.
         InvalidMirror,
-        /// `mirrorSourcePolicy` has a value that nobody knows.
+        /// `mirrorSourcePolicy` has an unknown value.
         UnknownPolicy,
-        /// NeverContactSource, and the source is among its own mirrors.
+        /// The policy is NeverContactSource and the source is one of its own mirrors.
         SourceAmongMirrors,
-        /// A tag or digest in an ImageContentSourcePolicy: fine for control planes, not for nodes.
+        /// A tag or digest in an ImageContentSourcePolicy: valid for control planes, not for nodes.
         TagOrDigest,
         /// A mirror's host without `.` and `:` fails every pull of its source on a node.
         ShortMirrorHost,
         /// `index.docker.io` as a mirror fails every pull of its source on a node.
         LegacyDockerHubMirror,
-        /// `docker.io` as a mirror fails pulls whose remainder is one component.
+        /// `docker.io` as a mirror fails pulls whose name has one component below the source.
         DockerHubMirror,
-        /// A mirror without a path fails pulls of the very repository that is its source.
+        /// A mirror without a path fails pulls of the repository that is the source itself.
         MirrorWithoutPath,
-        /// A mirror lies in a source that is never contacted, and is skipped.
+        /// A mirror is below a source with NeverContactSource and is skipped.
         MirrorBlocked,
-        /// `insecureSkipTLSVerify`: the mirrors are contacted without verified TLS.
+        /// `insecureSkipTLSVerify`: the TLS certificates of the mirrors are not verified.
         InsecureMirrors,
         /// A source's host without `.` and `:` matches nothing.
         ShortSourceHost,
@@ -59,23 +59,23 @@ closed_set! {
         DockerHubSource,
         /// Control planes cannot match a wildcard.
         WildcardIneffective,
-        /// A wildcard of the same length is selected instead.
+        /// A wildcard of the same length takes precedence.
         WildcardTie,
-        /// A source without a port also catches its host's other ports, and a mirror's path makes invalid names of them.
+        /// A source without a port also matches other ports of its host. Mirrors with a path result in invalid names for these.
         SourceCatchesPorts,
-        /// A policy without a mirror does nothing.
+        /// A policy without a mirror has no effect.
         PolicyWithoutMirrors,
-        /// Entries of one source disagree about contacting it.
+        /// Entries for the same source have different policies.
         PolicyConflict,
-        /// NeverContactSource also blocks the pulls that no mirror serves, by tag or by digest.
+        /// NeverContactSource also blocks pulls for which there is no mirror, by tag or by digest.
         OtherPoolBlocked,
-        /// A source hides a broader one, whose mirrors served the other kind of pulls.
+        /// A source hides a broader one that has mirrors for the other kind of pull.
         HidesBroaderSource,
-        /// A source that may be contacted lies in one that is never contacted.
+        /// A source that may be contacted is below a source with NeverContactSource.
         EscapesNeverContactSource,
-        /// A field or key that the object's kind does not have: it is not read.
+        /// The kind of the object does not have this field or key, which is ignored.
         UnknownField,
-        /// A field whose value HyperShift replaces by its own.
+        /// HyperShift replaces the value of this field with its own.
         FieldReplaced,
     }
 }
@@ -83,7 +83,7 @@ closed_set! {
 /// One finding about one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
-    /// Its weight.
+    /// Its severity.
     pub severity: Severity,
     /// Its reason.
     pub reason: FindingReason,
@@ -91,13 +91,13 @@ pub struct Finding {
     pub origin: Origin,
     /// The path in the object, e.g. `spec.imageDigestMirrors[2].mirrors[0]`.
     pub field: String,
-    /// The value that stands there.
+    /// The value of the field.
     pub value: String,
-    /// What a person needs to mend it: one sentence in lower case, without the field.
+    /// What is wrong and how to fix it: one sentence in lower case, without the field.
     pub message: String,
 }
 
-/// A place inside an entry.
+/// A field of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Source,
@@ -106,7 +106,7 @@ pub(super) enum Place {
 }
 
 impl Finding {
-    /// A finding about a place of an entry, with the value that stands there.
+    /// A finding about a field of an entry, with the value of that field.
     pub(super) fn new(
         severity: Severity,
         reason: FindingReason,
@@ -125,7 +125,7 @@ impl Finding {
         Self { severity, reason, origin: entry.origin.clone(), field, value: value.to_owned(), message }
     }
 
-    /// The order in reports: entry by entry, then place by place.
+    /// The order in reports: by entry, then by field.
     pub(super) fn order(&self, other: &Self) -> std::cmp::Ordering {
         let key = |finding: &Self| (finding.severity, finding.reason);
         (&self.origin, &self.field)

@@ -1,4 +1,4 @@
-//! All layers of a node as one set.
+//! Merges all layers of a node into one map.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::merge::{merge_layer, overlay};
 use super::validate::{Consumer, validate};
 use super::{Layer, MirrorEntry, Resolved};
 
-/// Validates and merges layer by layer, for a node; the more specific layer's mirrors come first.
+/// Validates and merges the layers for a node. The mirrors of the more specific layer come first.
 pub fn resolve(entries: &[MirrorEntry]) -> (Resolved, Vec<Finding>) {
     let mut layers: BTreeMap<Layer, Vec<MirrorEntry>> = BTreeMap::new();
     for entry in entries {

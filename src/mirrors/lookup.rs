@@ -1,56 +1,57 @@
-//! Where an image is pulled from, through the objects alone.
+//! Resolves images from the declared objects alone.
 //!
-//! What a node with exactly these mirrors in its registries.conf does (`containers/image`,
-//! `pkg/sysregistriesv2/system_registries_v2.go`, `PullSourcesFromReference`, and `docker/docker_client.go` for what is
-//! blocked).
+//! The result is the same as on a node with exactly these mirrors in its registries.conf (`containers/image`,
+//! `pkg/sysregistriesv2/system_registries_v2.go`, `PullSourcesFromReference`, and `docker/docker_client.go` for blocked
+//! registries).
 
 use super::scope::best_match_in;
 use super::{ImageReference, Mirror, Origin, Policy, ReferenceError, Resolved};
 
-/// Why a node cannot even begin to pull an image.
+/// Why a node cannot start to pull an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// One mirror that makes an invalid name fails the whole pull, before any other mirror is tried.
+    /// The mirror results in an invalid name, which fails the whole pull before any mirror is tried.
     #[error("mirror {mirror:?} of source {prefix:?} makes an invalid name: {error}")]
     Rewrite {
         /// The source that the image matches.
         prefix: String,
         /// The mirror.
         mirror: String,
-        /// What is wrong with the name, which it quotes.
+        /// The error, which contains the invalid name.
         error: ReferenceError,
         /// The entries that name the mirror.
         origins: Vec<Origin>,
     },
 }
 
-/// One place that a node tries.
+/// An endpoint that a node tries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The full name that is asked for, tag or digest included.
+    /// The full reference at this endpoint, including tag or digest.
     pub reference: String,
-    /// Whether it is contacted without verified TLS.
+    /// Whether TLS certificates are not verified.
     pub insecure: bool,
-    /// Whether it is skipped, because it lies in a source with NeverContactSource.
+    /// Whether it is skipped, because it is below a source with NeverContactSource.
     pub blocked: bool,
-    /// The entries that say so: those that name the mirror; for the source all of its entries.
+    /// The entries that declare this mirror. For the source itself, all its entries.
     pub origins: Vec<Origin>,
 }
 
-/// Where an image is pulled from, in order.
+/// The endpoints for an image, in the order in which they are tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lookup {
     /// The source that the image matches.
     pub prefix: Option<String>,
-    /// Mirrors in order, then the source itself.
+    /// The mirrors in order, followed by the source itself.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// Looks an image up: the best match among the sources by the one matcher ([`super::scope`]); its digest mirrors for an
-/// image with a digest (whose tag is dropped), its tag mirrors for any other (without a tag: `latest`); the source last.
+/// Resolves an image. The best match among the sources ([`super::scope`]) determines the endpoints: its digest mirrors
+/// for an image with a digest (the tag is dropped), otherwise its tag mirrors (the default tag is `latest`), followed
+/// by the source.
 ///
 /// # Errors
-/// [`LookupError::Rewrite`], for the first mirror that makes an invalid name.
+/// [`LookupError::Rewrite`] for the first mirror that results in an invalid name.
 pub fn resolve(resolved: &Resolved, image: &ImageReference) -> Result<Lookup, LookupError> {
     let image = image.as_pulled();
     let name = image.name();
@@ -87,7 +88,7 @@ pub fn resolve(resolved: &Resolved, image: &ImageReference) -> Result<Lookup, Lo
     Ok(Lookup { prefix: Some(prefix), endpoints })
 }
 
-/// A node asks this of each endpoint when it contacts it: so a mirror inside a blocked source is skipped too.
+/// A node checks this for each endpoint that it contacts. A mirror below a blocked source is therefore skipped too.
 fn is_blocked(resolved: &Resolved, name: &str) -> bool {
     let selected = best_match_in(name, |scope| resolved.sources.contains_key(scope));
     let source = selected.and_then(|(prefix, _)| resolved.sources.get(&prefix));

@@ -1,4 +1,4 @@
-//! A document that declares mirrors, wherever it stands: an IDMS, ITMS or ICSP as its entries.
+//! Reads the entries of a document that declares mirrors: an IDMS, ITMS or ICSP.
 
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
 use serde::de::DeserializeOwned;
@@ -23,9 +23,9 @@ pub enum MirrorDocument {
 /// What one document declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
-    /// Its entries, not checked yet.
+    /// Its entries, not yet validated.
     pub entries: Vec<MirrorEntry>,
-    /// Fields that its kind does not have.
+    /// Warnings about unknown fields.
     pub findings: Vec<Finding>,
 }
 
@@ -41,7 +41,7 @@ impl MirrorDocument {
         }
     }
 
-    /// The one `apiVersion` that is read.
+    /// The supported `apiVersion`.
     pub const fn api_version(self) -> &'static str {
         match self {
             Self::Idms | Self::Itms => "config.openshift.io/v1",
@@ -49,16 +49,16 @@ impl MirrorDocument {
         }
     }
 
-    /// Which of these a document is, by its kind alone.
+    /// The document's kind, independent of its `apiVersion`.
     pub fn of(document: &Document) -> Option<Self> {
         let kind = document.text_at("/kind")?;
         Self::ALL.into_iter().find(|known| known.kind() == kind)
     }
 
-    /// Reads a document of this kind that stands at `place`, whose index is not read.
+    /// Reads a document of this kind at `place`. The index of `place` is ignored.
     ///
     /// # Errors
-    /// [`DocumentError::Field`], also for an `apiVersion` that is not the kind's.
+    /// [`DocumentError::Field`], also for an unsupported `apiVersion`.
     pub fn read(self, document: &Document, place: &Origin) -> Result<Declared, DocumentError> {
         let api_version = document.text_at("/apiVersion").unwrap_or_default();
         if api_version != self.api_version() {
@@ -82,7 +82,7 @@ fn entries<K: DeserializeOwned, S: MirrorSpec>(
     place: &Origin,
     spec: impl Fn(&K) -> &S,
 ) -> Result<Vec<MirrorEntry>, DocumentError> {
-    // A manifest without a name declares just as well: nobody looks it up.
+    // The name of the manifest is ignored, so it can be missing.
     let mut document = document.clone();
     if let Value::Object(object) = &mut document.value {
         object.entry("metadata").or_insert_with(|| Value::Object(serde_json::Map::new()));

@@ -1,4 +1,4 @@
-//! What the layers come to: for each source its mirrors, its policy and the entries that say so.
+//! The result of merging: for each source its mirrors, its policy and the entries that declare them.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,7 +17,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The name as the API spells it.
+    /// The name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AllowContactingSource => "AllowContactingSource",
@@ -26,14 +26,14 @@ impl Policy {
     }
 }
 
-/// One mirror of a source, in one pool; as JSON its location alone.
+/// A mirror of a source in one pool. Serializes as its location.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mirror {
     /// `host[:port][/path]`.
     pub location: String,
-    /// Whether an entry wants it contacted without verified TLS (`insecureSkipTLSVerify`).
+    /// Whether an entry disables the verification of TLS certificates (`insecureSkipTLSVerify`).
     pub insecure: bool,
-    /// The entries that name it, ascending.
+    /// The entries that declare it, sorted.
     pub origins: Vec<Origin>,
 }
 
@@ -47,19 +47,19 @@ impl Serialize for Mirror {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedSource {
-    /// Mirrors for pulls by digest, in order, without repetition; never the source unless an entry lists it.
+    /// Mirrors for pulls by digest, in order, without duplicates. It contains the source only if an entry lists it.
     pub digest_mirrors: Vec<Mirror>,
     /// Mirrors for pulls by tag, likewise.
     pub tag_mirrors: Vec<Mirror>,
-    /// NeverContactSource as soon as one entry says so, in either pool and in any layer.
+    /// NeverContactSource if one entry has this policy, in any pool and layer.
     pub policy: Policy,
-    /// Every entry that took part, ascending.
+    /// All entries for this source, sorted.
     pub origins: Vec<Origin>,
 }
 
 impl ResolvedSource {
-    /// All mirrors as one list: digest mirrors, then those tag mirrors that are not among them; the order of an override
-    /// string, which does not know the two pools.
+    /// All mirrors as one list: the digest mirrors, followed by the tag mirrors that are not in the list yet. This is
+    /// the order in an override value, which does not distinguish the pools.
     pub fn all_mirrors(&self) -> impl Iterator<Item = &str> {
         let digests: HashSet<&str> = self.digest_mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
         let tags = self.tag_mirrors.iter().map(|mirror| mirror.location.as_str());
@@ -68,10 +68,10 @@ impl ResolvedSource {
     }
 }
 
-/// Sources with their mirrors, ascending by the source's bytes: equal inputs in any order give an equal value.
+/// Sources and their mirrors, sorted by source. The order of the inputs does not affect the value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// By source, as its entry spells it.
+    /// By source, as spelled in its entry.
     pub sources: BTreeMap<String, ResolvedSource>,
 }
 

@@ -1,18 +1,18 @@
-//! Entries of one layer become one map; the map of a more specific layer goes over that of a broader one.
+//! Merges the entries of a layer into a map, and combines the maps of two layers.
 //!
-//! Within a layer: `openshift/runtime-utils`, `pkg/registries/registries.go` (`addMirrorSet`, `mergedMirrors`), with the
-//! two deviations of [`super::topo`].
+//! Rules within a layer: `openshift/runtime-utils`, `pkg/registries/registries.go` (`addMirrorSet`, `mergedMirrors`),
+//! with the two deviations of [`super::topo`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::topo::merged_mirrors;
 use super::{Mirror, MirrorEntry, Policy, Pool, Resolved, ResolvedSource};
 
-/// Merges the entries of one layer, in whatever order they come.
+/// Merges the entries of one layer. Their order does not matter.
 ///
-/// The digest pool and the tag pool are merged apart. An entry without a mirror other than its source contributes
-/// nothing, not even its policy. NeverContactSource in one entry holds for the source in both pools. The entries are
-/// taken to be valid; see [`super::validate`].
+/// Digest and tag mirrors are merged separately. An entry whose only mirror is its source is ignored, including its
+/// policy. NeverContactSource in one entry applies to the source in both pools. The entries must be valid; see
+/// [`super::validate`].
 pub fn merge_layer(entries: &[MirrorEntry]) -> Resolved {
     let mut by_source: BTreeMap<&str, Vec<&MirrorEntry>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| has_real_mirror(entry)) {
@@ -22,7 +22,7 @@ pub fn merge_layer(entries: &[MirrorEntry]) -> Resolved {
     Resolved { sources: sources.collect() }
 }
 
-/// Whether an entry contributes anything at all (`mirrorsContainsARealMirror`).
+/// Whether an entry has any effect (`mirrorsContainsARealMirror`).
 pub(super) fn has_real_mirror(entry: &MirrorEntry) -> bool {
     !entry.source.is_empty() && entry.mirrors.iter().any(|mirror| !mirror.is_empty() && *mirror != entry.source)
 }
@@ -61,8 +61,9 @@ fn merge_pool(source: &str, entries: &[&MirrorEntry], pool: Pool) -> Vec<Mirror>
     merged.collect()
 }
 
-/// Lays a more specific layer over a broader one: for each source the specific mirrors come first, then the broader ones
-/// that are not among them. NeverContactSource in either holds; origins are united.
+/// Combines a more specific layer with a broader one. For each source, the mirrors of the specific layer come first,
+/// followed by the mirrors of the broader layer that are not in the list yet. NeverContactSource in either layer
+/// applies. The result has the origins of both.
 #[must_use]
 pub fn overlay(broader: &Resolved, specific: &Resolved) -> Resolved {
     let mut sources = broader.sources.clone();
@@ -103,7 +104,7 @@ fn overlay_pool(source: &str, under: Vec<Mirror>, over: &[Mirror]) -> Vec<Mirror
             None => mirrors.push(mirror),
         }
     }
-    // The source is implied at the end; the mirrors that a broader layer put behind it may all stand before it now.
+    // The source is implicitly last. It is redundant at the end if all mirrors that followed it have moved before it.
     if mirrors.last().is_some_and(|mirror| mirror.location == source) {
         mirrors.pop();
     }

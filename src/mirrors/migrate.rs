@@ -1,7 +1,8 @@
-//! ICSP becomes IDMS, and where it is wanted ITMS, and both say the same.
+//! Converts ICSPs to IDMSs, and optionally ITMSs, that resolve images identically.
 //!
-//! Entry by entry: nothing is merged here that nodes and control planes merge themselves, so the lists of mirrors stay the
-//! very same set of lists, which is all that [`merge_layer`] looks at. [`differences`] proves it image by image.
+//! Entries are converted one by one and not merged, because nodes and control planes merge them. The set of mirror
+//! lists, which is the only input of [`merge_layer`], therefore stays the same. [`differences`] verifies this with
+//! sample images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,46 +19,46 @@ use super::validate::{Consumer, validate};
 use super::{ImageReference, MirrorEntry, Pool, Resolved};
 
 const POLICY: &str = ImageContentSourcePolicySpec::KIND;
-/// A digest that no image has.
+/// A digest that belongs to no image.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
-/// What stands for whatever lies below a source.
+/// The name of a sample repository below a source.
 const SAMPLE: &str = "sample";
 
-/// One object that declares mirrors; several of one kind and name are taken together.
+/// An object that declares mirrors. Objects of the same kind and name are combined.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared<'a> {
     /// Its kind: ImageContentSourcePolicy, ImageDigestMirrorSet or ImageTagMirrorSet.
     pub kind: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// Its labels, which the new object has too.
+    /// Its labels, which are copied to the new object.
     pub labels: &'a BTreeMap<String, String>,
     /// Its entries.
     pub entries: &'a [MirrorEntry],
 }
 
-/// An ImageDigestMirrorSet or ImageTagMirrorSet in the making.
+/// A new ImageDigestMirrorSet or ImageTagMirrorSet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigratedSet {
-    /// Digest: an ImageDigestMirrorSet; Tag: an ImageTagMirrorSet.
+    /// `Digest` for an ImageDigestMirrorSet, `Tag` for an ImageTagMirrorSet.
     pub pool: Pool,
-    /// Its name: that of the object that it is made of.
+    /// Its name, the same as that of the original object.
     pub name: String,
-    /// The labels of all that it is made of.
+    /// The labels of all original objects.
     pub labels: BTreeMap<String, String>,
-    /// The kinds that it is made of.
+    /// The kinds of the original objects.
     pub kinds: BTreeSet<String>,
-    /// Its entries, without exact repetition, in the order in which they came.
+    /// Its entries in their original order, without duplicates.
     pub entries: Vec<SourceMirrors>,
 }
 
 impl MigratedSet {
-    /// Whether an ImageContentSourcePolicy is in it.
+    /// Whether one of the original objects is an ImageContentSourcePolicy.
     pub fn is_of_policy(&self) -> bool {
         self.kinds.contains(POLICY)
     }
 
-    /// The kind of the object that it becomes.
+    /// The kind of the new object.
     pub const fn kind(&self) -> &'static str {
         match self.pool {
             Pool::Digest => ImageDigestMirrorSetSpec::KIND,
@@ -65,10 +66,10 @@ impl MigratedSet {
         }
     }
 
-    /// The object.
+    /// The new object.
     ///
     /// # Errors
-    /// None that its parts could cause; those of the JSON library.
+    /// Serialization errors, which valid labels and entries do not cause.
     pub fn to_value(&self) -> serde_json::Result<serde_json::Value> {
         let labels = (!self.labels.is_empty()).then(|| self.labels.clone());
         match self.pool {
@@ -88,19 +89,20 @@ impl MigratedSet {
     }
 }
 
-/// What becomes of a set of objects.
+/// The result of converting a set of objects.
 #[derive(Clone, Debug, Default)]
 pub struct Migration {
-    /// The new objects: digest sets, then tag sets, each by name.
+    /// The new objects: digest sets, then tag sets, sorted by name.
     pub sets: Vec<MigratedSet>,
-    /// What the old objects say, as far as the new ones can; with tags, what the policies say counts for tags too.
+    /// The entries that the new objects must represent: those of the old objects that can be converted, and with `tags`
+    /// also copies of the ICSP entries for tags.
     pub wanted: Vec<MirrorEntry>,
-    /// Entries that no ImageDigestMirrorSet can hold, each an error: they are in none of the sets.
+    /// Errors for entries that an ImageDigestMirrorSet does not allow. These are not in the new objects.
     pub findings: Vec<Finding>,
 }
 
-/// Makes sets of objects; with `tags` the mirrors of each ImageContentSourcePolicy (and of `imageContentSources`) also as
-/// an ImageTagMirrorSet of the same name.
+/// Converts objects to sets. With `tags`, each ImageContentSourcePolicy (and `imageContentSources`) also becomes an
+/// ImageTagMirrorSet of the same name.
 pub fn migrate(objects: &[Declared<'_>], tags: bool) -> Migration {
     let mut sets: BTreeMap<(Pool, String), MigratedSet> = BTreeMap::new();
     let mut migration = Migration::default();
@@ -137,7 +139,8 @@ fn add(sets: &mut BTreeMap<(Pool, String), MigratedSet>, object: &Declared<'_>, 
     }
 }
 
-/// The entry as an IDMS or ITMS has it: its list of mirrors is a set to the API server, a mirror counts at its first place.
+/// The entry in the format of an IDMS or ITMS. The API server does not allow duplicate mirrors, so the first one is
+/// kept.
 fn source_mirrors(entry: &MirrorEntry) -> SourceMirrors {
     let mut seen = BTreeSet::new();
     SourceMirrors {
@@ -148,11 +151,12 @@ fn source_mirrors(entry: &MirrorEntry) -> SourceMirrors {
     }
 }
 
-/// The entries that pass the patterns of the CRDs of IDMS and ITMS, and an error for each that does not.
+/// Separates entries that match the patterns of the IDMS and ITMS CRDs from those that do not, and reports an error for
+/// each of the latter.
 fn expressible(entries: &[MirrorEntry]) -> (Vec<&MirrorEntry>, Vec<Finding>) {
     let (mut fitting, mut errors) = (Vec::new(), Vec::new());
     for entry in entries {
-        // Judged where it is to stand, and told where it stands.
+        // Validate the entry as part of the new object, and report errors with its path in the old one.
         let list = match entry.pool {
             Pool::Digest => "spec.imageDigestMirrors",
             Pool::Tag => "spec.imageTagMirrors",
@@ -172,19 +176,19 @@ fn expressible(entries: &[MirrorEntry]) -> (Vec<&MirrorEntry>, Vec<Finding>) {
     (fitting, errors)
 }
 
-/// An image that is not pulled from the same places.
+/// An image that resolves differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The image.
     pub image: String,
-    /// Where it was pulled from, in order; or why it could not be.
+    /// The endpoints before, in order, or the error.
     pub before: String,
-    /// Where it would be pulled from.
+    /// The endpoints after.
     pub after: String,
 }
 
-/// Resolves sample images of every source, by digest and by tag, with both sets of entries: the source itself where it has
-/// a path, and something below it. The second value is how many images that were.
+/// Resolves sample images of each source, by digest and by tag, with both sets of entries: the source itself if it has
+/// a path, and repositories below it. The second value is the number of images.
 pub fn differences(before: &[MirrorEntry], after: &[MirrorEntry]) -> (Vec<Difference>, usize) {
     let (before, after) = (merge_layer(before), merge_layer(after));
     let sources: BTreeSet<&String> = before.sources.keys().chain(after.sources.keys()).collect();

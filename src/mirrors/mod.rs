@@ -1,7 +1,7 @@
-//! The rules of mirroring: pure values in, pure values out.
+//! The mirroring rules, as pure functions.
 //!
-//! One set of rules for the manager, the agent and the command line. Nothing in here knows a client, a clock, a file
-//! system or the environment.
+//! The manager, the agent and the command line use the same rules. This module has no client, clock, file system or
+//! environment.
 
 pub mod entry;
 pub mod fields;

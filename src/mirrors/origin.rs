@@ -1,38 +1,38 @@
-//! Where an entry comes from: kept from the first read to the last report.
+//! The origin of an entry, from the object that declares it to the reports.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Which level of the fleet declares an entry; a later one is more specific and its mirrors come first.
+/// The layer of an entry. A later layer is more specific, and its mirrors come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Layer {
     /// ICSP, IDMS and ITMS of the management cluster.
     Management,
     /// `imageContentSources` and `imageMirrorConfigRef` of one HostedCluster.
     HostedCluster,
-    /// The mirror documents of one NodePool.
+    /// Mirrors in the ConfigMaps that one NodePool references.
     NodePool,
 }
 
-/// One entry's place: object, key and document inside it, position in its list.
+/// The origin of an entry: object, key, document and index in the list.
 ///
-/// Printed as JSON with every key present; what does not apply is null.
+/// Serializes with all keys. Keys that do not apply are null.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Origin {
-    /// The object's kind.
+    /// Kind of the object.
     pub kind: String,
-    /// Its namespace; null for cluster-scoped objects.
+    /// Namespace of the object. Null for cluster-scoped objects.
     pub namespace: Option<String>,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// The ConfigMap's key, where the entry stands in a ConfigMap.
+    /// Key in the ConfigMap, if the object is a ConfigMap.
     pub key: Option<String>,
-    /// The document inside that key, from 0.
+    /// Index of the document in that key, starting at 0.
     pub document: Option<usize>,
-    /// The entry's position in its list, from 0.
+    /// Index of the entry in its list, starting at 0.
     pub index: usize,
-    /// The level that declares it.
+    /// The layer of the entry.
     pub layer: Layer,
 }
 

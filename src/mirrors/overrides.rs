@@ -1,40 +1,41 @@
-//! The two forms in which HyperShift's operators are told about mirrors, printed and parsed.
+//! Prints and parses the two formats in which HyperShift's operators read mirrors.
 //!
 //! `OPENSHIFT_IMG_OVERRIDES` is `source=mirror,source=mirror`, a source repeated for each of its mirrors;
-//! `--registry-overrides` is the same with one mirror a source (HyperShift, `support/util/util.go`). Empty is `=`.
+//! `--registry-overrides` is the same with one mirror per source (HyperShift, `support/util/util.go`). `=` is the empty
+//! map.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Resolved;
 
-/// How both forms say that there is nothing.
+/// The empty map in both formats.
 pub const EMPTY: &str = "=";
 
-/// Why a value of `--registry-overrides` is refused by its reader; each variant names the value.
+/// Why HyperShift's operators reject a value of `--registry-overrides`. Each variant contains the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgumentError {
     /// A part without `=`.
     #[error("{0:?} must be formatted as key=value")]
     NotAPair(String),
-    /// A quote inside a field, or one that is never closed.
+    /// A quote inside a field, or an unclosed quote.
     #[error("stray or open quote in {0:?}")]
     Quote(String),
-    /// Nothing but line ends.
+    /// The value has only line breaks.
     #[error("no record in {0:?}")]
     NoRecord(String),
 }
 
-/// Prints the map as `OPENSHIFT_IMG_OVERRIDES`: sources ascending by bytes, in a source the digest mirrors, then the tag
-/// mirrors that are not among them, in their order.
+/// Prints the map as `OPENSHIFT_IMG_OVERRIDES`: sources in byte order, each with its digest mirrors, followed by the
+/// tag mirrors that are not in the list yet.
 ///
-/// `ConvertOpenShiftImageRegistryOverridesToCommandLineFlag` sorts the mirrors too, and so loses their order; its reader
-/// keeps the order that it finds.
+/// `ConvertOpenShiftImageRegistryOverridesToCommandLineFlag` also sorts the mirrors and so loses their order. The
+/// parser upstream preserves the order.
 pub fn print_env(resolved: &Resolved) -> String {
     let pairs = resolved.sources.iter().flat_map(|(source, mirrors)| mirrors.all_mirrors().map(move |m| (source, m)));
     join(pairs.map(|(source, mirror)| pair(source, mirror)))
 }
 
-/// Prints the map as `--registry-overrides`: the first mirror of each source, pairs ascending by their bytes
+/// Prints the map as `--registry-overrides`: the first mirror of each source, pairs in byte order
 /// (`ConvertRegistryOverridesToCommandLineFlag`).
 pub fn print_argument(resolved: &Resolved) -> String {
     let pairs: BTreeSet<String> = resolved
@@ -45,7 +46,7 @@ pub fn print_argument(resolved: &Resolved) -> String {
     join(pairs)
 }
 
-/// Prints pairs of source and mirror in their order.
+/// Prints pairs of source and mirror in the given order.
 pub fn print_pairs(pairs: &[(String, String)]) -> String {
     join(pairs.iter().map(|(source, mirror)| pair(source, mirror)))
 }
@@ -59,9 +60,9 @@ fn join(pairs: impl IntoIterator<Item = String>) -> String {
     if text.is_empty() { EMPTY.to_owned() } else { text }
 }
 
-/// Reads `OPENSHIFT_IMG_OVERRIDES` as HyperShift does (`ConvertImageRegistryOverrideStringToMap`): parts without `=`,
-/// without a source or without a mirror are skipped, such as the `=,` that stock operators print at the front; nothing is
-/// trimmed, and a mirror may contain `=`.
+/// Parses `OPENSHIFT_IMG_OVERRIDES` as HyperShift does (`ConvertImageRegistryOverrideStringToMap`). Parts without `=`,
+/// without a source or without a mirror are ignored, such as the leading `=,` of stock operators. White space is kept,
+/// and a mirror can contain `=`.
 pub fn parse_pairs(text: &str) -> Vec<(String, String)> {
     pairs(text).map(|(source, mirror)| (source.to_owned(), mirror.to_owned())).collect()
 }
@@ -71,7 +72,7 @@ fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     pairs.filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty())
 }
 
-/// The mirrors of each source in their order; of exact duplicates the first counts.
+/// The mirrors of each source in order, without duplicates.
 pub fn ordered_mirrors(pairs: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
     let mut seen = BTreeSet::new();
     let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -83,9 +84,9 @@ pub fn ordered_mirrors(pairs: &[(String, String)]) -> BTreeMap<String, Vec<Strin
     mirrors
 }
 
-/// Whether two values of `OPENSHIFT_IMG_OVERRIDES` say the same: the ordered mirrors of each source.
+/// Whether two values of `OPENSHIFT_IMG_OVERRIDES` are equivalent: each source has the same mirrors in the same order.
 pub fn same_meaning(a: &str, b: &str) -> bool {
-    // Asked for each target again and again, mostly about equal or empty values: no text is copied.
+    // This runs for each target in each reconciliation, mostly with equal or empty values, so it copies no text.
     match (pairs(a).next(), pairs(b).next()) {
         (None, None) => true,
         (Some(_), Some(_)) => a == b || mirrors_by_source(a) == mirrors_by_source(b),
@@ -102,12 +103,12 @@ fn mirrors_by_source(text: &str) -> HashMap<&str, Vec<&str>> {
     mirrors
 }
 
-/// Reads all values of one `--registry-overrides`, in their order, as `github.com/spf13/pflag` v1.0 does
-/// (`string_to_string.go`): a later pair replaces an earlier one of the same source, a value with exactly one `=` is one
-/// pair whatever its commas, and `=` is the pair of two empty texts.
+/// Parses all values of one `--registry-overrides`, in order, as `github.com/spf13/pflag` v1.0 does
+/// (`string_to_string.go`): a later pair replaces an earlier one of the same source, a value with exactly one `=` is
+/// one pair even if it has commas, and `=` is a pair of two empty strings.
 ///
 /// # Errors
-/// [`ArgumentError`] for the first value that the reader would refuse.
+/// [`ArgumentError`] for the first value that HyperShift's operators reject.
 pub fn parse_argument(values: &[&str]) -> Result<BTreeMap<String, String>, ArgumentError> {
     let mut pairs = BTreeMap::new();
     for value in values {
@@ -124,9 +125,9 @@ pub fn parse_argument(values: &[&str]) -> Result<BTreeMap<String, String>, Argum
     Ok(pairs)
 }
 
-/// The first record of a text, with the rules and refusals of Go's `encoding/csv`.
+/// The first record of a text, with the rules and errors of Go's `encoding/csv`.
 ///
-/// The `csv` crate forgives stray quotes, which would make us read a value that the real reader refuses.
+/// The `csv` crate accepts stray quotes and would parse values that HyperShift's operators reject.
 fn csv_record(text: &str) -> Result<Vec<String>, ArgumentError> {
     let normal = text.replace("\r\n", "\n");
     let mut rest = normal.strip_suffix('\r').unwrap_or(&normal).trim_start_matches('\n');
@@ -148,13 +149,13 @@ fn csv_record(text: &str) -> Result<Vec<String>, ArgumentError> {
     }
 }
 
-/// The field up to a comma or line end, and what follows from there; none if it has a quote.
+/// The field up to a comma or line break, and the remaining text. `None` if the field has a quote.
 fn bare_field(text: &str) -> Option<(String, &str)> {
     let (field, after) = text.split_at(text.find([',', '\n']).unwrap_or(text.len()));
     (!field.contains('"')).then(|| (field.to_owned(), after))
 }
 
-/// The field that an opening quote begins, and what follows its closing quote: a comma, a line end or nothing.
+/// The field after an opening quote, and the text after its closing quote: a comma, a line break or nothing.
 fn quoted_field(mut rest: &str) -> Option<(String, &str)> {
     let mut field = String::new();
     loop {

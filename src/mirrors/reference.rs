@@ -1,8 +1,8 @@
-//! Image references, read as a node reads them.
+//! Image references, parsed as on a node.
 //!
-//! The grammar and the normalisation are those of `docker/reference` of `containers/image` (`regexp.go`, `normalize.go`)
-//! with the digests of `github.com/opencontainers/go-digest`: CRI-O, podman and skopeo parse with this code. It equals
-//! `github.com/distribution/reference` v0.6 but for IPv6 addresses, which it refuses.
+//! The grammar and the normalisation are those of `docker/reference` of `containers/image` (`regexp.go`,
+//! `normalize.go`) with the digests of `github.com/opencontainers/go-digest`, which CRI-O, podman and skopeo use. It
+//! differs from `github.com/distribution/reference` v0.6 only for IPv6 addresses, which it rejects.
 
 use std::fmt;
 
@@ -12,19 +12,19 @@ mod tests;
 pub(super) const DOCKER_HUB: &str = "docker.io";
 pub(super) const LEGACY_DOCKER_HUB: &str = "index.docker.io";
 const LOCALHOST: &str = "localhost";
-/// `RepositoryNameTotalLengthMax` of `reference.go`; it counts the path without the registry.
+/// `RepositoryNameTotalLengthMax` of `reference.go`. The limit applies to the path without the registry.
 const MAX_PATH_BYTES: usize = 255;
 const MAX_TAG_BYTES: usize = 128;
-/// What a node asks for when a reference names neither tag nor digest (`TagNameOnly` of `normalize.go`).
+/// The tag of a reference without tag and digest (`TagNameOnly` of `normalize.go`).
 const DEFAULT_TAG: &str = "latest";
 
-/// Why a text is not an image reference; each variant names the text.
+/// Why a text is not an image reference. Each variant contains the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// There is no name.
+    /// The text is empty.
     #[error("empty image reference {0:?}")]
     Empty(String),
-    /// 64 hexadecimal digits are an image ID, never a name.
+    /// 64 hexadecimal digits are an image ID.
     #[error("invalid image reference {0:?}: 64 hexadecimal digits are an image ID")]
     Identifier(String),
     /// The path has upper-case letters.
@@ -33,7 +33,7 @@ pub enum ReferenceError {
     /// The path is longer than 255 bytes.
     #[error("invalid image reference {0:?}: repository name must not be more than 255 characters")]
     TooLong(String),
-    /// Registry or path are outside the grammar.
+    /// The registry or the path does not match the grammar.
     #[error("invalid image reference {0:?}: invalid repository name")]
     Name(String),
     /// The tag is not `[\w][\w.-]{0,127}`.
@@ -42,7 +42,7 @@ pub enum ReferenceError {
     /// The digest is not one of sha256, sha384 or sha512 with all its lower-case hexadecimal digits.
     #[error("invalid image reference {0:?}: invalid digest")]
     Digest(String),
-    /// The text leaves something to normalisation, as `nginx` or `mirror/app` do.
+    /// The text is not normalised, for example `nginx` or `mirror/app`.
     #[error("invalid image reference {0:?}: repository name must be canonical")]
     NotCanonical(String),
 }
@@ -52,7 +52,7 @@ pub enum ReferenceError {
 pub struct ImageReference {
     /// `host[:port]`, as written.
     pub registry: String,
-    /// The repository inside the registry: lower-case components, separated by `/`.
+    /// The repository in the registry: lower-case components, separated by `/`.
     pub path: String,
     /// The tag, without its colon.
     pub tag: Option<String>,
@@ -61,12 +61,12 @@ pub struct ImageReference {
 }
 
 impl ImageReference {
-    /// Reads a reference and normalises it as a node does (`ParseNormalizedNamed`): `nginx` is
-    /// `docker.io/library/nginx`, `index.docker.io` is `docker.io`. The first component is a registry if it has a `.`, a
-    /// `:` or an upper-case letter, or is `localhost`.
+    /// Parses a reference and normalises it as a node does (`ParseNormalizedNamed`): `nginx` is
+    /// `docker.io/library/nginx`, `index.docker.io` is `docker.io`. The first component is a registry if it has a `.`,
+    /// a `:` or an upper-case letter, or is `localhost`.
     ///
     /// # Errors
-    /// [`ReferenceError`], by the part that does not fit.
+    /// [`ReferenceError`] for the invalid part.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         if text.is_empty() {
             return Err(ReferenceError::Empty(text.to_owned()));
@@ -80,7 +80,7 @@ impl ImageReference {
         if remainder.split(':').next().is_some_and(|name| name.chars().any(char::is_uppercase)) {
             return Err(ReferenceError::Uppercase(text.to_owned()));
         }
-        // A registry such as `a_b.example` is no host, but still a path component: the reference grammar lets it pass.
+        // A registry such as `a_b.example` is not a valid host, but a valid path component, which the grammar accepts.
         if !is_host_and_port(registry) && !is_path_component(registry) || !path.split('/').all(is_path_component) {
             return Err(ReferenceError::Name(text.to_owned()));
         }
@@ -101,7 +101,7 @@ impl ImageReference {
         })
     }
 
-    /// Reads a reference that leaves nothing to normalisation (`ParseNamed`): what a node demands of a rewritten name.
+    /// Parses a normalised reference (`ParseNamed`). A node requires this form for a name after the source is replaced.
     ///
     /// # Errors
     /// Those of [`Self::parse`], and [`ReferenceError::NotCanonical`].
@@ -110,12 +110,12 @@ impl ImageReference {
         if reference.to_string() == text { Ok(reference) } else { Err(ReferenceError::NotCanonical(text.to_owned())) }
     }
 
-    /// `registry/path`, without tag and digest: what a table of registries.conf is matched against.
+    /// `registry/path`, without tag and digest. Tables of registries.conf are matched against this name.
     pub fn name(&self) -> String {
         format!("{}/{}", self.registry, self.path)
     }
 
-    /// The reference that a node asks for: the digest alone where there is one, else the tag, else `latest`
+    /// The reference that a node requests: the digest without a tag if there is one, otherwise the tag or `latest`
     /// (CRI-O `internal/storage/references/registry_reference.go`).
     #[must_use]
     pub fn as_pulled(&self) -> Self {
@@ -147,7 +147,7 @@ pub fn is_valid_reference(text: &str) -> bool {
     ImageReference::parse_canonical(text).is_ok()
 }
 
-/// `splitDockerDomain`: the registry and what follows it, with Docker Hub's names completed.
+/// `splitDockerDomain`: the registry and the remainder, with the names of Docker Hub completed.
 fn split_registry(text: &str) -> (&str, String) {
     let Some((first, rest)) = text.split_once('/') else {
         return (DOCKER_HUB, format!("library/{text}"));
@@ -166,7 +166,7 @@ fn split_registry(text: &str) -> (&str, String) {
     }
 }
 
-/// Whether the first component of a name is a registry, not a namespace of Docker Hub.
+/// Whether the first component of a name is a registry and not a namespace of Docker Hub.
 pub(super) fn is_registry(first: &str) -> bool {
     first == LOCALHOST || first.contains(['.', ':']) || first.contains(char::is_uppercase)
 }
@@ -179,7 +179,8 @@ fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// `domain`: a DNS name in either case or an IPv4 address, and a port; IPv6 addresses are in none of these names.
+/// `domain`: a DNS name in upper or lower case or an IPv4 address, with an optional port. IPv6 addresses are not
+/// supported.
 pub(super) fn is_host_and_port(text: &str) -> bool {
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     host.split('.').all(is_host_component)

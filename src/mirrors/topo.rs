@@ -1,20 +1,21 @@
-//! The order of one source's mirrors, out of the lists of several entries.
+//! Orders the mirrors of one source from the lists of several entries.
 //!
-//! What `mergedMirrors` and `topoGraph.Sorted` of `openshift/runtime-utils` (`pkg/registries/registries.go`, `topo.go`)
-//! compute, with two deviations: a loop between lists never puts the source before its mirrors unless a list does, and a
-//! mirror that a list repeats counts at its first place only (upstream it makes a loop).
+//! The algorithm of `mergedMirrors` and `topoGraph.Sorted` in `openshift/runtime-utils`
+//! (`pkg/registries/registries.go`, `topo.go`), with two deviations: a cycle between lists never moves the source
+//! before its mirrors unless a list does, and only the first occurrence of a duplicate in a list counts (upstream it
+//! causes a cycle).
 
 use std::collections::{HashSet, VecDeque};
 
-/// Merges lists of mirrors so that the order of each list is kept as far as the others allow it.
+/// Merges lists of mirrors and preserves the order of each list as far as the others allow it.
 ///
-/// The result has no repetition and depends on the set of lists only, never on their order. The source is a mirror only
-/// where a list names it before another mirror; otherwise it is implied, last. Lists with no mirror but the source count
-/// for nothing. The order of lists that contradict each other is the ascending one by bytes.
+/// The result has no duplicates and depends only on the set of lists, not on their order. It contains the source only
+/// if a list has it before another mirror; otherwise the source is implicitly last. Lists whose only mirror is the
+/// source are ignored. Lists with contradicting orders result in byte order.
 pub fn merged_mirrors<'a>(source: &str, lists: &[Vec<&'a str>]) -> Vec<&'a str> {
     let mut lists: Vec<Vec<&str>> = lists.iter().filter_map(|list| normalised(source, list)).collect();
     let named = lists.iter().any(|list| list.contains(&source));
-    // As upstream: the source follows each list that does not name it.
+    // As upstream, the source is appended to each list that does not contain it.
     if named {
         let spelled = lists.iter().flatten().find(|mirror| **mirror == source).copied();
         for list in lists.iter_mut().filter(|list| !list.contains(&source)) {
@@ -28,7 +29,7 @@ pub fn merged_mirrors<'a>(source: &str, lists: &[Vec<&'a str>]) -> Vec<&'a str> 
     merged
 }
 
-/// A list without repetition and without the source at its end; nothing if no mirror is left.
+/// A list without duplicates and without the source at its end. `None` if no mirror remains.
 fn normalised<'a>(source: &str, list: &[&'a str]) -> Option<Vec<&'a str>> {
     let mut seen = HashSet::with_capacity(list.len());
     let mut list: Vec<&str> = list.iter().copied().filter(|mirror| seen.insert(*mirror)).collect();
@@ -38,12 +39,12 @@ fn normalised<'a>(source: &str, list: &[&'a str]) -> Option<Vec<&'a str>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// Mirrors, and which of them comes directly before which; a mirror is known by its place in ascending order.
+/// A graph of mirrors and their direct successors. A mirror is identified by its index in byte order.
 struct Graph<'a> {
     names: Vec<&'a str>,
-    /// Ascending, without repetition.
+    /// In byte order, without duplicates.
     successors: Vec<Vec<usize>>,
-    /// How many direct predecessors are not placed yet.
+    /// The number of direct predecessors that are not in the result yet.
     waiting_for: Vec<usize>,
 }
 
@@ -72,7 +73,8 @@ impl<'a> Graph<'a> {
         Self { names, successors, waiting_for }
     }
 
-    /// First come, first served among those that wait for nothing; in a loop the first by bytes breaks it.
+    /// Mirrors without remaining predecessors are taken in the order in which they became ready. The first mirror in
+    /// byte order breaks a cycle.
     fn sorted(mut self) -> Vec<&'a str> {
         let mut free: VecDeque<usize> =
             (0..).zip(&self.waiting_for).filter(|(_, n)| **n == 0).map(|(i, _)| i).collect();

@@ -1,8 +1,8 @@
-//! Which entries are used, and what there is to say about them.
+//! Validates entries: decides which are used, and reports errors and warnings.
 //!
 //! The rules and texts of `openshift/machine-config-operator` (`pkg/controller/container-runtime-config/helpers.go`,
-//! `validateRegistriesConfScopes`), entry by entry instead of all or nothing, and beyond them the values that it accepts
-//! and that break pulls on a node.
+//! `validateRegistriesConfScopes`), applied to single entries instead of all or nothing. Additional rules concern
+//! values that it accepts and that break pulls on a node.
 
 use super::MirrorEntry;
 use super::finding::Finding;
@@ -11,26 +11,27 @@ mod entry_rules;
 mod format;
 mod set_rules;
 
-/// Who reads the map.
+/// The consumer of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Consumer {
-    /// HyperShift's operators: an override string. A tag or digest in an ImageContentSourcePolicy is fine; what fails on a
-    /// node is a warning.
+    /// HyperShift's operators, which read an override value. A tag or digest in an ImageContentSourcePolicy is valid.
+    /// Values that fail on a node are warnings.
     ControlPlane,
-    /// A node: registries.conf. A source or mirror with a tag or digest is left out with a warning.
+    /// A node, which reads registries.conf. A source or mirror with a tag or digest is ignored with a warning.
     Node,
 }
 
-/// The entries that are used, and what there is to say.
+/// The valid entries and the findings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validated {
-    /// Those that are used, in the order in which they came.
+    /// The valid entries in their original order.
     pub entries: Vec<MirrorEntry>,
-    /// By entry and place, without repetition; independent of the order in which entries came.
+    /// Sorted by entry and field, without duplicates, independent of the order of entries.
     pub findings: Vec<Finding>,
 }
 
-/// Checks the entries of one layer for one consumer. An entry with an error is left out as a whole; the others go on.
+/// Validates the entries of one layer for one consumer. An entry with an error is ignored as a whole; all others are
+/// used.
 pub fn validate(entries: &[MirrorEntry], consumer: Consumer) -> Validated {
     let mut validated = Validated::default();
     for entry in entries {
@@ -46,7 +47,7 @@ pub fn validate(entries: &[MirrorEntry], consumer: Consumer) -> Validated {
     validated
 }
 
-/// What is wrong with a mirror that is not `host[:port][/path]`, wherever it stands.
+/// The error for a mirror that is not `host[:port][/path]`.
 pub fn invalid_mirror(mirror: &str) -> Option<String> {
     (!format::is_mirror(mirror)).then(|| entry_rules::invalid_format("mirror", mirror))
 }

@@ -1,4 +1,4 @@
-//! A set of files becomes one configuration (`tryUpdatingCache`, `dropInConfigs`, `updateWithConfigurationFrom`).
+//! Merges files into one configuration (`tryUpdatingCache`, `dropInConfigs`, `updateWithConfigurationFrom`).
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use crate::mirrors::scope::best_match_in;
 
 const SUFFIX: &str = ".conf";
 
-/// A table that counts, and the file that it comes from.
+/// A table in use, and its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedTable {
     /// The table.
     pub table: RegistryTable,
-    /// The file's name, as the caller gave it.
+    /// The name of the file, as passed by the caller.
     pub file: String,
 }
 
-/// A table that counts for nothing because a later file has one of the same prefix: tables are replaced whole.
+/// A table that is not used because a later file has a table with the same prefix. Tables are replaced as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Replaced {
     /// The prefix of both.
     pub prefix: String,
-    /// The file whose table is lost.
+    /// The file whose table is replaced.
     pub file: String,
-    /// The file whose table counts.
+    /// The file whose table is used.
     pub by: String,
 }
 
@@ -34,7 +34,7 @@ struct LoadedFile {
     file: RegistriesFile,
 }
 
-/// What a node makes of its files.
+/// The configuration of a node, loaded from its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistriesConfig {
     /// In load order.
@@ -46,12 +46,12 @@ pub struct RegistriesConfig {
 impl RegistriesConfig {
     /// Loads files: the main file, if there is one, then the drop-ins in a node's order.
     ///
-    /// Names may have directories before them. Of the drop-ins only names that end in `.conf` count, also hidden ones, in
-    /// byte order within a directory; directories count in the order in which they are first named. (image/v5.40 pools
-    /// the directories and sorts by the last part of the name alone.)
+    /// Names can include directories. Only drop-ins whose name ends in `.conf` are loaded, including hidden ones, in
+    /// byte order within a directory. Directories are loaded in the order in which they first occur. (image/v5.40
+    /// combines the directories and sorts only by the last part of the name.)
     ///
     /// # Errors
-    /// [`ConfigError`] for the first file that a node refuses.
+    /// [`ConfigError`] for the first file that nodes reject.
     pub fn load<'f>(
         main: Option<(&'f str, &'f [u8])>,
         drop_ins: impl IntoIterator<Item = (&'f str, &'f [u8])>,
@@ -81,9 +81,9 @@ impl RegistriesConfig {
         Ok(Self::merge(files.collect::<Result<_, _>>()?))
     }
 
-    /// The same node with one drop-in more, or with another content of that drop-in.
+    /// The same configuration with one more drop-in, or with new content of an existing one.
     ///
-    /// A name without directory is taken to be in the first directory that has drop-ins.
+    /// A name without directory belongs to the first directory with drop-ins.
     #[must_use]
     pub fn with_drop_in(&self, name: &str, file: RegistriesFile) -> Self {
         let mut files = self.files.clone();
@@ -94,7 +94,7 @@ impl RegistriesConfig {
         let is_known = files.iter().any(|loaded| loaded.role == Role::DropIn && split(&loaded.name).0 == directory);
         let place = files.iter().position(|loaded| {
             let (other, other_base) = split(&loaded.name);
-            // After its neighbours in its directory; a directory of its own comes before the others.
+            // In byte order within its directory. A new directory is loaded before the others.
             loaded.role == Role::DropIn && (!is_known || other == directory && other_base > base)
         });
         let end = files.iter().rposition(|loaded| loaded.role == Role::Main || split(&loaded.name).0 == directory);
@@ -118,17 +118,17 @@ impl RegistriesConfig {
         Self { files, tables, replaced }
     }
 
-    /// The tables that count, ascending by prefix.
+    /// The tables in use, sorted by prefix.
     pub fn tables(&self) -> impl Iterator<Item = &LoadedTable> {
         self.tables.values()
     }
 
-    /// The table of exactly this prefix.
+    /// The table with exactly this prefix.
     pub fn table(&self, prefix: &str) -> Option<&LoadedTable> {
         self.tables.get(prefix)
     }
 
-    /// The table that a name selects (`FindRegistry`): names come without tag and digest, and with their registry.
+    /// The table that matches a name (`FindRegistry`). The name must have a registry, and no tag or digest.
     pub fn find(&self, name: &str) -> Option<&LoadedTable> {
         if self.tables.is_empty() {
             return None; // a node without files of its own is asked for each source and mirror
@@ -137,7 +137,7 @@ impl RegistriesConfig {
         self.tables.get(&prefix)
     }
 
-    /// The tables that a later file replaces, ascending by prefix.
+    /// The tables that a later file replaces, sorted by prefix.
     pub fn replaced(&self) -> &[Replaced] {
         &self.replaced
     }

@@ -1,4 +1,4 @@
-//! What only TOML 1.1 allows, which nodes refuse: their reader speaks TOML 1.0.
+//! Rejects syntax of TOML 1.1, because nodes parse TOML 1.0.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::FileError;
 use super::document::line_of;
 
-/// Refuses line breaks and trailing commas in inline tables, the escapes `\e` and `\x`, times without seconds, and
+/// Rejects line breaks and trailing commas in inline tables, the escapes `\e` and `\x`, times without seconds, and
 /// integers beyond 64 bits.
 pub(super) fn refuse_later_toml(text: &str, table: &DeTable<'_>) -> Result<(), FileError> {
     for (key, value) in table {
@@ -64,7 +64,7 @@ fn check_inline_table(text: &str, span: Range<usize>, table: &DeTable<'_>) -> Re
     let mut between = String::new();
     for range in inner {
         between.push_str(text.get(at..range.start).unwrap_or_default());
-        // Stands for a key or a value.
+        // A placeholder for a key or a value.
         between.push('v');
         at = at.max(range.end);
     }
@@ -79,7 +79,7 @@ fn check_inline_table(text: &str, span: Range<usize>, table: &DeTable<'_>) -> Re
     Ok(())
 }
 
-/// The places of all keys and values; a dotted key has no value of its own.
+/// The spans of all keys and values. A dotted key has no value of its own.
 fn collect_spans(text: &str, table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
     for (key, value) in table {
         spans.push(key.span());

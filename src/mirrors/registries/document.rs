@@ -1,7 +1,7 @@
-//! The TOML of registries.conf, read as `github.com/BurntSushi/toml` v1.5 reads it into Go structs.
+//! Parses the TOML of registries.conf as `github.com/BurntSushi/toml` v1.5 decodes it into Go structs.
 //!
-//! Three things differ from a plain reader of today: keys are found whatever their case, a byte-order mark is refused
-//! (releases before 1.3 do), and so is what only TOML 1.1 allows.
+//! It differs from a current TOML parser in three ways: keys are not case-sensitive, a byte-order mark is rejected (as
+//! in releases before 1.3), and syntax of TOML 1.1 is rejected.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use super::dialect::refuse_later_toml;
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// A table, with the text that it was read from and the path to it for messages.
+/// A table with its text and, for messages, its path.
 #[derive(Clone)]
 pub(super) struct Section<'t> {
     text: &'t str,
@@ -21,7 +21,7 @@ pub(super) struct Section<'t> {
     path: String,
 }
 
-/// Reads a whole file and hands its top level to `read`.
+/// Parses a file and passes its top-level table to `read`.
 pub(super) fn with_document<T>(
     content: &[u8],
     read: impl FnOnce(Section<'_>) -> Result<T, FileError>,
@@ -47,9 +47,9 @@ pub(super) fn with_document<T>(
 }
 
 impl<'t> Section<'t> {
-    /// The value of a key: the exact one, or the one that differs in case only (`unifyStruct`: `strings.EqualFold`).
+    /// The value of a key, regardless of upper and lower case (`unifyStruct`: `strings.EqualFold`).
     ///
-    /// With two of them Go's decoder picks either, by the random order of its maps: refused here.
+    /// Two matching keys are an error: Go's decoder selects one at random because of the order of its maps.
     fn value(&self, name: &str) -> Result<Option<&'t Spanned<DeValue<'t>>>, FileError> {
         let mut found = self.table.iter().filter(|(key, _)| folds_to(key.get_ref(), name));
         let value = found.next();
@@ -59,7 +59,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// A string; empty where the key is absent, which means the same to the reader upstream.
+    /// A string. Empty if the key is absent, which is equivalent upstream.
     pub(super) fn string(&self, name: &str) -> Result<String, FileError> {
         match self.value(name)? {
             None => Ok(String::new()),
@@ -67,27 +67,27 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// A boolean, false where the key is absent.
+    /// A boolean. False if the key is absent.
     pub(super) fn boolean(&self, name: &str) -> Result<bool, FileError> {
         let Some(value) = self.value(name)? else { return Ok(false) };
         value.get_ref().as_bool().ok_or_else(|| self.mismatch(name, value, "boolean"))
     }
 
-    /// A list of strings; `None` where the key is absent, which is not the same as an empty list.
+    /// A list of strings. `None` if the key is absent, which differs from an empty list.
     pub(super) fn strings(&self, name: &str) -> Result<Option<Vec<String>>, FileError> {
         let Some(value) = self.value(name)? else { return Ok(None) };
         let list = value.get_ref().as_array().ok_or_else(|| self.mismatch(name, value, "slice"))?;
         list.iter().map(|item| self.as_string(name, item)).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A list of tables; `None` where the key is absent.
+    /// A list of tables. `None` if the key is absent.
     pub(super) fn sections(&self, name: &str) -> Result<Option<Vec<Section<'t>>>, FileError> {
         let Some(value) = self.value(name)? else { return Ok(None) };
         let list = value.get_ref().as_array().ok_or_else(|| self.mismatch(name, value, "slice"))?;
         list.iter().map(|item| self.as_section(name, item)).collect::<Result<_, _>>().map(Some)
     }
 
-    /// A table; `None` where the key is absent.
+    /// A table. `None` if the key is absent.
     pub(super) fn section(&self, name: &str) -> Result<Option<Section<'t>>, FileError> {
         self.value(name)?.map(|value| self.as_section(name, value)).transpose()
     }
@@ -122,7 +122,7 @@ impl<'t> Section<'t> {
     }
 }
 
-/// Whether a key is that name under Unicode's simple case folding; beyond ASCII only two letters fold into it.
+/// Whether a key equals a name under Unicode's simple case folding. Only two non-ASCII letters fold to ASCII.
 fn folds_to(key: &str, name: &str) -> bool {
     let fold = |letter: char| match letter {
         'ſ' => 's',
@@ -132,7 +132,7 @@ fn folds_to(key: &str, name: &str) -> bool {
     key.chars().map(fold).eq(name.chars())
 }
 
-/// The line of a byte, from 1.
+/// The line of a byte, starting at 1.
 pub(super) fn line_of(text: &str, at: usize) -> usize {
     line_of_byte(text.as_bytes(), at)
 }

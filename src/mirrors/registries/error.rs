@@ -1,6 +1,6 @@
-//! Why nodes refuse a configuration.
+//! Errors for which nodes reject a configuration.
 
-/// Why a file is refused. One such file makes every pull of every image fail, also those that have nothing to do with it.
+/// Why nodes reject a file. One such file makes all pulls of all images fail, including unrelated ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// The text is not TOML, or not UTF-8.
@@ -8,7 +8,7 @@ pub enum FileError {
     Syntax {
         /// The line, from 1.
         line: usize,
-        /// What is wrong there.
+        /// The error at that line.
         message: String,
     },
     /// A known key has a value of another type.
@@ -26,7 +26,7 @@ pub enum FileError {
         /// The type that the key has.
         expected: &'static str,
     },
-    /// A key stands there twice, in two spellings: which of them counts is a matter of luck.
+    /// A key exists in two spellings. Nodes select one of them at random.
     #[error("toml: line {line}: key \"{key}\" is given twice, in upper and lower case")]
     AmbiguousKey {
         /// The line of one of them, from 1.
@@ -34,7 +34,7 @@ pub enum FileError {
         /// The key with the tables around it.
         key: String,
     },
-    /// A drop-in, or together with other tables any file, in the format before `[[registry]]`.
+    /// A drop-in in the format before `[[registry]]`, or a file that has this format together with other tables.
     #[error("registry must be in v2 format but is in v1")]
     V1Format,
     /// The main file mixes both formats.
@@ -46,13 +46,13 @@ pub enum FileError {
     /// A table without prefix and location.
     #[error("invalid condition: both location and prefix are unset")]
     NoPrefixNoLocation,
-    /// A table whose prefix is no wildcard, without location.
+    /// A table without location whose prefix is not a wildcard.
     #[error("invalid condition: location is unset and prefix is not in the format: *.example.com")]
     NoLocation,
     /// A mirror without location.
     #[error("invalid condition: mirror location is unset")]
     NoMirrorLocation,
-    /// `pull-from-mirror` at the table instead of its mirrors; the field is its prefix.
+    /// `pull-from-mirror` in the table instead of its mirrors. The field is the prefix of the table.
     #[error("pull-from-mirror must not be set for a non-mirror registry {0:?}")]
     PullFromMirrorOnRegistry(String),
     /// `mirror-by-digest-only` and `pull-from-mirror` together.
@@ -74,7 +74,7 @@ pub enum FileError {
         /// The mirror.
         mirror: String,
     },
-    /// Two tables of one location (not prefix) contradict each other.
+    /// Two tables with the same location (not prefix) have different flags.
     #[error("registry '{location}' is defined multiple times with conflicting '{setting}' setting")]
     Conflict {
         /// Their location.
@@ -85,25 +85,25 @@ pub enum FileError {
     /// A wildcard with a path, port or digest.
     #[error("Wildcarded prefix should be in the format: *.example.com. Current prefix {0:?} is incorrectly formatted")]
     Wildcard(String),
-    /// An unqualified-search-registries entry that is no `host[:port]`.
+    /// An entry of unqualified-search-registries that is not `host[:port]`.
     #[error("Invalid unqualified-search-registries entry {0:?}")]
     SearchRegistry(String),
-    /// A short-name-mode that does not exist.
+    /// An unknown short-name-mode.
     #[error("invalid short-name mode: {0:?}")]
     ShortNameMode(String),
-    /// An alias whose name is a full name, or whose value is none.
+    /// An alias whose name has a registry, or whose value has none.
     #[error("validating short-name aliases: invalid alias {0:?}")]
     Alias(String),
 }
 
-/// A file that makes the whole configuration unusable; the message is close to the one on a node.
+/// A file that makes the whole configuration invalid. The message is similar to the one on a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("loading {}registries configuration {file:?}: {error}", if *is_drop_in { "drop-in " } else { "" })]
 pub struct ConfigError {
-    /// The file's name, as the caller gave it.
+    /// The name of the file, as passed by the caller.
     pub file: String,
     /// Whether it is a file in registries.conf.d.
     pub is_drop_in: bool,
-    /// What is wrong with it.
+    /// The error in this file.
     pub error: FileError,
 }

@@ -1,4 +1,4 @@
-//! One file: its tables and top-level keys, or the reason for which nodes refuse the whole configuration.
+//! Parses one file: its tables and top-level keys, or the error for which nodes reject the whole configuration.
 //!
 //! `containers/image`, `pkg/sysregistriesv2/system_registries_v2.go`: `loadConfigFile`, `postProcessRegistries`,
 //! `parseLocation`, and `shortnames.go` for the aliases.
@@ -11,7 +11,7 @@ use super::old_format::OldFormat;
 use crate::mirrors::ImageReference;
 use crate::mirrors::reference::is_host_and_port;
 
-/// Which pulls a mirror is for: `pull-from-mirror`.
+/// The kind of pulls for which a mirror is used: `pull-from-mirror`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PullFromMirror {
     /// Absent or `all`.
@@ -24,7 +24,7 @@ pub enum PullFromMirror {
 }
 
 impl PullFromMirror {
-    /// The value in the file; none where it says the same to leave the key out.
+    /// The value in the file. `None` if it is equivalent to an absent key.
     pub const fn as_value(self) -> Option<&'static str> {
         match self {
             Self::All => None,
@@ -33,7 +33,7 @@ impl PullFromMirror {
         }
     }
 
-    /// Whether a pull, by digest or by tag, uses the mirror.
+    /// Whether a pull by digest, or by tag, uses the mirror.
     pub const fn admits(self, by_digest: bool) -> bool {
         match self {
             Self::All => true,
@@ -46,30 +46,30 @@ impl PullFromMirror {
 /// A `[[registry.mirror]]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MirrorTable {
-    /// `host[:port][/path]`, without slashes at its end.
+    /// `host[:port][/path]`, without trailing slashes.
     pub location: String,
     /// Contacted without verified TLS, or without TLS.
     pub insecure: bool,
-    /// Which pulls it is for. With the table's `mirror-by-digest-only` this is [`PullFromMirror::DigestOnly`].
+    /// The kind of pulls. If the table has `mirror-by-digest-only`, this is [`PullFromMirror::DigestOnly`].
     pub pull: PullFromMirror,
 }
 
 /// A `[[registry]]` table, normalised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryTable {
-    /// What it is about: `host[:port][/path]` or `*.host`; the location where the file has none.
+    /// The matched names: `host[:port][/path]` or `*.host`. The default is the location.
     pub prefix: String,
-    /// What the prefix is replaced by when the registry itself is contacted; empty (wildcards only) for no change.
+    /// The replacement of the prefix when the registry itself is contacted. Empty (only for wildcards) for no change.
     pub location: String,
     /// Contacted without verified TLS, or without TLS.
     pub insecure: bool,
-    /// Names below the prefix are never contacted.
+    /// Whether names below the prefix are never contacted.
     pub blocked: bool,
-    /// In the order in which they are tried.
+    /// The mirrors, in the order in which they are tried.
     pub mirrors: Vec<MirrorTable>,
 }
 
-/// Where a file stands: the format before `[[registry]]` is still read from the main file.
+/// The role of a file. The format before `[[registry]]` is supported only in the main file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// registries.conf itself.
@@ -78,12 +78,12 @@ pub enum Role {
     DropIn,
 }
 
-/// One file that nodes accept.
+/// A valid file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistriesFile {
-    /// Its tables in their order; of several with one prefix the first.
+    /// Its tables in order. Of several tables with the same prefix, only the first.
     pub tables: Vec<RegistryTable>,
-    /// The prefixes of the tables that an earlier one of the same prefix hides.
+    /// The prefixes of tables that are hidden by an earlier table of the same prefix.
     pub hidden: Vec<String>,
     /// `unqualified-search-registries`, if present.
     pub unqualified_search_registries: Option<Vec<String>>,
@@ -91,15 +91,15 @@ pub struct RegistriesFile {
     pub credential_helpers: Option<Vec<String>>,
     /// `short-name-mode`, if present and not empty.
     pub short_name_mode: Option<String>,
-    /// `[aliases]`; an empty value takes an alias of an earlier file away.
+    /// `[aliases]`. An empty value removes an alias of an earlier file.
     pub aliases: BTreeMap<String, String>,
 }
 
 impl RegistriesFile {
-    /// Reads a file. Unknown keys are ignored, as there.
+    /// Parses a file. As upstream, unknown keys are ignored.
     ///
     /// # Errors
-    /// [`FileError`]: no node accepts a configuration with this file.
+    /// [`FileError`] if nodes reject a configuration with this file.
     pub fn parse(content: &[u8], role: Role) -> Result<Self, FileError> {
         with_document(content, |document| {
             let mut file = Self::read(&document)?;
@@ -122,7 +122,7 @@ impl RegistriesFile {
     }
 
     fn read(document: &Section<'_>) -> Result<Self, FileError> {
-        // Known there as well: a value of another type is refused.
+        // Upstream knows this key as well and rejects a value of another type.
         document.string("additional-layer-store-auth-helper")?;
         let aliases = document.section("aliases")?.map(|section| section.all_strings()).transpose()?;
         Ok(Self {
@@ -222,7 +222,7 @@ fn read_mirror(section: &Section<'_>, prefix: &str, by_digest_only: bool) -> Res
     Ok(MirrorTable { location, insecure: section.boolean("insecure")?, pull })
 }
 
-/// `parseLocation`: no slashes at the end, none of the two schemes (others pass there too).
+/// `parseLocation`: removes trailing slashes and rejects the schemes http and https (upstream accepts others, too).
 pub(super) fn parse_location(input: &str) -> Result<String, FileError> {
     let trimmed = input.trim_end_matches('/');
     if trimmed.starts_with("http://") || trimmed.starts_with("https://") {
@@ -231,7 +231,7 @@ pub(super) fn parse_location(input: &str) -> Result<String, FileError> {
     Ok(trimmed.to_owned())
 }
 
-/// A location without slashes at its end, or what makes it fatal in a mirror.
+/// The location without trailing slashes, or the error that makes a mirror invalid.
 pub(super) fn check_location(input: &str) -> Result<String, FileError> {
     match parse_location(input)? {
         location if location.is_empty() => Err(FileError::NoMirrorLocation),
@@ -239,7 +239,8 @@ pub(super) fn check_location(input: &str) -> Result<String, FileError> {
     }
 }
 
-/// Tables of one location must agree, also those that a table of the same prefix hides.
+/// Tables with the same location must have equal flags, including tables that are hidden by another one of the same
+/// prefix.
 fn check_conflicts(tables: &[RegistryTable]) -> Result<(), FileError> {
     let mut first: HashMap<&str, &RegistryTable> = HashMap::new();
     for table in tables {
@@ -255,7 +256,8 @@ fn check_conflicts(tables: &[RegistryTable]) -> Result<(), FileError> {
     Ok(())
 }
 
-/// `validateShortName` and `parseShortNameValue`: a name without registry, tag and digest, and one with a registry.
+/// `validateShortName` and `parseShortNameValue`: the alias has no registry, tag or digest, and its value has a
+/// registry.
 fn is_alias(name: &str, value: &str) -> bool {
     let is_plain = |text: &str| {
         ImageReference::parse(text).is_ok_and(|reference| reference.tag.is_none() && reference.digest.is_none())

@@ -1,4 +1,4 @@
-//! Our tables, with what the node's other files say about the same names folded in.
+//! Creates the tables of hypermirror's file and merges the settings of other files for the same names.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,29 +9,29 @@ use super::{FileError, LoadedTable, MirrorTable, PullFromMirror, RegistriesConfi
 use crate::mirrors::scope::match_len;
 use crate::mirrors::{Mirror, Origin, Policy, Resolved, ResolvedSource, Scope, is_valid_reference};
 
-/// One table of our file.
+/// A table of hypermirror's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnTable {
-    /// What the prefix is replaced by; empty for a wildcard.
+    /// The replacement of the prefix. Empty for a wildcard.
     pub location: String,
-    /// As in a registry table.
+    /// Same as in a registry table.
     pub insecure: bool,
-    /// As in a registry table.
+    /// Same as in a registry table.
     pub blocked: bool,
-    /// In the order in which they are tried.
+    /// The mirrors, in the order in which they are tried.
     pub mirrors: Vec<MirrorTable>,
-    /// The entries that it comes from.
+    /// The entries that declare it.
     pub origins: Vec<Origin>,
-    /// The other files that it repeats something of.
+    /// The other files whose settings are merged into it.
     pub folded: BTreeSet<String>,
 }
 
-/// Our tables by prefix.
+/// hypermirror's tables by prefix.
 pub type TablesByPrefix = BTreeMap<String, OwnTable>;
 
-/// Our tables for a set, and what there is to note.
+/// Creates the tables for a set of mirrors, with notes.
 ///
-/// `boot` is a file of ours that was written at another time: what it says is not folded in but taken back.
+/// `boot` is the file of hypermirror with which the node booted. Its settings are not merged but reverted.
 pub fn fold(
     set: &Resolved,
     foreign: &RegistriesConfig,
@@ -57,7 +57,7 @@ pub fn fold(
                 false
             }
         });
-        // Without a mirror an entry says nothing, except that the source is never contacted.
+        // An entry without mirrors has no effect, except that NeverContactSource applies.
         if !table.mirrors.is_empty() || source.policy == Policy::NeverContactSource {
             tables.insert(name.clone(), table);
         }
@@ -70,11 +70,11 @@ pub fn fold(
     (tables, notes)
 }
 
-/// What would make the whole file unusable: such a source is left out, and the rest is written.
+/// Detects a source that would make the whole file invalid. Such a source is ignored and all others are written.
 fn check_prefix(name: &str) -> Result<(), String> {
     let trimmed = check_location(name).map_err(|error| error.to_string())?;
     if trimmed != name {
-        // A node would take it for the source without the slash, whose table may contradict this one.
+        // A node removes the slash, and the table of that source may contradict this one.
         return Err("a source has no slash at its end".to_owned());
     }
     if name.starts_with("*.") && !Scope::new(name).is_valid() {
@@ -109,17 +109,18 @@ fn own_mirror(mirror: &Mirror, pull: PullFromMirror, foreign: &RegistriesConfig)
     MirrorTable { location: mirror.location.clone(), insecure, pull }
 }
 
-/// A mirror's own flag decides, whatever the table of its host says: so that table's flag is repeated at the mirror.
+/// Only a mirror's own flag applies, not the flag in the table of its host. The flag of that table is therefore copied
+/// to the mirror.
 pub(super) fn is_known_insecure(location: &str, foreign: &RegistriesConfig) -> bool {
     foreign.find(location).is_some_and(|found| found.table.insecure)
 }
 
-/// The location that changes nothing.
+/// The location that does not change the name.
 pub(super) fn unmoved(prefix: &str) -> String {
     if Scope::new(prefix).is_wildcard() { String::new() } else { prefix.to_owned() }
 }
 
-/// Where a table of another file sends the names below `prefix`, which it covers.
+/// The location to which a table of another file redirects the names below `prefix`.
 pub(super) fn moved(table: &RegistryTable, prefix: &str) -> String {
     let covered = match_len(&table.prefix, prefix).unwrap_or(prefix.len());
     match prefix.get(covered..) {
@@ -128,10 +129,10 @@ pub(super) fn moved(table: &RegistryTable, prefix: &str) -> String {
     }
 }
 
-/// Their flags and their other location hold for our table too, which hides theirs.
+/// Copies the flags and the location of another file's table to the table of hypermirror, which hides it.
 ///
-/// Two exceptions: a source that is never contacted is contacted nowhere else either, and a location that makes no valid
-/// name, such as a wildcard, is mended.
+/// There are two exceptions: a source with NeverContactSource is not redirected, and a location that results in an
+/// invalid name, such as a wildcard, is corrected.
 fn fold_flags(table: &mut OwnTable, prefix: &str, found: &LoadedTable) {
     let location = moved(&found.table, prefix);
     let moves = location != table.location && !table.blocked && is_valid_reference(&format!("{location}/a/b"));
@@ -145,7 +146,7 @@ fn fold_flags(table: &mut OwnTable, prefix: &str, found: &LoadedTable) {
     table.insecure |= found.table.insecure;
 }
 
-/// Their mirrors follow ours as far as ours do not name them for the same pulls.
+/// Appends the mirrors of another file that are not in the list yet for the same kind of pull.
 fn fold_mirrors(table: &mut OwnTable, theirs: &RegistryTable) {
     let ours = table.mirrors.len();
     for mirror in &theirs.mirrors {
@@ -167,10 +168,11 @@ fn fold_mirrors(table: &mut OwnTable, theirs: &RegistryTable) {
     }
 }
 
-/// In one file, tables of one location must have the same flags, or no node accepts it.
+/// Makes the flags of tables with the same location equal. Nodes reject a file in which they differ.
 ///
-/// So a table that is moved there takes `blocked` from the table whose prefix it is, which alone decides about names
-/// there; if there is none, one that is blocked blocks all. A location is insecure as soon as one table says so.
+/// A table with a redirected location takes `blocked` from the table whose prefix is that location, because only that
+/// table applies to names there. If there is none, one blocked table blocks all. A location is insecure if one of the
+/// tables is.
 fn unite_flags_of_one_location(tables: &mut TablesByPrefix) {
     let mut united: HashMap<String, (bool, bool)> = HashMap::new();
     for (prefix, table) in &*tables {

@@ -1,22 +1,22 @@
-//! What a set of files would do to a node before anybody writes one of them.
+//! Predicts the effect of a set of files on a node before they are written.
 
 use super::resolve::pull_sources;
 use super::{ConfigError, LoadedTable, RegistriesConfig, Replaced};
 use crate::mirrors::ImageReference;
 use crate::mirrors::scope::Scope;
 
-/// The verdict about files that a node accepts.
+/// The result for files that a node accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// What a node makes of them.
+    /// The resulting configuration.
     pub config: RegistriesConfig,
-    /// Tables whose pulls fail whatever their registries hold, ascending by prefix.
+    /// Tables whose pulls fail independently of the content of registries, sorted by prefix.
     pub broken: Vec<BrokenTable>,
-    /// Tables that a later file replaces, ascending by prefix.
+    /// Tables that a later file replaces, sorted by prefix.
     pub replaced: Vec<Replaced>,
 }
 
-/// A table that every pull, or every pull of some names, fails with.
+/// A table for which all pulls, or all pulls of some names, fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenTable {
     /// Its prefix.
@@ -25,14 +25,14 @@ pub struct BrokenTable {
     pub file: String,
     /// A name whose pull fails.
     pub example: String,
-    /// Why: an endpoint of it is no valid reference.
+    /// The error: the reference at an endpoint is invalid.
     pub error: String,
 }
 
-/// Judges files; the names and their order are those of [`RegistriesConfig::load`].
+/// Validates files. Names and their order are as in [`RegistriesConfig::load`].
 ///
 /// # Errors
-/// [`ConfigError`]: no pull of any image works with these files, and CRI-O does not start with them.
+/// [`ConfigError`] if all pulls of all images fail with these files, and CRI-O does not start.
 pub fn judge<'f>(
     main: Option<(&'f str, &'f [u8])>,
     drop_ins: impl IntoIterator<Item = (&'f str, &'f [u8])>,
@@ -43,8 +43,8 @@ pub fn judge<'f>(
     Ok(Verdict { config, broken, replaced })
 }
 
-/// Tries names that select the table, by tag and by digest: an endpoint that does not make a valid reference fails the
-/// whole pull before anything is asked.
+/// Resolves names that match the table, by tag and by digest. An invalid reference at one endpoint fails the whole pull
+/// before any endpoint is tried.
 fn broken_table(loaded: &LoadedTable) -> Option<BrokenTable> {
     let failure = probes(&loaded.table.prefix).into_iter().find_map(|name| {
         let by_digest = format!("{name}@sha256:{}", "0".repeat(64));
@@ -58,7 +58,7 @@ fn broken_table(loaded: &LoadedTable) -> Option<BrokenTable> {
     Some(BrokenTable { prefix: loaded.table.prefix.clone(), file: loaded.file.clone(), example, error })
 }
 
-/// Names that a prefix covers: itself if it is a repository, and names below it.
+/// Names that a prefix matches: the prefix itself if it is a repository, and names below it.
 fn probes(prefix: &str) -> Vec<String> {
     let scope = Scope::new(prefix);
     let base = prefix.strip_prefix("*.").map_or_else(|| prefix.to_owned(), |domain| format!("probe.{domain}"));

@@ -1,7 +1,7 @@
-//! registries.conf as `containers/image` reads it: reader, resolver, judge and writer.
+//! Parses, resolves, validates and writes registries.conf with the rules of `containers/image`.
 //!
-//! The rules are those of `pkg/sysregistriesv2` of `go.podman.io/image/v5` v5.38, which CRI-O, podman, skopeo and buildah
-//! share. Values in, values out: the caller reads and writes the files.
+//! The rules are those of `pkg/sysregistriesv2` of `go.podman.io/image/v5` v5.38, which CRI-O, podman, skopeo and
+//! buildah share. The caller reads and writes the files.
 
 mod config;
 mod dialect;

@@ -1,4 +1,5 @@
-//! Tables of ours for what other files say inside our sources, and against what a file of ours said before.
+//! Creates tables for settings of other files below hypermirror's sources, and tables that revert an earlier file of
+//! hypermirror.
 
 use super::fold::{OwnTable, TablesByPrefix, is_known_insecure, moved, unmoved};
 use super::write::{Note, NoteReason};
@@ -6,10 +7,10 @@ use super::{LoadedTable, MirrorTable, RegistriesConfig, RegistriesFile, Registry
 use crate::mirrors::scope::{best_match_in, match_len};
 use crate::mirrors::{Policy, Resolved, Scope};
 
-/// Tables of other files inside a source of ours that have no mirrors get those of the source.
+/// Adds the mirrors of a source to tables of other files that are below that source and have no mirrors.
 ///
-/// A node looks at the most specific table alone, so a table that says no more than `blocked` or `insecure` takes the
-/// mirrors away from what is below it (`EditRegistriesConfig` of `openshift/runtime-utils` does the same).
+/// A node uses only the most specific table, so a table that has only `blocked` or `insecure` would hide the mirrors
+/// for the names below it (`EditRegistriesConfig` of `openshift/runtime-utils` does the same).
 pub fn add(tables: &mut TablesByPrefix, set: &Resolved, foreign: &RegistriesConfig, notes: &mut Vec<Note>) {
     let theirs: Vec<_> = foreign.tables().filter(|loaded| !tables.contains_key(&loaded.table.prefix)).collect();
     let with_mirrors: Vec<_> =
@@ -32,23 +33,24 @@ pub fn add(tables: &mut TablesByPrefix, set: &Resolved, foreign: &RegistriesConf
     tables.extend(added);
 }
 
-/// The most specific source of ours around a table.
+/// The most specific source of hypermirror that contains a table.
 ///
-/// Upstream lets the least specific one win, as it visits sources in byte order, against the rule that only the most
-/// specific match counts.
+/// Upstream uses the least specific one, because it visits sources in byte order. This contradicts the rule that only
+/// the most specific match applies.
 fn enclosing<'t>(tables: &'t TablesByPrefix, prefix: &str) -> Option<(&'t str, &'t OwnTable)> {
     let around = tables.iter().filter(|(source, _)| Scope::new(prefix).is_nested_inside(Scope::new(source)));
     let around = around.map(|(source, table)| (source.as_str(), table));
     around.max_by_key(|(source, _)| (!Scope::new(source).is_wildcard(), source.len()))
 }
 
-/// Whether another table with mirrors is more specific than the source: then those were meant to hide the source's.
+/// Whether another table with mirrors is more specific than the source. Its mirrors then intentionally hide those of
+/// the source.
 fn is_between(other: &str, source: &str, prefix: &str) -> bool {
     Scope::new(prefix).is_nested_inside(Scope::new(other)) && Scope::new(other).is_nested_inside(Scope::new(source))
 }
 
-/// The source's mirrors, each with the rest of the name appended (`mirrorsAdjustedForNestedScope`); and what says no more
-/// than `insecure` does not make an exception from NeverContactSource.
+/// The mirrors of the source, each with the remainder of the name appended (`mirrorsAdjustedForNestedScope`). A table
+/// that has only `insecure` is not an exception from NeverContactSource.
 fn nested_table(
     loaded: &LoadedTable,
     source: &str,
@@ -72,7 +74,8 @@ fn nested_table(
     }
 }
 
-/// Takes back what an earlier file of ours says and we say no more: a table that does what a node would do without it.
+/// Reverts settings of an earlier file of hypermirror that are no longer declared, with a table that restores the
+/// node's behaviour without that file.
 pub fn take_back(tables: &mut TablesByPrefix, foreign: &RegistriesConfig, name: &str, boot: &RegistriesFile) {
     let prefixes = boot.tables.iter().map(|table| &table.prefix).filter(|prefix| !tables.contains_key(*prefix));
     let back: Vec<_> = prefixes.map(|prefix| (prefix.clone(), without(tables, foreign, name, prefix))).collect();

@@ -1,4 +1,4 @@
-//! The format of 2018, which nodes still read in the main file (`ConvertToV2`); image/v5.40 stops doing so.
+//! The format of 2018, which nodes still support in the main file (`ConvertToV2`). image/v5.40 no longer does.
 
 use super::document::Section;
 use super::file::parse_location;
@@ -6,14 +6,14 @@ use super::{FileError, RegistryTable};
 
 /// `[registries.search]`, `[registries.insecure]` and `[registries.block]`: the format of 2018.
 pub(super) struct OldFormat {
-    /// `unqualified-search-registries` of today.
+    /// The equivalent of `unqualified-search-registries`.
     pub search: Option<Vec<String>>,
     insecure: Option<Vec<String>>,
     block: Option<Vec<String>>,
 }
 
 impl OldFormat {
-    /// `None` where the file has none of its lists (`hasSetField`): empty tables alone are no format.
+    /// `None` if the file has none of these lists (`hasSetField`). Empty tables alone do not select this format.
     pub fn read(document: &Section<'_>) -> Result<Option<Self>, FileError> {
         let Some(top) = document.section("registries")? else { return Ok(None) };
         let list = |name| match top.section(name)? {

@@ -1,5 +1,5 @@
-//! Where a node pulls an image from, in order (`PullSourcesFromReference`, `rewriteReference`; `newImageSource` in
-//! `docker/docker_image_src.go`, `newDockerClient` in `docker/docker_client.go`).
+//! Resolves the endpoints from which a node pulls an image, in order (`PullSourcesFromReference`, `rewriteReference`;
+//! `newImageSource` in `docker/docker_image_src.go`, `newDockerClient` in `docker/docker_client.go`).
 
 use serde::Serialize;
 
@@ -7,49 +7,50 @@ use super::{PullFromMirror, RegistriesConfig, RegistryTable};
 use crate::mirrors::scope::{best_match_in, match_len};
 use crate::mirrors::{ImageReference, Mirror, Origin, ReferenceError, Resolved};
 
-/// What says that an endpoint is asked.
+/// The origin of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum EndpointOrigin {
     /// A table of this file.
     File {
-        /// The file's name, as the caller gave it.
+        /// The name of the file, as passed by the caller.
         file: String,
     },
     /// An entry of this object.
     Object(Origin),
 }
 
-/// One place that is asked for an image.
+/// An endpoint from which an image is pulled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
-    /// The full name that is asked for there, with its tag or digest.
+    /// The full reference at this endpoint, with tag or digest.
     pub reference: String,
-    /// Asked without verified TLS: the mirror's own flag, whatever its host's table says.
+    /// Whether TLS certificates are not verified. Only the mirror's own flag applies, not the table of its host.
     pub insecure: bool,
-    /// Never contacted: the table of the endpoint's own name blocks it.
+    /// Whether the table that matches the endpoint's name blocks it.
     pub blocked: bool,
-    /// Null where no table has a say.
+    /// Null if no table matches.
     pub origin: Option<EndpointOrigin>,
 }
 
-/// The places that are asked for one image, in order; the first that has it delivers all of it.
+/// The endpoints for one image, in the order in which they are tried. The first one that has the image serves all of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// The image, as it was given.
+    /// The image, as passed by the caller.
     pub image: String,
-    /// The prefix of the table that counts; null where none matches.
+    /// The prefix of the matching table. Null if no table matches.
     pub prefix: Option<String>,
-    /// The registry itself comes last, also if it is blocked.
+    /// The endpoints. The registry itself is last, even if it is blocked.
     pub endpoints: Vec<Endpoint>,
-    /// Why nothing is asked at all, and the pull fails.
+    /// Why the pull fails before any endpoint is tried.
     pub error: Option<String>,
 }
 
-/// Where an image is pulled from.
+/// Resolves the endpoints of an image.
 ///
-/// The image is read as a node reads it: `nginx` is `docker.io/library/nginx:latest`, and of `name:tag@digest` the digest
-/// alone counts. If one endpoint's name is no valid reference, the whole pull fails before the first attempt.
+/// The image is normalised as on a node: `nginx` is `docker.io/library/nginx:latest`, and the tag of `name:tag@digest`
+/// is ignored. If the reference at one endpoint is invalid, the whole pull fails before the first attempt.
 pub fn explain(config: &RegistriesConfig, image: &str) -> Explanation {
     let mut explanation = Explanation { image: image.to_owned(), prefix: None, endpoints: Vec::new(), error: None };
     match ImageReference::parse(image) {
@@ -93,7 +94,8 @@ pub(super) struct PullSource {
     pub insecure: bool,
 }
 
-/// The endpoints of a table that matches the reference: its mirrors for this kind of pull, then its own location.
+/// The endpoints of a table that matches the reference: its mirrors for this kind of pull, followed by its own
+/// location.
 pub(super) fn pull_sources(
     table: &RegistryTable,
     reference: &ImageReference,
@@ -110,7 +112,7 @@ pub(super) fn pull_sources(
         .collect()
 }
 
-/// Replaces what the prefix covers by a location; an empty location, of a wildcard table, leaves the name as it is.
+/// Replaces the prefix with a location. An empty location, which wildcard tables have, does not change the name.
 pub(super) fn rewrite(
     reference: &ImageReference,
     prefix: &str,
@@ -124,8 +126,8 @@ pub(super) fn rewrite(
     }
 }
 
-/// Names the objects behind the endpoints of a file that was written from a set, and the other files behind what was
-/// folded into it; a table inside a source has its mirrors.
+/// Sets the origins of endpoints in a file that was written from a set: the object that declares the mirror, or the
+/// other file whose settings were merged. A table below a source has the mirrors of that source.
 pub fn attribute(explanation: &mut Explanation, own_file: &str, set: &Resolved, foreign: &RegistriesConfig) {
     let Some(prefix) = explanation.prefix.clone() else { return };
     let Ok(reference) = ImageReference::parse(&explanation.image) else { return };

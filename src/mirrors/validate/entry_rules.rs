@@ -1,4 +1,4 @@
-//! What can be said about an entry by itself.
+//! Rules for a single entry.
 
 use super::super::finding::{Finding, FindingReason, Place, Severity};
 use super::super::merge::has_real_mirror;
@@ -7,12 +7,12 @@ use super::super::{MirrorEntry, Policy, Scope};
 use super::Consumer;
 use super::format::{hint, is_mirror, is_source, is_tagged_or_digested};
 
-/// What the rules say about one entry.
+/// The result for one entry.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// Whether the consumer does not get it.
+    /// Whether the entry is ignored for this consumer.
     pub is_left_out: bool,
-    /// All errors, or else all warnings.
+    /// All errors or, if there are none, all warnings.
     pub findings: Vec<Finding>,
 }
 
@@ -107,7 +107,7 @@ impl Check<'_> {
         }
     }
 
-    /// Values that MCO accepts and that make containers/image fail every pull of the source.
+    /// Values that the machine-config-operator accepts and for which containers/image fails every pull of the source.
     fn mirror_hosts(&mut self) {
         for (index, mirror) in self.entry.mirrors.iter().enumerate().filter(|(_, mirror)| is_mirror(mirror)) {
             let registry = Scope::new(mirror).registry();
@@ -167,7 +167,7 @@ impl Check<'_> {
                 format!("insecureSkipTLSVerify: the mirrors of {source:?} are contacted without verified TLS");
             self.warning(FindingReason::InsecureMirrors, Place::Source, message);
         }
-        // With two components or more a source is more likely a repository than a namespace.
+        // A source with two or more components is more likely a repository than a namespace.
         let is_repository = Scope::new(source).path().is_some_and(|path| path.contains('/'));
         for (index, mirror) in self.entry.mirrors.iter().enumerate().filter(|(_, mirror)| is_mirror(mirror)) {
             let scope = Scope::new(mirror);

@@ -1,4 +1,4 @@
-//! The texts that a source and a mirror may be.
+//! The valid formats of sources and mirrors.
 //!
 //! The patterns `sourceRegex` and `mirrorRegex` of `openshift/machine-config-operator`
 //! (`pkg/controller/container-runtime-config/helpers.go`), which the CRDs of IDMS and ITMS have too.
@@ -22,12 +22,12 @@ pub fn is_mirror(text: &str) -> bool {
         && path.is_none_or(|path| path.split('/').all(is_path_component))
 }
 
-/// A mirror with a tag or a digest behind it, as an ImageContentSourcePolicy may have it: `name@sha256:…`. A digest is
-/// anything of the right shape, for nothing but its text is passed on.
+/// A mirror with a tag or a digest, which an ImageContentSourcePolicy can have: `name@sha256:…`. Only the format of the
+/// digest is checked, because it is passed on as text.
 pub fn is_tagged_or_digested(text: &str) -> bool {
     let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
     let (name, tag) = match name.rsplit_once(':') {
-        // Before the first slash it is a port.
+        // Before the first slash, it is a port.
         Some((name, tag)) if name.contains('/') => (name, Some(tag)),
         _ => (name, None),
     };
@@ -45,7 +45,7 @@ pub fn is_tagged_or_digested(text: &str) -> bool {
         })
 }
 
-/// What to mend in a text that is none of these, where it can be told.
+/// How to correct an invalid text, if the error is recognised.
 pub fn hint(text: &str) -> Option<&'static str> {
     if text.is_empty() {
         Some("it is empty")

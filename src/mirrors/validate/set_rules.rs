@@ -1,4 +1,4 @@
-//! What can only be said about an entry beside the others.
+//! Rules that compare an entry with the other entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use super::super::merge::has_real_mirror;
 use super::super::scope::best_match_in;
 use super::super::{MirrorEntry, Policy, Pool, Scope};
 
-/// What the entries of one source come to.
+/// The combined entries of one source.
 #[derive(Debug, Default)]
 struct Source {
     is_never: bool,
@@ -26,7 +26,7 @@ impl Source {
 
 struct Set<'a> {
     sources: BTreeMap<&'a str, Source>,
-    /// Hosts that some source names with a port.
+    /// Hosts that are part of a source with a port.
     hosts_with_ports: BTreeSet<&'a str>,
     has_never: bool,
 }
@@ -103,7 +103,7 @@ impl<'a> Set<'a> {
         }
     }
 
-    /// Only the most specific source counts: neither mirrors nor policy of the one around it are inherited.
+    /// Only the most specific source applies. It inherits neither mirrors nor policy from a broader one.
     fn outer_source(&self, entry: &MirrorEntry, source: &Source, warn: &mut impl FnMut(FindingReason, Place, String)) {
         let is_outer = |scope: &str| scope.len() < entry.source.len() && self.sources.contains_key(scope);
         let outer = best_match_in(&entry.source, is_outer);

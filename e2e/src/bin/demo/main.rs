@@ -1,5 +1,5 @@
-//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion, then a
-//! guest cluster with a real node, where a pod waits for a mirror.
+//! The live half of `make demo`: the example fleet on a real API server, before and after an edit and a deletion, then
+//! a guest cluster with a real node, where a pod waits for a mirror.
 #![allow(clippy::print_stdout)] // the demo prints to standard output
 
 mod cli;

@@ -102,7 +102,8 @@ fn an_error_names_the_file() {
     assert!(error.to_string().starts_with("loading registries configuration \"registries.conf\": "), "{error}");
 }
 
-/// `FindRegistry`: contradictions between files are none, an equally long wildcard wins, ports and digests end a prefix.
+/// `FindRegistry`: contradictions between files are none, an equally long wildcard wins, ports and digests end a
+/// prefix.
 #[test]
 fn the_longest_prefix_is_found() {
     let base = "[[registry]]\nprefix = \"*.example.test\"\n[[registry]]\nlocation = \"a.example.test\"\n\

@@ -33,7 +33,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     #[expect(clippy::cast_precision_loss, reason = "a size in MB with one digit")]
     let size = std::fs::metadata(binaries::operator()?)?.len() as f64 / 1_000_000.0;
-    println!("the program's file: {size:.1} MB");
+    println!("size of the binary: {size:.1} MB");
     let stage = Stage::start().await?;
     stage.edit(1, 0).await?;
     let process = stage.agent.handle().id();
@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
         delays.push(stage.edit(1, edit).await?.as_secs_f64() * 1000.0);
     }
     let slowest = Spread::percentile(delays.iter().copied(), 99);
-    println!("from the answer to an edit to the file on disk, {} edits: {:.1} ms", delays.len(), Spread::of(delays));
+    println!("time from the response to an edit to the file on disk, {} edits: {:.1} ms", delays.len(), Spread::of(delays));
     println!("  99th percentile {slowest:.1} ms");
     println!("memory after the edits: {}", Memory::of(process)?);
     let started = Instant::now();

@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
     let bed = Testbed::builder().start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     let made = fleet::create(&fleet.client, arguments.clusters, arguments.bystanders).await?;
-    eprintln!("made {made} objects in {:.0} s", started.elapsed().as_secs_f64());
+    eprintln!("created {made} objects in {:.0} s", started.elapsed().as_secs_f64());
     let mut bench = Bench::new(&bed, fleet, arguments).await?;
     bench.first_rollout().await?;
     if !arguments.no_bare {

@@ -122,7 +122,7 @@ impl<'a> Bench<'a> {
     /// Nothing is there but hosted clusters; then the first mirror set comes.
     pub async fn first_rollout(&mut self) -> Result<()> {
         self.start_manager().await?;
-        println!("ready after {:.2} s on a fleet that it never saw", self.manager()?.ready_after.as_secs_f64());
+        println!("ready after {:.2} s with a new fleet", self.manager()?.ready_after.as_secs_f64());
         self.note_usage("after the first sync")?;
         let (edit, window) = self.edit_by_manager().await?;
         println!("first mirror set: {edit}; {}", window.line());
@@ -190,7 +190,7 @@ impl<'a> Bench<'a> {
         let mut best = f64::MAX;
         for at_once in [16, 32, 64] {
             let edit = self.edit_by_bare_client(at_once).await?;
-            println!("bare client, {at_once} at once: {edit}");
+            println!("bare client, {at_once} concurrent requests: {edit}");
             if edit.seconds < best {
                 (best, self.at_once) = (edit.seconds, at_once);
             }
@@ -234,7 +234,7 @@ impl<'a> Bench<'a> {
         let manager = self.manager()?;
         let usage = manager.usage()?;
         println!(
-            "restart: ready after {:.2} s, at rest after {:.1} s (2 s of which are spent on seeing that), {:.1} s of processor time",
+            "restart: ready after {:.2} s, idle after {:.1} s (including 2 s to detect it), {:.1} s of processor time",
             manager.ready_after.as_secs_f64(),
             start.elapsed().as_secs_f64(),
             usage.cpu
@@ -243,7 +243,7 @@ impl<'a> Bench<'a> {
             println!("  {count} {labels}");
         }
         self.writes(mark).await?.expect(&[])?;
-        println!("  writes besides the Lease: none");
+        println!("  writes except the Lease: none");
         self.note_usage("after a restart")
     }
 
@@ -265,7 +265,7 @@ impl<'a> Bench<'a> {
             return;
         }
         let bare = Spread::of(self.pairs.iter().map(|(_, bare)| bare.seconds));
-        println!("bare client, {} at once: {bare:.1} s", self.at_once);
+        println!("bare client, {} concurrent requests: {bare:.1} s", self.at_once);
         let ratio =
             |value: fn(&Edit) -> f64| Spread::of(self.pairs.iter().map(|(ours, bare)| value(ours) / value(bare)));
         println!("ratio of time: {:.2}", ratio(|edit| edit.seconds));

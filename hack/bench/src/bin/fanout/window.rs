@@ -41,7 +41,7 @@ impl Window {
     /// The writes as one line.
     pub fn line(&self) -> String {
         let counts: Vec<String> = self.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        format!("{} ({} refused)", counts.join(", "), self.refused)
+        format!("{} ({} rejected)", counts.join(", "), self.refused)
     }
 
     /// Fails unless exactly these writes were made.

@@ -29,7 +29,7 @@ pub async fn measure(arguments: &Arguments) -> Result<()> {
     tokio::time::sleep(REST).await;
     let mark = audit.mark().await?;
     tokio::time::sleep(Duration::from_secs(arguments.idle)).await;
-    println!("{} agents on one guest, nothing happens for {} s:", nodes.len(), arguments.idle);
+    println!("{} agents in one guest cluster, {} s without changes:", nodes.len(), arguments.idle);
     print(&lines(&[count(&audit.since(mark).await?)]));
     let (mut runs, mut on_disk, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for edit in 1..=arguments.edits {
@@ -40,10 +40,10 @@ pub async fn measure(arguments: &Arguments) -> Result<()> {
         on_disk.push(disk);
         told.push(report);
     }
-    println!("one change, {} times, requests of each:", runs.len());
+    println!("requests for one change, {} times:", runs.len());
     print(&lines(&runs));
-    println!("from the edit to the last node's file: {:.0} ms", Spread::of_milliseconds(on_disk));
-    println!("from the edit to the report that all nodes have it: {:.0} ms", Spread::of_milliseconds(told));
+    println!("time from the edit to the file on the last node: {:.0} ms", Spread::of_milliseconds(on_disk));
+    println!("time from the edit to the report that all nodes are up to date: {:.0} ms", Spread::of_milliseconds(told));
     Ok(())
 }
 
@@ -52,7 +52,7 @@ fn print(lines: &[String]) {
         println!("  {line}");
     }
     if lines.is_empty() {
-        println!("  no request");
+        println!("  no requests");
     }
 }
 
@@ -74,7 +74,7 @@ async fn follow(stage: &Stage, nodes: &[&AgentNode], edit: usize) -> Result<(Dur
     let mut behind = nodes.to_vec();
     eventually(LIMIT, "every node has it", async || {
         behind.retain(|node| !node.ours().is_some_and(|file| file.contains(&mirror)));
-        anyhow::ensure!(behind.is_empty(), "{} nodes have not", behind.len());
+        anyhow::ensure!(behind.is_empty(), "{} nodes are not up to date", behind.len());
         Ok(Some(()))
     })
     .await?;

@@ -27,7 +27,7 @@ pub async fn measure(arguments: &Arguments) -> Result<()> {
     let alive = arguments.guests - arguments.dead;
     let started = Instant::now();
     let stage = Stage::start(alive).await?;
-    eprintln!("{alive} guests are ready after {:.0} s", started.elapsed().as_secs_f64());
+    eprintln!("{alive} guest clusters are ready after {:.0} s", started.elapsed().as_secs_f64());
     let mut watches = JoinSet::new();
     let seen: Result<Vec<Seen>> = stage.guests.iter().map(|guest| follow(guest, &mut watches)).collect();
     let seen = seen?;
@@ -52,19 +52,19 @@ pub async fn measure(arguments: &Arguments) -> Result<()> {
         bury(&stage, alive, &dead).await?;
         let beside = block(arguments.edits_of_all).await?;
         raise(&stage, alive, &dead).await?;
-        println!("round {round}: without dead guests {}; with {}", told(&before), told(&beside));
+        println!("round {round}: without failed guest clusters {}; with {}", told(&before), told(&beside));
         ratios.push(slowest(&beside) / slowest(&before));
         without.extend(before);
         with.extend(beside);
     }
     println!(
-        "\n{alive} guests that live, {} dead ones; from the sending of an edit to the set in the guest:",
+        "\n{alive} available guest clusters, {} failed ones; time from sending an edit to the set in the guest cluster:",
         arguments.dead
     );
-    println!("none dead: {}", told(&without));
-    println!("beside the dead: {}", told(&with));
+    println!("without failed guest clusters: {}", told(&without));
+    println!("with failed guest clusters: {}", told(&with));
     println!(
-        "ratio of the 99th percentiles: {:.2} over all, round by round {:.2}",
+        "ratio of the 99th percentiles: {:.2} in total, per round {:.2}",
         slowest(&with) / slowest(&without),
         Spread::of(ratios)
     );
