@@ -96,7 +96,10 @@ async fn up(directory: PathBuf, guests: usize, controller_manager: bool, node: b
         println!("  {:<12} node of guest-0, files in {}", node.name(), node.directory().display());
         println!("crictl: {} --runtime-endpoint unix://{}", crictl()?.display(), node.socket().display());
     }
-    println!("to use:   export KUBECONFIG=$(hack/testbed/testbed kubeconfig{})", if guests > 0 { " [NAME]" } else { "" });
+    println!(
+        "to use:   export KUBECONFIG=$(hack/testbed/testbed kubeconfig{})",
+        if guests > 0 { " [NAME]" } else { "" }
+    );
     println!("logs:     {}/*/*.log, with the audit logs in the same directories", directory.display());
     println!("to stop:  hack/testbed/testbed down");
     Ok(())

@@ -45,7 +45,9 @@ fn main() {
         "{} entries, milliseconds of processor time, median (min to max) of {} runs\n",
         arguments.entries, arguments.runs
     );
-    println!("| input | merge | print | render | of which read back | without reading back | validate, merge, print, digest |");
+    println!(
+        "| input | merge | print | render | of which read back | without reading back | validate, merge, print, digest |"
+    );
     println!("|---|---|---|---|---|---|---|");
     for shape in shapes(arguments.entries) {
         for _ in 0..2 {

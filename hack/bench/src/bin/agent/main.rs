@@ -44,7 +44,11 @@ async fn main() -> Result<()> {
         delays.push(stage.edit(1, edit).await?.as_secs_f64() * 1000.0);
     }
     let slowest = Spread::percentile(delays.iter().copied(), 99);
-    println!("time from the response to an edit to the file on disk, {} edits: {:.1} ms", delays.len(), Spread::of(delays));
+    println!(
+        "time from the response to an edit to the file on disk, {} edits: {:.1} ms",
+        delays.len(),
+        Spread::of(delays)
+    );
     println!("  99th percentile {slowest:.1} ms");
     println!("memory after the edits: {}", Memory::of(process)?);
     let started = Instant::now();
