@@ -146,7 +146,11 @@ async fn table(fleet: &Fleet, path: &str, namespaces: bool) -> Result<()> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let columns = list(&table["columnDefinitions"]);
     let shown: Vec<usize> = (0..columns.len()).filter(|place| columns[*place]["priority"] == 0).collect();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &Value| match value {
+        Value::Null => String::new(), // as kubectl prints a missing value
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
     let line = |namespace: &Value, cells: &mut dyn Iterator<Item = String>| {
         namespaces.then(|| text(namespace)).into_iter().chain(cells).collect()
     };
