@@ -8,4 +8,5 @@ pub mod guest;
 pub mod kube;
 pub mod manager;
 pub mod mirrors;
+pub mod printable;
 pub mod telemetry;

@@ -9,8 +9,12 @@ fn main() -> ExitCode {
     let parsed = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {
-            let _ = error.print(); // nobody to tell
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            if error.use_stderr() {
+                cli::misuse(&error);
+                return ExitCode::from(2);
+            }
+            let _ = error.print(); // help and version; nobody to tell
+            return ExitCode::SUCCESS;
         }
     };
     let mut threads = if parsed.is_frugal() { Builder::new_current_thread() } else { Builder::new_multi_thread() };

@@ -5,6 +5,8 @@ use hypermirror_api::report::FindingReport;
 use hypermirror_api::{NodeConditionType, NodeReason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::printable;
+
 /// Longer lists help nobody and grow with what somebody else declares.
 const LONGEST_LIST: usize = 50;
 /// A list of small items.
@@ -57,7 +59,7 @@ pub fn status(snapshot: &Snapshot, before: Option<&NodeMirrorStatusStatus>, now:
     let conditions =
         [(NodeConditionType::Applied, &snapshot.applied), (NodeConditionType::Reloaded, &snapshot.reloaded)];
     let conditions = conditions.map(|(kind, verdict)| condition(kind, verdict, before, now)).to_vec();
-    NodeMirrorStatusStatus {
+    printable::value(NodeMirrorStatusStatus {
         conditions,
         observed_sets: snapshot.observed_sets.iter().take(LONGEST_OBSERVED).cloned().collect(),
         source_count: count(snapshot.sources),
@@ -68,7 +70,7 @@ pub fn status(snapshot: &Snapshot, before: Option<&NodeMirrorStatusStatus>, now:
         warnings: cut(&snapshot.warnings),
         shadowed: cut(&snapshot.shadowed),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+    })
 }
 
 fn condition(

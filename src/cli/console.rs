@@ -1,13 +1,17 @@
-//! What a person and a pipe see: data on stdout, everything else on stderr, colour only on a terminal.
+//! What a person and a pipe see: data on stdout, everything else on stderr, colour only on a terminal, and no control
+//! character of anybody else.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
+use std::sync::LazyLock;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::yaml;
+use crate::printable;
 
 /// Something that is wrong.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -19,6 +23,15 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default();
 /// The name of what follows.
 pub const HEADING: Style = Style::new().bold();
+
+/// The styles that a text may have: a mark in it names one by its place.
+const STYLES: [Style; 5] = [ERROR, WARNING, GOOD, BAD, HEADING];
+/// In a mark, instead of a style: the end of the styled text.
+const END: char = '-';
+
+/// What stands before a style in a text that is not printed yet. It differs in each process, so that nobody else's text can
+/// hold one: whatever else looks like a colour is escaped.
+static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{fdd0}{:016x}", RandomState::new().hash_one(0)));
 
 /// Forms for programs alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -56,7 +69,7 @@ impl Format {
 /// Writes text to stdout. A reader that has seen enough (`| head`) is no error.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(rendered(text).as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
@@ -71,9 +84,15 @@ pub fn print_data(value: &impl Serialize, format: DataFormat) -> anyhow::Result<
     Ok(print(&text)?)
 }
 
-/// Text in a style; plain once it is known that nobody sees colours.
+/// Text in a style, on one line; plain once it is known that nobody sees colours. [`print`] and its neighbours alone may
+/// write it.
 pub fn styled(style: Style, text: impl Display) -> String {
-    format!("{style}{text}{style:#}")
+    let text = text.to_string();
+    let text = printable::line(&text);
+    match STYLES.iter().position(|known| *known == style) {
+        Some(place) => format!("{}{place}{text}{}{END}", *MARK, *MARK),
+        None => text.into_owned(),
+    }
 }
 
 /// Tells of something that stopped the command, or an entry that was left out.
@@ -88,9 +107,62 @@ pub fn warning(message: impl Display) {
 
 /// Tells what was done or left alone.
 pub fn note(message: impl Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{message}"); // nobody to tell
+    let message = further_lines(&message);
+    let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&message)); // nobody to tell
+}
+
+/// A message whose lines but the first begin further right: none of them is a message of its own, whatever it says.
+fn further_lines(message: impl Display) -> String {
+    message.to_string().replace('\n', "\n  ")
+}
+
+/// Tells of a command line that does not parse.
+pub fn misuse(error: &clap::Error) {
+    let _ = write!(anstream::stderr().lock(), "{}", printable::lines(&error.render().to_string())); // nobody to tell
 }
 
 fn tell(style: Style, weight: &str, message: impl Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{style}{weight}:{style:#} {message}"); // nobody to tell
+    let weight = styled(style, format_args!("{weight}:"));
+    let message = further_lines(message);
+    let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&format!("{weight} {message}"))); // nobody to tell
+}
+
+/// Escapes everything, and puts our styles in the place of their marks.
+fn rendered(text: &str) -> String {
+    let mut parts = text.split(MARK.as_str());
+    let mut out = printable::lines(parts.next().unwrap_or_default()).into_owned();
+    let mut current = Style::new();
+    for part in parts {
+        let mut letters = part.chars();
+        let style = letters.next().and_then(|place| STYLES.get(usize::try_from(place.to_digit(10)?).ok()?));
+        let _ = match style {
+            Some(style) => {
+                current = *style;
+                write!(out, "{current}")
+            }
+            None => write!(out, "{current:#}"),
+        };
+        out.push_str(&printable::lines(letters.as_str()));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_styles_pass_and_nothing_else_does() {
+        let text = format!("{} and {}\n", styled(GOOD, "a\u{1b}[2J\nb"), "\u{1b}[32mforged\u{1b}[0m");
+        assert_eq!(rendered(&text), format!("{GOOD}a\\u001b[2J\\nb{GOOD:#} and \\u001b[32mforged\\u001b[0m\n"));
+        assert_eq!(rendered("\u{fdd0}0x"), "\u{fdd0}0x");
+        assert_eq!(styled(Style::new(), "a\nb"), "a\\nb");
+    }
+
+    #[test]
+    fn each_style_has_a_mark() {
+        for style in STYLES {
+            assert_eq!(rendered(&styled(style, "x")), format!("{style}x{style:#}"));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use anstyle::Style;
 
 use super::console::styled;
+use crate::printable;
 
 const GAP: usize = 3;
 
@@ -16,7 +17,7 @@ pub struct Cell {
 impl Cell {
     /// A cell in a style.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        Self { text: printable::line(&text.into()).into_owned(), style }
     }
 }
 
@@ -57,6 +58,12 @@ fn line(row: &[Cell], widths: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_stays_in_its_line_and_column() {
+        let rows = [["a\n\u{1b}[2J".into(), "x".into()]];
+        assert_eq!(print(["N", "B"], &rows), "N              B\na\\n\\u001b[2J   x\n");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

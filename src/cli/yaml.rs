@@ -4,8 +4,12 @@
 //! text; `value: =`, which an empty override map prints as, even stops `PyYAML`. So the library that prints is one that
 //! quotes for YAML 1.1.
 
-use anyhow::Result;
+use std::borrow::Cow;
+
+use anyhow::{Result, ensure};
 use serde::Serialize;
+
+use crate::printable;
 
 /// Prints one value as the content of a document, with a line end.
 pub fn print(value: &impl Serialize) -> Result<String> {
@@ -14,6 +18,10 @@ pub fn print(value: &impl Serialize) -> Result<String> {
     let mut text = serde_saphyr::to_string_with_options(value, options)?;
     if !text.ends_with('\n') {
         text.push('\n');
+    }
+    // Not each of its styles has escapes. JSON is YAML too, and has.
+    if let Cow::Owned(_) = printable::lines(&text) {
+        text = printable::lines(&(serde_json::to_string_pretty(value)? + "\n")).into_owned();
     }
     Ok(text)
 }
@@ -29,6 +37,7 @@ pub fn print_documents<'v, T: Serialize + 'v>(values: impl IntoIterator<Item = &
 /// The texts are YAML as [`print()`] makes it: they begin with no space, and hold no character that a block cannot.
 pub fn print_with_texts(value: &impl Serialize, field: &str, texts: &[(&str, String)]) -> Result<String> {
     let mut out = print(value)?;
+    ensure!(!out.starts_with('{'), "a name with control characters is not valid");
     out.extend([field, ":\n"]);
     for (key, text) in texts {
         out.extend(["  ", key, ": |\n"]);
@@ -104,6 +113,16 @@ mod tests {
         let expected =
             "a:\n  \"n\": null\n  t: \"x: y\"\nb:\n- x: \"l1\\nl2\\n\"\n  \"y\": []\n- - p\n  - q: {}\n- s\n";
         assert_eq!(print(&value).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_reads_back() {
+        for text in ["\u{1b}[2J", "\u{9b}2J", "a\u{202e}b", "\u{2028}", "x\u{7f}", "\u{85}"] {
+            let value = json!({"key": text, text: ["a: b", null]});
+            let printed = print(&value).unwrap();
+            assert!(!printed.contains(|letter| printable::is_control(letter) && letter != '\n'), "{printed:?}");
+            assert_eq!(serde_yaml::from_str::<Value>(&printed).unwrap(), value, "{printed}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use hypermirror_api::Reason;
 use kube::core::Status;
 use thiserror::Error;
 
+use crate::printable;
+
 /// How much of a guest's own words is passed on.
 const MAX_WORDS: usize = 512;
 
@@ -157,7 +159,8 @@ fn root_cause(chain: &[&(dyn StdError + 'static)]) -> String {
 
 /// What a guest says, fit for a status: one line, and not long. What is cut is the middle: a cause stands at the end.
 pub(super) fn words(text: &str) -> String {
-    let letters: Vec<char> = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let letters: Vec<char> =
+        text.chars().map(|letter| if printable::is_control(letter) { ' ' } else { letter }).collect();
     if letters.len() <= MAX_WORDS {
         return letters.into_iter().collect();
     }
@@ -192,6 +195,7 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("a b") && text.chars().count() < MAX_WORDS + 50, "{text}");
         assert_eq!(words("short"), "short");
+        assert_eq!(words("a\u{1b}[2J\u{9b}\u{202e}b\u{2028}c"), "a [2J  b c");
         let cut = words(&format!("pulling {}: connection refused", "x".repeat(10_000)));
         assert!(cut.starts_with("pulling x") && cut.ends_with("x: connection refused"), "{cut}");
         assert_eq!(cut.chars().count(), MAX_WORDS + 1);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::documents;
+use crate::{documents, printable};
 
 /// A kubeconfig larger than this is none.
 const MAX_BYTES: usize = 256 * 1024;
@@ -248,7 +248,7 @@ fn server_uri(server: &str, namespace: &str) -> Result<Uri, KubeconfigError> {
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().take(200).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().take(200).map(|letter| if printable::is_control(letter) { ' ' } else { letter }).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 use super::ClusterKey;
 use super::deadline::answered;
+use crate::printable;
+
+/// How much of a message an event gets: the API takes 1,024 bytes.
+const NOTE_BYTES: usize = 1000;
 
 /// What an event is about: an object of HyperShift's.
 pub struct About<'a> {
@@ -44,12 +48,33 @@ impl Events {
         let event = Event {
             type_: if good { EventType::Normal } else { EventType::Warning },
             reason: reason.to_owned(),
-            note: Some(message.chars().take(1000).collect()), // the API takes 1,024 bytes
+            note: Some(note(message)),
             action: "Reconcile".to_owned(),
             secondary: None,
         };
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
             tracing::warn!(object = %about.key, reason, %error, "an event was not recorded");
         }
+    }
+}
+
+/// A message on one line, cut where the API would refuse it.
+fn note(message: &str) -> String {
+    let mut note = printable::line(message).into_owned();
+    if note.len() > NOTE_BYTES {
+        note.truncate(note.floor_char_boundary(NOTE_BYTES));
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_one_printable_line_that_the_api_takes() {
+        assert_eq!(note("a\n\u{1b}[2J\u{202e}b"), "a\\n\\u001b[2J\\u202eb");
+        let long = note(&"ü\u{1b}".repeat(1000));
+        assert!(long.len() <= NOTE_BYTES && long.starts_with("ü\\u001bü"), "{long}");
     }
 }

@@ -10,6 +10,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use crate::printable::Printable;
+
 /// What is logged unless `RUST_LOG` says otherwise: the client logs every failed request as an error of its own, which
 /// the callers report with what it was for.
 const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
@@ -62,7 +64,11 @@ pub fn start(format: LogFormat) -> Result<Telemetry, TelemetryError> {
         Some(_) => EnvFilter::try_from_default_env().map_err(TelemetryError::Filter)?,
         None => EnvFilter::new(DEFAULT_FILTER),
     };
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let is_coloured = std::io::stderr().is_terminal();
+    // Text for a terminal has colours, and its formatter escapes those of others; JSON has none.
+    let keeps_colours = is_coloured && format == LogFormat::Text;
+    let lines =
+        fmt::layer().with_writer(move || Printable::new(std::io::stderr(), keeps_colours)).with_ansi(is_coloured);
     let lines = match format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

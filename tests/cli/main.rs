@@ -6,6 +6,7 @@ mod catalogs;
 mod check;
 mod control_plane;
 mod diff;
+mod escapes;
 mod explain;
 mod fixtures;
 mod generated;

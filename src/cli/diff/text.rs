@@ -12,7 +12,7 @@ pub fn print(changes: &[ClusterChanges]) -> String {
     for changes in changes {
         cluster(&mut lines, changes);
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    lines.into_iter().map(|line| line.replace('\n', "\\n") + "\n").collect()
 }
 
 fn cluster(lines: &mut Vec<String>, changes: &ClusterChanges) {

@@ -50,7 +50,7 @@ fn draw(out: &mut String, branches: &[Branch], indent: &str) {
     for (place, branch) in branches.iter().enumerate() {
         let is_last = place + 1 == branches.len();
         let (fork, deeper) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        out.extend([indent, fork, branch.text.as_str(), "\n"]);
+        out.extend([indent, fork, branch.text.replace('\n', "\\n").as_str(), "\n"]);
         draw(out, &branch.below, &format!("{indent}{deeper}"));
     }
 }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::fold::{OwnTable, fold};
 use super::{ConfigError, FileError, PullFromMirror, RegistriesConfig, RegistriesFile, Role};
 use crate::mirrors::{Origin, Resolved};
+use crate::printable::is_control;
 
 /// The name of the drop-in. It is read after most files, so that its tables take precedence.
 pub const DROP_IN: &str = "50-hypermirror.conf";
@@ -219,7 +220,7 @@ fn comment(origin: &Origin) -> String {
 
 /// Replaces control characters. A name with a line break would end the comment and could start a table.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|c| if is_control(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
