@@ -1,6 +1,8 @@
 //! A text as Kubernetes documents: YAML with several documents, or JSON, with lists taken apart.
 
+mod hint;
 mod limits;
+mod split;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
+
+use split::{Lines, split};
 
 /// Why a text is not the documents that it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -74,12 +78,22 @@ impl Document {
         self.value.pointer(pointer).and_then(Value::as_str)
     }
 
+    /// A field of the object as a document of its own, at the same place.
+    pub fn field(&self, name: &str) -> Option<Self> {
+        let value = self.value.get(name)?.clone();
+        Some(Self { place: self.place.clone(), value, text: None })
+    }
+
     /// Decodes the object; an error says which field, and on which line where its reader tells.
     ///
     /// # Errors
     /// [`DocumentError::Field`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
-        let error = match serde_path_to_error::deserialize(&self.value) {
+        let decoded = match without_nulls(&self.value) {
+            Some(value) => serde_path_to_error::deserialize(&value),
+            None => serde_path_to_error::deserialize(&self.value),
+        };
+        let error = match decoded {
             Ok(decoded) => return Ok(decoded),
             Err(error) => error,
         };
@@ -89,6 +103,35 @@ impl Document {
         let line = again.and_then(|error| error.location()).map(|location| location.line() + self.place.line - 1);
         Err(DocumentError::Field { field: error.path().to_string(), message: error.inner().to_string(), line })
     }
+}
+
+/// The object without its fields that are null; none if it has none. To an API server and to Go a null is the same as
+/// leaving the field out, wherever that may be left out.
+fn without_nulls(value: &Value) -> Option<Value> {
+    let mut value = value.clone();
+    remove_nulls(&mut value).then_some(value)
+}
+
+/// Whether there were any. Depth is bounded by the readers.
+fn remove_nulls(value: &mut Value) -> bool {
+    let mut found = false;
+    match value {
+        Value::Object(fields) => {
+            let before = fields.len();
+            fields.retain(|_, field| !field.is_null());
+            found = fields.len() != before;
+            for field in fields.values_mut() {
+                found |= remove_nulls(field);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                found |= remove_nulls(item);
+            }
+        }
+        _ => {}
+    }
+    found
 }
 
 /// A part of the text in front of which a reader counts lines from `line`.
@@ -106,7 +149,11 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
     let documents = if text.trim_start().starts_with('{') {
         match read_json(&file, text) {
             // YAML's flow style begins with a brace, too.
-            Err(error) if !is_json_file(&file) => read_yaml(&file, text).map_err(|_| error)?,
+            // The error is that of the format that the name promises; a template is neither.
+            Err(error) if !has_ending(&file, &["json"]) => {
+                let is_yaml = has_ending(&file, &["yaml", "yml"]) || hint::is_template(text);
+                read_yaml(&file, text).map_err(|of_yaml| if is_yaml { of_yaml } else { error })?
+            }
             read => read?,
         }
     } else {
@@ -115,8 +162,9 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
     Ok(documents.into_iter().flat_map(take_apart).collect())
 }
 
-fn is_json_file(file: &str) -> bool {
-    std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+fn has_ending(file: &str, endings: &[&str]) -> bool {
+    let extension = std::path::Path::new(file).extension();
+    extension.is_some_and(|extension| endings.iter().any(|ending| extension.eq_ignore_ascii_case(ending)))
 }
 
 fn read_json(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError> {
@@ -150,7 +198,7 @@ fn read_yaml(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError
         let value = yaml_value(chunk).or_else(|_| {
             // Once more for a message with the lines of the whole file.
             let value = yaml_value(&pad(chunk, line));
-            value.map_err(|message| syntax(file, index + 1, "YAML", message))
+            value.map_err(|message| syntax(file, index + 1, "YAML", hint::with_hint(&message, chunk)))
         })?;
         if !value.is_null() {
             documents.push(Document { place, value, text: Some(chunk.into()) });
@@ -179,69 +227,16 @@ fn yaml_value(text: &str) -> Result<Value, String> {
     serde_json::to_value(value).map_err(|error| error.to_string())
 }
 
-/// The documents of a YAML stream, each with the number of its first line that says something.
-///
-/// A line that begins with `---` ends a document wherever it stands, in a block of text too (YAML 1.2, 9.1.2). What is
-/// empty but for comments and directives belongs to the next document at the beginning, and is an empty one elsewhere.
-fn split(text: &str) -> Vec<(usize, &str)> {
-    let mut starts = vec![0];
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let rest = line.strip_prefix("---");
-        if at > 0 && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
-            starts.push(at);
-        }
-        at += line.len();
-    }
-    let first_end = starts.get(1).copied().unwrap_or(text.len());
-    if starts.len() > 1 && text.get(..first_end).is_some_and(says_nothing) {
-        starts.remove(1);
-    }
-    let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    let mut lines = Lines::default();
-    let chunk = |(start, end): (usize, usize)| {
-        let chunk = text.get(start..end).unwrap_or_default();
-        let silent: usize = chunk.split_inclusive('\n').take_while(|line| is_silent(line)).map(str::len).sum();
-        let silent = if silent == chunk.len() { 0 } else { silent };
-        let line = lines.at(text, start + silent);
-        // Directives have to stand before the document that they are about.
-        let has_directive = chunk.get(..silent).is_some_and(|head| head.lines().any(|line| line.starts_with('%')));
-        let from = if has_directive { 0 } else { silent };
-        (line, chunk.get(from..).unwrap_or_default())
-    };
-    starts.iter().copied().zip(ends).map(chunk).collect()
-}
-
-/// Counts lines from where it stopped: a text may have very many documents.
-#[derive(Default)]
-struct Lines {
-    at: usize,
-    ends: usize,
-}
-
-impl Lines {
-    /// The line of a byte, from 1; bytes are asked for in their order.
-    fn at(&mut self, text: &str, byte: usize) -> usize {
-        self.ends += text.get(self.at..byte).unwrap_or_default().matches('\n').count();
-        self.at = byte;
-        self.ends + 1
-    }
-}
-
-fn says_nothing(text: &str) -> bool {
-    text.lines().all(|line| is_silent(line) && !line.starts_with("---"))
-}
-
-fn is_silent(line: &str) -> bool {
-    let line = line.trim();
-    let content = line.strip_prefix("---").unwrap_or(line).trim_start();
-    content.is_empty() || content.starts_with('#') || content.starts_with('%')
-}
-
 /// A list as its items: `kind: List`, or a typed one, whose items need not say what they are.
 fn take_apart(document: Document) -> Vec<Document> {
     let kind = document.text_at("/kind").and_then(|kind| kind.strip_suffix("List")).map(str::to_owned);
-    let (Some(kind), Some(Value::Array(items))) = (kind, document.value.get("items")) else { return vec![document] };
+    let items = match document.value.get("items") {
+        Some(Value::Array(items)) => items.as_slice(),
+        // An empty list, as Go prints it.
+        Some(Value::Null) => &[],
+        _ => return vec![document],
+    };
+    let Some(kind) = kind else { return vec![document] };
     let api_version = document.value.get("apiVersion");
     let items = items.iter().enumerate().map(|(index, item)| {
         let mut value = item.clone();

@@ -3,6 +3,8 @@
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
+use crate::null::null_as_default;
+
 /// The part of `HostedCluster.spec` that we read.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub struct HostedClusterSpec {
     /// Digest mirrors of the hosted cluster, without a policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     pub image_content_sources: Vec<ImageContentSource>,
     /// The ConfigMap with mirror sets, if the CRD has this field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +51,7 @@ pub struct ClusterConfiguration {
 pub struct OperatorHub {
     /// Whether HyperShift's default catalogs are disabled.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "null_as_default")]
     pub disable_all_default_sources: bool,
 }
 
@@ -56,9 +60,11 @@ pub struct OperatorHub {
 #[serde(default)]
 pub struct ImageContentSource {
     /// The repository, namespace or registry in the names of images.
+    #[serde(deserialize_with = "null_as_default")]
     pub source: String,
     /// The mirrors, in the order in which they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     pub mirrors: Vec<String>,
 }
 
@@ -67,6 +73,7 @@ pub struct ImageContentSource {
 #[serde(default)]
 pub struct LocalObjectReference {
     /// The object's name.
+    #[serde(deserialize_with = "null_as_default")]
     pub name: String,
 }
 
@@ -85,9 +92,11 @@ pub struct LocalObjectReference {
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolSpec {
     /// The HostedCluster in the same namespace that its nodes belong to.
+    #[serde(deserialize_with = "null_as_default")]
     pub cluster_name: String,
     /// ConfigMaps in the same namespace, each with a key `config`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     pub config: Vec<LocalObjectReference>,
 }
 
@@ -96,6 +105,7 @@ pub struct NodePoolSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolStatus {
     /// Its conditions. `ValidMachineConfig` is the one for `spec.config`.
+    #[serde(deserialize_with = "null_as_default")]
     pub conditions: Vec<NodePoolCondition>,
 }
 
@@ -105,10 +115,13 @@ pub struct NodePoolStatus {
 pub struct NodePoolCondition {
     /// Type of the condition.
     #[serde(rename = "type")]
+    #[serde(deserialize_with = "null_as_default")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
+    #[serde(deserialize_with = "null_as_default")]
     pub status: String,
     /// Human-readable details.
+    #[serde(deserialize_with = "null_as_default")]
     pub message: String,
 }
 
@@ -145,7 +158,9 @@ pub struct HostedControlPlaneStatus {
 #[serde(default)]
 pub struct ApiEndpoint {
     /// A DNS name or an address.
+    #[serde(deserialize_with = "null_as_default")]
     pub host: String,
     /// The port.
+    #[serde(deserialize_with = "null_as_default")]
     pub port: i32,
 }

@@ -12,6 +12,7 @@ pub mod names;
 pub mod node_conditions;
 pub mod node_mirror_set;
 pub mod node_mirror_status;
+mod null;
 pub mod report;
 mod schema;
 

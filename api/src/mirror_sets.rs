@@ -3,6 +3,8 @@
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
+use crate::null::null_as_default;
+
 /// `ImageDigestMirrorSet.spec` (`config/v1/types_image_digest_mirror_set.go`).
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageDigestMirrorSetSpec {
     /// Mirrors for pulls by digest.
+    #[serde(deserialize_with = "null_as_default")]
     pub image_digest_mirrors: Vec<SourceMirrors>,
 }
 
@@ -32,6 +35,7 @@ pub struct ImageDigestMirrorSetSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageTagMirrorSetSpec {
     /// Mirrors for pulls by tag.
+    #[serde(deserialize_with = "null_as_default")]
     pub image_tag_mirrors: Vec<SourceMirrors>,
 }
 
@@ -49,6 +53,7 @@ pub struct ImageTagMirrorSetSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageContentSourcePolicySpec {
     /// Mirrors for pulls by digest.
+    #[serde(deserialize_with = "null_as_default")]
     pub repository_digest_mirrors: Vec<SourceMirrors>,
 }
 
@@ -67,9 +72,11 @@ pub struct ImageContentSourcePolicySpec {
 pub struct ImageMirrorDigestSetSpec {
     /// Mirrors for pulls by digest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     pub image_digest_mirrors: Vec<SourceMirrors>,
     /// The older spelling of the same list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     pub mirrors: Vec<SourceMirrors>,
 }
 
@@ -78,14 +85,17 @@ pub struct ImageMirrorDigestSetSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct SourceMirrors {
     /// `host[:port][/path]` or `*.host`.
+    #[serde(deserialize_with = "null_as_default")]
     pub source: String,
     /// The mirrors, in the order in which they are tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     pub mirrors: Vec<String>,
     /// `AllowContactingSource` (default) or `NeverContactSource`. Any other value becomes a finding; decoding accepts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror_source_policy: Option<String>,
     /// Only in `ImageMirrorDigestSet`: do not verify the TLS certificates of the mirrors.
     #[serde(rename = "insecureSkipTLSVerify", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(deserialize_with = "null_as_default")]
     pub insecure_skip_tls_verify: bool,
 }

@@ -23,13 +23,16 @@ pub fn tell<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
             match finding.severity {
                 Severity::Error => console::error(text),
                 Severity::Warning => console::warning(text),
+                // It is told where it is asked for: by check.
+                Severity::Info => {}
             }
         }
     }
 }
 
-/// Tells what of a live cluster could not be read.
+/// Tells what was noticed while reading, and what of a live cluster could not be read.
 pub fn tell_troubles(input: &Input) {
+    tell(&input.noticed);
     for malformed in &input.malformed {
         console::error(format!("{} is left out, it cannot be decoded: {}", malformed.object, malformed.message));
     }

@@ -9,11 +9,14 @@ use hypermirror_api::mirror_sets::{
 };
 use hypermirror_api::names;
 use hypermirror_api::node_mirror_set::{NodeLayer, NodeMirrorSetSpec, NodeMirrors};
+use serde::Deserialize;
 
 use super::{Layer, Origin};
 
 const ICSP_LIST: &str = "spec.repositoryDigestMirrors";
 const IMAGE_CONTENT_SOURCES_LIST: &str = "spec.imageContentSources";
+/// The path of a list that is a whole document.
+pub const BARE_LIST: &str = "";
 
 /// Which pulls an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +60,7 @@ impl MirrorEntry {
 
     /// Whether the CRD of its kind has no pattern for sources and mirrors, so that they can have a tag or a digest.
     pub fn allows_tags_and_digests(&self) -> bool {
-        matches!(self.list, ICSP_LIST | IMAGE_CONTENT_SOURCES_LIST)
+        matches!(self.list, ICSP_LIST | IMAGE_CONTENT_SOURCES_LIST | BARE_LIST)
     }
 }
 
@@ -164,6 +167,43 @@ pub fn of_image_content_sources(
         },
     });
     entries.collect()
+}
+
+/// One element of a list that is no Kubernetes object: `--image-content-sources` of the HyperShift CLI, and the two lists of
+/// an install-config, of which one has a policy.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ListedSource {
+    source: String,
+    mirrors: Vec<String>,
+    source_policy: Option<String>,
+}
+
+/// The entries of such a list; `kind` and `name` say where they come from.
+pub fn of_list(kind: &str, name: &str, list: &'static str, sources: &[ListedSource]) -> Vec<MirrorEntry> {
+    let entries = sources.iter().enumerate().map(|(index, element)| MirrorEntry {
+        pool: Pool::Digest,
+        source: element.source.clone(),
+        mirrors: element.mirrors.clone(),
+        policy: element.source_policy.clone().filter(|policy| !policy.is_empty()),
+        insecure: false,
+        list,
+        origin: place_in_list(kind, name, index),
+    });
+    entries.collect()
+}
+
+/// The origin of an entry of such a list.
+pub fn place_in_list(kind: &str, name: &str, index: usize) -> Origin {
+    Origin {
+        kind: kind.to_owned(),
+        namespace: None,
+        name: name.to_owned(),
+        key: None,
+        document: None,
+        index,
+        layer: Layer::Management,
+    }
 }
 
 /// Why a standalone agent ignores a mirror object of its cluster, if it does: the rule of `hcp-idms-operator`

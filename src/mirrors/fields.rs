@@ -2,33 +2,139 @@
 
 use serde_json::Value;
 
-const ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy"];
-const ICSP_ENTRY: &[&str] = &["source", "mirrors"];
-const NODE_ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy", "insecureSkipTLSVerify"];
+use super::Origin;
+use super::finding::{Finding, FindingReason, Severity};
 
-/// The paths of the unknown fields of a mirror set of this kind. Empty for other kinds.
-pub fn unknown(kind: &str, object: &Value) -> Vec<String> {
-    let (lists, entry): (&[&str], &[&str]) = match kind {
-        "ImageContentSourcePolicy" => (&["repositoryDigestMirrors"], ICSP_ENTRY),
-        "ImageDigestMirrorSet" => (&["imageDigestMirrors"], ENTRY),
-        "ImageTagMirrorSet" => (&["imageTagMirrors"], ENTRY),
-        "ImageMirrorDigestSet" => (&["imageDigestMirrors", "mirrors"], NODE_ENTRY),
-        _ => return Vec::new(),
-    };
-    let Some(spec) = object.get("spec") else { return Vec::new() };
-    let mut unknown = beyond(spec, lists, "spec");
-    for list in lists {
-        let entries = spec.get(list).and_then(Value::as_array).into_iter().flatten();
-        unknown.extend(
-            entries.enumerate().flat_map(|(index, value)| beyond(value, entry, &format!("spec.{list}[{index}]"))),
-        );
-    }
-    unknown
+const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
+const ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy"];
+const PLAIN_ENTRY: &[&str] = &["source", "mirrors"];
+const NODE_ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy", "insecureSkipTLSVerify"];
+/// Fields of `metadata` that stand at the top level where an indentation was lost.
+const METADATA: &[&str] = &["name", "namespace", "labels", "annotations"];
+
+/// How many misplaced fields a message names.
+const MISPLACED: usize = 5;
+
+/// A field that is not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownField {
+    /// Its path.
+    pub path: String,
+    /// What is wrong with it, and what to do: the end of a sentence that the path begins.
+    pub message: String,
+    /// The entry that it stands in, by its place in its list.
+    index: usize,
 }
 
-fn beyond(object: &Value, known: &[&str], path: &str) -> Vec<String> {
-    let keys = object.as_object().into_iter().flat_map(|object| object.keys());
-    keys.filter(|key| !known.contains(&key.as_str())).map(|key| format!("{path}.{key}")).collect()
+/// The lists of a kind, whether its other fields are known too, and the fields of one entry.
+fn shape(kind: &str) -> Option<(&'static [&'static str], bool, &'static [&'static str])> {
+    match kind {
+        "ImageContentSourcePolicy" => Some((&["repositoryDigestMirrors"], true, PLAIN_ENTRY)),
+        "ImageDigestMirrorSet" => Some((&["imageDigestMirrors"], true, ENTRY)),
+        "ImageTagMirrorSet" => Some((&["imageTagMirrors"], true, ENTRY)),
+        "ImageMirrorDigestSet" => Some((&["imageDigestMirrors", "mirrors"], true, NODE_ENTRY)),
+        "HostedCluster" => Some((&["imageContentSources"], false, PLAIN_ENTRY)),
+        _ => None,
+    }
+}
+
+/// The fields of an object that its kind does not have; none for kinds that declare no mirrors. Of a HostedCluster the
+/// entries alone are looked at.
+pub fn unknown(kind: &str, object: &Value) -> Vec<UnknownField> {
+    let Some((lists, is_whole, entry)) = shape(kind) else { return Vec::new() };
+    let mut found = Vec::new();
+    if is_whole {
+        for key in keys(object).filter(|key| !TOP.contains(key)) {
+            let message = match home(key, lists) {
+                Some(parent) => format!("is at the top level and is not read; indent it below {parent}"),
+                None => misspelt(kind, key, TOP),
+            };
+            found.push(UnknownField { path: key.to_owned(), message, index: 0 });
+        }
+    }
+    let Some(spec) = object.get("spec") else { return found };
+    if is_whole {
+        for key in keys(spec).filter(|key| !lists.contains(key)) {
+            let message = if entry.contains(&key) {
+                format!("is not read here; indent it below its entry of spec.{}", lists[0])
+            } else {
+                misspelt(kind, key, lists)
+            };
+            found.push(UnknownField { path: format!("spec.{key}"), message, index: 0 });
+        }
+    }
+    for list in lists {
+        if let Some(entries) = spec.get(list) {
+            found.extend(unknown_in_list(kind, entries, entry, &format!("spec.{list}")));
+        }
+    }
+    found
+}
+
+/// The fields of the entries of a list, at `path`, that are none of the `known`.
+pub fn unknown_in_list(kind: &str, entries: &Value, known: &[&str], path: &str) -> Vec<UnknownField> {
+    let entries = entries.as_array().into_iter().flatten().enumerate();
+    let unknown = entries.flat_map(|(index, entry)| {
+        keys(entry).filter(|key| !known.contains(key)).map(move |key| UnknownField {
+            path: format!("{path}[{index}].{key}"),
+            message: misspelt(kind, key, known),
+            index,
+        })
+    });
+    unknown.collect()
+}
+
+fn keys(object: &Value) -> impl Iterator<Item = &str> {
+    object.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
+}
+
+/// Where a field belongs that stands at the top level.
+fn home(key: &str, lists: &[&str]) -> Option<&'static str> {
+    if METADATA.contains(&key) {
+        Some("metadata")
+    } else if lists.contains(&key) {
+        Some("spec")
+    } else if NODE_ENTRY.contains(&key) {
+        Some("its entry")
+    } else {
+        None
+    }
+}
+
+fn misspelt(kind: &str, key: &str, known: &[&str]) -> String {
+    let key = key.to_ascii_lowercase();
+    let is_longer = |name: &&&str| key.len() > 3 && name.to_ascii_lowercase().contains(&key);
+    let is_shorter = |name: &&&str| key.contains(&name.to_ascii_lowercase());
+    match known.iter().find(is_longer).or_else(|| known.iter().find(is_shorter)) {
+        Some(name) => format!("is no field of {kind} and is not read; did you mean {name}?"),
+        None => format!("is no field of {kind} and is not read; correct its spelling, or remove it"),
+    }
+}
+
+/// The unknown fields of an object at `place`, whose index is not read, as findings; `file` is where it stands, if in a file.
+pub fn findings(kind: &str, object: &Value, place: &Origin, file: Option<&str>) -> Vec<Finding> {
+    as_findings(unknown(kind, object), place, file)
+}
+
+/// Unknown fields as findings.
+pub fn as_findings(unknown: Vec<UnknownField>, place: &Origin, file: Option<&str>) -> Vec<Finding> {
+    let file = file.map(|file| format!(" ({file})")).unwrap_or_default();
+    let finding = |field: UnknownField| Finding {
+        severity: Severity::Warning,
+        reason: FindingReason::UnknownField,
+        origin: Origin { index: field.index, ..place.clone() },
+        value: String::new(),
+        message: field.message + &file,
+        field: field.path,
+    };
+    unknown.into_iter().map(finding).collect()
+}
+
+/// What an object lacks because its indentation was lost: for the message of an error that says what is missing.
+pub fn misplaced(kind: &str, object: &Value) -> Option<String> {
+    let fields = unknown(kind, object).into_iter().filter(|field| field.message.contains("indent it below"));
+    let told: Vec<String> = fields.take(MISPLACED).map(|field| format!("{} {}", field.path, field.message)).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 #[cfg(test)]
@@ -37,14 +143,49 @@ mod tests {
 
     use super::*;
 
+    fn paths(kind: &str, object: &Value) -> Vec<String> {
+        unknown(kind, object).into_iter().map(|field| field.path).collect()
+    }
+
     #[test]
     fn misspelt_fields_are_found_on_both_levels() {
         let object = json!({"spec": {"imageDigestMirror": [], "imageDigestMirrors": [
             {"source": "a.example", "mirror": ["b.example"]}, {"source": "c.example", "mirrors": []}]}});
         assert_eq!(
-            unknown("ImageDigestMirrorSet", &object),
+            paths("ImageDigestMirrorSet", &object),
             ["spec.imageDigestMirror", "spec.imageDigestMirrors[0].mirror"]
         );
-        assert!(unknown("HostedCluster", &object).is_empty());
+        let object =
+            json!({"spec": {"platform": {}, "imageContentSources": [{"source": "a", "mirrorSourcePolicy": "x"}]}});
+        assert_eq!(paths("HostedCluster", &object), ["spec.imageContentSources[0].mirrorSourcePolicy"]);
+        assert!(unknown("Service", &object).is_empty());
+    }
+
+    #[test]
+    fn a_message_names_the_field_that_is_probably_meant() {
+        let entry = json!({"source": "a", "sourcePolicy": "x", "mirror": [], "color": "red"});
+        let found = unknown("ImageTagMirrorSet", &json!({"spec": {"imageTagMirrors": [entry]}}));
+        let messages: Vec<&str> = found.iter().map(|field| field.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "is no field of ImageTagMirrorSet and is not read; correct its spelling, or remove it",
+                "is no field of ImageTagMirrorSet and is not read; did you mean mirrors?",
+                "is no field of ImageTagMirrorSet and is not read; did you mean mirrorSourcePolicy?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_lost_indentation_is_told_with_where_the_field_belongs() {
+        let misplaced = |object: &Value| misplaced("ImageDigestMirrorSet", object).unwrap_or_default();
+        let top = json!({"metadata": null, "name": "a", "spec": {}});
+        assert_eq!(misplaced(&top), "name is at the top level and is not read; indent it below metadata");
+        let spec = json!({"spec": null, "imageDigestMirrors": []});
+        assert_eq!(misplaced(&spec), "imageDigestMirrors is at the top level and is not read; indent it below spec");
+        let entry = json!({"spec": {"imageDigestMirrors": [{"source": "a"}], "mirrors": ["b"]}});
+        let expected = "spec.mirrors is not read here; indent it below its entry of spec.imageDigestMirrors";
+        assert_eq!(misplaced(&entry), expected);
+        assert_eq!(misplaced(&json!({"spec": {"imageDigestMirrors": []}})), "");
     }
 }

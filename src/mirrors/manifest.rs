@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::entry::{MirrorSpec, of_document};
-use super::finding::{Finding, FindingReason, Severity};
+use super::finding::Finding;
 use super::{MirrorEntry, Origin, fields};
 use crate::documents::{Document, DocumentError};
 
@@ -73,7 +73,7 @@ impl MirrorDocument {
             Self::Itms => entries(document, place, |set: &ImageTagMirrorSet| &set.spec),
             Self::Icsp => entries(document, place, |set: &ImageContentSourcePolicy| &set.spec),
         };
-        Ok(Declared { entries: entries?, findings: unknown_fields(self.kind(), &document.value, place) })
+        Ok(Declared { entries: entries?, findings: fields::findings(self.kind(), &document.value, place, None) })
     }
 }
 
@@ -85,26 +85,13 @@ fn entries<K: DeserializeOwned, S: MirrorSpec>(
     // The name of the manifest is ignored, so it can be missing.
     let mut document = document.clone();
     if let Value::Object(object) = &mut document.value {
-        object.entry("metadata").or_insert_with(|| Value::Object(serde_json::Map::new()));
-        object.entry("spec").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        for part in ["metadata", "spec"] {
+            if object.get(part).is_none_or(Value::is_null) {
+                object.insert(part.to_owned(), Value::Object(serde_json::Map::new()));
+            }
+        }
     }
     Ok(of_document(spec(&document.decode::<K>()?), place))
-}
-
-fn unknown_fields(kind: &str, object: &Value, place: &Origin) -> Vec<Finding> {
-    let unknown = fields::unknown(kind, object).into_iter();
-    let finding = |field: String| {
-        let index = field.split(['[', ']']).nth(1).and_then(|index| index.parse().ok()).unwrap_or_default();
-        Finding {
-            severity: Severity::Warning,
-            reason: FindingReason::UnknownField,
-            origin: Origin { index, ..place.clone() },
-            value: String::new(),
-            message: format!("is no field of {kind} and is not read; correct its spelling"),
-            field,
-        }
-    };
-    unknown.map(finding).collect()
 }
 
 #[cfg(test)]

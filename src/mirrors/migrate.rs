@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hypermirror_api::mirror_sets::{
-    ImageContentSourcePolicySpec, ImageDigestMirrorSet, ImageDigestMirrorSetSpec, ImageTagMirrorSet,
-    ImageTagMirrorSetSpec, SourceMirrors,
+    ImageDigestMirrorSet, ImageDigestMirrorSetSpec, ImageTagMirrorSet, ImageTagMirrorSetSpec, SourceMirrors,
 };
 
 use super::entry::MirrorSpec;
@@ -18,7 +17,6 @@ use super::merge::merge_layer;
 use super::validate::{Consumer, validate};
 use super::{ImageReference, MirrorEntry, Pool, Resolved};
 
-const POLICY: &str = ImageContentSourcePolicySpec::KIND;
 /// A digest that belongs to no image.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 /// The name of a sample repository below a source.
@@ -27,7 +25,7 @@ const SAMPLE: &str = "sample";
 /// An object that declares mirrors. Objects of the same kind and name are combined.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared<'a> {
-    /// Its kind: ImageContentSourcePolicy, ImageDigestMirrorSet or ImageTagMirrorSet.
+    /// Its kind: ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet, or that of a list of sources.
     pub kind: &'a str,
     /// Its name.
     pub name: &'a str,
@@ -53,9 +51,10 @@ pub struct MigratedSet {
 }
 
 impl MigratedSet {
-    /// Whether one of the original objects is an ImageContentSourcePolicy.
-    pub fn is_of_policy(&self) -> bool {
-        self.kinds.contains(POLICY)
+    /// Whether one of the original objects is not a set, such as an ImageContentSourcePolicy.
+    pub fn is_converted(&self) -> bool {
+        let sets = [ImageDigestMirrorSetSpec::KIND, ImageTagMirrorSetSpec::KIND];
+        self.kinds.iter().any(|kind| !sets.contains(&kind.as_str()))
     }
 
     /// The kind of the new object.

@@ -85,12 +85,121 @@ fn a_file_with_nothing_for_us_is_an_error() {
 }
 
 #[test]
-fn what_is_no_object_is_an_error_in_a_file_and_skipped_in_a_directory() {
+fn what_is_no_object_is_skipped_and_counted_and_an_error_where_there_is_nothing_else() {
     let files = Files::new(&[("values.yaml", "replicas: 1\n"), ("m.yaml", MIRRORS)]);
     let told = refused(&files, &["-f", "values.yaml"]);
     assert!(told.contains("values.yaml, document 1 (line 1): this is no Kubernetes object"), "{told}");
-    let run = files.run(&["render", "overrides", "-f", "."]);
-    assert!(run.stderr.contains("skipped 1 document of kinds that are not read: no kind (1)"), "{}", run.stderr);
+    let both = format!("replicas: 1\n---\n{MIRRORS}");
+    for (arguments, stdin) in [(["-f", "."], ""), (["-f", "-"], both.as_str())] {
+        let run = files.run_with(&[&["render", "overrides"], &arguments[..]].concat(), stdin);
+        assert_eq!(run.code, 0);
+        assert!(run.stderr.contains("skipped 1 document of kinds that are not read: no kind (1)"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_nobody_refers_to_is_held_to_no_rule() {
+    let strangers = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\ndata: {x: [1]}\n---\n\
+                     kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n---\n\
+                     kind: Deployment\napiVersion: apps/v1\nmetadata: {name: b}\nspec: [1]\n---\n\
+                     kind: Deployment\napiVersion: apps/v1\nmetadata: {name: b}\n---\n\
+                     kind: Deployment\napiVersion: apps/v1beta1\n---\n\
+                     kind: ImageStream\napiVersion: image.openshift.io/v1\n---\n";
+    let run = Files::new(&[("m.yaml", &format!("{strangers}{MIRRORS}"))]).run(&["render", "overrides", "-f", "m.yaml"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let skipped = "skipped 4 documents of kinds that are not read: ConfigMap (2), Deployment (1), ImageStream (1)\n";
+    assert!(run.stderr.contains(skipped), "{}", run.stderr);
+}
+
+#[test]
+fn what_something_refers_to_is_held_to_the_rules() {
+    let cluster = "apiVersion: hypershift.openshift.io/v1beta1\nkind: HostedCluster\nmetadata: {name: a, namespace: n, \
+                   annotations: {hypermirror.dev/image-mirror-config-ref: m}}\nspec: {}\n---\n";
+    let config = |namespace: &str, text: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{namespace}}}\ndata: {{idms.yaml: {text:?}}}\n---\n"
+        )
+    };
+    let (one, two) = (config(", namespace: n", "a: 1"), config(", namespace: n", "a: 2"));
+    let told = |text: String| {
+        let files = Files::new(&[("f.yaml", &text)]);
+        files.run(&["render", "overrides", "-f", "f.yaml"]).stderr
+    };
+    assert!(told(format!("{cluster}{one}{two}")).contains("ConfigMap n/m is there already"));
+    assert!(!told(format!("{cluster}{one}{one}")).contains("there already"), "two that say the same are one");
+    assert!(told(format!("{cluster}{}", config("", "a: 1"))).contains("ConfigMap m has no metadata.namespace"));
+}
+
+#[test]
+fn a_config_map_without_our_keys_is_nothing_for_us_and_the_way_is_told() {
+    let custom =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {registries.conf: '', ca.crt: ''}\n";
+    let told = refused(&Files::new(&[("c.yaml", custom)]), &["-f", "c.yaml"]);
+    assert!(told.contains("error: c.yaml has no object that is read"), "{told}");
+    assert!(
+        told.contains("ConfigMap c has the keys ca.crt, registries.conf; idms.yaml and itms.yaml are read"),
+        "{told}"
+    );
+    assert!(told.contains("pass it to explain with --registries-conf"), "{told}");
+}
+
+#[test]
+fn null_is_as_good_as_nothing_where_a_list_or_a_map_may_be_left_out() {
+    let null = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata:\n  name: a\n  labels:\nspec:\n  \
+                imageDigestMirrors:\n---\napiVersion: hypershift.openshift.io/v1beta1\nkind: HostedCluster\nmetadata:\n  \
+                name: a\n  namespace: n\n  annotations:\nspec:\n  imageContentSources:\n  configuration:\n---\n\
+                apiVersion: hypershift.openshift.io/v1beta1\nkind: NodePool\nmetadata: {name: p, namespace: n}\nspec:\n  \
+                clusterName: a\n  config:\n---\napiVersion: v1\nkind: List\nitems:\n";
+    let run = Files::new(&[("n.yaml", null)]).run(&["check", "-f", "n.yaml"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
+    let without_spec = null.replacen("spec:\n  imageDigestMirrors:\n", "spec:\nimageDigestMirrors:\n", 1);
+    let told = refused(&Files::new(&[("n.yaml", &without_spec)]), &["-f", "n.yaml"]);
+    assert!(told.contains("missing field `spec`") && told.contains("indent it below spec"), "{told}");
+}
+
+#[test]
+fn a_template_and_a_lost_indentation_are_told_as_such() {
+    let template = "{{- if .Values.mirrors }}\napiVersion: config.openshift.io/v1\n{{- end }}\n";
+    let told = refused(&Files::new(&[("t.yaml", template)]), &["-f", "t.yaml"]);
+    assert!(told.contains("not valid YAML") && told.contains("it looks like a template"), "{told}");
+    let lost = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata:\nname: a\nspec: {}\n";
+    let told = refused(&Files::new(&[("l.yaml", lost)]), &["-f", "l.yaml"]);
+    assert!(told.contains("has no metadata.name; name is at the top level"), "{told}");
+}
+
+#[test]
+fn empty_documents_are_skipped_however_they_are_spelt() {
+    let files = Files::new(&[("e.yaml", &format!("---\n...\n---\n# nothing\n...\n{MIRRORS}---\n...\n"))]);
+    let run = files.run(&["render", "overrides", "-f", "e.yaml"]);
+    assert!(run.code == 0 && !run.stderr.contains("skipped"), "{}", run.stderr);
+    assert!(run.stdout.contains("icsp.example"), "{}", run.stdout);
+}
+
+#[test]
+fn lists_that_are_no_objects_are_read() {
+    let list = "- source: quay.io/a\n  mirrors:\n  - m.example/a\n";
+    let config = format!("apiVersion: v1\nbaseDomain: example.com\npullSecret: '{{}}'\nimageDigestSources:\n{list}");
+    let files = Files::new(&[("ics.yaml", list), ("install-config.yaml", &config)]);
+    for (file, kind, name) in
+        [("ics.yaml", "ImageContentSources", "ics"), ("install-config.yaml", "InstallConfig", "install-config")]
+    {
+        let out = files.run(&["render", "overrides", "-f", file]).out();
+        assert!(
+            out.contains("\"env\": \"quay.io/a=m.example/a\"") && out.contains(&format!("\"kind\": {kind:?}")),
+            "{out}"
+        );
+        let out = files
+            .run(&[
+                "explain",
+                "-f",
+                file,
+                "quay.io/a/x@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            ])
+            .out();
+        assert!(out.contains(&format!("m.example/a/x@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa   {kind}/{name}[0]")), "{out}");
+        let out = files.run(&["migrate", "-f", file]).out();
+        assert!(out.contains("kind: ImageDigestMirrorSet") && out.contains(&format!("name: {name}\n")), "{out}");
+    }
 }
 
 #[test]
@@ -123,8 +232,13 @@ fn names_are_required() {
 fn a_misspelt_field_is_told() {
     let misspelt = MIRRORS.replace("mirrors: [t.example/team]", "mirror: [t.example/team]");
     let run = Files::new(&[("m.yaml", &misspelt)]).run(&["render", "overrides", "-f", "m.yaml"]);
-    let told = "warning: m.yaml, document 3 (line 24): ImageTagMirrorSet tools: spec.imageTagMirrors[0].mirror is no field of this kind";
+    let told = "warning: ImageTagMirrorSet/tools[0] spec.imageTagMirrors[0].mirror: is no field of ImageTagMirrorSet and is \
+                not read; did you mean mirrors? (m.yaml, document 3 (line 24)) (UnknownField)\n";
     assert!(run.stderr.contains(told), "{}", run.stderr);
+    let run = Files::new(&[("m.yaml", &misspelt)]).run(&["check", "-f", "m.yaml", "-o", "json"]);
+    let findings: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let unknown: Vec<_> = findings.as_array().unwrap().iter().filter(|row| row["reason"] == "UnknownField").collect();
+    assert_eq!((unknown.len(), &unknown[0]["field"]), (1, &serde_json::json!("spec.imageTagMirrors[0].mirror")));
 }
 
 #[test]

@@ -9,26 +9,25 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 
 use super::Input;
-use crate::fleet::mirror_config::{self, reference};
+use crate::fleet::mirror_config::{self, MirrorReference, reference};
 use crate::fleet::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
 use crate::fleet::report::SourceTrouble;
 use crate::fleet::sources::{OwnSources, ReferredConfig};
 use crate::kube::ClusterKey;
 
-/// Whether a ConfigMap has a key that we read.
-pub fn is_for_us(config_map: &ConfigMap) -> bool {
-    let keys = mirror_config::KEY_NAMES.iter().chain([&pool_config::KEY]);
-    config_map.data.iter().any(|data| keys.clone().any(|key| data.contains_key(*key)))
-}
-
 impl Input {
+    /// The ConfigMap that a HostedCluster refers to, and what is wrong with the reference.
+    pub(super) fn reference(&self, cluster: &HostedCluster) -> (Option<MirrorReference>, Option<SourceTrouble>) {
+        let key = ClusterKey::of(cluster);
+        let report = self.reports.iter().find(|report| ClusterKey::of(*report) == key);
+        reference(cluster, true, report.and_then(|report| report.status.as_ref()))
+    }
+
     /// What a HostedCluster declares, with what cannot be read of it.
     pub fn own_sources(&self, cluster: &HostedCluster) -> OwnSources {
         let key = ClusterKey::of(cluster);
-        let report = self.reports.iter().find(|report| ClusterKey::of(*report) == key);
-        let report = report.and_then(|report| report.status.as_ref());
         let mut own = OwnSources::of_cluster(cluster);
-        let (reference, trouble) = reference(cluster, true, report);
+        let (reference, trouble) = self.reference(cluster);
         own.troubles.extend(trouble);
         if let Some(reference) = reference {
             let found = self.referred(&key.namespace, &reference.name, mirror_config::read);

@@ -24,8 +24,6 @@ pub struct Text {
 pub struct Named {
     /// As it was given.
     pub name: String,
-    /// Whether it is a directory: then what is not for us need not be an object at all.
-    pub is_directory: bool,
     /// Its texts, a directory's by name.
     pub texts: Vec<Text>,
 }
@@ -43,12 +41,12 @@ fn read_one(path: &Path) -> Result<Named> {
     if name == "-" {
         let mut content = String::new();
         std::io::stdin().read_to_string(&mut content).context("cannot read stdin; it has to be UTF-8 text")?;
-        return Ok(Named { name, is_directory: false, texts: vec![Text { file: "stdin".to_owned(), content }] });
+        return Ok(Named { name, texts: vec![Text { file: "stdin".to_owned(), content }] });
     }
     let metadata =
         std::fs::metadata(path).with_context(|| format!("cannot read {name}; check the path given with -f"))?;
     if !metadata.is_dir() {
-        return Ok(Named { name, is_directory: false, texts: vec![read_text(path)?] });
+        return Ok(Named { name, texts: vec![read_text(path)?] });
     }
     let entries = std::fs::read_dir(path).with_context(|| format!("cannot read the directory {name}"))?;
     let mut files: Vec<PathBuf> = entries
@@ -61,7 +59,7 @@ fn read_one(path: &Path) -> Result<Named> {
         bail!("the directory {name} has no *.yaml, *.yml or *.json; directories inside it are not read");
     }
     let texts = files.iter().map(|file| read_text(file)).collect::<Result<_>>()?;
-    Ok(Named { name, is_directory: true, texts })
+    Ok(Named { name, texts })
 }
 
 fn has_ending(file: &Path) -> bool {

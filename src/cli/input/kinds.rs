@@ -63,18 +63,24 @@ const ROWS: [Row; 11] = [
 ///
 /// A known kind in a version that we do not know is an error: it was meant for us, and would be lost without a word.
 pub fn kind_of(document: &Document) -> Result<Option<Kind>> {
-    let (Some(kind), Some(api_version)) = (document.text_at("/kind"), document.text_at("/apiVersion")) else {
+    let kind = document.text_at("/kind");
+    let Some((kind, row)) = kind.and_then(|kind| Some((kind, ROWS.iter().find(|row| row.kind == kind)?))) else {
         return Ok(None);
     };
-    let Some(row) = ROWS.iter().find(|row| row.kind == kind) else { return Ok(None) };
+    let api_version = document.text_at("/apiVersion").unwrap_or_default();
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     if group == row.group && version == row.version {
         return Ok(Some(row.read_as));
     }
-    if row.is_common && group != row.group {
+    // Where they count at all is known only when all is read; nobody has them in another version.
+    let is_referable = matches!(row.read_as, Kind::ConfigMap | Kind::Deployment | Kind::ImageStream);
+    if is_referable || row.is_common && group != row.group {
         return Ok(None);
     }
     let known = if row.group.is_empty() { row.version.to_owned() } else { format!("{}/{}", row.group, row.version) };
+    if api_version.is_empty() {
+        bail!("{}: {kind} has no apiVersion; add apiVersion: {known}", document.place);
+    }
     bail!(
         "{}: {kind} has apiVersion {api_version}, and is read as {known} only; correct its apiVersion",
         document.place
@@ -106,7 +112,12 @@ mod tests {
         let expected = "f.yaml, document 1 (line 1): ImageDigestMirrorSet has apiVersion operator.openshift.io/v1alpha1, \
                         and is read as config.openshift.io/v1 only; correct its apiVersion";
         assert_eq!(error, expected);
-        assert!(kind("apps/v1beta1", "Deployment").is_err());
+        assert_eq!(kind("apps/v1beta1", "Deployment").unwrap(), None);
+        let error = kind("\"\"", "ImageTagMirrorSet").unwrap_err().to_string();
+        assert!(
+            error.ends_with("ImageTagMirrorSet has no apiVersion; add apiVersion: config.openshift.io/v1"),
+            "{error}"
+        );
         assert!(kind("hypershift.openshift.io/v1alpha1", "HostedCluster").is_err());
     }
 

@@ -1,6 +1,5 @@
 //! The same objects from a live cluster, read only.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -15,15 +14,13 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{GetParams, ListParams};
 use kube::core::{DeserializeGuard, Request};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::catalogs;
 use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
-use crate::fleet::mirror_config::reference;
-use crate::fleet::pool_config::PoolConfig;
 use crate::kube::ClusterKey;
 use crate::kube::client::{self, Origin};
 use crate::kube::kinds::MirrorKind;
@@ -164,16 +161,7 @@ impl Reader {
 
     /// Those that are referred to.
     async fn read_config_maps(&mut self) -> Result<()> {
-        let mut names = BTreeSet::new();
-        for cluster in &self.input.clusters {
-            let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == ClusterKey::of(cluster));
-            let (reference, _) = reference(cluster, true, report.and_then(|report| report.status.as_ref()));
-            names.extend(reference.map(|reference| (cluster.namespace().unwrap_or_default(), reference.name)));
-        }
-        for pool in &self.input.pools {
-            let namespace = pool.namespace().unwrap_or_default();
-            names.extend(PoolConfig::of(pool).names().map(|name| (namespace.clone(), name)));
-        }
+        let names = self.input.references();
         let client = &self.client;
         let reads = names.into_iter().map(|(namespace, name)| async move {
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);

@@ -10,16 +10,15 @@ use hypermirror_api::mirror_sets::{
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
-use super::super::console;
-use super::config_maps::is_for_us;
 use super::files::{self, Named};
 use super::kinds::{Kind, kind_of};
+use super::lists::{self, ListOfSources};
+use super::referable::Referable;
+use super::unread::Unread;
 use super::{Input, MirrorObject, Repetition};
 use crate::documents::{self, Document, Place};
-use crate::fleet::catalogs::IMAGE_STREAM;
-use crate::mirrors::Layer;
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
-use crate::mirrors::fields;
+use crate::mirrors::{Layer, Origin, fields};
 
 /// Reads everything that is named.
 pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
@@ -27,15 +26,14 @@ pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
     for named in files::read(names)? {
         loader.read(&named)?;
     }
-    loader.tell_skipped();
-    Ok(loader.input)
+    loader.finish()
 }
 
 /// The mirror objects of a text that the program itself printed.
 pub fn of_documents(text: &str) -> Result<Vec<MirrorObject>> {
     let mut loader = Loader { repetition: Repetition::Kept, ..Loader::default() };
     for document in documents::read("the output", text)? {
-        loader.take(document, false)?;
+        loader.take(document)?;
     }
     Ok(loader.input.mirror_sets)
 }
@@ -43,50 +41,53 @@ pub fn of_documents(text: &str) -> Result<Vec<MirrorObject>> {
 #[derive(Default)]
 struct Loader {
     input: Input,
-    /// Where each object stands.
+    /// Where each object stands that is read.
     seen: BTreeMap<String, Place>,
-    skipped: BTreeMap<String, usize>,
+    /// What counts only if something refers to it.
+    referable: Referable,
+    unread: Unread,
     repetition: Repetition,
 }
 
 impl Loader {
     fn read(&mut self, named: &Named) -> Result<()> {
-        let mut found = false;
+        self.unread.begin(&named.name);
         for text in &named.texts {
             let documents = documents::read(&text.file, &text.content);
             for document in documents.map_err(|error| anyhow!("{error}; correct the file"))? {
-                found |= self.take(document, named.is_directory)?;
+                self.take(document)?;
             }
-        }
-        if !found {
-            bail!(
-                "{} has no object that is read: a HostedCluster, NodePool, HostedControlPlane, ImageDigestMirrorSet, \
-                 ImageTagMirrorSet, ImageContentSourcePolicy, ImageMirrorDigestSet, ConfigMap, Deployment or \
-                 HostedClusterMirrors; \
-                 check the path",
-                named.name
-            );
         }
         Ok(())
     }
 
-    /// Takes one document in; false if it is not for us.
-    fn take(&mut self, document: Document, may_be_anything: bool) -> Result<bool> {
-        if !document.value.is_object() || document.text_at("/kind").is_none() {
-            if !may_be_anything {
-                bail!("{}: this is no Kubernetes object: it has no kind; correct it or leave it out", document.place);
-            }
-            self.skip("no kind");
-            return Ok(false);
+    /// Decides about everything that depends on what else is in the input.
+    fn finish(self) -> Result<Input> {
+        let Self { mut input, referable, mut unread, repetition, .. } = self;
+        referable.resolve(&mut input, &mut unread, repetition)?;
+        unread.judge()?;
+        unread.tell();
+        Ok(input)
+    }
+
+    /// Takes one document in.
+    fn take(&mut self, document: Document) -> Result<()> {
+        if let Some(list) = lists::of(&document)? {
+            self.unread.found();
+            self.list_of_sources(list);
+            return Ok(());
         }
         let Some(kind) = kind_of(&document)? else {
-            self.skip(document.text_at("/kind").unwrap_or_default());
-            return Ok(false);
+            self.unread.skip(&document);
+            return Ok(());
         };
-        self.check_identity(kind, &document)?;
-        for field in fields::unknown(document.text_at("/kind").unwrap_or_default(), &document.value) {
-            console::warning(format!("{}: {field} is no field of this kind and is not read", describe(&document)));
+        if matches!(kind, Kind::ConfigMap | Kind::Deployment | Kind::ImageStream) {
+            self.referable.add(kind, document, &mut self.unread);
+            return Ok(());
         }
+        self.unread.found();
+        self.check_identity(kind, &document)?;
+        self.notice(&document);
         match kind {
             Kind::HostedCluster => self.input.clusters.push(decode(&document)?),
             Kind::Icsp => self.mirror_set::<ImageContentSourcePolicy, _>(&document, |object| &object.spec)?,
@@ -96,27 +97,34 @@ impl Loader {
                 let object = decode::<ImageMirrorDigestSet>(&document)?;
                 self.input.node_sets.push(mirror_object(&object, &object.spec));
             }
-            Kind::Deployment => {
-                // Decoded for its errors alone: it is written as it was read.
-                decode::<k8s_openapi::api::apps::v1::Deployment>(&document)?;
-                self.input.deployments.push(document.value);
-            }
-            Kind::ImageStream if document.text_at("/metadata/name") == Some(IMAGE_STREAM) => {
-                self.input.image_streams.push(document.value);
-            }
-            Kind::ImageStream => self.skip("ImageStream"),
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
             Kind::NodePool => self.input.pools.push(decode(&document)?),
             Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),
-            Kind::ConfigMap => {
-                let config_map = decode(&document)?;
-                if !is_for_us(&config_map) {
-                    self.skip("ConfigMap");
-                }
-                self.input.config_maps.push(config_map);
-            }
+            Kind::ConfigMap | Kind::Deployment | Kind::ImageStream => {}
         }
-        Ok(true)
+        Ok(())
+    }
+
+    fn list_of_sources(&mut self, list: ListOfSources) {
+        self.input.noticed.extend(list.findings);
+        self.input.mirror_sets.push(list.object);
+    }
+
+    /// Keeps what is no error and may surprise.
+    fn notice(&mut self, document: &Document) {
+        let text = |pointer: &str| document.text_at(pointer).map(str::to_owned);
+        let kind = text("/kind").unwrap_or_default();
+        let place = Origin {
+            kind: kind.clone(),
+            namespace: text("/metadata/namespace").filter(|namespace| !namespace.is_empty()),
+            name: text("/metadata/name").unwrap_or_default(),
+            key: None,
+            document: None,
+            index: 0,
+            layer: if kind == "HostedCluster" { Layer::HostedCluster } else { Layer::Management },
+        };
+        let file = document.place.to_string();
+        self.input.noticed.extend(fields::findings(&kind, &document.value, &place, Some(&file)));
     }
 
     fn mirror_set<K, S>(&mut self, document: &Document, spec: impl Fn(&K) -> &S) -> Result<()>
@@ -129,52 +137,28 @@ impl Loader {
         Ok(())
     }
 
-    /// Each object has a name, those of a hosted cluster a namespace, and none comes twice.
+    /// Each object that is read has a name, those of a hosted cluster a namespace, and none comes twice.
     fn check_identity(&mut self, kind: Kind, document: &Document) -> Result<()> {
         let place = &document.place;
         if document.text_at("/metadata/name").is_none_or(str::is_empty) {
-            bail!("{place}: {} has no metadata.name; add it", document.text_at("/kind").unwrap_or_default());
-        }
-        let is_named_in_namespace =
-            document.text_at("/metadata/namespace").is_some_and(|namespace| !namespace.is_empty());
-        let is_part_of_a_cluster = matches!(
-            kind,
-            Kind::HostedCluster
-                | Kind::HostedClusterMirrors
-                | Kind::NodePool
-                | Kind::HostedControlPlane
-                | Kind::ConfigMap
-        );
-        if is_part_of_a_cluster && !is_named_in_namespace {
+            let kind = document.text_at("/kind").unwrap_or_default();
             bail!(
-                "{place}: {} has no metadata.namespace, by which what belongs to one hosted cluster is found; add it",
-                object_name(document)
+                "{place}: {kind} has no metadata.name; {}",
+                fields::misplaced(kind, &document.value).unwrap_or_else(|| "add it".to_owned())
             );
         }
-        let may_repeat = self.repetition == Repetition::Kept
-            && matches!(kind, Kind::Icsp | Kind::Idms | Kind::Itms | Kind::ConfigMap);
+        let is_part_of_a_cluster = matches!(
+            kind,
+            Kind::HostedCluster | Kind::HostedClusterMirrors | Kind::NodePool | Kind::HostedControlPlane
+        );
+        if is_part_of_a_cluster {
+            require_namespace(document)?;
+        }
+        let may_repeat = self.repetition == Repetition::Kept && matches!(kind, Kind::Icsp | Kind::Idms | Kind::Itms);
         match self.seen.insert(object_name(document), place.clone()) {
-            Some(first) if !may_repeat => {
-                bail!("{place}: {} is there already: {first}; leave one of them out", object_name(document))
-            }
+            Some(first) if !may_repeat => Err(is_there_twice(document, &first)),
             _ => Ok(()),
         }
-    }
-
-    fn skip(&mut self, kind: &str) {
-        *self.skipped.entry(kind.to_owned()).or_default() += 1;
-    }
-
-    fn tell_skipped(&self) {
-        let count: usize = self.skipped.values().sum();
-        if count == 0 {
-            return;
-        }
-        let mut kinds: Vec<_> = self.skipped.iter().collect();
-        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
-        let documents = if count == 1 { "document" } else { "documents" };
-        console::note(format!("skipped {count} {documents} of kinds that are not read: {}", kinds.join(", ")));
     }
 }
 
@@ -186,17 +170,36 @@ pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorO
     MirrorObject { kind: S::KIND, entries: of_object(&name, spec, Layer::Management), name, labels, foreign_to_nodes }
 }
 
-fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {
-    let decoded = document.decode();
-    decoded.map_err(|error| anyhow!("{}: {error}; correct the field, or leave the document out", describe(document)))
+/// An error if the object has no namespace.
+pub(super) fn require_namespace(document: &Document) -> Result<()> {
+    if document.text_at("/metadata/namespace").is_none_or(str::is_empty) {
+        bail!(
+            "{}: {} has no metadata.namespace, by which what belongs to one hosted cluster is found; add it",
+            document.place,
+            object_name(document)
+        );
+    }
+    Ok(())
 }
 
-fn describe(document: &Document) -> String {
-    format!("{}: {}", document.place, object_name(document))
+/// The error of an object that stands in the input twice.
+pub(super) fn is_there_twice(document: &Document, first: &Place) -> anyhow::Error {
+    anyhow!("{}: {} is there already: {first}; leave one of them out", document.place, object_name(document))
+}
+
+/// Decodes an object; an error says where it stands and what to do.
+pub(super) fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {
+    let decoded = document.decode();
+    decoded.map_err(|error| {
+        let kind = document.text_at("/kind").unwrap_or_default();
+        let cure = fields::misplaced(kind, &document.value);
+        let cure = cure.unwrap_or_else(|| "correct the field, or leave the document out".to_owned());
+        anyhow!("{}: {}: {error}; {cure}", document.place, object_name(document))
+    })
 }
 
 /// `Kind [namespace/]name`.
-fn object_name(document: &Document) -> String {
+pub(super) fn object_name(document: &Document) -> String {
     let kind = document.text_at("/kind").unwrap_or_default();
     let name = document.text_at("/metadata/name").unwrap_or("without a name");
     match document.text_at("/metadata/namespace").filter(|namespace| !namespace.is_empty()) {

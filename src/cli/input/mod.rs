@@ -3,8 +3,11 @@
 mod config_maps;
 mod files;
 mod kinds;
+mod lists;
 mod live;
 mod manifests;
+mod referable;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +24,7 @@ use super::Usage;
 use crate::fleet::target::TargetSpec;
 use crate::kube::ClusterKey;
 use crate::mirrors::MirrorEntry;
+use crate::mirrors::finding::Finding;
 pub use live::{Absent, Connection};
 pub use manifests::of_documents;
 
@@ -100,10 +104,12 @@ pub struct Input {
     pub reports: Vec<HostedClusterMirrors>,
     /// NodePools, in the order of the input.
     pub pools: Vec<NodePool>,
-    /// ConfigMaps; of a live cluster those that are referred to.
+    /// The ConfigMaps that HostedClusters and NodePools refer to.
     pub config_maps: Vec<ConfigMap>,
     /// HostedControlPlanes.
     pub control_planes: Vec<HostedControlPlane>,
+    /// What is no error in the objects of manifests and may surprise, such as a misspelt field.
+    pub noticed: Vec<Finding>,
     /// What a live cluster has and we cannot read; in manifests it is an error.
     pub malformed: Vec<Malformed>,
     /// Kinds that a live cluster does not serve.

@@ -23,7 +23,7 @@ pub fn convert(input: &Input, tags: bool) -> Result<(Migration, String)> {
     let entries: Vec<_> = read.into_iter().flat_map(|object| object.entries).collect();
     tell(input, &migration);
     prove(&migration, &entries)?;
-    let printed: Vec<&MigratedSet> = all.into_iter().filter(|set| !input.is_live || set.is_of_policy()).collect();
+    let printed: Vec<&MigratedSet> = all.into_iter().filter(|set| !input.is_live || set.is_converted()).collect();
     let text = print(&printed)?;
     Ok((migration, text))
 }
@@ -48,7 +48,9 @@ fn tell(input: &Input, migration: &Migration) {
         let kinds: Vec<&str> = set.kinds.iter().map(String::as_str).collect();
         console::note(format!("{}/{} holds the entries of {}", set.kind(), set.name, kinds.join(" and ")));
     }
-    if !migration.sets.iter().any(MigratedSet::is_of_policy) && migration.findings.is_empty() {
-        console::warning("there is no ImageContentSourcePolicy with an entry: nothing to convert");
+    if !migration.sets.iter().any(MigratedSet::is_converted) && migration.findings.is_empty() {
+        console::warning(
+            "there is no ImageContentSourcePolicy and no list of sources with an entry: nothing to convert",
+        );
     }
 }

@@ -5,6 +5,7 @@ use super::super::fixtures::{digest, named, never, tag};
 use super::super::{Layer, Origin};
 use super::*;
 
+const POLICY: &str = "ImageContentSourcePolicy";
 const NO_LABELS: &BTreeMap<String, String> = &BTreeMap::new();
 
 /// The entry as it stands in an ImageContentSourcePolicy.
@@ -51,7 +52,7 @@ fn each_policy_becomes_a_digest_set_of_its_name() {
         "spec": {"imageDigestMirrors": [{"source": "s.io", "mirrors": ["m.io"]}]}
     });
     assert_eq!(migration.sets[0].to_value().unwrap(), expected);
-    assert!(migration.sets.iter().all(MigratedSet::is_of_policy));
+    assert!(migration.sets.iter().all(MigratedSet::is_converted));
 }
 
 #[test]
