@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::console::{self, ERROR, Format, WARNING};
+use super::console::{self, ERROR, Format, HEADING, WARNING};
 use super::input::{InputArgs, Wanted};
 use super::table::{self, Cell};
 use crate::manager::options::PlanOptions;
@@ -67,11 +67,14 @@ pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
     for note in declared::replacing_edits(&input) {
         console::note(note);
     }
-    let errors = rows.iter().filter(|row| row.severity == Severity::Error).count();
+    let count = |severity| rows.iter().filter(|row| row.severity == severity).count();
+    let errors = count(Severity::Error);
+    let notes = Some(count(Severity::Info)).filter(|count| *count > 0);
     console::note(format!(
-        "{}, {} in {} and {}",
+        "{}, {}{} in {} and {}",
         counted(errors, "error"),
-        counted(rows.len() - errors, "warning"),
+        counted(count(Severity::Warning), "warning"),
+        notes.map(|count| format!(", {}", counted(count, "note"))).unwrap_or_default(),
         counted(input.mirror_sets.len() + input.node_sets.len(), "mirror set"),
         counted(input.clusters.len(), "HostedCluster"),
     ));
@@ -87,7 +90,11 @@ fn text(rows: &[Row]) -> String {
         return String::new();
     }
     let cells = |row: &Row| {
-        let style = if row.severity == Severity::Error { ERROR } else { WARNING };
+        let style = match row.severity {
+            Severity::Error => ERROR,
+            Severity::Warning => WARNING,
+            Severity::Info => HEADING,
+        };
         let whose = row.hosted_cluster.as_ref().filter(|cluster| !row.object.ends_with(cluster.as_str()));
         let place = match (row.field.as_str(), whose) {
             ("", None) => row.object.clone(),

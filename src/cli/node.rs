@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use crate::fleet::pool_config::NodeFile;
 use crate::mirrors::registries::{ConfigError, DROP_IN, RegistriesConfig};
 pub use declared::{NodeMirrors, NodeScope, mirrors, set_inputs};
 pub use live::{mirrors_of, parse_node_name};
@@ -28,6 +29,8 @@ pub struct NodeFiles {
 pub struct ReadFiles {
     main: Option<(String, Vec<u8>)>,
     drop_ins: Vec<(String, Vec<u8>)>,
+    /// The directory of the drop-ins, if one was given.
+    directory: Option<PathBuf>,
 }
 
 impl NodeFiles {
@@ -43,6 +46,7 @@ impl NodeFiles {
             files.main = Some(read(path)?);
         }
         if let Some(directory) = &self.registries_conf_dir {
+            files.directory = Some(directory.clone());
             let entries =
                 std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
             for entry in entries {
@@ -62,6 +66,26 @@ fn read(path: &Path) -> Result<(String, Vec<u8>)> {
 }
 
 impl ReadFiles {
+    /// Whether registries.conf itself is among them.
+    pub fn has_main(&self) -> bool {
+        self.main.is_some()
+    }
+
+    /// Adds files that are known from elsewhere; a file of that name that was given is the newer one.
+    pub fn add(&mut self, files: &[NodeFile]) {
+        for file in files {
+            let path = match &self.directory {
+                Some(directory) if !file.is_main() => directory.join(file.name()).display().to_string(),
+                _ => file.path.clone(),
+            };
+            if file.is_main() {
+                self.main.get_or_insert_with(|| (path, file.content.to_vec()));
+            } else if !self.drop_ins.iter().any(|(name, _)| *name == path) {
+                self.drop_ins.push((path, file.content.to_vec()));
+            }
+        }
+    }
+
     /// What a node makes of all of them.
     pub fn all(&self) -> Result<RegistriesConfig, ConfigError> {
         self.load(|_| true)

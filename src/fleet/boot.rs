@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use hypermirror_api::names;
 use serde_json::{Value, json};
 
-use super::pool_config::PoolSources;
+use super::pool_config::{NodeFile, PoolSources, node_files};
 use super::sources::OwnSources;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{RegistriesConfig, RenderError, render};
@@ -34,14 +34,14 @@ pub fn config_map_name(pool: &str) -> String {
 pub fn of_pool(cluster: &OwnSources, pool: &PoolSources) -> Result<Option<String>, RenderError> {
     let of_cluster = cluster.entries.iter().filter(|entry| entry.is_image_content_source());
     let stock: Vec<MirrorEntry> = of_cluster.chain(&pool.stock).cloned().collect();
-    drop_in(&[cluster.entries.as_slice(), &pool.entries].concat(), &stock)
+    drop_in(&[cluster.entries.as_slice(), &pool.entries].concat(), &stock, &pool.files)
 }
 
-fn drop_in(entries: &[MirrorEntry], stock: &[MirrorEntry]) -> Result<Option<String>, RenderError> {
+fn drop_in(entries: &[MirrorEntry], stock: &[MirrorEntry], files: &[NodeFile]) -> Result<Option<String>, RenderError> {
     let base = render(&anonymous(stock), &RegistriesConfig::default())?;
     let main = base.text.as_deref().map(|text| ("registries.conf", text.as_bytes()));
-    // It was read back when it was rendered.
-    let base = RegistriesConfig::load(main, []).unwrap_or_default();
+    // Each of them was read when it was rendered, or when its ConfigMap was.
+    let base = node_files::config(main, files).unwrap_or_default();
     Ok(render(&anonymous(entries), &base)?.text)
 }
 
@@ -111,10 +111,25 @@ mod tests {
     fn a_pools_mirrors_come_first_and_what_stock_brings_is_kept() {
         let own = entry("a.example", "pool.example/a", Pool::Tag, Layer::NodePool, 0);
         let stock = entry("a.example", "cluster.example/a", Pool::Digest, Layer::HostedCluster, 0);
-        let text = drop_in(&[own, stock.clone()], &[stock]).unwrap().unwrap();
+        let text = drop_in(&[own, stock.clone()], &[stock], &[]).unwrap().unwrap();
         let file = RegistriesFile::parse(text.as_bytes(), crate::mirrors::registries::Role::DropIn).unwrap();
         let mirrors: Vec<&str> = file.tables[0].mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
         assert_eq!((file.tables.len(), mirrors), (1, vec!["cluster.example/a", "pool.example/a"]));
+    }
+
+    #[test]
+    fn files_that_the_pools_own_machine_config_writes_are_folded_in() {
+        let own = entry("a.example", "pool.example/a", Pool::Tag, Layer::NodePool, 0);
+        let file = NodeFile {
+            path: "/etc/containers/registries.conf.d/30-team.conf".into(),
+            content: b"[[registry]]\nlocation = 'a.example'\n[[registry.mirror]]\nlocation = 'team.example/a'\n"
+                .as_slice()
+                .into(),
+            machine_config: "99-team".into(),
+            config_map: "team".into(),
+        };
+        let text = drop_in(&[own], &[], &[file]).unwrap().unwrap();
+        assert!(text.contains("team.example/a") && text.contains("pool.example/a"), "{text}");
     }
 
     #[test]
@@ -122,8 +137,11 @@ mod tests {
         let one = entry("a.example", "m.example/a", Pool::Tag, Layer::NodePool, 0);
         let mut elsewhere = one.clone();
         elsewhere.origin = Origin { name: "other".into(), document: Some(7), index: 3, ..elsewhere.origin };
-        assert_eq!(drop_in(std::slice::from_ref(&one), &[]).unwrap(), drop_in(&[elsewhere, one], &[]).unwrap());
-        assert_eq!(drop_in(&[], &[]).unwrap(), None);
+        assert_eq!(
+            drop_in(std::slice::from_ref(&one), &[], &[]).unwrap(),
+            drop_in(&[elsewhere, one], &[], &[]).unwrap()
+        );
+        assert_eq!(drop_in(&[], &[], &[]).unwrap(), None);
     }
 
     #[test]

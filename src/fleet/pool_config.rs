@@ -5,6 +5,7 @@
 //! accepts without a word and rolls nodes for, such as a misspelt field, is told here.
 
 mod documents;
+pub mod node_files;
 mod shape;
 mod verdict;
 
@@ -21,6 +22,7 @@ use crate::mirrors::finding::Finding;
 use crate::mirrors::{MirrorEntry, Pool};
 
 pub use documents::{ConfigDocuments, KEY, read};
+pub use node_files::NodeFile;
 pub use verdict::{findings, reports, verdict};
 
 /// What stock HyperShift says about an ITMS in `spec.config` as long as it does not know that kind.
@@ -81,6 +83,8 @@ pub struct PoolSources {
     pub troubles: Vec<SourceTrouble>,
     /// Those of the entries that stock HyperShift brings to nodes itself: digest mirrors of `spec.config`.
     pub stock: Vec<MirrorEntry>,
+    /// The registries.conf and drop-ins that `MachineConfig`s of `spec.config` write, ascending by path.
+    pub files: Vec<NodeFile>,
     /// The ConfigMaps that cannot be used now, and of which nobody remembers what they said.
     pub lost: BTreeSet<String>,
     /// Its ConfigMaps, those of `spec.config` first.
@@ -114,6 +118,10 @@ impl PoolSources {
                         sources.replacing.push(name.clone());
                     }
                     sources.stock.extend(stock);
+                    // What stock HyperShift does not read reaches no node.
+                    if config.stock.contains(name) {
+                        sources.files.extend(documents.files.iter().cloned());
+                    }
                     sources.entries.extend(documents.entries.iter().cloned());
                     in_force.insert(name.clone(), documents);
                 }
@@ -122,6 +130,7 @@ impl PoolSources {
                 }
             }
         }
+        sources.files = node_files::in_force(sources.files);
         if let Some(message) = &config.refused {
             let message = format!(
                 "stock HyperShift refuses the tag mirrors in spec.config, and with them every change of it ({message}): \

@@ -193,7 +193,7 @@ fn locations(mirrors: &[Mirror]) -> Vec<String> {
 /// The first [`FINDINGS`] findings, errors before warnings.
 pub fn finding_reports(findings: &[&Finding]) -> Vec<FindingReport> {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let warnings = findings.iter().filter(|finding| finding.severity != Severity::Error);
+    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning);
     let report = |finding: &&Finding| FindingReport {
         severity: finding.severity.as_str().to_owned(),
         reason: finding.reason.as_str().to_owned(),

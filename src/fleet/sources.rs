@@ -13,8 +13,9 @@ use super::observed::short_digest;
 use super::report::SourceTrouble;
 use crate::mirrors::entry::{self, MirrorEntry};
 use crate::mirrors::finding::Finding;
+use crate::mirrors::hypershift::validate;
 use crate::mirrors::overrides;
-use crate::mirrors::validate::{Consumer, validate};
+
 use crate::mirrors::{Layer, Mirror, Resolved, merge};
 
 /// The kernel's limit for one environment variable, name, `=` and NUL included (Linux, `MAX_ARG_STRLEN`).
@@ -65,7 +66,7 @@ pub struct ManagementLayer {
 impl ManagementLayer {
     /// Validates and merges the entries of ICSP, IDMS and ITMS.
     pub fn new(entries: &[MirrorEntry]) -> Self {
-        let validated = validate(entries, Consumer::ControlPlane);
+        let validated = validate(entries);
         let stock_value = stock_value(entries);
         let map = OverrideMap::new(merge::merge_layer(&validated.entries));
         let explained = map.entries.iter().cloned().chain(self::entries(&stock_value).map(str::to_owned)).collect();
@@ -142,7 +143,7 @@ pub fn cluster_map(management: &ManagementLayer, own: &OwnSources, use_managemen
     if own.entries.is_empty() && use_management {
         return ClusterMap { map: Arc::clone(&management.map), findings: own.findings.clone() };
     }
-    let mut validated = validate(&own.entries, Consumer::ControlPlane);
+    let mut validated = validate(&own.entries);
     validated.findings.extend(own.findings.iter().cloned());
     let own = merge::merge_layer(&validated.entries);
     let resolved = if use_management { merge::overlay(&management.map.resolved, &own) } else { own };

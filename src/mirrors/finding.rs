@@ -12,6 +12,8 @@ pub enum Severity {
     Error,
     /// The entry is used, unless the message states otherwise, and may not have the intended effect.
     Warning,
+    /// Nothing is wrong; it is worth knowing.
+    Info,
 }
 
 impl Severity {
@@ -20,6 +22,7 @@ impl Severity {
         match self {
             Self::Error => "Error",
             Self::Warning => "Warning",
+            Self::Info => "Info",
         }
     }
 }
@@ -77,6 +80,20 @@ closed_set! {
         UnknownField,
         /// HyperShift replaces the value of this field with its own.
         FieldReplaced,
+        /// A list names a mirror twice: its first place counts.
+        RepeatedMirror,
+        /// HyperShift's operators match no image with this source.
+        SourceNotLookedUp,
+        /// HyperShift's operators skip this mirror.
+        MirrorNotLookedUp,
+        /// HyperShift's operators look at another path of this mirror.
+        MirrorPathDropped,
+        /// HyperShift's operators use the mirrors of a source for those of another registry, too.
+        RegistryNotCompared,
+        /// Several entries declare one source: the order that results.
+        MergedOrder,
+        /// A MachineConfig writes a file of registries.conf.d whose content is not known.
+        NodeFileUnknown,
     }
 }
 

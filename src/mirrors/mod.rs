@@ -8,12 +8,14 @@ pub mod fields;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;
+pub mod hypershift;
 pub mod layers;
 pub mod lookup;
 pub mod manifest;
 pub mod map;
 pub mod merge;
 pub mod migrate;
+pub mod order;
 pub mod origin;
 pub mod overrides;
 pub mod reference;

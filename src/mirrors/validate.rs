@@ -11,6 +11,8 @@ mod entry_rules;
 mod format;
 mod set_rules;
 
+pub use format::image_hint;
+
 /// The consumer of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Consumer {

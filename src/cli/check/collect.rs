@@ -16,10 +16,10 @@ use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
 use crate::fleet::sources::{MAX_VALUE_BYTES, fits};
 use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
-use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::registries::NoteReason;
 use crate::mirrors::validate::{Consumer, validate};
+use crate::mirrors::{MirrorEntry, hypershift, order};
 
 /// What a report may say that only the live manager knows, and how much it weighs.
 const TROUBLES: [(Reason, Severity); 23] = [
@@ -52,6 +52,7 @@ const TROUBLES: [(Reason, Severity); 23] = [
 pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(entry_rows(input));
+    rows.extend(input.noticed.iter().map(noticed_row));
     rows.extend(malformed_rows(input));
     let planner = Planner::new(input, options);
     for cluster in &input.clusters {
@@ -103,7 +104,11 @@ impl Merged {
             Consumer::ControlPlane => "ControlPlane",
             Consumer::Node => "Node",
         };
-        for finding in validate(entries, consumer).findings {
+        let validated = match consumer {
+            Consumer::ControlPlane => hypershift::validate(entries),
+            Consumer::Node => validate(entries, consumer),
+        };
+        for finding in validated.findings.into_iter().chain(order::notes(&validated.entries)) {
             let row = entry_row(&finding, cluster);
             let key = (row.object.clone(), row.field.clone(), row.reason, row.value.clone());
             let known = self.rows.entry(key).or_insert_with(|| row.clone());
@@ -131,6 +136,14 @@ pub(super) fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
         message: finding.message.clone(),
         origin: Some(origin.clone()),
     }
+}
+
+/// What was noticed in an object while it was read.
+fn noticed_row(finding: &Finding) -> Row {
+    let origin = &finding.origin;
+    let of_cluster = (origin.kind == "HostedCluster").then(|| origin.namespace.clone().unwrap_or_default());
+    let cluster = of_cluster.map(|namespace| format!("{namespace}/{}", origin.name));
+    Row { consumers: vec!["ControlPlane", "Node"], ..entry_row(finding, cluster.as_deref()) }
 }
 
 pub(super) fn plain_row(severity: Severity, reason: Reason, object: String, message: String) -> Row {

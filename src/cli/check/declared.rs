@@ -7,11 +7,13 @@ use super::super::input::Input;
 use super::Row;
 use super::collect::{entry_row, plain_row};
 use crate::fleet::delivery::Delivery;
-use crate::fleet::pool_config::{PoolConfig, PoolSources, findings};
+use crate::fleet::pool_config::{PoolConfig, PoolSources, findings, node_files};
 use crate::fleet::report::SourceTrouble;
 use crate::kube::ClusterKey;
-use crate::mirrors::Pool;
 use crate::mirrors::finding::Severity;
+use crate::mirrors::layers::resolve;
+use crate::mirrors::registries::{Note, render};
+use crate::mirrors::{MirrorEntry, Pool};
 
 /// How many objects a line names.
 const SHOWN: usize = 5;
@@ -24,7 +26,7 @@ pub fn rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
     let mut rows: Vec<Row> = own.troubles.iter().map(|trouble| trouble_row(trouble, &object, "ControlPlane")).collect();
     rows.extend(own.findings.iter().map(|finding| entry_row(finding, Some(&key.to_string()))));
     for pool in input.pools_of(&key) {
-        rows.extend(pool_rows(input, pool));
+        rows.extend(pool_rows(input, pool, &own.entries));
     }
     for row in &mut rows {
         row.hosted_cluster = Some(key.to_string());
@@ -37,7 +39,7 @@ fn trouble_row(trouble: &SourceTrouble, object: &str, consumer: &'static str) ->
     Row { consumers: vec![consumer], ..row }
 }
 
-fn pool_rows(input: &Input, pool: &NodePool) -> Vec<Row> {
+fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &[MirrorEntry]) -> Vec<Row> {
     let object = format!("NodePool/{}", ClusterKey::of(pool));
     let sources = input.pool_sources(pool);
     let mut rows: Vec<Row> = sources.troubles.iter().map(|trouble| trouble_row(trouble, &object, "Node")).collect();
@@ -54,7 +56,35 @@ fn pool_rows(input: &Input, pool: &NodePool) -> Vec<Row> {
         let row = plain_row(Severity::Warning, Reason::RefusedByHyperShift, object.clone(), message);
         Row { field: "spec.config".to_owned(), value: (*name).clone(), consumers: vec!["Node"], ..row }
     }));
+    rows.extend(file_rows(&object, of_cluster, &sources));
     rows
+}
+
+/// What files that the pool's `MachineConfig`s write do to what is declared.
+fn file_rows(object: &str, of_cluster: &[MirrorEntry], sources: &PoolSources) -> Vec<Row> {
+    if sources.files.is_empty() {
+        return Vec::new();
+    }
+    // Files that a node refuses are told already.
+    let Some(files) = node_files::config(None, &sources.files) else { return Vec::new() };
+    let (set, _) = resolve(&[of_cluster, &sources.entries].concat());
+    let notes = render(&set, &files).map(|rendered| rendered.notes).unwrap_or_default();
+    let row = |note: &Note| {
+        let writer = sources.files.iter().find(|file| note.subject.ends_with(&file.path));
+        let writer = writer.map(|file| format!(", which ConfigMap {} writes", file.config_map)).unwrap_or_default();
+        Row {
+            severity: Severity::Warning,
+            reason: note.reason.as_str(),
+            hosted_cluster: None,
+            object: object.to_owned(),
+            field: "spec.config".to_owned(),
+            value: note.prefix.clone(),
+            consumers: vec!["Node"],
+            message: format!("{note}{writer}"),
+            origin: None,
+        }
+    };
+    notes.iter().map(row).collect()
 }
 
 fn has_tag_mirrors(sources: &PoolSources, config_map: &str) -> bool {

@@ -9,20 +9,22 @@ use hypermirror_api::{NodeMirrorSet, annotations, names};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 
-use super::super::input::{Input, Wanted};
+use super::super::input::{Input, MirrorObject, Wanted};
 use super::super::{Usage, console, findings};
 use crate::agent::desired::Declared;
 use crate::agent::inputs::Source;
 use crate::agent::sets::{Set, SetKind, Sets};
 use crate::fleet::delivery::Delivery;
 use crate::fleet::guest::node_entries;
+use crate::fleet::pool_config::NodeFile;
 use crate::guest::objects::{SetInput, node_mirror_sets};
 use crate::kube::ClusterKey;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::merge::merge_layer;
+use crate::mirrors::scope::best_match_in;
 use crate::mirrors::validate::{Consumer, validate};
-use crate::mirrors::{MirrorEntry, Resolved};
+use crate::mirrors::{ImageReference, MirrorEntry, Pool, Resolved};
 
 /// Whose nodes are meant.
 #[derive(Args, Clone, Debug, Default)]
@@ -48,6 +50,25 @@ pub struct NodeMirrors {
     pub set: Resolved,
     /// Entries that were left out, and warnings.
     pub findings: Vec<Finding>,
+    /// Files that the `MachineConfig`s of the NodePool write.
+    pub files: Vec<NodeFile>,
+    /// Objects that are left out because HyperShift itself brings them to nodes.
+    pub of_hypershift: Vec<MirrorObject>,
+}
+
+impl NodeMirrors {
+    /// Those of the objects that HyperShift itself brings to nodes that have mirrors for an image.
+    pub fn brought_by_hypershift(&self, image: &str) -> Vec<String> {
+        let Ok(image) = ImageReference::parse(image) else { return Vec::new() };
+        let pool = if image.digest.is_some() { Pool::Digest } else { Pool::Tag };
+        let name = image.name();
+        let has_mirrors = |object: &&MirrorObject| {
+            let is_source =
+                |scope: &str| object.entries.iter().any(|entry| entry.pool == pool && entry.source == scope);
+            best_match_in(&name, is_source).is_some()
+        };
+        self.of_hypershift.iter().filter(has_mirrors).map(|object| format!("{}/{}", object.kind, object.name)).collect()
+    }
 }
 
 /// What reaches the nodes: the hosted cluster's own sets, or without one the mirror objects as the node's own.
@@ -58,21 +79,33 @@ pub fn mirrors(input: &Input, scope: &NodeScope) -> Result<NodeMirrors> {
             Err(Usage::error(format!("the input holds no HostedCluster that NodePool {pool} could belong to")))
         }
         (None, None) => {
-            let validated = validate(&own_entries(input), Consumer::Node);
-            Ok(NodeMirrors { set: merge_layer(&validated.entries), findings: validated.findings })
+            let (entries, of_hypershift) = own_entries(input);
+            let validated = validate(&entries, Consumer::Node);
+            let set = merge_layer(&validated.entries);
+            Ok(NodeMirrors { set, findings: validated.findings, files: Vec::new(), of_hypershift })
         }
     }
 }
 
-fn own_entries(input: &Input) -> Vec<MirrorEntry> {
-    let mut entries = Vec::new();
+/// The entries of the objects that are the nodes' own, and the objects that HyperShift brings to nodes.
+fn own_entries(input: &Input) -> (Vec<MirrorEntry>, Vec<MirrorObject>) {
+    let (mut entries, mut of_hypershift) = (Vec::new(), Vec::new());
     for object in input.mirror_sets.iter().chain(&input.node_sets) {
-        match object.foreign_to_nodes {
-            Some(why) => console::note(format!("{}/{} is left out: {why}", object.kind, object.name)),
-            None => entries.extend(object.entries.iter().cloned()),
-        }
+        let Some(why) = object.foreign_to_nodes else {
+            entries.extend(object.entries.iter().cloned());
+            continue;
+        };
+        let label = object.labels.get(names::HYPERSHIFT_MANAGED_LABEL);
+        let is_of_hypershift = label.is_some_and(|value| value == "true");
+        let further = if is_of_hypershift {
+            ": HyperShift itself writes its mirrors to the nodes; use --registries-conf to see what applies there"
+        } else {
+            ""
+        };
+        console::note(format!("{}/{} is left out: {why}{further}", object.kind, object.name));
+        of_hypershift.extend(is_of_hypershift.then(|| object.clone()));
     }
-    entries
+    (entries, of_hypershift)
 }
 
 /// The way that the manager and an agent go: the sets that the guest is given, and those of them that choose the node.
@@ -97,7 +130,14 @@ fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Res
     let declared = declared(sets.iter().map(Set::of_nodes).collect(), &node_of(chosen));
     let (set, found) = resolve(&declared.entries);
     all_findings.extend(found);
-    Ok(NodeMirrors { set, findings: all_findings })
+    let files = chosen.map(|pool| input.pool_sources(pool).files).unwrap_or_default();
+    for file in &files {
+        console::note(format!(
+            "MachineConfig {} in ConfigMap {}/{} writes {} on these nodes; it is included",
+            file.machine_config, key.namespace, file.config_map, file.path
+        ));
+    }
+    Ok(NodeMirrors { set, findings: all_findings, files, of_hypershift: Vec::new() })
 }
 
 fn find<'p>(pools: &[&'p NodePool], name: &str, key: &ClusterKey) -> Result<&'p NodePool> {

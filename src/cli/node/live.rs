@@ -66,7 +66,7 @@ async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<Node
     }
     tell(name, &read);
     let (set, findings) = resolve(&declared.entries);
-    Ok(NodeMirrors { set, findings })
+    Ok(NodeMirrors { set, findings, files: Vec::new(), of_hypershift: Vec::new() })
 }
 
 /// Says whether the node has what is said, and what on it is in the way.

@@ -31,7 +31,9 @@ pub async fn run(args: &NodeArgs) -> Result<()> {
     findings::tell_troubles(&input);
     let mirrors = node::mirrors(&input, &args.scope)?;
     findings::tell(&mirrors.findings);
-    let foreign = args.files.read()?.foreign().context("the node's own files break every pull already")?;
+    let mut files = args.files.read()?;
+    files.add(&mirrors.files);
+    let foreign = files.foreign().context("the node's own files break every pull already")?;
     let rendered = render(&mirrors.set, &foreign)?;
     for note in &rendered.notes {
         console::warning(note);

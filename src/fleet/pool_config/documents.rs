@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use hypermirror_api::Reason;
 use serde_json::Value;
 
+use super::node_files::{self, NodeFile};
 use super::shape::{CLUSTER_IMAGE_POLICY, CONTAINER_RUNTIME_CONFIG, KUBELET_CONFIG, MACHINE_CONFIG, Shape, misfits};
 use crate::documents::{self, Document};
 use crate::fleet::report::{SourceTrouble, TROUBLES};
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
+use crate::mirrors::registries::{RegistriesFile, Role};
 use crate::mirrors::{Layer, MirrorEntry, Origin};
 
 /// The key that is read (HyperShift, `TokenSecretConfigKey`).
@@ -31,6 +33,8 @@ pub struct ConfigDocuments {
     pub findings: Vec<Finding>,
     /// Documents that no node could use.
     pub troubles: Vec<SourceTrouble>,
+    /// The registries.conf and drop-ins that its `MachineConfig`s write.
+    pub files: Vec<NodeFile>,
     /// Whether it declares tag mirrors, which stock HyperShift refuses in `spec.config`.
     pub has_tag_mirrors: bool,
     /// A mirror document, or the whole text, could not be read: its mirrors are not all that it means to declare.
@@ -145,7 +149,7 @@ impl ConfigDocuments {
         self.judge(document, &place, shape);
         self.replaced_fields(document, &place, kind);
         if kind == "MachineConfig" {
-            self.judge_ignition(document);
+            self.judge_ignition(document, &place);
         }
     }
 
@@ -184,7 +188,7 @@ impl ConfigDocuments {
     }
 
     /// The part of Ignition that decides whether the machine-config-operator takes a document at all, and our own files.
-    fn judge_ignition(&mut self, document: &Document) {
+    fn judge_ignition(&mut self, document: &Document, place: &Origin) {
         let config = &document.value["spec"]["config"];
         if config.is_null() {
             return;
@@ -205,7 +209,31 @@ impl ConfigDocuments {
                 self.refuse(document, &format!("{field}: {path:?} is no absolute path"));
             } else if OWN_FILES.iter().any(|own| path.ends_with(own)) {
                 self.refuse(document, &format!("{field}: {path:?} is written by hypermirror itself"));
+            } else if node_files::is_read(path) {
+                self.node_file(document, place, file, &field);
             }
         }
+    }
+
+    /// A file that decides about mirrors beside ours.
+    fn node_file(&mut self, document: &Document, place: &Origin, file: &Value, field: &str) {
+        let path = file["path"].as_str().unwrap_or_default();
+        let content = match node_files::content(file) {
+            Ok(content) => content,
+            Err(why) => {
+                let message = format!("{path:?} also configures mirrors, and its content is unknown: {why}");
+                return self.warn(place, FindingReason::NodeFileUnknown, field, message);
+            }
+        };
+        let role = if path == node_files::MAIN_FILE { Role::Main } else { Role::DropIn };
+        if let Err(error) = RegistriesFile::parse(&content, role) {
+            return self.refuse(document, &format!("{field}: {path:?} would break every pull on the nodes: {error}"));
+        }
+        self.files.push(NodeFile {
+            path: path.to_owned(),
+            content: content.into(),
+            machine_config: document.text_at("/metadata/name").unwrap_or_default().to_owned(),
+            config_map: place.name.clone(),
+        });
     }
 }

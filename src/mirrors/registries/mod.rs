@@ -13,6 +13,7 @@ mod judge;
 mod nested;
 mod old_format;
 mod resolve;
+mod short_names;
 mod write;
 
 pub use config::{LoadedTable, RegistriesConfig, Replaced};
@@ -20,4 +21,5 @@ pub use error::{ConfigError, FileError};
 pub use file::{MirrorTable, PullFromMirror, RegistriesFile, RegistryTable, Role};
 pub use judge::{BrokenTable, Verdict, judge};
 pub use resolve::{Endpoint, EndpointOrigin, Explanation, attribute, explain};
+pub use short_names::{FullNames, ShortNameError, explain_name, explain_short, full_names, is_short};
 pub use write::{DROP_IN, HEADER, Note, NoteReason, RenderError, Rendered, render, render_over, with_ours};

@@ -7,6 +7,12 @@ use super::super::{MirrorEntry, Policy, Scope};
 use super::Consumer;
 use super::format::{hint, is_mirror, is_source, is_tagged_or_digested};
 
+/// Popular images of Docker Hub without a namespace.
+const OFFICIAL_IMAGES: &str = "alpine amazonlinux bash busybox caddy cassandra centos couchdb debian docker eclipse-temurin \
+                               elasticsearch fedora golang haproxy hello-world httpd influxdb kibana logstash mariadb maven \
+                               memcached mongo mysql nginx node openjdk php postgres python rabbitmq redis registry ruby \
+                               rust tomcat traefik ubuntu vault";
+
 /// The result for one entry.
 #[derive(Debug, Default)]
 pub struct Verdict {
@@ -147,7 +153,8 @@ impl Check<'_> {
             let message = format!("{source:?} matches nothing: a node reads index.docker.io as docker.io");
             self.warning(FindingReason::LegacyDockerHubSource, Place::Source, message);
         }
-        if let Some(path) = scope.path().filter(|path| !path.contains('/') && *path != "library")
+        // Anything else of one component is a namespace there.
+        if let Some(path) = scope.path().filter(|path| OFFICIAL_IMAGES.split(' ').any(|image| image == *path))
             && registry == DOCKER_HUB
         {
             let message = format!("{source:?} does not match the official image docker.io/library/{path}");
@@ -166,6 +173,13 @@ impl Check<'_> {
             let message =
                 format!("insecureSkipTLSVerify: the mirrors of {source:?} are contacted without verified TLS");
             self.warning(FindingReason::InsecureMirrors, Place::Source, message);
+        }
+        let mut seen = std::collections::HashSet::new();
+        for (index, mirror) in self.entry.mirrors.iter().enumerate() {
+            if !mirror.is_empty() && !seen.insert(mirror) {
+                let message = format!("mirror {mirror:?} is in this list already; its first place counts");
+                self.warning(FindingReason::RepeatedMirror, Place::Mirror(index), message);
+            }
         }
         // A source with two or more components is more likely a repository than a namespace.
         let is_repository = Scope::new(source).path().is_some_and(|path| path.contains('/'));

@@ -47,22 +47,76 @@ pub fn is_tagged_or_digested(text: &str) -> bool {
 
 /// How to correct an invalid text, if the error is recognised.
 pub fn hint(text: &str) -> Option<&'static str> {
+    let (registry, path) = text.split_once('/').map_or((text, None), |(registry, path)| (registry, Some(path)));
     if text.is_empty() {
         Some("it is empty")
+    } else if has_placeholder(text) {
+        Some("it holds a placeholder that was not filled in")
+    } else if text.trim() != text {
+        Some("remove the white space at its ends")
     } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         Some("white space and control characters are not allowed")
     } else if text.contains([',', '=']) {
         Some("',' and '=' separate overrides")
     } else if text.contains("://") {
         Some("write it without a scheme")
+    } else if registry.contains(['[', ']']) || registry.matches(':').count() > 1 {
+        Some("IPv6 addresses are not allowed; use a host name")
     } else if text.contains('*') {
         Some("a wildcard is a whole source, '*.host'")
     } else if text.ends_with('/') {
         Some("write it without a slash at the end")
+    } else if text.starts_with('/') || text.contains("//") {
+        Some("a component between slashes is empty")
     } else if is_tagged_or_digested(text) {
         Some("write it without tag and digest")
-    } else if text.split_once('/').is_some_and(|(_, path)| path.contains(char::is_uppercase)) {
+    } else if path.is_some_and(|path| path.contains(char::is_uppercase)) {
         Some("the path must be in lower case")
+    } else {
+        part_hint(registry, path)
+    }
+}
+
+/// What is wrong with the host, the port or the path.
+fn part_hint(registry: &str, path: Option<&str>) -> Option<&'static str> {
+    let (host, port) = registry.split_once(':').map_or((registry, None), |(host, port)| (host, Some(port)));
+    if port.is_some_and(|port| port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit())) {
+        Some("the text after ':' is not a port number")
+    } else if !host.split('.').all(is_host_component) {
+        Some("a host has letters, digits, '-' and '.' only")
+    } else if path.is_some_and(|path| !path.split('/').all(is_path_component)) {
+        Some("a path has lower-case letters, digits and single '.', '_', '-' between them")
+    } else {
+        None
+    }
+}
+
+/// Whether something was to be put in: `<registry>`, `${REGISTRY}`, `$REGISTRY`, `{{ .registry }}`, `%REGISTRY%`.
+pub fn has_placeholder(text: &str) -> bool {
+    let is_between = |open: &str, close: &str| {
+        text.find(open).is_some_and(|at| text.get(at + open.len()..).is_some_and(|rest| rest.contains(close)))
+    };
+    text.contains('$') || is_between("<", ">") || is_between("{{", "}}") || is_between("%", "%")
+}
+
+/// What to mend in an image that is no reference, where it can be told. Behind the registry it may have what a source may
+/// not, a tag or a digest.
+pub fn image_hint(image: &str) -> Option<&'static str> {
+    let is_of_archive = ["oci:", "oci-archive:", "docker-archive:", "dir:", "containers-storage:", "docker-daemon:"];
+    if has_placeholder(image) {
+        Some("it holds a placeholder that was not filled in")
+    } else if image.contains("://") {
+        Some("write it without a scheme")
+    } else if is_of_archive.iter().any(|transport| image.starts_with(transport)) {
+        Some("use an image of a registry, as in a pod")
+    } else if image.starts_with('[')
+        || image.split('/').next().is_some_and(|registry| registry.matches(':').count() > 1)
+    {
+        Some("IPv6 addresses are not allowed; use a host name")
+    } else if image.contains(char::is_whitespace) {
+        Some("white space is not allowed")
+    } else if image.ends_with('/') || image.contains("//") {
+        Some("a component between slashes is empty")
     } else {
         None
     }

@@ -49,6 +49,15 @@ fn by(pool: Pool) -> &'static str {
     }
 }
 
+/// Pulls that go without mirrors: most images of OpenShift are pulled by digest, so that a lack of mirrors for tags is
+/// seldom felt.
+fn weight_of(pool: Pool) -> Severity {
+    match pool {
+        Pool::Digest => Severity::Warning,
+        Pool::Tag => Severity::Info,
+    }
+}
+
 impl<'a> Set<'a> {
     fn new(entries: impl Iterator<Item = &'a MirrorEntry>) -> Self {
         let mut set = Self { sources: BTreeMap::new(), hosts_with_ports: BTreeSet::new(), has_never: false };
@@ -68,8 +77,8 @@ impl<'a> Set<'a> {
 
     fn check(&self, entry: &MirrorEntry) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut warn = |reason, place, message| {
-            findings.push(Finding::new(Severity::Warning, reason, entry, place, message));
+        let mut warn = |severity, reason, place, message| {
+            findings.push(Finding::new(severity, reason, entry, place, message));
         };
         if let Some(source) = self.sources.get(entry.source.as_str()) {
             Self::policy(entry, source, &mut warn);
@@ -80,7 +89,7 @@ impl<'a> Set<'a> {
         findings
     }
 
-    fn policy(entry: &MirrorEntry, source: &Source, warn: &mut impl FnMut(FindingReason, Place, String)) {
+    fn policy(entry: &MirrorEntry, source: &Source, warn: &mut impl FnMut(Severity, FindingReason, Place, String)) {
         if !source.is_never {
             return;
         }
@@ -90,7 +99,7 @@ impl<'a> Set<'a> {
                  imagetagmirrorsets, or imagecontentsourcepolicies; NeverContactSource holds",
                 entry.source
             );
-            warn(FindingReason::PolicyConflict, Place::Policy, message);
+            warn(Severity::Warning, FindingReason::PolicyConflict, Place::Policy, message);
             return;
         }
         for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| !source.has(*pool)) {
@@ -99,27 +108,32 @@ impl<'a> Set<'a> {
                 entry.source,
                 by(pool)
             );
-            warn(FindingReason::OtherPoolBlocked, Place::Policy, message);
+            warn(weight_of(pool), FindingReason::OtherPoolBlocked, Place::Policy, message);
         }
     }
 
     /// Only the most specific source applies. It inherits neither mirrors nor policy from a broader one.
-    fn outer_source(&self, entry: &MirrorEntry, source: &Source, warn: &mut impl FnMut(FindingReason, Place, String)) {
+    fn outer_source(
+        &self,
+        entry: &MirrorEntry,
+        source: &Source,
+        warn: &mut impl FnMut(Severity, FindingReason, Place, String),
+    ) {
         let is_outer = |scope: &str| scope.len() < entry.source.len() && self.sources.contains_key(scope);
         let outer = best_match_in(&entry.source, is_outer);
         let Some((name, outer)) = outer.and_then(|(name, _)| self.sources.get_key_value(name.as_str())) else { return };
         for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| outer.has(*pool) && !source.has(*pool)) {
             let message =
                 format!("pulls of {:?} {} have no mirror: those of {name:?} do not count", entry.source, by(pool));
-            warn(FindingReason::HidesBroaderSource, Place::Source, message);
+            warn(weight_of(pool), FindingReason::HidesBroaderSource, Place::Source, message);
         }
         if outer.is_never && !source.is_never {
             let message = format!("{:?} may be contacted, although {name:?} may not", entry.source);
-            warn(FindingReason::EscapesNeverContactSource, Place::Source, message);
+            warn(Severity::Warning, FindingReason::EscapesNeverContactSource, Place::Source, message);
         }
     }
 
-    fn blocked_mirrors(&self, entry: &MirrorEntry, warn: &mut impl FnMut(FindingReason, Place, String)) {
+    fn blocked_mirrors(&self, entry: &MirrorEntry, warn: &mut impl FnMut(Severity, FindingReason, Place, String)) {
         if !self.has_never {
             return;
         }
@@ -130,24 +144,24 @@ impl<'a> Set<'a> {
                 && source.is_never
             {
                 let message = format!("mirror {mirror:?} is never contacted: it lies in source {name:?}");
-                warn(FindingReason::MirrorBlocked, Place::Mirror(index), message);
+                warn(Severity::Warning, FindingReason::MirrorBlocked, Place::Mirror(index), message);
             }
         }
     }
 
-    fn selection(&self, entry: &MirrorEntry, warn: &mut impl FnMut(FindingReason, Place, String)) {
+    fn selection(&self, entry: &MirrorEntry, warn: &mut impl FnMut(Severity, FindingReason, Place, String)) {
         let source = entry.source.as_str();
         let selected = best_match_in(source, |scope| self.sources.contains_key(scope));
         if let Some((name, _)) = selected.filter(|(name, _)| name != source) {
             let message = format!("{name:?} is as long as {source:?} and is selected instead of it");
-            warn(FindingReason::WildcardTie, Place::Source, message);
+            warn(Severity::Warning, FindingReason::WildcardTie, Place::Source, message);
         }
         let scope = Scope::new(source);
         let mirror = entry.mirrors.iter().find(|mirror| Scope::new(mirror).path().is_some());
         if let Some(mirror) = mirror.filter(|_| source == scope.host() && self.hosts_with_ports.contains(source)) {
             let message =
                 format!("{source:?} also matches its host's other ports, where mirror {mirror:?} fails the pull");
-            warn(FindingReason::SourceCatchesPorts, Place::Source, message);
+            warn(Severity::Warning, FindingReason::SourceCatchesPorts, Place::Source, message);
         }
     }
 }

@@ -71,9 +71,40 @@ fn an_invalid_text_comes_with_a_hint() {
         ("a.io/", "slash"),
         ("a.io/x:v1", "tag and digest"),
         ("a.io/X", "lower case"),
+        ("<internal-registry>/a", "placeholder"),
+        ("<host>:<port>/a", "placeholder"),
+        ("${MIRROR}/a", "placeholder"),
+        ("$MIRROR/a", "placeholder"),
+        ("{{ .Values.mirror }}/a", "placeholder"),
+        ("%MIRROR%/a", "placeholder"),
+        ("[fd00::1]:5000/a", "IPv6"),
+        ("fd00::1/a", "IPv6"),
+        (" a.io", "at its ends"),
+        ("a.io:port/a", "not a port number"),
+        ("a.io:/a", "not a port number"),
+        ("/a", "is empty"),
+        ("a.io//b", "is empty"),
+        ("a..io", "a host has"),
+        ("a_b.io/x", "a host has"),
+        ("a.io/b..c", "a path has"),
     ];
     for (text, expected) in cases {
         assert!(hint(text).is_some_and(|found| found.contains(expected)), "{text:?}");
     }
-    assert_eq!(hint("a..io"), None);
+    assert_eq!(hint("a.io/b"), None);
+}
+
+#[test]
+fn an_image_that_is_none_comes_with_a_hint() {
+    for (image, expected) in [
+        ("https://quay.io/a/b:1", "without a scheme"),
+        ("oci:dir:tag", "of a registry"),
+        ("${REGISTRY}/a", "placeholder"),
+        ("[fd00::1]/a", "IPv6"),
+        ("a b", "white space"),
+        ("quay.io/a//b", "is empty"),
+    ] {
+        assert!(image_hint(image).is_some_and(|found| found.contains(expected)), "{image:?}");
+    }
+    assert_eq!(image_hint("quay.io/A"), None);
 }

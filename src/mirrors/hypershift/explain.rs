@@ -1,0 +1,130 @@
+//! Where HyperShift's operators look for one image, mirror by mirror.
+
+use serde::Serialize;
+
+use super::{LookUp, Parts, look_up, look_up_release};
+use crate::mirrors::registries::{Endpoint, EndpointOrigin};
+use crate::mirrors::{Origin, Resolved, ResolvedSource};
+
+/// A mirror, or a whole source, that is passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The source.
+    pub source: String,
+    /// The mirror.
+    pub mirror: String,
+    /// Why.
+    pub reason: String,
+    /// The entry that names it.
+    pub origin: Option<Origin>,
+}
+
+/// The places at which HyperShift's operators look for one image. They never leave the source out, whatever its policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Looked {
+    /// The image, as it was given.
+    pub image: String,
+    /// The source whose mirrors come first; null where none matches.
+    pub prefix: Option<String>,
+    /// In order; the image itself comes last.
+    pub endpoints: Vec<Endpoint>,
+    /// Why nothing is asked at all.
+    pub error: Option<String>,
+    /// Where it is looked for if it is a release image, which goes another way.
+    pub release: Vec<String>,
+    /// Mirrors of sources that match, and that are passed over.
+    pub skipped: Vec<Skipped>,
+    /// Several sources match: HyperShift tries them in no particular order.
+    pub unordered: bool,
+}
+
+/// Looks an image up by every source of a control plane's map.
+pub fn explain(map: &Resolved, image: &str) -> Looked {
+    let mut looked = Looked { image: image.to_owned(), ..Looked::default() };
+    let parts = match Parts::parse(image) {
+        Ok(parts) => parts,
+        Err(error) => return Looked { error: Some(error.to_string()), ..looked },
+    };
+    let mut matching = 0;
+    for (source, resolved) in &map.sources {
+        let before = looked.endpoints.len();
+        looked.try_source(&parts, source, resolved);
+        if looked.endpoints.len() > before {
+            matching += 1;
+            looked.prefix.get_or_insert_with(|| source.clone());
+        }
+        let mirrors = resolved.all_mirrors();
+        looked.release.extend(mirrors.filter_map(|mirror| look_up_release(image, source, mirror)));
+    }
+    looked.unordered = matching > 1;
+    looked.endpoints.push(Endpoint { reference: parts.to_string(), insecure: false, blocked: false, origin: None });
+    looked.release.push(image.to_owned());
+    looked
+}
+
+impl Looked {
+    fn try_source(&mut self, image: &Parts, source: &str, resolved: &ResolvedSource) {
+        for mirror in resolved.all_mirrors() {
+            let named =
+                resolved.digest_mirrors.iter().chain(&resolved.tag_mirrors).find(|named| named.location == mirror);
+            let origin = named.and_then(|named| named.origins.first()).cloned();
+            match look_up(image, source, mirror) {
+                LookUp::NoMatch => {}
+                LookUp::At(reference, _) => {
+                    let origin = origin.map(EndpointOrigin::Object);
+                    self.endpoints.push(Endpoint { reference, insecure: false, blocked: false, origin });
+                }
+                LookUp::Skipped(error) => self.skipped.push(Skipped {
+                    source: source.to_owned(),
+                    mirror: mirror.to_owned(),
+                    reason: error.to_string(),
+                    origin,
+                }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirrors::fixtures::{digest, never};
+    use crate::mirrors::merge::merge_layer;
+
+    fn references(looked: &Looked) -> Vec<&str> {
+        looked.endpoints.iter().map(|endpoint| endpoint.reference.as_str()).collect()
+    }
+
+    #[test]
+    fn an_image_is_looked_for_by_hypershifts_rules_and_a_release_image_by_its_text() {
+        let map =
+            merge_layer(&[never(digest("quay.io/openshift-release-dev", "m.example:5000/ocp4/openshift-release-dev"))]);
+        let looked = explain(&map, "quay.io/openshift-release-dev/ocp-release:4.20");
+        assert_eq!(looked.prefix.as_deref(), Some("quay.io/openshift-release-dev"));
+        assert_eq!(
+            references(&looked),
+            ["m.example:5000/openshift-release-dev/ocp-release:4.20", "quay.io/openshift-release-dev/ocp-release:4.20",]
+        );
+        assert_eq!(
+            looked.release,
+            [
+                "m.example:5000/ocp4/openshift-release-dev/ocp-release:4.20",
+                "quay.io/openshift-release-dev/ocp-release:4.20",
+            ]
+        );
+        assert!(!looked.unordered && looked.skipped.is_empty());
+    }
+
+    #[test]
+    fn mirrors_that_are_passed_over_are_told_and_sources_that_compete() {
+        let map = merge_layer(&[digest("quay.io/a", "m.example n.example/x"), digest("docker.io/a", "o.example/y")]);
+        let looked = explain(&map, "quay.io/a/b:t");
+        assert_eq!(references(&looked), ["o.example/y/b:t", "n.example/x/b:t", "quay.io/a/b:t"]);
+        assert!(looked.unordered);
+        assert_eq!(looked.skipped[0].mirror, "m.example");
+        assert_eq!(
+            explain(&map, "Quay.io/A").error.as_deref(),
+            Some("repository name must be lowercase \"Quay.io/A\"")
+        );
+    }
+}

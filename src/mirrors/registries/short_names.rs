@@ -1,0 +1,188 @@
+//! Names without a registry: which full names a node tries for them.
+//!
+//! `containers/image`, `pkg/shortnames/shortnames.go` (`Resolve`), as CRI-O calls it: an alias decides, else each registry
+//! of the search list is tried in its order; with the mode `enforcing` several of them are an error.
+
+use super::{Explanation, RegistriesConfig, explain};
+use crate::mirrors::ImageReference;
+
+/// What a node makes of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FullNames {
+    /// It names its registry.
+    Itself,
+    /// It does not: these are tried in order.
+    Tried {
+        /// The full names.
+        names: Vec<String>,
+        /// An alias decides, not the search list.
+        by_alias: bool,
+    },
+    /// It does not, and the files do not say which registries are searched.
+    Unknown,
+}
+
+/// Why a node tries nothing at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShortNameError {
+    /// There is nothing to search.
+    #[error(
+        "short-name {0:?} did not resolve to an alias and no unqualified-search registries are defined; name the registry \
+         in the image"
+    )]
+    NoRegistries(String),
+    /// The search list has several registries, and nobody can be asked which one is meant.
+    #[error(
+        "short name mode is enforcing, but image name {image} returns ambiguous list: {}; name the registry in the image",
+        names.join(", ")
+    )]
+    Ambiguous {
+        /// The image.
+        image: String,
+        /// What it may be.
+        names: Vec<String>,
+    },
+}
+
+/// Whether a name leaves its registry out.
+pub fn is_short(image: &str) -> bool {
+    let names_registry =
+        |first: &str| first.contains(['.', ':']) || first == "localhost" || first.contains(char::is_uppercase);
+    !image.split_once('/').is_some_and(|(first, _)| names_registry(first))
+}
+
+/// The full names that a node with these files tries. `is_whole` says that no file is missing: then a search list that no
+/// file has is an empty one.
+///
+/// # Errors
+/// [`ShortNameError`].
+pub fn full_names(config: &RegistriesConfig, image: &str, is_whole: bool) -> Result<FullNames, ShortNameError> {
+    if !is_short(image) || ImageReference::parse(image).is_err() {
+        return Ok(FullNames::Itself);
+    }
+    let end = image.find([':', '@']).unwrap_or(image.len());
+    let (name, rest) = image.split_at(end);
+    if let Some(alias) = config.alias(name) {
+        return Ok(FullNames::Tried { names: vec![format!("{alias}{rest}")], by_alias: true });
+    }
+    let registries = match config.unqualified_search_registries() {
+        None if !is_whole => return Ok(FullNames::Unknown),
+        registries => registries.unwrap_or_default(),
+    };
+    let names: Vec<String> = registries.iter().map(|registry| format!("{registry}/{image}")).collect();
+    match names.len() {
+        0 => Err(ShortNameError::NoRegistries(image.to_owned())),
+        1 => Ok(FullNames::Tried { names, by_alias: false }),
+        _ if config.short_name_mode() == Some("enforcing") => {
+            Err(ShortNameError::Ambiguous { image: image.to_owned(), names })
+        }
+        _ => Ok(FullNames::Tried { names, by_alias: false }),
+    }
+}
+
+/// Where the image of a name is pulled from that may leave its registry out: what is tried for each full name, one after
+/// the other. `explain_one` explains a full name.
+pub fn explain_name(
+    config: &RegistriesConfig,
+    image: &str,
+    is_whole: bool,
+    explain_one: impl Fn(&str) -> Explanation,
+) -> Explanation {
+    let names = match full_names(config, image, is_whole) {
+        Ok(FullNames::Itself | FullNames::Unknown) => return explain_one(image),
+        Ok(FullNames::Tried { names, .. }) => names,
+        Err(error) => {
+            let error = Some(error.to_string());
+            return Explanation { image: image.to_owned(), prefix: None, endpoints: Vec::new(), error };
+        }
+    };
+    let mut all = Explanation { image: image.to_owned(), prefix: None, endpoints: Vec::new(), error: None };
+    for name in &names {
+        let one = explain_one(name);
+        all.prefix = all.prefix.or(one.prefix);
+        all.endpoints.extend(one.endpoints);
+        all.error = all.error.or(one.error);
+    }
+    // A full name that cannot be asked for at all does not keep a node from the next one.
+    all.error = all.error.filter(|_| all.endpoints.is_empty());
+    all
+}
+
+/// [`explain_name`] for files that are all a node has.
+pub fn explain_short(config: &RegistriesConfig, image: &str, is_whole: bool) -> Explanation {
+    explain_name(config, image, is_whole, |name| explain(config, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> RegistriesConfig {
+        RegistriesConfig::load(Some(("registries.conf", text.as_bytes())), []).unwrap()
+    }
+
+    fn tried(config: &RegistriesConfig, image: &str) -> Vec<String> {
+        let explanation = explain_short(config, image, true);
+        let failed = explanation.error.into_iter().map(|error| format!("error: {error}"));
+        explanation.endpoints.into_iter().map(|endpoint| endpoint.reference).chain(failed).collect()
+    }
+
+    const TWO: &str = "unqualified-search-registries = ['registry.access.redhat.com', 'docker.io']\n";
+    const MIRRORS: &str = "[[registry]]\nlocation = 'docker.io'\n[[registry.mirror]]\nlocation = 'm.example/hub'\n\
+                           [[registry]]\nlocation = 'registry.access.redhat.com'\n[[registry.mirror]]\nlocation = 'm.example/rh'\n";
+
+    /// As CRI-O 1.36.3 did with these files.
+    #[test]
+    fn each_registry_of_the_search_list_is_tried_with_its_mirrors() {
+        let expected = [
+            "m.example/rh/synology/synology-csi:v1.2.0",
+            "registry.access.redhat.com/synology/synology-csi:v1.2.0",
+            "m.example/hub/synology/synology-csi:v1.2.0",
+            "docker.io/synology/synology-csi:v1.2.0",
+        ];
+        for mode in ["", "short-name-mode = 'disabled'\n", "short-name-mode = 'permissive'\n"] {
+            let config = config(&format!("{mode}{TWO}{MIRRORS}"));
+            assert_eq!(tried(&config, "synology/synology-csi:v1.2.0"), expected, "{mode}");
+        }
+    }
+
+    #[test]
+    fn enforcing_takes_one_registry_and_refuses_to_choose_among_several() {
+        let several = config(&format!("short-name-mode = 'enforcing'\n{TWO}"));
+        let told = tried(&several, "app:v1");
+        assert!(
+            told[0].starts_with("error: short name mode is enforcing, but image name app:v1 returns ambiguous list"),
+            "{told:?}"
+        );
+        let one = config("short-name-mode = 'enforcing'\nunqualified-search-registries = ['quay.io']\n");
+        assert_eq!(tried(&one, "app:v1"), ["quay.io/app:v1"]);
+    }
+
+    #[test]
+    fn an_alias_decides_whatever_the_mode() {
+        let text = format!("short-name-mode = 'enforcing'\n{TWO}[aliases]\n'team/app' = 'quay.io/other/app'\n");
+        let config = config(&text);
+        assert_eq!(tried(&config, "team/app"), ["quay.io/other/app:latest"]);
+        let digest = format!("@sha256:{}", "a".repeat(64));
+        assert_eq!(tried(&config, &format!("team/app{digest}")), [format!("quay.io/other/app{digest}")]);
+        assert!(tried(&config, "team/app2")[0].starts_with("error: "));
+    }
+
+    #[test]
+    fn nothing_to_search_is_an_error_of_whole_files_and_unknown_otherwise() {
+        for text in ["", "unqualified-search-registries = []\n"] {
+            assert!(tried(&config(text), "app")[0].contains("no unqualified-search registries are defined"));
+        }
+        assert_eq!(full_names(&config(""), "app", false), Ok(FullNames::Unknown));
+        let explanation = explain_short(&config(""), "app", false);
+        assert_eq!(explanation.endpoints[0].reference, "docker.io/library/app:latest");
+    }
+
+    #[test]
+    fn names_with_their_registry_are_left_alone() {
+        for image in ["quay.io/a", "localhost/a", "host:5000/a", "Upper/case"] {
+            assert_eq!(full_names(&config(TWO), image, true), Ok(FullNames::Itself), "{image}");
+        }
+        assert!(is_short("app:v1") && is_short("team/app") && !is_short("docker.io/app"));
+    }
+}
