@@ -20,9 +20,8 @@ demo: ## Demonstrate hypermirror on real API servers
 test: ## Run all tests: unit tests, properties, scenarios on real API servers
 	@hack/setup test
 	@hack/testbed/build
-	cargo build --workspace --locked --bins
 	@hack/testbed/agent-image
-	cargo test --workspace --locked --no-fail-fast
+	@hack/tests
 
 check: ## Check formatting, lints, generated files, sizes, layering, manifests, scripts
 	@hack/setup test

@@ -18,11 +18,16 @@ use serde_json::{Value, json};
 use crate::{binaries::repository_root, eventually};
 
 /// Chooses another directory of CRDs than the reduced ones, such as the stock ones.
-const DIRECTORY_VARIABLE: &str = "HYPERMIRROR_E2E_CRDS";
+pub const STOCK_VARIABLE: &str = "HYPERMIRROR_E2E_CRDS";
 
 const MANAGER: &str = "hypermirror-e2e";
 
 const LIMIT: Duration = Duration::from_mins(1);
+
+/// The directory of the stock CRDs, where the environment names one.
+pub fn stock() -> Option<PathBuf> {
+    std::env::var_os(STOCK_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
 
 /// Some CRDs.
 #[derive(Debug, Clone)]
@@ -35,11 +40,15 @@ impl Crds {
     ///
     /// When a file cannot be read.
     pub fn of_the_fleet() -> Result<Self> {
-        let default = || repository_root().join("e2e/crds");
-        Self::read(&[std::env::var_os(DIRECTORY_VARIABLE).map_or_else(default, PathBuf::from)])
+        let reduced = Self::read(&[repository_root().join("e2e/crds")])?;
+        match stock() {
+            // Of the others there nothing is read.
+            Some(directory) => Self::read(&[directory])?.only(&reduced.names()),
+            None => Ok(reduced),
+        }
     }
 
-    /// The CRDs in YAML files and in all `*.yaml` of directories.
+    /// The CRDs in YAML files, in JSON files of one CRD each, and in all `*.yaml` and `*.json` of directories.
     ///
     /// # Errors
     ///
@@ -48,6 +57,10 @@ impl Crds {
         let mut crds = Vec::new();
         for file in files(paths)? {
             let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+            if file.extension().is_some_and(|extension| extension == "json") {
+                crds.push(serde_json::from_str(&text).with_context(|| format!("parse {}", file.display()))?);
+                continue;
+            }
             for document in serde_yaml::Deserializer::from_str(&text) {
                 let value = Value::deserialize(document).with_context(|| format!("parse {}", file.display()))?;
                 if value["kind"] == "CustomResourceDefinition" {
@@ -98,6 +111,29 @@ impl Crds {
                 json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
         }
         Self(crds)
+    }
+
+    /// Writes those of the fleet's kinds as JSON files, without descriptions: half a megabyte of text for each of the stock
+    /// ones, which every scenario would parse, send and have the server digest, and which decides about nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or written, or a kind is missing.
+    pub fn condense(from: &Path, into: &Path) -> Result<()> {
+        let reduced = Self::read(&[repository_root().join("e2e/crds")])?;
+        std::fs::create_dir_all(into)?;
+        for mut crd in Self::read(&[from])?.only(&reduced.names())?.0 {
+            remove_descriptions(&mut crd);
+            let name = crd["metadata"]["name"].as_str().unwrap_or_default();
+            std::fs::write(into.join(format!("{name}.json")), crd.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The schema of an object's kind, if that is one of these.
+    pub fn schema(&self, object: &Value) -> Option<&Value> {
+        let crd = self.0.iter().find(|crd| crd["spec"]["names"]["kind"] == object["kind"])?;
+        Some(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
     }
 
     /// Their names.
@@ -160,6 +196,18 @@ async fn install(client: &Client, crd: &Value) -> Result<()> {
     Ok(())
 }
 
+/// Of schemas; a field of that name has an object there.
+fn remove_descriptions(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| name != "description" || !value.is_string());
+            fields.values_mut().for_each(remove_descriptions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_descriptions),
+        _ => {}
+    }
+}
+
 fn files(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths.iter().map(AsRef::as_ref) {
@@ -169,7 +217,9 @@ fn files(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
         }
         let entries = std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))?;
         let entries: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-        files.extend(entries.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "yaml")));
+        let is_crd =
+            |file: &PathBuf| file.extension().is_some_and(|extension| extension == "yaml" || extension == "json");
+        files.extend(entries.into_iter().filter(is_crd));
     }
     files.sort();
     Ok(files)

@@ -34,19 +34,35 @@ struct Crd {
     spec: Value,
     status: Value,
     scale: Option<Value>,
+    spec_is_required: bool,
 }
 
 impl Crd {
     fn hypershift(kind: &'static str, short_names: &'static [&'static str], spec: Value, status: Value) -> Self {
         let plural = format!("{}s", kind.to_lowercase());
         let (group, version) = ("hypershift.openshift.io", "v1beta1");
-        Self { group, version, kind, plural, short_names, namespaced: true, spec, status, scale: None }
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+            short_names,
+            namespaced: true,
+            spec,
+            status,
+            scale: None,
+            spec_is_required: false,
+        }
     }
 
     fn yaml(&self) -> Result<String> {
         let mut subresources = json!({ "status": {} });
         if let Some(scale) = &self.scale {
             subresources["scale"] = scale.clone();
+        }
+        let mut schema = object(&json!({ "spec": self.spec, "status": self.status }));
+        if self.spec_is_required {
+            schema = requiring(schema, &["spec"]);
         }
         let crd = json!({
             "apiVersion": "apiextensions.k8s.io/v1",
@@ -66,7 +82,7 @@ impl Crd {
                     "name": self.version,
                     "served": true,
                     "storage": true,
-                    "schema": { "openAPIV3Schema": object(&json!({ "spec": self.spec, "status": self.status })) },
+                    "schema": { "openAPIV3Schema": schema },
                     "subresources": subresources,
                 }],
             },
@@ -77,22 +93,28 @@ impl Crd {
 
 /// `spec.imageMirrorConfigRef` is not in it: stock HyperShift has no such field.
 fn hosted_cluster() -> Crd {
+    let mut infra_id = checked_text("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", 1, 253);
+    immutable(&mut infra_id, "oldSelf == \"\" || self == oldSelf");
+    let mut placement = catalog_placement();
+    immutable(&mut placement, "self == oldSelf");
     let spec = object(&json!({
         "additionalTrustBundle": reference(),
         "configuration": anything(),
-        "controlPlaneRelease": object(&json!({ "image": text() })),
+        "controlPlaneRelease": release(),
         "imageContentSources": image_content_sources(),
-        "infraID": text(),
-        // Not read, but required by the stock CRD: a manifest for that one has to pass here, too.
+        "infraID": infra_id,
+        // Not read, but part of every manifest for the stock CRD.
         "etcd": anything(),
         "networking": anything(),
-        "services": { "type": "array", "items": anything() },
-        "olmCatalogPlacement": catalog_placement(),
-        "pausedUntil": text(),
+        "services": services(),
+        "olmCatalogPlacement": placement,
+        "pausedUntil": paused_until(4),
         "platform": anything(),
         "pullSecret": reference(),
-        "release": object(&json!({ "image": text() })),
+        "release": release(),
     }));
+    // The two others have defaults there.
+    let spec = requiring(spec, &["platform", "pullSecret", "release", "services"]);
     let status = object(&json!({
         "conditions": conditions(),
         "customKubeconfig": reference(),
@@ -104,43 +126,63 @@ fn hosted_cluster() -> Crd {
 }
 
 fn hosted_control_plane() -> Crd {
-    let key_reference = || object(&json!({ "name": text(), "key": text() }));
-    let endpoint = object(&json!({ "host": text(), "port": { "type": "integer", "format": "int32" } }));
+    let short = || json!({ "type": "string", "maxLength": 255 });
+    let key_reference = || requiring(object(&json!({ "name": short(), "key": short() })), &["key", "name"]);
+    let endpoint = object(&json!({ "host": short(), "port": { "type": "integer", "format": "int32" } }));
+    let endpoint = requiring(endpoint, &["host", "port"]);
     let spec = object(&json!({
         "additionalTrustBundle": reference(),
         "configuration": anything(),
-        "controlPlaneReleaseImage": text(),
+        "controlPlaneReleaseImage": short(),
         "imageContentSources": image_content_sources(),
-        "infraID": text(),
+        "infraID": short(),
         "kubeconfig": key_reference(),
         "olmCatalogPlacement": catalog_placement(),
-        "pausedUntil": text(),
+        "pausedUntil": short(),
         "platform": anything(),
         "pullSecret": reference(),
-        "releaseImage": text(),
+        "releaseImage": short(),
+        // Not read, but required by the stock CRD.
+        "dns": anything(),
+        "etcd": anything(),
+        "issuerURL": short(),
+        "services": services(),
+        "sshKey": reference(),
     }));
+    let required =
+        ["dns", "etcd", "infraID", "issuerURL", "platform", "pullSecret", "releaseImage", "services", "sshKey"];
+    let spec = requiring(spec, &required);
     let status = object(&json!({
         "conditions": conditions(),
         "controlPlaneEndpoint": endpoint,
+        "initialized": { "type": "boolean", "default": false },
         "kubeConfig": key_reference(),
-        "ready": { "type": "boolean" },
+        "ready": { "type": "boolean", "default": false },
         "versionStatus": anything(),
     }));
+    let status = requiring(status, &["initialized", "ready"]);
     Crd::hypershift("HostedControlPlane", &["hcp", "hcps"], spec, status)
 }
 
 fn node_pool() -> Crd {
     let count = || json!({ "type": "integer", "format": "int32" });
+    let mut cluster_name = checked_text("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", 1, 253);
+    immutable(&mut cluster_name, "self == oldSelf");
     let spec = object(&json!({
-        "clusterName": text(),
+        "clusterName": cluster_name,
         "config": { "type": "array", "items": reference(), "maxItems": 10 },
         "management": anything(),
-        "pausedUntil": text(),
+        "pausedUntil": paused_until(1),
         "platform": anything(),
-        "release": object(&json!({ "image": text() })),
+        "release": release(),
         "replicas": count(),
     }));
-    let status = object(&json!({ "conditions": conditions(), "replicas": count(), "version": text() }));
+    let spec = requiring(spec, &["clusterName", "management", "platform", "release"]);
+    let status = object(&json!({
+        "conditions": node_pool_conditions(),
+        "replicas": count(),
+        "version": { "type": "string", "maxLength": 64 },
+    }));
     let mut crd = Crd::hypershift("NodePool", &["np", "nps"], spec, status);
     crd.scale = Some(json!({ "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas" }));
     crd
@@ -172,8 +214,9 @@ fn mirror_set(kind: &'static str, short_name: &str, list: &str) -> Crd {
         short_names: if short_name == "idms" { &["idms"] } else { &["itms"] },
         namespaced: false,
         spec: object(&json!({ list: entries })),
-        status: anything(),
+        status: json!({ "type": "object" }),
         scale: None,
+        spec_is_required: true,
     }
 }
 
@@ -192,8 +235,9 @@ fn content_source_policy() -> Crd {
         short_names: &[],
         namespaced: false,
         spec: object(&json!({ "repositoryDigestMirrors": { "type": "array", "items": entry } })),
-        status: anything(),
+        status: json!({ "type": "object" }),
         scale: None,
+        spec_is_required: true,
     }
 }
 
@@ -209,31 +253,81 @@ fn image_content_sources() -> Value {
 }
 
 fn catalog_placement() -> Value {
-    json!({ "type": "string", "enum": ["management", "guest"] })
+    json!({ "type": "string", "default": "management", "enum": ["management", "guest"] })
+}
+
+fn services() -> Value {
+    json!({ "type": "array", "items": anything(), "maxItems": 6 })
+}
+
+fn release() -> Value {
+    requiring(object(&json!({ "image": checked_text(r"self.matches('^(\\w+\\S+)$')", 1, 253) })), &["image"])
+}
+
+fn paused_until(least: u32) -> Value {
+    let date =
+        r"self.matches('^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}.*$') || self in ['true', 'false', 'True', 'False']";
+    checked_text(date, least, 35)
+}
+
+/// A text that a rule of the expression language judges.
+fn checked_text(rule: &str, least: u32, most: u32) -> Value {
+    json!({ "type": "string", "minLength": least, "maxLength": most, "x-kubernetes-validations": [{ "rule": rule }] })
+}
+
+/// Adds a rule about changes.
+fn immutable(field: &mut Value, rule: &str) {
+    if let Some(rules) = field["x-kubernetes-validations"].as_array_mut() {
+        rules.push(json!({ "rule": rule }));
+    } else {
+        field["x-kubernetes-validations"] = json!([{ "rule": rule }]);
+    }
+}
+
+fn requiring(mut object: Value, fields: &[&str]) -> Value {
+    object["required"] = fields.into();
+    object
 }
 
 fn conditions() -> Value {
-    json!({
-        "type": "array",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["type"],
-        "items": {
-            "type": "object",
-            "required": ["lastTransitionTime", "message", "reason", "status", "type"],
-            "properties": {
-                "lastTransitionTime": { "type": "string", "format": "date-time" },
-                "message": text(),
-                "observedGeneration": { "type": "integer", "format": "int64" },
-                "reason": text(),
-                "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
-                "type": text(),
-            },
-        },
-    })
+    let kind = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
+    let reason = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$";
+    let mut conditions = listed_conditions(
+        &json!({ "type": "string", "maxLength": 1024, "minLength": 1, "pattern": reason }),
+        &json!({ "type": "string", "enum": ["True", "False", "Unknown"] }),
+        &json!({ "type": "string", "maxLength": 316, "pattern": kind }),
+    );
+    conditions["x-kubernetes-list-type"] = "map".into();
+    conditions["x-kubernetes-list-map-keys"] = json!(["type"]);
+    conditions["items"]["required"] = json!(["lastTransitionTime", "message", "reason", "status", "type"]);
+    conditions
 }
 
+/// Those of a NodePool are a type of their own, which asks for less.
+fn node_pool_conditions() -> Value {
+    let text = |most: u32| json!({ "type": "string", "maxLength": most });
+    let mut conditions = listed_conditions(&text(1024), &json!({ "type": "string" }), &text(316));
+    conditions["items"]["required"] = json!(["lastTransitionTime", "status", "type"]);
+    conditions
+}
+
+fn listed_conditions(reason: &Value, status: &Value, kind: &Value) -> Value {
+    let items = object(&json!({
+        "lastTransitionTime": { "type": "string", "format": "date-time" },
+        "message": { "type": "string", "maxLength": 32768 },
+        "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0 },
+        "reason": reason,
+        "status": status,
+        "type": kind,
+    }));
+    json!({ "type": "array", "maxItems": 100, "items": items })
+}
+
+/// Of a ConfigMap or Secret.
 fn reference() -> Value {
-    object(&json!({ "name": text() }))
+    let mut reference = object(&json!({ "name": { "type": "string", "default": "" } }));
+    reference["x-kubernetes-map-type"] = "atomic".into();
+    reference
 }
 
 fn text() -> Value {

@@ -48,8 +48,8 @@ impl Fleet {
     }
 }
 
-/// One that the stock CRD accepts, too.
-fn control_plane(name: &str, namespace: &str) -> Value {
+/// A HostedControlPlane that the stock CRD accepts, too.
+pub fn control_plane(name: &str, namespace: &str) -> Value {
     let mut spec = objects::hosted_cluster(name, &[])["spec"].clone();
     spec["releaseImage"] = spec["release"]["image"].clone();
     for (field, value) in [

@@ -7,6 +7,7 @@ pub mod manager;
 pub mod objects;
 pub mod pods;
 pub mod scene;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::Path;

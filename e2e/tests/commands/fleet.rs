@@ -91,6 +91,11 @@ async fn the_fleet_is_shown_checked_and_explained() -> Result<()> {
     assert_eq!(second, columns, "{}", status.stdout);
     assert!(status.stdout.contains("\n\nclusters/a Ready, 1 source\n"), "{}", status.stdout);
     assert!(status.stdout.contains("control plane 3/3"), "{}", status.stdout);
+    let table = scene.fleet.table("/apis/hypermirror.dev/v1alpha1/hostedclustermirrors", true).await?;
+    assert_eq!(table[0], ["NAMESPACE", "NAME", "READY", "SOURCES", "CONTROL-PLANE", "GUEST", "NODES", "AGE"]);
+    // Without nodes there is nothing to count.
+    assert_eq!(table[1][..7], ["clusters", "a", "True", "1", "3/3", "Unknown", ""], "{table:?}");
+    assert!(!table[1][7].is_empty(), "{table:?}");
     let maps = run(&scene, &["render", "overrides"]).await?.json()?;
     assert_eq!(maps["clusters/a"]["env"], "s.example=m.example/s");
     let check = run(&scene, &["check"]).await?;

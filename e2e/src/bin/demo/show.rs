@@ -140,27 +140,7 @@ impl Show {
 
 /// Prints a list as `kubectl get` does: with the columns of the API server, and with namespaces as with `-A`.
 async fn table(fleet: &Fleet, path: &str, namespaces: bool) -> Result<()> {
-    let request =
-        http::Request::get(path).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").body(Vec::new())?;
-    let table: Value = fleet.client.request(request).await?;
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let columns = list(&table["columnDefinitions"]);
-    let shown: Vec<usize> = (0..columns.len()).filter(|place| columns[*place]["priority"] == 0).collect();
-    let text = |value: &Value| match value {
-        Value::Null => String::new(), // as kubectl prints a missing value
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let line = |namespace: &Value, cells: &mut dyn Iterator<Item = String>| {
-        namespaces.then(|| text(namespace)).into_iter().chain(cells).collect()
-    };
-    let header =
-        line(&"NAMESPACE".into(), &mut shown.iter().map(|place| text(&columns[*place]["name"]).to_uppercase()));
-    let rows = list(&table["rows"]);
-    let rows = rows.iter().map(|row| {
-        line(&row["object"]["metadata"]["namespace"], &mut shown.iter().map(|place| text(&row["cells"][*place])))
-    });
-    let all: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let all = fleet.table(path, namespaces).await?;
     let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     for row in &all {
         let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column)));
