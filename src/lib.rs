@@ -9,4 +9,5 @@ pub mod kube;
 pub mod manager;
 pub mod mirrors;
 pub mod printable;
+pub mod process;
 pub mod telemetry;

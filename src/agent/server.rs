@@ -11,7 +11,7 @@ use axum::routing::get;
 
 use super::report::Snapshot;
 use crate::manager::readiness::FirstLook;
-use crate::manager::server::serve;
+use crate::process::server::serve;
 
 /// A loop that turns has turned within this time: several of its slow looks.
 const SILENCE: Duration = Duration::from_mins(2);

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 
 use super::readiness::FirstLook;
+use crate::process::server::serve;
 
 /// The media type of the text format that `encode` writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,22 +49,4 @@ pub async fn health(address: SocketAddr, look: FirstLook) -> std::io::Result<imp
     let router =
         Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(look);
     serve("health server listening", address, router).await
-}
-
-/// Serves a router until the process ends; `what` is logged with the address.
-///
-/// # Errors
-/// If the address cannot be bound.
-pub async fn serve(
-    what: &str,
-    address: SocketAddr,
-    router: Router,
-) -> std::io::Result<impl Future<Output = ()> + use<>> {
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "{what}");
-    Ok(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "a server ended");
-        }
-    })
 }

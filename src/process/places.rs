@@ -1,0 +1,194 @@
+//! The places of a port: a bounded number of connections in all and for each peer. Nobody is turned away: a newcomer takes
+//! the place of a connection of the peer that holds the most.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// How many connections a port holds at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From everybody.
+    pub connections: usize,
+    /// From one peer.
+    pub per_peer: usize,
+}
+
+/// The places of one port.
+#[derive(Debug)]
+pub struct Places {
+    limits: Limits,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    /// In the order in which they came.
+    holders: BTreeMap<u64, Holder>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    peer: IpAddr,
+    is_at_work: bool,
+    lost: Arc<Notify>,
+}
+
+/// One place, which is free again when this value is dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    number: u64,
+    lost: Arc<Notify>,
+}
+
+/// The peer of an address: an IPv4 address, or the 64 bits of an IPv6 network, all of whose addresses one machine may have.
+pub fn peer_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        canonical @ IpAddr::V4(_) => canonical,
+    }
+}
+
+impl Places {
+    /// All of them free.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { limits, held: Mutex::default() })
+    }
+
+    /// Takes a place for a connection from this peer, from another connection if there is none left.
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Place {
+        let mut held = self.held();
+        if let Some(lost) = victim(&held.holders, peer, self.limits).and_then(|victim| held.holders.remove(&victim)) {
+            lost.lost.notify_one();
+        }
+        let (number, lost) = (held.next, Arc::new(Notify::new()));
+        held.next += 1;
+        held.holders.insert(number, Holder { peer, is_at_work: false, lost: Arc::clone(&lost) });
+        Place { places: Arc::clone(self), number, lost }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who makes room for a connection from `peer`, if somebody has to: of the peer that holds the most, or of `peer` itself where
+/// it holds all that one may; first those that wait for a request, of these the oldest.
+fn victim(holders: &BTreeMap<u64, Holder>, peer: IpAddr, limits: Limits) -> Option<u64> {
+    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+    for holder in holders.values() {
+        *counts.entry(holder.peer).or_default() += 1;
+    }
+    let most = counts.values().copied().max().unwrap_or_default();
+    let is_of_own = counts.get(&peer).copied().unwrap_or_default() >= limits.per_peer;
+    if !is_of_own && holders.len() < limits.connections {
+        return None;
+    }
+    let may_lose =
+        |holder: &Holder| if is_of_own { holder.peer == peer } else { counts.get(&holder.peer) == Some(&most) };
+    let candidates = holders.iter().filter(|(_, holder)| may_lose(holder));
+    candidates.min_by_key(|(number, holder)| (holder.is_at_work, **number)).map(|(number, _)| *number)
+}
+
+impl Place {
+    /// Returns when somebody else has the place.
+    pub async fn lost(&self) {
+        self.lost.notified().await;
+    }
+
+    /// Whether a request of the connection is being answered: such a one loses its place last.
+    pub fn set_at_work(&self, is_at_work: bool) {
+        if let Some(holder) = self.places.held().holders.get_mut(&self.number) {
+            holder.is_at_work = is_at_work;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.held().holders.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { connections: 6, per_peer: 3 };
+
+    fn peer(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
+    fn is_lost(place: &Place) -> bool {
+        place.lost().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_peer_with_all_its_places_loses_its_own_oldest() {
+        let places = Places::new(LIMITS);
+        let greedy: Vec<Place> = (0..4).map(|_| places.take(peer(1))).collect();
+        let other = places.take(peer(2));
+        assert_eq!(greedy.iter().map(is_lost).collect::<Vec<_>>(), [true, false, false, false]);
+        assert!(!is_lost(&other));
+    }
+
+    #[test]
+    fn when_all_places_are_taken_the_greediest_peer_makes_room() {
+        let places = Places::new(LIMITS);
+        let one = places.take(peer(1));
+        let two: Vec<Place> = (0..2).map(|_| places.take(peer(2))).collect();
+        let three: Vec<Place> = (0..3).map(|_| places.take(peer(3))).collect();
+        three[0].set_at_work(true);
+        let newcomer = places.take(peer(4));
+        assert_eq!(three.iter().map(is_lost).collect::<Vec<_>>(), [false, true, false], "the oldest that waits");
+        assert!(!is_lost(&one) && !two.iter().any(is_lost) && !is_lost(&newcomer));
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_ends() {
+        let places = Places::new(LIMITS);
+        for _ in 0..100 {
+            let _place = places.take(peer(1));
+        }
+        let held: Vec<Place> = (0..3).map(|_| places.take(peer(1))).collect();
+        assert!(!held.iter().any(is_lost));
+    }
+
+    #[test]
+    fn one_peer_cannot_take_all() {
+        let limits = Limits { connections: 256, per_peer: 64 };
+        let places = Places::new(limits);
+        let honest = places.take(peer(1));
+        let silent: Vec<Place> = (0..256).map(|_| places.take(peer(2))).collect();
+        let of_many: Vec<Place> =
+            (0..2_000_u32).map(|n| places.take(IpAddr::from((0x0b00_0000 + n).to_be_bytes()))).collect();
+        assert_eq!(
+            silent.iter().filter(|place| !is_lost(place)).count(),
+            0,
+            "many peers take what one had too much of"
+        );
+        assert_eq!(of_many.iter().filter(|place| !is_lost(place)).count() + usize::from(!is_lost(&honest)), 256);
+    }
+
+    #[test]
+    fn addresses_of_one_machine_are_one_peer() {
+        for (address, expected) in [
+            ("10.1.2.3", "10.1.2.3"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("fd00:1:2:3:4:5:6:7", "fd00:1:2:3::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(peer_of(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! An HTTP server for a port that anybody in the cluster's network may reach: bounded in connections, headers and time.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody};
+use axum::extract::Request;
+use axum::response::Response;
+use axum::{BoxError, Router};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+use super::places::{Limits, Place, Places, peer_of};
+
+/// For probes and scrapes: each comes from a kubelet or from monitoring, which hold a few connections.
+pub const OF_PROBES: Limits = Limits { connections: 64, per_peer: 16 };
+/// How long a handshake and the headers of the first request may take together.
+const FIRST_REQUEST: Duration = Duration::from_secs(5);
+/// How long a connection may wait between requests. API servers give idle connections up after 90 s: were it less, a request
+/// could meet a connection that is just being closed.
+const IDLE: Duration = Duration::from_mins(2);
+/// API servers, kubelets and Prometheus send less than one KiB of headers.
+const MAX_HEADERS: usize = 16 * 1024;
+/// After a connection could not be accepted: there are no descriptors left, most likely.
+const RECOVERY: Duration = Duration::from_millis(100);
+
+/// Whose request it is, among its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+/// What answers, over TLS or not.
+pub struct Server {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    places: Arc<Places>,
+    /// They end with it.
+    connections: JoinSet<()>,
+}
+
+/// Serves a router without TLS until the process ends; `what` is logged with the address.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub async fn serve(
+    what: &str,
+    address: SocketAddr,
+    router: Router,
+) -> std::io::Result<impl Future<Output = ()> + use<>> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(address = %listener.local_addr()?, "{what}");
+    Ok(Server::new(router, OF_PROBES).run(listener))
+}
+
+impl Server {
+    /// One without TLS.
+    pub fn new(router: Router, limits: Limits) -> Self {
+        Self { router, tls: None, places: Places::new(limits), connections: JoinSet::new() }
+    }
+
+    /// One with TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: TlsAcceptor) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// Accepts connections until it is dropped.
+    pub async fn run(mut self, listener: TcpListener) {
+        loop {
+            while self.connections.try_join_next().is_some() {}
+            match listener.accept().await {
+                Ok((stream, peer)) => self.take(stream, peer.ip()),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(RECOVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Gives a connection a place, before anything is read from it.
+    fn take<S>(&mut self, stream: S, address: IpAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = peer_of(address);
+        let place = self.places.take(peer);
+        let desk = Desk { router: self.router.clone(), peer, place: Arc::new(place), asked: Arc::default() };
+        self.connections.spawn(connection(stream, self.tls.clone(), desk));
+    }
+}
+
+/// Answers until the client or its silence ends it, or somebody else takes its place.
+async fn connection<S>(stream: S, tls: Option<TlsAcceptor>, desk: Desk)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (place, asked, peer) = (Arc::clone(&desk.place), Arc::clone(&desk.asked), desk.peer);
+    let served = async {
+        match tls {
+            Some(tls) => http(tls.accept(stream).await?, desk).await,
+            None => http(stream, desk).await,
+        }
+    };
+    let is_silent = async {
+        if tokio::time::timeout(FIRST_REQUEST, asked.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = served => {
+            if let Err(error) = served {
+                tracing::debug!(%peer, %error, "a connection ended");
+            }
+        }
+        () = is_silent => tracing::debug!(%peer, "a connection without a request is closed"),
+        () = place.lost() => tracing::debug!(%peer, "a connection makes room for another one"),
+    }
+}
+
+async fn http<S>(stream: S, desk: Desk) -> Result<(), BoxError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    // It counts the time between requests, too.
+    http.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEADERS);
+    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(desk)).await
+}
+
+/// Where the requests of one connection are answered.
+#[derive(Clone)]
+struct Desk {
+    router: Router,
+    peer: IpAddr,
+    place: Arc<Place>,
+    /// The first request is here.
+    asked: Arc<Notify>,
+}
+
+/// A request that is being answered.
+struct Work(Arc<Place>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.set_at_work(false);
+    }
+}
+
+impl<B> Service<Request<B>> for Desk
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.asked.notify_one();
+        self.place.set_at_work(true);
+        let work = Work(Arc::clone(&self.place));
+        request.extensions_mut().insert(Peer(self.peer));
+        let answer = self.router.call(request);
+        async move {
+            let answer = answer.await;
+            drop(work);
+            answer
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;
