@@ -6,13 +6,21 @@
 use std::collections::BTreeSet;
 
 use hypermirror_api::names;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use self::object::{DeploymentSpec, HostedClusterSpec, Object};
 use super::argument;
 use super::observed::{ObservedContainer, ObservedTarget};
 use super::patch::PatchBuilder;
 use super::target::TargetSpec;
 use super::value;
+
+mod object;
+
+/// The reference to a ConfigMap: a name, and room for whatever may be added to it. It is the one value that is repeated as
+/// it came.
+const MAX_REFERENCE: usize = 4096;
 
 /// Which rule a write falls under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +41,7 @@ impl Rule {
     }
 }
 
-/// One write, before it is stored.
+/// One write, before it is stored. The texts are those of an `AdmissionReview`: whoever reaches the webhook may send any.
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {
     /// The API group of the resource.
@@ -43,9 +51,9 @@ pub struct Write<'a> {
     /// Who writes.
     pub user: &'a str,
     /// The object as it is to be stored.
-    pub object: &'a Value,
+    pub object: &'a RawValue,
     /// The object as it stands; none if it is created.
-    pub before: Option<&'a Value>,
+    pub before: Option<&'a RawValue>,
 }
 
 /// What decides beside the request itself.
@@ -71,13 +79,14 @@ impl Reviewer {
     ///
     /// What is being deleted is left alone, and so is a write that takes the annotation away with our entry: that is the
     /// manager, or somebody who means it.
-    pub fn review(&self, write: &Write<'_>) -> Option<json_patch::Patch> {
-        if !write.object["metadata"]["deletionTimestamp"].is_null() {
-            return None;
-        }
-        match Self::rule(write)? {
-            Rule::Target => self.target(write),
-            Rule::HostedCluster => self.hosted_cluster(write),
+    ///
+    /// # Errors
+    /// If a text is no object of its kind.
+    pub fn review(&self, write: &Write<'_>) -> serde_json::Result<Option<json_patch::Patch>> {
+        match Self::rule(write) {
+            Some(Rule::Target) => self.target(write),
+            Some(Rule::HostedCluster) => self.hosted_cluster(write),
+            None => Ok(None),
         }
     }
 
@@ -85,40 +94,53 @@ impl Reviewer {
     ///
     /// A write that leaves the template alone restarts nothing and must not begin to: annotations that the manager writes
     /// ahead of the change (see [`super::plan::TargetPlan::announce`]) are one.
-    fn target(&self, write: &Write<'_>) -> Option<json_patch::Patch> {
-        let template = &write.object["spec"]["template"];
-        if write.before.is_some_and(|before| before["spec"]["template"] == *template) {
-            return None;
+    fn target(&self, write: &Write<'_>) -> serde_json::Result<Option<json_patch::Patch>> {
+        let object: Object<DeploymentSpec<'_>> = serde_json::from_str(write.object.get())?;
+        let metadata = object.metadata.unwrap_or_default();
+        let template = object.spec.and_then(|spec| spec.template);
+        let spec = self.targets.iter().find(|spec| metadata.name.as_deref() == Some(&spec.deployment));
+        let (Some(spec), Some(template), None) = (spec, template, metadata.deletion_timestamp) else { return Ok(None) };
+        if let Some(before) = write.before {
+            let before: Object<DeploymentSpec<'_>> = serde_json::from_str(before.get())?;
+            let before = before.spec.and_then(|spec| spec.template);
+            if before.is_some_and(|before| before.get() == template.get()) {
+                return Ok(None);
+            }
         }
-        let name = write.object["metadata"]["name"].as_str()?;
-        let spec = self.targets.iter().find(|spec| spec.deployment == name)?;
-        let target = ObservedTarget::read(write.object, spec);
-        let container = target.container.as_ref()?;
-        let mut patch = PatchBuilder::new(&target, container);
-        if let Some(overrides) = target.overrides.as_deref().filter(|overrides| lacks(container, overrides)) {
+        let Some(annotations) = metadata.annotations else { return Ok(None) };
+        let Some(container) = object::container(template, &spec.container)? else { return Ok(None) };
+        let target = ObservedTarget {
+            has_annotations: true,
+            overrides: annotations.overrides.map(Into::into),
+            argument: annotations.argument.map(Into::into),
+            ..ObservedTarget::default()
+        };
+        let mut patch = PatchBuilder::new(&target, &container);
+        if let Some(overrides) = target.overrides.as_deref().filter(|overrides| lacks(&container, overrides)) {
             patch.append_env(overrides);
         }
         if let Some(value) = target.argument.as_deref()
-            && argument::ours(&target, container).is_none()
+            && argument::ours(&target, &container).is_none()
         {
-            patch.append_argument(argument::form(spec, container), value);
+            patch.append_argument(argument::form(spec, &container), value);
         }
-        patch.unguarded()
+        Ok(patch.unguarded())
     }
 
     /// The reference to the mirrors, in an update by somebody whose types do not have the field.
-    fn hosted_cluster(&self, write: &Write<'_>) -> Option<json_patch::Patch> {
-        if !self.field_unaware_users.contains(write.user) {
-            return None;
-        }
-        let field = names::IMAGE_MIRROR_CONFIG_REF_FIELD;
-        let lost = write.before?["spec"].get(field).filter(|value| !value.is_null())?;
-        let spec = write.object["spec"].as_object()?;
-        if spec.get(field).is_some_and(|value| !value.is_null()) {
-            return None;
-        }
-        let patch = json!([{"op": "add", "path": format!("/spec/{field}"), "value": lost}]);
-        serde_json::from_value(patch).ok()
+    fn hosted_cluster(&self, write: &Write<'_>) -> serde_json::Result<Option<json_patch::Patch>> {
+        let Some(before) = write.before.filter(|_| self.field_unaware_users.contains(write.user)) else {
+            return Ok(None);
+        };
+        let object: Object<HostedClusterSpec<'_>> = serde_json::from_str(write.object.get())?;
+        let stays = object.metadata.unwrap_or_default().deletion_timestamp.is_none();
+        let Some(spec) = object.spec.filter(|_| stays) else { return Ok(None) };
+        let before: Object<HostedClusterSpec<'_>> = serde_json::from_str(before.get())?;
+        let lost = before.spec.and_then(|spec| spec.reference).filter(|lost| lost.get().len() <= MAX_REFERENCE);
+        let (Some(lost), None) = (lost, spec.reference) else { return Ok(None) };
+        let path = format!("/spec/{}", names::IMAGE_MIRROR_CONFIG_REF_FIELD);
+        let lost: Value = serde_json::from_str(lost.get())?;
+        Ok(serde_json::from_value(json!([{"op": "add", "path": path, "value": lost}])).ok())
     }
 }
 

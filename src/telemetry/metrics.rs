@@ -30,7 +30,7 @@ pub struct SeverityLabels {
 pub struct ReviewLabels {
     /// `target`, `hosted_cluster` or `none`.
     pub rule: &'static str,
-    /// `patched`, `unchanged`, `unreadable` or `timeout`.
+    /// `patched`, `unchanged`, `unreadable`, `busy` or `timeout`.
     pub outcome: &'static str,
 }
 

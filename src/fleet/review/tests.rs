@@ -1,3 +1,4 @@
+use hypermirror_api::annotations;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -12,14 +13,26 @@ fn reviewer() -> Reviewer {
     Reviewer { targets: stock_targets(), field_unaware_users: [OPERATOR.to_owned()].into() }
 }
 
-fn of_deployment<'a>(object: &'a Value, before: Option<&'a Value>) -> Write<'a> {
-    Write { group: "apps", resource: "deployments", user: "x", object, before }
+/// What a write of `(group, resource)` by this user is changed by; an object that cannot be read is changed by nothing.
+fn reviewed(
+    (group, resource): (&str, &str),
+    user: &str,
+    object: &Value,
+    before: Option<&Value>,
+) -> Option<json_patch::Patch> {
+    let text = |object: &Value| RawValue::from_string(object.to_string()).unwrap();
+    let (object, before) = (text(object), before.map(text));
+    let write = Write { group, resource, user, object: &object, before: before.as_deref() };
+    reviewer().review(&write).ok().flatten()
 }
+
+const DEPLOYMENTS: (&str, &str) = ("apps", "deployments");
+const HOSTED_CLUSTERS: (&str, &str) = ("hypershift.openshift.io", "hostedclusters");
 
 /// The object as it is stored in the end.
 fn stored(object: &Value, before: Option<&Value>) -> Value {
     let mut stored = object.clone();
-    if let Some(patch) = reviewer().review(&of_deployment(object, before)) {
+    if let Some(patch) = reviewed(DEPLOYMENTS, "x", object, before) {
         json_patch::patch(&mut stored, &patch).unwrap();
     }
     stored
@@ -115,11 +128,10 @@ fn what_is_none_of_ours_is_left_alone() {
         ("no object", Value::Null),
         ("no Deployment", json!({"metadata": {"name": spec.deployment}, "spec": 1})),
     ] {
-        assert_eq!(reviewer().review(&of_deployment(&object, Some(&before))), None, "{what}");
+        assert_eq!(reviewed(DEPLOYMENTS, "x", &object, Some(&before)), None, "{what}");
     }
-    for (group, resource) in [("apps", "statefulsets"), ("", "deployments"), ("hypershift.openshift.io", "nodepools")] {
-        let write = Write { group, resource, ..of_deployment(&after, Some(&before)) };
-        assert_eq!(reviewer().review(&write), None, "{group}/{resource}");
+    for of in [("apps", "statefulsets"), ("", "deployments"), ("hypershift.openshift.io", "nodepools")] {
+        assert_eq!(reviewed(of, "x", &after, Some(&before)), None, "{of:?}");
     }
 }
 
@@ -143,15 +155,13 @@ fn only_who_does_not_know_the_field_gets_it_back() {
         ("created", OPERATOR, None, &empty, false),
         ("deleted", OPERATOR, Some(&full), &leaving, false),
     ] {
-        let write = Write { group: "hypershift.openshift.io", resource: "hostedclusters", user, object, before };
-        let patch = reviewer().review(&write);
+        let patch = reviewed(HOSTED_CLUSTERS, user, object, before);
         assert_eq!(patch.is_some(), restored, "{what}");
         let mut stored = object.clone();
         if let Some(patch) = patch {
             json_patch::patch(&mut stored, &patch).unwrap();
             assert_eq!(stored["spec"], full["spec"], "{what}");
-            let again = Write { object: &stored, ..write };
-            assert_eq!(reviewer().review(&again), None, "{what}");
+            assert_eq!(reviewed(HOSTED_CLUSTERS, user, &stored, before), None, "{what}");
         }
     }
 }
@@ -173,7 +183,37 @@ fn any_deployment() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn the_annotations_are_read_under_their_names() {
+    let text =
+        json!({annotations::OVERRIDES: "a", annotations::APPENDED_ARGUMENT: "b", "example.com/x": "y"}).to_string();
+    let read: object::Annotations = serde_json::from_str(&text).unwrap();
+    assert_eq!((read.overrides.as_deref(), read.argument.as_deref()), (Some("a"), Some("b")));
+    let text = json!({names::IMAGE_MIRROR_CONFIG_REF_FIELD: {"name": "c"}}).to_string();
+    let read: HostedClusterSpec<'_> = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.reference.unwrap().get(), r#"{"name":"c"}"#);
+}
+
+#[test]
+fn a_reference_that_is_no_reference_is_not_repeated() {
+    let before = json!({"spec": {"imageMirrorConfigRef": {"name": "x".repeat(MAX_REFERENCE)}}});
+    assert_eq!(reviewed(HOSTED_CLUSTERS, OPERATOR, &json!({"spec": {}}), Some(&before)), None);
+}
+
 proptest! {
+    #[test]
+    fn the_container_is_read_as_the_manager_reads_it(object in any_deployment(), absent in prop::sample::subsequence(vec!["env", "args", "command"], 0..=3)) {
+        let mut object = object;
+        for list in absent {
+            object["spec"]["template"]["spec"]["containers"][1][list] = Value::Null;
+        }
+        let template = RawValue::from_string(object["spec"]["template"].to_string()).unwrap();
+        for spec in stock_targets() {
+            let read = object::container(&template, &spec.container).unwrap();
+            prop_assert_eq!(read, ObservedTarget::read(&object, &spec).container);
+        }
+    }
+
     #[test]
     fn reviewing_twice_is_reviewing_once(object in any_deployment(), before in prop::option::of(any_deployment())) {
         let once = stored(&object, before.as_ref());
@@ -183,7 +223,7 @@ proptest! {
     #[test]
     fn without_our_annotations_nothing_is_touched(mut object in any_deployment()) {
         object["metadata"]["annotations"] = json!({"example.com/x": "y"});
-        prop_assert_eq!(reviewer().review(&of_deployment(&object, None)), None);
+        prop_assert_eq!(reviewed(DEPLOYMENTS, "x", &object, None), None);
     }
 
     #[test]

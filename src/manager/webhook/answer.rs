@@ -1,37 +1,50 @@
 //! One `AdmissionReview`: read, reviewed, answered. Nothing is ever refused.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use axum::{Json, body};
+use axum::{Json, Router, body};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hypermirror_api::names;
-use kube::core::DynamicObject;
-use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::turns::Turns;
 use crate::fleet::review::{Reviewer, Rule, Write};
+use crate::process::server::Peer;
 use crate::telemetry::metrics::{ManagerMetrics, ReviewLabels};
 
-/// The object as it is and as it was, each at most what etcd takes, and a little around them.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// So many bodies are held at once.
-const MAX_REVIEWS: usize = 32;
+/// The object as it is and as it was, each at most what etcd takes (1.5 MiB).
+const MAX_BYTES: usize = 3 * 1024 * 1024;
 /// API servers wait as long as the configuration says: 2 s.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// API servers send the body with the headers.
+const BODY: Duration = Duration::from_secs(1);
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
 enum AnswerError {
+    /// More reviews than are worked at are there.
+    #[error("too many reviews at once")]
+    Busy,
+    /// It is larger than any object and its predecessor.
+    #[error("the body is larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// It did not come whole in time.
+    #[error("the body did not come within {BODY:?}")]
+    Slow,
     /// It is too large, or did not come whole.
-    #[error("the body cannot be read")]
+    #[error("failed to read the body")]
     Body(#[source] axum::Error),
     /// It is no review.
     #[error("the body is no AdmissionReview")]
@@ -39,40 +52,103 @@ enum AnswerError {
     /// It asks nothing.
     #[error("the AdmissionReview has no request")]
     NoRequest,
-    /// What is to be changed cannot be said.
-    #[error("the patch cannot be written")]
-    Patch(#[source] kube::core::admission::SerializePatchError),
+}
+
+impl AnswerError {
+    /// The HTTP status, and the outcome in the metrics.
+    const fn told(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "unreadable"),
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "timeout"),
+            Self::Body(_) | Self::Review(_) | Self::NoRequest => (StatusCode::BAD_REQUEST, "unreadable"),
+        }
+    }
+}
+
+/// What is read of a review; serde passes over the rest without keeping it.
+#[derive(Deserialize)]
+struct Review<'a> {
+    #[serde(default, borrow)]
+    request: Option<Asked<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked<'a> {
+    uid: String,
+    resource: Resource,
+    #[serde(default)]
+    sub_resource: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    user_info: Option<User>,
+    #[serde(default, borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    old_object: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    group: String,
+    resource: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User {
+    username: Option<String>,
+}
+
+/// What is answered to a review.
+struct Answer {
+    uid: String,
+    rule: Option<Rule>,
+    patch: Option<String>,
+}
+
+impl Answer {
+    /// As API servers read it: a patch is base64.
+    fn review(&self) -> serde_json::Value {
+        let mut response = json!({"uid": self.uid, "allowed": true});
+        if let Some(patch) = &self.patch {
+            response["patchType"] = json!("JSONPatch");
+            response["patch"] = json!(STANDARD.encode(patch));
+        }
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+    }
 }
 
 /// What the handler works with.
 struct Desk {
     reviewer: Reviewer,
     metrics: ManagerMetrics,
-    places: Semaphore,
+    turns: Turns,
 }
 
 /// Answers reviews under [`names::WEBHOOK_PATH`].
 pub fn router(reviewer: Reviewer, metrics: ManagerMetrics) -> Router {
-    let desk = Desk { reviewer, metrics, places: Semaphore::new(MAX_REVIEWS) };
+    let desk = Desk { reviewer, metrics, turns: Turns::default() };
     Router::new().route(names::WEBHOOK_PATH, post(answer)).with_state(Arc::new(desk))
 }
 
 async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let reviewed = tokio::time::timeout(DEADLINE, desk.review(request.into_body())).await;
-    match reviewed {
-        Ok(Ok((rule, response))) => {
-            let outcome = if response.patch.is_some() { "patched" } else { "unchanged" };
-            desk.count(rule.map_or("none", Rule::as_str), outcome);
-            Json(response.into_review()).into_response()
+    let peer = request.extensions().get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+    match desk.answer(peer, request.into_body()).await {
+        Ok(answer) => {
+            let outcome = if answer.patch.is_some() { "patched" } else { "unchanged" };
+            desk.count(answer.rule.map_or("none", Rule::as_str), outcome);
+            Json(answer.review()).into_response()
         }
-        Ok(Err(error)) => {
-            desk.count("none", "unreadable");
-            tracing::warn!(%error, "a review is not answered");
-            (StatusCode::BAD_REQUEST, error.to_string()).into_response()
-        }
-        Err(_) => {
-            desk.count("none", "timeout");
-            StatusCode::GATEWAY_TIMEOUT.into_response()
+        Err(error) => {
+            let (status, outcome) = error.told();
+            desk.count("none", outcome);
+            tracing::warn!(%peer, %error, "a review is not answered");
+            (status, error.to_string()).into_response()
         }
     }
 }
@@ -82,50 +158,68 @@ impl Desk {
         self.metrics.reviews.get_or_create(&ReviewLabels { rule, outcome }).inc();
     }
 
-    async fn review(&self, body: Body) -> Result<(Option<Rule>, AdmissionResponse), AnswerError> {
-        let _place = self.places.acquire().await; // never closed
-        let body = body::to_bytes(body, MAX_BYTES).await.map_err(AnswerError::Body)?;
-        let review: AdmissionReview<DynamicObject> = serde_json::from_slice(&body).map_err(AnswerError::Review)?;
-        let request: AdmissionRequest<DynamicObject> = review.try_into().map_err(|_| AnswerError::NoRequest)?;
-        let response = AdmissionResponse::from(&request);
-        if request.sub_resource.as_deref().is_some_and(|sub_resource| !sub_resource.is_empty()) {
-            return Ok((None, response));
+    async fn answer(&self, peer: IpAddr, body: Body) -> Result<Answer, AnswerError> {
+        let deadline = Instant::now() + DEADLINE;
+        if body.size_hint().lower() > MAX_BYTES as u64 {
+            return Err(AnswerError::TooLarge);
         }
-        let value = |object: &Option<DynamicObject>| serde_json::to_value(object).map_err(AnswerError::Review);
-        let (object, before) = (value(&request.object)?, value(&request.old_object)?);
+        // Nothing of a body is read before it is its turn.
+        let turn = timeout_at(deadline, self.turns.wait(peer)).await.ok().flatten();
+        let _turn = turn.ok_or(AnswerError::Busy)?;
+        let body = timeout(BODY, body::to_bytes(body, MAX_BYTES)).await.map_err(|_| AnswerError::Slow)?;
+        self.review(&body.map_err(AnswerError::Body)?)
+    }
+
+    fn review(&self, body: &[u8]) -> Result<Answer, AnswerError> {
+        let review: Review<'_> = serde_json::from_slice(body).map_err(AnswerError::Review)?;
+        let asked = review.request.ok_or(AnswerError::NoRequest)?;
+        let is_of_part = asked.sub_resource.is_some_and(|sub_resource| !sub_resource.is_empty());
+        let unchanged = |rule| Answer { uid: asked.uid.clone(), rule, patch: None };
+        let Some(object) = asked.object.filter(|_| !is_of_part) else { return Ok(unchanged(None)) };
+        let user = asked.user_info.unwrap_or_default().username.unwrap_or_default();
         let write = Write {
-            group: &request.resource.group,
-            resource: &request.resource.resource,
-            user: request.user_info.username.as_deref().unwrap_or_default(),
-            object: &object,
-            before: Some(&before).filter(|before| **before != Value::Null),
+            group: &asked.resource.group,
+            resource: &asked.resource.resource,
+            user: &user,
+            object,
+            before: asked.old_object,
         };
         let rule = Reviewer::rule(&write);
-        let Some(patch) = self.reviewer.review(&write) else { return Ok((rule, response)) };
-        let namespace = request.namespace.as_deref().unwrap_or_default();
-        tracing::debug!(namespace, request.name, user = write.user, "given back to a write what it took away");
-        Ok((rule, response.with_patch(patch).map_err(AnswerError::Patch)?))
+        let Some(patch) = self.reviewer.review(&write).map_err(AnswerError::Review)? else {
+            return Ok(unchanged(rule));
+        };
+        tracing::debug!(asked.namespace, asked.name, user, "restored what a write removed");
+        let patch = serde_json::to_string(&patch).map_err(AnswerError::Review)?;
+        Ok(Answer { patch: Some(patch), ..unchanged(rule) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use prometheus_client::registry::Registry;
-    use serde_json::json;
+    use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
     use crate::fleet::target::stock_targets;
 
-    async fn ask(body: Body) -> (StatusCode, Value) {
+    fn router_of_tests() -> Router {
         let user = names::HYPERSHIFT_OPERATOR_USER.to_owned();
         let reviewer = Reviewer { targets: stock_targets(), field_unaware_users: [user].into() };
-        let router = router(reviewer, ManagerMetrics::register(&mut Registry::default()));
-        let request = Request::post(names::WEBHOOK_PATH).header("content-type", "application/json").body(body).unwrap();
+        router(reviewer, ManagerMetrics::register(&mut Registry::default()))
+    }
+
+    async fn send(router: Router, peer: [u8; 4], body: Body) -> (StatusCode, Value) {
+        let request = Request::post(names::WEBHOOK_PATH).header("content-type", "application/json");
+        let request = request.extension(Peer(peer.into())).body(body).unwrap();
         let response = router.oneshot(request).await.unwrap();
         let status = response.status();
         let bytes = body::to_bytes(response.into_body(), MAX_BYTES).await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn ask(body: Body) -> (StatusCode, Value) {
+        send(router_of_tests(), [10, 0, 0, 1], body).await
     }
 
     fn review(sub_resource: &str, object: &Value) -> Value {
@@ -149,10 +243,7 @@ mod tests {
         let response = &answer["response"];
         assert_eq!((&response["uid"], &response["allowed"]), (&json!("u1"), &json!(true)));
         assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
-        let patch: Vec<u8> = serde_json::from_value(response["patch"].clone()).unwrap_or_else(|_| {
-            let text: k8s_openapi::ByteString = serde_json::from_value(response["patch"].clone()).unwrap();
-            text.0
-        });
+        let patch = STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
         let patch: Value = serde_json::from_slice(&patch).unwrap();
         assert_eq!(patch[0]["path"], "/spec/template/spec/containers/0/env");
         assert_eq!(response["patchType"], "JSONPatch");
@@ -175,14 +266,67 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_review_gets_no_answer() {
         let empty = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"});
-        for body in [Body::from("x"), Body::from(empty.to_string()), Body::from(vec![b' '; MAX_BYTES + 1])] {
-            assert_eq!(ask(body).await.0, StatusCode::BAD_REQUEST);
+        let hostile = |object: String| {
+            let of_deployments = review("", &Value::Null).to_string();
+            of_deployments.replace("\"object\":null", &format!("\"object\":{object}"))
+        };
+        let items = |item: &str| format!("[{}]", [item].repeat(200_000).join(","));
+        for (what, body) in [
+            ("no JSON", "x".to_owned()),
+            ("no request", empty.to_string()),
+            ("a list for an object", hostile(items("{\"\":0}"))),
+            ("a deep object", hostile(format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)))),
+            ("lists for annotations", hostile(format!("{{\"metadata\":{{\"annotations\":{}}}}}", items("0")))),
+        ] {
+            assert_eq!(ask(Body::from(body)).await.0, StatusCode::BAD_REQUEST, "{what}");
         }
+    }
+
+    #[tokio::test]
+    async fn fields_that_do_not_decide_are_passed_over() {
+        let mut object = deployment();
+        object["status"] = json!(vec![json!({"": 0}); 1000]);
+        object["spec"]["template"]["spec"]["volumes"] = json!(vec![json!({"": [0]}); 1000]);
+        let (status, answer) = ask(Body::from(review("", &object).to_string())).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(answer["response"]["patch"].is_string(), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_not_read() {
+        let whole = Body::from(vec![b' '; MAX_BYTES + 1]);
+        assert_eq!(ask(whole).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        let part = || Ok::<_, std::io::Error>(vec![b' '; 1024 * 1024]);
+        let endless = Body::from_stream(futures::stream::repeat_with(part));
+        assert_eq!(ask(endless).await.0, StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_never_comes_is_not_waited_for() {
-        let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
-        assert_eq!(ask(body).await.0, StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(ask(never()).await.0, StatusCode::REQUEST_TIMEOUT);
+    }
+
+    fn never() -> Body {
+        Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_never_come_keep_another_peer_from_nothing() {
+        let router = router_of_tests();
+        let start = Instant::now();
+        let mut stuck = Vec::new();
+        for _ in 0..32 {
+            stuck.push(tokio::spawn(send(router.clone(), [10, 0, 0, 9], never())));
+        }
+        tokio::task::yield_now().await;
+        let honest = Body::from(review("", &deployment()).to_string());
+        assert_eq!(send(router, [10, 0, 0, 1], honest).await.0, StatusCode::OK);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let mut busy = 0;
+        for one in stuck {
+            busy += usize::from(one.await.unwrap().0 == StatusCode::SERVICE_UNAVAILABLE);
+        }
+        assert!(busy > 16, "{busy}: whoever waits too long is told so");
+        assert!(start.elapsed() <= DEADLINE + BODY);
     }
 }

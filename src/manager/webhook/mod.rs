@@ -6,6 +6,7 @@ mod directory;
 mod keeper;
 pub mod options;
 mod server;
+mod turns;
 
 use std::sync::Arc;
 
