@@ -13,6 +13,14 @@ pub fn namespace(cluster: &str) -> String {
     format!("{NAMESPACE}-{}", cluster.replace('.', "-"))
 }
 
+/// That namespace, labelled as HyperShift labels it.
+pub fn namespace_of(cluster: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": namespace(cluster), "labels": {"hypershift.openshift.io/hosted-control-plane": "true"}}
+    })
+}
+
 /// One target with this stock env value and `--registry-overrides` value.
 pub fn target(cluster: &str, name: &str, env: Option<&str>, argument: &str) -> Value {
     let mut container = json!({
@@ -78,7 +86,7 @@ impl super::Fleet {
         sources: &[super::objects::Entry<'_>],
         env: &str,
     ) -> anyhow::Result<()> {
-        self.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace(name)}})).await?;
+        self.apply(&namespace_of(name)).await?;
         for deployment in super::TARGETS {
             self.apply(&target(name, deployment, Some(env), "=")).await?;
         }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use kube::api::DynamicObject;
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -214,9 +214,7 @@ impl Rival {
         annotations: &Value,
         manners: Manners,
     ) -> Result<()> {
-        let namespace =
-            json!({"metadata": {"name": deployments::namespace(cluster)}, "apiVersion": "v1", "kind": "Namespace"});
-        fleet.apply(&namespace).await?;
+        fleet.apply(&deployments::namespace_of(cluster)).await?;
         let mut hosted = objects::hosted_cluster(cluster, sources);
         hosted["metadata"]["annotations"] = annotations.clone();
         fleet.apply(&hosted).await?;

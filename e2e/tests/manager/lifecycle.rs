@@ -71,11 +71,7 @@ async fn a_report_is_owned_by_its_hosted_cluster_and_comes_back_when_somebody_de
 async fn a_target_is_picked_up_when_it_appears_and_again_when_it_is_recreated() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
-    fleet
-        .apply(&json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": deployments::namespace("a")}
-        }))
-        .await?;
+    fleet.apply(&deployments::namespace_of("a")).await?;
     fleet.apply(&hosted_cluster("a", &[])).await?;
     fleet.apply(&idms("one", ONE)).await?;
     let _manager = scene.manager().await?;

@@ -7,14 +7,11 @@ use hypermirror_e2e::audit::{Event, Mark};
 use hypermirror_e2e::fleet::objects::{hosted_cluster, idms, itms};
 use hypermirror_e2e::fleet::{TARGETS, deployments};
 use hypermirror_e2e::{Scene, consistently};
-use serde_json::json;
 
 /// A hosted cluster whose Deployments were written by the operators of stock HyperShift.
 async fn stock_cluster(scene: &Scene, name: &str) -> Result<()> {
     let fleet = &scene.fleet;
-    let namespace =
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": deployments::namespace(name)}});
-    fleet.apply(&namespace).await?;
+    fleet.apply(&deployments::namespace_of(name)).await?;
     for target in TARGETS {
         let parent = target == TARGETS[0];
         let manager = if parent { "hypershift-operator-manager" } else { "hypershift-controlplane-manager" };

@@ -37,7 +37,7 @@ pub async fn create(client: &Client, clusters: usize, bystanders: usize) -> Resu
     let one = |n: usize| async move {
         let cluster = name(n);
         let namespace = deployments::namespace(&cluster);
-        post(client, "/api/v1/namespaces", &json!({"metadata": {"name": namespace}})).await?;
+        post(client, "/api/v1/namespaces", &deployments::namespace_of(&cluster)).await?;
         let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments");
         for target in TARGETS {
             post(client, &path, &grown(deployments::target(&cluster, target, Some("="), "="))).await?;
