@@ -12,16 +12,21 @@ fn documents(path: &Path) -> Vec<Value> {
     serde_yaml::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap()).collect()
 }
 
-/// The objects of a kustomization, its own patches applied.
+/// The objects of a kustomization, its components and its own patches applied.
 fn objects(directory: &Path) -> Vec<Value> {
+    kustomized(directory, Vec::new())
+}
+
+/// These objects with what a kustomization or a component adds, and their patches applied.
+fn kustomized(directory: &Path, mut objects: Vec<Value>) -> Vec<Value> {
     let kustomization = documents(&directory.join("kustomization.yaml")).remove(0);
-    let resources = kustomization["resources"].as_array().unwrap().iter();
-    let mut objects: Vec<Value> = resources
-        .flat_map(|resource| {
-            let path = directory.join(resource.as_str().unwrap());
-            if path.is_dir() { objects(&path) } else { documents(&path) }
-        })
-        .collect();
+    for resource in kustomization["resources"].as_array().into_iter().flatten() {
+        let path = directory.join(resource.as_str().unwrap());
+        objects.extend(if path.is_dir() { kustomized(&path, Vec::new()) } else { documents(&path) });
+    }
+    for component in kustomization["components"].as_array().into_iter().flatten() {
+        objects = kustomized(&directory.join(component.as_str().unwrap()), objects);
+    }
     for patch in kustomization["patches"].as_array().into_iter().flatten() {
         let target = &patch["target"];
         let parsed: Value = serde_yaml::from_str(patch["patch"].as_str().unwrap()).unwrap();
@@ -84,28 +89,77 @@ fn verbs<'a>(objects: &'a [Value], resource: &str, name: &str) -> Vec<&'a str> {
 
 #[test]
 fn the_webhook_is_installed_under_the_names_that_the_manager_knows() {
-    let objects = objects(&manifests().join("overlays/webhook"));
-    let configuration = named(&objects, "MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION);
-    let service = named(&objects, "Service", names::WEBHOOK_SERVICE);
-    let secret = named(&objects, "Secret", names::WEBHOOK_SECRET);
-    assert!(secret["data"].is_null(), "a Secret that is applied again must not lose what the manager wrote");
-    for webhook in configuration["webhooks"].as_array().unwrap() {
-        assert_eq!(webhook["failurePolicy"], "Ignore", "{webhook}");
-        assert_eq!(webhook["sideEffects"], "None", "{webhook}");
-        assert_eq!(webhook["timeoutSeconds"], 2, "{webhook}");
-        let config = &webhook["clientConfig"];
-        assert_eq!(config["service"]["name"], names::WEBHOOK_SERVICE);
-        assert_eq!(config["service"]["path"], names::WEBHOOK_PATH);
-        assert!(config.get("caBundle").is_none(), "the manager writes it");
+    for (overlay, injected) in [
+        ("webhook-cert-manager", "cert-manager.io/inject-ca-from"),
+        ("webhook-service-ca", "service.beta.openshift.io/inject-cabundle"),
+    ] {
+        let objects = objects(&manifests().join("overlays").join(overlay));
+        let configuration = named(&objects, "MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION);
+        let service = named(&objects, "Service", names::WEBHOOK_SERVICE);
+        assert!(configuration["metadata"]["annotations"][injected].is_string(), "{overlay}");
+        for webhook in configuration["webhooks"].as_array().unwrap() {
+            assert_eq!(webhook["failurePolicy"], "Ignore", "{webhook}");
+            assert_eq!(webhook["sideEffects"], "None", "{webhook}");
+            assert_eq!(webhook["timeoutSeconds"], 2, "{webhook}");
+            let config = &webhook["clientConfig"];
+            assert_eq!(config["service"]["name"], names::WEBHOOK_SERVICE);
+            assert_eq!(config["service"]["path"], names::WEBHOOK_PATH);
+            assert!(config.get("caBundle").is_none(), "whoever issues the certificate writes it");
+        }
+        let pod = &named(&objects, "Deployment", "hypermirror-manager")["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let args: Vec<&str> = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+        let mount = &container["volumeMounts"][0];
+        let directory = format!("--webhook-certificate-dir={}", mount["mountPath"].as_str().unwrap());
+        assert!(args.contains(&"--webhook=serve") && args.contains(&directory.as_str()), "{args:?}");
+        assert_eq!(mount["name"], pod["volumes"][0]["name"]);
+        assert_eq!(pod["volumes"][0]["secret"]["secretName"], names::WEBHOOK_SECRET);
+        let port = container["ports"].as_array().unwrap().iter().find(|port| port["name"] == "webhook").unwrap();
+        let target_port = &service["spec"]["ports"][0]["targetPort"];
+        assert_eq!((&port["containerPort"], target_port), (&9443.into(), &"webhook".into()));
+        assert!(verbs(&objects, "secrets", names::WEBHOOK_SECRET).is_empty(), "it is mounted, not read");
+        let configurations = verbs(&objects, "mutatingwebhookconfigurations", names::WEBHOOK_CONFIGURATION);
+        assert_eq!(configurations, ["get", "delete"]);
     }
-    let deployment = named(&objects, "Deployment", "hypermirror-manager");
-    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
-    assert!(container["args"].as_array().unwrap().iter().any(|arg| arg == "--webhook=serve"));
-    let port = container["ports"].as_array().unwrap().iter().find(|port| port["name"] == "webhook").unwrap();
-    assert_eq!((&port["containerPort"], &service["spec"]["ports"][0]["targetPort"]), (&9443.into(), &"webhook".into()));
-    assert_eq!(verbs(&objects, "secrets", names::WEBHOOK_SECRET), ["get", "list", "watch", "patch"]);
-    let configurations = verbs(&objects, "mutatingwebhookconfigurations", names::WEBHOOK_CONFIGURATION);
-    assert_eq!(configurations, ["get", "list", "watch", "patch", "delete"]);
+}
+
+#[test]
+fn the_issued_certificate_is_the_one_that_is_mounted_and_trusted() {
+    let of = |overlay: &str| objects(&manifests().join("overlays").join(overlay));
+    let (cert_manager, service_ca) = (of("webhook-cert-manager"), of("webhook-service-ca"));
+    let certificate = named(&cert_manager, "Certificate", names::WEBHOOK_SERVICE);
+    assert_eq!(certificate["spec"]["secretName"], names::WEBHOOK_SECRET);
+    let namespace = certificate["metadata"]["namespace"].as_str().unwrap();
+    assert_eq!(certificate["spec"]["dnsNames"][0], format!("{}.{namespace}.svc", names::WEBHOOK_SERVICE));
+    let configuration = named(&cert_manager, "MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION);
+    let injected = format!("{namespace}/{}", names::WEBHOOK_SERVICE);
+    assert_eq!(configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"], injected);
+    let service = named(&service_ca, "Service", names::WEBHOOK_SERVICE);
+    let key = "service.beta.openshift.io/serving-cert-secret-name";
+    assert_eq!(service["metadata"]["annotations"][key], names::WEBHOOK_SECRET);
+}
+
+#[test]
+fn only_deployments_of_hosted_control_planes_are_reviewed() {
+    let policy = objects(&manifests().join("overlays/admission-policy"));
+    let policy = named(&policy, "MutatingAdmissionPolicy", names::ADMISSION_POLICIES[0]);
+    let webhook = objects(&manifests().join("overlays/webhook-service-ca"));
+    let webhook = &named(&webhook, "MutatingWebhookConfiguration", names::WEBHOOK_CONFIGURATION)["webhooks"][0];
+    for selector in [&policy["spec"]["matchConstraints"]["namespaceSelector"], &webhook["namespaceSelector"]] {
+        assert_eq!(selector["matchLabels"][names::CONTROL_PLANE_NAMESPACE_LABEL], "true", "{selector}");
+    }
+}
+
+#[test]
+fn the_base_alone_may_see_which_admission_is_installed_and_change_none() {
+    let objects = objects(&manifests().join("base"));
+    for (resource, name) in [
+        ("mutatingwebhookconfigurations", names::WEBHOOK_CONFIGURATION),
+        ("mutatingadmissionpolicies", names::ADMISSION_POLICIES[0]),
+        ("mutatingadmissionpolicybindings", names::ADMISSION_POLICIES[0]),
+    ] {
+        assert_eq!(verbs(&objects, resource, name), ["get"], "{resource}");
+    }
 }
 
 #[test]
@@ -115,7 +169,7 @@ fn the_policies_fail_open_and_may_be_taken_away_by_the_manager() {
         assert_eq!(named(&objects, "MutatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Ignore");
         assert_eq!(named(&objects, "MutatingAdmissionPolicyBinding", name)["spec"]["policyName"], name);
         for resource in ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"] {
-            assert_eq!(verbs(&objects, resource, name), ["delete"]);
+            assert_eq!(verbs(&objects, resource, name).last(), Some(&"delete"));
         }
     }
     let spec = &named(&objects, "MutatingAdmissionPolicy", names::ADMISSION_POLICIES[0])["spec"];

@@ -120,6 +120,8 @@ closed_set! {
         CatalogIneffective,
         /// The image of a catalog in the control plane differs from the annotations.
         CatalogDiffers,
+        /// No admission is installed, so a change by a stock operator can cause a second rollout.
+        NoAdmission,
         /// hypermirror is being removed from the hosted cluster.
         Leaving,
     }

@@ -40,6 +40,10 @@ pub const HYPERSHIFT_OPERATOR_USER: &str = "system:serviceaccount:hypershift:ope
 /// The field of `HostedCluster.spec` that names a ConfigMap with mirrors; stock HyperShift's types do not have it.
 pub const IMAGE_MIRROR_CONFIG_REF_FIELD: &str = "imageMirrorConfigRef";
 
+/// HyperShift's label, with the value `true`, on the namespace of each hosted control plane
+/// (HyperShift, `hypershift-operator/controllers/hostedcluster/hostedcluster_controller.go`).
+pub const CONTROL_PLANE_NAMESPACE_LABEL: &str = "hypershift.openshift.io/hosted-control-plane";
+
 /// The `MutatingWebhookConfiguration`.
 pub const WEBHOOK_CONFIGURATION: &str = "hypermirror";
 
@@ -49,7 +53,7 @@ pub const WEBHOOK_SERVICE: &str = "hypermirror-webhook";
 /// The path of the webhook. It is the same in all versions, because replicas of two versions serve it during an upgrade.
 pub const WEBHOOK_PATH: &str = "/admit";
 
-/// The Secret with the webhook's certificate, in the manager's own namespace.
+/// The Secret with the webhook's certificate, in the manager's own namespace: cert-manager or service-ca writes it.
 pub const WEBHOOK_SECRET: &str = "hypermirror-webhook-certificate";
 
 /// The `MutatingAdmissionPolicy` objects, and the binding of each, by the same name.

@@ -1,6 +1,8 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
-use hypermirror_api::report::{ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport};
+use hypermirror_api::report::{
+    Admission, ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport,
+};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -208,6 +210,7 @@ pub fn control_plane_report(
     targets: &[(&TargetSpec, Option<&ObservedTarget>)],
     plan: &Plan,
     rollout: Option<RolloutReport>,
+    admission: Option<Admission>,
 ) -> ControlPlaneReport {
     let reports: Vec<TargetReport> = targets
         .iter()
@@ -215,7 +218,7 @@ pub fn control_plane_report(
         .filter_map(|((spec, observed), plan)| Some(target_report(spec, *observed, plan.as_ref()?)))
         .collect();
     let up_to_date = reports.iter().filter(|report| report.up_to_date).count();
-    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout }
+    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout, admission }
 }
 
 fn target_report(spec: &TargetSpec, observed: Option<&ObservedTarget>, plan: &TargetPlan) -> TargetReport {

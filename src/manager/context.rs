@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hypermirror_api::report::Admission;
 use kube::Client;
 use tokio::sync::{Notify, watch};
 
@@ -83,6 +84,8 @@ pub struct Context {
     pub term: Term,
     /// Whether the admission was taken away because the fleet is left.
     pub admission_gone: AtomicBool,
+    /// Which admission is installed; none as long as nobody knows.
+    admission: Mutex<Option<Admission>>,
     /// Whether the process ends: no new work begins.
     pub stopping: watch::Sender<bool>,
 }
@@ -107,6 +110,7 @@ impl Context {
             metrics,
             term,
             admission_gone: AtomicBool::new(false),
+            admission: Mutex::default(),
             stopping: watch::Sender::new(false),
         })
     }
@@ -114,6 +118,17 @@ impl Context {
     /// The index, for a moment: never across an await.
     pub fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which admission is installed, as far as known.
+    pub fn admission(&self) -> Option<Admission> {
+        *self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers it; answers whether it is another one than before.
+    pub fn set_admission(&self, admission: Admission) -> bool {
+        let before = self.admission.lock().unwrap_or_else(PoisonError::into_inner).replace(admission);
+        before != Some(admission)
     }
 
     /// Whether this instance may write: it leads and has seen everything once.

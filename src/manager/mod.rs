@@ -1,5 +1,6 @@
 //! The manager's process: watches feed the index, the index feeds the queue, workers reconcile hosted clusters.
 
+mod admission;
 mod boot;
 mod case;
 mod catalogs;

@@ -239,6 +239,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         // The map that is told is the one in force.
         let mut told = old.clone();
         told.control_plane.rollout.clone_from(&draft.rollout);
+        told.control_plane.admission = ctx.admission();
         let hosted_cluster_generation = generation;
         return HostedClusterMirrorsStatus { conditions, hosted_cluster_generation, guest, nodes, ..told };
     }
@@ -256,7 +257,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
         mirror_config: draft.reference.cloned(),
         node_pools: pool_config::reports(draft.pools),
         boot: boot::reports(&boots.unwrap_or_default(), old.map(|old| old.boot.as_slice()).unwrap_or_default()),
-        control_plane: report::control_plane_report(&observed, draft.plan, draft.rollout.clone()),
+        control_plane: report::control_plane_report(&observed, draft.plan, draft.rollout.clone(), ctx.admission()),
         guest,
         nodes,
     }

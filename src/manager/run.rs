@@ -18,7 +18,7 @@ use super::guests::Guests;
 use super::options::{GuestAgent, ManagerOptions, Mode};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
-use super::{own_image, rollouts, server, watches, webhook};
+use super::{admission as admissions, own_image, rollouts, server, watches, webhook};
 use crate::kube::admission;
 use crate::kube::apply::WriteError;
 use crate::kube::client::connect;
@@ -60,6 +60,9 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);
     webhook::start(&ctx, &options.webhook, &mut tasks).await?;
+    // Before the first report, which would be written a second time otherwise.
+    admissions::look(&ctx).await;
+    tasks.spawn(admissions::follow(Arc::clone(&ctx)));
     watches::start(&ctx, &mut tasks);
     let reporter = Reporter::default();
     let events = Events::new(client, &identity);

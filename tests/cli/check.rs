@@ -145,3 +145,21 @@ fn what_only_the_live_manager_knows_comes_from_its_reports() {
     assert_eq!(findings[0]["field"], "status.conditions[ControlPlaneUpToDate]");
     assert_eq!(findings[0]["message"], "forbidden");
 }
+
+#[test]
+fn a_fleet_without_an_admission_is_warned_once() {
+    let report = |name: &str, admission: &str| {
+        serde_json::json!({
+            "apiVersion": "hypermirror.dev/v1alpha1", "kind": "HostedClusterMirrors",
+            "metadata": {"name": name, "namespace": "clusters"}, "spec": {},
+            "status": {"controlPlane": {"summary": "3/3", "admission": admission}}
+        })
+        .to_string()
+    };
+    for (admission, warnings) in [("None", 1), ("Policy", 0), ("Webhook", 0)] {
+        let (a, b) = (report("a", admission), report("b", admission));
+        let (findings, code) = check(&Files::new(&[("a.json", &a), ("b.json", &b)]));
+        let found = findings.iter().filter(|finding| finding["reason"] == "NoAdmission");
+        assert_eq!((found.count(), code), (warnings, 0), "{admission}");
+    }
+}

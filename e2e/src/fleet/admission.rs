@@ -1,6 +1,7 @@
 //! The admission of the manifests: the webhook, reached on the loopback address, or the policies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, ensure};
 use kube::api::PostParams;
@@ -8,7 +9,8 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::manager::ManagerLaunch;
-use super::{Fleet, NAMESPACE, SOON, TARGETS, deployments};
+use super::{Fleet, PROBES, SOON, TARGETS, deployments};
+use crate::pki::Authority;
 use crate::{eventually, port};
 
 /// What gives back to a write what it takes away.
@@ -30,16 +32,31 @@ pub fn webhook_configuration() -> Value {
     })
 }
 
-/// The Secret of the webhook's certificate, by name.
-pub fn certificate_secret() -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Secret",
-        "metadata": {"name": "hypermirror-webhook-certificate", "namespace": super::SYSTEM}
-    })
+/// Who issues the webhook's certificates, in place of cert-manager or service-ca: one authority for all scenarios of a process.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn authority() -> Result<&'static Authority> {
+    static AUTHORITY: OnceLock<Option<Authority>> = OnceLock::new();
+    AUTHORITY.get_or_init(|| Authority::new("webhook").ok()).as_ref().context("make the webhook's authority")
 }
 
-fn overlay(name: &str, file: &str) -> PathBuf {
-    crate::binaries::repository_root().join("manifests/overlays").join(name).join(file)
+/// Issues a new certificate for the webhook into a directory, as a mounted Secret has it.
+///
+/// # Errors
+///
+/// When it cannot be made or written.
+pub fn issue(directory: &Path) -> Result<()> {
+    let server = authority()?.server(&["127.0.0.1"])?;
+    std::fs::create_dir_all(directory)?;
+    std::fs::write(directory.join("tls.crt"), &server.certificate)?;
+    std::fs::write(directory.join("tls.key"), &server.key)?;
+    Ok(())
+}
+
+fn component(name: &str, file: &str) -> PathBuf {
+    crate::binaries::repository_root().join("manifests/components").join(name).join(file)
 }
 
 impl Admission {
@@ -52,7 +69,7 @@ impl Admission {
         port::free().map(Self::Webhook)
     }
 
-    /// Has a manager serve it.
+    /// Has a manager serve it, with a certificate that is issued when it starts.
     #[must_use]
     pub fn serve(self, launch: ManagerLaunch) -> ManagerLaunch {
         match self {
@@ -75,19 +92,19 @@ impl Fleet {
             Admission::None => Ok(()),
             Admission::Policy => {
                 for file in ["rbac.yaml", "targets.yaml", "hosted-clusters.yaml"] {
-                    self.apply_file(&overlay("admission-policy", file)).await?;
+                    self.apply_file(&component("admission-policy", file)).await?;
                 }
                 Ok(())
             }
             Admission::Webhook(port) => {
-                for file in ["rbac.yaml", "secret.yaml"] {
-                    self.apply_file(&overlay("webhook", file)).await?;
-                }
-                let text = std::fs::read_to_string(overlay("webhook", "webhook.yaml"))?;
+                self.apply_file(&component("webhook", "rbac.yaml")).await?;
+                let text = std::fs::read_to_string(component("webhook", "webhook.yaml"))?;
+                let bundle = k8s_openapi::ByteString(authority()?.certificate().into_bytes());
                 let mut configuration = Value::deserialize(serde_yaml::Deserializer::from_str(&text))?;
                 for webhook in configuration["webhooks"].as_array_mut().context("no webhooks")? {
                     let path = webhook["clientConfig"]["service"]["path"].as_str().context("no path")?;
-                    webhook["clientConfig"] = json!({"url": format!("https://127.0.0.1:{port}{path}")});
+                    webhook["clientConfig"] =
+                        json!({"url": format!("https://127.0.0.1:{port}{path}"), "caBundle": bundle});
                 }
                 self.apply(&configuration).await.map(|_| ())
             }
@@ -149,8 +166,7 @@ impl Fleet {
     ///
     /// When the server refuses it.
     pub async fn gives_back(&self, target: &str) -> Result<bool> {
-        let mut object = deployments::target("x", target, Some("="), "=");
-        object["metadata"]["namespace"] = json!(NAMESPACE);
+        let mut object = deployments::target(PROBES, target, Some("="), "=");
         object["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": "probe.example=m.example"});
         let params = PostParams { dry_run: true, ..PostParams::default() };
         let stored = self.api_of(&object)?.create(&params, &serde_json::from_value(object)?).await?;

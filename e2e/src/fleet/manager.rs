@@ -74,7 +74,15 @@ impl ManagerLaunch {
     /// # Errors
     ///
     /// When it ends before it serves anything.
-    pub async fn start(self, cluster: &Cluster) -> Result<Manager> {
+    pub async fn start(mut self, cluster: &Cluster) -> Result<Manager> {
+        if self.args.iter().any(|arg| arg == "--webhook=serve") {
+            let directory = self.directory.join(&self.name).join("webhook");
+            super::admission::issue(&directory)?;
+            let flag = "--webhook-certificate-dir=";
+            if !self.args.iter().any(|arg| arg.starts_with(flag)) {
+                self = self.arg(format!("{flag}{}", directory.display()));
+            }
+        }
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
         // Each start has a log of its own: the addresses are read from it.
         let start = STARTS.fetch_add(1, Ordering::Relaxed);

@@ -25,6 +25,8 @@ use crate::{Cluster, Crds, eventually};
 pub const TARGETS: [&str; 3] = ["control-plane-operator", "ignition-server", "hosted-cluster-config-operator"];
 /// The namespace of the HostedClusters.
 pub const NAMESPACE: &str = "clusters";
+/// The hosted cluster in whose control-plane namespace an admission is tried out.
+pub const PROBES: &str = "probes";
 /// The manager's own namespace.
 pub const SYSTEM: &str = "hypermirror-system";
 /// The manager's ServiceAccount.
@@ -55,6 +57,7 @@ impl Fleet {
         for namespace in [NAMESPACE, SYSTEM] {
             fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
         }
+        fleet.apply(&deployments::namespace_of(PROBES)).await?;
         fleet.apply_file(&root.join("manifests/base/rbac.yaml")).await?;
         Ok(fleet)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::report::Admission;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -65,6 +66,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
         rows.extend(target_rows(&planner, &plan));
     }
     rows.extend(report_rows(input));
+    rows.extend(admission_row(input));
     rows.sort_by(|a, b| {
         (a.severity, &a.object, &a.field, a.reason, &a.message)
             .cmp(&(b.severity, &b.object, &b.field, b.reason, &b.message))
@@ -242,6 +244,18 @@ fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
         Some(Row { object: format!("Deployment/{namespace}/{}", spec.deployment), ..row })
     };
     targets.filter_map(row).collect()
+}
+
+/// Said once for the fleet: whether an admission is installed is nothing of one hosted cluster.
+fn admission_row(input: &Input) -> Option<Row> {
+    let statuses = input.reports.iter().filter_map(|report| report.status.as_ref());
+    let mut admissions = statuses.filter_map(|status| status.control_plane.admission);
+    admissions.any(|admission| admission == Admission::None).then(|| {
+        let message = "no admission is installed: an edit that the stock value cannot express restarts each Deployment twice; \
+                       install manifests/overlays/admission-policy, webhook-cert-manager or webhook-service-ca";
+        let object = "Deployment/hypermirror-manager".to_owned();
+        plain_row(Severity::Warning, Reason::NoAdmission, object, message.to_owned())
+    })
 }
 
 /// What the live manager could not do, and what it saw on nodes.

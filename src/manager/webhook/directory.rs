@@ -1,4 +1,4 @@
-//! A certificate that somebody else keeps in a directory: cert-manager's or service-ca's Secret, mounted.
+//! The certificate in a directory: the Secret of cert-manager or service-ca, mounted. It is read again when it changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,23 +7,24 @@ use std::time::Duration;
 use super::server::ShownCertificate;
 use crate::telemetry::metrics::ManagerMetrics;
 
-/// A mounted Secret follows its original within a minute or so: looking more often is no use.
-const LOOK: Duration = Duration::from_secs(10);
+/// Two small files of a file system in memory: a look costs nothing, and a kubelet replaces both at once.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Follows it until the process ends.
 pub async fn follow(directory: PathBuf, shown: Arc<ShownCertificate>, metrics: ManagerMetrics) {
     let mut before = None;
     loop {
-        match read(&directory).await {
-            Ok(now) if before.as_ref() != Some(&now) => {
-                super::show(&metrics, &shown, &now.0, &now.1);
-                before = Some(now);
+        let now = read(&directory).await.map_err(|error| error.to_string());
+        if before.as_ref() != Some(&now) {
+            match &now {
+                Ok((certificate, key)) => super::show(&metrics, &shown, certificate, key),
+                // What was shown before stays.
+                Err(error) => {
+                    let directory = directory.display();
+                    tracing::warn!(%directory, error, "failed to read the webhook's certificate; it is tried again");
+                }
             }
-            Ok(_) => {}
-            Err(error) => {
-                let directory = directory.display();
-                tracing::warn!(%directory, %error, "the webhook's certificate cannot be read");
-            }
+            before = Some(now);
         }
         tokio::time::sleep(LOOK).await;
     }

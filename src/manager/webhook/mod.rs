@@ -3,7 +3,6 @@
 mod answer;
 mod certificate;
 mod directory;
-mod keeper;
 pub mod options;
 mod server;
 mod turns;
@@ -14,7 +13,6 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use self::keeper::Keeper;
 use self::options::{Webhook, WebhookOptions};
 use self::server::ShownCertificate;
 use super::context::Context;
@@ -42,11 +40,9 @@ pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut Joi
     let router = answer::router(reviewer, ctx.metrics.clone());
     let server = server::serve(options.webhook_bind_address, router, Arc::clone(&shown)).await;
     tasks.spawn(server.context("cannot listen on --webhook-bind-address")?);
+    // clap asks for it where the webhook is served.
     if let Some(directory) = options.webhook_certificate_dir.clone() {
         tasks.spawn(directory::follow(directory, shown, ctx.metrics.clone()));
-    } else {
-        let lifetime = options.webhook_certificate_lifetime;
-        tasks.spawn(Keeper { ctx: Arc::clone(ctx), lifetime, shown }.run());
     }
     Ok(())
 }

@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hypermirror_api::names;
 
-use crate::manager::options::{parse_address, parse_duration};
+use crate::manager::options::parse_address;
 
 /// Whether the admission webhook is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -28,12 +27,9 @@ pub struct WebhookOptions {
     /// Address that serves the webhook (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":9443", value_parser = parse_address)]
     pub webhook_bind_address: SocketAddr,
-    /// Directory with tls.crt and tls.key (default: the manager makes them)
-    #[arg(long, value_name = "DIR")]
+    /// Directory with tls.crt and tls.key, read again when they change (cert-manager, service-ca)
+    #[arg(long, value_name = "DIR", required_if_eq("webhook", "serve"))]
     pub webhook_certificate_dir: Option<PathBuf>,
-    /// Lifetime of the manager's own certificates; they are replaced after two thirds of it
-    #[arg(long, value_name = "DURATION", default_value = "2160h", value_parser = parse_duration)]
-    pub webhook_certificate_lifetime: Duration,
     /// Users whose updates drop spec.imageMirrorConfigRef unintentionally (commas, or repeated)
     #[arg(long, value_name = "USER", value_delimiter = ',', default_value = names::HYPERSHIFT_OPERATOR_USER)]
     pub field_unaware_users: Vec<String>,
