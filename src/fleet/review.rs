@@ -1,11 +1,11 @@
 //! What is given back to a write of somebody else's: our entry to a target Deployment, a field to a HostedCluster.
 //!
-//! A pure function of one request to the API server, for a webhook. `manifests/overlays/admission-policy` says the same in
+//! A pure function of one request to the API server, for a webhook. `manifests/components/admission-policy` says the same in
 //! CEL.
 
 use std::collections::BTreeSet;
 
-use hypermirror_api::names;
+use hypermirror_api::{annotations, names};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use super::patch::PatchBuilder;
 use super::target::TargetSpec;
 use super::value;
 
+mod carry;
 mod object;
 
 /// The reference to a ConfigMap: a name, and room for whatever may be added to it. It is the one value that is repeated as
@@ -100,12 +101,11 @@ impl Reviewer {
         let template = object.spec.and_then(|spec| spec.template);
         let spec = self.targets.iter().find(|spec| metadata.name.as_deref() == Some(&spec.deployment));
         let (Some(spec), Some(template), None) = (spec, template, metadata.deletion_timestamp) else { return Ok(None) };
-        if let Some(before) = write.before {
-            let before: Object<DeploymentSpec<'_>> = serde_json::from_str(before.get())?;
-            let before = before.spec.and_then(|spec| spec.template);
-            if before.is_some_and(|before| before.get() == template.get()) {
-                return Ok(None);
-            }
+        let before: Option<Object<DeploymentSpec<'_>>> =
+            write.before.map(|before| serde_json::from_str(before.get())).transpose()?;
+        let before = before.and_then(|before| before.spec?.template);
+        if before.is_some_and(|before| before.get() == template.get()) {
+            return Ok(None);
         }
         let Some(annotations) = metadata.annotations else { return Ok(None) };
         let Some(container) = object::container(template, &spec.container)? else { return Ok(None) };
@@ -115,9 +115,10 @@ impl Reviewer {
             argument: annotations.argument.map(Into::into),
             ..ObservedTarget::default()
         };
+        let before = before.map(|before| object::container(before, &spec.container)).transpose()?.flatten();
         let mut patch = PatchBuilder::new(&target, &container);
-        if let Some(overrides) = target.overrides.as_deref().filter(|overrides| lacks(&container, overrides)) {
-            patch.append_env(overrides);
+        if let Some(overrides) = target.overrides.as_deref() {
+            restore_env(&mut patch, &target, overrides, before.as_ref(), &container);
         }
         if let Some(value) = target.argument.as_deref()
             && argument::ours(&target, &container).is_none()
@@ -141,6 +142,27 @@ impl Reviewer {
         let path = format!("/spec/{}", names::IMAGE_MIRROR_CONFIG_REF_FIELD);
         let lost: Value = serde_json::from_str(lost.get())?;
         Ok(serde_json::from_value(json!([{"op": "add", "path": path, "value": lost}])).ok())
+    }
+}
+
+/// Appends our env var where it is gone: what the annotation remembers, brought up to date where the write itself shows that
+/// entries of somebody else's came or went. Then the annotation says so, too: ours is known by it.
+fn restore_env(
+    patch: &mut PatchBuilder<'_>,
+    target: &ObservedTarget,
+    overrides: &str,
+    before: Option<&ObservedContainer>,
+    after: &ObservedContainer,
+) {
+    if after.env.len() > 1 {
+        return;
+    }
+    let argument = target.argument.as_deref();
+    let carried = before.and_then(|before| carry::carried(overrides, argument, before, after));
+    let wanted = carried.as_deref().unwrap_or(overrides);
+    patch.annotation(annotations::OVERRIDES, Some(overrides), Some(wanted));
+    if lacks(after, wanted) {
+        patch.append_env(wanted);
     }
 }
 

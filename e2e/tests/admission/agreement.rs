@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use hypermirror_e2e::fleet::admission::Admission;
-use hypermirror_e2e::fleet::{NAMESPACE, TARGETS, deployments};
+use hypermirror_e2e::fleet::{PROBES, TARGETS, deployments};
 use hypermirror_e2e::rival::Random;
 use hypermirror_e2e::{Fleet, Scene};
 use kube::api::PostParams;
@@ -33,8 +33,7 @@ fn container(deployment: &mut Value) -> &mut Value {
 
 fn of_chance(random: &mut Random) -> Value {
     let target = *random.one_of(&TARGETS);
-    let mut deployment = deployments::target("x", target, None, random.one_of::<&str>(&VALUES[..5]));
-    deployment["metadata"]["namespace"] = json!(NAMESPACE);
+    let mut deployment = deployments::target(PROBES, target, None, random.one_of::<&str>(&VALUES[..5]));
     let mut annotations = json!({"example.com/x": "y"});
     if random.percent(80) {
         annotations["hypermirror.dev/overrides"] = json!(random.one_of(&VALUES[..7]));
@@ -105,8 +104,7 @@ fn cases() -> Vec<Case> {
                 .collect::<Vec<_>>()
                 .join(",")
         };
-        let mut before = deployments::target("x", TARGETS[1], Some(&pairs(|n| n)), "=");
-        before["metadata"]["namespace"] = json!(NAMESPACE);
+        let before = deployments::target(PROBES, TARGETS[1], Some(&pairs(|n| n)), "=");
         for (what, overrides) in
             [("said by the stock value", pairs(|n| n)), ("said otherwise", format!("{},x.example=y", pairs(|n| n)))]
         {
@@ -117,11 +115,38 @@ fn cases() -> Vec<Case> {
     }
     let turned: Vec<String> = (0..100).rev().map(|n| format!("r{n}.example=m")).collect();
     let straight: Vec<String> = (0..100).map(|n| format!("r{n}.example=m")).collect();
-    let mut before = deployments::target("x", TARGETS[2], Some(&straight.join(",")), "=");
-    before["metadata"]["namespace"] = json!(NAMESPACE);
+    let before = deployments::target(PROBES, TARGETS[2], Some(&straight.join(",")), "=");
     let mut after = taken(&before);
     after["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": turned.join(",")});
     cases.push(Case { name: "said in another order of sources".to_owned(), before, after });
+    cases.extend(flag_cases());
+    cases
+}
+
+/// A stock operator's write with other flags of the hypershift operator, which a child is told in both forms.
+fn flag_cases() -> Vec<Case> {
+    let value = |pairs: &[&str]| if pairs.is_empty() { "=".to_owned() } else { pairs.join(",") };
+    let child = |target: &str, flags: &[&str]| {
+        let env = value(&[&["a.example=n", "a.example=m"], flags].concat());
+        deployments::target(PROBES, target, Some(&env), &value(flags))
+    };
+    let mut cases = Vec::new();
+    for target in &TARGETS[1..] {
+        for (what, was, is, remembered) in [
+            ("comes", &[] as &[&str], &["z.example=m"] as &[&str], "a.example=m,a.example=n"),
+            ("goes", &["z.example=m"], &[], "a.example=m,a.example=n,z.example=m"),
+            ("changes", &["y.example=m", "z.example=m"], &["y.example=m", "z.example=n"], "y.example=m,z.example=m"),
+            ("is left out on purpose", &["z.example=m"], &["z.example=m"], "a.example=m"),
+            ("is all there was", &["z.example=m"], &[], "z.example=m"),
+            ("says it all", &[], &["z.example=m"], "a.example=n,a.example=m"),
+        ] {
+            let (mut before, mut after) = (child(target, was), taken(&child(target, is)));
+            for deployment in [&mut before, &mut after] {
+                deployment["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": remembered});
+            }
+            cases.push(Case { name: format!("of {target} a flag {what}"), before, after });
+        }
+    }
     cases
 }
 

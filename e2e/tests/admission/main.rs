@@ -3,6 +3,7 @@
 mod agreement;
 mod certificates;
 mod hosted_clusters;
+mod hostile;
 mod leaving;
 mod outages;
 

@@ -1,4 +1,3 @@
-use hypermirror_api::annotations;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -200,6 +199,45 @@ fn a_reference_that_is_no_reference_is_not_repeated() {
     assert_eq!(reviewed(HOSTED_CLUSTERS, OPERATOR, &json!({"spec": {}}), Some(&before)), None);
 }
 
+/// A child as a stock operator writes it: mirrors of the management cluster, and the hypershift operator's own flag, which it
+/// names in both forms.
+fn child(mirrors: &str, flag: &str) -> Value {
+    let both: Vec<&str> = [mirrors, flag].into_iter().filter(|value| *value != "=").collect();
+    let env = if both.is_empty() { "=".to_owned() } else { both.join(",") };
+    deployment(&stock_targets()[1], &[&env], Some(flag))
+}
+
+#[test]
+fn entries_of_somebody_elses_come_and_go_with_the_write_that_shows_them() {
+    for (what, before, after, remembered, expected) in [
+        ("a flag comes", ("a=y,a=x", "="), ("a=y,a=x", "z=m"), "a=x,a=y", "a=x,a=y,z=m"),
+        ("a flag goes", ("a=y,a=x", "z=m"), ("a=y,a=x", "="), "a=x,a=y,z=m", "a=x,a=y"),
+        ("a flag changes", ("a=y,a=x", "z=m"), ("a=y,a=x", "z=n"), "a=x,a=y,z=m", "a=x,a=y,z=n"),
+        ("it was there and is not wanted", ("a=y", "z=m"), ("a=y", "z=m"), "a=x", "a=x"),
+        ("it is remembered already", ("a=y", "="), ("a=y", "z=m"), "a=x,z=m", "a=x,z=m"),
+        ("a mirror of the management cluster comes", ("a=y", "="), ("a=y,b=m", "="), "a=x", "a=x"),
+        ("such a mirror goes", ("a=y,b=m", "="), ("a=y", "="), "a=x,b=m", "a=x,b=m"),
+        ("a mirror becomes a flag", ("b=m", "="), ("=", "b=m"), "a=x,b=m", "a=x,b=m"),
+        ("the last of them goes", ("=", "z=m"), ("=", "="), "z=m,q=m", "q=m"),
+    ] {
+        let before = annotated(child(before.0, before.1), Some(remembered), None);
+        let after = annotated(renewed(child(after.0, after.1)), Some(remembered), None);
+        let stored = stored(&after, Some(&before));
+        assert_eq!(env_of(&stored).last(), Some(&expected), "{what}");
+        let annotation = stored["metadata"]["annotations"]["hypermirror.dev/overrides"].as_str();
+        assert_eq!(annotation, Some(expected), "{what}");
+    }
+}
+
+#[test]
+fn nothing_of_ours_follows_a_stock_value_that_says_it_again() {
+    let before = annotated(child("a=m", "="), Some("a=m,z=m"), None);
+    let after = annotated(renewed(child("a=m", "z=m")), Some("a=m"), None);
+    let stored = stored(&after, Some(&before));
+    assert_eq!(env_of(&stored), ["a=m,z=m"]);
+    assert_eq!(stored["metadata"]["annotations"]["hypermirror.dev/overrides"], "a=m,z=m");
+}
+
 proptest! {
     #[test]
     fn the_container_is_read_as_the_manager_reads_it(object in any_deployment(), absent in prop::sample::subsequence(vec!["env", "args", "command"], 0..=3)) {
@@ -260,5 +298,30 @@ proptest! {
         }
         let plan = world.plan(None);
         prop_assert!(plan.targets.iter().flatten().all(|target| target.patch.is_none()), "{plan:#?}");
+    }
+
+    /// The hypershift operator is restarted with other flags: what the children are given back is what the manager wants.
+    #[test]
+    fn the_plan_agrees_with_what_was_carried_over(
+        flags in prop::collection::vec(prop::sample::subsequence(vec!["x.example=m", "y.example=m", "z.example=m"], 0..=3), 2..4),
+        ordered in any::<bool>(),
+    ) {
+        let mirrors: &[&str] = if ordered { &["n.example", "m.example"] } else { &["m.example"] };
+        let stock = |flags: &[&str]| {
+            let sorted: Vec<String> = { let mut mirrors = mirrors.to_vec(); mirrors.sort_unstable(); mirrors.iter().map(|mirror| format!("a.example={mirror}")).collect() };
+            child(&sorted.join(","), &if flags.is_empty() { "=".to_owned() } else { flags.join(",") })
+        };
+        let mut world = World::new(&idms(&[("a.example", mirrors, false)]), "=");
+        world.handover_over = true;
+        world.deployments[1] = stock_managed(stock(&flags[0]));
+        world.settle();
+        for flags in &flags[1..] {
+            let mut update = renewed(stock_managed(stock(flags)));
+            update["metadata"] = world.deployments[1]["metadata"].clone();
+            world.deployments[1] = stored(&update, Some(&world.deployments[1]));
+            let plan = world.plan(None);
+            let target = plan.targets[1].as_ref().unwrap();
+            prop_assert!(!target.restarts, "{:#?}\n{:#?}", env_of(&world.deployments[1]), target);
+        }
     }
 }
