@@ -108,30 +108,31 @@ impl Document {
 /// The object without its fields that are null; none if it has none. To an API server and to Go a null is the same as
 /// leaving the field out, wherever that may be left out.
 fn without_nulls(value: &Value) -> Option<Value> {
-    let mut value = value.clone();
-    remove_nulls(&mut value).then_some(value)
+    has_null(value).then(|| {
+        let mut value = value.clone();
+        remove_nulls(&mut value);
+        value
+    })
 }
 
-/// Whether there were any. Depth is bounded by the readers.
-fn remove_nulls(value: &mut Value) -> bool {
-    let mut found = false;
+/// Whether a field is null: a copy of a large object is made only then. Depth is bounded by the readers.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.values().any(|field| field.is_null() || has_null(field)),
+        Value::Array(items) => items.iter().any(has_null),
+        _ => false,
+    }
+}
+
+fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            let before = fields.len();
             fields.retain(|_, field| !field.is_null());
-            found = fields.len() != before;
-            for field in fields.values_mut() {
-                found |= remove_nulls(field);
-            }
+            fields.values_mut().for_each(remove_nulls);
         }
-        Value::Array(items) => {
-            for item in items {
-                found |= remove_nulls(item);
-            }
-        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
         _ => {}
     }
-    found
 }
 
 /// A part of the text in front of which a reader counts lines from `line`.

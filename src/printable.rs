@@ -1,4 +1,4 @@
-//! Text that a terminal, a log viewer or an editor cannot be fooled by, whoever wrote it.
+//! Escapes text so that it cannot control a terminal, a log viewer or an editor.
 //!
 //! Names, fields and messages come from people who are not trusted: owners of ConfigMaps, administrators of guests. A
 //! control character in them can clear a screen or set its title, a bidirectional control can show a text in another
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Whether a character is obeyed rather than shown: C0, DEL and C1 controls, bidirectional controls, and the separators
+/// Whether a terminal interprets a character instead of displaying it: C0, DEL and C1 controls, bidirectional controls, and the separators
 /// of lines and paragraphs that Unicode has beside the line feed.
 pub const fn is_control(letter: char) -> bool {
     matches!(
@@ -27,14 +27,14 @@ pub const fn is_control(letter: char) -> bool {
     )
 }
 
-/// A text of several lines: line feeds and tabs stay, every other control becomes `\u` and four hexadecimal digits.
+/// Escapes a text of several lines: line feeds and tabs stay, every other control becomes `\u` and four hexadecimal digits.
 ///
-/// JSON that went through here says the same as before: controls stand in its strings only, where this is their escape.
+/// Escaped JSON is the same value: serialized JSON has controls only inside strings, where this is their escape sequence.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |letter| is_control(letter) && !matches!(letter, '\n' | '\t'))
 }
 
-/// A text that has to stay on its line: line feeds, carriage returns and tabs become `\n`, `\r` and `\t`.
+/// Escapes a text that must stay on one line: line feeds, carriage returns and tabs become `\n`, `\r` and `\t`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_control)
 }
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// One of each kind of control, and what stands for it.
+    /// One of each kind of control, and its escaped form.
     const CONTROLS: [(&str, &str); 14] = [
         ("\0", "\\u0000"),
         ("\u{1b}]0;title\u{7}", "\\u001b]0;title\\u0007"),

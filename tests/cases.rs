@@ -128,7 +128,7 @@ fn a_file_that_the_pools_own_machine_config_writes_counts() {
     let (rows, code) = found(case, "-f all.yaml");
     assert_eq!((rows, code), (vec!["Warning NodeFileUnknown".to_owned(), "Warning Shadowed".to_owned()], 0));
     let ran = run(case, "check -f all.yaml");
-    assert!(ran.out.contains("99-tag-mirrors.conf counts instead of ours, which ConfigMap tags writes"), "{}", ran.out);
+    assert!(ran.out.contains("99-tag-mirrors.conf counts instead of ours (written by ConfigMap tags)"), "{}", ran.out);
     let rendered = run(case, "render node -f all.yaml --node-pool workers");
     assert!(rendered.told.contains("99-tag-mirrors.conf"), "{}", rendered.told);
     let pulled = endpoints(case, "-f all.yaml quay.io/platform/x@D");

@@ -29,7 +29,7 @@ const STYLES: [Style; 5] = [ERROR, WARNING, GOOD, BAD, HEADING];
 /// In a mark, instead of a style: the end of the styled text.
 const END: char = '-';
 
-/// What stands before a style in a text that is not printed yet. It differs in each process, so that nobody else's text can
+/// Precedes a style in a text that is not printed yet. It differs in each process, so that no other text can
 /// hold one: whatever else looks like a colour is escaped.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{fdd0}{:016x}", RandomState::new().hash_one(0)));
 
@@ -111,7 +111,7 @@ pub fn note(message: impl Display) {
     let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&message)); // nobody to tell
 }
 
-/// A message whose lines but the first begin further right: none of them is a message of its own, whatever it says.
+/// Indents every line but the first, so that no text can forge a separate message.
 fn further_lines(message: impl Display) -> String {
     message.to_string().replace('\n', "\n  ")
 }

@@ -146,7 +146,7 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
 /// What is printed.
 struct Answer {
     explanations: Vec<Explanation>,
-    /// For each image the objects that HyperShift itself brings to nodes and that match it; empty where there are none.
+    /// For each image, the matching objects that HyperShift itself writes to nodes.
     by_hypershift: Vec<Vec<String>>,
 }
 

@@ -1,6 +1,6 @@
 //! What a person can do about a text that does not parse, where its look gives that away.
 
-/// Messages of the YAML reader that nearly always mean a line that stands too far left or right.
+/// Messages of the YAML reader that usually mean wrong indentation.
 const OF_INDENTATION: [&str; 4] = [
     "mapping values are not allowed in this context",
     "did not find expected key",
@@ -13,7 +13,7 @@ pub(super) fn is_template(text: &str) -> bool {
     ["{{", "{%", "<%"].iter().any(|mark| text.contains(mark))
 }
 
-/// The reader's message, and what to do about it where that can be told.
+/// The reader's message, with what to do about it if that is known.
 pub(super) fn with_hint(message: &str, text: &str) -> String {
     let hint = if is_template(text) {
         "it looks like a template, which has to be rendered first, for example with helm template"

@@ -1,8 +1,8 @@
 //! Where the documents of a YAML stream begin.
 
-/// The documents of a YAML stream, each with the number of its first line that says something.
+/// The documents of a YAML stream, each with the number of its first line that is neither empty nor a comment.
 ///
-/// A line that begins with `---` begins a document wherever it stands, in a block of text too, and one that begins with
+/// A line that begins with `---` begins a document at any place, also in a block of text, and one that begins with
 /// `...` ends it (YAML 1.2, 9.1.2). What is empty but for comments and directives belongs to the next document at the
 /// beginning and behind `...`, and is an empty one elsewhere.
 pub(super) fn split(text: &str) -> Vec<(usize, &str)> {

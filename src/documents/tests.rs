@@ -89,3 +89,50 @@ fn what_does_not_decode_names_field_and_line() {
     let error = items[0].decode::<Thing>().unwrap_err().to_string();
     assert!(error.starts_with("spec.name: invalid type") && !error.contains("line"), "{error}");
 }
+
+#[derive(Debug, Deserialize)]
+struct Lists {
+    spec: Option<Vec<Thing>>,
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+#[test]
+fn null_is_the_same_as_a_field_that_is_left_out() {
+    let read = read("f.yaml", "kind: A\nspec: null\nnames:\n---\nkind: A\nspec: [{spec: null}]\n").unwrap();
+    let lists: Lists = read[0].decode().unwrap();
+    assert!(lists.spec.is_none() && lists.names.is_empty());
+    let error = read[1].decode::<Lists>().unwrap_err().to_string();
+    assert!(error.starts_with("spec[0]: missing field `spec`"), "what may not be left out may not be null: {error}");
+}
+
+#[test]
+fn a_list_without_items_is_empty() {
+    for items in ["items:\n", "items: []\n", "items: null\n"] {
+        assert!(places(&format!("kind: List\napiVersion: v1\n{items}")).is_empty(), "{items:?}");
+    }
+}
+
+#[test]
+fn three_dots_end_a_document() {
+    assert!(places("---\n...\n---\n# c\n...\n").is_empty());
+    assert_eq!(places("kind: A\n...\n"), [(1, 1, None, "A".to_owned())]);
+    let two = [(1, 1, None, "A".to_owned()), (2, 4, None, "B".to_owned())];
+    assert_eq!(places("kind: A\n...\n---\nkind: B\n...\n"), two);
+    assert_eq!(places("kind: A\n...\n# c\nkind: B\n"), two, "a document needs no --- behind it");
+    assert_eq!(places("...\n---\nkind: A\n"), [(1, 3, None, "A".to_owned())]);
+    assert_eq!(places("text: |\n  ...\nkind: A\n").len(), 1);
+}
+
+#[test]
+fn a_text_that_does_not_parse_comes_with_what_its_look_gives_away() {
+    let error = |text: &str| read("f.yaml", text).unwrap_err().to_string();
+    for text in ["{{ if x }}\nkind: A\n", "kind: {{ x }}\n", "{% if x %}\nkind: A\n"] {
+        let told = error(text);
+        assert!(told.contains("not valid YAML") && told.contains("looks like a template"), "{told}");
+    }
+    assert!(error("kind: A\n\tx: 1\n").contains("not with tabs"));
+    assert!(error("kind: A\n  x: 1\n").contains("check the indentation"));
+    let json = read("f.json", "{{ x }}").unwrap_err().to_string();
+    assert!(json.contains("not valid JSON"), "{json}");
+}

@@ -9,7 +9,7 @@ const TOP: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 const ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy"];
 const PLAIN_ENTRY: &[&str] = &["source", "mirrors"];
 const NODE_ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy", "insecureSkipTLSVerify"];
-/// Fields of `metadata` that stand at the top level where an indentation was lost.
+/// Fields of `metadata` that are at the top level if an indentation was lost.
 const METADATA: &[&str] = &["name", "namespace", "labels", "annotations"];
 
 /// How many misplaced fields a message names.
@@ -22,7 +22,7 @@ pub struct UnknownField {
     pub path: String,
     /// What is wrong with it, and what to do: the end of a sentence that the path begins.
     pub message: String,
-    /// The entry that it stands in, by its place in its list.
+    /// The index of its entry.
     index: usize,
 }
 
@@ -88,7 +88,7 @@ fn keys(object: &Value) -> impl Iterator<Item = &str> {
     object.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
 }
 
-/// Where a field belongs that stands at the top level.
+/// The parent of a field that is at the top level.
 fn home(key: &str, lists: &[&str]) -> Option<&'static str> {
     if METADATA.contains(&key) {
         Some("metadata")
@@ -111,7 +111,7 @@ fn misspelt(kind: &str, key: &str, known: &[&str]) -> String {
     }
 }
 
-/// The unknown fields of an object at `place`, whose index is not read, as findings; `file` is where it stands, if in a file.
+/// The unknown fields of an object at `place`, whose index is not read, as findings. `file` is its place, if it is in a file.
 pub fn findings(kind: &str, object: &Value, place: &Origin, file: Option<&str>) -> Vec<Finding> {
     as_findings(unknown(kind, object), place, file)
 }

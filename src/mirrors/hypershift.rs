@@ -79,7 +79,7 @@ impl Parts {
         })
     }
 
-    /// Whether a source of these parts stands for a whole registry.
+    /// Whether a source of these parts is a whole registry.
     fn is_registry(&self) -> bool {
         self.registry.is_empty() && self.namespace.is_empty() && !self.name.is_empty()
     }

@@ -71,7 +71,7 @@ fn file_rows(object: &str, of_cluster: &[MirrorEntry], sources: &PoolSources) ->
     let notes = render(&set, &files).map(|rendered| rendered.notes).unwrap_or_default();
     let row = |note: &Note| {
         let writer = sources.files.iter().find(|file| note.subject.ends_with(&file.path));
-        let writer = writer.map(|file| format!(", which ConfigMap {} writes", file.config_map)).unwrap_or_default();
+        let writer = writer.map(|file| format!(" (written by ConfigMap {})", file.config_map)).unwrap_or_default();
         Row {
             severity: Severity::Warning,
             reason: note.reason.as_str(),

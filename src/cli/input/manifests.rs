@@ -41,7 +41,7 @@ pub fn of_documents(text: &str) -> Result<Vec<MirrorObject>> {
 #[derive(Default)]
 struct Loader {
     input: Input,
-    /// Where each object stands that is read.
+    /// The place of each object that is read.
     seen: BTreeMap<String, Place>,
     /// What counts only if something refers to it.
     referable: Referable,
@@ -182,12 +182,12 @@ pub(super) fn require_namespace(document: &Document) -> Result<()> {
     Ok(())
 }
 
-/// The error of an object that stands in the input twice.
+/// The error for an object that occurs in the input twice.
 pub(super) fn is_there_twice(document: &Document, first: &Place) -> anyhow::Error {
     anyhow!("{}: {} is there already: {first}; leave one of them out", document.place, object_name(document))
 }
 
-/// Decodes an object; an error says where it stands and what to do.
+/// Decodes an object. An error names its place and what to do.
 pub(super) fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {
     let decoded = document.decode();
     decoded.map_err(|error| {

@@ -1,4 +1,4 @@
-//! Objects that count only if something in the input refers to them: the others are held to no rule.
+//! Objects that matter only if something in the input refers to them. Others are not validated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,7 @@ impl Referable {
         let of_namespace = |document: &&Document| document.text_at("/metadata/namespace") == Some(namespace);
         let mut found = named().filter(of_namespace);
         let Some(first) = found.next() else {
-            // Probably meant, and not found because of that.
+            // Probably the object that the reference names; without a namespace it cannot be found.
             let homeless = named().find(|document| document.text_at("/metadata/namespace").is_none_or(str::is_empty));
             return homeless.map_or(Ok(()), require_namespace);
         };
@@ -88,7 +88,7 @@ impl Referable {
     }
 }
 
-/// An error if one of them stands there twice.
+/// Returns an error if an object occurs twice.
 fn unique<'d>(documents: impl Iterator<Item = &'d Document>) -> Result<()> {
     let mut seen = BTreeMap::new();
     for document in documents {

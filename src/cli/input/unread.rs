@@ -25,7 +25,7 @@ pub struct Unread {
     named: Vec<NamedInput>,
 }
 
-/// What was given with one `-f`.
+/// The argument of one `-f`.
 struct NamedInput {
     name: String,
     has_something: bool,

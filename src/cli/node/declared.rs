@@ -52,12 +52,12 @@ pub struct NodeMirrors {
     pub findings: Vec<Finding>,
     /// Files that the `MachineConfig`s of the NodePool write.
     pub files: Vec<NodeFile>,
-    /// Objects that are left out because HyperShift itself brings them to nodes.
+    /// Objects that are left out because HyperShift itself writes them to nodes.
     pub of_hypershift: Vec<MirrorObject>,
 }
 
 impl NodeMirrors {
-    /// Those of the objects that HyperShift itself brings to nodes that have mirrors for an image.
+    /// The objects that HyperShift itself writes to nodes and that have mirrors for an image.
     pub fn brought_by_hypershift(&self, image: &str) -> Vec<String> {
         let Ok(image) = ImageReference::parse(image) else { return Vec::new() };
         let pool = if image.digest.is_some() { Pool::Digest } else { Pool::Tag };
@@ -87,7 +87,7 @@ pub fn mirrors(input: &Input, scope: &NodeScope) -> Result<NodeMirrors> {
     }
 }
 
-/// The entries of the objects that are the nodes' own, and the objects that HyperShift brings to nodes.
+/// The entries of the objects for the nodes themselves, and the objects that HyperShift writes to nodes.
 fn own_entries(input: &Input) -> (Vec<MirrorEntry>, Vec<MirrorObject>) {
     let (mut entries, mut of_hypershift) = (Vec::new(), Vec::new());
     for object in input.mirror_sets.iter().chain(&input.node_sets) {

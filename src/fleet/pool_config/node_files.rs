@@ -11,7 +11,7 @@ use crate::mirrors::registries::RegistriesConfig;
 
 /// The main file.
 pub const MAIN_FILE: &str = "/etc/containers/registries.conf";
-/// Where drop-ins stand.
+/// The directory of the drop-ins.
 const DIRECTORY: &str = "/etc/containers/registries.conf.d/";
 const SUFFIX: &str = ".conf";
 

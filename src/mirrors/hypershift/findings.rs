@@ -12,7 +12,7 @@ use crate::mirrors::{MirrorEntry, Scope};
 const OF_OPERATORS: [&str; 3] = ["registry.redhat.io", "registry.connect.redhat.com", "registry.access.redhat.com"];
 /// The namespace of the catalogs.
 const CATALOGS: &str = "redhat";
-/// What stands for any name below a source, and its tag.
+/// A sample name below a source, with its tag.
 const SAMPLE: &str = "image:tag";
 
 /// Checks the entries of one layer for control planes, by the rules of HyperShift's operators too.
