@@ -50,6 +50,10 @@ pub const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";
 /// Read on HostedControlPlanes and Deployments: stock HyperShift sets it on the Deployments that it reconciles.
 pub const STOCK_DESIRED_STATE_HASH: &str = "hypershift.openshift.io/desired-state-hash";
 
+/// Written by stock HyperShift on a HostedControlPlane: `namespace/name` of its HostedCluster
+/// (HyperShift, `hypershift-operator/controllers/hostedcluster/hostedcluster_controller.go`).
+pub const HOSTED_CLUSTER: &str = "hypershift.openshift.io/cluster";
+
 /// Set by users on a HostedCluster for stock HyperShift: the image of the catalog `certified-operators`, by digest
 /// (HyperShift, `api/hypershift/v1beta1/hostedcluster_types.go`, like the four below).
 pub const CERTIFIED_CATALOG_IMAGE: &str = "hypershift.openshift.io/certified-operators-catalog-image";

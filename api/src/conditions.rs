@@ -76,6 +76,8 @@ closed_set! {
         Contested,
         /// A write failed. The message has the API server's error.
         WriteFailed,
+        /// The control-plane namespace belongs to another HostedCluster, or two claim it and none is named: nothing is written.
+        NamespaceClaimedTwice,
         /// Writes for this hosted cluster are paused.
         Paused,
         /// A source is not in the appended argument because the stock argument has it already.

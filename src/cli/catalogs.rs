@@ -17,7 +17,11 @@ use crate::manager::options::{OlmCatalogs, PlanOptions};
 /// Everything of one hosted cluster's catalogs in the input that is not as its annotations say.
 pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
     let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { return Vec::new() };
-    let namespace = ClusterKey::of(cluster).control_plane_namespace();
+    let key = ClusterKey::of(cluster);
+    if input.claims.refusal(&key).is_some() {
+        return Vec::new(); // those there are another one's
+    }
+    let namespace = key.control_plane_namespace();
     let deployment = |catalog: Catalog| {
         let found = input.deployments.iter().find(|object| is_named(object, &namespace, catalog.deployment()))?;
         Some((catalog, found.clone()))

@@ -30,9 +30,13 @@ pub fn tell<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
     }
 }
 
-/// Tells what was noticed while reading, and what of a live cluster could not be read.
+/// Tells what was noticed while reading, what of a live cluster could not be read, and for which HostedClusters nothing is
+/// written whatever they declare.
 pub fn tell_troubles(input: &Input) {
     tell(&input.noticed);
+    for (key, refusal) in input.claims.refused() {
+        console::warning(format!("HostedCluster/{key}: {}", refusal.for_administrators(&key.control_plane_namespace())));
+    }
     for malformed in &input.malformed {
         console::error(format!("{} is left out, it cannot be decoded: {}", malformed.object, malformed.message));
     }

@@ -110,7 +110,9 @@ impl<'a> Planner<'a> {
             let observed = ObservedTarget::read(self.input.deployments.get(place)?, spec);
             Some(Target { place, observed })
         };
-        self.specs.iter().map(find).collect()
+        // The Deployments of a namespace that is not its own are another one's.
+        let is_its_own = self.input.claims.refusal(key).is_none();
+        self.specs.iter().map(|spec| find(spec).filter(|_| is_its_own)).collect()
     }
 }
 

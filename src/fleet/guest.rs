@@ -50,6 +50,14 @@ impl GuestOutcome {
         }
     }
 
+    /// The guest behind the control-plane namespace is not its own: nothing that was known is kept.
+    pub fn refused(synced: Verdict, before: Option<&Self>) -> Self {
+        let unknown = |verdict: &Verdict| Verdict { status: "Unknown", ..verdict.clone() };
+        let nodes = before.and_then(|before| before.nodes.as_ref()).map(|_| unknown(&synced));
+        let bootstrap = before.and_then(|before| before.bootstrap.as_ref()).map(|_| unknown(&synced));
+        Self { nodes, bootstrap, synced, guest: None, nodes_report: None, left: false }
+    }
+
     /// The conditions, as far as there is something to say.
     pub fn verdicts(&self) -> Vec<(ConditionType, &Verdict)> {
         let [synced, nodes, bootstrap] = CONDITIONS;

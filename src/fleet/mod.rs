@@ -2,13 +2,14 @@
 //!
 //! `sources` says what is wanted, `observed` what is there, `known` whose an entry is, `value` and `patch` what has to
 //! change on a target, `plan` in which order, `admission` and `rollout` whether now, `review` what is given back to a write
-//! of somebody else's, and `report` how it is told. `mirror_config` and `pool_config` read what ConfigMaps declare,
+//! of somebody else's, and `report` how it is told; `claims` says whose a control-plane namespace is. `mirror_config` and `pool_config` read what ConfigMaps declare,
 //! `delivery` and `boot` say how it gets to nodes.
 
 pub mod admission;
 pub mod argument;
 pub mod boot;
 pub mod catalogs;
+pub mod claims;
 pub mod contest;
 pub mod delivery;
 #[cfg(test)]

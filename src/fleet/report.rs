@@ -99,6 +99,10 @@ pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replac
 pub fn control_plane_verdict(targets: &[(&TargetSpec, Option<&TargetPlan>)], held: Option<Verdict>) -> Verdict {
     let present: Vec<_> = targets.iter().filter_map(|(spec, plan)| plan.map(|plan| (spec, plan))).collect();
     let bad: Vec<_> = present.iter().filter(|(_, plan)| !plan.up_to_date).collect();
+    // Its targets are another one's, and are not looked at.
+    if let Some(refused) = held.clone().filter(|held| held.reason == Reason::NamespaceClaimedTwice) {
+        return refused;
+    }
     if bad.is_empty() && present.len() == targets.len() {
         return Verdict::good("every target carries the override map");
     }

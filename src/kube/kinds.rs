@@ -76,6 +76,9 @@ pub const HOSTED_CLUSTERS_CRD: &str = "hostedclusters.hypershift.openshift.io";
 /// The CRD of NodePools.
 pub const NODE_POOLS_CRD: &str = "nodepools.hypershift.openshift.io";
 
+/// The CRD of HostedControlPlanes, which name the owners of control-plane namespaces.
+pub const HOSTED_CONTROL_PLANES_CRD: &str = "hostedcontrolplanes.hypershift.openshift.io";
+
 /// Whether a CRD is there and stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {

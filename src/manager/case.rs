@@ -117,8 +117,16 @@ impl Case {
         self.leaving || Delivery::of(&*self.object) == Delivery::None
     }
 
+    /// That its control-plane namespace is not its own, if it is not.
+    pub(super) fn refused(&self) -> Option<&Verdict> {
+        self.held.as_ref().filter(|held| held.reason == Reason::NamespaceClaimedTwice)
+    }
+
     /// The gates, in their order.
     fn hold(&self, ctx: &Context, paused: Option<String>) -> Option<Verdict> {
+        if let Some(refusal) = ctx.index().claims.refusal(&self.key) {
+            return Some(refusal.verdict(&self.key.control_plane_namespace()));
+        }
         if let Some(why) = paused {
             return Some(Verdict::new("Unknown", Reason::Paused, format!("nothing is written: {why}")));
         }

@@ -91,6 +91,11 @@ pub(super) async fn look(ctx: &Context, case: &Case) -> Option<Verdict> {
         ctx.catalogs.forget(key);
         return None;
     };
+    if let Some(refused) = case.refused() {
+        // The catalogs there are another one's: they are not even read.
+        ctx.catalogs.forget(key);
+        return Some(refused.clone());
+    }
     if wishes.wanted == Wanted::Nothing {
         ctx.catalogs.forget(key);
         return Some(verdict(&wishes, &[], &Handling::Waiting));
@@ -138,7 +143,7 @@ async fn bring_about(
         }
         Some(held) => Some(held.message.clone()),
         None if patched().next().is_none() => Some("nothing is written".to_owned()),
-        None if !ctx.may_write() => Some("another instance leads".to_owned()),
+        None if !ctx.may_write_for(&case.key) => Some("another instance leads".to_owned()),
         None => None,
     };
     if let Some(why) = why_not {

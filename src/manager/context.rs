@@ -136,6 +136,11 @@ impl Context {
         self.term.lasts() && self.first_look.is_open()
     }
 
+    /// Whether this instance may write for a hosted cluster: its control-plane namespace is its own.
+    pub fn may_write_for(&self, key: &ClusterKey) -> bool {
+        self.may_write() && self.index().owns_namespace(key)
+    }
+
     /// Whether the fleet is left and the admission is still to be taken away, which goes first.
     pub fn waits_for_admission(&self) -> bool {
         self.memory.borrow().uninstall && !self.admission_gone.load(Ordering::Relaxed)

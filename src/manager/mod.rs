@@ -12,6 +12,7 @@ pub mod guests;
 pub mod mirror_watch;
 pub mod options;
 mod own_image;
+mod owner_watch;
 pub mod queue;
 pub mod readiness;
 pub mod reconcile;

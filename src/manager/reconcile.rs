@@ -54,8 +54,8 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
             }
         }
         rounds += 1;
-        if !ctx.may_write() {
-            return Ok(None); // another instance may lead by now
+        if !ctx.may_write_for(key) {
+            return Ok(None); // another instance may lead by now, or another HostedCluster own the namespace
         }
         if let Some(value) = &plan.touch {
             case.ask(ctx, &plan, value).await?;
@@ -71,7 +71,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
         }
         observed = observe(ctx, key, false).await?;
     };
-    if may_deliver && ctx.may_write() {
+    if may_deliver && ctx.may_write_for(key) {
         boot::deliver(ctx, &mut case).await;
     }
     case.remember(ctx, &plan);

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::boot;
 use super::context::Context;
 use super::options::GuestAgent;
+use crate::fleet::claims::Refusal;
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::plan::Plan;
@@ -99,7 +100,10 @@ impl Reporter {
     /// Makes the report of one hosted cluster and puts it in line if it says something else than the one that stands.
     pub fn submit(&self, ctx: &Context, draft: &Draft<'_>) {
         let old = ctx.index().cluster(draft.key).and_then(|cluster| cluster.report.clone());
-        let left = draft.leaving && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
+        // One whose namespace nobody can be said to own may have left something of ours there.
+        let is_disputed = is_disputed(ctx, draft.key);
+        let left =
+            draft.leaving && !is_disputed && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
         let status = (!left).then(|| printable::value(status(ctx, draft, old.as_deref())));
         if old.as_deref() == status.as_ref() {
             self.pending().remove(draft.key);
@@ -206,6 +210,11 @@ async fn tell_pools(
     }
 }
 
+/// Whether nobody can be said to own its control-plane namespace: what the report remembers of it stays.
+fn is_disputed(ctx: &Context, key: &ClusterKey) -> bool {
+    matches!(ctx.index().claims.refusal(key), Some(Refusal::SharedWith(_)))
+}
+
 fn control_plane(ctx: &Context, draft: &Draft<'_>) -> Verdict {
     let planned: Vec<_> = ctx.settings.targets.iter().zip(draft.plan.targets.iter().map(Option::as_ref)).collect();
     let verdict = report::control_plane_verdict(&planned, draft.held.clone());
@@ -220,7 +229,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let replaces_nodes = !draft.object.spec.image_content_sources.is_empty();
     let sources = report::sources_verdict(&draft.findings, draft.troubles, replaces_nodes);
     let control_plane = control_plane(ctx, draft);
-    let removal_held = control_plane.reason == Reason::RemovalHeld;
+    let keeps_map = control_plane.reason == Reason::RemovalHeld || is_disputed(ctx, draft.key);
     let pools = pool_config::verdict(draft.pools);
     let parts = [(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, &control_plane)];
     let pools = pools.iter().map(|verdict| (ConditionType::NodePoolConfigValid, verdict));
@@ -235,7 +244,7 @@ fn status(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsSta
     let verdicts = parts.iter().chain(&guest_verdicts).copied().chain(catalogs).chain([(ConditionType::Ready, &ready)]);
     let conditions = report::conditions(before, &verdicts.collect::<Vec<_>>(), generation, now);
     let (guest, nodes) = guest.map(|guest| (guest.guest.clone(), guest.nodes_report.clone())).unwrap_or_default();
-    if let Some(old) = old.filter(|_| removal_held) {
+    if let Some(old) = old.filter(|_| keeps_map) {
         // The map that is told is the one in force.
         let mut told = old.clone();
         told.control_plane.rollout.clone_from(&draft.rollout);

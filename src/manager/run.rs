@@ -112,6 +112,7 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
     let lead = async {
         let mut term = ctx.term.clone();
         ctx.first_look.opened().await;
+        ctx.index().claims.complete();
         tracing::info!("everything was seen once");
         while term.begun().await {
             ctx.metrics.leader.set(1);

@@ -21,11 +21,14 @@ use super::config_maps;
 use super::context::Context;
 use super::guest_watches;
 use super::mirror_watch::MirrorWatch;
+use super::owner_watch;
 use super::options::GuestAgent;
 use super::readiness::Awaited;
 use crate::kube::ClusterKey;
 use crate::kube::index::targets::TargetMeta;
-use crate::kube::kinds::{HOSTED_CLUSTERS_CRD, MirrorKind, NODE_POOLS_CRD, Presence, crd_watch, standing};
+use crate::kube::kinds::{
+    HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, MirrorKind, NODE_POOLS_CRD, Presence, crd_watch, standing,
+};
 use crate::kube::lease::LeaseMemory;
 use crate::kube::watch::{Update, updates};
 use crate::mirrors::Layer;
@@ -54,6 +57,14 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     tasks.spawn(async move {
         let start = |_, _| tokio::spawn(hosted_clusters(Arc::clone(&context), awaited.clone()));
         follow_crd(&context, HOSTED_CLUSTERS_CRD, None, &changed, &awaited, start).await;
+    });
+    // Before its first list nobody knows whose a control-plane namespace is. Where the kind is not installed, no namespace
+    // that two HostedClusters claim is written to.
+    let awaited = ctx.first_look.await_watch(HOSTED_CONTROL_PLANES_CRD);
+    let (context, changed) = (Arc::clone(ctx), told.clone());
+    tasks.spawn(async move {
+        let start = |_, _| tokio::spawn(owner_watch::control_planes(Arc::clone(&context), awaited.clone()));
+        follow_crd(&context, HOSTED_CONTROL_PLANES_CRD, None, &changed, &awaited, start).await;
     });
     for place in 0..ctx.settings.targets.len() {
         tasks.spawn(target_deployments(Arc::clone(ctx), place));
@@ -173,14 +184,15 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
                 awaited.done();
             }
             Update::Applied(cluster) => {
-                let changed = readable(cluster).and_then(|cluster| ctx.index().apply_cluster(cluster));
+                let changed = readable(cluster).map(|cluster| ctx.index().apply_cluster(cluster)).unwrap_or_default();
                 ctx.queue_changed(changed);
             }
             Update::Deleted(cluster) => {
                 if let Some(cluster) = readable(cluster) {
                     let key = ClusterKey::of(&cluster);
-                    ctx.index().remove_cluster(&key);
+                    let changed = ctx.index().remove_cluster(&key);
                     ctx.guest_queue.add(key); // what is remembered of its guest goes
+                    ctx.queue_changed(changed);
                 }
             }
             Update::Failing(failure) => {

@@ -163,3 +163,30 @@ fn a_fleet_without_an_admission_is_warned_once() {
         assert_eq!((found.count(), code), (warnings, 0), "{admission}");
     }
 }
+
+#[test]
+fn a_control_plane_namespace_that_two_claim_is_an_error_that_names_both() {
+    let cluster = |namespace: &str, name: &str| {
+        format!(
+            "apiVersion: hypershift.openshift.io/v1beta1\nkind: HostedCluster\nmetadata: {{namespace: {namespace}, name: \
+             {name}}}\nspec: {{}}\n"
+        )
+    };
+    let control_plane = "apiVersion: hypershift.openshift.io/v1beta1\nkind: HostedControlPlane\nmetadata: {namespace: \
+                         clusters-a-b, name: a-b, annotations: {hypershift.openshift.io/cluster: clusters/a-b}}\n";
+    let (first, second) = (cluster("clusters", "a-b"), cluster("clusters-a", "b"));
+    let both = [("1.yaml", first.as_str()), ("2.yaml", second.as_str())];
+    let (findings, code) = check(&Files::new(&both));
+    let found = with_reason(&findings, "NamespaceClaimedTwice");
+    assert_eq!((code, found.len()), (1, 2), "{findings:?}");
+    assert_eq!(found[0]["object"], "HostedCluster/clusters-a/b");
+    assert!(found[0]["message"].as_str().unwrap().contains("also claimed by HostedCluster clusters/a-b"), "{found:?}");
+
+    let files = Files::new(&[both[0], both[1], ("3.yaml", control_plane)]);
+    let (findings, code) = check(&files);
+    let found = with_reason(&findings, "NamespaceClaimedTwice");
+    assert_eq!((code, found.len(), &found[0]["object"]), (1, 1, &json!("HostedCluster/clusters-a/b")), "{findings:?}");
+    assert!(found[0]["message"].as_str().unwrap().contains("belongs to HostedCluster clusters/a-b"), "{found:?}");
+    let status = files.run(&["status", "-f", "."]).stderr;
+    assert!(status.contains("HostedCluster/clusters-a/b: nothing is written"), "{status}");
+}

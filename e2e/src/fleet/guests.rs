@@ -65,6 +65,10 @@ pub fn control_plane(name: &str, namespace: &str) -> Value {
     }
     json!({
         "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedControlPlane",
-        "metadata": {"name": name, "namespace": namespace}, "spec": spec
+        "metadata": {
+            "name": name, "namespace": namespace,
+            "annotations": {"hypershift.openshift.io/cluster": format!("{NAMESPACE}/{name}")}
+        },
+        "spec": spec
     })
 }

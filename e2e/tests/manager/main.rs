@@ -1,5 +1,6 @@
 //! The manager on real API servers: each scenario is a sentence, and starts servers of its own.
 
+mod claims;
 mod edits;
 mod events;
 mod findings;
@@ -9,5 +10,6 @@ mod leadership;
 mod lifecycle;
 mod modes;
 mod outage;
+
 mod removal;
 mod stock;

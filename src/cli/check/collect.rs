@@ -55,6 +55,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     rows.extend(entry_rows(input));
     rows.extend(input.noticed.iter().map(noticed_row));
     rows.extend(malformed_rows(input));
+    rows.extend(claim_rows(input));
     let planner = Planner::new(input, options);
     for cluster in &input.clusters {
         let plan = planner.plan(cluster, false);
@@ -179,6 +180,15 @@ fn malformed_rows(input: &Input) -> impl Iterator<Item = Row> {
         };
         plain_row(Severity::Warning, Reason::SourceUnreadable, absent.0.to_owned(), message.to_owned())
     }))
+}
+
+/// HostedClusters that do not own their control-plane namespaces, with the names of those that do or claim them too.
+fn claim_rows(input: &Input) -> impl Iterator<Item = Row> {
+    input.claims.refused().into_iter().map(|(key, refusal)| {
+        let message = refusal.for_administrators(&key.control_plane_namespace());
+        let row = plain_row(Severity::Error, Reason::NamespaceClaimedTwice, format!("HostedCluster/{key}"), message);
+        Row { hosted_cluster: Some(key.to_string()), consumers: vec!["ControlPlane", "Node"], ..row }
+    })
 }
 
 fn setting_row(plan: &ClusterPlan) -> Option<Row> {

@@ -23,6 +23,7 @@ use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
 use crate::kube::ClusterKey;
 use crate::kube::client::{self, Origin};
+use crate::kube::index::claims::ControlPlaneMeta;
 use crate::kube::kinds::MirrorKind;
 use crate::kube::lease::LeaseMemory;
 use crate::telemetry::requests::RequestMetrics;
@@ -66,6 +67,7 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
     let client = connection.connect().await?;
     let mut reader = Reader { client, input: Input { is_live: true, ..Input::default() } };
     reader.input.clusters = reader.list("HostedCluster", |object: HostedCluster| object).await?;
+    reader.read_owners().await?;
     let sets =
         reader.list("ImageContentSourcePolicy", |o: ImageContentSourcePolicy| mirror_object(&o, &o.spec)).await?;
     reader.input.mirror_sets.extend(sets);
@@ -171,6 +173,26 @@ impl Reader {
         let read: Vec<Option<ConfigMap>> = stream::iter(reads).buffered(READS).try_collect().await?;
         self.input.config_maps = read.into_iter().flatten().collect();
         Ok(())
+    }
+
+    /// Whose the control-plane namespaces are: HostedControlPlanes as metadata, where the kind is served.
+    async fn read_owners(&mut self) -> Result<()> {
+        let api: Api<HostedControlPlane> = Api::all(self.client.clone());
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = match api.list_metadata(&params).await {
+                Ok(page) => page,
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                Err(error) => return Err(error).context("cannot list HostedControlPlanes"),
+            };
+            for control_plane in &page.items {
+                self.input.claims.apply(ControlPlaneMeta::of(control_plane));
+            }
+            match page.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => params.continue_token = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn read_control_planes(&mut self) -> Result<()> {

@@ -23,6 +23,7 @@ use serde_json::Value;
 use super::Usage;
 use crate::fleet::target::TargetSpec;
 use crate::kube::ClusterKey;
+use crate::kube::index::claims::{Claims, ControlPlaneMeta};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;
 pub use live::{Absent, Connection};
@@ -110,6 +111,8 @@ pub struct Input {
     pub control_planes: Vec<HostedControlPlane>,
     /// What is no error in the objects of manifests and may surprise, such as a misspelt field.
     pub noticed: Vec<Finding>,
+    /// Whose each control-plane namespace is.
+    pub claims: Claims,
     /// What a live cluster has and we cannot read; in manifests it is an error.
     pub malformed: Vec<Malformed>,
     /// Kinds that a live cluster does not serve.
@@ -134,18 +137,29 @@ impl InputArgs {
     /// The same; `repetition` says whether a mirror object may stand in the manifests several times.
     pub async fn load_with(&self, wanted: Wanted<'_>, repetition: Repetition) -> Result<Input> {
         if self.files.is_empty() {
-            return live::load(&self.connection, wanted).await;
+            return live::load(&self.connection, wanted).await.map(Input::judged);
         }
         if self.connection.is_given() {
             return Err(Usage::error(
                 "-f reads manifests, --kubeconfig and --context a live cluster: give one of them",
             ));
         }
-        manifests::load(&self.files, repetition)
+        manifests::load(&self.files, repetition).map(Input::judged)
     }
 }
 
 impl Input {
+    /// Judges whose each control-plane namespace is, by the HostedClusters and HostedControlPlanes that were read.
+    fn judged(mut self) -> Self {
+        for cluster in &self.clusters {
+            self.claims.claim(&ClusterKey::of(cluster));
+        }
+        for control_plane in &self.control_planes {
+            self.claims.apply(ControlPlaneMeta::of(control_plane));
+        }
+        self
+    }
+
     /// The entries of ICSP, IDMS and ITMS.
     pub fn mirror_entries(&self) -> Vec<MirrorEntry> {
         self.mirror_sets.iter().flat_map(|object| object.entries.iter().cloned()).collect()

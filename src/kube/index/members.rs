@@ -11,8 +11,9 @@ use crate::fleet::sources::{cluster_map, settings};
 impl Index {
     /// Each hosted cluster in our care: whether it has a map now, and whether it is to have none.
     pub fn members(&self, selector: &Selector, now: jiff::Timestamp) -> Vec<FleetMember> {
-        let in_care = self.clusters().filter(|(_, cluster)| {
-            selector.matches(cluster.object.labels()) && cluster.object.metadata.deletion_timestamp.is_none()
+        let in_care = self.clusters().filter(|(key, cluster)| {
+            self.owns_namespace(key)
+                && selector.matches(cluster.object.labels()) && cluster.object.metadata.deletion_timestamp.is_none()
         });
         let management = self.management();
         let members = in_care.map(|(key, cluster)| {

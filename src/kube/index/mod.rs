@@ -1,6 +1,7 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
 pub mod boots;
+pub mod claims;
 pub mod cluster;
 pub mod config_maps;
 mod declared;
@@ -16,9 +17,10 @@ use std::sync::Arc;
 use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::hypershift::HostedCluster;
 
+use self::claims::Claims;
 use self::cluster::Cluster;
 use self::config_maps::ConfigMaps;
-use self::guests::Guests;
+use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use super::ClusterKey;
@@ -43,8 +45,8 @@ pub struct Index {
     reference_field_served: bool,
     management: Arc<ManagementLayer>,
     clusters: HashMap<ClusterKey, Cluster>,
-    /// Hosted clusters by their control-plane namespace.
-    owners: HashMap<String, ClusterKey>,
+    /// Whose each control-plane namespace is.
+    pub claims: Claims,
     /// Moves with everything that decides which maps are wanted.
     revision: u64,
     /// Reports that were told before their HostedClusters.
@@ -63,7 +65,7 @@ impl Index {
             reference_field_served: true,
             management: Arc::default(),
             clusters: HashMap::new(),
-            owners: HashMap::new(),
+            claims: Claims::default(),
             revision: 0,
             early_reports: HashMap::new(),
             targets: Targets::new(target_count),
@@ -138,72 +140,76 @@ impl Index {
         self.clusters.get_mut(key)
     }
 
-    /// Takes a HostedCluster in; true if something that matters changed.
-    pub fn apply_cluster(&mut self, cluster: HostedCluster) -> Option<ClusterKey> {
+    /// Takes a HostedCluster in; answers the hosted clusters to look at.
+    pub fn apply_cluster(&mut self, cluster: HostedCluster) -> Vec<ClusterKey> {
         let key = ClusterKey::of(&cluster);
         if let Some(known) = self.clusters.get_mut(&key) {
             let changed = known.update(cluster);
             self.revision += u64::from(changed);
             self.recount(&key);
-            return changed.then_some(key);
+            return Vec::from_iter(changed.then_some(key));
         }
         self.revision += 1;
         let mut known = Cluster::new(cluster);
         known.report = self.early_reports.remove(&key).map(Arc::new);
         self.clusters.insert(key.clone(), known);
-        self.owners.insert(key.control_plane_namespace(), key.clone());
-        self.recount(&key);
-        Some(key)
+        let mut changed = self.claims.claim(&key);
+        changed.retain(|moved| *moved != key);
+        changed.push(key);
+        self.judged(changed)
     }
 
     /// Takes the whole list of HostedClusters in; answers the changed ones.
     pub fn replace_clusters(&mut self, clusters: Vec<HostedCluster>) -> Vec<ClusterKey> {
         let listed: BTreeSet<ClusterKey> = clusters.iter().map(ClusterKey::of).collect();
         let gone: Vec<ClusterKey> = self.clusters.keys().filter(|key| !listed.contains(key)).cloned().collect();
-        for key in &gone {
-            self.remove_cluster(key);
-        }
-        clusters.into_iter().filter_map(|cluster| self.apply_cluster(cluster)).collect()
+        let mut changed: Vec<ClusterKey> = gone.iter().flat_map(|key| self.remove_cluster(key)).collect();
+        clusters.into_iter().for_each(|cluster| changed.extend(self.apply_cluster(cluster)));
+        changed
     }
 
-    /// Forgets a HostedCluster.
-    pub fn remove_cluster(&mut self, key: &ClusterKey) {
+    /// Forgets a HostedCluster; answers the hosted clusters to look at.
+    pub fn remove_cluster(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
         self.clusters.remove(key);
         self.guests.forget(key);
         self.rollouts.forget(key);
         self.revision += 1;
-        let namespace = key.control_plane_namespace();
-        if self.owners.get(&namespace) == Some(key) {
-            self.owners.remove(&namespace);
-        }
+        let moved = self.claims.release(key);
+        self.judged(moved)
     }
 
-    /// Takes a target Deployment's metadata in; answers the hosted cluster it belongs to if it has to be looked at.
-    pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
+    /// Takes a target Deployment's metadata in; answers the hosted clusters that have to be looked at.
+    pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Vec<ClusterKey> {
         let is_news = self.targets.apply(place, target);
-        let owner = self.owner(&target.namespace)?;
-        self.recount(&owner);
-        (is_news || self.rollouts.follows(&owner)).then_some(owner)
+        let mut claimants = self.claims.claimants(&target.namespace);
+        claimants.iter().for_each(|key| self.recount(key));
+        claimants.retain(|key| is_news || self.rollouts.follows(key));
+        claimants
     }
 
     /// Takes the whole list of one target's Deployments in; answers the hosted clusters to look at.
     pub fn replace_targets(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<ClusterKey> {
         let namespaces = self.targets.replace(place, targets);
         self.recount_all();
-        namespaces.iter().filter_map(|namespace| self.owner(namespace)).collect()
+        namespaces.iter().flat_map(|namespace| self.claims.claimants(namespace)).collect()
     }
 
     /// Forgets a target Deployment.
-    pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
+    pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Vec<ClusterKey> {
         self.targets.remove(place, &target.namespace);
-        let owner = self.owner(&target.namespace)?;
-        self.recount(&owner);
-        Some(owner)
+        let claimants = self.claims.claimants(&target.namespace);
+        claimants.iter().for_each(|key| self.recount(key));
+        claimants
     }
 
-    /// What is known of the targets of one hosted cluster, by place.
+    /// What is known of the targets of one hosted cluster, by place: nothing in a namespace that is not its own.
     pub fn targets_of(&self, key: &ClusterKey) -> Vec<TargetSlot> {
-        self.targets.of(&key.control_plane_namespace())
+        if self.owns_namespace(key) { self.targets.of(&key.control_plane_namespace()) } else { self.targets.none() }
+    }
+
+    /// The best kubeconfig of a hosted cluster: none in a namespace that is not its own.
+    pub fn kubeconfig(&self, key: &ClusterKey) -> Option<KubeconfigSecret> {
+        self.guests.kubeconfig(key).filter(|_| self.owns_namespace(key))
     }
 
     /// Remembers what a target looks like; equal texts of different clusters are kept once.
@@ -241,11 +247,6 @@ impl Index {
     /// Has the targets of one hosted cluster read again before the next plan.
     pub fn distrust_targets(&mut self, key: &ClusterKey) {
         self.targets.distrust(&key.control_plane_namespace());
-    }
-
-    /// The hosted cluster whose control plane lives in a namespace.
-    pub fn owner(&self, namespace: &str) -> Option<ClusterKey> {
-        self.owners.get(namespace).cloned()
     }
 }
 

@@ -14,16 +14,14 @@ fn done(report: &RolloutReport) -> Option<Timestamp> {
 impl Index {
     /// When the last rollout of a hosted cluster began that the rollout budget counted.
     pub fn last_rollout(&self, key: &ClusterKey) -> Option<Timestamp> {
-        self.targets.mark(&key.control_plane_namespace())
+        self.targets.mark(&key.control_plane_namespace()).filter(|_| self.owns_namespace(key))
     }
 
     /// Takes in the marks of one target's Deployments, as a list tells them: the watch may be behind.
     pub fn note_marks(&mut self, place: usize, targets: &[TargetMeta]) {
         for target in targets {
             self.targets.note_mark(place, target);
-            if let Some(owner) = self.owner(&target.namespace) {
-                self.recount(&owner);
-            }
+            self.claims.claimants(&target.namespace).iter().for_each(|key| self.recount(key));
         }
     }
 
@@ -35,13 +33,14 @@ impl Index {
         }
     }
 
-    /// Takes in what the server tells of one hosted cluster. One that is being deleted holds no place.
+    /// Takes in what the server tells of one hosted cluster. One that is being deleted, or whose control-plane namespace is
+    /// not its own, holds no place.
     pub(super) fn recount(&mut self, key: &ClusterKey) {
         if !self.rollouts.budget().is_on() {
             return;
         }
         let Some(cluster) = self.clusters.get(key) else { return };
-        if cluster.object.metadata.deletion_timestamp.is_some() {
+        if cluster.object.metadata.deletion_timestamp.is_some() || !self.owns_namespace(key) {
             self.rollouts.forget(key);
             return;
         }

@@ -161,7 +161,12 @@ impl Targets {
 
     /// The targets of one namespace, by place.
     pub fn of(&self, namespace: &str) -> Vec<TargetSlot> {
-        self.namespaces.get(namespace).cloned().unwrap_or_else(|| vec![TargetSlot::default(); self.count])
+        self.namespaces.get(namespace).cloned().unwrap_or_else(|| self.none())
+    }
+
+    /// No target at any place.
+    pub fn none(&self) -> Vec<TargetSlot> {
+        vec![TargetSlot::default(); self.count]
     }
 
     /// Remembers what a Deployment looks like.

@@ -32,7 +32,7 @@ pub(super) enum NoConnection {
 
 /// The client of a guest that answered a moment ago, or does now.
 pub(super) async fn connect(ctx: &Context, guest: &mut Guest, key: &ClusterKey) -> Result<GuestClient, NoConnection> {
-    let Some(secret) = ctx.index().guests.kubeconfig(key) else {
+    let Some(secret) = ctx.index().kubeconfig(key) else {
         let message = "the control-plane namespace has no kubeconfig of the guest yet";
         let missing = Verdict::new("Unknown", Reason::KubeconfigMissing, message);
         return Err(NoConnection::Told(missing, None));

@@ -22,6 +22,11 @@ use crate::manager::options::GuestAgent;
 pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
     config_maps::load(ctx, key).await;
     let case = Case::new(ctx, key)?;
+    if let Some(refused) = case.refused() {
+        *guest = Guest::default(); // whatever is known of it is another one's
+        conclude(ctx, key, |before| Some(GuestOutcome::refused(refused.clone(), before)));
+        return Some(jittered(ctx.settings.guests.guest_interval, key));
+    }
     if let Some(held) = case.held.clone().filter(|held| held.reason != Reason::Leaving) {
         conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
         return Some(jittered(ctx.settings.guests.guest_interval, key));

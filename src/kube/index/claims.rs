@@ -1,0 +1,296 @@
+//! Which HostedClusters claim a control-plane namespace, and for which of them nothing may be written.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use hypermirror_api::annotations;
+use jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+
+use super::{ClusterKey, Index};
+use crate::fleet::claims::{Refusal, owners, refusal};
+
+/// What is kept of a HostedControlPlane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlaneMeta {
+    /// The control-plane namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// `namespace/name` of its HostedCluster.
+    pub owner: Option<String>,
+}
+
+impl ControlPlaneMeta {
+    /// Of an object or its metadata.
+    pub fn of(object: &impl Resource) -> Self {
+        let owner = object.annotations().get(annotations::HOSTED_CLUSTER);
+        Self {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            created: object.creation_timestamp().map(|time| time.0),
+            owner: owner.filter(|owner| !owner.is_empty()).cloned(),
+        }
+    }
+}
+
+/// All claims. Those that are refused are few: they alone are kept by name.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    claimants: HashMap<String, BTreeSet<ClusterKey>>,
+    control_planes: HashMap<String, BTreeMap<String, ControlPlaneMeta>>,
+    refused: HashMap<ClusterKey, Refusal>,
+    /// Every HostedCluster and HostedControlPlane was seen once: what is judged now is worth a line in the log.
+    complete: bool,
+}
+
+impl Claims {
+    /// Why nothing may be written for a hosted cluster.
+    pub fn refusal(&self, key: &ClusterKey) -> Option<&Refusal> {
+        self.refused.get(key)
+    }
+
+    /// Each hosted cluster for which nothing may be written, by name.
+    pub fn refused(&self) -> BTreeMap<&ClusterKey, &Refusal> {
+        self.refused.iter().collect()
+    }
+
+    /// The hosted clusters that claim a namespace.
+    pub fn claimants(&self, namespace: &str) -> Vec<ClusterKey> {
+        self.claimants.get(namespace).into_iter().flatten().cloned().collect()
+    }
+
+    /// A HostedCluster is there. This and the following answer the hosted clusters that are judged otherwise now.
+    pub fn claim(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
+        let namespace = key.control_plane_namespace();
+        self.claimants.entry(namespace.clone()).or_default().insert(key.clone());
+        self.judge(&namespace)
+    }
+
+    /// A HostedCluster is gone.
+    pub fn release(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
+        let namespace = key.control_plane_namespace();
+        self.refused.remove(key);
+        if let Some(claimants) = self.claimants.get_mut(&namespace) {
+            claimants.remove(key);
+            if claimants.is_empty() {
+                self.claimants.remove(&namespace);
+            }
+        }
+        self.judge(&namespace)
+    }
+
+    /// A HostedControlPlane is there.
+    pub fn apply(&mut self, control_plane: ControlPlaneMeta) -> Vec<ClusterKey> {
+        let namespace = control_plane.namespace.clone();
+        let known = self.control_planes.entry(namespace.clone()).or_default();
+        known.insert(control_plane.name.clone(), control_plane);
+        self.judge(&namespace)
+    }
+
+    /// A HostedControlPlane is gone.
+    pub fn remove(&mut self, control_plane: &ControlPlaneMeta) -> Vec<ClusterKey> {
+        let namespace = &control_plane.namespace;
+        if let Some(known) = self.control_planes.get_mut(namespace) {
+            known.remove(&control_plane.name);
+            if known.is_empty() {
+                self.control_planes.remove(namespace);
+            }
+        }
+        self.judge(namespace)
+    }
+
+    /// These HostedControlPlanes are there, and no others.
+    pub fn replace(&mut self, control_planes: Vec<ControlPlaneMeta>) -> Vec<ClusterKey> {
+        self.control_planes.clear();
+        for control_plane in control_planes {
+            let known = self.control_planes.entry(control_plane.namespace.clone()).or_default();
+            known.insert(control_plane.name.clone(), control_plane);
+        }
+        let namespaces: Vec<String> = self.claimants.keys().cloned().collect();
+        namespaces.iter().flat_map(|namespace| self.judge(namespace)).collect()
+    }
+
+    /// Everything was seen once: administrators read in the log what is refused.
+    pub fn complete(&mut self) {
+        self.complete = true;
+        for (key, refusal) in &self.refused {
+            log(key, Some(refusal));
+        }
+    }
+
+    fn judge(&mut self, namespace: &str) -> Vec<ClusterKey> {
+        let Some(claimants) = self.claimants.get(namespace) else { return Vec::new() };
+        let control_planes = self.control_planes.get(namespace).into_iter().flat_map(BTreeMap::values);
+        let owners = owners(control_planes.filter_map(|known| Some((known.created, known.owner.as_deref()?))));
+        let mut moved = Vec::new();
+        for key in claimants {
+            let others = claimants.iter().filter(|other| *other != key).map(ToString::to_string);
+            let now = refusal(&key.to_string(), &owners, others);
+            if self.refused.get(key) == now.as_ref() {
+                continue;
+            }
+            if self.complete {
+                log(key, now.as_ref());
+            }
+            match now {
+                Some(refusal) => self.refused.insert(key.clone(), refusal),
+                None => self.refused.remove(key),
+            };
+            moved.push(key.clone());
+        }
+        moved
+    }
+}
+
+fn log(key: &ClusterKey, refusal: Option<&Refusal>) {
+    let namespace = key.control_plane_namespace();
+    match refusal {
+        Some(refusal) => {
+            let why = refusal.for_administrators(&namespace);
+            tracing::warn!(cluster = %key, namespace, why, "a HostedCluster does not own its control-plane namespace");
+        }
+        None => tracing::info!(cluster = %key, namespace, "a HostedCluster owns its control-plane namespace again"),
+    }
+}
+
+impl Index {
+    /// Whether the control-plane namespace of a hosted cluster is its own: nothing is read from it or written to it for
+    /// anybody else.
+    pub fn owns_namespace(&self, key: &ClusterKey) -> bool {
+        self.claims.refusal(key).is_none()
+    }
+
+    /// Takes a HostedControlPlane in; answers the hosted clusters to look at.
+    pub fn apply_control_plane(&mut self, control_plane: ControlPlaneMeta) -> Vec<ClusterKey> {
+        let moved = self.claims.apply(control_plane);
+        self.judged(moved)
+    }
+
+    /// Forgets a HostedControlPlane.
+    pub fn remove_control_plane(&mut self, control_plane: &ControlPlaneMeta) -> Vec<ClusterKey> {
+        let moved = self.claims.remove(control_plane);
+        self.judged(moved)
+    }
+
+    /// Takes the whole list of HostedControlPlanes in.
+    pub fn replace_control_planes(&mut self, control_planes: Vec<ControlPlaneMeta>) -> Vec<ClusterKey> {
+        let moved = self.claims.replace(control_planes);
+        self.judged(moved)
+    }
+
+    /// Who does not own its namespace holds no place of the rollout budget, and counts for no removal.
+    pub(super) fn judged(&mut self, moved: Vec<ClusterKey>) -> Vec<ClusterKey> {
+        self.revision += u64::from(!moved.is_empty());
+        moved.iter().for_each(|key| self.recount(key));
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
+
+    use super::super::guests::SecretMeta;
+    use super::super::targets::TargetMeta;
+    use super::*;
+    use crate::fleet::rollout::{Budget, Rollouts};
+
+    const SHARED: &str = "clusters-a-b";
+
+    fn cluster(namespace: &str, name: &str) -> HostedCluster {
+        let mut cluster = HostedCluster::new(name, HostedClusterSpec::default());
+        cluster.metadata.namespace = Some(namespace.to_owned());
+        cluster.metadata.uid = Some(format!("{namespace}/{name}"));
+        cluster
+    }
+
+    fn victim() -> ClusterKey {
+        ClusterKey { namespace: "clusters".into(), name: "a-b".into() }
+    }
+
+    fn attacker() -> ClusterKey {
+        ClusterKey { namespace: "clusters-a".into(), name: "b".into() }
+    }
+
+    fn control_plane(owner: &ClusterKey, created: i64) -> ControlPlaneMeta {
+        ControlPlaneMeta {
+            namespace: SHARED.into(),
+            name: owner.name.clone(),
+            created: Timestamp::from_second(created).ok(),
+            owner: Some(owner.to_string()),
+        }
+    }
+
+    fn target(generation: i64) -> TargetMeta {
+        TargetMeta { namespace: SHARED.into(), uid: "u".into(), generation, rollout: None }
+    }
+
+    /// The victim's control plane is there, with a kubeconfig.
+    fn index() -> Index {
+        let mut index = Index::new(1);
+        index.rollouts = Rollouts::new(Budget { at_once: 3, ..Budget::OFF });
+        index.apply_cluster(cluster("clusters", "a-b"));
+        index.apply_target(0, &target(1));
+        index.guests.apply_secret(0, &SecretMeta { namespace: SHARED.into(), resource_version: "1".into() });
+        index
+    }
+
+    fn sees(index: &Index, key: &ClusterKey) -> (bool, bool) {
+        (index.targets_of(key)[0].meta.is_some(), index.kubeconfig(key).is_some())
+    }
+
+    #[test]
+    fn a_second_claimant_gets_nothing_of_the_owner_and_the_owner_is_left_in_peace() {
+        let mut index = index();
+        assert!(index.apply_control_plane(control_plane(&victim(), 1)).is_empty(), "it owned it before");
+        assert_eq!(index.apply_cluster(cluster("clusters-a", "b")), [attacker()]);
+        assert_eq!(index.claims.refusal(&attacker()), Some(&Refusal::OwnedBy("clusters/a-b".into())));
+        assert!(index.owns_namespace(&victim()));
+        assert_eq!((sees(&index, &victim()), sees(&index, &attacker())), ((true, true), (false, false)));
+        index.distrust_targets(&attacker());
+        assert!(index.remove_cluster(&attacker()).is_empty());
+        assert_eq!(index.apply_target(0, &target(2)), [victim()], "who stays is followed");
+    }
+
+    #[test]
+    fn without_a_hosted_control_plane_neither_is_served_until_one_goes_or_one_is_named() {
+        let mut index = index();
+        let mut moved = index.apply_cluster(cluster("clusters-a", "b"));
+        moved.sort();
+        assert_eq!(moved, [victim(), attacker()]);
+        assert_eq!((sees(&index, &victim()), sees(&index, &attacker())), ((false, false), (false, false)));
+        assert_eq!(index.apply_target(0, &target(2)), [victim(), attacker()], "both are told");
+        let mut moved = index.apply_control_plane(control_plane(&victim(), 1));
+        moved.sort();
+        assert_eq!(moved, [victim(), attacker()]);
+        assert!(index.owns_namespace(&victim()) && !index.owns_namespace(&attacker()));
+        assert_eq!(index.remove_control_plane(&control_plane(&victim(), 1)).len(), 2);
+        assert_eq!(index.remove_cluster(&attacker()), [victim()]);
+        assert!(index.owns_namespace(&victim()));
+    }
+
+    #[test]
+    fn a_single_claimant_of_somebody_elses_control_plane_is_refused() {
+        let mut index = Index::new(1);
+        index.replace_control_planes(vec![control_plane(&victim(), 1)]);
+        index.apply_cluster(cluster("clusters-a", "b"));
+        assert!(!index.owns_namespace(&attacker()));
+        assert_eq!(index.replace_control_planes(vec![control_plane(&attacker(), 2)]), [attacker()]);
+        assert!(index.owns_namespace(&attacker()));
+    }
+
+    #[test]
+    fn a_second_claimant_holds_no_place_of_the_rollout_budget() {
+        let mut index = index();
+        index.apply_control_plane(control_plane(&victim(), 1));
+        index.apply_cluster(cluster("clusters-a", "b"));
+        let mark = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        index.apply_target(0, &TargetMeta { rollout: mark, ..target(2) });
+        assert!(index.rollouts.in_flight(&victim()).is_some() && index.rollouts.in_flight(&attacker()).is_none());
+        assert_eq!((index.last_rollout(&victim()).is_some(), index.last_rollout(&attacker())), (true, None));
+        index.apply_control_plane(control_plane(&attacker(), 0));
+        assert!(index.rollouts.in_flight(&victim()).is_none() && index.rollouts.in_flight(&attacker()).is_some());
+    }
+}
