@@ -182,3 +182,54 @@ fn the_policies_fail_open_and_may_be_taken_away_by_the_manager() {
         named(&objects, "MutatingAdmissionPolicy", names::ADMISSION_POLICIES[1])["spec"]["matchConditions"].to_string();
     assert!(users.contains(names::HYPERSHIFT_OPERATOR_USER));
 }
+
+#[test]
+fn the_policy_of_rollout_delivery_has_the_text_that_the_manager_writes() {
+    let objects = objects(&manifests().join("overlays/rollout-delivery"));
+    let policy = named(&objects, "ValidatingAdmissionPolicy", "hypermirror-manager-config-maps");
+    let variable = |name: &str| {
+        let found = policy["spec"]["variables"].as_array().unwrap().iter().find(|variable| variable["name"] == name);
+        found.unwrap()["expression"].as_str().unwrap().trim_matches('\'').to_owned()
+    };
+    let written = hypermirror::fleet::boot::config_map("clusters-a", "pool", "[[registry]]\n");
+    let config = written["data"]["config"].as_str().unwrap();
+    let rest = config.strip_prefix(&variable("head")).unwrap_or_else(|| panic!("another beginning: {config}"));
+    let content = rest.strip_suffix(&variable("tail")).unwrap_or_else(|| panic!("another end: {config}"));
+    assert!(content.chars().all(|char| char.is_ascii_alphanumeric() || "+/=".contains(char)), "{content}");
+    assert_eq!(written["data"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn the_policies_of_the_base_judge_the_manager_and_nobody_else() {
+    let objects = objects(&manifests().join("base"));
+    let account = named(&objects, "ServiceAccount", "hypermirror-manager");
+    let namespace = account["metadata"]["namespace"].as_str().unwrap();
+    let condition = format!("request.userInfo.username == 'system:serviceaccount:{namespace}:hypermirror-manager'");
+    for name in ["hypermirror-manager-hosted-clusters", "hypermirror-manager-deployments"] {
+        let spec = &named(&objects, "ValidatingAdmissionPolicy", name)["spec"];
+        assert_eq!(spec["failurePolicy"], "Fail");
+        assert_eq!(spec["matchConditions"].as_array().unwrap().len(), 1);
+        assert_eq!(spec["matchConditions"][0]["expression"], condition.as_str());
+        let binding = &named(&objects, "ValidatingAdmissionPolicyBinding", name)["spec"];
+        assert_eq!((&binding["policyName"], &binding["validationActions"][0]), (&name.into(), &"Deny".into()));
+    }
+}
+
+#[test]
+fn only_ports_that_are_served_are_reached() {
+    let ports = |overlay: &str| -> Vec<String> {
+        let objects = objects(&manifests().join(overlay));
+        let deployment = named(&objects, "Deployment", "hypermirror-manager");
+        let served = deployment["spec"]["template"]["spec"]["containers"][0]["ports"].as_array().unwrap().clone();
+        let policies = objects.iter().filter(|object| object["kind"] == "NetworkPolicy");
+        let open = policies.flat_map(|policy| {
+            assert_eq!(policy["spec"]["podSelector"], deployment["spec"]["selector"]);
+            policy["spec"]["ingress"][0]["ports"].as_array().unwrap().iter().map(|port| port["port"].clone())
+        });
+        let open: Vec<String> = open.map(|port| port.as_str().unwrap().to_owned()).collect();
+        assert!(open.iter().all(|port| served.iter().any(|served| served["name"] == port.as_str())), "{open:?}");
+        open
+    };
+    assert_eq!(ports("base"), ["metrics", "health"]);
+    assert_eq!(ports("overlays/webhook-service-ca"), ["metrics", "health", "webhook"]);
+}

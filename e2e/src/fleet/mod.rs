@@ -44,7 +44,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Prepares a management cluster: CRDs, namespaces, our CRD, the manager's ServiceAccount and its rules.
+    /// Prepares a management cluster: CRDs, namespaces, our CRD, the manager's ServiceAccount, its rules and policies.
     ///
     /// # Errors
     ///
@@ -58,7 +58,9 @@ impl Fleet {
             fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
         }
         fleet.apply(&deployments::namespace_of(PROBES)).await?;
-        fleet.apply_file(&root.join("manifests/base/rbac.yaml")).await?;
+        for file in ["rbac.yaml", "policies.yaml"] {
+            fleet.apply_file(&root.join("manifests/base").join(file)).await?;
+        }
         Ok(fleet)
     }
 

@@ -1,11 +1,13 @@
 //! The stock admission policies of a guest (measured on the real operators).
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::Fleet;
 use hypermirror_e2e::fleet::objects::{icsp, idms};
 use hypermirror_e2e::pki::Validity;
 use hypermirror_e2e::{Crds, eventually};
 use kube::api::{Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use super::stage::{HCCO, Stage, awaits, found, object};
@@ -52,6 +54,35 @@ async fn an_object_of_somebody_else_is_never_taken() -> Result<()> {
     let live = found(&stage.guests[0], &foreign).await?.unwrap();
     ensure!(live["rules"].as_array().is_none_or(Vec::is_empty), "{live}");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_keeps_nobody_from_deleting_its_report() -> Result<()> {
+    let stage = Stage::populated(1, &[("registry.example/a", &["mirror.example/a"], None)]).await?;
+    let _manager = stage.manager().await?;
+    let (node, _agent) = stage.node(0, "node-a", "a").await?;
+    stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
+    let kubeconfig = Kubeconfig::read_from(&node.kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let agent = Fleet { client: Client::try_from(config)? };
+    let status = object("hypermirror.dev/v1alpha1", "NodeMirrorStatus", "node-a");
+    let owner = |name: &str, blocks: bool| json!({"apiVersion": "v1", "kind": "Node", "name": name, "uid": "u", "blockOwnerDeletion": blocks});
+    for metadata in [
+        json!({"finalizers": ["example.test/stays"]}),
+        json!({"ownerReferences": [owner("node-b", false)]}),
+        json!({"ownerReferences": [owner("node-a", true)]}),
+        json!({"ownerReferences": []}),
+    ] {
+        let refused = agent.merge(&status, &json!({"metadata": metadata})).await.err();
+        let refused = format!("{:#}", refused.context("it was taken")?);
+        ensure!(refused.contains("may not change finalizers or ownerReferences"), "{refused}");
+    }
+    agent.merge(&status, &json!({"metadata": {"labels": {"example.test/x": "y"}}})).await?;
+    // What somebody else has set there does not stop it.
+    let guest = &stage.guests[0];
+    guest.merge(&status, &json!({"metadata": {"finalizers": ["example.test/stays"]}})).await?;
+    agent.merge(&status, &json!({"metadata": {"labels": {"example.test/x": "z"}}})).await?;
+    guest.merge(&status, &json!({"metadata": {"finalizers": null}})).await.map(|_| ())
 }
 
 #[tokio::test]

@@ -139,5 +139,22 @@ async fn a_manager_without_the_right_says_what_it_needs_and_one_with_it_writes_n
         ensure!(refused.contains("the manager may write its own ConfigMaps"), "{refused}");
         Ok(Some(()))
     })
-    .await
+    .await?;
+    boots_with(&stage, "boot", "mirror.example/one").await?;
+    let ours = found(stage.fleet(), &boot("boot")).await?.context("no ConfigMap")?;
+    let config = ours["data"]["config"].as_str().context("no key config")?;
+    let unit = config.replace(
+        r#""storage":{"#,
+        r#""systemd":{"units":[{"name":"evil.service","enabled":true,"contents":"[Service]"}]},"storage":{"#,
+    );
+    let more = format!("{config}\n---\n{config}");
+    let elsewhere = config.replace("40-hypermirror-boot.conf", "../../../etc/evil");
+    for evil in [unit, more, elsewhere, config.replace("base64,", "base64,\"},\"mode\":0}],\"x\":[{\"y\":{\"z\":\"")] {
+        let change = json!({"data": {"config": evil}});
+        let refused = format!("{:#}", manager.merge(&boot("boot"), &change).await.err().context("it was taken")?);
+        ensure!(refused.contains("one MachineConfig with one file"), "{refused}");
+    }
+    let second = manager.merge(&boot("boot"), &json!({"data": {"other": config}})).await.err();
+    ensure!(format!("{:#}", second.context("a second key was taken")?).contains("the key config only"));
+    Ok(())
 }

@@ -10,6 +10,6 @@ mod leadership;
 mod lifecycle;
 mod modes;
 mod outage;
-
+mod policies;
 mod removal;
 mod stock;

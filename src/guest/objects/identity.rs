@@ -110,12 +110,32 @@ fn security_context_constraints(agent: &AgentSpec) -> Value {
     })
 }
 
+/// What somebody else has set does not stop the agent from reporting; of its own it sets its Node as the owner.
+fn unchanged_metadata() -> String {
+    let list = |field: &str| {
+        let now = format!("(has(object.metadata.{field}) ? object.metadata.{field} : [])");
+        let before = format!(
+            "(request.operation == 'UPDATE' && has(oldObject.metadata.{field}) ? oldObject.metadata.{field} : [])"
+        );
+        (now, before)
+    };
+    let ((finalizers, finalizers_before), (owners, owners_before)) = (list("finalizers"), list("ownerReferences"));
+    let own_node = "r.apiVersion == 'v1' && r.kind == 'Node' && r.name == object.metadata.name && \
+                    (!has(r.blockOwnerDeletion) || !r.blockOwnerDeletion)";
+    format!(
+        "{finalizers} == {finalizers_before} && {owners}.all(r, r in {owners_before} || ({own_node})) && \
+         {owners_before}.all(r, r in {owners})"
+    )
+}
+
 /// An agent writes the status of its own node only: the token of a pod says on which node it runs
-/// (`ServiceAccountTokenPodNodeInfo`, on by default wherever v1 of these policies is served).
+/// (`ServiceAccountTokenPodNodeInfo`, on by default wherever v1 of these policies is served). And it keeps nobody from
+/// deleting that status: one with a finalizer would hold up `hypermirror uninstall`.
 pub(super) fn admission() -> Vec<Value> {
     let name = "request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name";
     let node = "request.userInfo.extra['authentication.kubernetes.io/node-name']";
     let says_node = "has(request.userInfo.extra) && 'authentication.kubernetes.io/node-name' in request.userInfo.extra";
+    let unchanged = unchanged_metadata();
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
@@ -129,11 +149,18 @@ pub(super) fn admission() -> Vec<Value> {
                 "resources": ["nodemirrorstatuses", "nodemirrorstatuses/status"],
             }]},
             "matchConditions": [{"name": "an-agent", "expression": format!("request.userInfo.username == '{USER}'")}],
-            "validations": [{
-                "expression": format!("{says_node} && {node}.size() == 1 && {node}[0] == ({name})"),
-                "message": "an agent writes the NodeMirrorStatus of its own node only",
-                "reason": "Forbidden",
-            }],
+            "validations": [
+                {
+                    "expression": format!("{says_node} && {node}.size() == 1 && {node}[0] == ({name})"),
+                    "message": "an agent writes the NodeMirrorStatus of its own node only",
+                    "reason": "Forbidden",
+                },
+                {
+                    "expression": format!("request.operation == 'DELETE' || ({unchanged})"),
+                    "message": "an agent may not change finalizers or ownerReferences, but for its own Node as the owner",
+                    "reason": "Forbidden",
+                },
+            ],
         },
     });
     let binding = json!({
