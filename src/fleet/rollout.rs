@@ -4,6 +4,8 @@
 //! the API server says who is in flight: a mark on the targets, and in the report which mark is done with. A place that is
 //! taken and not marked yet is a *claim*; it lives in the leader alone and dies with it, for nothing was written.
 
+mod halt;
+mod mark;
 pub mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +13,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::halt::Failures;
+pub use self::halt::{Halt, Member};
+pub use self::mark::{Cause, Mark, next_mark};
+
 /// What the flags allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// How many hosted clusters may change at a time; 0: no limit, and nothing of this module is used.
     pub at_once: usize,
-    /// After how many that are not back in time none begins.
+    /// After how many that are not back in time none begins; [`Halt`] says which of them count for whom.
     pub failures: usize,
     /// How long a hosted cluster may take to be back.
     pub timeout: Duration,
@@ -42,14 +48,6 @@ impl Budget {
         let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
         self.timeout.saturating_sub(age)
     }
-}
-
-/// The mark for a rollout that begins now: later than the last one of this hosted cluster, whoever's clock that came from.
-/// Milliseconds: what is written equals what is read.
-pub fn next_mark(last: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    let millis = |at: Timestamp| Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-    let after = last.and_then(|last| last.checked_add(jiff::SignedDuration::from_millis(1)).ok());
-    after.map_or_else(|| millis(now), |after| millis(after).max(millis(now)))
 }
 
 /// What one look at a hosted cluster in flight comes to.
@@ -82,8 +80,8 @@ pub enum Answer<K> {
     Begins,
     /// It waits for a place.
     Waits,
-    /// None begins: these are not back in time, ascending.
-    Halted(Vec<K>),
+    /// None begins in its namespace, or at all.
+    Halted(Halt<K>),
 }
 
 /// How the fleet stands.
@@ -97,15 +95,22 @@ pub struct Standing<K> {
     pub unavailable: usize,
     /// Those that are not back in time, ascending.
     pub failed: Vec<K>,
-    /// Whether none may begin.
+    /// Whether none may begin in any namespace.
     pub halted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
-    since: Timestamp,
+    mark: Mark,
     /// It stands on the server.
     marked: bool,
+}
+
+impl Flight {
+    /// It failed by what its own namespace did: it holds no place of others.
+    fn frees_place(&self, budget: &Budget, now: Timestamp) -> bool {
+        self.marked && self.mark.cause == Cause::Own && budget.is_late(self.mark.at, now)
+    }
 }
 
 /// The fleet's rollouts. Names are ordered, and those that wait begin in the order of their last rollouts and then of their
@@ -121,7 +126,7 @@ pub struct Rollouts<K> {
     unavailable: BTreeSet<K>,
 }
 
-impl<K: Ord + Clone> Rollouts<K> {
+impl<K: Member> Rollouts<K> {
     /// Nothing is known to be in flight, and nobody begins before [`Self::begin_term`].
     pub fn new(budget: Budget) -> Self {
         Self {
@@ -140,14 +145,14 @@ impl<K: Ord + Clone> Rollouts<K> {
     }
 
     /// The server tells since when a hosted cluster is in flight, or that it is not. A claim stays.
-    pub fn told(&mut self, key: &K, since: Option<Timestamp>) {
+    pub fn told(&mut self, key: &K, mark: Option<Mark>) {
         if !self.budget.is_on() {
             return;
         }
-        match since {
-            Some(since) => {
+        match mark {
+            Some(mark) => {
                 self.leave_line(key);
-                self.flights.insert(key.clone(), Flight { since, marked: true });
+                self.flights.insert(key.clone(), Flight { mark, marked: true });
             }
             None if self.flights.get(key).is_some_and(|flight| flight.marked) => {
                 self.flights.remove(key);
@@ -164,15 +169,15 @@ impl<K: Ord + Clone> Rollouts<K> {
         self.leave_line(key);
         self.line.insert((last, key.clone()));
         self.waiting.insert(key.clone(), last);
-        let failed = self.failed(now);
-        if self.is_halted(failed.len()) {
-            return Answer::Halted(failed);
+        let failures = self.failures(now);
+        if let Some(halt) = failures.halt(key.namespace()) {
+            return Answer::Halted(halt);
         }
-        if !self.counted || !self.line.iter().take(self.free()).any(|(_, first)| first == key) {
+        if !self.counted || !self.first(&failures, now).any(|first| first == key) {
             return Answer::Waits;
         }
         self.leave_line(key);
-        self.flights.insert(key.clone(), Flight { since: now, marked: false });
+        self.flights.insert(key.clone(), Flight { mark: Mark::of(now, Cause::default()), marked: false });
         Answer::Begins
     }
 
@@ -220,10 +225,17 @@ impl<K: Ord + Clone> Rollouts<K> {
 
     /// Who may begin now, the first of the line first.
     pub fn next(&self, now: Timestamp) -> Vec<K> {
-        if !self.counted || self.line.is_empty() || self.is_halted(self.failed(now).len()) {
+        if !self.counted || self.line.is_empty() {
             return Vec::new();
         }
-        self.line.iter().take(self.free()).map(|(_, key)| key.clone()).collect()
+        self.first(&self.failures(now), now).cloned().collect()
+    }
+
+    /// Those of the line for whom there is a place; whose namespace is halted stays in line and is passed over.
+    fn first<'a>(&'a self, failures: &Failures<'a, K>, now: Timestamp) -> impl Iterator<Item = &'a K> {
+        let free = if failures.halts_all() { 0 } else { self.free(now) };
+        let may_begin = self.line.iter().map(|(_, key)| key).filter(|key| !failures.halts(key.namespace()));
+        may_begin.take(free)
     }
 
     /// Those in line.
@@ -231,9 +243,9 @@ impl<K: Ord + Clone> Rollouts<K> {
         self.waiting.keys()
     }
 
-    /// Since when a hosted cluster is in flight, if it is and that stands on the server.
-    pub fn in_flight(&self, key: &K) -> Option<Timestamp> {
-        self.flights.get(key).filter(|flight| flight.marked).map(|flight| flight.since)
+    /// The mark of a hosted cluster that is in flight, if that stands on the server.
+    pub fn in_flight(&self, key: &K) -> Option<Mark> {
+        self.flights.get(key).filter(|flight| flight.marked).map(|flight| flight.mark)
     }
 
     /// Whether it was left out because it was not available.
@@ -248,28 +260,24 @@ impl<K: Ord + Clone> Rollouts<K> {
 
     /// How the fleet stands.
     pub fn standing(&self, now: Timestamp) -> Standing<K> {
-        let failed = self.failed(now);
+        let failures = self.failures(now);
         Standing {
             in_flight: self.flights.len(),
             waiting: self.waiting.len(),
             unavailable: self.unavailable.len(),
-            halted: self.is_halted(failed.len()),
-            failed,
+            halted: failures.halts_all(),
+            failed: failures.names(),
         }
     }
 
-    fn free(&self) -> usize {
-        self.budget.at_once.saturating_sub(self.flights.len())
+    fn free(&self, now: Timestamp) -> usize {
+        let held = self.flights.values().filter(|flight| !flight.frees_place(&self.budget, now)).count();
+        self.budget.at_once.saturating_sub(held)
     }
 
-    fn failed(&self, now: Timestamp) -> Vec<K> {
-        let late = self.flights.iter().filter(|(_, flight)| flight.marked && self.budget.is_late(flight.since, now));
-        late.map(|(key, _)| key.clone()).collect()
-    }
-
-    /// Also where every place is held by one that is not back.
-    fn is_halted(&self, failed: usize) -> bool {
-        self.budget.is_on() && failed >= self.budget.failures.min(self.budget.at_once).max(1)
+    fn failures(&self, now: Timestamp) -> Failures<'_, K> {
+        let late = self.flights.iter().filter(|(_, flight)| flight.marked && self.budget.is_late(flight.mark.at, now));
+        Failures::new(&self.budget, late.map(|(key, flight)| (key, flight.mark.cause)))
     }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use kube::Resource;
 
+use crate::fleet::rollout::Member;
+
 /// Namespace and name of a HostedCluster; printed as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterKey {
@@ -24,6 +26,12 @@ impl ClusterKey {
     /// The namespace of its control plane.
     pub fn control_plane_namespace(&self) -> String {
         hypermirror_api::names::control_plane_namespace(&self.namespace, &self.name)
+    }
+}
+
+impl Member for ClusterKey {
+    fn namespace(&self) -> &str {
+        &self.namespace
     }
 }
 

@@ -17,6 +17,7 @@ use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
 use crate::fleet::pool_config::PoolSources;
 use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
+use crate::fleet::rollout::Cause;
 use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, cluster_map, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
@@ -31,6 +32,10 @@ pub(super) struct Case {
     pub(super) management: Arc<ManagementLayer>,
     pub(super) map: ClusterMap,
     pub(super) use_management: bool,
+    /// The revision of the management layer.
+    pub(super) management_revision: u64,
+    /// What a rollout that begins now comes from.
+    pub(super) cause: Cause,
     /// A mirror kind of the management cluster is gone, and nobody saw its objects.
     blind: bool,
     /// What it declares itself.
@@ -54,6 +59,13 @@ fn meaningless_annotations(object: &HostedCluster, management_mirrors: Option<St
     messages.map(|message| SourceTrouble { reason: Reason::MalformedObject, message }).collect()
 }
 
+/// What a rollout that begins now comes from: an owner must not be able to make it look like the management layer's. The
+/// fleet's administrator has the whole fleet left; of a hosted cluster that does without the management layer nothing comes
+/// from there; and with everything in force, `is_settled`, nothing but its own layer can have changed.
+fn cause(fleet_leaves: bool, use_management: bool, is_settled: bool) -> Cause {
+    if !fleet_leaves && (!use_management || is_settled) { Cause::Own } else { Cause::Management }
+}
+
 impl Case {
     /// None for a hosted cluster that is gone or going, and as long as a ConfigMap of it has to be read first.
     pub(super) fn new(ctx: &Context, key: &ClusterKey) -> Option<Self> {
@@ -63,7 +75,8 @@ impl Case {
         if object.metadata.deletion_timestamp.is_some() {
             return None; // its owner takes everything away, the report included
         }
-        let management = index.management();
+        let (management, management_revision) = (index.management(), index.management_revision());
+        let is_settled = index.cluster(key)?.settled == Some(management_revision);
         let (blind, mut troubles) = (index.mirrors.blind(), index.mirrors.troubles(Instant::now()));
         let own = index.resolve_own_sources(key)?;
         let pools = index.resolve_pool_sources(key)?;
@@ -76,10 +89,13 @@ impl Case {
         troubles.extend(meaningless_annotations(&object, unknown));
         let map = cluster_map(&management, &own, settings.use_management);
         let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
-        let leaving = uninstall || ctx.memory.borrow().uninstall || !ctx.settings.selector.matches(object.labels());
+        let fleet_leaves = ctx.memory.borrow().uninstall;
+        let leaving = uninstall || fleet_leaves || !ctx.settings.selector.matches(object.labels());
         let mut case = Self {
             key: key.clone(),
             use_management: settings.use_management,
+            management_revision,
+            cause: cause(fleet_leaves, settings.use_management, is_settled),
             blind: blind && settings.use_management,
             own,
             pools,
@@ -211,5 +227,18 @@ impl Case {
             };
             ctx.queue.add_after(self.key.clone(), left);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_owner_changes_is_its_own_cause_and_what_nobody_knows_is_the_managements() {
+        assert_eq!(cause(false, true, true), Cause::Own);
+        assert_eq!(cause(false, true, false), Cause::Management, "the management layer moved, or this process is new");
+        assert_eq!(cause(false, false, false), Cause::Own, "it does without the management layer");
+        assert_eq!(cause(true, false, true), Cause::Management, "the whole fleet is left");
     }
 }

@@ -40,7 +40,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     let may_deliver = case.held.is_none(); // what waits for its rollout holds up no node
     let mut rounds = 0;
     let (plan, failure) = loop {
-        let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, key, &observed));
+        let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, &case, &observed));
         case.contest(ctx, &observed, &mut plan);
         if case.held.is_some() || !plan.writes() {
             break (plan, None);
@@ -176,6 +176,11 @@ impl Case {
     fn remember(&self, ctx: &Context, plan: &Plan) {
         let mut index = ctx.index();
         let Some(cluster) = index.cluster_mut(&self.key) else { return };
+        // What was put off by a pause is the owner's to begin.
+        let is_paused = self.held.as_ref().is_some_and(|held| held.reason == Reason::Paused);
+        if is_paused || plan.targets.iter().flatten().all(|target| target.up_to_date) {
+            cluster.settled = Some(self.management_revision);
+        }
         if self.held.is_none() && !self.leaving {
             cluster.admit(&self.map.map, &self.management.explained);
         }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::reconcile::observe;
 use crate::fleet::plan::{Counted, Plan};
 use crate::fleet::report::Verdict;
-use crate::fleet::rollout::{Answer, Look, Standing, look, next_mark, told};
+use crate::fleet::rollout::{Answer, Look, Mark, Standing, look, next_mark, told};
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
 use crate::telemetry::metrics::{StateLabels, gauge};
@@ -41,15 +41,15 @@ pub(super) struct Counting {
 
 impl Counting {
     /// Nothing where there is no limit. A rollout that is not back keeps its mark, also through further edits: it has its
-    /// time once.
-    pub(super) fn of(ctx: &Context, key: &ClusterKey, observed: &Observed) -> Self {
+    /// time once, and counts for whom it counted.
+    pub(super) fn of(ctx: &Context, case: &Case, observed: &Observed) -> Self {
         if !ctx.settings.rollouts.is_on() {
             return Self::default();
         }
         let index = ctx.index();
-        let since = index.rollouts.in_flight(key).filter(|_| !are_rolled_out(observed));
-        let mark = since.unwrap_or_else(|| next_mark(index.last_rollout(key), Timestamp::now()));
-        Self { mark: Some(mark.to_string()), in_flight: since.is_some() }
+        let in_flight = index.rollouts.in_flight(&case.key).filter(|_| !are_rolled_out(observed));
+        let next = || Mark::of(next_mark(index.last_rollout(&case.key), Timestamp::now()), case.cause);
+        Self { mark: Some(in_flight.unwrap_or_else(next).to_string()), in_flight: in_flight.is_some() }
     }
 
     pub(super) fn facts(&self) -> Counted<'_> {
@@ -129,10 +129,7 @@ impl Case {
         match answer {
             Answer::Goes => return Ok(Admission::Goes),
             Answer::Waits => return Ok(Admission::Held(told::waiting(budget))),
-            Answer::Halted(failed) => {
-                let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
-                return Ok(Admission::Held(told::halted(budget, &failed)));
-            }
+            Answer::Halted(halt) => return Ok(Admission::Held(told::halted(budget, &halt))),
             Answer::Begins => {}
         }
         let read = observe(ctx, &self.key, true).await;
@@ -185,7 +182,7 @@ pub(super) fn look_at(
         let limit = before.as_ref().filter(|before| before.started == started).map(|before| before.limit);
         Some(RolloutReport { started, state, limit: limit.unwrap_or_else(|| gauge(budget.at_once)) })
     };
-    let Some(since) = index.rollouts.in_flight(key) else {
+    let Some(since) = index.rollouts.in_flight(key).map(|mark| mark.at) else {
         let last = index.last_rollout(key);
         return (last.and_then(|last| tell(last, RolloutState::Done)), None);
     };
@@ -229,40 +226,60 @@ pub(super) fn conclude(ctx: &Context, key: &ClusterKey, result: &Result<Option<R
 /// What was told last about the whole fleet.
 #[derive(Default)]
 pub(super) struct Housekeeping {
-    /// The hosted clusters that the message of a halt names; none while there is none.
-    halted_by: Option<Vec<ClusterKey>>,
+    /// Those that are not back in time, which messages of halts name or count.
+    failed: Vec<ClusterKey>,
+    /// Whether none may begin at all.
+    halted: bool,
 }
 
 impl Housekeeping {
-    /// Counts, has those looked at that may begin, and all that wait when a halt begins, ends or names others.
+    /// Counts, has those looked at that may begin, and all that wait when others are not back in time than before: a halt
+    /// begins, ends, or its message changes.
     pub(super) fn settle(&mut self, ctx: &Context) {
         if !ctx.settings.rollouts.is_on() {
             return;
         }
         if !ctx.may_write() {
-            self.halted_by = None;
+            *self = Self::default();
             let none = Standing { in_flight: 0, waiting: 0, unavailable: 0, failed: Vec::new(), halted: false };
             return count(ctx, &none);
         }
         let (index, now) = (ctx.index(), Timestamp::now());
         let standing = index.rollouts.standing(now);
-        let halted_by = standing.halted.then(|| standing.failed.clone());
-        let next: Vec<ClusterKey> = if halted_by == self.halted_by {
+        let next: Vec<ClusterKey> = if standing.failed == self.failed {
             index.rollouts.next(now)
         } else {
             index.rollouts.waiting().cloned().collect()
         };
         drop(index);
         count(ctx, &standing);
-        if halted_by != self.halted_by {
-            if standing.halted {
-                tracing::warn!(failed = standing.failed.len(), "no rollout begins: too many are not back in time");
-            } else {
-                tracing::info!("rollouts go on");
-            }
-            self.halted_by = halted_by;
-        }
+        self.tell(standing);
         ctx.queue.add_all(next);
+    }
+
+    /// The administrator's log names those that reports of other namespaces only count.
+    fn tell(&mut self, standing: Standing<ClusterKey>) {
+        if standing.failed == self.failed && standing.halted == self.halted {
+            return;
+        }
+        let names: Vec<String> = standing.failed.iter().map(ToString::to_string).collect();
+        let (failed, count) = (told::named(&names), names.len());
+        if standing.halted {
+            tracing::warn!(
+                failed,
+                count,
+                "no rollout begins: hosted clusters were not available in time after a change"
+            );
+        } else if count > 0 {
+            tracing::warn!(
+                failed,
+                count,
+                "hosted clusters were not available in time after a change of their own layer"
+            );
+        } else {
+            tracing::info!("rollouts go on");
+        }
+        (self.failed, self.halted) = (standing.failed, standing.halted);
     }
 }
 

@@ -173,7 +173,7 @@ fn a_control_plane_namespace_that_two_claim_is_an_error_that_names_both() {
         )
     };
     let control_plane = "apiVersion: hypershift.openshift.io/v1beta1\nkind: HostedControlPlane\nmetadata: {namespace: \
-                         clusters-a-b, name: a-b, annotations: {hypershift.openshift.io/cluster: clusters/a-b}}\n";
+                         clusters-a-b, name: a-b, annotations: {hypershift.openshift.io/cluster: clusters/a-b}}\nspec: {}\n";
     let (first, second) = (cluster("clusters", "a-b"), cluster("clusters-a", "b"));
     let both = [("1.yaml", first.as_str()), ("2.yaml", second.as_str())];
     let (findings, code) = check(&Files::new(&both));

@@ -6,12 +6,40 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
+/// A rollout that the management layer began.
+fn mark(second: i64) -> Mark {
+    Mark::of(at(second), Cause::Management)
+}
+
+/// A rollout that the hosted cluster began itself.
+fn own(second: i64) -> Mark {
+    Mark::of(at(second), Cause::Own)
+}
+
+/// `namespace/name`, or the one namespace of most tests.
+impl Member for &'static str {
+    fn namespace(&self) -> &str {
+        self.split_once('/').map_or("clusters", |(namespace, _)| namespace)
+    }
+}
+
+/// Three namespaces.
+impl Member for usize {
+    fn namespace(&self) -> &str {
+        ["a", "b", "c"].get(self % 3).unwrap_or(&"a")
+    }
+}
+
+fn halted(here: &[&'static str], elsewhere: usize) -> Answer<&'static str> {
+    Answer::Halted(Halt { here: here.to_vec(), elsewhere })
+}
+
 fn budget(at_once: usize, failures: usize) -> Budget {
     Budget { at_once, failures, timeout: Duration::from_mins(1) }
 }
 
 /// Of a leader that knows what is in flight: nothing.
-fn leading<K: Ord + Clone>(budget: Budget) -> Rollouts<K> {
+fn leading<K: Member>(budget: Budget) -> Rollouts<K> {
     let mut rollouts = Rollouts::new(budget);
     rollouts.begin_term();
     rollouts
@@ -25,7 +53,7 @@ fn ask(rollouts: &mut Rollouts<&'static str>, keys: &[&'static str]) -> Vec<Answ
 #[test]
 fn without_a_limit_everybody_goes_and_nothing_is_remembered() {
     let mut rollouts = leading(Budget::OFF);
-    rollouts.told(&"a", Some(at(0)));
+    rollouts.told(&"a", Some(mark(0)));
     assert_eq!(ask(&mut rollouts, &["a", "b"]), [Answer::Goes, Answer::Goes]);
     assert!(!rollouts.follows(&"a") && !rollouts.standing(at(1000)).halted);
     assert!(rollouts.next(at(0)).is_empty());
@@ -37,7 +65,7 @@ fn the_first_of_the_line_begins_when_one_is_back() {
     let answers = ask(&mut rollouts, &["a", "b", "d", "c", "a"]);
     assert_eq!(answers, [Answer::Begins, Answer::Begins, Answer::Waits, Answer::Waits, Answer::Goes]);
     assert!(rollouts.next(at(0)).is_empty());
-    rollouts.told(&"a", Some(at(0)));
+    rollouts.told(&"a", Some(mark(0)));
     rollouts.told(&"a", None);
     assert_eq!(rollouts.next(at(0)), ["c"]);
     assert_eq!(ask(&mut rollouts, &["d", "c"]), [Answer::Waits, Answer::Begins], "c is first");
@@ -67,7 +95,7 @@ fn a_claim_that_was_not_used_is_free_again_and_a_mark_is_not() {
     assert_eq!(ask(&mut rollouts, &["b"]), [Answer::Waits], "a watch that is behind frees no claim");
     rollouts.give_back(&"a");
     assert_eq!(ask(&mut rollouts, &["b"]), [Answer::Begins]);
-    rollouts.told(&"b", Some(at(1)));
+    rollouts.told(&"b", Some(mark(1)));
     rollouts.give_back(&"b");
     assert_eq!(ask(&mut rollouts, &["a"]), [Answer::Waits]);
 }
@@ -76,7 +104,7 @@ fn a_claim_that_was_not_used_is_free_again_and_a_mark_is_not() {
 fn what_the_server_tells_of_survives_a_term_and_a_claim_does_not() {
     let mut rollouts = leading(budget(2, 1));
     ask(&mut rollouts, &["a", "b", "c"]);
-    rollouts.told(&"a", Some(at(0)));
+    rollouts.told(&"a", Some(mark(0)));
     rollouts.end_term();
     assert_eq!(rollouts.standing(at(0)).in_flight, 1);
     assert_eq!(rollouts.standing(at(0)).waiting, 0);
@@ -90,9 +118,9 @@ fn what_the_server_tells_of_survives_a_term_and_a_claim_does_not() {
 #[test]
 fn none_begins_while_one_is_late_and_who_is_in_flight_goes_on() {
     let mut rollouts = leading(budget(3, 1));
-    rollouts.told(&"a", Some(at(0)));
-    rollouts.told(&"b", Some(at(30)));
-    assert_eq!(rollouts.ask(&"c", None, at(60)), Answer::Halted(vec!["a"]));
+    rollouts.told(&"a", Some(mark(0)));
+    rollouts.told(&"b", Some(mark(30)));
+    assert_eq!(rollouts.ask(&"c", None, at(60)), halted(&["a"], 0));
     assert_eq!(rollouts.ask(&"b", None, at(60)), Answer::Goes);
     assert!(rollouts.next(at(60)).is_empty());
     let standing = rollouts.standing(at(60));
@@ -105,13 +133,65 @@ fn none_begins_while_one_is_late_and_who_is_in_flight_goes_on() {
 #[test]
 fn as_many_as_are_configured_may_fail_and_a_full_house_of_them_is_a_halt_too() {
     let mut rollouts = leading(budget(3, 2));
-    rollouts.told(&"a", Some(at(0)));
+    rollouts.told(&"a", Some(mark(0)));
     assert_eq!(rollouts.ask(&"x", None, at(60)), Answer::Begins);
-    rollouts.told(&"b", Some(at(0)));
-    assert_eq!(rollouts.ask(&"y", None, at(60)), Answer::Halted(vec!["a", "b"]));
+    rollouts.told(&"b", Some(mark(0)));
+    assert_eq!(rollouts.ask(&"y", None, at(60)), halted(&["a", "b"], 0));
     let mut full = leading(budget(1, 5));
-    full.told(&"a", Some(at(0)));
-    assert_eq!(full.ask(&"b", None, at(60)), Answer::Halted(vec!["a"]));
+    full.told(&"a", Some(mark(0)));
+    assert_eq!(full.ask(&"b", None, at(60)), halted(&["a"], 0));
+}
+
+/// Which of these keys are halted a minute after the given ones began, and by whom.
+fn halts(budget: Budget, failed: &[(&'static str, Mark)], asked: &[&'static str]) -> Vec<Option<(usize, usize)>> {
+    let mut rollouts = leading(budget);
+    for (key, mark) in failed {
+        rollouts.told(key, Some(*mark));
+    }
+    let answers = asked.iter().map(|key| rollouts.ask(key, None, at(60)));
+    let halt = |answer| match answer {
+        Answer::Halted(halt) => Some((halt.here.len(), halt.elsewhere)),
+        _ => None,
+    };
+    answers.map(halt).collect()
+}
+
+#[test]
+fn a_failure_counts_for_everybody_or_for_its_own_namespace() {
+    let asked = ["a/x", "b/x", "c/x"];
+    let halts = |failures: usize, failed: &[(&'static str, Mark)]| halts(budget(10, failures), failed, &asked);
+    // One owner stops its own namespace alone, whatever it breaks there.
+    assert_eq!(halts(1, &[("a/1", own(0))]), [Some((1, 0)), None, None]);
+    assert_eq!(halts(1, &[("a/1", own(0)), ("a/2", own(0)), ("a/3", own(0))]), [Some((3, 0)), None, None]);
+    assert_eq!(halts(2, &[("a/1", own(0))]), [None, None, None]);
+    // The management layer stops everybody.
+    assert_eq!(halts(1, &[("a/1", mark(0))]), [Some((1, 0)), Some((0, 1)), Some((0, 1))]);
+    assert_eq!(halts(2, &[("a/1", mark(0))]), [None, None, None]);
+    assert_eq!(halts(2, &[("a/1", mark(0)), ("b/1", mark(0))]), [Some((1, 1)), Some((1, 1)), Some((0, 2))]);
+    // Several namespaces at once are everybody's trouble: at least two, and as many as may fail.
+    assert_eq!(halts(1, &[("a/1", own(0)), ("b/1", own(0))]), [Some((1, 1)), Some((1, 1)), Some((0, 2))]);
+    assert_eq!(halts(3, &[("a/1", own(0)), ("b/1", own(0))]), [None, None, None]);
+    assert_eq!(halts(2, &[("a/1", own(0)), ("b/1", mark(0))]), [Some((1, 1)), Some((1, 1)), Some((0, 2))]);
+}
+
+#[test]
+fn an_owner_whose_clusters_fail_holds_no_place_of_others_and_its_line_is_passed_over() {
+    let mut rollouts = leading(budget(2, 1));
+    rollouts.told(&"a/1", Some(own(0)));
+    rollouts.told(&"a/2", Some(own(0)));
+    assert_eq!(rollouts.ask(&"b/1", None, at(59)), Answer::Waits, "until they are late they hold their places");
+    assert_eq!(rollouts.ask(&"a/3", None, at(60)), halted(&["a/1", "a/2"], 0));
+    assert_eq!(rollouts.next(at(60)), ["b/1"]);
+    assert_eq!(rollouts.ask(&"b/1", None, at(60)), Answer::Begins);
+    let standing = rollouts.standing(at(60));
+    assert_eq!((standing.failed, standing.halted, standing.in_flight), (vec!["a/1", "a/2"], false, 3));
+    rollouts.told(&"a/1", None);
+    rollouts.told(&"a/2", None);
+    assert_eq!(rollouts.next(at(60)), ["a/3"]);
+    // Those that the management layer began hold theirs.
+    let mut full = leading(budget(1, 9));
+    full.told(&"a/1", Some(mark(0)));
+    assert_eq!(full.ask(&"b/1", None, at(60)), halted(&[], 1));
 }
 
 #[test]
@@ -158,7 +238,7 @@ enum Step {
     /// It is looked at and asks if it still has to change.
     Ask(usize),
     /// The write after a place was taken is seen.
-    Mark(usize),
+    Mark(usize, Cause),
     /// The write failed.
     Fail(usize),
     /// It is back.
@@ -171,7 +251,9 @@ enum Step {
 fn steps(fleet: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0..fleet).prop_map(Step::Ask),
-        3 => (0..fleet).prop_map(Step::Mark),
+        3 => (0..fleet, prop::bool::ANY).prop_map(|(key, is_own)| {
+            Step::Mark(key, if is_own { Cause::Own } else { Cause::Management })
+        }),
         1 => (0..fleet).prop_map(Step::Fail),
         2 => (0..fleet).prop_map(Step::Back),
         1 => Just(Step::Leader),
@@ -183,7 +265,7 @@ fn steps(fleet: usize) -> impl Strategy<Value = Vec<Step>> {
 /// What stands on the server, and one leader after the other.
 struct Fleet {
     rollouts: Rollouts<usize>,
-    marks: BTreeMap<usize, Timestamp>,
+    marks: BTreeMap<usize, Mark>,
     done: BTreeSet<usize>,
     now: i64,
 }
@@ -192,12 +274,12 @@ impl Fleet {
     fn take(&mut self, step: &Step) {
         match step {
             Step::Ask(key) if !self.done.contains(key) => {
-                let halted_before = self.late() >= self.rollouts.budget().failures;
+                let halted_before = self.is_halted(*key);
                 let answer = self.rollouts.ask(key, None, at(self.now));
                 assert!(!(halted_before && answer == Answer::Begins), "{key} began although halted");
             }
-            Step::Mark(key) if self.rollouts.flights.contains_key(key) && !self.done.contains(key) => {
-                let mark = *self.marks.entry(*key).or_insert_with(|| at(self.now));
+            Step::Mark(key, cause) if self.rollouts.flights.contains_key(key) && !self.done.contains(key) => {
+                let mark = *self.marks.entry(*key).or_insert_with(|| Mark::of(at(self.now), *cause));
                 self.rollouts.told(key, Some(mark));
             }
             Step::Fail(key) => self.rollouts.give_back(key),
@@ -216,8 +298,21 @@ impl Fleet {
         }
     }
 
-    fn late(&self) -> usize {
-        self.marks.values().filter(|mark| self.rollouts.budget().is_late(**mark, at(self.now))).count()
+    /// Judged anew, from what stands on the server.
+    fn is_halted(&self, key: usize) -> bool {
+        let is_late = |mark: &Mark| self.rollouts.budget().is_late(mark.at, at(self.now));
+        let late = || self.marks.iter().filter(|(_, mark)| is_late(mark));
+        let of_management = late().filter(|(_, mark)| mark.cause == Cause::Management).count();
+        let namespaces: BTreeSet<usize> = late().map(|(key, _)| key % 3).collect();
+        let here = late().filter(|(other, _)| *other % 3 == key % 3).count();
+        let failures = self.rollouts.budget().failures;
+        of_management >= failures || here >= failures || namespaces.len() >= failures.max(2)
+    }
+
+    /// Those that hold a place: all but what failed by its own doing.
+    fn held(&self) -> usize {
+        let frees = |mark: &Mark| mark.cause == Cause::Own && self.rollouts.budget().is_late(mark.at, at(self.now));
+        self.marks.values().filter(|mark| !frees(mark)).count()
     }
 }
 
@@ -231,13 +326,12 @@ proptest! {
         };
         for step in &steps {
             fleet.take(step);
-            prop_assert!(fleet.marks.len() <= at_once, "{step:?}");
-            prop_assert!(fleet.rollouts.standing(at(fleet.now)).in_flight <= at_once, "{step:?}");
+            prop_assert!(fleet.held() <= at_once, "{step:?}");
         }
         // Whatever happened: when everything comes back, everybody has his turn.
         (0..12).for_each(|key| fleet.take(&Step::Ask(key)));
         for _ in 0..12 {
-            (0..12).for_each(|key| fleet.take(&Step::Mark(key)));
+            (0..12).for_each(|key| fleet.take(&Step::Mark(key, Cause::Own)));
             (0..12).for_each(|key| fleet.take(&Step::Back(key)));
             fleet.rollouts.next(at(fleet.now)).iter().for_each(|key| fleet.take(&Step::Ask(*key)));
         }
@@ -247,7 +341,7 @@ proptest! {
     #[test]
     fn who_may_begin_does_not_depend_on_who_asked_first(order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle()) {
         let mut rollouts = leading(budget(3, 1));
-        (100..103).for_each(|key| rollouts.told(&key, Some(at(0))));
+        (100..103).for_each(|key| rollouts.told(&key, Some(mark(0))));
         for key in &order {
             rollouts.ask(key, None, at(0));
         }

@@ -4,7 +4,7 @@
 use hypermirror_api::Reason;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Budget;
+use super::{Budget, Halt};
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::report::Verdict;
 use crate::fleet::target::TargetSpec;
@@ -21,13 +21,20 @@ pub fn waiting(budget: &Budget) -> Verdict {
     Verdict::new("False", Reason::RolloutWaiting, message)
 }
 
-/// None begins; `failed` are those that are not back, ascending.
-pub fn halted(budget: &Budget, failed: &[String]) -> Verdict {
+/// None begins. Of other namespaces only a number is told: whose they are is for the administrator's `status` and log.
+pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> Verdict {
+    let here: Vec<String> = halt.here.iter().map(ToString::to_string).collect();
+    let of_others = match halt.elsewhere {
+        0 => None,
+        count => Some(format!("{} of other namespaces", clusters(count))),
+    };
+    let names = Some(named(&here)).filter(|names| !names.is_empty());
+    let who: Vec<String> = names.into_iter().chain(of_others).collect();
     let message = format!(
-        "waits: no rollout begins as long as {} {} not back, which took longer than {} (--max-failed-rollouts {}); it goes \
-         on by itself when the Deployments there are available",
-        named(failed),
-        if failed.len() == 1 { "is" } else { "are" },
+        "waiting: rollouts are halted because {} {} not available within {} (--max-failed-rollouts={}); they resume when \
+         the Deployments there are available",
+        who.join(" and "),
+        if here.len() + halt.elsewhere == 1 { "was" } else { "were" },
         time(budget),
         budget.failures,
     );
@@ -83,17 +90,22 @@ mod tests {
     const BUDGET: Budget = Budget { at_once: 10, ..Budget::OFF };
 
     #[test]
-    fn a_halt_names_the_first_that_are_not_back_and_how_many_more() {
-        let names = |count: usize| -> Vec<String> { (0..count).map(|n| format!("clusters/c{n}")).collect() };
-        let one = halted(&BUDGET, &names(1));
+    fn a_halt_names_the_first_of_its_own_namespace_and_counts_those_of_others() {
+        let halt = |here: usize, elsewhere: usize| {
+            let here = (0..here).map(|n| format!("clusters/c{n}")).collect();
+            halted(&BUDGET, &Halt { here, elsewhere })
+        };
+        let one = halt(1, 0);
         assert_eq!((one.status, one.reason), ("False", Reason::RolloutHalted));
         assert_eq!(
             one.message,
-            "waits: no rollout begins as long as clusters/c0 is not back, which took longer than 10m \
-             (--max-failed-rollouts 1); it goes on by itself when the Deployments there are available"
+            "waiting: rollouts are halted because clusters/c0 was not available within 10m (--max-failed-rollouts=1); they \
+             resume when the Deployments there are available"
         );
-        let five = halted(&BUDGET, &names(5)).message;
-        assert!(five.contains("clusters/c0, clusters/c1, clusters/c2 and 2 more are not back"), "{five}");
+        let contains = |verdict: Verdict, text: &str| assert!(verdict.message.contains(text), "{}", verdict.message);
+        contains(halt(5, 0), "because clusters/c0, clusters/c1, clusters/c2 and 2 more were not available");
+        contains(halt(0, 1), "because 1 hosted cluster of other namespaces was not available");
+        contains(halt(1, 2), "because clusters/c0 and 2 hosted clusters of other namespaces were not available");
     }
 
     #[test]

@@ -146,12 +146,11 @@ impl Claims {
 
 fn log(key: &ClusterKey, refusal: Option<&Refusal>) {
     let namespace = key.control_plane_namespace();
-    match refusal {
-        Some(refusal) => {
-            let why = refusal.for_administrators(&namespace);
-            tracing::warn!(cluster = %key, namespace, why, "a HostedCluster does not own its control-plane namespace");
-        }
-        None => tracing::info!(cluster = %key, namespace, "a HostedCluster owns its control-plane namespace again"),
+    if let Some(refusal) = refusal {
+        let why = refusal.for_administrators(&namespace);
+        tracing::warn!(cluster = %key, namespace, why, "a HostedCluster does not own its control-plane namespace");
+    } else {
+        tracing::info!(cluster = %key, namespace, "a HostedCluster owns its control-plane namespace again");
     }
 }
 
@@ -183,7 +182,7 @@ impl Index {
     /// Who does not own its namespace holds no place of the rollout budget, and counts for no removal.
     pub(super) fn judged(&mut self, moved: Vec<ClusterKey>) -> Vec<ClusterKey> {
         self.revision += u64::from(!moved.is_empty());
-        moved.iter().for_each(|key| self.recount(key));
+        self.recount_each(&moved);
         moved
     }
 }

@@ -30,6 +30,9 @@ pub struct Cluster {
     pub departed: Arc<EntrySet>,
     /// Since when the parent carries the present value: a digest of it, and the time.
     pub parent_since: Option<(String, Instant)>,
+    /// The revision of the management layer with which everything was last in force: a rollout that begins while it is the
+    /// same is begun by the hosted cluster itself.
+    pub settled: Option<u64>,
     /// The last rollout that this process saw come back, by its mark; the report may not say so yet.
     pub rollout_done: Option<Timestamp>,
     /// What of its ConfigMap of mirror sets was last in force.
@@ -52,6 +55,7 @@ impl Cluster {
             touched: None,
             departed: Arc::default(),
             parent_since: None,
+            settled: None,
             rollout_done: None,
             last_config: None,
             last_documents: BTreeMap::new(),
@@ -74,6 +78,7 @@ impl Cluster {
     /// What stands in annotations and the report is all that is known of the next term, as after a restart.
     pub fn end_term(&mut self) {
         self.admitted = None;
+        self.settled = None;
         self.parent_since = None;
         self.touched = None;
         self.boots.clear();

@@ -13,7 +13,8 @@ impl Index {
     pub fn members(&self, selector: &Selector, now: jiff::Timestamp) -> Vec<FleetMember> {
         let in_care = self.clusters().filter(|(key, cluster)| {
             self.owns_namespace(key)
-                && selector.matches(cluster.object.labels()) && cluster.object.metadata.deletion_timestamp.is_none()
+                && selector.matches(cluster.object.labels())
+                && cluster.object.metadata.deletion_timestamp.is_none()
         });
         let management = self.management();
         let members = in_care.map(|(key, cluster)| {

@@ -49,6 +49,8 @@ pub struct Index {
     pub claims: Claims,
     /// Moves with everything that decides which maps are wanted.
     revision: u64,
+    /// Moves with the mirrors of the management layer.
+    management_revision: u64,
     /// Reports that were told before their HostedClusters.
     early_reports: HashMap<ClusterKey, HostedClusterMirrorsStatus>,
     targets: Targets,
@@ -67,6 +69,7 @@ impl Index {
             clusters: HashMap::new(),
             claims: Claims::default(),
             revision: 0,
+            management_revision: 0,
             early_reports: HashMap::new(),
             targets: Targets::new(target_count),
         }
@@ -91,11 +94,17 @@ impl Index {
             || layer.stock_digest != self.management.stock_digest;
         if changed {
             self.revision += 1;
+            self.management_revision += u64::from(!same_map || layer.stock_digest != self.management.stock_digest);
             // Equal maps stay the same object: hosted clusters tell by that whether anything moved.
             let map = if same_map { Arc::clone(&self.management.map) } else { layer.map };
             self.management = Arc::new(ManagementLayer { map, ..layer });
         }
         changed
+    }
+
+    /// Equal revisions: the mirrors of the management layer are the same.
+    pub fn management_revision(&self) -> u64 {
+        self.management_revision
     }
 
     /// Equal revisions: what is wanted is the same everywhere.
@@ -164,7 +173,9 @@ impl Index {
         let listed: BTreeSet<ClusterKey> = clusters.iter().map(ClusterKey::of).collect();
         let gone: Vec<ClusterKey> = self.clusters.keys().filter(|key| !listed.contains(key)).cloned().collect();
         let mut changed: Vec<ClusterKey> = gone.iter().flat_map(|key| self.remove_cluster(key)).collect();
-        clusters.into_iter().for_each(|cluster| changed.extend(self.apply_cluster(cluster)));
+        for cluster in clusters {
+            changed.extend(self.apply_cluster(cluster));
+        }
         changed
     }
 
@@ -182,7 +193,7 @@ impl Index {
     pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Vec<ClusterKey> {
         let is_news = self.targets.apply(place, target);
         let mut claimants = self.claims.claimants(&target.namespace);
-        claimants.iter().for_each(|key| self.recount(key));
+        self.recount_each(&claimants);
         claimants.retain(|key| is_news || self.rollouts.follows(key));
         claimants
     }
@@ -198,7 +209,7 @@ impl Index {
     pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Vec<ClusterKey> {
         self.targets.remove(place, &target.namespace);
         let claimants = self.claims.claimants(&target.namespace);
-        claimants.iter().for_each(|key| self.recount(key));
+        self.recount_each(&claimants);
         claimants
     }
 

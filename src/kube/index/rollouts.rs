@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::targets::TargetMeta;
 use super::{ClusterKey, Index};
+use crate::fleet::rollout::Mark;
 
 /// The mark of the rollout that a report says is done.
 fn done(report: &RolloutReport) -> Option<Timestamp> {
@@ -14,6 +15,10 @@ fn done(report: &RolloutReport) -> Option<Timestamp> {
 impl Index {
     /// When the last rollout of a hosted cluster began that the rollout budget counted.
     pub fn last_rollout(&self, key: &ClusterKey) -> Option<Timestamp> {
+        self.last_mark(key).map(|mark| mark.at)
+    }
+
+    fn last_mark(&self, key: &ClusterKey) -> Option<Mark> {
         self.targets.mark(&key.control_plane_namespace()).filter(|_| self.owns_namespace(key))
     }
 
@@ -21,7 +26,7 @@ impl Index {
     pub fn note_marks(&mut self, place: usize, targets: &[TargetMeta]) {
         for target in targets {
             self.targets.note_mark(place, target);
-            self.claims.claimants(&target.namespace).iter().for_each(|key| self.recount(key));
+            self.recount_each(&self.claims.claimants(&target.namespace));
         }
     }
 
@@ -46,8 +51,15 @@ impl Index {
         }
         let report = cluster.report.as_ref().and_then(|report| report.control_plane.rollout.as_ref());
         let done = report.and_then(done).max(cluster.rollout_done);
-        let mark = self.last_rollout(key);
-        self.rollouts.told(key, mark.filter(|mark| done.is_none_or(|done| *mark > done)));
+        let mark = self.last_mark(key);
+        self.rollouts.told(key, mark.filter(|mark| done.is_none_or(|done| mark.at > done)));
+    }
+
+    /// The same for some.
+    pub(super) fn recount_each(&mut self, keys: &[ClusterKey]) {
+        for key in keys {
+            self.recount(key);
+        }
     }
 
     /// The same for all: after a whole list.

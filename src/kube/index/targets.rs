@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use hypermirror_api::annotations;
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
 use crate::fleet::observed::ObservedTarget;
+use crate::fleet::rollout::Mark;
 
 /// What a watch tells of one Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct TargetMeta {
     pub uid: String,
     /// The generation, which moves with the spec and with annotations.
     pub generation: i64,
-    /// The annotation `hypermirror.dev/rollout`, if it is a time.
-    pub rollout: Option<Timestamp>,
+    /// The annotation `hypermirror.dev/rollout`, if it is a mark.
+    pub rollout: Option<Mark>,
 }
 
 impl TargetMeta {
@@ -43,21 +43,21 @@ pub struct TargetSlot {
     pub meta: Option<TargetMeta>,
     /// What it looked like when it was last read or written.
     pub observed: Option<Arc<ObservedTarget>>,
-    mark: Mark,
+    mark: NewestMark,
 }
 
 /// The newest known `hypermirror.dev/rollout` of one Deployment. The watch may be behind what we wrote ourselves, and the
 /// generation, which moves with annotations, tells.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mark {
+struct NewestMark {
     generation: i64,
-    at: Option<Timestamp>,
+    mark: Option<Mark>,
 }
 
-impl Mark {
-    fn take(&mut self, generation: i64, at: impl FnOnce() -> Option<Timestamp>) {
+impl NewestMark {
+    fn take(&mut self, generation: i64, mark: impl FnOnce() -> Option<Mark>) {
         if generation >= self.generation {
-            *self = Self { generation, at: at() };
+            *self = Self { generation, mark: mark() };
         }
     }
 }
@@ -101,7 +101,7 @@ impl Targets {
         let Some(slot) = self.slot(&target.namespace, place) else { return false };
         let changed = slot.meta.as_ref() != Some(target);
         if slot.meta.as_ref().is_some_and(|before| before.uid != target.uid) {
-            slot.mark = Mark::default();
+            slot.mark = NewestMark::default();
         }
         slot.mark.take(target.generation, || target.rollout);
         slot.meta = Some(target.clone());
@@ -154,9 +154,9 @@ impl Targets {
         }
     }
 
-    /// When the last rollout of one namespace began that the rollout budget counted.
-    pub fn mark(&self, namespace: &str) -> Option<Timestamp> {
-        self.namespaces.get(namespace)?.iter().filter_map(|slot| slot.mark.at).max()
+    /// The last rollout of one namespace that the rollout budget counted.
+    pub fn mark(&self, namespace: &str) -> Option<Mark> {
+        self.namespaces.get(namespace)?.iter().filter_map(|slot| slot.mark.mark).max()
     }
 
     /// The targets of one namespace, by place.

@@ -8,6 +8,7 @@ use super::super::kinds::{MirrorKind, Presence};
 use super::super::watch::Failure;
 use super::mirror_kinds::Declared;
 use super::*;
+use crate::fleet::rollout::{Cause, Mark};
 use crate::fleet::sources::OverrideMap;
 
 fn cluster(name: &str) -> HostedCluster {
@@ -26,7 +27,7 @@ fn target(namespace: &str, generation: i64) -> TargetMeta {
 fn a_target_belongs_to_the_cluster_whose_control_plane_namespace_it_is_in() {
     let mut index = Index::new(3);
     let key = index.apply_cluster(cluster("a.b")).remove(0);
-    assert_eq!(index.apply_target(1, &target("clusters-a-b", 1)), [key.clone()]);
+    assert_eq!(index.apply_target(1, &target("clusters-a-b", 1)), std::slice::from_ref(&key));
     assert!(index.apply_target(1, &target("clusters-a-b", 1)).is_empty(), "nothing new");
     assert!(index.apply_target(1, &target("elsewhere", 1)).is_empty());
     assert!(index.targets_of(&key)[1].is_stale());
@@ -136,10 +137,14 @@ fn in_flight() -> (Index, ClusterKey) {
     index.rollouts = Rollouts::new(Budget { at_once: 1, ..Budget::OFF });
     let key = index.apply_cluster(cluster("a")).remove(0);
     index.apply_target(0, &target("clusters-a", 1));
-    let rollout = Some(second(5).to_string().into());
+    let rollout = Some(mark(5).to_string().into());
     let written = ObservedTarget { uid: "u".to_owned(), generation: Some(2), rollout, ..ObservedTarget::default() };
     index.observe_target(&key, 0, written);
     (index, key)
+}
+
+fn mark(at: i64) -> Mark {
+    Mark::of(second(at), Cause::Own)
 }
 
 fn second(second: i64) -> jiff::Timestamp {
@@ -155,7 +160,7 @@ fn told(state: RolloutState, started: i64) -> HostedClusterMirrorsStatus {
 #[test]
 fn a_mark_is_in_flight_until_the_report_says_it_is_done() {
     let (mut index, key) = in_flight();
-    assert_eq!(index.rollouts.in_flight(&key), Some(second(5)));
+    assert_eq!(index.rollouts.in_flight(&key), Some(mark(5)));
     for (report, expected) in [
         (Some(told(RolloutState::InFlight, 5)), true),
         (Some(told(RolloutState::Failed, 5)), true),
@@ -173,11 +178,11 @@ fn a_mark_is_in_flight_until_the_report_says_it_is_done() {
 #[test]
 fn a_watch_that_is_behind_frees_no_place() {
     let (mut index, key) = in_flight();
-    assert_eq!(index.apply_target(0, &target("clusters-a", 1)), [key.clone()], "it is followed");
+    assert_eq!(index.apply_target(0, &target("clusters-a", 1)), std::slice::from_ref(&key), "it is followed");
     index.distrust_targets(&key);
     index.apply_target(0, &target("clusters-a", 1));
     assert!(index.rollouts.in_flight(&key).is_some());
-    let seen = TargetMeta { rollout: Some(second(5)), ..target("clusters-a", 2) };
+    let seen = TargetMeta { rollout: Some(mark(5)), ..target("clusters-a", 2) };
     index.replace_targets(0, &[seen]);
     assert!(index.rollouts.in_flight(&key).is_some());
     index.replace_targets(0, &[TargetMeta { uid: "another".into(), ..target("clusters-a", 1) }]);
@@ -190,9 +195,9 @@ fn a_leader_that_begins_knows_what_is_in_flight_from_its_first_look() {
     index.rollouts = Rollouts::new(Budget { at_once: 1, ..Budget::OFF });
     let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
     index.replace_reports(vec![(key.clone(), told(RolloutState::Done, 4))]);
-    index.replace_targets(0, &[TargetMeta { rollout: Some(second(5)), ..target("clusters-a", 2) }]);
+    index.replace_targets(0, &[TargetMeta { rollout: Some(mark(5)), ..target("clusters-a", 2) }]);
     index.replace_clusters(vec![cluster("a")]);
-    assert_eq!(index.rollouts.in_flight(&key), Some(second(5)));
+    assert_eq!(index.rollouts.in_flight(&key), Some(mark(5)), "and what began it");
     let mut deleting = cluster("a");
     deleting.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(second(9)));
     index.apply_cluster(deleting);
