@@ -34,8 +34,8 @@ pub fn tell<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
 /// written whatever they declare.
 pub fn tell_troubles(input: &Input) {
     tell(&input.noticed);
-    for (key, refusal) in input.claims.refused() {
-        console::warning(format!("HostedCluster/{key}: {}", refusal.for_administrators(&key.control_plane_namespace())));
+    for (key, why) in input.claims.refused() {
+        console::warning(format!("HostedCluster/{key}: {why}"));
     }
     for malformed in &input.malformed {
         console::error(format!("{} is left out, it cannot be decoded: {}", malformed.object, malformed.message));

@@ -3,18 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use hypermirror_api::Reason;
+use hypermirror_api::{Reason, annotations};
 use jiff::Timestamp;
 
 use super::report::Verdict;
+use super::rollout::told::named;
 
-/// Why nothing is written for a HostedCluster; each name is a `namespace/name`.
+/// Why nothing is written for a HostedCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The HostedControlPlane in the namespace belongs to this HostedCluster.
+    /// The HostedControlPlane in the namespace belongs to this HostedCluster, `namespace/name`.
     OwnedBy(String),
-    /// No HostedControlPlane decides between it and these HostedClusters.
-    SharedWith(Vec<String>),
+    /// Others claim the namespace, too, and no HostedControlPlane decides.
+    Shared,
 }
 
 /// The HostedClusters that own a namespace by its HostedControlPlanes, each with its time of creation: the oldest decides,
@@ -25,17 +26,14 @@ pub fn owners<'a>(control_planes: impl IntoIterator<Item = (Option<Timestamp>, &
     control_planes.into_iter().filter(|(created, _)| Some(*created) == oldest).map(|(_, owner)| owner).collect()
 }
 
-/// Judges one claimant of a namespace. `owners` come from [`owners`], `others` are the other claimants.
-pub fn refusal(claimant: &str, owners: &BTreeSet<&str>, others: impl IntoIterator<Item = String>) -> Option<Refusal> {
-    let rivals: Vec<String> = owners.iter().filter(|owner| **owner != claimant).map(ToString::to_string).collect();
-    if owners.contains(claimant) {
-        return (!rivals.is_empty()).then_some(Refusal::SharedWith(rivals));
+/// Judges one claimant of a namespace. `owners` come from [`owners`]; `is_alone`: nobody else claims it.
+pub fn refusal(claimant: &str, owners: &BTreeSet<&str>, is_alone: bool) -> Option<Refusal> {
+    match (owners.len(), owners.contains(claimant)) {
+        (0, _) => (!is_alone).then_some(Refusal::Shared),
+        (1, true) => None,
+        (_, true) => Some(Refusal::Shared),
+        (_, false) => Some(Refusal::OwnedBy(owners.iter().copied().collect::<Vec<_>>().join(" and "))),
     }
-    if !rivals.is_empty() {
-        return Some(Refusal::OwnedBy(rivals.join(" and ")));
-    }
-    let others: Vec<String> = others.into_iter().collect();
-    (!others.is_empty()).then_some(Refusal::SharedWith(others))
 }
 
 impl Refusal {
@@ -46,7 +44,7 @@ impl Refusal {
                 "its HostedControlPlane belongs to another HostedCluster; delete this HostedCluster, or create it again with \
                  another name"
             }
-            Self::SharedWith(_) => {
+            Self::Shared => {
                 "no HostedControlPlane names one owner; an administrator sees the other HostedCluster with `hypermirror check`"
             }
         };
@@ -54,18 +52,18 @@ impl Refusal {
         Verdict::new("False", Reason::NamespaceClaimedTwice, message)
     }
 
-    /// What the administrator of the management cluster reads.
-    pub fn for_administrators(&self, namespace: &str) -> String {
+    /// What the administrator of the management cluster reads; `others` claim the namespace, too.
+    pub fn for_administrators(&self, namespace: &str, others: &[String]) -> String {
         match self {
             Self::OwnedBy(owner) => format!(
                 "nothing is written: control-plane namespace {namespace} belongs to HostedCluster {owner} (annotation {} of \
                  its HostedControlPlane)",
-                hypermirror_api::annotations::HOSTED_CLUSTER
+                annotations::HOSTED_CLUSTER
             ),
-            Self::SharedWith(others) => format!(
+            Self::Shared => format!(
                 "nothing is written: control-plane namespace {namespace} is also claimed by HostedCluster {}, and no \
-                 HostedControlPlane names one owner; delete or rename one of them",
-                others.join(", ")
+                 HostedControlPlane names one owner; delete one of them, or create it again with another name",
+                named(others)
             ),
         }
     }
@@ -79,22 +77,17 @@ mod tests {
         Timestamp::from_second(second).ok()
     }
 
-    fn judge(owners: &[&str], others: &[&str]) -> Option<Refusal> {
-        let others = others.iter().map(ToString::to_string);
-        refusal("clusters/a-b", &owners.iter().copied().collect(), others)
-    }
-
     #[test]
     fn the_hosted_control_plane_decides_and_without_one_nobody_owns_what_two_claim() {
         let (own, other) = ("clusters/a-b", "clusters-a/b");
-        let shared = |name: &str| Some(Refusal::SharedWith(vec![name.to_owned()]));
-        assert_eq!(judge(&[], &[]), None);
-        assert_eq!(judge(&[], &[other]), shared(other));
-        assert_eq!(judge(&[own], &[]), None);
-        assert_eq!(judge(&[own], &[other]), None, "the owner is left in peace");
-        assert_eq!(judge(&[other], &[other]), Some(Refusal::OwnedBy(other.to_owned())));
-        assert_eq!(judge(&[other], &[]), Some(Refusal::OwnedBy(other.to_owned())), "also when nobody else is seen");
-        assert_eq!(judge(&[own, other], &[other]), shared(other));
+        let judge = |owners: &[&str], is_alone| refusal(own, &owners.iter().copied().collect(), is_alone);
+        assert_eq!(judge(&[], true), None);
+        assert_eq!(judge(&[], false), Some(Refusal::Shared));
+        assert_eq!(judge(&[own], true), None);
+        assert_eq!(judge(&[own], false), None, "the owner is left in peace");
+        assert_eq!(judge(&[other], false), Some(Refusal::OwnedBy(other.to_owned())));
+        assert_eq!(judge(&[other], true), Some(Refusal::OwnedBy(other.to_owned())), "also when nobody else is seen");
+        assert_eq!(judge(&[own, other], false), Some(Refusal::Shared));
     }
 
     #[test]
@@ -109,12 +102,13 @@ mod tests {
 
     #[test]
     fn a_report_never_names_the_other_one() {
-        for refusal in [Refusal::OwnedBy("secret/x".to_owned()), Refusal::SharedWith(vec!["secret/x".to_owned()])] {
+        let others = ["secret/x".to_owned()];
+        for refusal in [Refusal::OwnedBy("secret/x".to_owned()), Refusal::Shared] {
             let verdict = refusal.verdict("secret-x");
             assert_eq!((verdict.status, verdict.reason), ("False", Reason::NamespaceClaimedTwice));
             assert!(!verdict.message.contains("secret/x"), "{}", verdict.message);
             assert!(verdict.message.contains("claimed twice"), "{}", verdict.message);
-            assert!(refusal.for_administrators("secret-x").contains("secret/x"));
+            assert!(refusal.for_administrators("secret-x", &others).contains("secret/x"));
         }
     }
 }

@@ -52,8 +52,8 @@ async fn secrets(ctx: Arc<Context>, place: usize, name: &'static str) {
                 continue;
             }
         };
-        let claimants = changed.iter().flat_map(|namespace| ctx.index().claims.claimants(namespace));
-        ctx.guest_queue.add_all(claimants.collect::<Vec<_>>());
+        let owners: Vec<_> = changed.iter().filter_map(|namespace| ctx.index().claims.owner(namespace)).collect();
+        ctx.guest_queue.add_all(owners);
     }
 }
 

@@ -211,7 +211,7 @@ async fn tell_pools(
 
 /// Whether nobody can be said to own its control-plane namespace: what the report remembers of it stays.
 fn is_disputed(ctx: &Context, key: &ClusterKey) -> bool {
-    matches!(ctx.index().claims.refusal(key), Some(Refusal::SharedWith(_)))
+    matches!(ctx.index().claims.refusal(key), Some(Refusal::Shared))
 }
 
 fn control_plane(ctx: &Context, draft: &Draft<'_>) -> Verdict {

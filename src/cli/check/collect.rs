@@ -184,8 +184,7 @@ fn malformed_rows(input: &Input) -> impl Iterator<Item = Row> {
 
 /// HostedClusters that do not own their control-plane namespaces, with the names of those that do or claim them too.
 fn claim_rows(input: &Input) -> impl Iterator<Item = Row> {
-    input.claims.refused().into_iter().map(|(key, refusal)| {
-        let message = refusal.for_administrators(&key.control_plane_namespace());
+    input.claims.refused().into_iter().map(|(key, message)| {
         let row = plain_row(Severity::Error, Reason::NamespaceClaimedTwice, format!("HostedCluster/{key}"), message);
         Row { hosted_cluster: Some(key.to_string()), consumers: vec!["ControlPlane", "Node"], ..row }
     })

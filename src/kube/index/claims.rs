@@ -35,11 +35,13 @@ impl ControlPlaneMeta {
     }
 }
 
-/// All claims. Those that are refused are few: they alone are kept by name.
+/// All claims. A tenant can make thousands of names that lead to one namespace: nothing here costs more for them than they do.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     claimants: HashMap<String, BTreeSet<ClusterKey>>,
     control_planes: HashMap<String, BTreeMap<String, ControlPlaneMeta>>,
+    /// The one of each namespace that may be written for.
+    owners: HashMap<String, ClusterKey>,
     refused: HashMap<ClusterKey, Refusal>,
     /// Every HostedCluster and HostedControlPlane was seen once: what is judged now is worth a line in the log.
     complete: bool,
@@ -51,42 +53,53 @@ impl Claims {
         self.refused.get(key)
     }
 
-    /// Each hosted cluster for which nothing may be written, by name.
-    pub fn refused(&self) -> BTreeMap<&ClusterKey, &Refusal> {
-        self.refused.iter().collect()
+    /// Each hosted cluster for which nothing may be written, by name, with what an administrator has to know.
+    pub fn refused(&self) -> BTreeMap<&ClusterKey, String> {
+        self.refused.iter().map(|(key, refusal)| (key, self.explain(key, refusal))).collect()
     }
 
-    /// The hosted clusters that claim a namespace.
-    pub fn claimants(&self, namespace: &str) -> Vec<ClusterKey> {
-        self.claimants.get(namespace).into_iter().flatten().cloned().collect()
+    /// The hosted cluster that owns a namespace.
+    pub fn owner(&self, namespace: &str) -> Option<ClusterKey> {
+        self.owners.get(namespace).cloned()
     }
 
     /// A HostedCluster is there. This and the following answer the hosted clusters that are judged otherwise now.
     pub fn claim(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
         let namespace = key.control_plane_namespace();
-        self.claimants.entry(namespace.clone()).or_default().insert(key.clone());
-        self.judge(&namespace)
+        let claimants = self.claimants.entry(namespace.clone()).or_default();
+        claimants.insert(key.clone());
+        // A third one changes nothing for the first two.
+        let only = (claimants.len() > 2).then_some(key);
+        self.judge(&namespace, only)
     }
 
     /// A HostedCluster is gone.
     pub fn release(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
         let namespace = key.control_plane_namespace();
         self.refused.remove(key);
-        if let Some(claimants) = self.claimants.get_mut(&namespace) {
-            claimants.remove(key);
-            if claimants.is_empty() {
-                self.claimants.remove(&namespace);
-            }
+        if self.owners.get(&namespace) == Some(key) {
+            self.owners.remove(&namespace);
         }
-        self.judge(&namespace)
+        let left = self.claimants.get_mut(&namespace).map_or(0, |claimants| {
+            claimants.remove(key);
+            claimants.len()
+        });
+        match left {
+            0 => self.claimants.remove(&namespace).map(|_| Vec::new()).unwrap_or_default(),
+            1 => self.judge(&namespace, None),
+            _ => Vec::new(), // they stay as many too many
+        }
     }
 
     /// A HostedControlPlane is there.
     pub fn apply(&mut self, control_plane: ControlPlaneMeta) -> Vec<ClusterKey> {
         let namespace = control_plane.namespace.clone();
         let known = self.control_planes.entry(namespace.clone()).or_default();
+        if known.get(&control_plane.name) == Some(&control_plane) {
+            return Vec::new();
+        }
         known.insert(control_plane.name.clone(), control_plane);
-        self.judge(&namespace)
+        self.judge(&namespace, None)
     }
 
     /// A HostedControlPlane is gone.
@@ -98,7 +111,7 @@ impl Claims {
                 self.control_planes.remove(namespace);
             }
         }
-        self.judge(namespace)
+        self.judge(namespace, None)
     }
 
     /// These HostedControlPlanes are there, and no others.
@@ -109,48 +122,70 @@ impl Claims {
             known.insert(control_plane.name.clone(), control_plane);
         }
         let namespaces: Vec<String> = self.claimants.keys().cloned().collect();
-        namespaces.iter().flat_map(|namespace| self.judge(namespace)).collect()
+        namespaces.iter().flat_map(|namespace| self.judge(namespace, None)).collect()
     }
 
     /// Everything was seen once: administrators read in the log what is refused.
     pub fn complete(&mut self) {
         self.complete = true;
-        for (key, refusal) in &self.refused {
-            log(key, Some(refusal));
+        for key in self.refused.keys() {
+            self.log(key);
         }
     }
 
-    fn judge(&mut self, namespace: &str) -> Vec<ClusterKey> {
-        let Some(claimants) = self.claimants.get(namespace) else { return Vec::new() };
+    fn named_owners(&self, namespace: &str) -> BTreeSet<&str> {
         let control_planes = self.control_planes.get(namespace).into_iter().flat_map(BTreeMap::values);
-        let owners = owners(control_planes.filter_map(|known| Some((known.created, known.owner.as_deref()?))));
+        owners(control_planes.filter_map(|known| Some((known.created, known.owner.as_deref()?))))
+    }
+
+    /// Judges the claimants of a namespace, or one of them.
+    fn judge(&mut self, namespace: &str, only: Option<&ClusterKey>) -> Vec<ClusterKey> {
+        let Some(claimants) = self.claimants.get(namespace) else { return Vec::new() };
+        let owners = self.named_owners(namespace);
+        let judge = |key: &ClusterKey| (key.clone(), refusal(&key.to_string(), &owners, claimants.len() == 1));
+        let judged: Vec<_> = match only {
+            Some(key) => vec![judge(key)],
+            None => claimants.iter().map(judge).collect(),
+        };
         let mut moved = Vec::new();
-        for key in claimants {
-            let others = claimants.iter().filter(|other| *other != key).map(ToString::to_string);
-            let now = refusal(&key.to_string(), &owners, others);
-            if self.refused.get(key) == now.as_ref() {
+        for (key, now) in judged {
+            match &now {
+                None => drop(self.owners.insert(namespace.to_owned(), key.clone())),
+                Some(_) if self.owners.get(namespace) == Some(&key) => drop(self.owners.remove(namespace)),
+                Some(_) => {}
+            }
+            let before = match now.clone() {
+                Some(refusal) => self.refused.insert(key.clone(), refusal),
+                None => self.refused.remove(&key),
+            };
+            if before == now {
                 continue;
             }
             if self.complete {
-                log(key, now.as_ref());
+                self.log(&key);
             }
-            match now {
-                Some(refusal) => self.refused.insert(key.clone(), refusal),
-                None => self.refused.remove(key),
-            };
-            moved.push(key.clone());
+            moved.push(key);
         }
         moved
     }
-}
 
-fn log(key: &ClusterKey, refusal: Option<&Refusal>) {
-    let namespace = key.control_plane_namespace();
-    if let Some(refusal) = refusal {
-        let why = refusal.for_administrators(&namespace);
-        tracing::warn!(cluster = %key, namespace, why, "a HostedCluster does not own its control-plane namespace");
-    } else {
-        tracing::info!(cluster = %key, namespace, "a HostedCluster owns its control-plane namespace again");
+    fn explain(&self, key: &ClusterKey, refusal: &Refusal) -> String {
+        let namespace = key.control_plane_namespace();
+        let claimants = self.claimants.get(&namespace).into_iter().flatten().map(ToString::to_string);
+        let mut others: BTreeSet<String> = claimants.collect();
+        others.extend(self.named_owners(&namespace).into_iter().map(str::to_owned));
+        others.remove(&key.to_string());
+        refusal.for_administrators(&namespace, &others.into_iter().collect::<Vec<_>>())
+    }
+
+    fn log(&self, key: &ClusterKey) {
+        let namespace = key.control_plane_namespace();
+        if let Some(refusal) = self.refused.get(key) {
+            let why = self.explain(key, refusal);
+            tracing::warn!(cluster = %key, namespace, why, "a HostedCluster does not own its control-plane namespace");
+        } else {
+            tracing::info!(cluster = %key, namespace, "a HostedCluster owns its control-plane namespace again");
+        }
     }
 }
 
@@ -182,7 +217,9 @@ impl Index {
     /// Who does not own its namespace holds no place of the rollout budget, and counts for no removal.
     pub(super) fn judged(&mut self, moved: Vec<ClusterKey>) -> Vec<ClusterKey> {
         self.revision += u64::from(!moved.is_empty());
-        self.recount_each(&moved);
+        for key in &moved {
+            self.recount(key);
+        }
         moved
     }
 }
@@ -250,7 +287,7 @@ mod tests {
         assert_eq!((sees(&index, &victim()), sees(&index, &attacker())), ((true, true), (false, false)));
         index.distrust_targets(&attacker());
         assert!(index.remove_cluster(&attacker()).is_empty());
-        assert_eq!(index.apply_target(0, &target(2)), [victim()], "who stays is followed");
+        assert_eq!(index.apply_target(0, &target(2)), Some(victim()), "who stays is followed");
     }
 
     #[test]
@@ -260,7 +297,7 @@ mod tests {
         moved.sort();
         assert_eq!(moved, [victim(), attacker()]);
         assert_eq!((sees(&index, &victim()), sees(&index, &attacker())), ((false, false), (false, false)));
-        assert_eq!(index.apply_target(0, &target(2)), [victim(), attacker()], "both are told");
+        assert_eq!(index.apply_target(0, &target(2)), None, "nobody looks at it");
         let mut moved = index.apply_control_plane(control_plane(&victim(), 1));
         moved.sort();
         assert_eq!(moved, [victim(), attacker()]);
@@ -278,6 +315,26 @@ mod tests {
         assert!(!index.owns_namespace(&attacker()));
         assert_eq!(index.replace_control_planes(vec![control_plane(&attacker(), 2)]), [attacker()]);
         assert!(index.owns_namespace(&attacker()));
+    }
+
+    #[test]
+    fn thousands_of_names_for_one_namespace_are_judged_one_by_one() {
+        let names: Vec<String> = (0..1 << 10)
+            .map(|bits| (0..10).map(|bit| if bits >> bit & 1 == 1 { "a." } else { "a-" }).collect())
+            .collect();
+        let mut index = Index::new(1);
+        let mut moved = 0;
+        for name in &names {
+            moved += index.apply_cluster(cluster("clusters", &format!("{name}z"))).len();
+        }
+        assert_eq!(moved, names.len() + 1, "each once, and the first once more");
+        let keys = index.keys();
+        assert!(keys.iter().all(|key| !index.owns_namespace(key)));
+        let messages = index.claims.refused();
+        assert!(messages.len() == keys.len() && messages.values().all(|message| message.len() < 1000));
+        let gone = keys.iter().skip(1).flat_map(|key| index.remove_cluster(key));
+        assert_eq!(gone.collect::<Vec<_>>(), keys.get(..1).unwrap(), "only the last one hears of it");
+        assert!(index.owns_namespace(&keys[0]));
     }
 
     #[test]

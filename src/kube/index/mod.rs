@@ -189,28 +189,27 @@ impl Index {
         self.judged(moved)
     }
 
-    /// Takes a target Deployment's metadata in; answers the hosted clusters that have to be looked at.
-    pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Vec<ClusterKey> {
+    /// Takes a target Deployment's metadata in; answers the hosted cluster it belongs to if it has to be looked at.
+    pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
         let is_news = self.targets.apply(place, target);
-        let mut claimants = self.claims.claimants(&target.namespace);
-        self.recount_each(&claimants);
-        claimants.retain(|key| is_news || self.rollouts.follows(key));
-        claimants
+        let owner = self.claims.owner(&target.namespace)?;
+        self.recount(&owner);
+        (is_news || self.rollouts.follows(&owner)).then_some(owner)
     }
 
     /// Takes the whole list of one target's Deployments in; answers the hosted clusters to look at.
     pub fn replace_targets(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<ClusterKey> {
         let namespaces = self.targets.replace(place, targets);
         self.recount_all();
-        namespaces.iter().flat_map(|namespace| self.claims.claimants(namespace)).collect()
+        namespaces.iter().filter_map(|namespace| self.claims.owner(namespace)).collect()
     }
 
     /// Forgets a target Deployment.
-    pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Vec<ClusterKey> {
+    pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
         self.targets.remove(place, &target.namespace);
-        let claimants = self.claims.claimants(&target.namespace);
-        self.recount_each(&claimants);
-        claimants
+        let owner = self.claims.owner(&target.namespace)?;
+        self.recount(&owner);
+        Some(owner)
     }
 
     /// What is known of the targets of one hosted cluster, by place: nothing in a namespace that is not its own.

@@ -26,7 +26,9 @@ impl Index {
     pub fn note_marks(&mut self, place: usize, targets: &[TargetMeta]) {
         for target in targets {
             self.targets.note_mark(place, target);
-            self.recount_each(&self.claims.claimants(&target.namespace));
+            if let Some(owner) = self.claims.owner(&target.namespace) {
+                self.recount(&owner);
+            }
         }
     }
 
@@ -53,13 +55,6 @@ impl Index {
         let done = report.and_then(done).max(cluster.rollout_done);
         let mark = self.last_mark(key);
         self.rollouts.told(key, mark.filter(|mark| done.is_none_or(|done| mark.at > done)));
-    }
-
-    /// The same for some.
-    pub(super) fn recount_each(&mut self, keys: &[ClusterKey]) {
-        for key in keys {
-            self.recount(key);
-        }
     }
 
     /// The same for all: after a whole list.
