@@ -153,7 +153,7 @@ pub struct RolloutOptions {
     /// Maximum number of hosted clusters to roll out at once (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_concurrent_rollouts: u16,
-    /// Number of failed rollouts that halt others, of all or of the same namespace
+    /// Number of failed rollouts that halt others, of all or of the namespace
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_failed_rollouts: u16,
     /// Time after which a rollout fails if its Deployments are not available
