@@ -100,7 +100,7 @@ impl Reporter {
     pub fn submit(&self, ctx: &Context, draft: &Draft<'_>) {
         let old = ctx.index().cluster(draft.key).and_then(|cluster| cluster.report.clone());
         let left = draft.leaving && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
-        let status = (!left).then(|| printable::value(status(ctx, draft, old.as_deref())));
+        let status = (!left).then(|| report::fitted(printable::value(status(ctx, draft, old.as_deref()))));
         if old.as_deref() == status.as_ref() {
             self.pending().remove(draft.key);
             return;
