@@ -2,17 +2,19 @@
 
 mod hint;
 mod limits;
+mod scan;
 mod split;
+mod value;
 
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
-use split::{Lines, split};
+use self::limits::Refusal;
+use self::split::{Lines, split};
 
 /// Why a text is not the documents that it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -148,6 +150,7 @@ pub fn read(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
     let file: Arc<str> = file.into();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = if text.trim_start().starts_with('{') {
+        limits::check(text).map_err(|refusal| refused(&file, 1, 1, "JSON", refusal))?;
         match read_json(&file, text) {
             // YAML's flow style begins with a brace, too.
             // The error is that of the format that the name promises; a template is neither.
@@ -196,11 +199,9 @@ fn read_yaml(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError
     let mut documents = Vec::new();
     for (index, (line, chunk)) in split(text).into_iter().enumerate() {
         let place = Place { file: Arc::clone(file), document: index + 1, line, item: None };
-        let value = yaml_value(chunk).or_else(|_| {
-            // Once more for a message with the lines of the whole file.
-            let value = yaml_value(&pad(chunk, line));
-            value.map_err(|message| syntax(file, index + 1, "YAML", hint::with_hint(&message, chunk)))
-        })?;
+        limits::check(chunk).map_err(|refusal| refused(file, index + 1, line, "YAML", refusal))?;
+        let value = yaml_value(chunk, line)
+            .map_err(|message| syntax(file, index + 1, "YAML", hint::with_hint(&message, chunk)))?;
         if !value.is_null() {
             documents.push(Document { place, value, text: Some(chunk.into()) });
         }
@@ -213,19 +214,31 @@ fn read_yaml(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError
 /// # Errors
 /// What is too much, for a person.
 pub fn check_cost(text: &str) -> Result<(), String> {
-    limits::check(text)
+    limits::check(text).map_err(|refusal| match refusal.line {
+        Some(line) => format!("line {line}: {}", refusal.message),
+        None => refusal.message,
+    })?;
+    // What else is wrong with it is told by who reads it.
+    if text.contains('&') && text.contains('*') { value::check_aliases(text) } else { Ok(()) }
+}
+
+fn refused(file: &Arc<str>, document: usize, first: usize, format: &'static str, refusal: Refusal) -> DocumentError {
+    let Refusal { line, message } = refusal;
+    let line = line.map(|line| format!("line {}: ", line + first - 1)).unwrap_or_default();
+    syntax(file, document, format, format!("{line}{message}"))
 }
 
 fn syntax(text: &Arc<str>, document: usize, format: &'static str, message: String) -> DocumentError {
     DocumentError::Syntax { text: Arc::clone(text), document, format, message }
 }
 
-fn yaml_value(text: &str) -> Result<Value, String> {
-    limits::check(text)?;
-    let value = serde_yaml::Value::deserialize(serde_yaml::Deserializer::from_str(text));
-    let mut value = value.map_err(|error| error.to_string())?;
-    value.apply_merge().map_err(|error| error.to_string())?;
-    serde_json::to_value(value).map_err(|error| error.to_string())
+/// Reads a part of a text that begins on `line`, which its errors count from.
+fn yaml_value(chunk: &str, line: usize) -> Result<Value, String> {
+    // Twice only where what is put in front is longer than the part itself, and only for a message.
+    if line > chunk.len() {
+        return value::read(chunk).or_else(|_| value::read(&pad(chunk, line)));
+    }
+    if line == 1 { value::read(chunk) } else { value::read(&pad(chunk, line)) }
 }
 
 /// A list as its items: `kind: List`, or a typed one, whose items need not say what they are.

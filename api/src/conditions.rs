@@ -40,6 +40,8 @@ closed_set! {
         ConfigMapKeyMissing,
         /// A referenced ConfigMap has invalid content. Its last valid content stays in use.
         ConfigMapInvalid,
+        /// More mirrors are declared than a hosted cluster or namespace may have. The last valid content stays in use.
+        BudgetExceeded,
         /// The HostedCluster CRD no longer has the field of the reference. The last reference stays in use.
         FieldPruned,
         /// The field and the annotation name different ConfigMaps. The field takes precedence.

@@ -23,6 +23,8 @@ closed_set! {
         NotOurFile,
         /// `Applied`: the new file would break every pull. The last valid one stays.
         WouldBreakPulls,
+        /// `Applied`: the agent does not handle that many mirrors or a file that large. The last valid one stays.
+        FileTooLarge,
         /// `Applied`: a file could not be read, written or removed.
         WriteFailed,
         /// `Applied`: the file has mirrors of a kind whose CRD was removed. It stays unchanged until the CRD is installed again.

@@ -3,6 +3,7 @@
 use hypermirror_api::node_mirror_status::Shadowed;
 use hypermirror_api::report::FindingReport;
 
+use super::files::LARGEST;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{
@@ -38,6 +39,8 @@ pub struct Declared {
     pub entries: Vec<MirrorEntry>,
     /// Objects that cannot be read, and why.
     pub malformed: Vec<(String, String)>,
+    /// Why not all entries are here, if more are declared than are kept.
+    pub too_many: Option<String>,
     /// Kinds that are not there and whose objects are not remembered.
     pub unknown_kinds: Vec<&'static str>,
 }
@@ -48,6 +51,15 @@ pub enum Refusal {
     /// The node's other files break every pull already; with them nothing can be judged.
     #[error("every pull on this node fails already, and nothing is changed before that is mended: {0}")]
     ForeignFile(String),
+    /// Nobody can tell what the node makes of one of its other files.
+    #[error("a file of this node cannot be judged, and nothing is changed before it can: {0}")]
+    Unjudged(String),
+    /// Our new file would be larger than what is read back.
+    #[error("the new file would have {0} bytes, more than the {LARGEST} that are written, so the last one stays")]
+    TooLarge(usize),
+    /// More mirrors are declared than the agent has memory for.
+    #[error("{0}, so the last file stays: declare fewer for this node")]
+    TooMany(String),
     /// Our new file would break every pull.
     #[error("the new file would break every pull, so the last one stays: {0}")]
     WouldBreak(String),
@@ -95,6 +107,10 @@ pub fn decide(declared: &Declared, foreign: &ForeignFiles, names_kind: impl Fn(&
         decision.file = Err(Refusal::KindVanished(kind));
         return decision;
     }
+    if let Some(why) = &declared.too_many {
+        decision.file = Err(Refusal::TooMany(why.clone()));
+        return decision;
+    }
     decision.file = write(&set, foreign).map(|written| {
         decision.tell_notes(&written.rendered.notes);
         for broken in &written.verdict.broken {
@@ -134,7 +150,7 @@ struct Written {
 
 fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
     if let Some((file, why)) = foreign.unusable.first() {
-        return Err(Refusal::ForeignFile(format!("{file}: {why}")));
+        return Err(Refusal::Unjudged(format!("{file}: {why}")));
     }
     let theirs = foreign.judge(Files::Theirs).map_err(|error| Refusal::ForeignFile(error.to_string()))?.config;
     let boot = match &foreign.boot {
@@ -146,6 +162,9 @@ fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
     };
     let boot = boot.as_ref().map(|(name, file)| (*name, file));
     let rendered = render_over(set, &theirs, boot).map_err(|RenderError::Refused(error)| would_break(&error))?;
+    if let Some(text) = rendered.text.as_deref().filter(|text| text.len() > LARGEST) {
+        return Err(Refusal::TooLarge(text.len()));
+    }
     let verdict = foreign.judge(Files::All { ours: rendered.text.as_deref() }).map_err(|error| would_break(&error))?;
     Ok(Written { rendered, verdict })
 }

@@ -25,8 +25,8 @@ const MAIN: &str = "/etc/containers/registries.conf";
 pub const USER_DIRECTORY: &str = "/root/.config/containers/registries.conf.d";
 const USER_MAIN: &str = "/root/.config/containers/registries.conf";
 
-/// Larger files are not judged: real ones are some kilobytes.
-const LARGEST: u64 = 4 << 20;
+/// Larger files are not judged, and none is written: real ones are some kilobytes.
+pub const LARGEST: usize = 4 << 20;
 
 /// The node's file system, below a prefix.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub enum Own {
     /// Nothing.
     #[default]
     Absent,
-    /// Our file, with this content.
+    /// Our file, with this content; of one that is larger than [`LARGEST`] so much that it equals no other.
     Ours(Vec<u8>),
     /// Somebody else's, and why it is taken for that.
     Foreign(String),
@@ -73,6 +73,8 @@ impl Seen {
     /// Whether a file of ours names objects of a kind, in the comment above a table or at the top.
     pub fn names_kind(&self, kind: &str) -> bool {
         let own = match &self.own {
+            // What follows may name it.
+            Own::Ours(content) if content.len() > LARGEST => return true,
             Own::Ours(content) => String::from_utf8_lossy(content),
             _ => String::new().into(),
         };
@@ -92,6 +94,8 @@ fn is_of(text: &str, kind: &str, end: char) -> bool {
 /// One file, opened and looked at.
 enum Found {
     Content(Vec<u8>),
+    /// The first bytes of a file that has more than [`LARGEST`].
+    Large(Vec<u8>),
     Directory,
     Gone,
     Unusable(String),
@@ -125,9 +129,18 @@ impl Host {
     pub fn directory(&self, path: &str) -> io::Result<Option<OwnedFd>> {
         match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(directory) => Ok(Some(directory)),
+            // A link to nothing is there: whoever made it means a directory that CRI-O will read.
+            Err(Errno::NOENT) if self.is_dangling(path) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} is a symbolic link to nothing")))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_dangling(&self, path: &str) -> bool {
+        let link = self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW).and_then(|link| fstat(&link));
+        link.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
     }
 
     /// Looks at everything.
@@ -138,6 +151,7 @@ impl Host {
         let mut seen = Seen::default();
         match self.read(MAIN) {
             Found::Content(content) => seen.foreign.main = Some((MAIN.to_owned(), content)),
+            Found::Large(_) => seen.foreign.unusable.push((MAIN.to_owned(), too_large())),
             Found::Gone => {}
             Found::Directory => seen.foreign.unusable.push((MAIN.to_owned(), "it is a directory".to_owned())),
             Found::Unusable(why) => seen.foreign.unusable.push((MAIN.to_owned(), why)),
@@ -148,7 +162,8 @@ impl Host {
                 self.look_at_drop_in(&directory, &name, &mut seen)?;
             }
         }
-        if let Some(directory) = self.directory(MISSPELT_DIRECTORY)? {
+        // Nobody reads it.
+        if let Some(directory) = self.directory(MISSPELT_DIRECTORY).ok().flatten() {
             for name in names(&directory)? {
                 seen.legacy.extend(legacy(&directory, MISSPELT_DIRECTORY, &name)?);
             }
@@ -170,6 +185,7 @@ impl Host {
         }
         match self.read(&path) {
             Found::Content(content) => seen.foreign.drop_ins.push((path, content)),
+            Found::Large(_) => seen.foreign.unusable.push((path, too_large())),
             Found::Directory if is_link(directory, name) => {
                 seen.foreign.unusable.push((path, "it is a symbolic link to a directory".to_owned()));
             }
@@ -194,6 +210,7 @@ impl Host {
             let path = format!("{USER_DIRECTORY}/{name}");
             match self.read(&path) {
                 Found::Content(content) => foreign.drop_ins.push((path, content)),
+                Found::Large(_) => foreign.unusable.push((path, too_large())),
                 Found::Unusable(why) => foreign.unusable.push((path, why)),
                 Found::Directory | Found::Gone => {}
             }
@@ -218,11 +235,15 @@ fn read_open(file: OwnedFd) -> Found {
         Err(error) => return Found::Unusable(io::Error::from(error).to_string()),
     }
     let mut content = Vec::new();
-    match File::from(file).take(LARGEST + 1).read_to_end(&mut content) {
-        Ok(_) if content.len() as u64 > LARGEST => Found::Unusable(format!("it is larger than {LARGEST} bytes")),
+    match File::from(file).take(LARGEST as u64 + 1).read_to_end(&mut content) {
+        Ok(_) if content.len() > LARGEST => Found::Large(content),
         Ok(_) => Found::Content(content),
         Err(error) => Found::Unusable(format!("it cannot be read: {error}")),
     }
+}
+
+fn too_large() -> String {
+    format!("it is larger than {LARGEST} bytes")
 }
 
 /// The names that count in a directory, in the order in which they count. A name that is no UTF-8 is shown as well as
@@ -260,8 +281,10 @@ fn own(directory: &OwnedFd) -> io::Result<Own> {
     };
     Ok(match read_open(file) {
         // An empty file holds nothing of anybody; the seed takes it for its own, too.
-        Found::Content(content) if content.is_empty() || has_header(&content) => Own::Ours(content),
-        Found::Content(content) => {
+        Found::Content(content) if content.is_empty() => Own::Ours(content),
+        // The first line tells, whatever the size: what an older agent wrote can be replaced and removed.
+        Found::Content(content) | Found::Large(content) if has_header(&content) => Own::Ours(content),
+        Found::Content(content) | Found::Large(content) => {
             let first: Vec<u8> = content.into_iter().take_while(|byte| *byte != b'\n').take(80).collect();
             Own::Foreign(format!("its first line is {:?}", String::from_utf8_lossy(&first)))
         }

@@ -13,7 +13,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::sets::{Set, SetKind, Sets};
@@ -54,6 +54,8 @@ pub struct Inputs {
     sets: Mutex<Sets>,
     /// Told when something changed.
     pub changed: Notify,
+    /// Told when objects have to be read again.
+    again: watch::Sender<()>,
     /// Opens when everything was told once.
     pub first_look: FirstLook,
 }
@@ -62,7 +64,15 @@ impl Inputs {
     /// For the node of this name.
     pub fn new(client: Client, node: String, source: Source) -> Arc<Self> {
         let sets = Mutex::new(Sets::new(source.kinds()));
-        Arc::new(Self { client, node, source, sets, changed: Notify::new(), first_look: FirstLook::default() })
+        Arc::new(Self {
+            client,
+            node,
+            source,
+            sets,
+            changed: Notify::new(),
+            again: watch::Sender::new(()),
+            first_look: FirstLook::default(),
+        })
     }
 
     /// What was told.
@@ -73,6 +83,9 @@ impl Inputs {
     fn note(&self, changed: bool) {
         if changed {
             self.changed.notify_one();
+            if self.sets().can_keep_more() {
+                self.again.send_replace(());
+            }
         }
     }
 
@@ -192,7 +205,9 @@ impl ObjectWatch {
             Err(invalid) => Set::unreadable(&invalid),
         };
         let api: Api<DeserializeGuard<K>> = Api::all(self.inputs.client.clone());
-        let mut stream = pin!(updates(api, watcher::Config::default(), slim));
+        let open = || Box::pin(updates(api.clone(), watcher::Config::default(), slim));
+        let mut stream = open();
+        let mut again = self.inputs.again.subscribe();
         let mut grace = pin!(tokio::time::sleep(if self.back { RESTORE_GRACE } else { Duration::ZERO }));
         let mut told = self.back.then(BTreeSet::new);
         loop {
@@ -202,6 +217,7 @@ impl ObjectWatch {
                     let changed = self.inputs.sets().keep_only(self.kind, &told);
                     self.inputs.note(changed);
                 }
+                Ok(()) = again.changed() => stream = open(),
                 update = stream.next() => match update {
                     Some(update) => self.take(update, told.as_mut()).await,
                     None => return,

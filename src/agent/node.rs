@@ -137,7 +137,8 @@ impl NodeFile {
 
 fn refused(refusal: &Refusal) -> Verdict {
     let reason = match refusal {
-        Refusal::ForeignFile(_) => NodeReason::ForeignFileInvalid,
+        Refusal::ForeignFile(_) | Refusal::Unjudged(_) => NodeReason::ForeignFileInvalid,
+        Refusal::TooLarge(_) | Refusal::TooMany(_) => NodeReason::FileTooLarge,
         Refusal::WouldBreak(_) => NodeReason::WouldBreakPulls,
         Refusal::KindVanished(_) => NodeReason::KindVanished,
     };

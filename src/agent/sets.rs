@@ -13,7 +13,7 @@ use kube::core::{Selector, SelectorExt as _};
 use kube::{Resource, ResourceExt as _};
 
 use super::desired::Declared;
-use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_node_mirror_set, of_object};
+use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_node_mirror_set, of_object, weight};
 use crate::mirrors::{Layer, MirrorEntry};
 
 /// A kind that declares mirrors for nodes.
@@ -68,7 +68,12 @@ pub struct Set {
     error: Option<String>,
     /// Somebody else's to carry out.
     is_foreign: bool,
+    /// How many mirrors it declares; its entries are not kept where all of them are more than [`KEPT_MIRRORS`].
+    mirrors: usize,
 }
+
+/// How many mirrors are kept, of whatever objects: with what is made of them some 40 MB, in a container that has 64.
+const KEPT_MIRRORS: usize = 5_000;
 
 impl Set {
     fn of(object: &impl Resource) -> Self {
@@ -87,6 +92,11 @@ impl Set {
         let uid = invalid.metadata.uid.clone().unwrap_or_default();
         let is_foreign = foreign_to_nodes(&name, invalid.metadata.labels.as_ref()).is_some();
         Self { name, uid, error: Some(invalid.error.clone()), is_foreign, ..Self::default() }
+    }
+
+    /// Whether its entries are not kept.
+    fn is_cut(&self) -> bool {
+        self.mirrors > 0 && self.entries.is_empty()
     }
 
     /// A NodeMirrorSet.
@@ -153,6 +163,9 @@ impl Sets {
         self.node_uid.clone_from(&node.meta().uid);
         let is_new = self.labels.as_ref() != Some(&labels);
         self.labels = Some(labels);
+        if self.chosen().any(|(_, set)| set.is_cut()) {
+            self.drop_unchosen();
+        }
         self.note(is_new)
     }
 
@@ -197,10 +210,44 @@ impl Sets {
         if let (Some(before), Some(_)) = (before, &set.error) {
             set.entries.clone_from(&before.entries);
             set.selector.clone_from(&before.selector);
+            set.mirrors = before.mirrors;
+        } else {
+            set.mirrors = weight(&set.entries);
         }
+        if !self.has_room(kind, &set) {
+            self.drop_unchosen();
+        }
+        if !self.has_room(kind, &set) {
+            set.entries = Vec::new();
+        }
+        let objects = &mut self.kinds.entry(kind).or_default().objects;
+        let before = objects.get(&set.name);
         let changed = before != Some(&set);
         objects.insert(set.name.clone(), set);
         self.note(changed)
+    }
+
+    /// Whether an object's entries can be kept beside those of all others.
+    fn has_room(&self, kind: SetKind, set: &Set) -> bool {
+        let all = self.kinds.iter().flat_map(|(of, known)| known.objects.values().map(move |set| (*of, set)));
+        let others = all.filter(|(of, other)| *of != kind || other.name != set.name);
+        let kept: usize = others.filter(|(_, other)| !other.is_cut()).map(|(_, other)| other.mirrors).sum();
+        set.mirrors + kept <= KEPT_MIRRORS
+    }
+
+    /// Drops the entries that are not for this node.
+    fn drop_unchosen(&mut self) {
+        let Some(labels) = &self.labels else { return };
+        for set in self.kinds.values_mut().flat_map(|known| known.objects.values_mut()) {
+            if set.is_foreign || set.selector.as_ref().is_some_and(|selector| !selector.matches(labels)) {
+                set.entries = Vec::new();
+            }
+        }
+    }
+
+    /// Whether entries that were not kept can be kept now: their objects have to be read again.
+    pub fn can_keep_more(&self) -> bool {
+        self.chosen().any(|(kind, set)| set.is_cut() && self.has_room(kind, set))
     }
 
     /// One object that was deleted.
@@ -232,6 +279,11 @@ impl Sets {
         let mut declared = Declared::default();
         for (kind, set) in self.chosen() {
             declared.entries.extend(set.entries.iter().cloned());
+            if set.is_cut() {
+                let mirrors: usize = self.chosen().map(|(_, set)| set.mirrors).sum();
+                declared.too_many =
+                    Some(format!("{mirrors} mirrors are declared for this node, and the agent keeps {KEPT_MIRRORS}"));
+            }
             if let Some(error) = &set.error {
                 declared.malformed.push((format!("{}/{}", kind.kind(), set.name), error.clone()));
             }

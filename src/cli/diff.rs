@@ -53,7 +53,7 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let planner = Planner::new(&input, &args.plan);
     let remaining = input.clusters.iter().filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
     let plans: Vec<ClusterPlan> = remaining.map(|cluster| planner.plan(cluster, true)).collect();
-    let plan_findings = plans.iter().flat_map(|plan| &plan.map.findings);
+    let plan_findings = plans.iter().flat_map(|plan| plan.map.findings.iter());
     findings::tell(planner.management.findings.iter().chain(plan_findings));
     for plan in &plans {
         findings::tell_plan(&planner, plan);

@@ -33,11 +33,15 @@ pub fn config_map_name(pool: &str) -> String {
 /// [`RenderError`]: no node would accept it.
 pub fn of_pool(cluster: &OwnSources, pool: &PoolSources) -> Result<Option<String>, RenderError> {
     let of_cluster = cluster.entries.iter().filter(|entry| entry.is_image_content_source());
-    let stock: Vec<MirrorEntry> = of_cluster.chain(&pool.stock).cloned().collect();
-    drop_in(&[cluster.entries.as_slice(), &pool.entries].concat(), &stock, &pool.files)
+    let entries = cluster.entries.iter().chain(pool.entries.iter());
+    drop_in(entries, of_cluster.chain(pool.stock()), &pool.files)
 }
 
-fn drop_in(entries: &[MirrorEntry], stock: &[MirrorEntry], files: &[NodeFile]) -> Result<Option<String>, RenderError> {
+fn drop_in<'e>(
+    entries: impl Iterator<Item = &'e MirrorEntry>,
+    stock: impl Iterator<Item = &'e MirrorEntry>,
+    files: &[NodeFile],
+) -> Result<Option<String>, RenderError> {
     let base = render(&anonymous(stock), &RegistriesConfig::default())?;
     let main = base.text.as_deref().map(|text| ("registries.conf", text.as_bytes()));
     // Each of them was read when it was rendered, or when its ConfigMap was.
@@ -45,7 +49,7 @@ fn drop_in(entries: &[MirrorEntry], stock: &[MirrorEntry], files: &[NodeFile]) -
     Ok(render(&anonymous(entries), &base)?.text)
 }
 
-fn anonymous(entries: &[MirrorEntry]) -> Resolved {
+fn anonymous<'e>(entries: impl Iterator<Item = &'e MirrorEntry>) -> Resolved {
     let (mut set, _) = resolve(entries);
     for source in set.sources.values_mut() {
         source.origins.clear();
@@ -111,7 +115,7 @@ mod tests {
     fn a_pools_mirrors_come_first_and_what_stock_brings_is_kept() {
         let own = entry("a.example", "pool.example/a", Pool::Tag, Layer::NodePool, 0);
         let stock = entry("a.example", "cluster.example/a", Pool::Digest, Layer::HostedCluster, 0);
-        let text = drop_in(&[own, stock.clone()], &[stock], &[]).unwrap().unwrap();
+        let text = drop_in([&own, &stock].into_iter(), [&stock].into_iter(), &[]).unwrap().unwrap();
         let file = RegistriesFile::parse(text.as_bytes(), crate::mirrors::registries::Role::DropIn).unwrap();
         let mirrors: Vec<&str> = file.tables[0].mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
         assert_eq!((file.tables.len(), mirrors), (1, vec!["cluster.example/a", "pool.example/a"]));
@@ -128,20 +132,20 @@ mod tests {
             machine_config: "99-team".into(),
             config_map: "team".into(),
         };
-        let text = drop_in(&[own], &[], &[file]).unwrap().unwrap();
+        let text = drop_in([&own].into_iter(), std::iter::empty(), &[file]).unwrap().unwrap();
         assert!(text.contains("team.example/a") && text.contains("pool.example/a"), "{text}");
     }
 
     #[test]
     fn only_a_change_of_the_set_changes_the_bytes() {
+        fn alone<const N: usize>(entries: [&MirrorEntry; N]) -> Option<String> {
+            drop_in(entries.into_iter(), std::iter::empty(), &[]).unwrap()
+        }
         let one = entry("a.example", "m.example/a", Pool::Tag, Layer::NodePool, 0);
         let mut elsewhere = one.clone();
         elsewhere.origin = Origin { name: "other".into(), document: Some(7), index: 3, ..elsewhere.origin };
-        assert_eq!(
-            drop_in(std::slice::from_ref(&one), &[], &[]).unwrap(),
-            drop_in(&[elsewhere, one], &[], &[]).unwrap()
-        );
-        assert_eq!(drop_in(&[], &[], &[]).unwrap(), None);
+        assert_eq!(alone([&one]), alone([&elsewhere, &one]));
+        assert_eq!(alone([]), None);
     }
 
     #[test]

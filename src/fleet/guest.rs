@@ -107,7 +107,7 @@ pub fn api_endpoint(control_plane: &HostedControlPlane) -> Option<(String, u16)>
 }
 
 /// Entries of one layer as nodes can have them, and what was left out for them.
-pub fn node_entries(declared: &[MirrorEntry]) -> (Vec<MirrorEntry>, Vec<Finding>) {
+pub fn node_entries<'e>(declared: impl IntoIterator<Item = &'e MirrorEntry>) -> (Vec<MirrorEntry>, Vec<Finding>) {
     let validated = validate(declared, Consumer::Node);
     (validated.entries, validated.findings)
 }

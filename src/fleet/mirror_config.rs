@@ -4,16 +4,20 @@
 //! what that let pass without a word, such as another kind or a misspelt field, is told here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::report::ReferencePlace;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use kube::ResourceExt as _;
 
-use super::report::{SourceTrouble, TROUBLES};
+use super::budget::Weight;
+use super::report::{FINDINGS_OF_MAP, SourceTrouble, TROUBLES, cut};
 use crate::documents::{self, Document};
+use crate::mirrors::entry::weight;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
+use crate::mirrors::validate::{Consumer, contributes};
 use crate::mirrors::{Layer, MirrorEntry, Origin};
 
 /// The keys that are read, each with the kind that it is named for. Digest mirrors may also stand as an ICSP.
@@ -101,8 +105,14 @@ fn kept(name: &str) -> (MirrorReference, SourceTrouble) {
 /// What a ConfigMap declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MirrorConfig {
+    /// The ConfigMap's name.
+    pub name: String,
     /// Its entries, not checked yet: `idms.yaml` before `itms.yaml`, documents and elements in their order.
-    pub entries: Vec<MirrorEntry>,
+    pub entries: Arc<[MirrorEntry]>,
+    /// Whether a map for control planes has anything of them.
+    pub contributes: bool,
+    /// What it takes of a budget.
+    pub weight: Weight,
     /// Fields and keys that are not read.
     pub findings: Vec<Finding>,
     /// Why it cannot be used as it is; none of its entries counts then.
@@ -111,15 +121,18 @@ pub struct MirrorConfig {
 
 /// Reads a ConfigMap. `data` is its text by key.
 pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> MirrorConfig {
-    let mut config = MirrorConfig::default();
+    let mut config = MirrorConfig { name: name.to_owned(), ..MirrorConfig::default() };
+    let mut entries = Vec::new();
+    let mut is_silent = true; // an empty list of mirrors says something
     let object = format!("ConfigMap {namespace}/{name}");
     for (key, kinds) in KEYS {
         let Some(text) = data.get(key) else { continue };
         let place = origin(namespace, name, key);
         match documents::read(&format!("{object}, key {key}"), text) {
             Ok(found) => {
-                for document in &found {
-                    config.take(document, kinds, &place);
+                is_silent &= found.is_empty();
+                for document in found {
+                    config.take(&document, kinds, &place, &mut entries);
                 }
             }
             Err(error) => config.trouble(Reason::ConfigMapInvalid, error.to_string()),
@@ -128,27 +141,25 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Mir
     for key in data.keys().filter(|key| KEYS.iter().all(|(known, _)| known != key)) {
         config.findings.push(unknown_key(&origin(namespace, name, key)));
     }
-    if config.entries.is_empty() && config.troubles.is_empty() && is_silent(data) {
+    config.findings.truncate(FINDINGS_OF_MAP);
+    if config.troubles.is_empty() && is_silent {
         let keys = KEYS.map(|(key, _)| key).join(" nor ");
         config.trouble(Reason::ConfigMapKeyMissing, format!("{object} has neither {keys} with a document in it"));
     }
+    config.contributes = contributes(&entries, Consumer::ControlPlane);
+    config.weight = Weight::of_config_map(weight(&entries), data.values().map(String::len).sum());
+    config.entries = entries.into();
     config
-}
-
-/// Whether no key that is read says anything at all; an empty list of mirrors does.
-fn is_silent(data: &BTreeMap<String, String>) -> bool {
-    let said = KEYS.iter().filter_map(|(key, _)| data.get(*key));
-    said.into_iter().all(|text| documents::read("", text).is_ok_and(|documents| documents.is_empty()))
 }
 
 impl MirrorConfig {
     fn trouble(&mut self, reason: Reason, message: String) {
         if self.troubles.len() < TROUBLES {
-            self.troubles.push(SourceTrouble { reason, message });
+            self.troubles.push(SourceTrouble { reason, message: cut(message) });
         }
     }
 
-    fn take(&mut self, document: &Document, kinds: &[MirrorDocument], place: &Origin) {
+    fn take(&mut self, document: &Document, kinds: &[MirrorDocument], place: &Origin, entries: &mut Vec<MirrorEntry>) {
         let kind = MirrorDocument::of(document).filter(|kind| kinds.contains(kind));
         let Some(kind) = kind else {
             let found = document.text_at("/kind").unwrap_or("nothing");
@@ -161,8 +172,9 @@ impl MirrorConfig {
         let place = Origin { document: Some(document.place.document - 1), ..place.clone() };
         match kind.read(document, &place) {
             Ok(declared) => {
-                self.entries.extend(declared.entries);
-                self.findings.extend(declared.findings);
+                entries.extend(declared.entries);
+                let room = FINDINGS_OF_MAP.saturating_sub(self.findings.len());
+                self.findings.extend(declared.findings.into_iter().take(room));
             }
             Err(error) => self.trouble(Reason::ConfigMapInvalid, format!("{}: {error}", document.place)),
         }

@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod argument;
 pub mod boot;
+pub mod budget;
 pub mod catalogs;
 pub mod claims;
 pub mod contest;

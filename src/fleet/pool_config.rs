@@ -9,15 +9,16 @@ pub mod node_files;
 mod shape;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use hypermirror_api::hypershift::NodePool;
 use hypermirror_api::{Reason, annotations};
 use kube::ResourceExt as _;
 
-use super::report::SourceTrouble;
+use super::report::{SourceTrouble, cut};
 use super::sources::ReferredConfig;
+use crate::mirrors::entry::Entries;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::{MirrorEntry, Pool};
 
@@ -37,20 +38,24 @@ pub struct PoolConfig {
     pub own: Vec<String>,
     /// What stock HyperShift says about `spec.config`, if it refuses tag mirrors in it.
     pub refused: Option<String>,
+    /// How many more are named than [`CONFIG_MAPS`], and are not read.
+    pub beyond: usize,
 }
+
+/// How many ConfigMaps of one NodePool are read.
+pub const CONFIG_MAPS: usize = 100;
 
 impl PoolConfig {
     /// The configuration of a NodePool.
     pub fn of(pool: &NodePool) -> Self {
-        let stock: Vec<String> = pool.spec.config.iter().map(|reference| reference.name.clone()).collect();
+        let mut stock: Vec<String> = pool.spec.config.iter().map(|reference| reference.name.clone()).collect();
         let own = pool.annotations().get(annotations::CONFIG).map(String::as_str).unwrap_or_default();
-        let own = own.split(',').map(str::trim).filter(|name| !name.is_empty() && !stock.iter().any(|has| has == name));
-        let mut names: Vec<String> = Vec::new();
-        for name in own {
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        }
+        let mut seen: HashSet<&str> = stock.iter().map(String::as_str).collect();
+        let own = own.split(',').map(str::trim).filter(|name| !name.is_empty() && seen.insert(name));
+        let mut names: Vec<String> = own.map(str::to_owned).collect();
+        let beyond = (stock.len() + names.len()).saturating_sub(CONFIG_MAPS);
+        stock.truncate(CONFIG_MAPS);
+        names.truncate(CONFIG_MAPS - stock.len());
         let conditions = pool.status.iter().flat_map(|status| &status.conditions);
         let mut refusals = conditions.filter(|condition| {
             condition.type_ == "ValidMachineConfig"
@@ -58,7 +63,7 @@ impl PoolConfig {
                 && condition.message.contains(REFUSED_TAGS)
         });
         let refused = refusals.next().map(|condition| condition.message.clone());
-        Self { stock, own: names, refused }
+        Self { stock, own: names, refused, beyond }
     }
 
     /// Every ConfigMap, those of `spec.config` first.
@@ -76,13 +81,13 @@ impl PoolConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolSources {
     /// Mirrors of the node-pool layer, not checked yet.
-    pub entries: Vec<MirrorEntry>,
+    pub entries: Entries,
     /// Fields that are not read, and documents that mean something else than they say.
     pub findings: Vec<Finding>,
     /// What could not be read or used.
     pub troubles: Vec<SourceTrouble>,
-    /// Those of the entries that stock HyperShift brings to nodes itself: digest mirrors of `spec.config`.
-    pub stock: Vec<MirrorEntry>,
+    /// The entries of `spec.config` alone; see [`Self::stock`].
+    of_spec: Entries,
     /// The registries.conf and drop-ins that `MachineConfig`s of `spec.config` write, ascending by path.
     pub files: Vec<NodeFile>,
     /// The ConfigMaps that cannot be used now, and of which nobody remembers what they said.
@@ -112,17 +117,15 @@ impl PoolSources {
             let good = sources.take(namespace, name, found(name));
             match good.or_else(|| last.get(name).cloned()) {
                 Some(documents) => {
-                    let digest = |entry: &&MirrorEntry| entry.pool == Pool::Digest && config.stock.contains(name);
-                    let stock: Vec<MirrorEntry> = documents.entries.iter().filter(digest).cloned().collect();
-                    if !stock.is_empty() {
-                        sources.replacing.push(name.clone());
-                    }
-                    sources.stock.extend(stock);
-                    // What stock HyperShift does not read reaches no node.
                     if config.stock.contains(name) {
+                        sources.of_spec.add(&documents.entries);
+                        // What stock HyperShift does not read reaches no node.
                         sources.files.extend(documents.files.iter().cloned());
+                        if documents.entries.iter().any(|entry| entry.pool == Pool::Digest) {
+                            sources.replacing.push(name.clone());
+                        }
                     }
-                    sources.entries.extend(documents.entries.iter().cloned());
+                    sources.entries.add(&documents.entries);
                     in_force.insert(name.clone(), documents);
                 }
                 None => {
@@ -131,6 +134,11 @@ impl PoolSources {
             }
         }
         sources.files = node_files::in_force(sources.files);
+        if config.beyond > 0 {
+            let message =
+                format!("{} ConfigMaps are named beyond the first {CONFIG_MAPS}, and not read", config.beyond);
+            sources.troubles.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
+        }
         if let Some(message) = &config.refused {
             let message = format!(
                 "stock HyperShift refuses the tag mirrors in spec.config, and with them every change of it ({message}): \
@@ -142,6 +150,11 @@ impl PoolSources {
         (sources, in_force)
     }
 
+    /// Those of the entries that stock HyperShift brings to nodes itself: digest mirrors of `spec.config`.
+    pub fn stock(&self) -> impl Iterator<Item = &MirrorEntry> {
+        self.of_spec.iter().filter(|entry| entry.pool == Pool::Digest)
+    }
+
     fn take(
         &mut self,
         namespace: &str,
@@ -149,11 +162,14 @@ impl PoolSources {
         found: ReferredConfig<ConfigDocuments>,
     ) -> Option<Arc<ConfigDocuments>> {
         let object = format!("ConfigMap {namespace}/{name}");
-        let mut trouble = |reason, message| self.troubles.push(SourceTrouble { reason, message });
+        let mut trouble = |reason, message| self.troubles.push(SourceTrouble { reason, message: cut(message) });
         match found {
             ReferredConfig::Missing => trouble(Reason::ConfigMapMissing, format!("{object} does not exist")),
             ReferredConfig::Unreadable(why) => {
                 trouble(Reason::SourceUnreadable, format!("{object} cannot be read now: {why}"));
+            }
+            ReferredConfig::TooLarge(why) => {
+                trouble(Reason::BudgetExceeded, format!("{object} is not used: {why}; what it last said stays"));
             }
             ReferredConfig::Read(documents, _) => {
                 self.findings.extend(documents.findings.iter().cloned());

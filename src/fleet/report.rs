@@ -1,5 +1,7 @@
 //! The report of one hosted cluster: what is told, when it counts as a transition, and how long it may be.
 
+mod size;
+
 use hypermirror_api::report::{
     Admission, ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport,
 };
@@ -13,6 +15,8 @@ use super::sources::{OverrideMap, carry_over};
 use super::target::TargetSpec;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::{Mirror, Policy, Resolved};
+
+pub use size::{REPORT_BYTES, fitted};
 
 /// How much of a status the list of sources may take: an object of etcd has 1.5 MiB, and thousands of reports are kept.
 pub const SOURCES_BYTES: usize = 32 * 1024;
@@ -30,6 +34,8 @@ pub struct SourceTrouble {
     pub message: String,
 }
 
+/// How many findings about the fields of one ConfigMap are kept.
+pub const FINDINGS_OF_MAP: usize = 100;
 /// How many troubles of one ConfigMap are told: what follows them is cut from every message anyway.
 pub const TROUBLES: usize = 50;
 
@@ -57,12 +63,16 @@ impl Verdict {
 
 /// A message that is not longer than [`MESSAGE_BYTES`].
 pub fn cut(mut text: String) -> String {
-    if text.len() > MESSAGE_BYTES {
-        let end = (0..=MESSAGE_BYTES - 3).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    cut_at(&mut text, MESSAGE_BYTES);
+    text
+}
+
+fn cut_at(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let end = (0..=bytes.saturating_sub(3)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
-    text
 }
 
 /// What the sources of one hosted cluster come to. `replaces_nodes`: it has `imageContentSources`, an edit of which makes

@@ -1,5 +1,6 @@
 //! What is wanted: the management layer, and over it the layer of one hosted cluster.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use hypermirror_api::hypershift::HostedCluster;
@@ -7,11 +8,12 @@ use hypermirror_api::report::MirrorConfigReport;
 use hypermirror_api::{Reason, annotations, names};
 use kube::ResourceExt;
 
+use super::budget::{Budget, Weight};
 use super::known::{EntrySet, entries};
 use super::mirror_config::{MirrorConfig, MirrorReference};
 use super::observed::short_digest;
 use super::report::SourceTrouble;
-use crate::mirrors::entry::{self, MirrorEntry};
+use crate::mirrors::entry::{self, Entries, MirrorEntry};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::hypershift::validate;
 use crate::mirrors::overrides;
@@ -29,7 +31,7 @@ pub struct OverrideMap {
     /// The map as `OPENSHIFT_IMG_OVERRIDES` has it; `=` when empty.
     pub env: Arc<str>,
     /// The same as a set.
-    pub entries: EntrySet,
+    pub entries: Arc<EntrySet>,
 }
 
 impl Default for OverrideMap {
@@ -42,7 +44,7 @@ impl OverrideMap {
     /// Prints a map.
     pub fn new(resolved: Resolved) -> Self {
         let env: Arc<str> = overrides::print_env(&resolved).into();
-        let entries = entries(&env).map(str::to_owned).collect();
+        let entries = Arc::new(entries(&env).map(str::to_owned).collect());
         Self { resolved, env, entries }
     }
 }
@@ -65,8 +67,8 @@ pub struct ManagementLayer {
 
 impl ManagementLayer {
     /// Validates and merges the entries of ICSP, IDMS and ITMS.
-    pub fn new(entries: &[MirrorEntry]) -> Self {
-        let validated = validate(entries);
+    pub fn new<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry> + Clone) -> Self {
+        let validated = validate(entries.clone());
         let stock_value = stock_value(entries);
         let map = OverrideMap::new(merge::merge_layer(&validated.entries));
         let explained = map.entries.iter().cloned().chain(self::entries(&stock_value).map(str::to_owned)).collect();
@@ -82,8 +84,8 @@ impl ManagementLayer {
 
 /// Upstream's own print: digest entries only, empty ones skipped, mirrors sorted within a source, nothing merged
 /// (HyperShift, `GetAllImageRegistryMirrors` and `ConvertOpenShiftImageRegistryOverridesToCommandLineFlag`).
-fn stock_value(entries: &[MirrorEntry]) -> String {
-    let digest = entries.iter().filter(|entry| entry.pool == entry::Pool::Digest && !entry.source.is_empty());
+fn stock_value<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> String {
+    let digest = entries.into_iter().filter(|entry| entry.pool == entry::Pool::Digest && !entry.source.is_empty());
     let mut pairs: Vec<(String, String)> = digest
         .flat_map(|entry| entry.mirrors.iter().map(|mirror| (entry.source.clone(), mirror.clone())))
         .filter(|(_, mirror)| !mirror.is_empty())
@@ -135,19 +137,44 @@ pub struct ClusterMap {
     /// The hosted-cluster layer over the management layer.
     pub map: Arc<OverrideMap>,
     /// Findings about the hosted cluster's own entries.
-    pub findings: Vec<Finding>,
+    pub findings: Arc<Vec<Finding>>,
 }
 
 /// Resolves the control-plane map of one hosted cluster from what it declares itself.
 pub fn cluster_map(management: &ManagementLayer, own: &OwnSources, use_management: bool) -> ClusterMap {
-    if own.entries.is_empty() && use_management {
-        return ClusterMap { map: Arc::clone(&management.map), findings: own.findings.clone() };
+    let map = merged_map(management, &own.entries, use_management);
+    let findings = map.findings.iter().chain(&own.findings).cloned().collect();
+    ClusterMap { findings: Arc::new(findings), ..map }
+}
+
+/// The same from its entries alone: equal for all that declare the same.
+pub fn merged_map(management: &ManagementLayer, own: &Entries, use_management: bool) -> ClusterMap {
+    if own.is_empty() && use_management {
+        return ClusterMap { map: Arc::clone(&management.map), findings: Arc::default() };
     }
-    let mut validated = validate(&own.entries);
-    validated.findings.extend(own.findings.iter().cloned());
-    let own = merge::merge_layer(&validated.entries);
+    let validated = validate(own.iter());
+    let own = merge::merge_layer(until_too_large(&validated.entries));
     let resolved = if use_management { merge::overlay(&management.map.resolved, &own) } else { own };
-    ClusterMap { map: Arc::new(OverrideMap::new(resolved)), findings: validated.findings }
+    ClusterMap { map: Arc::new(OverrideMap::new(resolved)), findings: Arc::new(validated.findings) }
+}
+
+/// The entries up to the first with which no value has room for them: a map that is refused anyway is not made whole.
+fn until_too_large(entries: &[MirrorEntry]) -> &[MirrorEntry] {
+    let mut pairs = HashSet::new();
+    let mut bytes = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        let source = entry.source.as_str();
+        for mirror in entry.mirrors.iter().map(String::as_str).filter(|mirror| !mirror.is_empty() && *mirror != source)
+        {
+            if pairs.insert((source, mirror)) {
+                bytes += source.len() + mirror.len() + 2; // "=" and ","
+            }
+        }
+        if bytes > MAX_VALUE_BYTES {
+            return entries.get(..=index).unwrap_or(entries);
+        }
+    }
+    entries
 }
 
 /// A map with what was admitted before added to it: nothing of it is lost, and its order stays where it can.
@@ -174,7 +201,7 @@ pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnSources {
     /// Its entries, not checked yet.
-    pub entries: Vec<MirrorEntry>,
+    pub entries: Entries,
     /// Fields and keys that are not read.
     pub findings: Vec<Finding>,
     /// What could not be read, or means nothing.
@@ -186,14 +213,28 @@ pub struct OwnSources {
 }
 
 /// A ConfigMap that is referred to, as far as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum ReferredConfig<C> {
     /// There is none of that name.
     Missing,
     /// It cannot be read; why.
     Unreadable(String),
+    /// It holds more than may be used; why.
+    TooLarge(String),
     /// What it says, and its `resourceVersion`.
     Read(Arc<C>, String),
+}
+
+// Not derived: what it says is shared, whatever it is.
+impl<C> Clone for ReferredConfig<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Missing => Self::Missing,
+            Self::Unreadable(why) => Self::Unreadable(why.clone()),
+            Self::TooLarge(why) => Self::TooLarge(why.clone()),
+            Self::Read(config, version) => Self::Read(Arc::clone(config), version.clone()),
+        }
+    }
 }
 
 /// The entries of a ConfigMap that were last in force, and its `resourceVersion`.
@@ -202,7 +243,21 @@ pub type LastConfig = (Arc<MirrorConfig>, String);
 impl OwnSources {
     /// `imageContentSources` alone.
     pub fn of_cluster(cluster: &HostedCluster) -> Self {
-        Self { entries: hosted_cluster_entries(cluster), ..Self::default() }
+        Self { entries: hosted_cluster_entries(cluster).into(), ..Self::default() }
+    }
+
+    /// The same from entries that were read before; none that exceed the budget.
+    pub fn of_entries(entries: &Arc<[MirrorEntry]>, budget: &mut Budget) -> Self {
+        let mut own = Self::default();
+        match budget.take(Weight { mirrors: entry::weight(entries.iter()), bytes: 0 }) {
+            Ok(()) => own.entries.add(entries),
+            Err(why) => {
+                own.is_lost = true;
+                let message = format!("spec.imageContentSources is not used: {why}; what it last said stays");
+                own.troubles.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
+            }
+        }
+        own
     }
 
     /// Adds the ConfigMap that is referred to; while that is not good, what was last in force.
@@ -231,11 +286,15 @@ impl OwnSources {
                 trouble(Reason::SourceUnreadable, format!("{object} cannot be read now: {why}"));
                 None
             }
+            ReferredConfig::TooLarge(why) => {
+                trouble(Reason::BudgetExceeded, format!("{object} is not used: {why}; what it last said stays"));
+                None
+            }
         };
         let in_force = good.or_else(|| last.cloned());
-        self.is_lost = in_force.is_none();
+        self.is_lost |= in_force.is_none();
         if let Some((config, _)) = &in_force {
-            self.entries.extend(config.entries.iter().cloned());
+            self.entries.add(&config.entries);
         }
         let version = in_force.as_ref().map(|(_, version)| version.clone()).unwrap_or_default();
         self.reference = Some(MirrorConfigReport { name: reference.name, place: reference.place, in_force: version });

@@ -77,7 +77,7 @@ fn wanted(ctx: &Context, case: &Case, name: &str) -> Wanted {
     if case.own.is_lost || !of_pool.lost.is_empty() {
         return Wanted::Left;
     }
-    match boot::of_pool(&case.own, &of_pool) {
+    match ctx.heavy.compute(&case.load, || boot::of_pool(&case.own, &of_pool)) {
         Ok(Some(text)) => Wanted::Text(text),
         Ok(None) => Wanted::Absent,
         Err(error) => Wanted::Broken(format!("the file that nodes boot with is not written: {error}")),

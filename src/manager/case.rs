@@ -8,9 +8,12 @@ use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{Reason, annotations};
 use kube::ResourceExt;
 use kube::core::SelectorExt as _;
+use tokio::sync::Semaphore;
 
 use super::context::Context;
+use super::heavy::Load;
 use super::options::{GuestAgent, Mode};
+use super::queue::Queue;
 use super::rollouts::Counting;
 use crate::fleet::delivery::{Delivery, meaningless};
 use crate::fleet::observed::{ObservedTarget, short_digest};
@@ -18,9 +21,13 @@ use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
 use crate::fleet::pool_config::PoolSources;
 use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
 use crate::fleet::rollout::Cause;
-use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, cluster_map, pause_ends, settings};
+use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
+use crate::kube::index::declared::{Declaration, Sources};
+
+/// When a heavy hosted cluster looks for a place again.
+const PLACE_AGAIN: Duration = Duration::from_millis(100);
 
 /// What is there of each target, by place.
 pub(super) type Observed = Vec<Option<Arc<ObservedTarget>>>;
@@ -46,6 +53,8 @@ pub(super) struct Case {
     pub(super) troubles: Vec<SourceTrouble>,
     /// Why nothing may be written.
     pub(super) held: Option<Verdict>,
+    /// How heavy it is.
+    pub(super) load: Load,
 }
 
 /// Annotations whose values mean nothing.
@@ -66,11 +75,25 @@ fn cause(fleet_leaves: bool, use_management: bool, is_settled: bool) -> Cause {
     if !fleet_leaves && (!use_management || is_settled) { Cause::Own } else { Cause::Management }
 }
 
+/// Puts together what is declared, and remembers what of it is in force; none if it is heavy and every place is taken.
+fn resolve(
+    ctx: &Context,
+    key: &ClusterKey,
+    declaration: &Declaration,
+    places: &Arc<Semaphore>,
+) -> Option<(Load, Sources)> {
+    let sources = declaration.resolve();
+    let load = Load::of(sources.mirrors(), places)?;
+    ctx.index().remember(key, declaration, &sources);
+    Some((load, sources))
+}
+
 impl Case {
-    /// None for a hosted cluster that is gone or going, and as long as a ConfigMap of it has to be read first.
-    pub(super) fn new(ctx: &Context, key: &ClusterKey) -> Option<Self> {
+    /// None for a hosted cluster that is gone or going, as long as a ConfigMap of it has to be read first, and as long as
+    /// it is heavy and every place for such is taken; it is in `queue` again then.
+    pub(super) fn new(ctx: &Context, key: &ClusterKey, queue: &Queue, places: &Arc<Semaphore>) -> Option<Self> {
         let now = jiff::Timestamp::now();
-        let mut index = ctx.index();
+        let index = ctx.index();
         let object = Arc::clone(&index.cluster(key)?.object);
         if object.metadata.deletion_timestamp.is_some() {
             return None; // its owner takes everything away, the report included
@@ -78,16 +101,19 @@ impl Case {
         let (management, management_revision) = (index.management(), index.management_revision());
         let is_settled = index.cluster(key)?.settled == Some(management_revision);
         let (blind, mut troubles) = (index.mirrors.blind(), index.mirrors.troubles(Instant::now()));
-        let own = index.resolve_own_sources(key)?;
-        let pools = index.resolve_pool_sources(key)?;
+        let declaration = index.declaration(key)?;
         drop(index);
+        let Some((load, Sources { own, pools, .. })) = resolve(ctx, key, &declaration, places) else {
+            queue.add_after(key.clone(), PLACE_AGAIN);
+            return None;
+        };
         let (settings, unknown) = settings(&object, now);
         if !settings.use_management {
             troubles.clear();
         }
         troubles.extend(own.troubles.iter().cloned());
         troubles.extend(meaningless_annotations(&object, unknown));
-        let map = cluster_map(&management, &own, settings.use_management);
+        let map = ctx.heavy.map(&load, &management, &own.entries, settings.use_management);
         let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
         let fleet_leaves = ctx.memory.borrow().uninstall;
         let leaving = uninstall || fleet_leaves || !ctx.settings.selector.matches(object.labels());
@@ -105,17 +131,22 @@ impl Case {
             leaving,
             troubles,
             held: None,
+            load,
         };
         if case.blind || case.own.is_lost {
             case.map.map = Arc::new(case.carried(ctx));
         }
         case.held = case.hold(ctx, settings.paused);
-        if let Some(ends) = pause_ends(&case.object, now) {
-            let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
-            ctx.queue.add_after(key.clone(), left);
-            ctx.guest_queue.add_after(key.clone(), left);
-        }
+        case.look_when_pause_ends(ctx, now);
         Some(case)
+    }
+
+    fn look_when_pause_ends(&self, ctx: &Context, now: jiff::Timestamp) {
+        if let Some(ends) = pause_ends(&self.object, now) {
+            let left = Duration::try_from(ends.duration_since(now)).unwrap_or_default();
+            ctx.queue.add_after(self.key.clone(), left);
+            ctx.guest_queue.add_after(self.key.clone(), left);
+        }
     }
 
     /// While something cannot be read that nobody remembers, what was admitted or reported before stays.
@@ -198,7 +229,7 @@ impl Case {
             may_touch: !self.blind,
             rollout: counting.facts(),
         };
-        plan(&facts, mirrors_observed.as_deref())
+        ctx.heavy.compute(&self.load, || plan(&facts, mirrors_observed.as_deref()))
     }
 
     /// Leaves alone for a while what somebody takes away again and again.

@@ -1,10 +1,10 @@
 //! The ConfigMaps that hosted clusters and node pools refer to: watched as metadata where somebody refers to one, read when
 //! they are referred to and new.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -14,6 +14,7 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::context::Context;
@@ -26,6 +27,14 @@ use crate::kube::watch::{Update, updates};
 
 /// A pause after a ConfigMap that could not be read.
 const RETRY: Duration = Duration::from_secs(5);
+/// How many ConfigMaps are asked for and read at once; each may have 1 MiB.
+const REQUESTS: usize = 8;
+/// Bytes of text above which reading takes more than some milliseconds.
+const LARGE: usize = 16 << 10;
+/// How many times as long as a large text took to read the next one of its namespace waits.
+const REST: u32 = 3;
+/// The longest of these pauses.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 /// Where a CRD's version says whether it has the field of the reference.
 const FIELD: &str = "/schema/openAPIV3Schema/properties/spec/properties/imageMirrorConfigRef";
 
@@ -88,37 +97,174 @@ async fn watch_namespace(ctx: Arc<Context>, namespace: String) {
     }
 }
 
-/// Reads those ConfigMaps of a hosted cluster that are new.
-pub async fn load(ctx: &Context, key: &ClusterKey) {
-    for name in stale(ctx, key) {
-        let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &key.namespace);
-        let read = answered(api.get_opt(&name)).await;
-        take(ctx, key, &name, read);
-    }
-}
-
-fn stale(ctx: &Context, key: &ClusterKey) -> Vec<String> {
+/// Has those ConfigMaps of a hosted cluster read that are new; it is looked at again when they are.
+pub fn load(ctx: &Context, key: &ClusterKey) {
     let index = ctx.index();
-    let is_stale = |name: &String| matches!(index.config_maps.state(&key.namespace, name), ConfigMapState::Stale(_));
-    index.referred(key).into_iter().filter(is_stale).collect()
+    let is_asked = |name: &String| match index.config_maps.state(&key.namespace, name) {
+        ConfigMapState::Stale(_) => true,
+        ConfigMapState::Loaded(content) => index.has_room(&content),
+        ConfigMapState::Unlisted(_) | ConfigMapState::Missing => false,
+    };
+    let asked: Vec<String> = index.referred(key).into_iter().filter(is_asked).collect();
+    drop(index);
+    for name in asked {
+        ctx.reading.ask((key.namespace.clone(), name));
+    }
 }
 
-fn take(ctx: &Context, key: &ClusterKey, name: &str, read: kube::Result<Option<ConfigMap>>) {
-    let config_maps = &mut ctx.index().config_maps;
-    match read {
-        Ok(Some(found)) => {
-            let version = found.resource_version().unwrap_or_default();
-            let data = found.data.unwrap_or_default();
-            config_maps.load(LoadedConfigMap::new(&key.namespace, name, version, data));
-        }
-        Ok(None) => config_maps.remove(&key.namespace, name),
-        Err(error) => {
-            config_maps.fail_to_load(&key.namespace, name, error.to_string());
-            tracing::warn!(cluster = %key, name, %error, "a ConfigMap cannot be read");
-            ctx.queue.add_after(key.clone(), RETRY);
-            ctx.guest_queue.add_after(key.clone(), RETRY);
+/// A ConfigMap: its namespace and name.
+type Name = (String, String);
+
+/// The ConfigMaps that have to be read: each at most once in line or at work, whoever refers to it.
+#[derive(Debug)]
+pub struct Reading {
+    known: Mutex<(VecDeque<Name>, HashSet<Name>)>,
+    changed: Notify,
+    requests: Semaphore,
+    /// For each namespace, held while a large text of it is read, and a while after: an owner who edits all the time takes
+    /// a part of one processor.
+    large: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        let (known, changed) = (Mutex::default(), Notify::new());
+        Self { known, changed, requests: Semaphore::new(REQUESTS), large: Mutex::default() }
+    }
+}
+
+impl Reading {
+    fn ask(&self, name: Name) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.1.insert(name.clone()) {
+            known.0.push_back(name);
+            self.changed.notify_one();
         }
     }
+
+    async fn next(&self) -> Name {
+        loop {
+            let changed = self.changed.notified();
+            let next = self.known.lock().unwrap_or_else(PoisonError::into_inner).0.pop_front();
+            match next {
+                Some(next) => return next,
+                None => changed.await,
+            }
+        }
+    }
+
+    fn done(&self, name: &Name) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).1.remove(name);
+    }
+
+    fn large(&self, namespace: &str) -> Arc<Semaphore> {
+        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        large.retain(|known, turn| known == namespace || Arc::strong_count(turn) > 1);
+        Arc::clone(large.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))))
+    }
+}
+
+/// Reads what is asked for until the process ends: no hosted cluster waits at a worker for a ConfigMap.
+pub async fn read_asked(ctx: Arc<Context>) {
+    let mut tasks = JoinSet::new();
+    loop {
+        let name = ctx.reading.next().await;
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(read_one(Arc::clone(&ctx), name));
+    }
+}
+
+async fn read_one(ctx: Arc<Context>, name: Name) {
+    let is_read = get_and_load(&ctx, &name).await;
+    if !is_read {
+        requeue(&ctx, &name); // that it cannot be read is told at once
+        tokio::time::sleep(RETRY).await;
+    }
+    // Before anybody looks again: the next look may have to ask once more.
+    ctx.reading.done(&name);
+    requeue(&ctx, &name);
+}
+
+fn requeue(ctx: &Context, (namespace, name): &Name) {
+    let keys = ctx.index().referring(namespace, &BTreeSet::from([name.clone()]));
+    for key in keys {
+        ctx.queue.add(key.clone());
+        ctx.guest_queue.add(key);
+    }
+}
+
+/// False if it could not be read.
+async fn get_and_load(ctx: &Arc<Context>, name: &Name) -> bool {
+    let mut turn = None;
+    loop {
+        let Ok(request) = ctx.reading.requests.acquire().await else { return false };
+        let before = ctx.index().config_maps.version(&name.0, &name.1);
+        let found = match get(ctx, name).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return true,
+            Err(()) => return false,
+        };
+        let version = found.resource_version().unwrap_or_default();
+        let data = found.data.unwrap_or_default();
+        let is_large = data.values().map(String::len).sum::<usize>() > LARGE;
+        if is_large && turn.is_none() {
+            let large = ctx.reading.large(&name.0);
+            turn = Arc::clone(&large).try_acquire_owned().ok();
+            if turn.is_none() {
+                drop((request, data)); // not kept while it waits for its turn
+                turn = large.acquire_owned().await.ok();
+                continue;
+            }
+        }
+        let Some((content, took)) = read(ctx, name, version, data, is_large).await else {
+            ctx.index().config_maps.fail_to_load(&name.0, &name.1, "reading its text failed".to_owned());
+            return false;
+        };
+        ctx.index().load_config_map(content, before.as_deref());
+        if turn.is_some() {
+            tokio::spawn(async move {
+                tokio::time::sleep((took * REST).min(LONGEST_REST)).await;
+                drop(turn);
+            });
+        }
+        return true;
+    }
+}
+
+/// The ConfigMap as it is; what is known of it is set right if there is none.
+async fn get(ctx: &Context, (namespace, name): &Name) -> Result<Option<ConfigMap>, ()> {
+    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
+    match answered(api.get_opt(name)).await {
+        Ok(Some(found)) => Ok(Some(found)),
+        Ok(None) => {
+            ctx.index().config_maps.remove(namespace, name);
+            Ok(None)
+        }
+        Err(error) => {
+            ctx.index().config_maps.fail_to_load(namespace, name, error.to_string());
+            tracing::warn!(namespace, name, %error, "a ConfigMap cannot be read");
+            Err(())
+        }
+    }
+}
+
+/// Reads its text on a thread where that holds up nothing, and answers how long it took.
+async fn read(
+    ctx: &Arc<Context>,
+    (namespace, name): &Name,
+    version: String,
+    data: BTreeMap<String, String>,
+    is_large: bool,
+) -> Option<(LoadedConfigMap, Duration)> {
+    let (ctx, namespace, name) = (Arc::clone(ctx), namespace.clone(), name.clone());
+    let read = move || {
+        ctx.heavy.compute_apart(is_large, || {
+            let start = Instant::now();
+            let content = LoadedConfigMap::read(&namespace, &name, version, &data);
+            (content, start.elapsed())
+        })
+    };
+    tokio::task::spawn_blocking(read).await.ok()
 }
 
 /// What of a CRD says whether it has the field.

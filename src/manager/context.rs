@@ -9,13 +9,16 @@ use kube::Client;
 use tokio::sync::{Notify, watch};
 
 use super::catalogs::Catalogs;
+use super::config_maps::Reading;
 use super::fleet_gate::FleetGate;
+use super::heavy::Heavy;
 use super::options::{GuestOptions, Mode, OlmCatalogs};
 use super::queue::Queue;
 use super::readiness::FirstLook;
 use crate::fleet::admission::FleetMember;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::rollout::{Budget, Rollouts};
+use crate::fleet::sources::ManagementLayer;
 use crate::fleet::target::TargetSpec;
 use crate::kube::ClusterKey;
 use crate::kube::apply::Writer;
@@ -72,6 +75,12 @@ pub struct Context {
     pub first_look: FirstLook,
     /// Somebody may refer to another ConfigMap now.
     pub references_changed: Notify,
+    /// The ConfigMaps that have to be read.
+    pub reading: Reading,
+    /// What costs much.
+    pub heavy: Heavy,
+    /// Held while the management layer is resolved: what is resolved later is newer.
+    resolving: Mutex<()>,
     /// What is counted.
     pub metrics: ManagerMetrics,
     /// The mass-loss gate.
@@ -102,6 +111,9 @@ impl Context {
             guest_queue: Queue::default(),
             first_look: FirstLook::default(),
             references_changed: Notify::new(),
+            reading: Reading::default(),
+            heavy: Heavy::default(),
+            resolving: Mutex::new(()),
             gate: FleetGate::new(settings.max_removal),
             catalogs: Catalogs::default(),
             memory: watch::Sender::new(LeaseMemory::default()),
@@ -149,8 +161,15 @@ impl Context {
     /// Resolves the management layer again, and has every hosted cluster looked at: what is wrong with an object
     /// matters to each of them, also where the map stays as it is.
     pub fn resolve_management(&self) {
-        let mut index = self.index();
-        index.resolve_management();
+        // The index is free meanwhile, and so is this thread for other tasks.
+        let resolve = || {
+            let _turn = self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
+            let entries = self.index().mirrors.entries();
+            let layer = ManagementLayer::new(entries.iter());
+            self.index().take_management(layer);
+        };
+        tokio::task::block_in_place(resolve);
+        let index = self.index();
         let layer = index.management();
         let keys = index.keys();
         drop(index);

@@ -54,7 +54,7 @@ impl MirrorWatch {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let slim = move |object: DeserializeGuard<K>| match object.0 {
-            Ok(object) => (object.name_any(), Declared::Entries(read(&object))),
+            Ok(object) => (object.name_any(), Declared::Entries(read(&object).into())),
             Err(invalid) => (invalid.metadata.name.unwrap_or_default(), Declared::Malformed(invalid.error)),
         };
         let api: Api<DeserializeGuard<K>> = Api::all(self.ctx.client.clone());

@@ -9,6 +9,7 @@ pub mod context;
 pub mod fleet_gate;
 pub mod guest_watches;
 pub mod guests;
+mod heavy;
 pub mod mirror_watch;
 pub mod options;
 mod own_image;

@@ -82,9 +82,9 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
 
 /// What is to be decided, and what there is; none for a hosted cluster that is left alone.
 async fn open(ctx: &Context, key: &ClusterKey) -> Result<Option<(Case, Observed)>, WriteError> {
-    config_maps::load(ctx, key).await;
+    config_maps::load(ctx, key);
     let observed = rollouts::observe_before(ctx, key).await?;
-    let case = Case::new(ctx, key);
+    let case = Case::new(ctx, key, &ctx.queue, &ctx.heavy.clusters);
     if case.is_none() {
         ctx.catalogs.forget(key);
     }
@@ -207,28 +207,27 @@ impl Case {
         failure: Option<&WriteError>,
         catalogs: Option<Verdict>,
     ) {
-        let findings = self.management.findings.iter().filter(|_| self.use_management).chain(&self.map.findings);
+        let own = self.map.findings.iter().chain(&self.own.findings);
+        let findings = self.management.findings.iter().filter(|_| self.use_management).chain(own);
         let held = failure.map(|error| Verdict::new("False", Reason::WriteFailed, error.to_string()));
         let pending = self.held.is_none() && rollouts::is_pending(ctx, &self.key, plan);
         let (rollout, rollout_failed) = rollouts::look_at(ctx, &self.key, observed, pending);
-        reporter.submit(
-            ctx,
-            &Draft {
-                key: &self.key,
-                object: &self.object,
-                map: &self.map.map,
-                findings: findings.collect(),
-                troubles: &self.troubles,
-                reference: self.own.reference.as_ref(),
-                pools: &self.pools,
-                observed,
-                plan,
-                held: held.or_else(|| self.held.clone()),
-                catalogs,
-                leaving: self.leaving,
-                rollout,
-                rollout_failed,
-            },
-        );
+        let draft = Draft {
+            key: &self.key,
+            object: &self.object,
+            map: &self.map.map,
+            findings: findings.collect(),
+            troubles: &self.troubles,
+            reference: self.own.reference.as_ref(),
+            pools: &self.pools,
+            observed,
+            plan,
+            held: held.or_else(|| self.held.clone()),
+            catalogs,
+            leaving: self.leaving,
+            rollout,
+            rollout_failed,
+        };
+        ctx.heavy.compute(&self.load, || reporter.submit(ctx, &draft));
     }
 }

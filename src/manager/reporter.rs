@@ -103,7 +103,7 @@ impl Reporter {
         // One whose namespace nobody can be said to own may have left something of ours there.
         let is_disputed = is_disputed(ctx, draft.key);
         let left = draft.leaving && !is_disputed && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
-        let status = (!left).then(|| printable::value(status(ctx, draft, old.as_deref())));
+        let status = (!left).then(|| report::fitted(printable::value(status(ctx, draft, old.as_deref()))));
         if old.as_deref() == status.as_ref() {
             self.pending().remove(draft.key);
             return;

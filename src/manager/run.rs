@@ -47,7 +47,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
         LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
     let metrics_server = server::metrics(options.metrics_bind_address, registry);
     let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
-    let leadership = Leadership::compete(client.clone(), &lease);
+    let leadership = compete(&metrics, &lease).await?;
     let mut settings = settings(&options, namespace);
     let agent = &mut settings.guests.agent;
     if agent.who == GuestAgent::Managed && agent.image.is_none() {
@@ -85,6 +85,11 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     drop(ctx);
     leadership.release().await;
     Ok(())
+}
+
+async fn compete(metrics: &ManagerMetrics, lease: &LeaseSettings) -> Result<Leadership> {
+    let requests = metrics.requests.clone();
+    Leadership::compete(async move { connect(&requests).await.map_err(anyhow::Error::from) }, lease).await
 }
 
 fn settings(options: &ManagerOptions, namespace: String) -> Settings {

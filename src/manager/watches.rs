@@ -25,6 +25,7 @@ use super::options::GuestAgent;
 use super::owner_watch;
 use super::readiness::Awaited;
 use crate::kube::ClusterKey;
+use crate::kube::index::cluster::SeenCluster;
 use crate::kube::index::targets::TargetMeta;
 use crate::kube::kinds::{
     HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, MirrorKind, NODE_POOLS_CRD, Presence, crd_watch, standing,
@@ -81,6 +82,7 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     let awaited = ctx.first_look.await_watch("imageMirrorConfigRef");
     tasks.spawn(config_maps::follow_field(Arc::clone(ctx), awaited));
     tasks.spawn(config_maps::follow(Arc::clone(ctx)));
+    tasks.spawn(config_maps::read_asked(Arc::clone(ctx)));
     tasks.spawn(reports(Arc::clone(ctx)));
     tasks.spawn(lease(Arc::clone(ctx)));
 }
@@ -179,12 +181,14 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
     while let Some(update) = stream.next().await {
         match update {
             Update::Replaced(clusters) => {
-                let changed = ctx.index().replace_clusters(clusters.into_iter().filter_map(readable).collect());
+                let clusters: Vec<SeenCluster> = clusters.into_iter().filter_map(readable).map(Into::into).collect();
+                let changed = ctx.index().replace_clusters(clusters);
                 ctx.queue_changed(changed);
                 awaited.done();
             }
             Update::Applied(cluster) => {
-                let changed = readable(cluster).map(|cluster| ctx.index().apply_cluster(cluster)).unwrap_or_default();
+                let cluster = readable(cluster).map(SeenCluster::from);
+                let changed = cluster.map(|cluster| ctx.index().apply_cluster(cluster)).unwrap_or_default();
                 ctx.queue_changed(changed);
             }
             Update::Deleted(cluster) => {

@@ -1,6 +1,7 @@
 //! A declared source and its mirrors, independent of the kind of the object that declares it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hypermirror_api::hypershift::ImageContentSource;
 use hypermirror_api::mirror_sets::{
@@ -62,6 +63,62 @@ impl MirrorEntry {
     pub fn allows_tags_and_digests(&self) -> bool {
         matches!(self.list, ICSP_LIST | IMAGE_CONTENT_SOURCES_LIST | BARE_LIST)
     }
+}
+
+/// Entries of several objects, shared by everybody who refers to these.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    parts: Vec<Arc<[MirrorEntry]>>,
+}
+
+impl Entries {
+    /// Adds those of one more object.
+    pub fn add(&mut self, entries: &Arc<[MirrorEntry]>) {
+        if !entries.is_empty() {
+            self.parts.push(Arc::clone(entries));
+        }
+    }
+
+    /// All of them, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &MirrorEntry> + Clone {
+        self.parts.iter().flat_map(|part| part.iter())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Equal values: the same lists of the same objects.
+    pub fn parts(&self) -> &[Arc<[MirrorEntry]>] {
+        &self.parts
+    }
+}
+
+impl PartialEq for Entries {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Entries {}
+
+impl From<Vec<MirrorEntry>> for Entries {
+    fn from(entries: Vec<MirrorEntry>) -> Self {
+        let mut all = Self::default();
+        all.add(&entries.into());
+        all
+    }
+}
+
+/// What entries weigh against a limit: their mirrors, and one for an entry without any.
+pub fn weight<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> usize {
+    entries.into_iter().map(|entry| entry.mirrors.len().max(1)).sum()
 }
 
 /// A list of entries in the spec of some kind: its pool, its path and its elements.

@@ -13,9 +13,9 @@ use super::{Mirror, MirrorEntry, Policy, Pool, Resolved, ResolvedSource};
 /// Digest and tag mirrors are merged separately. An entry whose only mirror is its source is ignored, including its
 /// policy. NeverContactSource in one entry applies to the source in both pools. The entries must be valid; see
 /// [`super::validate`].
-pub fn merge_layer(entries: &[MirrorEntry]) -> Resolved {
+pub fn merge_layer<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> Resolved {
     let mut by_source: BTreeMap<&str, Vec<&MirrorEntry>> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| has_real_mirror(entry)) {
+    for entry in entries.into_iter().filter(|entry| has_real_mirror(entry)) {
         by_source.entry(&entry.source).or_default().push(entry);
     }
     let sources = by_source.into_iter().map(|(source, entries)| (source.to_owned(), merge_source(source, &entries)));

@@ -6,6 +6,7 @@
 
 use super::MirrorEntry;
 use super::finding::Finding;
+use super::merge::has_real_mirror;
 
 mod entry_rules;
 mod format;
@@ -34,7 +35,7 @@ pub struct Validated {
 
 /// Validates the entries of one layer for one consumer. An entry with an error is ignored as a whole; all others are
 /// used.
-pub fn validate(entries: &[MirrorEntry], consumer: Consumer) -> Validated {
+pub fn validate<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>, consumer: Consumer) -> Validated {
     let mut validated = Validated::default();
     for entry in entries {
         let verdict = entry_rules::check(entry, consumer);
@@ -47,6 +48,11 @@ pub fn validate(entries: &[MirrorEntry], consumer: Consumer) -> Validated {
     validated.findings.sort_by(Finding::order);
     validated.findings.dedup();
     validated
+}
+
+/// Whether a map of these entries has any source.
+pub fn contributes<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>, consumer: Consumer) -> bool {
+    entries.into_iter().any(|entry| has_real_mirror(entry) && !entry_rules::check(entry, consumer).is_left_out)
 }
 
 /// The error for a mirror that is not `host[:port][/path]`.

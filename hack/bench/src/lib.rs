@@ -1,5 +1,6 @@
 //! What the benchmarks share: a figure of several runs, and what the kernel says of a process.
 
+pub mod manager;
 pub mod process;
 
 use std::fmt;

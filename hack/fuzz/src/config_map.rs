@@ -1,11 +1,16 @@
 //! The ConfigMap of `imageMirrorConfigRef`: digest mirrors, then tag mirrors.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use hypermirror::fleet::mirror_config::{KEY_NAMES, read};
 
+use crate::cost::linear;
 use crate::mirrors::{OBJECT, check_entries, check_origins};
 use crate::parts;
+
+static COST: OnceLock<Duration> = OnceLock::new();
 
 /// A third part is a key that is not read.
 const OTHER_KEY: &str = "notes";
@@ -13,6 +18,10 @@ const OTHER_KEY: &str = "notes";
 pub fn check(input: &[u8]) {
     let keys = KEY_NAMES.into_iter().chain([OTHER_KEY]).map(str::to_owned);
     let data: BTreeMap<String, String> = keys.zip(parts(input)).collect();
+    let text: String = data.values().map(String::as_str).collect();
+    linear(&COST, &text, |text| {
+        read(OBJECT.0, OBJECT.1, &BTreeMap::from([(KEY_NAMES[0].to_owned(), text.to_owned())]))
+    });
     let config = read(OBJECT.0, OBJECT.1, &data);
     assert_eq!(read(OBJECT.0, OBJECT.1, &data), config, "the same is read the same");
     check_origins(&config.entries, &config.findings, |key| data.contains_key(key));

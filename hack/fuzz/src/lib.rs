@@ -2,12 +2,14 @@
 //!
 //! Each target takes arbitrary bytes, hands them to a reader and panics where one of its properties does not hold. The
 //! fuzzer looks for such bytes (`hack/fuzz/run`); those that it found, and those that it starts from, are tried in every
-//! test run.
+//! test run. What costs more than its length explains fails as well.
 
 #![allow(clippy::panic)]
 
 mod annotation;
 mod config_map;
+mod cost;
+mod documents;
 mod mirrors;
 mod overrides;
 mod pool_config;
@@ -17,7 +19,8 @@ mod registries_conf;
 pub type Target = fn(&[u8]);
 
 /// Every target, by its name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
+    ("documents", documents::check),
     ("config_map", config_map::check),
     ("pool_config", pool_config::check),
     ("annotation", annotation::check),

@@ -122,8 +122,12 @@ fn a_node_whose_files_break_every_pull_is_left_alone_and_the_file_is_named() {
         ..ForeignFiles::default()
     };
     let boot = ForeignFiles { boot: Some(drop_in("40-hypermirror-boot.conf", "= [")), ..ForeignFiles::default() };
-    for (foreign, named) in [(broken, "10-x.conf"), (unusable, "x.conf"), (boot, "40-hypermirror-boot.conf")] {
-        let decision = decided(&declared(vec![digest("quay.io", &["m.example/q"])]), &foreign);
+    let set = declared(vec![digest("quay.io", &["m.example/q"])]);
+    let Err(refusal @ Refusal::Unjudged(_)) = decided(&set, &unusable).file else { panic!("it was judged") };
+    let message = "a file of this node cannot be judged, and nothing is changed before it can: /etc/x.conf: it is a symbolic link";
+    assert!(refusal.to_string().starts_with(message), "{refusal}");
+    for (foreign, named) in [(broken, "10-x.conf"), (boot, "40-hypermirror-boot.conf")] {
+        let decision = decided(&set, &foreign);
         let Err(Refusal::ForeignFile(message)) = decision.file else { panic!("{decision:?}") };
         assert!(message.contains(named), "{message}");
     }
@@ -157,4 +161,17 @@ fn long_texts_are_cut() {
     let decision = decided(&declared(vec![digest(&source, &["m.example/q"])]), &ForeignFiles::default());
     let longest = decision.rejected.iter().map(|report| report.message.chars().count()).max();
     assert_eq!(longest, Some(LONGEST_TEXT + 1));
+}
+
+/// What is larger is read by nobody again, not by us either.
+#[test]
+fn a_file_that_could_not_be_read_back_is_not_written() {
+    let mirror = format!("m.example/{}", "x".repeat(200_000));
+    let entries: Vec<_> = (0..25).map(|n| digest(&format!("s.example/{n}"), &[mirror.as_str()])).collect();
+    let decision = decided(&declared(entries), &ForeignFiles::default());
+    let Err(Refusal::TooLarge(bytes)) = decision.file else { panic!("{:?}", decision.rejected) };
+    assert!(bytes > LARGEST);
+    let too_many = Declared { too_many: Some("too many".to_owned()), ..Declared::default() };
+    let refused = decided(&too_many, &ForeignFiles::default()).file.unwrap_err();
+    assert_eq!(refused.to_string(), "too many, so the last file stays: declare fewer for this node");
 }

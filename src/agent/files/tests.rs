@@ -199,3 +199,30 @@ fn a_missing_directory_is_made_when_there_is_something_to_write() {
     root.set(Some(&headed("")), false, true).unwrap();
     assert!(root.path(DROP_IN).exists());
 }
+
+/// A file of an older agent may be larger than what is read back.
+#[test]
+fn a_file_with_our_first_line_is_ours_whatever_its_size_and_can_be_replaced_and_removed() {
+    let root = Root::new();
+    root.write(DROP_IN, headed(&"x".repeat(LARGEST)));
+    let seen = root.host.look().unwrap();
+    assert!(matches!(&seen.own, Own::Ours(content) if content.len() > LARGEST));
+    assert!(seen.names_kind("ImageMirrorDigestSet"), "nobody knows what it does not name");
+    root.set(Some(&headed("small")), true, true).unwrap();
+    assert_eq!(root.own(), Own::Ours(headed("small").into_bytes()));
+    root.write(DROP_IN, headed(&"x".repeat(LARGEST)));
+    root.set(None, true, true).unwrap();
+    assert_eq!(root.own(), Own::Absent);
+    root.write(DROP_IN, "x".repeat(LARGEST + 1));
+    assert!(matches!(root.own(), Own::Foreign(_)));
+}
+
+#[test]
+fn a_drop_in_directory_that_is_a_link_to_nothing_is_an_error_and_no_empty_directory() {
+    let root = Root::new();
+    fs::remove_dir(root.path("")).unwrap();
+    symlink("/nowhere", root.directory.path().join("etc/containers/registries.conf.d")).unwrap();
+    let error = root.host.look().unwrap_err().to_string();
+    assert_eq!(error, "/etc/containers/registries.conf.d is a symbolic link to nothing");
+    root.set(Some(&headed("")), false, true).unwrap_err();
+}

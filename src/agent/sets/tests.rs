@@ -90,3 +90,44 @@ fn a_list_without_a_known_object_is_noticed() {
     assert!(sets.take_change().is_some() && sets.take_change().is_none());
     assert!(sets.replace(SetKind::Node, vec![a]) && sets.remove(SetKind::Node, "a") && mirrors(&sets).is_empty());
 }
+
+fn large(name: &str, mirrors: usize) -> Set {
+    let source = |n: usize| json!({"source": format!("s.io/{n}"), "mirrors": ["m.io"]});
+    let sources: Vec<Value> = (0..mirrors).map(source).collect();
+    let object = json!({"metadata": {"name": name}, "spec": {"layer": "HostedCluster", "digestMirrors": sources}});
+    Set::of_nodes(&serde_json::from_value(object).unwrap())
+}
+
+#[test]
+fn more_mirrors_than_there_is_memory_for_are_not_kept_and_read_again_when_there_is_room() {
+    let mut sets = Sets::new(&[SetKind::Node]);
+    sets.replace(SetKind::Node, vec![large("a", KEPT_MIRRORS), large("b", 1)]);
+    let declared = sets.declared();
+    assert_eq!(declared.entries.len(), KEPT_MIRRORS);
+    let why = declared.too_many.unwrap();
+    assert_eq!(why, "5001 mirrors are declared for this node, and the agent keeps 5000");
+    assert!(!sets.can_keep_more());
+    assert!(sets.apply(SetKind::Node, large("a", 10)), "an edition that is smaller");
+    assert!(sets.can_keep_more());
+    assert!(sets.apply(SetKind::Node, large("b", 1)), "what it says was not kept");
+    assert_eq!((sets.declared().entries.len(), sets.declared().too_many, sets.can_keep_more()), (11, None, false));
+}
+
+#[test]
+fn sets_of_other_nodes_give_way_and_are_read_again_when_the_labels_change() {
+    let of_pool = |pool: &str| {
+        let set = large(pool, KEPT_MIRRORS / 2 + 1);
+        let selector: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector =
+            serde_json::from_value(json!({"matchLabels": {"pool": pool}})).unwrap();
+        Set { selector: Some(Selector::try_from(selector).unwrap()), ..set }
+    };
+    let mut sets = Sets::new(&[SetKind::Node]);
+    sets.set_node(&node(&json!({"pool": "y"})));
+    sets.replace(SetKind::Node, vec![of_pool("x"), of_pool("y"), of_pool("z")]);
+    assert_eq!((mirrors(&sets).len(), sets.declared().too_many), (KEPT_MIRRORS / 2 + 1, None));
+    sets.set_node(&node(&json!({"pool": "z"})));
+    assert!(sets.can_keep_more());
+    sets.replace(SetKind::Node, vec![of_pool("x"), of_pool("y"), of_pool("z")]);
+    assert_eq!((mirrors(&sets).len(), sets.declared().too_many), (KEPT_MIRRORS / 2 + 1, None));
+    assert!(!sets.can_keep_more());
+}

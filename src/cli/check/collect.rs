@@ -89,7 +89,7 @@ fn entry_rows(input: &Input) -> Vec<Row> {
     for cluster in &input.clusters {
         let key = ClusterKey::of(cluster).to_string();
         for consumer in both {
-            merged.add(&input.own_sources(cluster).entries, consumer, Some(&key));
+            merged.add(input.own_sources(cluster).entries.iter(), consumer, Some(&key));
         }
     }
     merged.rows.into_values().collect()
@@ -102,7 +102,12 @@ struct Merged {
 }
 
 impl Merged {
-    fn add(&mut self, entries: &[MirrorEntry], consumer: Consumer, cluster: Option<&str>) {
+    fn add<'e>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'e MirrorEntry>,
+        consumer: Consumer,
+        cluster: Option<&str>,
+    ) {
         let name = match consumer {
             Consumer::ControlPlane => "ControlPlane",
             Consumer::Node => "Node",

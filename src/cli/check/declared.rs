@@ -10,10 +10,11 @@ use crate::fleet::delivery::Delivery;
 use crate::fleet::pool_config::{PoolConfig, PoolSources, findings, node_files};
 use crate::fleet::report::SourceTrouble;
 use crate::kube::ClusterKey;
+use crate::mirrors::Pool;
+use crate::mirrors::entry::Entries;
 use crate::mirrors::finding::Severity;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{Note, render};
-use crate::mirrors::{MirrorEntry, Pool};
 
 /// How many objects a line names.
 const SHOWN: usize = 5;
@@ -39,7 +40,7 @@ fn trouble_row(trouble: &SourceTrouble, object: &str, consumer: &'static str) ->
     Row { consumers: vec![consumer], ..row }
 }
 
-fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &[MirrorEntry]) -> Vec<Row> {
+fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &Entries) -> Vec<Row> {
     let object = format!("NodePool/{}", ClusterKey::of(pool));
     let sources = input.pool_sources(pool);
     let mut rows: Vec<Row> = sources.troubles.iter().map(|trouble| trouble_row(trouble, &object, "Node")).collect();
@@ -61,13 +62,13 @@ fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &[MirrorEntry]) -> Vec<
 }
 
 /// What files that the pool's `MachineConfig`s write do to what is declared.
-fn file_rows(object: &str, of_cluster: &[MirrorEntry], sources: &PoolSources) -> Vec<Row> {
+fn file_rows(object: &str, of_cluster: &Entries, sources: &PoolSources) -> Vec<Row> {
     if sources.files.is_empty() {
         return Vec::new();
     }
     // Files that a node refuses are told already.
     let Some(files) = node_files::config(None, &sources.files) else { return Vec::new() };
-    let (set, _) = resolve(&[of_cluster, &sources.entries].concat());
+    let (set, _) = resolve(of_cluster.iter().chain(sources.entries.iter()));
     let notes = render(&set, &files).map(|rendered| rendered.notes).unwrap_or_default();
     let row = |note: &Note| {
         let writer = sources.files.iter().find(|file| note.subject.ends_with(&file.path));

@@ -44,5 +44,5 @@ fn map(input: &Input, args: &ExplainArgs) -> Result<(Arc<OverrideMap>, Vec<Findi
     let (settings, _) = settings(cluster, jiff::Timestamp::now());
     let own = input.whole_sources(cluster)?;
     let map = cluster_map(&management, &own, settings.use_management);
-    Ok((map.map, map.findings))
+    Ok((map.map, map.findings.to_vec()))
 }

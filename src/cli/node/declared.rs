@@ -121,7 +121,7 @@ fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Res
     let chosen = pool.map(|name| find(&pools, name, &key)).transpose()?;
     let is_delivered = is_delivered(cluster, chosen);
     let own = input.whole_sources(cluster)?;
-    let (entries, mut all_findings) = node_entries(&own.entries);
+    let (entries, mut all_findings) = node_entries(own.entries.iter());
     all_findings.extend(own.findings);
     let pools = set_inputs(input, cluster, chosen.as_slice())?;
     let sets = if is_delivered { node_mirror_sets(&entries, &pools) } else { Vec::new() };
@@ -175,7 +175,7 @@ fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
 pub fn set_inputs(input: &Input, cluster: &HostedCluster, pools: &[&NodePool]) -> Result<Vec<SetInput>> {
     let of = |pool: &&NodePool| {
         let sources = input.whole_pool_sources(pool)?;
-        let (entries, found) = node_entries(&sources.entries);
+        let (entries, found) = node_entries(sources.entries.iter());
         findings::tell(sources.findings.iter().chain(&found));
         let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::said(*pool).0);
         Ok(SetInput { name: pool.name_any(), entries, delivered: delivery.is_by_agent() })

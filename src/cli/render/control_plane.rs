@@ -61,7 +61,7 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
 
 fn tell(planner: &Planner<'_>, plan: &ClusterPlan) {
     let management = planner.management.findings.iter().filter(|_| plan.settings.use_management);
-    findings::tell(management.chain(&plan.map.findings));
+    findings::tell(management.chain(plan.map.findings.iter()));
     findings::tell_plan(planner, plan);
 }
 

@@ -51,7 +51,7 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
         return Ok(());
     }
     let own = input.whole_sources(cluster)?;
-    let (entries, found) = node_entries(&own.entries);
+    let (entries, found) = node_entries(own.entries.iter());
     findings::tell(own.findings.iter().chain(&found));
     let agent = agent(&input, &key, &args.agent);
     let pools = set_inputs(&input, cluster, &pools)?;

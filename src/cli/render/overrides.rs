@@ -92,7 +92,7 @@ fn maps(input: &Input) -> Result<(BTreeMap<String, OverrideMap>, Vec<Finding>)> 
         }
         let own = input.whole_sources(cluster)?;
         let map = cluster_map(&management, &own, settings.use_management);
-        findings.extend(map.findings);
+        findings.extend(map.findings.iter().cloned());
         maps.insert(key.to_string(), OverrideMap::clone(&map.map));
     }
     Ok((maps, findings))

@@ -1,6 +1,7 @@
 //! The documents of one ConfigMap, each judged as the machine-config-operator would take it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hypermirror_api::Reason;
 use serde_json::Value;
@@ -8,7 +9,9 @@ use serde_json::Value;
 use super::node_files::{self, NodeFile};
 use super::shape::{CLUSTER_IMAGE_POLICY, CONTAINER_RUNTIME_CONFIG, KUBELET_CONFIG, MACHINE_CONFIG, Shape, misfits};
 use crate::documents::{self, Document};
-use crate::fleet::report::{SourceTrouble, TROUBLES};
+use crate::fleet::budget::Weight;
+use crate::fleet::report::{FINDINGS_OF_MAP, SourceTrouble, TROUBLES, cut};
+use crate::mirrors::entry::weight;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
 use crate::mirrors::registries::{RegistriesFile, Role};
@@ -28,7 +31,7 @@ const OWN_FILES: [&str; 2] = ["/50-hypermirror.conf", "/40-hypermirror-boot.conf
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigDocuments {
     /// The mirrors that it declares, not checked yet.
-    pub entries: Vec<MirrorEntry>,
+    pub entries: Arc<[MirrorEntry]>,
     /// Fields that are not read, and fields that HyperShift replaces.
     pub findings: Vec<Finding>,
     /// Documents that no node could use.
@@ -37,13 +40,16 @@ pub struct ConfigDocuments {
     pub files: Vec<NodeFile>,
     /// Whether it declares tag mirrors, which stock HyperShift refuses in `spec.config`.
     pub has_tag_mirrors: bool,
+    /// What it takes of a budget.
+    pub weight: Weight,
     /// A mirror document, or the whole text, could not be read: its mirrors are not all that it means to declare.
     is_torn: bool,
 }
 
 /// Reads the ConfigMap `namespace/name`. `data` is its text by key.
 pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> ConfigDocuments {
-    let mut found = ConfigDocuments::default();
+    let bytes = data.get(KEY).map_or(0, String::len);
+    let mut found = ConfigDocuments { weight: Weight::of_config_map(0, bytes), ..ConfigDocuments::default() };
     let object = format!("ConfigMap {namespace}/{name}");
     let Some(text) = data.get(KEY).filter(|text| !text.trim().is_empty()) else {
         let message = format!("{object} has no key {KEY}; stock HyperShift takes that for no configuration at all");
@@ -70,7 +76,14 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Con
         Ok(documents) if documents.is_empty() => {
             found.tear(Reason::ConfigMapKeyMissing, format!("{object}, key {KEY} has no document"));
         }
-        Ok(documents) => documents.iter().for_each(|document| found.take(document, &place)),
+        Ok(documents) => {
+            let mut entries = Vec::new();
+            for document in documents {
+                found.take(&document, &place, &mut entries);
+            }
+            found.weight.mirrors = weight(&entries);
+            found.entries = entries.into();
+        }
         // Duplicate keys are among these errors: HyperShift takes the last one without a word.
         Err(error) => found.tear(Reason::ConfigMapInvalid, error.to_string()),
     }
@@ -103,23 +116,27 @@ impl ConfigDocuments {
 
     fn trouble(&mut self, reason: Reason, message: String) {
         if self.troubles.len() < TROUBLES {
-            self.troubles.push(SourceTrouble { reason, message });
+            self.troubles.push(SourceTrouble { reason, message: cut(message) });
         }
     }
 
     fn warn(&mut self, place: &Origin, reason: FindingReason, field: &str, message: String) {
+        if self.findings.len() >= FINDINGS_OF_MAP {
+            return;
+        }
         let (severity, field, value) = (Severity::Warning, field.to_owned(), String::new());
         self.findings.push(Finding { severity, reason, origin: place.clone(), field, value, message });
     }
 
-    fn take(&mut self, document: &Document, place: &Origin) {
+    fn take(&mut self, document: &Document, place: &Origin, entries: &mut Vec<MirrorEntry>) {
         let place = Origin { document: Some(document.place.document - 1), ..place.clone() };
         if let Some(kind) = MirrorDocument::of(document) {
             match kind.read(document, &place) {
                 Ok(declared) => {
                     self.has_tag_mirrors |= kind == MirrorDocument::Itms;
-                    self.entries.extend(declared.entries);
-                    self.findings.extend(declared.findings);
+                    entries.extend(declared.entries);
+                    let room = FINDINGS_OF_MAP.saturating_sub(self.findings.len());
+                    self.findings.extend(declared.findings.into_iter().take(room));
                 }
                 Err(error) => {
                     self.is_torn = true;

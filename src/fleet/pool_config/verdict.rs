@@ -16,7 +16,7 @@ const POOLS: usize = 100;
 /// Every finding about a NodePool's configuration: those of its documents, and those of its mirrors on nodes.
 pub fn findings(pool: &PoolSources) -> Vec<Finding> {
     let mut findings = pool.findings.clone();
-    findings.extend(validate(&pool.entries, Consumer::Node).findings);
+    findings.extend(validate(pool.entries.iter(), Consumer::Node).findings);
     findings
 }
 

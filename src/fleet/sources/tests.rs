@@ -106,6 +106,22 @@ fn a_value_fits_up_to_the_kernels_limit() {
     assert!(!fits(&"x".repeat(room + 1)));
 }
 
+/// It is refused; that it is too large is all that has to be known of it.
+#[test]
+fn a_map_that_no_value_has_room_for_is_not_made_whole() {
+    let sources = |count: usize| {
+        let own =
+            (0..count).map(|n| (format!("source.example/{n:06}"), "mirror.example/m".to_owned())).collect::<Vec<_>>();
+        let own: Vec<_> = own.iter().map(|(source, mirror)| (source.as_str(), mirror.as_str())).collect();
+        cluster_map(&ManagementLayer::default(), &OwnSources::of_cluster(&cluster(&own)), false).map
+    };
+    let largest = sources(3_300);
+    assert!(fits(&largest.env) && largest.resolved.sources.len() == 3_300, "{}", largest.env.len());
+    let (one_too_many, far_too_many) = (sources(3_450), sources(10_000));
+    assert!(!fits(&one_too_many.env));
+    assert!(!fits(&far_too_many.env) && far_too_many.env.len() < MAX_VALUE_BYTES + 1000, "{}", far_too_many.env.len());
+}
+
 #[test]
 fn a_map_of_nothing_is_printed_as_the_empty_value() {
     assert_eq!(&*OverrideMap::default().env, "=");

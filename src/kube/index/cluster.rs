@@ -12,18 +12,48 @@ use kube::ResourceExt;
 use crate::fleet::contest::Contest;
 use crate::fleet::known::EntrySet;
 use crate::fleet::pool_config::LastDocuments;
-use crate::fleet::sources::{LastConfig, OverrideMap};
+use crate::fleet::sources::{LastConfig, OverrideMap, hosted_cluster_entries};
+use crate::kube::ClusterKey;
 use crate::kube::index::boots::Boots;
+use crate::mirrors::MirrorEntry;
+use crate::mirrors::validate::{Consumer, contributes};
+
+/// A HostedCluster with what its own list of mirrors comes to, which is read before anybody waits for the index.
+#[derive(Clone, Debug)]
+pub struct SeenCluster {
+    object: Arc<HostedCluster>,
+    entries: Arc<[MirrorEntry]>,
+    contributes: bool,
+}
+
+impl From<HostedCluster> for SeenCluster {
+    fn from(object: HostedCluster) -> Self {
+        let entries: Arc<[MirrorEntry]> = hosted_cluster_entries(&object).into();
+        let contributes = contributes(entries.iter(), Consumer::ControlPlane);
+        Self { object: Arc::new(object), entries, contributes }
+    }
+}
+
+impl SeenCluster {
+    /// Its key.
+    pub fn key(&self) -> ClusterKey {
+        ClusterKey::of(&*self.object)
+    }
+}
 
 /// One hosted cluster.
 #[derive(Debug)]
 pub struct Cluster {
     /// The object, without managed fields.
     pub object: Arc<HostedCluster>,
+    /// The entries of its `imageContentSources`, not checked yet.
+    pub entries: Arc<[MirrorEntry]>,
+    /// Whether a map for control planes has anything of them.
+    pub contributes: bool,
     /// The report that stands on the server; none if there is none.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
-    /// The map that was last admitted by this process.
-    pub admitted: Option<Arc<OverrideMap>>,
+    /// The entries of the map that was last admitted by this process.
+    pub admitted: Option<Arc<EntrySet>>,
     /// When stock operators were last asked to read the mirrors, and with which value.
     pub touched: Option<(String, Instant)>,
     /// Entries of its own that left the map while this process ran; see [`Self::departing`].
@@ -38,7 +68,7 @@ pub struct Cluster {
     /// What of its ConfigMap of mirror sets was last in force.
     pub last_config: Option<LastConfig>,
     /// What of its NodePools' ConfigMaps was last in force, by NodePool.
-    pub last_documents: BTreeMap<String, LastDocuments>,
+    pub last_documents: Arc<BTreeMap<String, LastDocuments>>,
     /// The ConfigMaps that its nodes boot with.
     pub boots: Boots,
     /// For each target, whether somebody fights us for it.
@@ -47,9 +77,12 @@ pub struct Cluster {
 
 impl Cluster {
     /// A hosted cluster that was just seen.
-    pub fn new(object: HostedCluster) -> Self {
+    pub fn new(seen: SeenCluster) -> Self {
+        let SeenCluster { object, entries, contributes } = seen;
         Self {
-            object: Arc::new(object),
+            object,
+            entries,
+            contributes,
             report: None,
             admitted: None,
             touched: None,
@@ -58,20 +91,24 @@ impl Cluster {
             settled: None,
             rollout_done: None,
             last_config: None,
-            last_documents: BTreeMap::new(),
+            last_documents: Arc::default(),
             boots: Boots::new(),
             contests: Vec::new(),
         }
     }
 
     /// Takes the object in; true if something that matters changed.
-    pub fn update(&mut self, object: HostedCluster) -> bool {
-        let changed = relevant(&self.object) != relevant(&object);
-        if self.object.uid() != object.uid() {
-            *self = Self::new(object);
+    pub fn update(&mut self, seen: SeenCluster) -> bool {
+        let changed = relevant(&self.object) != relevant(&seen.object);
+        if self.object.uid() != seen.object.uid() {
+            *self = Self::new(seen);
             return true;
         }
-        self.object = Arc::new(object);
+        self.object = seen.object;
+        // Equal lists stay the same object: by that it is told whether anything has to be merged again.
+        if self.entries != seen.entries {
+            (self.entries, self.contributes) = (seen.entries, seen.contributes);
+        }
         changed
     }
 
@@ -88,17 +125,17 @@ impl Cluster {
     /// The entries that have departed once this map is admitted, but for those that the management layer explains: every
     /// hosted cluster knows these, and they are kept once for all.
     pub fn departing(&self, map: &Arc<OverrideMap>, explained: &EntrySet) -> Arc<EntrySet> {
-        if self.admitted.as_ref().is_some_and(|before| Arc::ptr_eq(before, map)) {
+        if self.admitted.as_ref().is_some_and(|before| Arc::ptr_eq(before, &map.entries)) {
             return Arc::clone(&self.departed);
         }
-        let left = self.admitted.iter().flat_map(|before| &before.entries).chain(self.departed.iter());
+        let left = self.admitted.iter().flat_map(|before| before.iter()).chain(self.departed.iter());
         Arc::new(left.filter(|entry| !map.entries.contains(*entry) && !explained.contains(*entry)).cloned().collect())
     }
 
     /// A new map is admitted: what is no longer in it has departed.
     pub fn admit(&mut self, map: &Arc<OverrideMap>, explained: &EntrySet) {
         self.departed = self.departing(map, explained);
-        self.admitted = Some(Arc::clone(map));
+        self.admitted = Some(Arc::clone(&map.entries));
     }
 }
 

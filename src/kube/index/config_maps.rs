@@ -1,8 +1,9 @@
 //! The ConfigMaps of the namespaces that hold HostedClusters: which there are, and what those say that somebody refers to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use crate::fleet::budget::Weight;
 use crate::fleet::mirror_config::{self, MirrorConfig};
 use crate::fleet::pool_config::{self, ConfigDocuments};
 use crate::fleet::sources::ReferredConfig;
@@ -26,34 +27,51 @@ struct Namespace {
     unreadable: HashMap<String, String>,
 }
 
-/// The content of a ConfigMap that somebody refers to.
+/// What a ConfigMap says that somebody refers to; its text is not kept.
 #[derive(Debug)]
 pub struct LoadedConfigMap {
-    namespace: String,
-    name: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
     /// Its `resourceVersion`.
     pub version: String,
-    /// Its text by key.
-    pub data: BTreeMap<String, String>,
-    mirrors: OnceLock<Arc<MirrorConfig>>,
-    documents: OnceLock<Arc<ConfigDocuments>>,
+    pub(super) mirrors: Arc<MirrorConfig>,
+    pub(super) documents: Arc<ConfigDocuments>,
+    /// What it takes of its namespace's budget.
+    pub(super) weight: Weight,
+    /// Why nothing of it is used, if the budget has no room for it.
+    pub(super) refusal: Option<String>,
 }
 
 impl LoadedConfigMap {
-    /// A ConfigMap as it was read.
-    pub fn new(namespace: &str, name: &str, version: String, data: BTreeMap<String, String>) -> Self {
+    /// Reads a ConfigMap, which may take a while; `data` is its text by key.
+    pub fn read(namespace: &str, name: &str, version: String, data: &BTreeMap<String, String>) -> Self {
+        let mirrors = mirror_config::read(namespace, name, data);
+        let documents = pool_config::read(namespace, name, data);
+        let bytes = data.values().map(String::len).sum();
+        let weight = Weight::of_config_map(mirrors.weight.mirrors + documents.weight.mirrors, bytes);
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Self { namespace, name, version, data, mirrors: OnceLock::new(), documents: OnceLock::new() }
+        let (mirrors, documents) = (Arc::new(mirrors), Arc::new(documents));
+        Self { namespace, name, version, mirrors, documents, weight, refusal: None }
     }
 
-    /// Its mirror sets; read once.
+    /// The same without what it says.
+    pub(super) fn refused(self, why: String) -> Self {
+        Self { mirrors: Arc::default(), documents: Arc::default(), refusal: Some(why), ..self }
+    }
+
+    /// What is kept of it.
+    pub(super) fn kept(&self) -> Weight {
+        if self.refusal.is_some() { Weight::of_config_map(0, 0) } else { self.weight }
+    }
+
+    /// Its mirror sets.
     pub fn mirrors(&self) -> Arc<MirrorConfig> {
-        Arc::clone(self.mirrors.get_or_init(|| Arc::new(mirror_config::read(&self.namespace, &self.name, &self.data))))
+        Arc::clone(&self.mirrors)
     }
 
-    /// Its documents of a NodePool's configuration; read once.
+    /// Its documents of a NodePool's configuration.
     pub fn documents(&self) -> Arc<ConfigDocuments> {
-        Arc::clone(self.documents.get_or_init(|| Arc::new(pool_config::read(&self.namespace, &self.name, &self.data))))
+        Arc::clone(&self.documents)
     }
 }
 
@@ -77,7 +95,10 @@ impl ConfigMapState {
             Self::Unlisted(None) | Self::Stale(None) => None,
             Self::Unlisted(Some(why)) | Self::Stale(Some(why)) => Some(ReferredConfig::Unreadable(why)),
             Self::Missing => Some(ReferredConfig::Missing),
-            Self::Loaded(content) => Some(ReferredConfig::Read(read(&content), content.version.clone())),
+            Self::Loaded(content) => Some(match &content.refusal {
+                Some(why) => ReferredConfig::TooLarge(why.clone()),
+                None => ReferredConfig::Read(read(&content), content.version.clone()),
+            }),
         }
     }
 }
@@ -123,10 +144,30 @@ impl ConfigMaps {
         known.failing.replace(why.to_owned()).as_deref() != Some(why)
     }
 
-    /// Takes the content of a ConfigMap in. Its watch may be behind.
-    pub fn load(&mut self, content: LoadedConfigMap) {
+    /// The version of a ConfigMap that was told last.
+    pub fn version(&self, namespace: &str, name: &str) -> Option<String> {
+        self.namespaces.get(namespace)?.versions.get(name).cloned()
+    }
+
+    /// Those of a namespace that were read.
+    pub(super) fn loaded(&self, namespace: &str) -> impl Iterator<Item = &LoadedConfigMap> {
+        self.namespaces.get(namespace).into_iter().flat_map(|known| known.loaded.values()).map(AsRef::as_ref)
+    }
+
+    /// Forgets what those say that nobody refers to any more.
+    pub(super) fn keep_only(&mut self, namespace: &str, names: &BTreeSet<String>) {
+        if let Some(known) = self.namespaces.get_mut(namespace) {
+            known.loaded.retain(|name, _| names.contains(name));
+        }
+    }
+
+    /// Takes the content of a ConfigMap in. Where its watch has told of a newer version than `before` meanwhile, that one
+    /// is still to be read.
+    pub(super) fn load(&mut self, content: LoadedConfigMap, before: Option<&str>) {
         let known = self.namespaces.entry(content.namespace.clone()).or_default();
-        known.versions.insert(content.name.clone(), content.version.clone());
+        if known.versions.get(&content.name).map(String::as_str) == before {
+            known.versions.insert(content.name.clone(), content.version.clone());
+        }
         known.unreadable.remove(&content.name);
         known.loaded.insert(content.name.clone(), Arc::new(content));
     }
@@ -156,7 +197,7 @@ mod tests {
     use super::*;
 
     fn loaded(version: &str) -> LoadedConfigMap {
-        LoadedConfigMap::new("clusters", "mirrors", version.to_owned(), BTreeMap::new())
+        LoadedConfigMap::read("clusters", "mirrors", version.to_owned(), &BTreeMap::new())
     }
 
     #[test]
@@ -170,10 +211,12 @@ mod tests {
         assert!(matches!(state(&known), ConfigMapState::Missing));
         assert!(known.apply("clusters", "mirrors", "1") && !known.apply("clusters", "mirrors", "1"));
         assert!(matches!(state(&known), ConfigMapState::Stale(None)));
-        known.load(loaded("2")); // read before its watch told
+        known.load(loaded("2"), Some("1")); // read before its watch told
         assert!(matches!(state(&known), ConfigMapState::Loaded(_)));
         assert!(!known.apply("clusters", "mirrors", "2") && known.apply("clusters", "mirrors", "3"));
         assert!(matches!(state(&known), ConfigMapState::Stale(None)));
+        known.load(loaded("2"), Some("2"));
+        assert!(matches!(state(&known), ConfigMapState::Stale(None)), "its watch told of a newer one meanwhile");
         known.fail_to_load("clusters", "mirrors", "no answer".to_owned());
         assert!(matches!(state(&known), ConfigMapState::Stale(Some(why)) if why == "no answer"));
         let list = vec![("mirrors".to_owned(), "4".to_owned())];

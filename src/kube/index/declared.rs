@@ -1,17 +1,105 @@
 //! What each hosted cluster declares itself, with the ConfigMaps that it refers to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use hypermirror_api::hypershift::HostedCluster;
 
 use super::config_maps::LoadedConfigMap;
 use super::{ClusterKey, Index};
-use crate::fleet::mirror_config::{MirrorReference, reference};
-use crate::fleet::pool_config::{LastDocuments, PoolSources};
+use crate::fleet::budget::{Budget, Weight};
+use crate::fleet::mirror_config::{MirrorConfig, MirrorReference, reference};
+use crate::fleet::pool_config::{ConfigDocuments, LastDocuments, PoolConfig, PoolSources};
 use crate::fleet::report::SourceTrouble;
 use crate::fleet::sources::{LastConfig, OwnSources, ReferredConfig};
 use crate::kube::index::cluster::Cluster;
+use crate::mirrors::MirrorEntry;
+use crate::mirrors::entry::weight;
 
-/// What a hosted cluster declares, and which of it is to be remembered.
-type Declared = (OwnSources, Option<LastConfig>);
+/// A NodePool's configuration, and each of its ConfigMaps as far as it is known.
+type DeclaredPool = (PoolConfig, BTreeMap<String, ReferredConfig<ConfigDocuments>>);
+
+/// What a hosted cluster and its NodePools declare at one moment: everything is shared with the index, which is not held
+/// while it is put together.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    namespace: String,
+    object: Arc<HostedCluster>,
+    entries: Arc<[MirrorEntry]>,
+    reference: Option<(MirrorReference, ReferredConfig<MirrorConfig>)>,
+    trouble: Option<SourceTrouble>,
+    pools: BTreeMap<String, DeclaredPool>,
+    last_config: Option<LastConfig>,
+    last_documents: Arc<BTreeMap<String, LastDocuments>>,
+}
+
+/// A declaration put together.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What the hosted cluster declares itself.
+    pub own: OwnSources,
+    /// What its NodePools declare, by name.
+    pub pools: BTreeMap<String, PoolSources>,
+    last_config: Option<LastConfig>,
+    last_documents: Arc<BTreeMap<String, LastDocuments>>,
+}
+
+impl Sources {
+    /// How many mirrors it has.
+    pub fn mirrors(&self) -> usize {
+        let entries = self.pools.values().map(|pool| &pool.entries).chain([&self.own.entries]);
+        entries.map(|entries| weight(entries.iter())).sum()
+    }
+}
+
+impl Declaration {
+    /// Puts it together, within the budget of one hosted cluster: its own mirrors first, then its NodePools by name.
+    pub fn resolve(&self) -> Sources {
+        let mut budget = Budget::of_cluster();
+        let mut own = OwnSources::of_entries(&self.entries, &mut budget);
+        own.troubles.extend(self.trouble.clone());
+        let last_config = self.reference.as_ref().and_then(|(reference, found)| {
+            let last = self.last_config.as_ref();
+            let found = within(&mut budget, found, last.map(|(config, _)| config), |config| config.weight);
+            own.refer(&self.namespace, reference.clone(), found.0, last.filter(|_| found.1))
+        });
+        let (mut pools, mut last_documents) = (BTreeMap::new(), BTreeMap::new());
+        for (name, (config, found)) in &self.pools {
+            let nothing = LastDocuments::default();
+            let last = self.last_documents.get(name).unwrap_or(&nothing);
+            let mut kept = LastDocuments::new();
+            let mut within_budget = BTreeMap::new();
+            for (name, found) in found {
+                let (found, keeps) = within(&mut budget, found, last.get(name), |documents| documents.weight);
+                kept.extend(last.get(name).filter(|_| keeps).map(|last| (name.clone(), Arc::clone(last))));
+                within_budget.insert(name.as_str(), found);
+            }
+            let found = |name: &str| within_budget.get(name).cloned().unwrap_or(ReferredConfig::Missing);
+            let (sources, now) = PoolSources::new(&self.namespace, config, found, &kept);
+            pools.insert(name.clone(), sources);
+            last_documents.insert(name.clone(), now);
+        }
+        Sources { own, pools, last_config, last_documents: Arc::new(last_documents) }
+    }
+}
+
+/// A ConfigMap as far as the budget has room for it, and whether it has room for what that said last: where the new one is
+/// not good, that is what counts.
+fn within<C>(
+    budget: &mut Budget,
+    found: &ReferredConfig<C>,
+    last: Option<&Arc<C>>,
+    weight: impl Fn(&C) -> Weight,
+) -> (ReferredConfig<C>, bool) {
+    let refused = match found {
+        ReferredConfig::Read(config, _) => match budget.take(weight(config)) {
+            Ok(()) => return (found.clone(), true),
+            Err(why) => ReferredConfig::TooLarge(why),
+        },
+        _ => found.clone(),
+    };
+    (refused, last.is_some_and(|last| budget.take(weight(last)).is_ok()))
+}
 
 impl Index {
     /// Whether the HostedCluster CRD has the field of the reference; true if that is news.
@@ -50,49 +138,113 @@ impl Index {
         of_namespace.filter(|key| !self.referred(key).is_disjoint(names)).cloned().collect()
     }
 
-    /// What a hosted cluster declares itself; none as long as a ConfigMap of it has to be read first.
-    pub fn own_sources(&self, key: &ClusterKey) -> Option<OwnSources> {
-        self.declared(self.cluster(key)?, key).map(|(own, _)| own)
-    }
-
-    /// The same, and what of it is in force now is remembered.
-    pub fn resolve_own_sources(&mut self, key: &ClusterKey) -> Option<OwnSources> {
-        let (own, in_force) = self.declared(self.cluster(key)?, key)?;
-        let cluster = self.clusters.get_mut(key)?;
-        cluster.last_config = in_force;
-        Some(own)
-    }
-
-    fn declared(&self, cluster: &Cluster, key: &ClusterKey) -> Option<Declared> {
-        let mut own = OwnSources::of_cluster(&cluster.object);
-        let (reference, trouble) = self.reference(cluster);
-        own.troubles.extend(trouble);
-        let Some(reference) = reference else { return Some((own, None)) };
-        let state = self.config_maps.state(&key.namespace, &reference.name);
-        let found = state.referred(LoadedConfigMap::mirrors)?;
-        let in_force = own.refer(&key.namespace, reference, found, cluster.last_config.as_ref());
-        Some((own, in_force))
-    }
-
-    /// What the NodePools of a hosted cluster declare, by name; what of it is in force now is remembered. None as long as
-    /// a ConfigMap has to be read first.
-    pub fn resolve_pool_sources(&mut self, key: &ClusterKey) -> Option<BTreeMap<String, PoolSources>> {
+    /// What a hosted cluster and its NodePools declare; none as long as a ConfigMap has to be read first.
+    pub fn declaration(&self, key: &ClusterKey) -> Option<Declaration> {
         let cluster = self.cluster(key)?;
-        let (mut declared, mut in_force) = (BTreeMap::new(), BTreeMap::new());
+        let (reference, trouble) = self.reference(cluster);
+        let reference = match reference {
+            Some(reference) => {
+                let state = self.config_maps.state(&key.namespace, &reference.name);
+                Some((reference, state.referred(LoadedConfigMap::mirrors)?))
+            }
+            None => None,
+        };
+        let mut pools = BTreeMap::new();
         for (name, pool) in self.guests.pools(key) {
             let mut found = BTreeMap::new();
             for config_map in pool.config.config_maps() {
                 let state = self.config_maps.state(&key.namespace, config_map);
                 found.insert(config_map.clone(), state.referred(LoadedConfigMap::documents)?);
             }
-            let nothing = LastDocuments::default();
-            let last = cluster.last_documents.get(&name).unwrap_or(&nothing);
-            let found = |name: &str| found.get(name).cloned().unwrap_or(ReferredConfig::Missing);
-            let (sources, now) = PoolSources::new(&key.namespace, &pool.config, found, last);
-            declared.insert(name.clone(), sources);
-            in_force.insert(name, now);
+            pools.insert(name, (pool.config, found));
         }
-        self.clusters.get_mut(key)?.last_documents = in_force;
-        Some(declared)
+        Some(Declaration {
+            namespace: key.namespace.clone(),
+            object: Arc::clone(&cluster.object),
+            entries: Arc::clone(&cluster.entries),
+            reference,
+            trouble,
+            pools,
+            last_config: cluster.last_config.clone(),
+            last_documents: Arc::clone(&cluster.last_documents),
+        })
+    }
+
+    /// Remembers what of a declaration is in force from now on, unless something else was remembered meanwhile.
+    pub fn remember(&mut self, key: &ClusterKey, declaration: &Declaration, sources: &Sources) {
+        let Some(cluster) = self.clusters.get_mut(key) else { return };
+        let config =
+            |last: &Option<LastConfig>| last.as_ref().map(|(config, version)| (Arc::as_ptr(config), version.clone()));
+        let is_same = Arc::ptr_eq(&cluster.object, &declaration.object)
+            && config(&cluster.last_config) == config(&declaration.last_config)
+            && Arc::ptr_eq(&cluster.last_documents, &declaration.last_documents);
+        if is_same {
+            cluster.last_config.clone_from(&sources.last_config);
+            if *cluster.last_documents != *sources.last_documents {
+                cluster.last_documents = Arc::clone(&sources.last_documents);
+            }
+        }
+    }
+
+    /// Whether nothing of the ConfigMap that a hosted cluster refers to is in its map; not while that is to be read first,
+    /// or nobody knows what it said.
+    pub(super) fn declares_nothing(&self, key: &ClusterKey) -> bool {
+        let Some(cluster) = self.cluster(key) else { return false };
+        let Some(reference) = self.reference(cluster).0 else { return true };
+        let state = self.config_maps.state(&key.namespace, &reference.name);
+        let in_force = match state.referred(LoadedConfigMap::mirrors) {
+            None => return false,
+            Some(ReferredConfig::Read(config, _)) if config.troubles.is_empty() => Some(config),
+            Some(_) => cluster.last_config.as_ref().map(|(config, _)| Arc::clone(config)),
+        };
+        in_force.is_some_and(|config| !config.contributes)
+    }
+
+    /// Takes the content of a ConfigMap in, as far as its namespace's budget has room for it. `before` is the version that
+    /// was known when it was asked for: its watch may be behind it or ahead of it.
+    pub fn load_config_map(&mut self, content: LoadedConfigMap, before: Option<&str>) {
+        let (namespace, name) = (content.namespace.clone(), content.name.clone());
+        let referred = self.referred_in(&namespace);
+        if !referred.contains(&name) {
+            return; // nobody wants to know any more
+        }
+        self.config_maps.keep_only(&namespace, &referred);
+        let content = match self.room(&namespace, &name).take(content.weight) {
+            Ok(()) => content,
+            Err(why) => content.refused(why),
+        };
+        self.config_maps.load(content, before);
+    }
+
+    /// Whether there is room now for a ConfigMap that there was none for.
+    pub fn has_room(&self, content: &LoadedConfigMap) -> bool {
+        content.refusal.is_some() && self.room(&content.namespace, &content.name).take(content.weight).is_ok()
+    }
+
+    /// What a namespace may still have beside everything but one ConfigMap of it: what hosted clusters remember counts, too.
+    fn room(&self, namespace: &str, name: &str) -> Budget {
+        let mut used = Weight::default();
+        let mut seen = HashSet::new();
+        for content in self.config_maps.loaded(namespace).filter(|content| content.name != name) {
+            used = used.and(content.kept());
+            seen.extend([Arc::as_ptr(&content.mirrors).cast::<()>(), Arc::as_ptr(&content.documents).cast::<()>()]);
+        }
+        for (_, cluster) in self.clusters().filter(|(key, _)| key.namespace == namespace) {
+            if let Some((config, _)) = cluster.last_config.as_ref().filter(|(config, _)| config.name != name)
+                && seen.insert(Arc::as_ptr(config).cast())
+            {
+                used = used.and(config.weight);
+            }
+            let documents = cluster.last_documents.values().flatten().filter(|(last, _)| *last != name);
+            for (_, documents) in documents {
+                if seen.insert(Arc::as_ptr(documents).cast()) {
+                    used = used.and(documents.weight);
+                }
+            }
+        }
+        Budget::of_namespace(used)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use kube::core::{Selector, SelectorExt as _};
 use super::{ClusterKey, Index};
 use crate::fleet::admission::FleetMember;
 use crate::fleet::known::entries;
-use crate::fleet::sources::{cluster_map, settings};
+use crate::fleet::sources::settings;
 
 impl Index {
     /// Each hosted cluster in our care: whether it has a map now, and whether it is to have none.
@@ -19,14 +19,11 @@ impl Index {
         let management = self.management();
         let members = in_care.map(|(key, cluster)| {
             let use_management = settings(&cluster.object, now).0.use_management;
-            // Most clusters use the management mirrors: the others alone are worth a merge.
             // While a kind is gone whose objects nobody saw, an empty map is none that is wanted.
             let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
-            let own = if may_be_empty { self.own_sources(key).filter(|own| !own.is_lost) } else { None };
-            let wants_none =
-                own.is_some_and(|own| cluster_map(&management, &own, use_management).map.entries.is_empty());
+            let wants_none = may_be_empty && !cluster.contributes && self.declares_nothing(key);
             let has_map = match &cluster.admitted {
-                Some(map) => !map.entries.is_empty(),
+                Some(entries) => !entries.is_empty(),
                 // A process that was just started knows it from the report, which may be behind, and the annotations.
                 None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.may_carry(key),
             };

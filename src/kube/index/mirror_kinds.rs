@@ -1,6 +1,7 @@
 //! The mirror objects of the management cluster, and what may be concluded when they are gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::Reason;
@@ -8,8 +9,7 @@ use hypermirror_api::Reason;
 use super::super::kinds::{MirrorKind, Presence};
 use super::super::watch::Failure;
 use crate::fleet::report::SourceTrouble;
-use crate::fleet::sources::ManagementLayer;
-use crate::mirrors::entry::MirrorEntry;
+use crate::mirrors::entry::{Entries, MirrorEntry};
 
 /// How long a kind must be refused before it is told: shorter ones are a server that restarts.
 const TELL_AFTER: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const TELL_AFTER: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Declared {
     /// Its entries.
-    Entries(Vec<MirrorEntry>),
+    Entries(Arc<[MirrorEntry]>),
     /// Why it could not be decoded.
     Malformed(String),
 }
@@ -139,14 +139,15 @@ impl MirrorKinds {
         self.once_there.iter().any(|kind| self.kinds.get(kind).is_none_or(|state| !state.listed))
     }
 
-    /// Merges everything that is known, kept objects of vanished kinds included.
-    pub fn resolve(&self) -> ManagementLayer {
-        let objects = self.kinds.values().flat_map(|state| state.objects.values());
-        let entries = objects.filter_map(|declared| match declared {
-            Declared::Entries(entries) => Some(entries.iter().cloned()),
-            Declared::Malformed(_) => None,
-        });
-        ManagementLayer::new(&entries.flatten().collect::<Vec<_>>())
+    /// Everything that is known, kept objects of vanished kinds included.
+    pub fn entries(&self) -> Entries {
+        let mut all = Entries::default();
+        for declared in self.kinds.values().flat_map(|state| state.objects.values()) {
+            if let Declared::Entries(entries) = declared {
+                all.add(entries);
+            }
+        }
+        all
     }
 
     /// What is wrong with the kinds as such and with whole objects.

@@ -4,7 +4,7 @@ pub mod boots;
 pub mod claims;
 pub mod cluster;
 pub mod config_maps;
-mod declared;
+pub mod declared;
 pub mod guests;
 mod members;
 pub mod mirror_kinds;
@@ -15,15 +15,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use hypermirror_api::HostedClusterMirrorsStatus;
-use hypermirror_api::hypershift::HostedCluster;
 
 use self::claims::Claims;
-use self::cluster::Cluster;
+use self::cluster::{Cluster, SeenCluster};
 use self::config_maps::ConfigMaps;
 use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use super::ClusterKey;
+use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::rollout::{Budget, Rollouts};
 use crate::fleet::sources::ManagementLayer;
@@ -80,13 +80,12 @@ impl Index {
         Arc::clone(&self.management)
     }
 
-    /// Resolves the management layer again; true if it says something else now.
-    pub fn resolve_management(&mut self) -> bool {
-        let mut layer = self.mirrors.resolve();
+    /// Takes the management layer in, resolved from what [`MirrorKinds::entries`] said; true if it says something else now.
+    pub fn take_management(&mut self, mut layer: ManagementLayer) -> bool {
         let before = &self.management;
         let all = layer.explained.len() + before.explained.len() <= REMEMBERED;
         // What stands in the control planes now is remembered in any case.
-        let remembered = if all { &before.explained } else { &before.map.entries };
+        let remembered: &EntrySet = if all { &before.explained } else { &before.map.entries };
         layer.explained.extend(remembered.iter().cloned());
         let same_map = layer.map.resolved == self.management.map.resolved;
         let changed = !same_map
@@ -150,8 +149,9 @@ impl Index {
     }
 
     /// Takes a HostedCluster in; answers the hosted clusters to look at.
-    pub fn apply_cluster(&mut self, cluster: HostedCluster) -> Vec<ClusterKey> {
-        let key = ClusterKey::of(&cluster);
+    pub fn apply_cluster(&mut self, cluster: impl Into<SeenCluster>) -> Vec<ClusterKey> {
+        let cluster = cluster.into();
+        let key = cluster.key();
         if let Some(known) = self.clusters.get_mut(&key) {
             let changed = known.update(cluster);
             self.revision += u64::from(changed);
@@ -169,8 +169,9 @@ impl Index {
     }
 
     /// Takes the whole list of HostedClusters in; answers the changed ones.
-    pub fn replace_clusters(&mut self, clusters: Vec<HostedCluster>) -> Vec<ClusterKey> {
-        let listed: BTreeSet<ClusterKey> = clusters.iter().map(ClusterKey::of).collect();
+    pub fn replace_clusters(&mut self, clusters: Vec<impl Into<SeenCluster>>) -> Vec<ClusterKey> {
+        let clusters: Vec<SeenCluster> = clusters.into_iter().map(Into::into).collect();
+        let listed: BTreeSet<ClusterKey> = clusters.iter().map(SeenCluster::key).collect();
         let gone: Vec<ClusterKey> = self.clusters.keys().filter(|key| !listed.contains(key)).cloned().collect();
         let mut changed: Vec<ClusterKey> = gone.iter().flat_map(|key| self.remove_cluster(key)).collect();
         for cluster in clusters {

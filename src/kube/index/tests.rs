@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use hypermirror_api::hypershift::HostedClusterSpec;
+use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use kube::ResourceExt as _;
 
@@ -72,7 +72,7 @@ fn objects_of_a_kind_that_goes_away_stay_until_it_is_forgotten() {
     let mut index = Index::new(1);
     let mirrors = &mut index.mirrors;
     mirrors.set_presence(MirrorKind::Idms, Presence::Present);
-    mirrors.replace(MirrorKind::Idms, vec![("one".into(), Declared::Entries(Vec::new()))]);
+    mirrors.replace(MirrorKind::Idms, vec![("one".into(), Declared::Entries([].into()))]);
     mirrors.remember([MirrorKind::Idms].into());
     mirrors.set_presence(MirrorKind::Idms, Presence::Absent);
     assert_eq!((mirrors.count(MirrorKind::Idms), mirrors.blind()), (1, false));
@@ -91,7 +91,7 @@ fn a_kind_that_was_gone_at_the_start_leaves_the_process_blind_until_it_is_listed
     assert!(mirrors.blind());
     assert!(mirrors.set_presence(MirrorKind::Idms, Presence::Present), "it is back");
     assert!(mirrors.blind(), "its objects may still follow");
-    mirrors.apply(MirrorKind::Idms, "one".into(), Declared::Entries(Vec::new()));
+    mirrors.apply(MirrorKind::Idms, "one".into(), Declared::Entries([].into()));
     mirrors.keep_only(MirrorKind::Idms, &["one".to_owned()].into());
     assert!(!mirrors.blind());
 }
@@ -116,16 +116,16 @@ fn a_refusal_is_told_when_it_lasts_and_never_for_a_server_that_is_away() {
 fn a_cluster_remembers_its_own_entries_and_not_those_that_the_management_layer_explains() {
     let map = |text: &str| {
         let mut map = OverrideMap::default();
-        map.entries = crate::fleet::known::entries(text).map(str::to_owned).collect();
+        map.entries = Arc::new(crate::fleet::known::entries(text).map(str::to_owned).collect());
         Arc::new(map)
     };
-    let mut cluster = Cluster::new(cluster("a"));
+    let mut cluster = Cluster::new(cluster("a").into());
     let explained = map("m=1,m=2").entries.clone();
     cluster.admit(&map("m=1,own=1"), &explained);
     cluster.admit(&map("m=2,own=2"), &explained);
-    assert_eq!(*cluster.departed, map("own=1").entries);
+    assert_eq!(*cluster.departed, *map("own=1").entries);
     let back = map("m=2,own=1");
-    assert_eq!(*cluster.departing(&back, &explained), map("own=2").entries);
+    assert_eq!(*cluster.departing(&back, &explained), *map("own=2").entries);
     cluster.admit(&back, &explained);
     let same = cluster.departing(&back, &explained);
     assert!(Arc::ptr_eq(&same, &cluster.departed), "nothing moved: nothing is copied");

@@ -7,6 +7,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -59,11 +60,36 @@ pub struct Leadership {
     pub term: Term,
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    /// A thread of its own: whatever keeps the others busy, the Lease is renewed.
+    _thread: Thread,
+}
+
+struct Thread(Option<Runtime>);
+
+impl Drop for Thread {
+    /// Not where the runtime is dropped: that would wait for it, which no task may.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Leadership {
-    /// Starts to compete for the Lease; it is created if it is not there.
-    pub fn compete(client: Client, settings: &LeaseSettings) -> Self {
+    /// Starts to compete for the Lease; it is created if it is not there. `connect` makes a client for the Lease alone,
+    /// whose connections live on its thread, too.
+    ///
+    /// # Errors
+    /// If there is no thread or no client.
+    pub async fn compete<E>(
+        connect: impl Future<Output = Result<Client, E>> + Send + 'static,
+        settings: &LeaseSettings,
+    ) -> Result<Self, E>
+    where
+        E: From<std::io::Error> + Send + 'static,
+    {
+        let thread = Builder::new_multi_thread().worker_threads(1).thread_name("lease").enable_all().build()?;
+        let client = thread.spawn(connect).await.map_err(std::io::Error::other)??;
         let (sender, term) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         let holder = Holder {
@@ -72,8 +98,8 @@ impl Leadership {
             term: sender,
             held_until: None,
         };
-        let task = tokio::spawn(holder.run(ended));
-        Self { term: Term(term), end, task }
+        let task = thread.spawn(holder.run(ended));
+        Ok(Self { term: Term(term), end, task, _thread: Thread(Some(thread)) })
     }
 
     /// Gives the Lease up, so that another instance leads at once.

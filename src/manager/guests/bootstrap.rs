@@ -34,7 +34,7 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
         return Verdict::new("True", Reason::AsExpected, "every node boots with its mirrors");
     }
     if let Some(image) = &ctx.settings.guests.agent.image {
-        let (entries, _) = node_entries(&case.own.entries);
+        let (entries, _) = node_entries(case.own.entries.iter());
         if let Some(source) = beyond_boot(&entries, image) {
             let message = format!(
                 "{image} is below {source}, which is never contacted, and no mirror of it is there at boot; {cure}"

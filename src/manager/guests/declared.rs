@@ -9,7 +9,7 @@ use crate::guest::{GuestClient, GuestError, path};
 use crate::manager::case::Case;
 use crate::manager::context::Context;
 use crate::mirrors::MirrorEntry;
-use crate::mirrors::entry::of_node_mirror_set;
+use crate::mirrors::entry::{Entries, of_node_mirror_set};
 
 /// The hosted cluster's entries, and each of its NodePools.
 pub(super) async fn declared(
@@ -19,14 +19,15 @@ pub(super) async fn declared(
 ) -> Result<(Vec<MirrorEntry>, Vec<SetInput>), GuestError> {
     let known = ctx.index().guests.pools(&case.key);
     let is_lost = |entry: &MirrorEntry| !entry.is_image_content_source();
-    let mut entries = node_entries(&case.own.entries).0;
+    let valid = |entries: &Entries| ctx.heavy.compute(&case.load, || node_entries(entries.iter()).0);
+    let mut entries = valid(&case.own.entries);
     if case.own.is_lost {
         entries.extend(standing(client, names::CLUSTER_SET, is_lost).await?);
     }
     let mut pools = Vec::new();
     for (name, pool) in known {
         let sources = case.pools.get(&name).cloned().unwrap_or_default();
-        let mut entries = node_entries(&sources.entries).0;
+        let mut entries = valid(&sources.entries);
         if !sources.lost.is_empty() {
             let is_lost = |entry: &MirrorEntry| sources.lost.contains(&entry.origin.name);
             entries.extend(standing(client, &names::node_pool_set(&name), is_lost).await?);

@@ -140,9 +140,11 @@ async fn wanted_mirrors(
     kinds: GuestKinds,
 ) -> Result<Vec<Value>, GuestError> {
     let (entries, pools) = declared(ctx, client, case).await?;
-    let mut wanted = node_mirror_sets(&entries, &pools);
-    wanted.extend(mirror_objects(&entries, kinds));
-    Ok(wanted)
+    Ok(ctx.heavy.compute(&case.load, || {
+        let mut wanted = node_mirror_sets(&entries, &pools);
+        wanted.extend(mirror_objects(&entries, kinds));
+        wanted
+    }))
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {

@@ -16,7 +16,7 @@ const CATALOGS: &str = "redhat";
 const SAMPLE: &str = "image:tag";
 
 /// Checks the entries of one layer for control planes, by the rules of HyperShift's operators too.
-pub fn validate(entries: &[MirrorEntry]) -> Validated {
+pub fn validate<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> Validated {
     let mut validated = validate::validate(entries, Consumer::ControlPlane);
     validated.findings.extend(findings(&validated.entries));
     validated.findings.sort_by(Finding::order);

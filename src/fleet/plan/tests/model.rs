@@ -188,7 +188,7 @@ impl Model {
             self.world.departed.extend(before.difference(wanted).cloned());
         }
         self.world.departed.retain(|entry| !wanted.contains(entry));
-        self.admitted = Some(wanted.clone());
+        self.admitted = Some(EntrySet::clone(wanted));
         let before = self.world.deployments.clone();
         let plan = self.world.plan(self.asked.as_deref());
         if let Some(value) = &plan.touch {

@@ -4,7 +4,6 @@
 
 mod bare;
 mod fleet;
-mod manager;
 mod rounds;
 mod window;
 

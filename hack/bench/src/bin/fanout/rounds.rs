@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use hypermirror_bench::Spread;
+use hypermirror_bench::manager::{self, LIMIT, Manager, Usage};
 use hypermirror_e2e::fleet::{SERVICE_ACCOUNT, SYSTEM, TARGETS};
 use hypermirror_e2e::{Audit, Cluster, Fleet, Testbed, eventually};
 use kube::Client;
@@ -12,7 +13,7 @@ use kube::Client;
 use crate::Arguments;
 use crate::bare::{self, BarePatch};
 use crate::fleet::mirror_set;
-use crate::manager::{self, LIMIT, Manager, Usage};
+
 use crate::window::Window;
 
 const PATCHES: &str = "patch deployments";

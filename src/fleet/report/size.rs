@@ -1,0 +1,130 @@
+//! A report that an API server takes, whatever somebody declares: what is longest goes first.
+
+use hypermirror_api::HostedClusterMirrorsStatus;
+use hypermirror_api::report::NodesReport;
+
+use super::cut_at;
+
+/// How large a status may be: etcd takes objects of 1.5 MiB, metadata included.
+pub const REPORT_BYTES: usize = 1 << 20;
+/// How many NodePools, boot ConfigMaps and nodes of a kind are told.
+const LIST: usize = 100;
+/// How many ConfigMaps of one NodePool are told.
+const NAMES: usize = 20;
+/// No name of an object is longer.
+const NAME_BYTES: usize = 253;
+
+/// What is left out, step by step, as long as the report is too large: what the next look needs to know goes last.
+const STEPS: [fn(&mut HostedClusterMirrorsStatus); 6] = [
+    |status| status.node_pools.iter_mut().for_each(|pool| pool.config_maps.clear()),
+    |status| status.findings.truncate(5),
+    |status| {
+        status.sources_cut = status.source_count;
+        status.sources.clear();
+    },
+    |status| {
+        status.node_pools.truncate(LIST / 10);
+        status.nodes = status.nodes.take().map(|nodes| NodesReport {
+            behind: Vec::new(),
+            rejected: Vec::new(),
+            shadowed: Vec::new(),
+            ..nodes
+        });
+    },
+    |status| status.conditions.iter_mut().for_each(|condition| cut_at(&mut condition.message, NAME_BYTES)),
+    // Without the digest nobody takes the annotation for one without foreign entries.
+    |status| {
+        for target in &mut status.control_plane.targets {
+            target.foreign.clear();
+            target.admitted.clear();
+            cut_at(&mut target.message, NAME_BYTES);
+        }
+        status.boot.truncate(LIST / 10);
+    },
+];
+
+/// The report with every list cut, and as a whole.
+#[must_use]
+pub fn fitted(mut status: HostedClusterMirrorsStatus) -> HostedClusterMirrorsStatus {
+    status.node_pools.truncate(LIST);
+    status.boot.truncate(LIST);
+    for pool in &mut status.node_pools {
+        pool.config_maps.truncate(NAMES);
+        pool.config_maps.iter_mut().for_each(|name| cut_at(name, NAME_BYTES));
+    }
+    if let Some(config) = &mut status.mirror_config {
+        cut_at(&mut config.name, NAME_BYTES);
+    }
+    for step in STEPS {
+        if serde_json::to_string(&status).is_ok_and(|text| text.len() <= REPORT_BYTES) {
+            break;
+        }
+        step(&mut status);
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use hypermirror_api::report::{BootReport, FindingReport, NodePoolReport, SourceReport, TargetReport};
+
+    use super::*;
+
+    fn bytes(status: &HostedClusterMirrorsStatus) -> usize {
+        serde_json::to_string(status).unwrap().len()
+    }
+
+    fn pools(count: usize, names: usize, name: &str) -> Vec<NodePoolReport> {
+        let pool = |n: usize| NodePoolReport {
+            name: format!("pool-{n}"),
+            config_maps: vec![name.to_owned(); names],
+            message: "x".repeat(2_048),
+            ..NodePoolReport::default()
+        };
+        (0..count).map(pool).collect()
+    }
+
+    #[test]
+    fn sixty_node_pools_with_three_hundred_missing_names_each_are_a_report() {
+        let node_pools = pools(60, 300, &"n".repeat(200));
+        let status = HostedClusterMirrorsStatus { node_pools, ..HostedClusterMirrorsStatus::default() };
+        assert!(bytes(&status) > 3 << 20);
+        let fitted = fitted(status);
+        assert!(bytes(&fitted) <= REPORT_BYTES);
+        assert_eq!((fitted.node_pools.len(), fitted.node_pools[0].config_maps.len()), (60, NAMES));
+    }
+
+    #[test]
+    fn what_fits_stays_as_it_is() {
+        let mut status = HostedClusterMirrorsStatus { node_pools: pools(3, 5, "a"), ..Default::default() };
+        status.sources = vec![SourceReport::default(); 10];
+        status.source_count = 10;
+        assert_eq!(fitted(status.clone()), status);
+    }
+
+    #[test]
+    fn everything_at_its_largest_is_still_a_report_and_keeps_what_decides() {
+        let target = TargetReport {
+            name: "ignition-server".to_owned(),
+            foreign: "f".repeat(128 << 10),
+            admitted: "digest".to_owned(),
+            ..TargetReport::default()
+        };
+        let finding = FindingReport { message: "m".repeat(2_048), ..FindingReport::default() };
+        let boot = BootReport { node_pool: "p".repeat(253), config_map: "c".repeat(253), digest: "d".to_owned() };
+        let mut status =
+            HostedClusterMirrorsStatus { node_pools: pools(150, 25, &"n".repeat(5_000)), ..Default::default() };
+        status.control_plane.targets = vec![target; 3];
+        status.findings = vec![finding; 50];
+        status.boot = vec![boot; 1_000];
+        status.source_count = 7;
+        let once = fitted(status);
+        assert!(bytes(&once) <= REPORT_BYTES, "{}", bytes(&once));
+        assert_eq!((once.source_count, once.control_plane.targets[0].admitted.as_str()), (7, "digest"));
+        assert_eq!(fitted(once.clone()), once, "what was told is told again alike");
+        let mut absurd = once;
+        absurd.control_plane.targets[0].foreign = "f".repeat(REPORT_BYTES);
+        let fitted = fitted(absurd);
+        assert!(bytes(&fitted) <= REPORT_BYTES && fitted.control_plane.targets[0].admitted.is_empty());
+    }
+}
