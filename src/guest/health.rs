@@ -1,21 +1,23 @@
-//! Whether a guest is there: it takes several failures to be taken for down, and several answers to be up again.
+//! Whether a guest works: it takes several failures to be taken for down, and only work that was done to be up again.
 
 use std::time::Duration;
 
 /// So many failures in a row, and a guest counts as down.
 const FAILURES_TO_DOWN: u32 = 3;
-/// So many answers in a row, and one that was down counts as up.
-const ANSWERS_TO_UP: u32 = 2;
+/// So many answers to probes in a row, and work is tried again with one that is down.
+const ANSWERS_TO_WORK: u32 = 2;
 /// Between the probes that decide.
 const SOON: Duration = Duration::from_secs(1);
-/// Between the probes of a guest that is down: doubled with each, up to the longest.
+/// Between the tries with a guest that is down: doubled with each, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The health of one guest. It begins as up: the first failures of a guest that nobody has seen count like any others.
+///
+/// A probe only decides whether work is worth a try. An API server without its database answers probes and nothing else:
+/// what work has shown, work alone takes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    down: bool,
     failures: u32,
     answers: u32,
 }
@@ -32,31 +34,30 @@ pub enum Next {
 impl Health {
     /// Whether the guest counts as down.
     pub const fn is_down(&self) -> bool {
-        self.down
+        self.failures >= FAILURES_TO_DOWN
     }
 
-    /// The guest answered.
+    /// A probe was answered.
     pub fn answered(&mut self) -> Next {
-        self.failures = 0;
-        if !self.down {
+        if !self.is_down() {
             return Next::Work;
         }
-        self.answers += 1;
-        if self.answers < ANSWERS_TO_UP {
-            return Next::Probe(SOON);
-        }
-        *self = Self::default();
-        Next::Work
+        self.answers = self.answers.saturating_add(1);
+        if self.answers < ANSWERS_TO_WORK { Next::Probe(SOON) } else { Next::Work }
     }
 
-    /// The guest did not answer.
+    /// All that was to be done with the guest was done.
+    pub fn worked(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A probe or a call failed.
     pub fn failed(&mut self) -> Duration {
         self.answers = 0;
         self.failures = self.failures.saturating_add(1);
-        if self.failures < FAILURES_TO_DOWN && !self.down {
+        if !self.is_down() {
             return SOON;
         }
-        self.down = true;
         let doublings = self.failures.saturating_sub(FAILURES_TO_DOWN).min(8);
         FIRST_PAUSE.saturating_mul(2_u32.pow(doublings)).min(LONGEST_PAUSE)
     }
@@ -72,10 +73,12 @@ mod tests {
         assert_eq!(health.failed(), SOON);
         assert_eq!(health.failed(), SOON);
         assert!(!health.is_down());
-        assert_eq!(health.answered(), Next::Work);
-        for _ in 0..3 {
+        health.worked();
+        for _ in 0..2 {
             health.failed();
         }
+        assert!(!health.is_down(), "not in a row");
+        health.failed();
         assert!(health.is_down());
     }
 
@@ -86,11 +89,24 @@ mod tests {
             health.failed();
         }
         assert_eq!(health.answered(), Next::Probe(SOON));
-        assert!(health.is_down());
         health.failed();
         assert_eq!(health.answered(), Next::Probe(SOON));
         assert_eq!(health.answered(), Next::Work);
-        assert!(!health.is_down());
+        assert!(health.is_down(), "until something was done");
+        health.worked();
+        assert_eq!(health, Health::default());
+    }
+
+    #[test]
+    fn a_guest_that_answers_probes_and_nothing_else_goes_down_and_stays_down() {
+        let mut health = Health::default();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            while health.answered() != Next::Work {}
+            pauses.push(health.failed().as_secs());
+        }
+        assert!(health.is_down());
+        assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 32, 60]);
     }
 
     #[test]

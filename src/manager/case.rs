@@ -76,6 +76,12 @@ fn resolve(
     Some((load, sources))
 }
 
+/// Whether a person asked to have everything of ours taken away from it, or from all.
+fn is_uninstalled(ctx: &Context, object: &HostedCluster) -> bool {
+    let one = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
+    one || ctx.memory.borrow().uninstall
+}
+
 impl Case {
     /// None for a hosted cluster that is gone or going, as long as a ConfigMap of it has to be read first, and as long as
     /// it is heavy and every place for such is taken; it is in `queue` again then.
@@ -101,8 +107,7 @@ impl Case {
         troubles.extend(own.troubles.iter().cloned());
         troubles.extend(meaningless_annotations(&object, unknown));
         let map = ctx.heavy.map(&load, &management, &own.entries, settings.use_management);
-        let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
-        let leaving = uninstall || ctx.memory.borrow().uninstall || !ctx.settings.selector.matches(object.labels());
+        let leaving = is_uninstalled(ctx, &object) || !ctx.settings.selector.matches(object.labels());
         let mut case = Self {
             key: key.clone(),
             use_management: settings.use_management,
@@ -137,6 +142,11 @@ impl Case {
         drop(index);
         let observed = slots.iter().filter_map(|slot| slot.observed.as_deref());
         carried(&self.map.map, report.as_deref(), observed)
+    }
+
+    /// Whether it leaves because a person asked for that, and not because the selector no longer matches.
+    pub(super) fn uninstalls(&self, ctx: &Context) -> bool {
+        is_uninstalled(ctx, &self.object)
     }
 
     /// Whether nothing of ours is to be in the guest: it leaves our care, or wants nothing on its nodes.

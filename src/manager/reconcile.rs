@@ -220,6 +220,7 @@ impl Case {
             held: held.or_else(|| self.held.clone()),
             catalogs,
             leaving: self.leaving,
+            uninstalls: self.uninstalls(ctx),
             rollout,
             rollout_failed,
         };

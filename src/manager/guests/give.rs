@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedControlPlane;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::Api;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::declared::declared;
 use super::{Base, Change, Guest, Guests, jittered};
@@ -54,10 +53,7 @@ pub(super) enum Turn {
 
 /// The kinds that a guest has, asked group by group.
 pub(super) async fn kinds(client: &GuestClient) -> Result<GuestKinds, GuestError> {
-    let served = async |group: &str, resource: &str| {
-        let list = client.get::<APIResourceList>(&format!("/apis/{group}")).await?;
-        Ok::<_, GuestError>(list.is_some_and(|list| list.resources.iter().any(|found| found.name == resource)))
-    };
+    let served = async |group: &str, resource: &str| client.serves(group, resource).await;
     Ok(GuestKinds {
         digest_mirror_sets: served("config.openshift.io/v1", "imagedigestmirrorsets").await?,
         tag_mirror_sets: served("config.openshift.io/v1", "imagetagmirrorsets").await?,
@@ -109,19 +105,16 @@ pub(super) async fn give(
     if base.is_none() {
         client.ensure(&crds()).await?;
     }
-    let looked = client.look(&wanted).await?;
+    let looked = client.look_at(&wanted).await?;
     if !looked.drifted.is_empty() && guest.change.is_none() {
         match guests.turn() {
             Some(change) => guest.change = Some(change),
             None => return Ok(Turn::Later(jittered(Duration::from_millis(500), key))),
         }
     }
-    let mut live = looked.live;
-    for drifted in &looked.drifted {
-        live.push(client.apply(drifted).await?);
-    }
+    let (live, written) = client.apply_all(looked).await?;
     let pruned = prune_mirrors(client, kinds, &wanted, last.map(|(_, mirrors)| mirrors)).await?;
-    let changed = !looked.drifted.is_empty() || pruned > 0;
+    let changed = written > 0 || pruned > 0;
     let base = match base {
         Some(base) => base,
         None => Base { at: Instant::now(), kinds, objects: give_others(ctx, client, key, kinds).await? },
@@ -187,10 +180,8 @@ async fn give_others(
     }
     if kinds.content_source_policies {
         // Stock HyperShift has forgotten the one without its label.
-        let path = format!("{}/cluster", path::collection("ImageContentSourcePolicy"));
-        if let Some(old) = client.get::<Value>(&path).await? {
-            client.delete(&old).await?;
-        }
+        let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
+        client.delete_any(&old).await?;
     }
     Ok(wanted.crds.len() + wanted.foundations.len() + wanted.workloads.len())
 }
