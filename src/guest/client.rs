@@ -22,7 +22,7 @@ use crate::telemetry::requests::{CountRequests, RequestMetrics};
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may be silent.
+/// How long a connection may take nothing of a request.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long one call may take, whatever happens.
 const DEADLINE: Duration = Duration::from_secs(12);
@@ -140,6 +140,24 @@ impl GuestClient {
             Err(ReadError::TooLarge) => Err(GuestError::TooLarge { what: what.to_owned() }),
             Err(ReadError::Failed(error)) => Err(GuestError::of(what, &error)),
         }
+    }
+
+    /// The body of an answer that goes on for as long as it likes.
+    pub(super) async fn open(
+        &self,
+        what: &str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Body, GuestError> {
+        let request = request.map_err(|error| GuestError::of(what, &kube::Error::BuildRequest(error)))?;
+        let opened = async {
+            let sent = self.http.0.send(request.map(Body::from)).await;
+            let (head, body) = sent.map_err(|error| GuestError::of(what, &error))?.into_parts();
+            match head.status.as_u16() {
+                200 => Ok(body),
+                code => Err(GuestError::of_status(what, code, "")),
+            }
+        };
+        self.call(what, DEADLINE, opened).await
     }
 
     /// Sends a request that changes something, and reads of the answer what `shape` has; none if there is no such object.
@@ -286,7 +304,8 @@ fn config(access: &GuestAccess) -> Result<Config, pem::PemError> {
     let authorities = pem::parse_many(&access.authority)?;
     config.root_cert = Some(authorities.into_iter().map(pem::Pem::into_contents).collect());
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(SILENCE);
+    // A watch may be silent for minutes; every other call has its deadline.
+    config.read_timeout = None;
     config.write_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     config.default_retry = false;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::seen::Seen;
+
 /// Until when a write has to be over so that no other instance leads by then; none if this one leads no longer.
 pub type MayWrite = dyn Fn() -> Option<Instant> + Send + Sync;
 
@@ -18,6 +20,8 @@ pub struct Look {
     pub term: i64,
     /// Objects of terms up to this one may be overwritten; `term`, if nothing is known to be wrong with the numbers.
     pub overrules: i64,
+    /// What is looked at and written is noted here, so that a watch does not tell it as news.
+    pub seen: Arc<Seen>,
 }
 
 impl fmt::Debug for Look {

@@ -14,8 +14,10 @@ mod page;
 pub mod path;
 mod push;
 mod read_back;
+pub mod seen;
 mod shape;
 pub mod summary;
+mod watch;
 
 pub use client::GuestClient;
 pub use error::GuestError;

@@ -13,6 +13,7 @@ use super::compare::{is_applied, stamped};
 use super::error::GuestError;
 use super::few::Few;
 use super::path;
+use super::seen::Seen;
 
 /// How long a new CRD gets until its kind is served.
 const ESTABLISHED: Duration = Duration::from_secs(8);
@@ -104,8 +105,10 @@ impl GuestClient {
     async fn look_at_one(&self, stamped: &Value) -> Result<Result<Value, Drifted>, GuestError> {
         let drifted = |resource_version| Drifted { stamped: stamped.clone(), resource_version };
         let Some(live) = self.get_shaped(&path::of(stamped), &with_identity(stamped)).await? else {
+            self.note(|seen| seen.is_gone(stamped));
             return Ok(Err(drifted(None)));
         };
+        self.note(|seen| seen.is(&live));
         if is_applied(&live, stamped) {
             return Ok(Ok(live));
         }
@@ -180,10 +183,11 @@ impl GuestClient {
             return Err(GuestError::Failed { what, message });
         }
         let shape = json!({
-            "kind": "", "metadata": {"name": "", "uid": "", "generation": 0},
+            "kind": "", "metadata": {"name": "", "uid": "", "generation": 0, "resourceVersion": ""},
             "spec": {"nodeSelector": body["spec"]["nodeSelector"]},
         });
         let live = self.write(&what, request, &shape).await?.ok_or(GuestError::Gone { what })?;
+        self.note(|seen| seen.is(&live));
         tracing::debug!(object = path::title(&body), "written to a guest");
         if body["kind"] == "CustomResourceDefinition" {
             self.until_established(&whole, &body).await?;
@@ -268,7 +272,15 @@ impl GuestClient {
         let preconditions = uid.map(|uid| Preconditions { uid: Some(uid), ..Preconditions::default() });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         let request = kube::core::Request::new(collection).delete(name, &params);
-        self.write(&what, request, &Value::Null).await.map(|_| ())
+        self.write(&what, request, &Value::Null).await?;
+        self.note(|seen| seen.is_gone(object));
+        Ok(())
+    }
+
+    fn note(&self, note: impl FnOnce(&Seen)) {
+        if let Some(look) = self.look() {
+            note(&look.seen);
+        }
     }
 }
 

@@ -58,7 +58,13 @@ impl Script {
 }
 
 fn look(may_write: impl Fn() -> Option<Instant> + Send + Sync + 'static) -> Look {
-    Look { end: Instant::now() + Duration::from_mins(1), may_write: Arc::new(may_write), term: 5, overrules: 0 }
+    Look {
+        end: Instant::now() + Duration::from_mins(1),
+        may_write: Arc::new(may_write),
+        term: 5,
+        overrules: 0,
+        seen: Arc::default(),
+    }
 }
 
 fn get(path: &'static str, status: u16, body: impl ToString) -> Step {

@@ -147,13 +147,9 @@ fn what_would_be_refused_when_it_is_used_is_refused_by_name() {
     let ends =
         "begins or ends with a space or a line feed; remove it (a file that was written by an editor ends with one)";
     let has = "has a character that no HTTP header can have, such as a line feed";
-    for (token, why) in [
-        ("secret\n", ends),
-        (" secret", ends),
-        ("secret\r\nX: 1", has),
-        ("sec\u{0}ret", has),
-        ("s\u{e9}cret", has),
-    ] {
+    for (token, why) in
+        [("secret\n", ends), (" secret", ends), ("secret\r\nX: 1", has), ("sec\u{0}ret", has), ("s\u{e9}cret", has)]
+    {
         assert_eq!(message(cluster(), json!({"token": token})), format!("field users[].user.token: {why}"));
     }
     let (other, _) = pair();

@@ -6,6 +6,7 @@ use hypermirror_api::Reason;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
+use super::watch::Watches;
 use super::{Connection, Guest, Guests, jittered, look};
 use crate::fleet::report::Verdict;
 use crate::guest::certificate;
@@ -48,7 +49,7 @@ pub(super) async fn connect(
     };
     let known = guest.connection.take_if(|connection| connection.secret != secret);
     if known.is_some() {
-        guest.base = None; // other credentials, other rights
+        (guest.base, guest.watches) = (None, Watches::default()); // other credentials, other rights
     }
     let is_new = guest.connection.is_none();
     if guest.connection.is_none() {
@@ -110,6 +111,7 @@ pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) ->
         // A Secret that was rotated is told by its watch; a server that learns of a new authority is not.
         GuestError::Unauthorized(_) => {
             guest.connection = None;
+            guest.watches.stop();
             NoConnection::Told(told("False"), Some(jittered(AFTER_REFUSAL, key)))
         }
         GuestError::Denied { .. } | GuestError::Forbidden { .. } | GuestError::Failed { .. } => {
@@ -144,6 +146,7 @@ fn unwell(guest: &mut Guest) -> Duration {
     let pause = guest.health.failed();
     if guest.health.is_down() {
         guest.change = None; // nobody waits for a guest that is down
+        guest.watches.stop();
     }
     pause
 }

@@ -43,6 +43,13 @@ pub(super) struct Mirrors {
     objects: usize,
 }
 
+impl Mirrors {
+    /// Whether there is an object of that kind.
+    pub(super) fn has(&self, kind: &str) -> bool {
+        self.names.iter().any(|name| name.split(' ').next() == Some(kind))
+    }
+}
+
 /// Whether one of `--max-concurrent-guests` is free.
 pub(super) enum Turn {
     /// Go on.
@@ -88,6 +95,9 @@ pub(super) async fn give(
 ) -> Result<Turn, GuestError> {
     let key = &case.key;
     let interval = ctx.settings.guests.guest_interval;
+    if guest.watches.seen.take_news() {
+        guest.base = None; // somebody changed what is there
+    }
     let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
     let kinds = match &base {
         Some(base) => base.kinds,
@@ -171,17 +181,17 @@ async fn give_others(
     key: &ClusterKey,
     kinds: GuestKinds,
 ) -> Result<usize, GuestError> {
+    if kinds.content_source_policies {
+        // Stock HyperShift has forgotten the one without its label.
+        let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
+        client.delete_any(&old).await?;
+    }
     let agent = agent(ctx, key).await;
     let wanted = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: agent.as_ref(), kinds });
     client.ensure(&wanted.foundations).await?;
     client.ensure(&wanted.workloads).await?;
     if ctx.settings.guests.agent.who == GuestAgent::External {
         client.prune("DaemonSet", &wanted.workloads).await?;
-    }
-    if kinds.content_source_policies {
-        // Stock HyperShift has forgotten the one without its label.
-        let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
-        client.delete_any(&old).await?;
     }
     Ok(wanted.crds.len() + wanted.foundations.len() + wanted.workloads.len())
 }

@@ -25,6 +25,7 @@ const KIND: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/node
 /// Takes everything of ours out of a guest that answers.
 pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient, case: &Case) -> Option<Duration> {
     let key = &case.key;
+    guest.watches.stop();
     if known(ctx, key).is_some_and(|known| is_left_behind(&known) && known.guest.is_some()) {
         guest.leaving_since = None; // it is back: its nodes get their time from now
     }

@@ -7,6 +7,7 @@ mod give;
 mod leave;
 mod pace;
 mod sync;
+mod watch;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -42,6 +43,7 @@ struct Guest {
     /// Objects of terms up to this one may be overwritten, although they seem to be of a later leader.
     overrules: i64,
     connection: Option<Connection>,
+    watches: watch::Watches,
     health: Health,
     /// When everything was last looked at, and what the guest had then.
     base: Option<Base>,
@@ -84,13 +86,19 @@ pub struct Guests {
     memory: Mutex<HashMap<ClusterKey, Guest>>,
     permits: Option<Arc<Semaphore>>,
     in_flight: InFlight,
+    places: watch::Places,
 }
 
 impl Guests {
     /// Nothing is known yet.
     pub fn new(max_concurrent: u16) -> Arc<Self> {
         let permits = (max_concurrent > 0).then(|| Arc::new(Semaphore::new(max_concurrent.into())));
-        Arc::new(Self { memory: Mutex::default(), permits, in_flight: InFlight::default() })
+        Arc::new(Self {
+            memory: Mutex::default(),
+            permits,
+            in_flight: InFlight::default(),
+            places: watch::Places::default(),
+        })
     }
 
     /// The memory of one guest in this term, to work with: it is at work once only.
@@ -156,6 +164,7 @@ fn look(ctx: &Context, guest: &Guest) -> Look {
         may_write: Arc::new(move || term.writes_until().filter(|_| term.number() == number)),
         term: guest.term,
         overrules: guest.overrules,
+        seen: Arc::clone(&guest.watches.seen),
     }
 }
 

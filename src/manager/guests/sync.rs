@@ -8,9 +8,11 @@ use hypermirror_api::report::GuestReport;
 
 use super::connect::{NoConnection, connect, failed};
 use super::give::{Given, Turn, give};
+use super::watch::Asker;
 use super::{Guest, Guests, bootstrap, jittered, leave, pace};
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::report::Verdict;
+use crate::guest::seen::WATCHED;
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
 use crate::kube::ClusterKey;
@@ -94,6 +96,7 @@ async fn serve(
     match give_and_read(ctx, guests, guest, client, case).await {
         Ok(Ok((given, summary))) => {
             guest.health.worked();
+            watch(ctx, guests, guest, key);
             Some(told(ctx, guest, client, case, &given, summary).await)
         }
         Ok(Err(pause)) => Some(pause),
@@ -103,6 +106,14 @@ async fn serve(
             tell(ctx, key, failed(guest, key, &error))
         }
     }
+}
+
+/// From now on what somebody else does to the mirrors there is seen at once.
+fn watch(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) {
+    let (Some(connection), Some(mirrors)) = (&guest.connection, &guest.mirrors) else { return };
+    let asker = Asker { key: key.clone(), queue: ctx.guest_queue.clone(), term: ctx.term.clone() };
+    let kinds = WATCHED.into_iter().filter(|kind| mirrors.has(kind));
+    guest.watches.start(&guests.places, &connection.client, kinds, &asker);
 }
 
 /// Objects of a later term than ours are another leader's, unless the Lease itself says that we lead: one that was deleted
