@@ -95,23 +95,23 @@ mod tests {
         json!({"kind": KIND, "metadata": {"name": "cluster", "uid": "u", "resourceVersion": version}})
     }
 
-    fn edition(version: &str) -> Edition {
-        Some(("u".to_owned(), version.to_owned()))
+    fn edition(version: &str) -> (String, String) {
+        ("u".to_owned(), version.to_owned())
     }
 
     #[test]
     fn what_we_wrote_ourselves_is_no_news_and_what_somebody_else_did_is() {
         let seen = Seen::default();
         seen.is(&set("1"));
-        assert!(!seen.tell(KIND, "cluster", edition("1")) && !seen.has_news());
-        assert!(seen.tell(KIND, "cluster", edition("2")) && seen.has_news());
+        assert!(!seen.tell(KIND, "cluster", Some(edition("1"))) && !seen.has_news());
+        assert!(seen.tell(KIND, "cluster", Some(edition("2"))) && seen.has_news());
         seen.is(&set("2"));
         assert!(!seen.has_news(), "our own write, told before its answer came");
         assert!(seen.tell(KIND, "cluster", None) && seen.take_news(), "deleted");
         assert!(!seen.has_news());
         seen.is_gone(&set("2"));
         assert!(!seen.tell(KIND, "cluster", None), "we did that");
-        assert!(seen.tell(KIND, "other", edition("9")), "an object that nobody here knows");
+        assert!(seen.tell(KIND, "other", Some(edition("9"))), "an object that nobody here knows");
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         seen.is(&json!({"kind": "DaemonSet", "metadata": {"name": "a"}}));
         assert!(seen.editions().known.is_empty());
         for number in 0..2 * MAX_TOLD {
-            seen.tell(KIND, &number.to_string(), edition("1"));
+            seen.tell(KIND, &number.to_string(), Some(edition("1")));
         }
         assert_eq!(seen.editions().told.len(), MAX_TOLD);
     }

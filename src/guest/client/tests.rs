@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "values are made where they are used")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "values are made where they are used")]
+
 use serde_json::json;
 
 use super::*;

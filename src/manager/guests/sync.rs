@@ -203,13 +203,13 @@ fn guest_report(secret: &str, given: &Given) -> GuestReport {
 fn synced(ctx: &Context, guest: &Guest) -> Verdict {
     let options = &ctx.settings.guests.agent;
     if options.who == GuestAgent::Managed && options.image.is_none() {
-        let message = "the mirrors are there, but no agent: the manager knows no image for it (--agent-image)";
+        let message = "the mirrors are up to date, but the agent is missing: its image is unknown (--agent-image)";
         return Verdict::new("False", Reason::AgentImageMissing, message);
     }
     if guest.base.as_ref().is_some_and(|base| !base.kinds.admission_policies) {
-        let message =
-            "the guest has every object; without ValidatingAdmissionPolicies an agent may write any node's status";
+        let message = "all hypermirror objects in the guest cluster are up to date; without ValidatingAdmissionPolicies an agent can \
+             write the status of any node";
         return Verdict::new("True", Reason::NodeIdentityUnverified, message);
     }
-    Verdict::new("True", Reason::AsExpected, "the guest has every object that it is given")
+    Verdict::new("True", Reason::AsExpected, "all hypermirror objects in the guest cluster are up to date")
 }
