@@ -97,7 +97,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, answer: Answer) -> Resu
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
     } else if answer == Answer::EmptyPages {
         // For a CRD that is asked for, it is one that is established.
-        let body = r#"{"metadata":{"continue":"x"},"items":[],"status":{"conditions":[{"type":"Established","status":"True"}]}}"#;
+        let body = r#"{"kind":"CustomResourceDefinition","metadata":{"continue":"x","labels":{"hypermirror.dev/managed":"true"}},"items":[],"status":{"conditions":[{"type":"Established","status":"True"}]}}"#;
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
     } else {
         // The end of the connection is the end of the body. What is small here is large where it is read into values.

@@ -6,6 +6,9 @@ use std::time::Duration;
 const FAILURES_TO_DOWN: u32 = 3;
 /// So many answers to probes in a row, and work is tried again with one that is down.
 const ANSWERS_TO_WORK: u32 = 2;
+/// So many probes without an answer in a row, and the guest was away: when it is back, it has a start of its own, in which
+/// an API server refuses work for some seconds. The pauses begin anew then.
+const SILENCE_TO_AWAY: u32 = 2;
 /// Between the probes that decide.
 const SOON: Duration = Duration::from_secs(1);
 /// Between the tries with a guest that is down: doubled with each, up to the longest.
@@ -18,8 +21,14 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// what work has shown, work alone takes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
+    /// In a row, of probes and of work.
     failures: u32,
+    /// Probes that were answered in a row, since the last failure.
     answers: u32,
+    /// Probes that were not, in a row.
+    silence: u32,
+    /// How often the pause was doubled.
+    doublings: u32,
 }
 
 /// What a probe comes to.
@@ -39,6 +48,9 @@ impl Health {
 
     /// A probe was answered.
     pub fn answered(&mut self) -> Next {
+        if std::mem::take(&mut self.silence) >= SILENCE_TO_AWAY {
+            self.doublings = 0;
+        }
         if !self.is_down() {
             return Next::Work;
         }
@@ -51,15 +63,21 @@ impl Health {
         *self = Self::default();
     }
 
-    /// A probe or a call failed.
+    /// A probe was not answered; it counts as a failure, too.
+    pub const fn unanswered(&mut self) {
+        self.silence = self.silence.saturating_add(1);
+    }
+
+    /// A probe or work failed.
     pub fn failed(&mut self) -> Duration {
         self.answers = 0;
         self.failures = self.failures.saturating_add(1);
         if !self.is_down() {
             return SOON;
         }
-        let doublings = self.failures.saturating_sub(FAILURES_TO_DOWN).min(8);
-        FIRST_PAUSE.saturating_mul(2_u32.pow(doublings)).min(LONGEST_PAUSE)
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.pow(self.doublings)).min(LONGEST_PAUSE);
+        self.doublings = (self.doublings + 1).min(8);
+        pause
     }
 }
 
@@ -107,6 +125,24 @@ mod tests {
         }
         assert!(health.is_down());
         assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 32, 60]);
+    }
+
+    #[test]
+    fn a_guest_that_was_away_gets_a_start_of_its_own() {
+        let mut health = Health::default();
+        for _ in 0..8 {
+            health.unanswered();
+            health.failed();
+        }
+        while health.answered() != Next::Work {}
+        assert_eq!(health.failed(), FIRST_PAUSE, "it is not ready yet");
+        while health.answered() != Next::Work {}
+        assert_eq!(health.failed(), FIRST_PAUSE * 2);
+        health.unanswered();
+        health.failed();
+        while health.answered() != Next::Work {}
+        assert!(health.failed() > FIRST_PAUSE * 4, "one probe that fails is no start");
+        assert!(health.is_down());
     }
 
     #[test]

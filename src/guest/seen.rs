@@ -49,6 +49,14 @@ impl Seen {
         }
     }
 
+    /// From where a watch of a kind tells all that is not known here: the newest version of what is.
+    pub fn latest(&self, kind: &str) -> Option<String> {
+        let both = self.editions();
+        let known = both.known.iter().filter(|((of, _), _)| of == kind).filter_map(|(_, edition)| edition.as_ref());
+        let versions = known.filter_map(|(_, version)| version.parse::<u64>().ok());
+        versions.max().map(|version| version.to_string())
+    }
+
     /// A watch tells of an object; true if that is news.
     pub fn tell(&self, kind: &str, name: &str, edition: Edition) -> bool {
         let mut both = self.editions();
@@ -112,6 +120,16 @@ mod tests {
         seen.is_gone(&set("2"));
         assert!(!seen.tell(KIND, "cluster", None), "we did that");
         assert!(seen.tell(KIND, "other", Some(edition("9"))), "an object that nobody here knows");
+    }
+
+    #[test]
+    fn a_watch_begins_where_the_last_look_was() {
+        let seen = Seen::default();
+        assert_eq!(seen.latest(KIND), None);
+        for (name, version) in [("cluster", "9"), ("nodepool-a", "10"), ("nodepool-b", "odd")] {
+            seen.is(&json!({"kind": KIND, "metadata": {"name": name, "uid": "u", "resourceVersion": version}}));
+        }
+        assert_eq!((seen.latest(KIND).as_deref(), seen.latest("ImageTagMirrorSet")), (Some("10"), None));
     }
 
     #[test]

@@ -99,6 +99,7 @@ async fn probe(guest: &mut Guest, key: &ClusterKey, connection: &Connection) -> 
             Next::Probe(pause) => Err(NoConnection::Undecided(pause)),
         };
     };
+    guest.health.unanswered();
     Err(failed(guest, key, &error))
 }
 

@@ -126,7 +126,8 @@ impl Watch {
     }
 
     async fn until_it_fails(&self) -> GuestError {
-        let mut from = None;
+        // What happened since the look is told, too.
+        let mut from = self.seen.latest(self.kind);
         loop {
             let start = Instant::now();
             let ended = self.client.watch(self.kind, &mut from, |told| {
