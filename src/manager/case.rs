@@ -15,11 +15,12 @@ use super::heavy::Load;
 use super::options::{GuestAgent, Mode};
 use super::queue::Queue;
 use super::rollouts::Counting;
+use crate::fleet::carried::carried;
 use crate::fleet::delivery::{Delivery, meaningless};
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
 use crate::fleet::pool_config::PoolSources;
-use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
+use crate::fleet::report::{SourceTrouble, Verdict, foreign_of};
 use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
@@ -141,7 +142,7 @@ impl Case {
         let report = index.cluster(&self.key).and_then(|cluster| cluster.report.clone());
         drop(index);
         let observed = slots.iter().filter_map(|slot| slot.observed.as_deref());
-        carried(&self.map.map, report.as_deref(), observed)
+        carried(&self.map.map, report.as_deref(), observed, ctx.settings.argument)
     }
 
     /// Whether it leaves because a person asked for that, and not because the selector no longer matches.
