@@ -1,8 +1,8 @@
 //! One hosted cluster, from what is declared to what is written: pure values in, pure values out.
 //!
 //! `sources` says what is wanted, `carried` what stays where a source cannot be read, `observed` what is there, `known` whose
-//! an entry is, `value` and `patch` what has to change on a target, `plan` in which order, `admission` and `rollout` whether
-//! now, `review` what is given back to a write of somebody else's, and `report` how it is told. `mirror_config` and
+//! an entry is, `value` and `patch` what has to change on a target, `plan` in which order, `admission`, `rollout` and `edits`
+//! whether now, `review` what is given back to a write of somebody else's, and `report` how it is told. `mirror_config` and
 //! `pool_config` read what ConfigMaps declare, `delivery` and `boot` say how it gets to nodes.
 
 pub mod admission;
@@ -13,6 +13,7 @@ pub mod carried;
 pub mod catalogs;
 pub mod contest;
 pub mod delivery;
+pub mod edits;
 #[cfg(test)]
 mod fixtures;
 pub mod guest;

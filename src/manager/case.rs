@@ -25,6 +25,7 @@ use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends,
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
 use crate::kube::index::declared::{Declaration, Sources};
+use crate::mirrors::Policy;
 
 /// When a heavy hosted cluster looks for a place again.
 const PLACE_AGAIN: Duration = Duration::from_millis(100);
@@ -220,20 +221,20 @@ impl Case {
         let now = Instant::now();
         let mut index = ctx.index();
         let Some(cluster) = index.cluster_mut(&self.key) else { return };
+        if self.leaving {
+            return cluster.contests.clear(); // what goes now is taken by nobody else
+        }
         cluster.contests.resize_with(plan.targets.len(), Default::default);
         let targets = plan.targets.iter_mut().zip(observed).zip(&mut cluster.contests);
         for ((plan, target), contest) in targets {
             let (Some(plan), Some(target)) = (plan, target) else { continue };
-            if plan.carries || plan.restarts {
-                contest.observe(target, plan.carries, now);
-            } else {
-                contest.forget();
-            }
-            let Some(left) = contest.truce(now).filter(|_| plan.restarts) else { continue };
+            let Some(left) = contest.observe(target, plan, ctx.settings.handover, now) else { continue };
             let by = target.last_writer.as_deref().unwrap_or("somebody");
             *plan = TargetPlan {
                 reason: Some(Reason::Contested),
-                message: format!("{by} takes our entry away without a change of its own; left alone for a while"),
+                message: format!(
+                    "{by} removes our entry without another change; the target is left unchanged for a while"
+                ),
                 value: std::mem::take(&mut plan.value),
                 foreign: std::mem::take(&mut plan.foreign),
                 admitted_foreign: std::mem::take(&mut plan.admitted_foreign),
@@ -241,5 +242,33 @@ impl Case {
             };
             ctx.queue.add_after(self.key.clone(), left);
         }
+    }
+
+    /// How long the plan still waits because further edits of the map may come; see [`Edits`](crate::fleet::edits::Edits).
+    pub(super) fn rests(&self, ctx: &Context) -> Option<Duration> {
+        if self.leaving {
+            return None;
+        }
+        let (settle, now) = (ctx.settings.settle, Instant::now());
+        let mut index = ctx.index();
+        let edits = &mut index.cluster_mut(&self.key)?.edits;
+        edits.see(&self.wanted(), settle, now);
+        edits.wait(settle, now)
+    }
+
+    /// What is wanted is written from now on.
+    pub(super) fn begin(&self, ctx: &Context) {
+        if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
+            cluster.edits.begin(Instant::now());
+        }
+    }
+
+    /// Everything that an edit of mirrors changes, as a digest.
+    fn wanted(&self) -> String {
+        let sources = self.map.map.resolved.sources.iter();
+        let strict =
+            sources.filter(|(_, source)| source.policy == Policy::NeverContactSource).map(|(name, _)| name.as_str());
+        let strict: Vec<&str> = strict.collect();
+        short_digest(&format!("{} {} {}", self.map.map.env, strict.join(","), self.management.stock_digest))
     }
 }

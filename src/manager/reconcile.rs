@@ -17,6 +17,7 @@ use crate::fleet::plan::{Plan, TargetPlan};
 use crate::fleet::report::Verdict;
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
+use crate::kube::index::Index;
 
 /// How often a plan is made again because the targets moved meanwhile, before the queue's backoff takes over.
 const ROUNDS: usize = 6;
@@ -42,8 +43,13 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     let (plan, failure) = loop {
         let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, key, &observed));
         case.contest(ctx, &observed, &mut plan);
+        let waits = case.rests(ctx);
         if case.held.is_some() || !plan.writes() {
             break (plan, None);
+        }
+        if let Some(left) = waits {
+            ctx.queue.add_after(key.clone(), left);
+            return Ok(None);
         }
         match case.admit(ctx, &plan, &mut observed).await? {
             Admission::Goes => {}
@@ -57,6 +63,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
         if !ctx.may_write() {
             return Ok(None); // another instance may lead by now
         }
+        case.begin(ctx);
         if let Some(value) = &plan.touch {
             case.ask(ctx, &plan, value).await?;
         }
@@ -64,7 +71,7 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
             ctx.queue.add_after(key.clone(), left);
             return Ok(None);
         }
-        match case.write(ctx, &plan, |target| target.patch.as_ref()).await {
+        match case.write(ctx, &plan, Part::Change).await {
             Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
             Ok(()) => break (plan, None),
             Err(error) => break (plan, Some(error)),
@@ -119,12 +126,42 @@ pub(super) async fn observe(ctx: &Context, key: &ClusterKey, all: bool) -> Resul
     join_all(reads).await.into_iter().collect()
 }
 
+/// What of a plan is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The annotations alone, ahead of the change.
+    Announcement,
+    /// The change.
+    Change,
+}
+
+impl Part {
+    fn of(self, target: &TargetPlan) -> Option<&json_patch::Patch> {
+        match self {
+            Self::Announcement => target.announce.as_ref(),
+            Self::Change => target.patch.as_ref(),
+        }
+    }
+}
+
+/// What our own write means for whether somebody fights us: it may have taken our entry away, and a new pod of the parent
+/// writes its children.
+fn note_write(index: &mut Index, key: &ClusterKey, place: usize, written: &TargetPlan) {
+    let Some(cluster) = index.cluster_mut(key).filter(|_| written.restarts) else { return };
+    if let Some(contest) = cluster.contests.get_mut(place).filter(|_| !written.keeps) {
+        contest.forget();
+    }
+    if place == 0 {
+        cluster.contests.iter_mut().skip(1).for_each(|contest| contest.ask(Instant::now()));
+    }
+}
+
 impl Case {
     /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
     /// will write something then.
     async fn ask(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
         if plan.stock_is_behind {
-            match self.write(ctx, plan, |target| target.announce.as_ref()).await {
+            match self.write(ctx, plan, Part::Announcement).await {
                 Ok(()) => {}
                 // What counts the rollout has to stand before it begins.
                 Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !ctx.settings.rollouts.is_on() => {}
@@ -134,28 +171,28 @@ impl Case {
         ctx.writer.touch(&self.key, value).await?;
         if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
             cluster.touched = Some((value.to_owned(), Instant::now()));
+            cluster.contests.iter_mut().for_each(|contest| contest.ask(Instant::now()));
             cluster.admit(&self.map.map, &self.management.explained);
         }
         Ok(())
     }
 
-    async fn write(
-        &self,
-        ctx: &Context,
-        plan: &Plan,
-        patch_of: impl Fn(&TargetPlan) -> Option<&json_patch::Patch>,
-    ) -> Result<(), WriteError> {
+    async fn write(&self, ctx: &Context, plan: &Plan, part: Part) -> Result<(), WriteError> {
         let namespace = self.key.control_plane_namespace();
         let writes =
             plan.targets.iter().zip(&ctx.settings.targets).enumerate().filter_map(|(place, (target, spec))| {
-                let patch = patch_of(target.as_ref()?)?;
+                let target = target.as_ref()?;
+                let patch = part.of(target)?;
                 let namespace = &namespace;
                 Some(async move {
                     let written = ctx.writer.patch_target(namespace, spec, patch).await;
                     let mut index = ctx.index();
                     match written {
-                        Ok(target) => {
-                            index.observe_target(&self.key, place, target);
+                        Ok(written) => {
+                            index.observe_target(&self.key, place, written);
+                            if part == Part::Change {
+                                note_write(&mut index, &self.key, place, target);
+                            }
                             Ok(())
                         }
                         Err(error) => {
