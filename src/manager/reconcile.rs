@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use hypermirror_api::Reason;
+use hypermirror_api::{Reason, annotations};
+use kube::ResourceExt as _;
 
 use super::boot;
 use super::case::{Case, Observed};
@@ -39,52 +40,66 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     }
     let Some((mut case, mut observed)) = open(ctx, key).await? else { return Ok(None) };
     let may_deliver = case.held.is_none(); // what waits for its rollout holds up no node
-    let mut rounds = 0;
-    let (plan, failure) = loop {
-        let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, key, &observed));
-        case.contest(ctx, &observed, &mut plan);
-        let waits = case.rests(ctx);
+    let Some((plan, failure)) = carry_out(ctx, &mut case, &mut observed).await? else { return Ok(None) };
+    if may_deliver && ctx.may_write() {
+        boot::deliver(ctx, &mut case).await;
+        case.withdraw(ctx, &plan).await?;
+    }
+    case.remember(ctx, &plan);
+    let catalogs = catalogs::look(ctx, &case).await;
+    case.report(ctx, reporter, &observed, &plan, failure.as_ref(), catalogs);
+    failure.map_or(Ok(case.held.map(|held| held.reason)), Err)
+}
+
+/// Plans and writes until nothing is left to write, or a gate holds what is. Answers the last plan and why it was not carried
+/// out, if it failed; none if it is not time for it yet.
+async fn carry_out(
+    ctx: &Context,
+    case: &mut Case,
+    observed: &mut Observed,
+) -> Result<Option<(Plan, Option<WriteError>)>, WriteError> {
+    let key = case.key.clone();
+    let (mut rounds, mut is_counted) = (0, true);
+    loop {
+        let counting = if is_counted { Counting::of(ctx, &key, observed) } else { Counting::default() };
+        let mut plan = case.plan(ctx, observed, &counting);
+        case.contest(ctx, observed, &mut plan);
+        let rests = case.rests(ctx);
         if case.held.is_some() || !plan.writes() {
-            break (plan, None);
+            return Ok(Some((plan, None)));
         }
-        if let Some(left) = waits {
-            ctx.queue.add_after(key.clone(), left);
+        if let Some(left) = rests {
+            ctx.queue.add_after(key, left);
             return Ok(None);
         }
-        match case.admit(ctx, &plan, &mut observed).await? {
+        let admission = if is_counted { case.admit(ctx, &plan, observed).await? } else { Admission::Goes };
+        match admission {
             Admission::Goes => {}
             Admission::Begins => continue, // with what was just read
+            Admission::Uncounted => {
+                is_counted = false;
+                continue;
+            }
             Admission::Held(verdict) => {
                 case.held = Some(verdict);
-                break (plan, None);
+                return Ok(Some((plan, None)));
             }
         }
         rounds += 1;
         if !ctx.may_write() {
             return Ok(None); // another instance may lead by now
         }
-        case.begin(ctx);
-        if let Some(value) = &plan.touch {
-            case.ask(ctx, &plan, value).await?;
-        }
-        if let Some(left) = settling(ctx, key).filter(|_| plan.stock_is_behind) {
-            ctx.queue.add_after(key.clone(), left);
+        if let Some(left) = case.ask(ctx, &plan).await? {
+            ctx.queue.add_after(key, left);
             return Ok(None);
         }
         match case.write(ctx, &plan, Part::Change).await {
             Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
-            Ok(()) => break (plan, None),
-            Err(error) => break (plan, Some(error)),
+            Ok(()) => return Ok(Some((plan, None))),
+            Err(error) => return Ok(Some((plan, Some(error)))),
         }
-        observed = observe(ctx, key, false).await?;
-    };
-    if may_deliver && ctx.may_write() {
-        boot::deliver(ctx, &mut case).await;
+        *observed = observe(ctx, &key, false).await?;
     }
-    case.remember(ctx, &plan);
-    let catalogs = catalogs::look(ctx, &case).await;
-    case.report(ctx, reporter, &observed, &plan, failure.as_ref(), catalogs);
-    failure.map_or(Ok(case.held.map(|held| held.reason)), Err)
 }
 
 /// What is to be decided, and what there is; none for a hosted cluster that is left alone.
@@ -158,21 +173,41 @@ fn note_write(index: &mut Index, key: &ClusterKey, place: usize, written: &Targe
 
 impl Case {
     /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
-    /// will write something then.
-    async fn ask(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
-        if plan.stock_is_behind {
-            match self.write(ctx, plan, Part::Announcement).await {
-                Ok(()) => {}
-                // What counts the rollout has to stand before it begins.
-                Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !ctx.settings.rollouts.is_on() => {}
-                Err(error) => return Err(error),
+    /// will write something then. Answers how long they still have to write it.
+    async fn ask(&self, ctx: &Context, plan: &Plan) -> Result<Option<Duration>, WriteError> {
+        self.begin(ctx);
+        if let Some(value) = &plan.touch {
+            if plan.stock_is_behind {
+                match self.write(ctx, plan, Part::Announcement).await {
+                    Ok(()) => {}
+                    // What counts the rollout has to stand before it begins.
+                    Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !ctx.settings.rollouts.is_on() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            ctx.writer.touch(&self.key, Some(value)).await?;
+            if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
+                cluster.touched = Some((value.to_owned(), Instant::now()));
+                cluster.contests.iter_mut().for_each(|contest| contest.ask(Instant::now()));
+                cluster.admit(&self.map.map, &self.management.explained);
             }
         }
-        ctx.writer.touch(&self.key, value).await?;
+        Ok(settling(ctx, &self.key).filter(|_| plan.stock_is_behind))
+    }
+
+    /// Takes our annotation off a HostedCluster that leaves, once nothing of ours is in its control plane.
+    async fn withdraw(&self, ctx: &Context, plan: &Plan) -> Result<(), WriteError> {
+        let asked = ctx.index().cluster(&self.key).is_some_and(|cluster| cluster.touched.is_some());
+        let is_annotated = asked || self.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);
+        if !self.leaving || !is_annotated || !plan.targets.iter().flatten().all(|target| target.up_to_date) {
+            return Ok(());
+        }
+        match ctx.writer.touch(&self.key, None).await {
+            Ok(()) | Err(WriteError::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
         if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
-            cluster.touched = Some((value.to_owned(), Instant::now()));
-            cluster.contests.iter_mut().for_each(|contest| contest.ask(Instant::now()));
-            cluster.admit(&self.map.map, &self.management.explained);
+            cluster.touched = None;
         }
         Ok(())
     }
