@@ -47,6 +47,10 @@ pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 /// Written on the manager's Lease: the mirror kinds whose CRDs were found, comma-separated (`icsp,idms,itms`).
 pub const KNOWN_KINDS: &str = "hypermirror.dev/known-kinds";
 
+/// Written on objects in guest clusters: the term of leadership (`leaseTransitions` of the manager's Lease) in which the
+/// object was last written. A manager of an earlier term does not write it.
+pub const TERM: &str = "hypermirror.dev/term";
+
 /// Read on HostedControlPlanes and Deployments: stock HyperShift sets it on the Deployments that it reconciles.
 pub const STOCK_DESIRED_STATE_HASH: &str = "hypershift.openshift.io/desired-state-hash";
 

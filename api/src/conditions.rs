@@ -104,6 +104,8 @@ closed_set! {
         AnswerTooLarge,
         /// A write to the guest cluster failed. The message has the error.
         PushFailed,
+        /// The reconcile of the guest cluster failed inside hypermirror. The manager's log has the details.
+        WorkFailed,
         /// The image of the agent is unknown: `--agent-image` is not set and could not be detected.
         AgentImageMissing,
         /// The guest cluster does not serve admission policies, so an agent can write the status of other nodes.
@@ -128,6 +130,8 @@ closed_set! {
         NoAdmission,
         /// hypermirror is being removed from the hosted cluster.
         Leaving,
+        /// The guest cluster, or some of its nodes, did not respond in time and keep their mirrors. The message names them.
+        LeftBehind,
     }
 }
 

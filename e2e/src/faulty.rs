@@ -20,8 +20,12 @@ use crate::pki::Authority;
 pub enum Answer {
     /// 503, as an API server behind a load balancer.
     Unavailable,
+    /// A version like any other, and 503 to everything else, as an API server without its database.
+    HalfDead,
     /// A version like any other, and to everything else a list that never ends.
     Endless,
+    /// A version like any other, and to everything else a page without items that has a token for another page.
+    EmptyPages,
 }
 
 /// A running server. Dropping it ends it.
@@ -84,15 +88,21 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, answer: Answer) -> Resu
         format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n")
     };
     let path = String::from_utf8_lossy(request.get(..length).unwrap_or_default()).into_owned();
-    if answer == Answer::Unavailable {
+    let is_probe = path.starts_with("GET /version");
+    if answer == Answer::Unavailable || (answer == Answer::HalfDead && !is_probe) {
         let body = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"not today","code":503}"#;
         stream.write_all(format!("{}{body}", head("503 Service Unavailable", body.len())).as_bytes()).await?;
-    } else if path.starts_with("GET /version") {
+    } else if is_probe {
         let body = r#"{"major":"1","minor":"34","gitVersion":"v1.34.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
+    } else if answer == Answer::EmptyPages {
+        // For a CRD that is asked for, it is one that is established.
+        let body = r#"{"kind":"CustomResourceDefinition","metadata":{"continue":"x","labels":{"hypermirror.dev/managed":"true"}},"items":[],"status":{"conditions":[{"type":"Established","status":"True"}]}}"#;
+        stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
     } else {
-        stream.write_all(format!("{}{{\"items\":[", head("200 OK", usize::MAX / 2)).as_bytes()).await?;
-        let noise = "\"x\",".repeat(16 * 1024);
+        // The end of the connection is the end of the body. What is small here is large where it is read into values.
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"items\":[").await?;
+        let noise = "{\"\":0},".repeat(16 * 1024);
         loop {
             stream.write_all(noise.as_bytes()).await?;
         }

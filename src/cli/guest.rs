@@ -6,7 +6,7 @@ use kube::{Api, Client};
 
 use super::console;
 use crate::guest::kubeconfig::GuestAccess;
-use crate::guest::{GuestClient, certificate};
+use crate::guest::{GuestClient, InFlight, certificate};
 use crate::kube::ClusterKey;
 use crate::kube::deadline::answered;
 use crate::kube::index::guests::KUBECONFIG_SECRETS;
@@ -45,7 +45,7 @@ async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {
     if let Some(end) = certificate::expires(&access.credentials).filter(|end| *end <= jiff::Timestamp::now()) {
         bail!("its client certificate is not valid since {end}");
     }
-    let guest = GuestClient::new(&access, &RequestMetrics::default())?;
+    let guest = GuestClient::new(&access, &RequestMetrics::default(), &InFlight::default())?;
     guest.probe().await?;
     Ok(guest)
 }

@@ -10,10 +10,11 @@ use kube::core::SelectorExt as _;
 use serde_json::Value;
 
 use super::input::Input;
+use crate::fleet::carried::carried;
 use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::plan::{Counted, Facts, Plan, plan};
-use crate::fleet::report::{SourceTrouble, carried, foreign_of};
+use crate::fleet::report::{SourceTrouble, foreign_of};
 use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
 use crate::fleet::target::TargetSpec;
 use crate::fleet::value::remembered;
@@ -79,7 +80,8 @@ impl<'a> Planner<'a> {
         let remembered = remembered(observed(), |target| foreign_of(report, target));
         let is_blind = settings.use_management && !self.input.vanished.is_empty();
         if is_blind || own.is_lost {
-            map.map = Arc::new(carried(&map.map, report, observed()));
+            let mode = self.options.registry_overrides_argument.into();
+            map.map = Arc::new(carried(&map.map, report, observed(), mode));
         }
         let pairs = self.specs.iter().zip(targets.iter().map(|target| target.as_ref().map(|target| &target.observed)));
         let pairs: Vec<_> = pairs.collect();

@@ -61,7 +61,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Between two looks at the Lease.
 const LEASE_LOOK: Duration = Duration::from_millis(200);
 
-/// Asks the manager, and waits until the reports are gone, which go last.
+/// Asks the manager, and waits until the reports are gone, which go last, or say what stays in guests that nobody reaches.
 pub async fn run(args: &UninstallArgs) -> Result<ExitCode> {
     if !args.yes && !io::stdin().is_terminal() {
         return Err(Usage::error("there is no terminal to ask on: --yes says that it is meant"));
@@ -77,11 +77,15 @@ pub async fn run(args: &UninstallArgs) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     args.ask(&client).await?;
-    console::note(format!("the manager {holder} is asked to take everything of ours away"));
-    let total = reports.len();
-    args.wait(&client, reports).await?;
-    console::note(args.what_is_left(total));
-    Ok(ExitCode::SUCCESS)
+    console::note(format!("requested: the manager {holder} removes hypermirror; this command waits until it is done"));
+    let progress = args.wait(&client, reports).await?;
+    let kept = progress.kept();
+    console::note(args.outcome(&progress));
+    if kept.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    console::warning(format!("some nodes keep what hypermirror gave them:\n{}", kept.join("\n")));
+    Ok(ExitCode::FAILURE)
 }
 
 /// Answers who leads, once it is seen to renew the Lease: its time alone says nothing, clocks differ.
@@ -172,23 +176,24 @@ impl UninstallArgs {
         asked.map(|_| ()).with_context(|| format!("cannot write HostedCluster {key}"))
     }
 
-    async fn wait(&self, client: &Client, first: Reports) -> Result<()> {
+    async fn wait(&self, client: &Client, first: Reports) -> Result<Progress> {
         let since = Instant::now();
         let mut progress = Progress::new(first);
         loop {
             match self.reports(client).await {
-                Ok(reports) if reports.is_empty() => {
+                Ok(reports) => {
                     progress.tell(reports);
-                    return Ok(());
+                    if progress.is_done() {
+                        return Ok(progress);
+                    }
                 }
-                Ok(reports) => progress.tell(reports),
                 // It has been asked: an API server that is away for a moment changes nothing.
                 Err(error) => console::warning(format!("{error:#}")),
             }
             if since.elapsed() >= self.timeout {
                 bail!(
-                    "not everything is gone in time. The request stands, and this command may be run again; to take it back: \
-                     {}\n{}",
+                    "hypermirror is not removed everywhere within --timeout. The manager goes on, and this command can be run again; \
+                     to cancel: {}\n{}",
                     self.take_back(),
                     progress.remaining()
                 );
@@ -205,20 +210,20 @@ impl UninstallArgs {
         }
     }
 
-    fn what_is_left(&self, total: usize) -> String {
+    fn outcome(&self, progress: &Progress) -> String {
         let observed = annotations::MIRRORS_OBSERVED;
         match &self.hosted_cluster {
             Some(key) => format!(
-                "{key} is left, and stays so while it has the annotation {}. To have it back: {}\n\
-                 What may still be there: its annotation {observed}, which nobody reads",
+                "removed from hosted cluster {key}, as long as it has the annotation {}. To install again: {}\n\
+                 Its annotation {observed} may remain and has no effect",
                 annotations::UNINSTALL,
                 self.take_back()
             ),
             None => format!(
-                "{total} hosted cluster{} left. To have that back: {}\nDelete by hand what is still there:\n  \
+                "{}. To install again: {}\nTo delete what remains:\n  \
                  kubectl delete -k manifests/base   (or the overlay: the manager, its rules and its CRDs)\n  \
                  kubectl annotate hostedclusters -A --all {observed}- {}-",
-                if total == 1 { " is" } else { "s are" },
+                progress.removed(),
                 self.take_back(),
                 annotations::UNINSTALL
             ),

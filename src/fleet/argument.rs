@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::known::entries;
 use super::observed::{ArgumentEntry, ObservedContainer, ObservedTarget};
 use super::target::{ArgumentForm, IGNITION_SERVER, TargetSpec};
 use crate::mirrors::{Policy, Resolved, overrides};
@@ -27,10 +28,26 @@ pub struct WantedArgument {
     pub wildcards: Vec<String>,
 }
 
-/// Our argument, by its annotation: the last one with that very value.
+/// Our argument: the last of those that are ours.
 pub fn ours<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -> Option<&'a ArgumentEntry> {
-    let annotation = target.argument.as_deref()?;
-    container.arguments.iter().rfind(|entry| &*entry.value == annotation)
+    appended(target, container).pop()
+}
+
+/// Everything of the kind that we appended: what follows the stock argument and says nothing but what our annotations say or
+/// retire. The annotation may be written ahead of the argument; then the one before is still there, and known by its pairs.
+pub fn appended<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -> Vec<&'a ArgumentEntry> {
+    let annotation = target.argument.as_deref();
+    let retired = target.retired.as_deref().unwrap_or_default();
+    let known: BTreeSet<&str> = entries(annotation.unwrap_or_default()).chain(entries(retired)).collect();
+    let is_ours = |value: &str| {
+        let is_explained = entries(value).next().is_some() && entries(value).all(|entry| known.contains(entry));
+        Some(value) == annotation || is_explained
+    };
+    let further = container.arguments.iter().skip(1).filter(|entry| is_ours(&entry.value));
+    let further: Vec<_> = further.collect();
+    // The first may be ours where no stock operator writes one.
+    let first = container.arguments.first().filter(|entry| Some(&*entry.value) == annotation);
+    if further.is_empty() { first.into_iter().collect() } else { further }
 }
 
 /// Composes the argument: the first mirror of each source, ascending.
@@ -67,9 +84,9 @@ pub fn wanted(
 }
 
 fn stock_sources(target: &ObservedTarget, container: &ObservedContainer) -> BTreeSet<String> {
-    let ours = ours(target, container);
+    let ours = appended(target, container);
     let stock: Vec<&str> =
-        container.arguments.iter().filter(|entry| Some(*entry) != ours).map(|entry| &*entry.value).collect();
+        container.arguments.iter().filter(|entry| !ours.contains(entry)).map(|entry| &*entry.value).collect();
     // A value that its own reader refuses names nothing.
     overrides::parse_argument(&stock).map(|sources| sources.into_keys().collect()).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::observed::ObservedTarget;
+use super::plan::TargetPlan;
 
 /// How often our entry may be taken away without a change before it is left alone.
 const STRIKES: u32 = 3;
@@ -11,104 +12,79 @@ const FIRST_TRUCE: Duration = Duration::from_secs(10);
 /// The longest.
 const LONGEST_TRUCE: Duration = Duration::from_mins(10);
 
+/// How long a strike counts: longer than the longest truce, so that a fight goes on counting, and not for ever, so that what
+/// happens once in a while is none.
+const STRIKE_LASTS: Duration = LONGEST_TRUCE.saturating_mul(2);
+
 /// What is remembered of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contest {
-    /// The digest of the stock part when our entry was last seen there.
-    carried_over: Option<String>,
+    /// The Deployment that all this is about.
+    uid: String,
+    /// The digest of its stock part when it was last seen.
+    stock_digest: Option<String>,
+    /// Whether our entry was there then.
+    carried: bool,
+    /// When we last did something that has a stock operator write this target, until it has.
+    asked: Option<Instant>,
     strikes: u32,
+    last_strike: Option<Instant>,
     truce_until: Option<Instant>,
 }
 
 impl Contest {
-    /// Takes an observation in: `carries` says whether our entry is there.
+    /// Takes in what is there and what is planned; answers how long the target is to be left alone, if it is.
     ///
-    /// A wipe together with a change of the stock part is an operator that goes on with its work; a wipe without one is a
-    /// strike.
-    pub fn observe(&mut self, target: &ObservedTarget, carries: bool, now: Instant) {
-        if carries {
-            let changed = self.carried_over.as_ref().is_some_and(|digest| *digest != target.stock_digest);
-            if changed {
-                self.strikes = 0;
-            }
-            self.carried_over = Some(target.stock_digest.clone());
-            return;
+    /// A strike is our entry gone although the stock part is as it was: a stock operator that goes on with its work changes
+    /// something of its own in the write that takes our entry along. No strike is what we did or caused ourselves: our own
+    /// removal, see [`Self::forget`], and one write of a stock operator within `handover` after [`Self::ask`], which may
+    /// change its part to and fro before anybody looks.
+    pub fn observe(
+        &mut self,
+        target: &ObservedTarget,
+        plan: &TargetPlan,
+        handover: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
+        if self.uid != target.uid {
+            *self = Self { uid: target.uid.clone(), ..Self::default() };
         }
-        match self.carried_over.take() {
-            Some(digest) if digest == target.stock_digest => {
-                self.strikes += 1;
-                if self.strikes >= STRIKES {
-                    let doubled = FIRST_TRUCE * 2_u32.saturating_pow((self.strikes - STRIKES).min(16));
-                    self.truce_until = Some(now + doubled.min(LONGEST_TRUCE));
-                }
+        let before = self.stock_digest.replace(target.stock_digest.clone());
+        let carried = std::mem::replace(&mut self.carried, plan.carries);
+        if before.as_ref() != self.stock_digest.as_ref() {
+            (self.strikes, self.asked) = (0, None);
+        } else if carried && !plan.carries && plan.restarts {
+            let asked = self.asked.take().filter(|asked| now.saturating_duration_since(*asked) < handover);
+            if asked.is_none() {
+                self.strike(now);
             }
-            Some(_) => self.strikes = 0,
-            None => {}
+        }
+        if plan.carries || !plan.restarts {
+            return None; // nothing is put back
+        }
+        self.truce_until?.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
+    fn strike(&mut self, now: Instant) {
+        let lasts = |last: Instant| now.saturating_duration_since(last) <= STRIKE_LASTS;
+        self.strikes = if self.last_strike.is_some_and(lasts) { self.strikes + 1 } else { 1 };
+        self.last_strike = Some(now);
+        if self.strikes >= STRIKES {
+            let doubled = FIRST_TRUCE * 2_u32.saturating_pow((self.strikes - STRIKES).min(16));
+            self.truce_until = Some(now + doubled.min(LONGEST_TRUCE));
         }
     }
 
-    /// Our entry is not wanted there: its absence says nothing.
+    /// We took our entry away ourselves: its absence says nothing.
     pub fn forget(&mut self) {
-        self.carried_over = None;
+        self.carried = false;
     }
 
-    /// How long the target is still left alone; none if it may be written.
-    pub fn truce(&self, now: Instant) -> Option<Duration> {
-        self.truce_until.and_then(|until| until.checked_duration_since(now)).filter(|left| !left.is_zero())
+    /// We did something that has a stock operator write this target.
+    pub fn ask(&mut self, now: Instant) {
+        self.asked = Some(now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stock(digest: &str) -> ObservedTarget {
-        ObservedTarget { stock_digest: digest.to_owned(), ..ObservedTarget::default() }
-    }
-
-    #[test]
-    fn three_wipes_without_a_change_are_a_contest() {
-        let (mut contest, now) = (Contest::default(), Instant::now());
-        for _ in 0..2 {
-            contest.observe(&stock("a"), true, now);
-            contest.observe(&stock("a"), false, now);
-            assert_eq!(contest.truce(now), None);
-        }
-        contest.observe(&stock("a"), true, now);
-        contest.observe(&stock("a"), false, now);
-        assert_eq!(contest.truce(now), Some(FIRST_TRUCE));
-        assert_eq!(contest.truce(now + FIRST_TRUCE), None);
-    }
-
-    #[test]
-    fn each_further_strike_doubles_the_truce_up_to_ten_minutes() {
-        let (mut contest, now) = (Contest::default(), Instant::now());
-        let mut truces = Vec::new();
-        for _ in 0..12 {
-            contest.observe(&stock("a"), true, now);
-            contest.observe(&stock("a"), false, now);
-            truces.extend(contest.truce(now).map(|truce| truce.as_secs()));
-        }
-        assert_eq!(truces, [10, 20, 40, 80, 160, 320, 600, 600, 600, 600]);
-    }
-
-    #[test]
-    fn wipes_with_a_change_are_no_contest() {
-        let (mut contest, now) = (Contest::default(), Instant::now());
-        for round in 0..50 {
-            contest.observe(&stock(&format!("{round}")), true, now);
-            contest.observe(&stock(&format!("{}", round + 1)), false, now);
-        }
-        assert_eq!(contest.truce(now), None);
-    }
-
-    #[test]
-    fn an_absence_that_was_seen_already_is_no_second_strike() {
-        let (mut contest, now) = (Contest::default(), Instant::now());
-        contest.observe(&stock("a"), true, now);
-        for _ in 0..9 {
-            contest.observe(&stock("a"), false, now);
-        }
-        assert_eq!(contest.truce(now), None);
-    }
-}
+mod tests;

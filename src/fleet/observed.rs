@@ -33,7 +33,8 @@ pub struct ObservedTarget {
     pub stock_managed: bool,
     /// Who wrote the spec last, if the server says so.
     pub last_writer: Option<String>,
-    /// A digest of the spec without what hypermirror may have appended: moves exactly with somebody else's change.
+    /// A digest of the spec without what hypermirror may have appended, and of the hash that stock HyperShift leaves of what
+    /// it wants of the whole object: moves exactly with somebody else's change.
     pub stock_digest: String,
     /// The target's container, if it is there.
     pub container: Option<ObservedContainer>,
@@ -96,7 +97,7 @@ impl ObservedTarget {
             rolled_out: is_rolled_out(deployment),
             stock_managed: is_stock_managed(metadata),
             last_writer: last_writer(metadata),
-            stock_digest: stock_digest(&deployment["spec"], container.as_ref(), &appended),
+            stock_digest: stock_digest(deployment, container.as_ref(), &appended),
             overrides,
             argument,
             container,
@@ -186,8 +187,9 @@ struct Appended<'a> {
 }
 
 /// Repetitions of the env var and of the argument are ours or nobody's; a single one is ours if the annotation says so.
-fn stock_digest(spec: &Value, container: Option<&ObservedContainer>, appended: &Appended<'_>) -> String {
-    let mut spec = spec.clone();
+fn stock_digest(deployment: &Value, container: Option<&ObservedContainer>, appended: &Appended<'_>) -> String {
+    let hash = &deployment["metadata"]["annotations"][annotations::STOCK_DESIRED_STATE_HASH];
+    let mut spec = deployment["spec"].clone();
     if let Some(observed) = container {
         let path = format!("/template/spec/containers/{}", observed.index);
         if let Some(container) = spec.pointer_mut(&path) {
@@ -201,7 +203,7 @@ fn stock_digest(spec: &Value, container: Option<&ObservedContainer>, appended: &
             }
         }
     }
-    short_digest(&spec.to_string())
+    short_digest(&format!("{spec}{hash}"))
 }
 
 fn drop_appended<T>(entries: &[T], is_ours: impl Fn(&T) -> bool) -> impl Iterator<Item = &T> {

@@ -1,9 +1,12 @@
 //! The plan for one hosted cluster: what each target carries, what has to change, and in which order.
 
+mod ahead;
+
 use std::collections::{BTreeSet, HashSet};
 
 use hypermirror_api::{Reason, annotations};
 
+use self::ahead::{announce, mark_ahead};
 use super::argument::{self, ArgumentMode};
 use super::known::{EntrySet, Known, entries};
 use super::observed::{ObservedContainer, ObservedTarget, short_digest};
@@ -60,8 +63,10 @@ pub struct TargetPlan {
     pub restarts: bool,
     /// Whether it only puts back what somebody's change has taken, in the rollout of that change; see [`restores`].
     pub restores: bool,
-    /// Whether our env var is there now.
+    /// Whether our env var or argument is there now.
     pub carries: bool,
+    /// Whether one of them is there once the patch is written.
+    pub keeps: bool,
     /// It waits for its parent's entries.
     pub waits_for_parent: bool,
     /// Why it is not up to date, or what is worth knowing although it is.
@@ -189,7 +194,7 @@ fn leave(facts: &Facts<'_>, view: &View<'_>) -> TargetPlan {
         patch.remove_env(entry);
         restarts = true;
     }
-    if let Some(entry) = argument::ours(view.target, view.container) {
+    for entry in argument::appended(view.target, view.container).into_iter().rev() {
         patch.remove_argument(entry);
         restarts = true;
     }
@@ -208,20 +213,9 @@ fn leave(facts: &Facts<'_>, view: &View<'_>) -> TargetPlan {
     plan
 }
 
-/// The mark, ahead of a rollout that a stock operator is asked for: it goes with what is announced.
-fn mark_ahead(facts: &Facts<'_>, parent: &View<'_>, plan: &mut TargetPlan) {
-    let (mut patch, current) = (PatchBuilder::new(parent.target, parent.container), parent.target.rollout.as_deref());
-    patch.annotation(annotations::ROLLOUT, current, facts.rollout.mark.or(current));
-    let Some(mark) = patch.build() else { return };
-    match &mut plan.announce {
-        Some(announce) => announce.0.extend(mark.0.last().cloned()), // the other operations are there already
-        None => plan.announce = Some(mark),
-    }
-}
-
 fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &str, child: bool) -> TargetPlan {
     let wanted = value::wanted_value(&facts.map.env, view.env.stock, known);
-    let carries = view.env.ours.is_some();
+    let carries = view.env.ours.is_some() || argument::ours(view.target, view.container).is_some();
     let admitted = view.target.overrides.as_deref().unwrap_or_default();
     let mut plan = TargetPlan {
         value: wanted.value,
@@ -247,17 +241,18 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
     let retired = Some(retired).filter(|retired| env.kept && !retired.is_empty());
     patch.memory(env.kept.then_some(plan.value.as_str()).map(|value| env.keeps(view, value)), retired);
     plan.restarts = env.changes || argument_changes;
+    plan.keeps = env.kept || argument.value.is_some();
     plan.up_to_date = !plan.restarts;
-    plan.announce = announce(facts, known, view, &plan, retired, child);
+    plan.announce = announce(facts, known, view, &ahead::Next { plan: &plan, argument: &argument, retired, child });
     if child && plan.restarts && !facts.handover_over && !handed_over(view, known) {
         plan.waits_for_parent = true;
         plan.restarts = false;
-        plan.patch = plan.announce.take();
+        plan.patch.clone_from(&plan.announce);
         plan.reason = Some(Reason::Updating);
         "waits for the entries that its parent hands on".clone_into(&mut plan.message);
         return plan;
     }
-    plan.restores = env.changes && restores(view, &plan, argument.value.as_deref());
+    plan.restores = plan.restarts && restores(view, &plan, &env, argument.value.as_deref());
     if let Some(mark) = facts.rollout.mark.filter(|_| plan.restarts && !plan.restores) {
         patch.annotation(annotations::ROLLOUT, view.target.rollout.as_deref(), Some(mark));
     }
@@ -265,12 +260,14 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
     plan
 }
 
-/// The annotations say what is wanted, our env var is gone, and the change that took it is being rolled out: ours joins that
+/// The annotations say what is wanted, what is ours is gone, and the change that took it is being rolled out: ours joins that
 /// rollout, as an admission would have had it, and the rollout budget does not count it.
-fn restores(view: &View<'_>, plan: &TargetPlan, argument: Option<&str>) -> bool {
+fn restores(view: &View<'_>, plan: &TargetPlan, env: &EnvChange, argument: Option<&str>) -> bool {
     let remembered = view.target.overrides.as_deref().filter(|_| view.env.ours.is_none());
     let is_remembered = remembered.is_some_and(|value| value::says(Some(value), &plan.value));
-    is_remembered && view.target.argument.as_deref() == argument && !view.target.rolled_out
+    let ours = argument::ours(view.target, view.container).map(|entry| &*entry.value);
+    let argument_is_remembered = view.target.argument.as_deref() == argument && (ours.is_none() || ours == argument);
+    (is_remembered || !env.changes) && argument_is_remembered && !view.target.rolled_out
 }
 
 /// What happens to our env var.
@@ -314,10 +311,10 @@ fn plan_env(patch: &mut PatchBuilder<'_>, facts: &Facts<'_>, view: &View<'_>, wa
 }
 
 fn plan_argument(patch: &mut PatchBuilder<'_>, view: &View<'_>, wanted: &argument::WantedArgument) -> bool {
-    let ours = argument::ours(view.target, view.container);
-    let same = ours.map(|entry| &*entry.value) == wanted.value.as_deref();
+    let ours = argument::appended(view.target, view.container);
+    let same = ours.iter().map(|entry| &*entry.value).eq(wanted.value.as_deref());
     if !same {
-        if let Some(entry) = ours {
+        for entry in ours.into_iter().rev() {
             patch.remove_argument(entry);
         }
         if let Some(value) = &wanted.value {
@@ -349,50 +346,6 @@ fn handed_over(view: &View<'_>, known: &Known<'_>) -> bool {
     let stock: HashSet<&str> = entries(view.env.stock.unwrap_or_default()).collect();
     let ours = stock.iter().filter(|entry| known.contains(entry));
     ours.clone().all(|entry| known.wanted.contains(*entry)) && ours.count() == known.wanted.len()
-}
-
-/// The annotations ahead of the env var, so that whoever writes the Deployment next meets the new value.
-///
-/// Not where nothing of ours stands and the stock operator is about to say it itself, nor where our env var repeats an
-/// entry of somebody else's that its owner took back meanwhile: it would be remembered as ours.
-fn announce(
-    facts: &Facts<'_>,
-    known: &Known<'_>,
-    view: &View<'_>,
-    plan: &TargetPlan,
-    retired: Option<&str>,
-    child: bool,
-) -> Option<json_patch::Patch> {
-    let stock_will_say = || value::says(Some(&next_stock_value(facts, plan, child)), &plan.value);
-    if !plan.restarts || (view.target.overrides.is_none() && stock_will_say()) {
-        return None;
-    }
-    // What our own env var still says and is no longer wanted must stay recognisable until the env var follows.
-    let ours = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
-    let foreign: HashSet<&str> = entries(&plan.foreign).collect();
-    let gone = |entry: &&str| !facts.map.entries.contains(*entry) && !foreign.contains(entry);
-    let leaving: Vec<&str> = entries(ours.unwrap_or_default()).filter(gone).collect();
-    if !leaving.iter().all(|entry| known.contains(entry)) {
-        return None;
-    }
-    let mut patch = PatchBuilder::new(view.target, view.container);
-    let retired: BTreeSet<&str> = entries(retired.unwrap_or_default()).chain(leaving).collect();
-    let retired = retired.into_iter().collect::<Vec<_>>().join(",");
-    patch.memory(Some(&plan.value), Some(retired.as_str()).filter(|retired| !retired.is_empty()));
-    patch.build()
-}
-
-/// What the stock operator will write next: the management mirrors on the parent, the parent's value, sorted, on a child.
-fn next_stock_value(facts: &Facts<'_>, plan: &TargetPlan, child: bool) -> String {
-    if child {
-        let mut sorted: Vec<&str> = entries(&plan.value).collect();
-        sorted.sort_unstable();
-        return sorted.join(",");
-    }
-    match plan.foreign.as_str() {
-        "" => facts.management.stock_value.clone(),
-        foreign => format!("{},{foreign}", facts.management.stock_value),
-    }
 }
 
 #[cfg(test)]

@@ -8,13 +8,11 @@ use hypermirror_api::report::{
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::known::entries;
 use super::observed::{ObservedTarget, short_digest};
 use super::plan::{Plan, TargetPlan};
-use super::sources::{OverrideMap, carry_over};
 use super::target::TargetSpec;
 use crate::mirrors::finding::{Finding, Severity};
-use crate::mirrors::{Mirror, Policy, Resolved};
+use crate::mirrors::{Mirror, Resolved};
 
 pub use size::{REPORT_BYTES, fitted};
 
@@ -254,47 +252,6 @@ pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &Observed
     let admitted = short_digest(target.overrides.as_deref()?);
     let targets = &report?.control_plane.targets;
     targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
-}
-
-/// A map with what was reported and admitted before: while a kind is gone whose objects nobody saw, nothing of it is lost,
-/// neither a mirror nor that a source is never contacted.
-pub fn carried<'a>(
-    map: &OverrideMap,
-    report: Option<&'a HostedClusterMirrorsStatus>,
-    targets: impl IntoIterator<Item = &'a ObservedTarget> + Clone,
-) -> OverrideMap {
-    let own = targets.clone().into_iter().filter_map(|target| {
-        let foreign = foreign_of(report, target)?;
-        let theirs: Vec<&str> = entries(&foreign).collect();
-        let ours = entries(target.overrides.as_deref()?).filter(|entry| !theirs.contains(entry));
-        Some(ours.collect::<Vec<_>>().join(","))
-    });
-    let reported = report.iter().flat_map(|report| &report.sources).flat_map(|source| {
-        let mirrors = source.digest_mirrors.iter().chain(&source.tag_mirrors);
-        mirrors.map(|mirror| format!("{}={mirror}", source.source))
-    });
-    let reported = reported.collect::<Vec<_>>().join(",");
-    let mut carried = carry_over(map, own.chain([reported]));
-    for name in never_contacted(report, targets) {
-        if let Some(source) = carried.resolved.sources.get_mut(name) {
-            source.policy = Policy::NeverContactSource;
-        }
-    }
-    carried
-}
-
-/// Sources that were never contacted, as far as anything remembers: the report, or where its list was cut, our arguments.
-fn never_contacted<'a>(
-    report: Option<&'a HostedClusterMirrorsStatus>,
-    targets: impl IntoIterator<Item = &'a ObservedTarget>,
-) -> impl Iterator<Item = &'a str> {
-    let is_cut = report.is_none_or(|report| report.sources_cut > 0);
-    let sources = move || report.into_iter().flat_map(|report| &report.sources);
-    let told = sources().filter(|source| source.policy == Policy::NeverContactSource.as_str());
-    let arguments = targets.into_iter().filter(move |_| is_cut).filter_map(|target| target.argument.as_deref());
-    let said = arguments.flat_map(entries).filter_map(|entry| Some(entry.split_once('=')?.0));
-    let untold = said.filter(move |name| sources().all(|source| source.source != *name));
-    told.map(|source| source.source.as_str()).chain(untold)
 }
 
 #[cfg(test)]

@@ -71,6 +71,15 @@ pub fn look(budget: &Budget, since: Timestamp, now: Timestamp, rolled_out: bool,
     }
 }
 
+/// How many times `--settle` the answer of a stock operator is waited for that was asked to read the mirrors. They answer
+/// within a tenth of a second; one that does not has nothing to write, or is not there.
+const ANSWER: u32 = 10;
+
+/// How long a hosted cluster still holds its place for that answer, when it was asked `asked` ago.
+pub fn answer_due(asked: Duration, settle: Duration, handover: Duration) -> Option<Duration> {
+    settle.saturating_mul(ANSWER).min(handover).checked_sub(asked).filter(|left| !left.is_zero())
+}
+
 /// May a hosted cluster begin?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<K> {

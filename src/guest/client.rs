@@ -1,84 +1,181 @@
 //! The client of one guest: never retries, never waits long, never reads without end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http::header::{HeaderValue, USER_AGENT};
-use http_body_util::Limited;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, USER_AGENT};
+use http::request::Request;
 use kube::Client;
 use kube::api::ListParams;
-use kube::client::ClientBuilder;
+use kube::client::{Body, ClientBuilder};
 use kube::config::{AuthInfo, Config};
-use kube::core::{ListMeta, PartialObjectMeta};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
-use tower::util::MapResponseLayer;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Value, json};
 
 use super::error::GuestError;
+use super::in_flight::{Answer, InFlight, KIB, MIB, ReadError};
 use super::kubeconfig::{Credentials, GuestAccess};
+use super::look::Look;
+use super::page::{self, PageError};
+use super::shape;
 use crate::telemetry::requests::{CountRequests, RequestMetrics};
 
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may be silent.
+/// How long a connection may take nothing of a request.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long one call may take, whatever happens.
 const DEADLINE: Duration = Duration::from_secs(12);
 /// How many objects of a kind are asked for at once.
 const PAGE: u32 = 250;
-/// How much of one answer is read.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How many objects of a kind are read; more nodes than OpenShift supports in one cluster.
 const MAX_ITEMS: usize = 10_000;
+/// How many pages those are, with one that is not full.
+const MAX_PAGES: usize = MAX_ITEMS / PAGE as usize + 1;
+/// How much of one object is read; an API server keeps at most 1.5 MiB.
+pub(super) const MAX_OBJECT_BYTES: usize = MIB;
+/// How much of one page is read: 32 KiB for each of its items.
+const MAX_PAGE_BYTES: usize = 8 * MIB;
+/// How much of a whole list is read; nodes and statuses of 10,000 nodes are some 20 MiB.
+const MAX_LIST_BYTES: usize = 32 * MIB;
+/// How much of a refusal or of a version is read.
+const MAX_WORD_BYTES: usize = 64 * KIB;
+/// A token for the next page goes into an address.
+const MAX_TOKEN_BYTES: usize = 4 * KIB;
 
 /// A guest's API server.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct GuestClient {
-    client: Client,
+    http: Http,
+    in_flight: InFlight,
+    /// Without one, nothing is written.
+    look: Option<Look>,
 }
 
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default)]
-    metadata: ListMeta,
-    /// Null where there are none, in a list of metadata.
-    items: Option<Vec<T>>,
+#[derive(Clone)]
+struct Http(Client);
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+/// A refusal, as far as it is passed on.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    message: String,
 }
 
 impl GuestClient {
-    /// Makes the client of one guest.
+    /// Makes the client of one guest, which only reads until it is told about a [`Look`].
     ///
     /// # Errors
     /// [`GuestError::Failed`] if the credentials or the authority do not make one.
-    pub fn new(access: &GuestAccess, metrics: &RequestMetrics) -> Result<Self, GuestError> {
+    pub fn new(access: &GuestAccess, metrics: &RequestMetrics, in_flight: &InFlight) -> Result<Self, GuestError> {
         let failed = |error: &dyn std::fmt::Display| GuestError::Failed {
             what: "kubeconfig".to_owned(),
             message: super::error::words(&error.to_string()),
         };
         let config = config(access).map_err(|error| failed(&error))?;
         let builder = ClientBuilder::try_from(config).map_err(|error| failed(&error))?;
-        let bounded =
-            MapResponseLayer::new(|answer: http::Response<_>| answer.map(|body| Limited::new(body, MAX_ANSWER_BYTES)));
-        let builder = builder.with_layer(&CountRequests::new(metrics.clone())).with_layer(&bounded);
-        Ok(Self { client: builder.build() })
+        let client = builder.with_layer(&CountRequests::new(metrics.clone())).build();
+        Ok(Self::over(client, in_flight))
     }
 
-    /// The client for calls with a type of their own.
-    pub fn inner(&self) -> &Client {
-        &self.client
+    /// Over a connection that is there.
+    pub(super) fn over(client: Client, in_flight: &InFlight) -> Self {
+        Self { http: Http(client), in_flight: in_flight.clone(), look: None }
+    }
+
+    /// The same guest, within one look.
+    #[must_use]
+    pub fn within(&self, look: Look) -> Self {
+        Self { look: Some(look), ..self.clone() }
+    }
+
+    /// What bounds the calls, if anything does.
+    pub(super) fn look(&self) -> Option<&Look> {
+        self.look.as_ref()
     }
 
     /// Awaits a call, but not long. `what` names it in errors.
+    async fn call<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<T, GuestError>>,
+    ) -> Result<T, GuestError> {
+        let left = self.look.as_ref().map(|look| look.end.saturating_duration_since(Instant::now()));
+        let ends_first = left.filter(|left| *left < limit);
+        match tokio::time::timeout(ends_first.unwrap_or(limit), call).await {
+            Ok(answer) => answer,
+            Err(_) if ends_first.is_some() => Err(GuestError::Unfinished { what: what.to_owned() }),
+            Err(_) => {
+                Err(GuestError::Down { what: what.to_owned(), message: format!("no answer in {} s", limit.as_secs()) })
+            }
+        }
+    }
+
+    /// A whole answer of at most `bound` bytes to a request that changes nothing.
+    async fn ask(&self, what: &str, request: Request<Vec<u8>>, bound: usize) -> Result<Answer, GuestError> {
+        self.call(what, DEADLINE, self.send(what, request, bound)).await
+    }
+
+    async fn send(&self, what: &str, request: Request<Vec<u8>>, bound: usize) -> Result<Answer, GuestError> {
+        let answer = self.http.0.send(request.map(Body::from)).await.map_err(|error| GuestError::of(what, &error))?;
+        let (head, body) = answer.into_parts();
+        let is_refusal = !head.status.is_success();
+        let bound = if is_refusal { MAX_WORD_BYTES } else { bound };
+        match self.in_flight.read(body, announced(&head.headers), bound).await {
+            Ok(answer) if is_refusal => {
+                let refusal = serde_json::from_slice::<Refusal>(&answer.bytes);
+                let message =
+                    refusal.map_or_else(|_| String::from_utf8_lossy(&answer.bytes).into_owned(), |it| it.message);
+                Err(GuestError::of_status(what, head.status.as_u16(), &message))
+            }
+            Ok(answer) => Ok(answer),
+            Err(ReadError::TooLarge) if is_refusal => Err(GuestError::of_status(what, head.status.as_u16(), "")),
+            Err(ReadError::TooLarge) => Err(GuestError::TooLarge { what: what.to_owned() }),
+            Err(ReadError::Failed(error)) => Err(GuestError::of(what, &error)),
+        }
+    }
+
+    /// The body of an answer that goes on for as long as it likes.
+    pub(super) async fn open(
+        &self,
+        what: &str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Body, GuestError> {
+        let request = request.map_err(|error| GuestError::of(what, &kube::Error::BuildRequest(error)))?;
+        let opened = async {
+            let sent = self.http.0.send(request.map(Body::from)).await;
+            let (head, body) = sent.map_err(|error| GuestError::of(what, &error))?.into_parts();
+            match head.status.as_u16() {
+                200 => Ok(body),
+                code => Err(GuestError::of_status(what, code, "")),
+            }
+        };
+        self.call(what, DEADLINE, opened).await
+    }
+
+    /// Sends a request that changes something, and reads of the answer what `shape` has; none if there is no such object.
     ///
-    /// # Errors
-    /// [`GuestError`].
-    pub async fn call<T>(&self, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, GuestError> {
-        match tokio::time::timeout(DEADLINE, call).await {
-            Ok(answer) => answer.map_err(|error| GuestError::of(what, &error)),
-            Err(_) => Err(GuestError::Down {
-                what: what.to_owned(),
-                message: format!("no answer in {} s", DEADLINE.as_secs()),
-            }),
+    /// It is over, or given up, before another instance can lead.
+    pub(super) async fn write(
+        &self,
+        what: &str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+        shape: &Value,
+    ) -> Result<Option<Value>, GuestError> {
+        let until = self.look.as_ref().and_then(|look| (look.may_write)()).ok_or(GuestError::Stopped)?;
+        let limit = until.saturating_duration_since(Instant::now()).min(DEADLINE);
+        let request = request.map_err(|error| GuestError::of(what, &kube::Error::BuildRequest(error)))?;
+        match self.call(what, limit, self.send(what, request, MAX_OBJECT_BYTES)).await {
+            Ok(answer) => shaped(what, &answer, shape).map(Some),
+            Err(GuestError::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -88,75 +185,118 @@ impl GuestClient {
     /// # Errors
     /// [`GuestError`].
     pub async fn probe(&self) -> Result<(), GuestError> {
-        self.call("GET /version", self.client.apiserver_version()).await.map(|_| ())
+        let what = "GET /version";
+        let answer = self.ask(what, get_request(what, "/version")?, MAX_WORD_BYTES).await?;
+        let _: IgnoredAny =
+            serde_json::from_slice(&answer.bytes).map_err(|error| GuestError::unreadable(what, &error))?;
+        Ok(())
     }
 
-    /// Reads one object; none if it or its kind is not there.
-    ///
-    /// # Errors
-    /// [`GuestError`].
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GuestError> {
+    async fn read(&self, path: &str) -> Result<Option<(String, Answer)>, GuestError> {
         let what = format!("GET {path}");
-        let call = async {
-            let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-            self.client.request::<T>(request).await
-        };
-        match self.call(&what, call).await {
-            Ok(object) => Ok(Some(object)),
+        match self.ask(&what, get_request(&what, path)?, MAX_OBJECT_BYTES).await {
+            Ok(answer) => Ok(Some((what, answer))),
             Err(GuestError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Lists the objects at a path, page by page; none if the kind is not there.
+    /// Reads one object; none if it or its kind is not there.
+    ///
+    /// `T` has the fields that are used, and bounds what it holds of each: an answer of 1 MiB must not become 100.
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GuestError> {
+        let Some((what, answer)) = self.read(path).await? else { return Ok(None) };
+        serde_json::from_slice(&answer.bytes).map(Some).map_err(|error| GuestError::unreadable(&what, &error))
+    }
+
+    /// Reads of one object what another one has; see [`shape::read`].
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    pub(super) async fn get_shaped(&self, path: &str, shape: &Value) -> Result<Option<Value>, GuestError> {
+        let Some((what, answer)) = self.read(path).await? else { return Ok(None) };
+        shaped(&what, &answer, shape).map(Some)
+    }
+
+    /// Hands on each object at a path, page by page; none if the kind is not there.
     ///
     /// # Errors
     /// [`GuestError`]; `TooLarge` above a bound that no honest guest reaches.
-    pub async fn list<T: DeserializeOwned>(&self, path: &str, selector: &str) -> Result<Vec<T>, GuestError> {
-        self.pages(path, selector, kube::core::Request::list).await
-    }
-
-    /// [`Self::list`], of metadata alone.
-    ///
-    /// # Errors
-    /// As [`Self::list`].
-    pub async fn list_metadata<K: kube::Resource>(
+    pub async fn each<T: DeserializeOwned>(
         &self,
         path: &str,
         selector: &str,
-    ) -> Result<Vec<PartialObjectMeta<K>>, GuestError> {
-        self.pages(path, selector, kube::core::Request::list_metadata).await
+        take: impl FnMut(T) + Send,
+    ) -> Result<(), GuestError> {
+        self.pages(path, selector, kube::core::Request::list, take).await
+    }
+
+    /// [`Self::each`], of metadata alone.
+    ///
+    /// # Errors
+    /// As [`Self::each`].
+    pub async fn each_metadata<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        selector: &str,
+        take: impl FnMut(T) + Send,
+    ) -> Result<(), GuestError> {
+        self.pages(path, selector, kube::core::Request::list_metadata, take).await
     }
 
     async fn pages<T: DeserializeOwned>(
         &self,
         path: &str,
         selector: &str,
-        request: impl Fn(&kube::core::Request, &ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Vec<T>, GuestError> {
+        request: impl Fn(&kube::core::Request, &ListParams) -> Result<Request<Vec<u8>>, kube::core::request::Error>,
+        mut take: impl FnMut(T) + Send,
+    ) -> Result<(), GuestError> {
         let what = format!("LIST {path}");
-        let mut items = Vec::new();
+        let too_large = || GuestError::TooLarge { what: what.clone() };
         let mut params = ListParams::default().labels(selector).limit(PAGE);
-        loop {
-            let call = async {
-                let request = request(&kube::core::Request::new(path), &params).map_err(kube::Error::BuildRequest)?;
-                self.client.request::<Page<T>>(request).await
-            };
-            let page = match self.call(&what, call).await {
-                Ok(page) => page,
-                Err(GuestError::Gone { .. }) => return Ok(Vec::new()),
+        let (mut items, mut bytes) = (0, 0);
+        for _ in 0..MAX_PAGES {
+            let request = request(&kube::core::Request::new(path), &params)
+                .map_err(|error| GuestError::of(&what, &kube::Error::BuildRequest(error)))?;
+            let answer = match self.ask(&what, request, MAX_PAGE_BYTES.min(MAX_LIST_BYTES - bytes)).await {
+                Ok(answer) => answer,
+                Err(GuestError::Gone { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
-            items.extend(page.items.into_iter().flatten());
-            if items.len() > MAX_ITEMS {
-                return Err(GuestError::TooLarge { what });
+            bytes += answer.bytes.len();
+            let page = page::read(&answer.bytes, MAX_ITEMS - items, &mut take).map_err(|error| match error {
+                PageError::TooMany => too_large(),
+                PageError::Malformed(error) => GuestError::unreadable(&what, &error),
+            })?;
+            items += page.items;
+            let Some(token) = page.next else { return Ok(()) };
+            if page.items == 0 {
+                let message = "a page without items has a token for another page".to_owned();
+                return Err(GuestError::Failed { what, message });
             }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(items),
+            if token.len() > MAX_TOKEN_BYTES {
+                break;
             }
+            params.continue_token = Some(token);
         }
+        Err(too_large())
     }
+}
+
+fn shaped(what: &str, answer: &Answer, shape: &Value) -> Result<Value, GuestError> {
+    shape::read(&answer.bytes, shape).map_err(|error| GuestError::unreadable(what, &error))
+}
+
+fn get_request(what: &str, path: &str) -> Result<Request<Vec<u8>>, GuestError> {
+    let request = Request::get(path).body(Vec::new());
+    request.map_err(|error| GuestError::of(what, &kube::Error::HttpError(error)))
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn config(access: &GuestAccess) -> Result<Config, pem::PemError> {
@@ -164,7 +304,8 @@ fn config(access: &GuestAccess) -> Result<Config, pem::PemError> {
     let authorities = pem::parse_many(&access.authority)?;
     config.root_cert = Some(authorities.into_iter().map(pem::Pem::into_contents).collect());
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(SILENCE);
+    // A watch may be silent for minutes; every other call has its deadline.
+    config.read_timeout = None;
     config.write_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     config.default_retry = false;
@@ -186,3 +327,6 @@ fn auth_info(credentials: &Credentials) -> AuthInfo {
     };
     serde_json::from_value(fields).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,6 @@
 use std::error::Error as StdError;
 
 use hypermirror_api::Reason;
-use kube::core::Status;
 use thiserror::Error;
 
 use crate::printable;
@@ -62,6 +61,23 @@ pub enum GuestError {
         /// The call.
         what: String,
     },
+    /// The look at the guest had to end before this call did.
+    #[error("{what}: the look at the guest took too long")]
+    Unfinished {
+        /// The call.
+        what: String,
+    },
+    /// This instance leads no longer, and may not write.
+    #[error("another instance may lead by now")]
+    Stopped,
+    /// The object was written in a later term of leadership than this instance has.
+    #[error("{what} was written by a later leader (term {term})")]
+    Newer {
+        /// The object.
+        what: String,
+        /// That term.
+        term: i64,
+    },
     /// Anything else.
     #[error("{what}: {message}")]
     Failed {
@@ -72,73 +88,62 @@ pub enum GuestError {
     },
 }
 
-/// The body of an answer was longer than is read.
-#[derive(Debug, Error)]
-#[error("the answer is too large")]
-pub(super) struct BodyTooLarge;
-
 impl GuestError {
     /// The reason in the condition `GuestSynced`.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Down { .. } => Reason::ConnectionDown,
+            Self::Down { .. } | Self::Unfinished { .. } => Reason::ConnectionDown,
             Self::Authority(_) => Reason::AuthorityUnknown,
             Self::Unauthorized(_) => Reason::CredentialsRejected,
             Self::Denied { .. } => Reason::DeniedByGuest,
             Self::Forbidden { .. } => Reason::ForbiddenByGuest,
             Self::TooLarge { .. } => Reason::AnswerTooLarge,
-            Self::Conflict { .. } | Self::Gone { .. } | Self::Failed { .. } => Reason::PushFailed,
+            Self::Conflict { .. } | Self::Gone { .. } | Self::Stopped | Self::Newer { .. } | Self::Failed { .. } => {
+                Reason::PushFailed
+            }
         }
-    }
-
-    /// Whether the guest may well be healthy and only this call failed.
-    pub const fn is_answer(&self) -> bool {
-        !matches!(self, Self::Down { .. } | Self::Authority(_))
     }
 
     /// Tells what an error of the client means.
     pub(super) fn of(what: &str, error: &kube::Error) -> Self {
         let what = what.to_owned();
         match error {
-            kube::Error::Api(status) => Self::of_status(what, status),
+            kube::Error::Api(status) => Self::of_status(&what, status.code, &status.message),
             error => {
                 let chain = chain(error);
-                if chain.iter().any(|error| is_too_large(*error)) {
-                    return Self::TooLarge { what };
-                }
                 match chain.iter().find_map(|error| error.downcast_ref::<rustls::Error>()) {
                     Some(rustls::Error::InvalidCertificate(why)) => Self::Authority(words(&format!("{why:?}"))),
                     Some(rustls::Error::AlertReceived(alert)) => Self::Unauthorized(words(&format!("{alert:?}"))),
-                    _ if matches!(error, kube::Error::SerdeError(_)) => {
-                        Self::Failed { what, message: words(&error.to_string()) }
-                    }
                     _ => Self::Down { what, message: root_cause(&chain) },
                 }
             }
         }
     }
 
-    fn of_status(what: String, status: &Status) -> Self {
-        let message = words(&status.message);
-        match status.code {
+    /// An answer that is not what was asked for.
+    pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> Self {
+        Self::Failed { what: what.to_owned(), message: words(&format!("the answer cannot be read: {error}")) }
+    }
+
+    /// Tells what a refusal means.
+    pub(super) fn of_status(what: &str, code: u16, message: &str) -> Self {
+        let (what, is_denial) = (what.to_owned(), is_denial(message));
+        let message = words(message);
+        match code {
             401 => Self::Unauthorized(message),
-            403 | 422 if is_denial(status) => Self::Denied { what, message },
+            403 | 422 if is_denial => Self::Denied { what, message },
             403 => Self::Forbidden { what, message },
             404 => Self::Gone { what },
             409 => Self::Conflict { what },
-            429 | 500..=599 => Self::Down { what, message: format!("{} {message}", status.code) },
-            _ => Self::Failed { what, message },
+            429 | 500..=599 => Self::Down { what, message: format!("{code} {message}") },
+            _ => Self::Failed { what, message: format!("{code} {message}") },
         }
     }
 }
 
 /// A `ValidatingAdmissionPolicy` denies with 422 (measured), a webhook with the code it likes; both say so.
-fn is_denial(status: &Status) -> bool {
-    status.message.contains(" denied request") || status.message.contains(" denied the request")
-}
-
-fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
-    error.is::<BodyTooLarge>() || error.is::<http_body_util::LengthLimitError>()
+fn is_denial(message: &str) -> bool {
+    message.contains(" denied request") || message.contains(" denied the request")
 }
 
 /// An error and all that it hides: an `io::Error` shows what it wraps only when asked.
@@ -173,8 +178,7 @@ mod tests {
     use super::*;
 
     fn of(code: u16, message: &str) -> GuestError {
-        let status = serde_json::from_value(serde_json::json!({"code": code, "message": message})).unwrap();
-        GuestError::of("PATCH x", &kube::Error::Api(Box::new(status)))
+        GuestError::of_status("PATCH x", code, message)
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! The Secret lies in the control-plane namespace, where more people write than we trust. A kubeconfig can run programs
 //! (`exec`, `auth-provider`), read files of this pod and send requests, with our credentials, anywhere.
 
-use http::Uri;
+use http::{HeaderValue, Uri};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -18,6 +20,9 @@ const USER_FIELDS: [&str; 3] = ["client-certificate-data", "client-key-data", "t
 const CONTEXT_FIELDS: [&str; 3] = ["cluster", "user", "namespace"];
 /// Said by whoever wrote it, with no effect on the connection.
 const IGNORED_FIELDS: [&str; 1] = ["extensions"];
+
+const CLUSTER: &str = "clusters[].cluster";
+const USER: &str = "users[].user";
 
 /// What a kubeconfig comes to.
 #[derive(Clone, PartialEq, Eq)]
@@ -124,16 +129,15 @@ impl GuestAccess {
         let malformed = |error: &dyn std::fmt::Display| KubeconfigError::Malformed(one_line(&error.to_string()));
         let text = std::str::from_utf8(content).map_err(|error| malformed(&error))?;
         documents::check_cost(text).map_err(|error| malformed(&error))?;
-        let document: Document = serde_yaml::from_str(text).map_err(|error| malformed(&error))?;
+        let document: Document = serde_yaml::from_str(text).map_err(|error| undecodable(&error))?;
         let (cluster, user) = document.current()?;
-        only(cluster, "clusters[].cluster", &CLUSTER_FIELDS)?;
-        only(user, "users[].user", &USER_FIELDS)?;
-        let server = required(cluster, "clusters[].cluster", "server")?;
+        only(cluster, CLUSTER, &CLUSTER_FIELDS)?;
+        only(user, USER, &USER_FIELDS)?;
+        let server = required(cluster, CLUSTER, "server")?;
         Ok(Self {
             server: server_uri(server, namespace)?,
-            authority: pem(cluster, "clusters[].cluster", "certificate-authority-data")?
-                .ok_or_else(|| KubeconfigError::Missing("clusters[].cluster.certificate-authority-data".to_owned()))?,
-            tls_server_name: optional(cluster, "clusters[].cluster", "tls-server-name")?.map(str::to_owned),
+            authority: authority(cluster)?,
+            tls_server_name: tls_server_name(cluster)?,
             credentials: credentials(user)?,
         })
     }
@@ -191,16 +195,47 @@ fn required<'m>(fields: &'m Fields, path: &str, name: &str) -> Result<&'m str, K
     optional(fields, path, name)?.ok_or_else(|| KubeconfigError::Missing(format!("{path}.{name}")))
 }
 
+fn invalid(path: &str, name: &str, message: impl Into<String>) -> KubeconfigError {
+    KubeconfigError::Invalid { field: format!("{path}.{name}"), message: message.into() }
+}
+
 /// The PEM text that a field holds in base64.
 fn pem(fields: &Fields, path: &str, name: &str) -> Result<Option<Vec<u8>>, KubeconfigError> {
-    let invalid =
-        |message: &str| KubeconfigError::Invalid { field: format!("{path}.{name}"), message: message.to_owned() };
     let Some(text) = optional(fields, path, name)? else { return Ok(None) };
-    let bytes = base64(text).ok_or_else(|| invalid("is not base64"))?;
-    if !bytes.starts_with(b"-----BEGIN ") {
-        return Err(invalid("holds no PEM"));
+    let bytes = base64(text).ok_or_else(|| invalid(path, name, "is not base64"))?;
+    if !bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
+        return Err(invalid(path, name, "holds no PEM"));
     }
     Ok(Some(bytes))
+}
+
+/// The certificates of a PEM text, in its order.
+fn certificates(text: &[u8], path: &str, name: &str) -> Result<Vec<CertificateDer<'static>>, KubeconfigError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(invalid(path, name, "holds no certificate")),
+        Ok(found) => Ok(found),
+        Err(_) => Err(invalid(path, name, "holds PEM that cannot be read")),
+    }
+}
+
+fn authority(cluster: &Fields) -> Result<Vec<u8>, KubeconfigError> {
+    let name = "certificate-authority-data";
+    let text = pem(cluster, CLUSTER, name)?.ok_or_else(|| KubeconfigError::Missing(format!("{CLUSTER}.{name}")))?;
+    let mut roots = rustls::RootCertStore::empty();
+    for (place, certificate) in certificates(&text, CLUSTER, name)?.into_iter().enumerate() {
+        let message = || format!("certificate {} cannot be read", place + 1);
+        roots.add(certificate).map_err(|_| invalid(CLUSTER, name, message()))?;
+    }
+    Ok(text)
+}
+
+fn tls_server_name(cluster: &Fields) -> Result<Option<String>, KubeconfigError> {
+    let Some(name) = optional(cluster, CLUSTER, "tls-server-name")? else { return Ok(None) };
+    match ServerName::try_from(name) {
+        Ok(_) => Ok(Some(name.to_owned())),
+        Err(_) => Err(invalid(CLUSTER, "tls-server-name", "is neither a DNS name nor an address")),
+    }
 }
 
 /// The API's own decoder of base64: that of a `Secret`'s values.
@@ -210,15 +245,48 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 fn credentials(user: &Fields) -> Result<Credentials, KubeconfigError> {
-    let certificate = pem(user, "users[].user", "client-certificate-data")?;
-    let key = pem(user, "users[].user", "client-key-data")?;
-    let missing = |name: &str| KubeconfigError::Missing(format!("users[].user.{name}"));
-    match (certificate, key, optional(user, "users[].user", "token")?) {
-        (Some(certificate), Some(key), _) => Ok(Credentials::Certificate { certificate, key }),
-        (Some(_), None, _) => Err(missing("client-key-data")),
-        (None, None, Some(token)) => Ok(Credentials::Token(token.to_owned())),
-        (None, _, _) => Err(missing("client-certificate-data")),
+    let (certificate, key) = ("client-certificate-data", "client-key-data");
+    let missing = |name: &str| KubeconfigError::Missing(format!("{USER}.{name}"));
+    match (pem(user, USER, certificate)?, pem(user, USER, key)?, optional(user, USER, "token")?) {
+        (Some(chain), Some(private), _) => {
+            expect_pair(&chain, &private)?;
+            Ok(Credentials::Certificate { certificate: chain, key: private })
+        }
+        (Some(_), None, _) => Err(missing(key)),
+        (None, None, Some(token)) => {
+            expect_header_value(token)?;
+            Ok(Credentials::Token(token.to_owned()))
+        }
+        (None, _, _) => Err(missing(certificate)),
     }
+}
+
+/// A client certificate that cannot be used is named here; otherwise the first connection would fail, without a name.
+fn expect_pair(certificate: &[u8], key: &[u8]) -> Result<(), KubeconfigError> {
+    let (of_certificate, of_key) = ("client-certificate-data", "client-key-data");
+    let chain = certificates(certificate, USER, of_certificate)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| invalid(USER, of_key, "holds no private key"))?;
+    let provider = rustls::crypto::ring::default_provider();
+    match rustls::sign::CertifiedKey::from_der(chain, key, &provider) {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(invalid(USER, of_key, format!("is not the key of {of_certificate}")))
+        }
+        Err(rustls::Error::InvalidCertificate(_)) => Err(invalid(USER, of_certificate, "cannot be read")),
+        Err(_) => Err(invalid(USER, of_key, "is of a kind that is not supported")),
+    }
+}
+
+/// A token goes into a header, and a header must not end, or begin, in the middle of it.
+fn expect_header_value(token: &str) -> Result<(), KubeconfigError> {
+    let message = if token.trim_ascii() != token {
+        "begins or ends with a space or a line feed; remove it (a file that was written by an editor ends with one)"
+    } else if HeaderValue::from_str(token).is_err() || !token.is_ascii() {
+        "has a character that no HTTP header can have, such as a line feed"
+    } else {
+        return Ok(());
+    };
+    Err(invalid(USER, "token", message))
 }
 
 /// HyperShift's own clients stand in the control-plane namespace and name the Service alone (`InClusterKASURL`); from
@@ -238,13 +306,24 @@ fn server_uri(server: &str, namespace: &str) -> Result<Uri, KubeconfigError> {
         return Err(invalid("has a path"));
     }
     let host = authority.host();
-    if host.is_empty() {
-        return Err(invalid("has no host"));
+    if ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']')).is_err() {
+        return Err(invalid("has a host that is neither a DNS name nor an address"));
+    }
+    // What is no port would be taken for none, and that for 443.
+    let port = authority.as_str().strip_prefix(host).unwrap_or_default();
+    if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err(invalid("has a port that is no number from 1 to 65535"));
     }
     let is_short = !host.contains('.') && !host.contains(':') && host != "localhost";
     let host = if is_short { format!("{host}.{namespace}.svc") } else { host.to_owned() };
-    let port = authority.port_u16().map_or_else(String::new, |port| format!(":{port}"));
     format!("https://{host}{port}").parse().map_err(|_| invalid("is no URL"))
+}
+
+/// Where a text is no kubeconfig, without its words: one that stands in the wrong place may be a secret.
+fn undecodable(error: &serde_yaml::Error) -> KubeconfigError {
+    let place = error.location();
+    let place = place.map(|place| format!(" at line {} column {}", place.line(), place.column())).unwrap_or_default();
+    KubeconfigError::Malformed(format!("it cannot be read{place}"))
 }
 
 fn one_line(text: &str) -> String {

@@ -43,11 +43,25 @@ pub fn title(object: &Value) -> String {
     if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
 }
 
+/// Whether a text can be the name of an object: one that an API server would not have must not become a part of a path.
+pub fn is_name(text: &str) -> bool {
+    let is_usual = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=253).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_usual)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::reload::Method;
     use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestKinds, GuestObjects};
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        assert!(is_name("nodepool-a") && is_name("ip-10-0-0-1.ec2.internal"));
+        for wrong in ["", "..", "../x", "a/b", "a?b", "a#b", "A", "a b", "%2e%2e", &"a".repeat(254)] {
+            assert!(!is_name(wrong), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn every_object_that_a_guest_is_given_has_its_place() {

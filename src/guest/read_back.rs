@@ -1,15 +1,14 @@
 //! Reads back what a guest's nodes and agents say.
 
-use hypermirror_api::NodeMirrorStatus;
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::ResourceExt;
-use kube::core::PartialObjectMeta;
+use hypermirror_api::names;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::GuestClient;
 use super::error::{GuestError, words};
+use super::few::Few;
 use super::objects::NAMESPACE;
-use super::summary::{GuestNode, GuestSet, ReadBack};
+use super::summary::{AgentStatus, GuestSet, Summary, Tally};
 
 /// Why a kubelet lets a container wait for its image (`pkg/kubelet/images/types.go` and the errors of the CRI).
 const WITHOUT_IMAGE: [&str; 7] = [
@@ -22,37 +21,130 @@ const WITHOUT_IMAGE: [&str; 7] = [
     "InvalidImageName",
 ];
 
+/// A node, as far as sets choose by it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Node {
+    metadata: NodeMeta,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeMeta {
+    name: String,
+    labels: Option<NodeLabels>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NodeLabels {
+    #[serde(rename = "hypershift.openshift.io/nodePool")]
+    pool: Option<String>,
+}
+
+/// A pod, as far as it tells what it waits for.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pod {
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodSpec {
+    node_name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodStatus {
+    container_statuses: Few<ContainerStatus, 4>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    state: Option<ContainerState>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+/// What a group of an API server has.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resources {
+    resources: Few<Resource, 1024>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Resource {
+    name: String,
+}
+
 impl GuestClient {
-    /// Reads nodes and statuses.
+    /// Whether a group and version has a resource.
     ///
     /// # Errors
     /// [`GuestError`].
-    pub async fn read_back(&self, sets: &[GuestSet]) -> Result<ReadBack, GuestError> {
-        let nodes = self.list_metadata::<Node>("/api/v1/nodes", "kubernetes.io/os!=windows");
-        let statuses = self.list::<NodeMirrorStatus>("/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses", "");
-        let (nodes, statuses) = futures::try_join!(nodes, statuses)?;
-        let nodes = nodes.into_iter().map(|node: PartialObjectMeta<Node>| GuestNode {
-            name: node.name_any(),
-            labels: node.metadata.labels.unwrap_or_default(),
-        });
-        Ok(ReadBack { nodes: nodes.collect(), sets: sets.to_vec(), statuses })
+    pub async fn serves(&self, group: &str, resource: &str) -> Result<bool, GuestError> {
+        let found = self.get::<Resources>(&format!("/apis/{group}")).await?.unwrap_or_default();
+        Ok(found.resources.iter().any(|found| found.name == resource))
     }
 
-    /// The nodes whose agent waits for its image, with what the kubelet says.
+    /// Sums up what nodes and their agents say about these sets.
     ///
     /// # Errors
     /// [`GuestError`].
-    pub async fn agents_without_image(&self) -> Result<Vec<(String, String)>, GuestError> {
+    pub async fn read_back(&self, sets: &[GuestSet]) -> Result<Summary, GuestError> {
+        let mut tally = Tally::new(sets);
+        let add = |node: Node| {
+            let pool = node.metadata.labels.unwrap_or_default().pool;
+            let labels = pool.map(|pool| (names::NODE_POOL_LABEL.to_owned(), pool));
+            tally.node(&node.metadata.name, &labels.into_iter().collect());
+        };
+        self.each_metadata("/api/v1/nodes", "kubernetes.io/os!=windows", add).await?;
+        let add = |status: AgentStatus| tally.status(&status);
+        self.each("/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses", "", add).await?;
+        Ok(tally.finish())
+    }
+
+    /// The first node of those whose agent waits for its image, with what the kubelet says.
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    pub async fn agent_without_image(
+        &self,
+        is_silent: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<Option<(String, String)>, GuestError> {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-        let pods = self.list::<Pod>(&path, "app.kubernetes.io/component=agent").await?;
-        Ok(pods.iter().filter_map(waiting_for_image).collect())
+        let mut first = None;
+        let look = |pod: Pod| {
+            if first.is_none() {
+                first = waiting_for_image(&pod).filter(|(node, _)| is_silent(node));
+            }
+        };
+        self.each(&path, "app.kubernetes.io/component=agent", look).await?;
+        Ok(first)
     }
 }
 
 /// The node of a pod that waits for an image, and what its kubelet says.
 fn waiting_for_image(pod: &Pod) -> Option<(String, String)> {
-    let node = pod.spec.as_ref()?.node_name.clone()?;
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let node = pod.spec.node_name.clone()?;
+    let statuses = &pod.status.container_statuses;
     let waiting = statuses.iter().find_map(|status| status.state.as_ref()?.waiting.as_ref())?;
     let reason = waiting.reason.as_deref()?;
     WITHOUT_IMAGE

@@ -2,27 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hypermirror_api::node_mirror_status::{NodeMirrorStatusStatus, ObservedSet};
+use hypermirror_api::node_mirror_status::{ObservedSet, Shadowed};
 use hypermirror_api::report::{FindingReport, NodeReport, NodesReport};
-use hypermirror_api::{NodeMirrorStatus, NodeReason, Reason, names};
+use hypermirror_api::{NodeReason, Reason, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt as _};
+use serde::Deserialize;
 
 use super::error::words;
+use super::few::Few;
 use crate::fleet::report::Verdict;
 
 /// How many nodes, entries and files are named.
 const NAMED: usize = 20;
-
-/// A node of the guest.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GuestNode {
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-}
+/// Of how many nodes it is kept in words what is wrong: those that are named, and the first of each reason.
+const EXPLAINED: usize = 64;
+/// How long a node's name can be.
+const MAX_NAME_BYTES: usize = 253;
 
 /// A set as it stands in the guest.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,23 +33,54 @@ pub struct GuestSet {
     pub selector: Option<LabelSelector>,
 }
 
-impl GuestSet {
-    fn is_for(&self, node: &GuestNode) -> bool {
-        let Some(selector) = self.selector.clone() else { return true };
-        // One that is none chooses nothing: so do the agents.
-        Selector::try_from(selector).is_ok_and(|selector| selector.matches(&node.labels))
-    }
+/// What is read of a `NodeMirrorStatus`: an agent writes little, whoever holds its token may write more.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AgentStatus {
+    /// Whose it is.
+    pub metadata: AgentStatusMeta,
+    /// None as long as the agent has only made the object.
+    pub status: Option<AgentReport>,
 }
 
-/// Nodes, sets and statuses of one guest, read at about the same time.
-#[derive(Clone, Debug, Default)]
-pub struct ReadBack {
-    /// The nodes that can have an agent.
-    pub nodes: Vec<GuestNode>,
-    /// The sets.
-    pub sets: Vec<GuestSet>,
-    /// The statuses.
-    pub statuses: Vec<NodeMirrorStatus>,
+/// Whose status it is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AgentStatusMeta {
+    /// The node's name.
+    pub name: String,
+}
+
+/// What an agent reports, of `NodeMirrorStatusStatus`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AgentReport {
+    /// `Applied` and `Reloaded`.
+    pub conditions: Few<AgentCondition, 8>,
+    /// What the file was made of.
+    pub observed_sets: Few<ObservedSet, 1024>,
+    /// Whether the container runtime has to read the file yet.
+    pub pending_reload: bool,
+    /// How many entries were left out.
+    pub rejected_count: i64,
+    /// Those entries.
+    pub rejected: Few<FindingReport, 50>,
+    /// Sources that a later file hides.
+    pub shadowed: Few<Shadowed, 50>,
+}
+
+/// One condition of an agent.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AgentCondition {
+    /// `Applied` or `Reloaded`.
+    pub r#type: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, from a closed set.
+    pub reason: String,
+    /// The same for a person.
+    pub message: String,
 }
 
 /// What a guest's nodes come to.
@@ -64,7 +91,11 @@ pub struct Summary {
     /// For the condition `NodesUpToDate`.
     pub verdict: Verdict,
     /// The nodes without a status.
-    pub silent: Vec<String>,
+    pub silent: BTreeSet<Box<str>>,
+    /// How many nodes have a status, and not what their sets say.
+    pub unconfirmed: usize,
+    /// The first of those.
+    pub unconfirmed_names: Vec<String>,
 }
 
 impl Summary {
@@ -74,63 +105,166 @@ impl Summary {
     }
 }
 
-/// Sums a guest up.
-pub fn summarize(read: &ReadBack) -> Summary {
-    let statuses: BTreeMap<String, &NodeMirrorStatusStatus> =
-        read.statuses.iter().filter_map(|status| Some((status.name_any(), status.status.as_ref()?))).collect();
-    let mut behind: Vec<(NodeReport, Reason)> = Vec::new();
-    let mut silent = Vec::new();
-    for node in &read.nodes {
-        let status = statuses.get(&node.name).copied();
-        if status.is_none() {
-            silent.push(node.name.clone());
+/// How a node stands, as far as it was looked at.
+#[derive(Debug)]
+enum Standing {
+    /// Nobody has reported from it; these sets are for it, by their places.
+    Silent(Box<[usize]>),
+    Behind(Reason, String),
+    Confirmed,
+}
+
+/// Sums a guest up: nodes first, then statuses, each forgotten when it is counted.
+#[derive(Debug)]
+pub struct Tally<'s> {
+    sets: &'s [GuestSet],
+    /// None: every node; an error, none at all. So do the agents.
+    selectors: Vec<Option<Result<Selector, ()>>>,
+    nodes: BTreeMap<Box<str>, Standing>,
+    explained: usize,
+    rejected_count: i64,
+    rejected: BTreeSet<[String; 4]>,
+    shadowed: BTreeSet<String>,
+}
+
+impl<'s> Tally<'s> {
+    /// Nothing is counted yet.
+    pub fn new(sets: &'s [GuestSet]) -> Self {
+        let selector = |set: &GuestSet| set.selector.clone().map(|selector| Selector::try_from(selector).map_err(drop));
+        Self {
+            sets,
+            selectors: sets.iter().map(selector).collect(),
+            nodes: BTreeMap::new(),
+            explained: 0,
+            rejected_count: 0,
+            rejected: BTreeSet::new(),
+            shadowed: BTreeSet::new(),
         }
-        let Some((reason, message)) = trouble(node, &read.sets, status) else { continue };
-        let report = NodeReport { name: node.name.clone(), reason: reason.as_str().to_owned(), message };
-        behind.push((report, reason));
     }
-    let known = read.nodes.iter().filter_map(|node| Some((&node.name, *statuses.get(&node.name)?))).collect();
-    let total = read.nodes.len();
-    let applied = total - behind.len();
-    let verdict = verdict(&behind, total);
-    Summary { report: report(&known, behind, applied, total), verdict, silent }
-}
 
-fn report(
-    statuses: &BTreeMap<&String, &NodeMirrorStatusStatus>,
-    behind: Vec<(NodeReport, Reason)>,
-    applied: usize,
-    total: usize,
-) -> NodesReport {
-    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let rejected = statuses.values().flat_map(|status| &status.rejected);
-    let rejected: BTreeSet<[&str; 4]> =
-        rejected.map(|finding| [&*finding.severity, &*finding.reason, &*finding.origin, &*finding.message]).collect();
-    let shadowed = statuses.values().flat_map(|status| &status.shadowed);
-    let shadowed: BTreeSet<String> =
-        shadowed.map(|shadowed| words(&format!("{} by {}", shadowed.source, shadowed.by))).collect();
-    NodesReport {
-        summary: format!("{applied}/{total}"),
-        total: count(total),
-        applied: count(applied),
-        behind: behind.into_iter().map(|(report, _)| report).take(NAMED).collect(),
-        rejected_count: statuses.values().map(|status| status.rejected_count.max(0)).fold(0, i64::saturating_add),
-        rejected: rejected.into_iter().take(NAMED).map(finding).collect(),
-        shadowed: shadowed.into_iter().take(NAMED).collect(),
+    /// Takes a node that can have an agent.
+    pub fn node(&mut self, name: &str, labels: &BTreeMap<String, String>) {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+            return; // no API server has it
+        }
+        let chooses = |selector: &Option<Result<Selector, ()>>| match selector {
+            None => true,
+            Some(selector) => selector.as_ref().is_ok_and(|selector| selector.matches(labels)),
+        };
+        let wanted = self.selectors.iter().enumerate().filter(|(_, selector)| chooses(selector));
+        let wanted = wanted.map(|(place, _)| place).collect();
+        self.nodes.insert(name.into(), Standing::Silent(wanted));
+    }
+
+    /// Takes the status of a node; one of no node of the guest's does not count.
+    pub fn status(&mut self, status: &AgentStatus) {
+        let Some(report) = &status.status else { return };
+        let Some(standing) = self.nodes.get_mut(status.metadata.name.as_str()) else { return };
+        let Standing::Silent(wanted) = standing else { return };
+        let wanted: Vec<&GuestSet> = wanted.iter().filter_map(|place| self.sets.get(*place)).collect();
+        *standing = match trouble(&wanted, report) {
+            None => Standing::Confirmed,
+            Some((reason, message)) => {
+                self.explained += 1;
+                let is_kept = self.explained <= EXPLAINED;
+                Standing::Behind(reason, if is_kept { message } else { "see its NodeMirrorStatus".to_owned() })
+            }
+        };
+        self.rejected_count = self.rejected_count.saturating_add(report.rejected_count.max(0));
+        for finding in report.rejected.iter() {
+            let of_it = [&finding.severity, &finding.reason, &finding.origin, &finding.message];
+            keep_first(&mut self.rejected, of_it.map(|text| words(text)));
+        }
+        for shadowed in report.shadowed.iter() {
+            keep_first(&mut self.shadowed, words(&format!("{} by {}", shadowed.source, shadowed.by)));
+        }
+    }
+
+    /// What it all comes to.
+    pub fn finish(self) -> Summary {
+        let total = self.nodes.len();
+        let (mut behind, mut silent, mut unconfirmed_names) = (Behind::default(), BTreeSet::new(), Vec::new());
+        for (name, standing) in self.nodes {
+            let (reason, message) = match standing {
+                Standing::Confirmed => continue,
+                Standing::Silent(_) => (Reason::AgentsMissing, "no agent has reported from this node".to_owned()),
+                Standing::Behind(reason, message) => {
+                    if unconfirmed_names.len() < NAMED {
+                        unconfirmed_names.push(name.to_string());
+                    }
+                    (reason, message)
+                }
+            };
+            behind.add(NodeReport { name: name.to_string(), reason: reason.as_str().to_owned(), message }, reason);
+            if reason == Reason::AgentsMissing {
+                silent.insert(name);
+            }
+        }
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let applied = total - behind.count;
+        let unconfirmed = behind.count - silent.len();
+        let verdict = behind.verdict(total);
+        let report = NodesReport {
+            summary: format!("{applied}/{total}"),
+            total: count(total),
+            applied: count(applied),
+            behind: behind.named,
+            rejected_count: self.rejected_count,
+            rejected: self.rejected.into_iter().map(finding).collect(),
+            shadowed: self.shadowed.into_iter().collect(),
+        };
+        Summary { report, verdict, silent, unconfirmed, unconfirmed_names }
     }
 }
 
-fn finding([severity, reason, origin, message]: [&str; 4]) -> FindingReport {
-    FindingReport { severity: words(severity), reason: words(reason), origin: words(origin), message: words(message) }
+/// Keeps the first [`NAMED`] in their order.
+fn keep_first<T: Ord>(kept: &mut BTreeSet<T>, value: T) {
+    kept.insert(value);
+    if kept.len() > NAMED {
+        kept.pop_last();
+    }
 }
 
-/// Why a node does not count as up to date.
-fn trouble(node: &GuestNode, sets: &[GuestSet], status: Option<&NodeMirrorStatusStatus>) -> Option<(Reason, String)> {
-    let Some(status) = status else {
-        return Some((Reason::AgentsMissing, "no agent has reported from this node".to_owned()));
-    };
+/// The nodes that do not count as up to date.
+#[derive(Default)]
+struct Behind {
+    count: usize,
+    named: Vec<NodeReport>,
+    by_reason: BTreeMap<Reason, (NodeReport, usize)>,
+}
+
+impl Behind {
+    fn add(&mut self, report: NodeReport, reason: Reason) {
+        self.count += 1;
+        match self.by_reason.get_mut(&reason) {
+            Some((_, count)) => *count += 1,
+            None => drop(self.by_reason.insert(reason, (report.clone(), 1))),
+        }
+        if self.named.len() < NAMED {
+            self.named.push(report);
+        }
+    }
+
+    fn verdict(&self, total: usize) -> Verdict {
+        // What a person has to look at comes before what goes by itself.
+        for reason in [Reason::NodesFailing, Reason::AgentsMissing, Reason::NodesUpdating] {
+            let Some((first, count)) = self.by_reason.get(&reason) else { continue };
+            let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            let message = format!("{} of {total} nodes: {}{more}: {}", self.count, first.name, first.message);
+            return Verdict::new("False", reason, message);
+        }
+        Verdict::new("True", Reason::AsExpected, format!("all {total} nodes have their mirrors"))
+    }
+}
+
+fn finding([severity, reason, origin, message]: [String; 4]) -> FindingReport {
+    FindingReport { severity, reason, origin, message }
+}
+
+/// Why a node with a status does not count as up to date.
+fn trouble(wanted: &[&GuestSet], status: &AgentReport) -> Option<(Reason, String)> {
     for kind in ["Applied", "Reloaded"] {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
+        let condition = status.conditions.iter().find(|condition| condition.r#type == kind);
         if let Some(condition) = condition.filter(|condition| condition.status == "False") {
             // On its way is no failure: each edit passes there.
             let is_on_its_way = condition.reason == NodeReason::Reloading.as_str();
@@ -138,7 +272,7 @@ fn trouble(node: &GuestNode, sets: &[GuestSet], status: Option<&NodeMirrorStatus
             return Some((reason, words(&format!("{}: {}", condition.reason, condition.message))));
         }
     }
-    let wanted: BTreeSet<ObservedSet> = sets.iter().filter(|set| set.is_for(node)).map(observed).collect();
+    let wanted: BTreeSet<ObservedSet> = wanted.iter().map(|set| observed(set)).collect();
     // A person's own sets are in the node's file, too; nobody here knows what they should be.
     let is_asked_for =
         |set: &&ObservedSet| names::is_pushed_set(&set.name) || wanted.iter().any(|wanted| wanted.name == set.name);
@@ -152,7 +286,7 @@ fn trouble(node: &GuestNode, sets: &[GuestSet], status: Option<&NodeMirrorStatus
         return Some((Reason::NodesUpdating, format!("has not confirmed {what} yet")));
     }
     let is_true =
-        |kind: &str| status.conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True");
+        |kind: &str| status.conditions.iter().any(|condition| condition.r#type == kind && condition.status == "True");
     if status.pending_reload || !is_true("Applied") || !is_true("Reloaded") {
         return Some((Reason::NodesUpdating, "the container runtime has not read the file yet".to_owned()));
     }
@@ -166,22 +300,6 @@ fn observed(set: &GuestSet) -> ObservedSet {
         uid: set.uid.clone(),
         generation: set.generation,
     }
-}
-
-fn verdict(behind: &[(NodeReport, Reason)], total: usize) -> Verdict {
-    if behind.is_empty() {
-        return Verdict::new("True", Reason::AsExpected, format!("all {total} nodes have their mirrors"));
-    }
-    // What a person has to look at comes before what goes by itself.
-    for reason in [Reason::NodesFailing, Reason::AgentsMissing, Reason::NodesUpdating] {
-        let of_it: Vec<&NodeReport> =
-            behind.iter().filter(|(_, found)| *found == reason).map(|(report, _)| report).collect();
-        let Some(first) = of_it.first() else { continue };
-        let more = if of_it.len() > 1 { format!(" and {} more", of_it.len() - 1) } else { String::new() };
-        let message = format!("{} of {total} nodes: {}{more}: {}", behind.len(), first.name, first.message);
-        return Verdict::new("False", reason, message);
-    }
-    Verdict::new("False", Reason::NodesUpdating, format!("{} of {total} nodes", behind.len()))
 }
 
 #[cfg(test)]

@@ -156,11 +156,11 @@ impl Writer {
         Ok(ObservedTarget::read(&answer?, spec))
     }
 
-    /// Asks the stock operators of one hosted cluster to read the mirrors again.
+    /// Asks the stock operators of one hosted cluster to read the mirrors again; without a value, takes the question away.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn touch(&self, cluster: &ClusterKey, value: &str) -> Result<(), WriteError> {
+    pub async fn touch(&self, cluster: &ClusterKey, value: Option<&str>) -> Result<(), WriteError> {
         let api: Api<HostedCluster> = Api::namespaced(self.client.clone(), &cluster.namespace);
         let body = json!({"metadata": {"annotations": {annotations::MIRRORS_OBSERVED: value}}});
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };

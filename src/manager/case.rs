@@ -15,16 +15,18 @@ use super::heavy::Load;
 use super::options::{GuestAgent, Mode};
 use super::queue::Queue;
 use super::rollouts::Counting;
+use crate::fleet::carried::carried;
 use crate::fleet::delivery::{Delivery, meaningless};
 use crate::fleet::observed::{ObservedTarget, short_digest};
 use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
 use crate::fleet::pool_config::PoolSources;
-use crate::fleet::report::{SourceTrouble, Verdict, carried, foreign_of};
+use crate::fleet::report::{SourceTrouble, Verdict, foreign_of};
 use crate::fleet::rollout::Cause;
 use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
 use crate::fleet::value::remembered;
 use crate::kube::ClusterKey;
 use crate::kube::index::declared::{Declaration, Sources};
+use crate::mirrors::Policy;
 
 /// When a heavy hosted cluster looks for a place again.
 const PLACE_AGAIN: Duration = Duration::from_millis(100);
@@ -88,6 +90,12 @@ fn resolve(
     Some((load, sources))
 }
 
+/// Whether a person asked to have everything of ours taken away from it, or from all.
+fn is_uninstalled(ctx: &Context, object: &HostedCluster) -> bool {
+    let one = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
+    one || ctx.memory.borrow().uninstall
+}
+
 impl Case {
     /// None for a hosted cluster that is gone or going, as long as a ConfigMap of it has to be read first, and as long as
     /// it is heavy and every place for such is taken; it is in `queue` again then.
@@ -114,9 +122,8 @@ impl Case {
         troubles.extend(own.troubles.iter().cloned());
         troubles.extend(meaningless_annotations(&object, unknown));
         let map = ctx.heavy.map(&load, &management, &own.entries, settings.use_management);
-        let uninstall = object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true");
         let fleet_leaves = ctx.memory.borrow().uninstall;
-        let leaving = uninstall || fleet_leaves || !ctx.settings.selector.matches(object.labels());
+        let leaving = is_uninstalled(ctx, &object) || !ctx.settings.selector.matches(object.labels());
         let mut case = Self {
             key: key.clone(),
             use_management: settings.use_management,
@@ -156,7 +163,12 @@ impl Case {
         let report = index.cluster(&self.key).and_then(|cluster| cluster.report.clone());
         drop(index);
         let observed = slots.iter().filter_map(|slot| slot.observed.as_deref());
-        carried(&self.map.map, report.as_deref(), observed)
+        carried(&self.map.map, report.as_deref(), observed, ctx.settings.argument)
+    }
+
+    /// Whether it leaves because a person asked for that, and not because the selector no longer matches.
+    pub(super) fn uninstalls(&self, ctx: &Context) -> bool {
+        is_uninstalled(ctx, &self.object)
     }
 
     /// Whether nothing of ours is to be in the guest: it leaves our care, or wants nothing on its nodes.
@@ -237,20 +249,20 @@ impl Case {
         let now = Instant::now();
         let mut index = ctx.index();
         let Some(cluster) = index.cluster_mut(&self.key) else { return };
+        if self.leaving {
+            return cluster.contests.clear(); // what goes now is taken by nobody else
+        }
         cluster.contests.resize_with(plan.targets.len(), Default::default);
         let targets = plan.targets.iter_mut().zip(observed).zip(&mut cluster.contests);
         for ((plan, target), contest) in targets {
             let (Some(plan), Some(target)) = (plan, target) else { continue };
-            if plan.carries || plan.restarts {
-                contest.observe(target, plan.carries, now);
-            } else {
-                contest.forget();
-            }
-            let Some(left) = contest.truce(now).filter(|_| plan.restarts) else { continue };
+            let Some(left) = contest.observe(target, plan, ctx.settings.handover, now) else { continue };
             let by = target.last_writer.as_deref().unwrap_or("somebody");
             *plan = TargetPlan {
                 reason: Some(Reason::Contested),
-                message: format!("{by} takes our entry away without a change of its own; left alone for a while"),
+                message: format!(
+                    "{by} removes our entry without another change; the target is left unchanged for a while"
+                ),
                 value: std::mem::take(&mut plan.value),
                 foreign: std::mem::take(&mut plan.foreign),
                 admitted_foreign: std::mem::take(&mut plan.admitted_foreign),
@@ -258,6 +270,34 @@ impl Case {
             };
             ctx.queue.add_after(self.key.clone(), left);
         }
+    }
+
+    /// How long the plan still waits because further edits of the map may come; see [`Edits`](crate::fleet::edits::Edits).
+    pub(super) fn rests(&self, ctx: &Context) -> Option<Duration> {
+        if self.leaving {
+            return None;
+        }
+        let (settle, now) = (ctx.settings.settle, Instant::now());
+        let mut index = ctx.index();
+        let edits = &mut index.cluster_mut(&self.key)?.edits;
+        edits.see(&self.wanted(), settle, now);
+        edits.wait(settle, now)
+    }
+
+    /// What is wanted is written from now on.
+    pub(super) fn begin(&self, ctx: &Context) {
+        if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
+            cluster.edits.begin(Instant::now());
+        }
+    }
+
+    /// Everything that an edit of mirrors changes, as a digest.
+    fn wanted(&self) -> String {
+        let sources = self.map.map.resolved.sources.iter();
+        let strict =
+            sources.filter(|(_, source)| source.policy == Policy::NeverContactSource).map(|(name, _)| name.as_str());
+        let strict: Vec<&str> = strict.collect();
+        short_digest(&format!("{} {} {}", self.map.map.env, strict.join(","), self.management.stock_digest))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::fleet::target::TargetSpec;
 use crate::kube::ClusterKey;
 use crate::kube::apply::Writer;
 use crate::kube::index::Index;
-use crate::kube::lease::{LeaseMemory, Term};
+use crate::kube::lease::{self, LeaseMemory, Term};
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// How the manager works, from its flags.
@@ -53,6 +53,8 @@ pub struct Settings {
     pub catalog_patience: Duration,
     /// The namespace of the Lease.
     pub namespace: String,
+    /// This instance, as the Lease names its holder.
+    pub identity: String,
     /// For the guests.
     pub guests: GuestOptions,
 }
@@ -151,6 +153,14 @@ impl Context {
     /// Whether this instance may write for a hosted cluster: its control-plane namespace is its own.
     pub fn may_write_for(&self, key: &ClusterKey) -> bool {
         self.may_write() && self.index().owns_namespace(key)
+    }
+
+    /// Whether the Lease itself, asked now, says that this instance leads.
+    ///
+    /// # Errors
+    /// [`kube::Error`] if the Lease cannot be read.
+    pub async fn holds_lease(&self) -> kube::Result<bool> {
+        lease::is_held(&self.client, &self.settings.namespace, &self.settings.identity, self.term.number()).await
     }
 
     /// Whether the fleet is left and the admission is still to be taken away, which goes first.

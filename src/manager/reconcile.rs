@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use hypermirror_api::Reason;
+use hypermirror_api::{Reason, annotations};
+use kube::ResourceExt as _;
 
 use super::boot;
 use super::case::{Case, Observed};
@@ -17,6 +18,7 @@ use crate::fleet::plan::{Plan, TargetPlan};
 use crate::fleet::report::Verdict;
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
+use crate::kube::index::Index;
 
 /// How often a plan is made again because the targets moved meanwhile, before the queue's backoff takes over.
 const ROUNDS: usize = 6;
@@ -38,46 +40,66 @@ async fn bring(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<O
     }
     let Some((mut case, mut observed)) = open(ctx, key).await? else { return Ok(None) };
     let may_deliver = case.held.is_none(); // what waits for its rollout holds up no node
-    let mut rounds = 0;
-    let (plan, failure) = loop {
-        let mut plan = case.plan(ctx, &observed, &Counting::of(ctx, &case, &observed));
-        case.contest(ctx, &observed, &mut plan);
-        if case.held.is_some() || !plan.writes() {
-            break (plan, None);
-        }
-        match case.admit(ctx, &plan, &mut observed).await? {
-            Admission::Goes => {}
-            Admission::Begins => continue, // with what was just read
-            Admission::Held(verdict) => {
-                case.held = Some(verdict);
-                break (plan, None);
-            }
-        }
-        rounds += 1;
-        if !ctx.may_write_for(key) {
-            return Ok(None); // another instance may lead by now, or another HostedCluster own the namespace
-        }
-        if let Some(value) = &plan.touch {
-            case.ask(ctx, &plan, value).await?;
-        }
-        if let Some(left) = settling(ctx, key).filter(|_| plan.stock_is_behind) {
-            ctx.queue.add_after(key.clone(), left);
-            return Ok(None);
-        }
-        match case.write(ctx, &plan, |target| target.patch.as_ref()).await {
-            Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
-            Ok(()) => break (plan, None),
-            Err(error) => break (plan, Some(error)),
-        }
-        observed = observe(ctx, key, false).await?;
-    };
+    let Some((plan, failure)) = carry_out(ctx, &mut case, &mut observed).await? else { return Ok(None) };
     if may_deliver && ctx.may_write_for(key) {
         boot::deliver(ctx, &mut case).await;
+        case.withdraw(ctx, &plan).await?;
     }
     case.remember(ctx, &plan);
     let catalogs = catalogs::look(ctx, &case).await;
     case.report(ctx, reporter, &observed, &plan, failure.as_ref(), catalogs);
     failure.map_or(Ok(case.held.map(|held| held.reason)), Err)
+}
+
+/// Plans and writes until nothing is left to write, or a gate holds what is. Answers the last plan and why it was not carried
+/// out, if it failed; none if it is not time for it yet.
+async fn carry_out(
+    ctx: &Context,
+    case: &mut Case,
+    observed: &mut Observed,
+) -> Result<Option<(Plan, Option<WriteError>)>, WriteError> {
+    let key = case.key.clone();
+    let (mut rounds, mut is_counted) = (0, true);
+    loop {
+        let counting = if is_counted { Counting::of(ctx, case, observed) } else { Counting::default() };
+        let mut plan = case.plan(ctx, observed, &counting);
+        case.contest(ctx, observed, &mut plan);
+        let rests = case.rests(ctx);
+        if case.held.is_some() || !plan.writes() {
+            return Ok(Some((plan, None)));
+        }
+        if let Some(left) = rests {
+            ctx.queue.add_after(key, left);
+            return Ok(None);
+        }
+        let admission = if is_counted { case.admit(ctx, &plan, observed).await? } else { Admission::Goes };
+        match admission {
+            Admission::Goes => {}
+            Admission::Begins => continue, // with what was just read
+            Admission::Uncounted => {
+                is_counted = false;
+                continue;
+            }
+            Admission::Held(verdict) => {
+                case.held = Some(verdict);
+                return Ok(Some((plan, None)));
+            }
+        }
+        rounds += 1;
+        if !ctx.may_write_for(&key) {
+            return Ok(None); // another instance may lead by now, or another HostedCluster own the namespace
+        }
+        if let Some(left) = case.ask(ctx, &plan).await? {
+            ctx.queue.add_after(key, left);
+            return Ok(None);
+        }
+        match case.write(ctx, &plan, Part::Change).await {
+            Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if rounds < ROUNDS => {}
+            Ok(()) => return Ok(Some((plan, None))),
+            Err(error) => return Ok(Some((plan, Some(error)))),
+        }
+        *observed = observe(ctx, &key, false).await?;
+    }
 }
 
 /// What is to be decided, and what there is; none for a hosted cluster that is left alone.
@@ -119,43 +141,93 @@ pub(super) async fn observe(ctx: &Context, key: &ClusterKey, all: bool) -> Resul
     join_all(reads).await.into_iter().collect()
 }
 
+/// What of a plan is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The annotations alone, ahead of the change.
+    Announcement,
+    /// The change.
+    Change,
+}
+
+impl Part {
+    fn of(self, target: &TargetPlan) -> Option<&json_patch::Patch> {
+        match self {
+            Self::Announcement => target.announce.as_ref(),
+            Self::Change => target.patch.as_ref(),
+        }
+    }
+}
+
+/// What our own write means for whether somebody fights us: it may have taken our entry away, and a new pod of the parent
+/// writes its children.
+fn note_write(index: &mut Index, key: &ClusterKey, place: usize, written: &TargetPlan) {
+    let Some(cluster) = index.cluster_mut(key).filter(|_| written.restarts) else { return };
+    if let Some(contest) = cluster.contests.get_mut(place).filter(|_| !written.keeps) {
+        contest.forget();
+    }
+    if place == 0 {
+        cluster.contests.iter_mut().skip(1).for_each(|contest| contest.ask(Instant::now()));
+    }
+}
+
 impl Case {
     /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
-    /// will write something then.
-    async fn ask(&self, ctx: &Context, plan: &Plan, value: &str) -> Result<(), WriteError> {
-        if plan.stock_is_behind {
-            match self.write(ctx, plan, |target| target.announce.as_ref()).await {
-                Ok(()) => {}
-                // What counts the rollout has to stand before it begins.
-                Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !ctx.settings.rollouts.is_on() => {}
-                Err(error) => return Err(error),
+    /// will write something then. Answers how long they still have to write it.
+    async fn ask(&self, ctx: &Context, plan: &Plan) -> Result<Option<Duration>, WriteError> {
+        self.begin(ctx);
+        if let Some(value) = &plan.touch {
+            if plan.stock_is_behind {
+                match self.write(ctx, plan, Part::Announcement).await {
+                    Ok(()) => {}
+                    // What counts the rollout has to stand before it begins.
+                    Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !ctx.settings.rollouts.is_on() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            ctx.writer.touch(&self.key, Some(value)).await?;
+            if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
+                cluster.touched = Some((value.to_owned(), Instant::now()));
+                cluster.contests.iter_mut().for_each(|contest| contest.ask(Instant::now()));
+                cluster.admit(&self.map.map, &self.management.explained);
             }
         }
-        ctx.writer.touch(&self.key, value).await?;
+        Ok(settling(ctx, &self.key).filter(|_| plan.stock_is_behind))
+    }
+
+    /// Takes our annotation off a HostedCluster that leaves, once nothing of ours is in its control plane.
+    async fn withdraw(&self, ctx: &Context, plan: &Plan) -> Result<(), WriteError> {
+        let asked = ctx.index().cluster(&self.key).is_some_and(|cluster| cluster.touched.is_some());
+        let is_annotated = asked || self.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);
+        if !self.leaving || !is_annotated || !plan.targets.iter().flatten().all(|target| target.up_to_date) {
+            return Ok(());
+        }
+        match ctx.writer.touch(&self.key, None).await {
+            Ok(()) | Err(WriteError::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
         if let Some(cluster) = ctx.index().cluster_mut(&self.key) {
-            cluster.touched = Some((value.to_owned(), Instant::now()));
-            cluster.admit(&self.map.map, &self.management.explained);
+            cluster.touched = None;
         }
         Ok(())
     }
 
-    async fn write(
-        &self,
-        ctx: &Context,
-        plan: &Plan,
-        patch_of: impl Fn(&TargetPlan) -> Option<&json_patch::Patch>,
-    ) -> Result<(), WriteError> {
+    async fn write(&self, ctx: &Context, plan: &Plan, part: Part) -> Result<(), WriteError> {
         let namespace = self.key.control_plane_namespace();
         let writes =
             plan.targets.iter().zip(&ctx.settings.targets).enumerate().filter_map(|(place, (target, spec))| {
-                let patch = patch_of(target.as_ref()?)?;
+                let target = target.as_ref()?;
+                let patch = part.of(target)?;
                 let namespace = &namespace;
                 Some(async move {
                     let written = ctx.writer.patch_target(namespace, spec, patch).await;
                     let mut index = ctx.index();
                     match written {
-                        Ok(target) => {
-                            index.observe_target(&self.key, place, target);
+                        Ok(written) => {
+                            index.observe_target(&self.key, place, written);
+                            if part == Part::Change {
+                                note_write(&mut index, &self.key, place, target);
+                            }
                             Ok(())
                         }
                         Err(error) => {
@@ -225,6 +297,7 @@ impl Case {
             held: held.or_else(|| self.held.clone()),
             catalogs,
             leaving: self.leaving,
+            uninstalls: self.uninstalls(ctx),
             rollout,
             rollout_failed,
         };

@@ -58,6 +58,8 @@ pub struct Draft<'a> {
     pub catalogs: Option<Verdict>,
     /// It is no longer in our care.
     pub leaving: bool,
+    /// Because a person asked for that.
+    pub uninstalls: bool,
     /// Its last rollout under the rollout budget.
     pub rollout: Option<RolloutReport>,
     /// That this one is not back in time.
@@ -102,7 +104,8 @@ impl Reporter {
         let old = ctx.index().cluster(draft.key).and_then(|cluster| cluster.report.clone());
         // One whose namespace nobody can be said to own may have left something of ours there.
         let is_disputed = is_disputed(ctx, draft.key);
-        let left = draft.leaving && !is_disputed && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
+        let done = draft.leaving && !is_disputed && draft.plan.targets.iter().flatten().all(|target| target.up_to_date);
+        let left = done && !Self::keeps_record(ctx, draft, old.as_deref());
         let status = (!left).then(|| report::fitted(printable::value(status(ctx, draft, old.as_deref()))));
         if old.as_deref() == status.as_ref() {
             self.pending().remove(draft.key);
@@ -110,6 +113,12 @@ impl Reporter {
         }
         self.pending().insert(draft.key.clone(), Pending { object: Arc::clone(draft.object), status });
         self.changed.notify_one();
+    }
+
+    /// Whether the report has to stay: a guest that was asked to be left keeps something of ours.
+    fn keeps_record(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsStatus>) -> bool {
+        let outcome = guest_outcome(ctx, draft.key, old);
+        draft.uninstalls && outcome.is_some_and(|outcome| outcome.synced.reason == Reason::LeftBehind)
     }
 
     /// Writes what is in line until the process ends.

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::reconcile::observe;
 use crate::fleet::plan::{Counted, Plan};
 use crate::fleet::report::Verdict;
-use crate::fleet::rollout::{Answer, Look, Mark, Standing, look, next_mark, told};
+use crate::fleet::rollout::{Answer, Look, Mark, Standing, answer_due, look, next_mark, told};
 use crate::kube::ClusterKey;
 use crate::kube::apply::WriteError;
 use crate::telemetry::metrics::{StateLabels, gauge};
@@ -28,6 +28,8 @@ pub(super) enum Admission {
     Goes,
     /// It may from now on: its targets were read again, and it is planned again.
     Begins,
+    /// It may without a place: it leaves, and what is not available cannot become so by waiting.
+    Uncounted,
     /// It may not, and why.
     Held(Verdict),
 }
@@ -113,11 +115,14 @@ impl Case {
         if !ctx.settings.rollouts.is_on() || !plan.restarts() {
             return Ok(Admission::Goes);
         }
-        let was_left_out = ctx.index().rollouts.is_left_out(&self.key);
-        if was_left_out {
+        let (was_left_out, is_in_flight) = {
+            let rollouts = &ctx.index().rollouts;
+            (rollouts.is_left_out(&self.key), rollouts.in_flight(&self.key).is_some())
+        };
+        if was_left_out || (self.leaving && !is_in_flight && !are_rolled_out(observed)) {
             *observed = observe(ctx, &self.key, true).await?;
             if !are_rolled_out(observed) {
-                return Ok(Admission::Held(told::unavailable(&missing(ctx, observed))));
+                return Ok(self.unavailable(ctx, observed));
             }
         }
         let budget = &ctx.settings.rollouts;
@@ -141,12 +146,19 @@ impl Case {
             return Ok(Admission::Begins);
         }
         ctx.index().rollouts.leave_out(&self.key);
-        Ok(Admission::Held(told::unavailable(&missing(ctx, observed))))
+        Ok(self.unavailable(ctx, observed))
+    }
+
+    /// What is not available before the change: it waits, unless it leaves.
+    fn unavailable(&self, ctx: &Context, observed: &Observed) -> Admission {
+        if self.leaving {
+            return Admission::Uncounted;
+        }
+        Admission::Held(told::unavailable(&missing(ctx, observed)))
     }
 }
 
 /// Whether more of a hosted cluster is still to change: by us, or by a stock operator that was asked and has not answered.
-/// One that never answers gets as long as children get for their parent's entries.
 pub(super) fn is_pending(ctx: &Context, key: &ClusterKey, plan: &Plan) -> bool {
     if plan.restarts() || plan.waits_for_parent() {
         return true;
@@ -156,8 +168,8 @@ pub(super) fn is_pending(ctx: &Context, key: &ClusterKey, plan: &Plan) -> bool {
     }
     let index = ctx.index();
     let asked = index.cluster(key).and_then(|cluster| cluster.touched.as_ref());
-    let left = asked.and_then(|(_, since)| ctx.settings.handover.checked_sub(since.elapsed()));
-    let Some(left) = left.filter(|left| !left.is_zero()) else { return false };
+    let left = asked.and_then(|(_, since)| answer_due(since.elapsed(), ctx.settings.settle, ctx.settings.handover));
+    let Some(left) = left else { return false };
     ctx.queue.add_after(key.clone(), left);
     true
 }

@@ -48,7 +48,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let metrics_server = server::metrics(options.metrics_bind_address, registry);
     let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
     let leadership = compete(&metrics, &lease).await?;
-    let mut settings = settings(&options, namespace);
+    let mut settings = settings(&options, namespace, identity.clone());
     let agent = &mut settings.guests.agent;
     if agent.who == GuestAgent::Managed && agent.image.is_none() {
         agent.image = own_image::find(&client, &settings.namespace).await;
@@ -92,7 +92,7 @@ async fn compete(metrics: &ManagerMetrics, lease: &LeaseSettings) -> Result<Lead
     Leadership::compete(async move { connect(&requests).await.map_err(anyhow::Error::from) }, lease).await
 }
 
-fn settings(options: &ManagerOptions, namespace: String) -> Settings {
+fn settings(options: &ManagerOptions, namespace: String, identity: String) -> Settings {
     Settings {
         mode: options.mode,
         selector: options.plan.hosted_cluster_selector.clone(),
@@ -106,6 +106,7 @@ fn settings(options: &ManagerOptions, namespace: String) -> Settings {
         olm_catalogs: options.plan.olm_catalogs,
         catalog_patience: options.catalog_patience,
         namespace,
+        identity,
         guests: options.guests.clone(),
     }
 }

@@ -66,11 +66,24 @@ impl Administrator {
     ///
     /// When there is no such object, or the server refuses it.
     pub async fn declare(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
+        self.say(fleet, name, list, false).await
+    }
+
+    /// The same with `NeverContactSource`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such object, or the server refuses it.
+    pub async fn forbid(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
+        self.say(fleet, name, list, true).await
+    }
+
+    async fn say(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])], strict: bool) -> Result<()> {
         let objects = || OBJECTS.iter().enumerate();
         let (place, (kind, _, _)) = objects().find(|(_, object)| object.1 == name).context("no such object")?;
         let texts = |mirrors: &[&str]| mirrors.iter().map(|&mirror| mirror.to_owned()).collect();
         let entries: Vec<Entry> =
-            list.iter().map(|(source, mirrors)| ((*source).to_owned(), texts(mirrors), false)).collect();
+            list.iter().map(|(source, mirrors)| ((*source).to_owned(), texts(mirrors), strict)).collect();
         if entries.is_empty() {
             self.sets.remove(&place);
             return fleet.delete(&object(kind, name, &[])).await;

@@ -58,6 +58,13 @@ async fn a_kubeconfig_never_runs_a_program_and_never_reads_a_file() -> Result<()
     kubeconfig["users"][0]["user"]["tokenFile"] = "/proc/self/environ".into();
     stage.kubeconfig(0, &kubeconfig.to_string()).await?;
     stage.fleet().told(&name(0), "the file", |report| report.to_string().contains("users[].user.tokenFile")).await?;
+    for (token, why) in [("a\r\nX: 1", "no HTTP header"), ("t0ken\n", "line feed")] {
+        kubeconfig["users"][0]["user"] = json!({"token": token});
+        stage.kubeconfig(0, &kubeconfig.to_string()).await?;
+        let told =
+            |report: &Value| report.to_string().contains("users[].user.token") && report.to_string().contains(why);
+        stage.fleet().told(&name(0), "the token", told).await?;
+    }
     stage.kubeconfig(0, "{").await?;
     stage.fleet().told(&name(0), "nonsense", |report| report.to_string().contains("not a kubeconfig")).await?;
     ensure!(!canary.exists(), "the program ran");

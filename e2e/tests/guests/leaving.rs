@@ -5,7 +5,7 @@ use hypermirror_e2e::eventually;
 use hypermirror_e2e::fleet::{NAMESPACE, SOON};
 use serde_json::json;
 
-use super::stage::{Stage, awaits, name, object};
+use super::stage::{Stage, awaits, found, name, object};
 
 const A: &str = "registry.example/a";
 
@@ -40,19 +40,43 @@ async fn a_hosted_cluster_that_leaves_gives_everything_back_in_order() -> Result
 }
 
 #[tokio::test]
-async fn a_guest_that_does_not_answer_is_left_after_a_while() -> Result<()> {
-    let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
-    let launch = stage.launch("manager").arg("--leave-timeout=3s").arg("--hosted-cluster-selector=hold notin (no)");
+async fn a_guest_that_does_not_answer_is_left_after_a_while_and_stays_on_record_until_it_is_clean() -> Result<()> {
+    let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
+    let launch = stage.launch("manager").arg("--leave-timeout=3s");
     let _manager = launch.start_ready(stage.scene.management()).await?;
-    stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
-    stage.fleet().reads(&[&name(0)], &format!("{A}=mirror.example/one")).await?;
+    for guest in [0, 1] {
+        stage.condition(guest, "GuestSynced", "True", "AsExpected").await?;
+    }
+    // Another one never came up: it has nothing of ours, and holds up nobody.
+    stage.hosted_cluster(2, &[(A, &["mirror.example/one"], None)]).await?;
+    stage.secret(2, "hcco-kubeconfig", "none").await?;
+    stage.condition(2, "GuestSynced", "False", "KubeconfigRefused").await?;
     stage.cluster(0).stop_api_server().await?;
-    let cluster = json!({
-        "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
-        "metadata": {"name": name(0), "namespace": NAMESPACE}
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "hypermirror-manager", "namespace": "hypermirror-system"}
     });
-    stage.fleet().merge(&cluster, &json!({"metadata": {"labels": {"hold": "no"}}})).await?;
-    stage.fleet().reads(&[&name(0)], "=").await
+    let request = json!({"metadata": {"annotations": {"hypermirror.dev/uninstall": "true"}}});
+    stage.fleet().merge(&lease, &request).await?;
+    for guest in [1, 2, 0] {
+        stage.fleet().reads(&[&name(guest)], "=").await?;
+    }
+    let message = stage.condition(0, "GuestSynced", "False", "LeftBehind").await?;
+    ensure!(message.contains("its nodes keep their mirrors and agents"), "{message}");
+    eventually(SOON, "the reports of the others are gone", async || {
+        ensure!(stage.fleet().report(&name(1)).await.is_err() && stage.fleet().report(&name(2)).await.is_err());
+        Ok(Some(()))
+    })
+    .await?;
+    ensure!(stage.fleet().report(&name(0)).await.is_ok(), "what is kept stays on record");
+    stage.cluster(0).start_api_server().await?;
+    eventually(SOON, "the guest is clean, and its report is gone", async || {
+        let crd = object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "nodemirrorsets.hypermirror.dev");
+        ensure!(found(&stage.guests[0], &crd).await?.is_none(), "the CRD is there");
+        ensure!(stage.fleet().report(&name(0)).await.is_err(), "the report is there");
+        Ok(Some(()))
+    })
+    .await
 }
 
 #[tokio::test]

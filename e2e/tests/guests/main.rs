@@ -12,3 +12,4 @@ mod references;
 mod rollout;
 mod seeds;
 mod stage;
+mod watched;

@@ -59,20 +59,26 @@ async fn has(stage: &Stage, guest: usize, mirror: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_guest_that_answers_503_or_without_end_is_told_apart_and_waited_for_by_nobody() -> Result<()> {
+async fn a_guest_that_fails_in_one_way_or_another_is_told_apart_and_waited_for_by_nobody() -> Result<()> {
     let stage = Stage::start(1).await?;
-    let (unavailable, endless) = (Faulty::start(Answer::Unavailable).await?, Faulty::start(Answer::Endless).await?);
-    for (guest, kubeconfig) in
-        [(0, stage.usual_kubeconfig(0)?), (1, unavailable.kubeconfig()?), (2, endless.kubeconfig()?)]
-    {
+    let mut faulty = Vec::new();
+    for answer in [Answer::Unavailable, Answer::Endless, Answer::HalfDead, Answer::EmptyPages] {
+        faulty.push(Faulty::start(answer).await?);
+    }
+    let kubeconfigs = std::iter::once(stage.usual_kubeconfig(0)).chain(faulty.iter().map(Faulty::kubeconfig));
+    for (guest, kubeconfig) in kubeconfigs.enumerate() {
         stage.hosted_cluster(guest, &[(A, &["mirror.example/one"], None)]).await?;
-        stage.kubeconfig(guest, &kubeconfig).await?;
+        stage.kubeconfig(guest, &kubeconfig?).await?;
     }
     let manager = stage.manager().await?;
     stage.condition(0, "GuestSynced", "True", "AsExpected").await?;
     let message = stage.condition(1, "GuestSynced", "Unknown", "ConnectionDown").await?;
     ensure!(message.contains("503"), "{message}");
     stage.condition(2, "GuestSynced", "False", "AnswerTooLarge").await?;
+    let message = stage.condition(3, "GuestSynced", "Unknown", "ConnectionDown").await?;
+    ensure!(message.contains("503"), "{message}");
+    let message = stage.condition(4, "GuestSynced", "False", "PushFailed").await?;
+    ensure!(message.contains("a page without items"), "{message}");
     let status = std::fs::read_to_string(format!("/proc/{}/status", manager.process.handle().id()))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;

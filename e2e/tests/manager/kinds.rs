@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::{icsp, idms, itms, lease};
-use hypermirror_e2e::fleet::{Fleet, SOON};
+use hypermirror_e2e::fleet::{Fleet, SOON, TARGETS, deployments};
 use hypermirror_e2e::process::Signal;
 use hypermirror_e2e::{Crds, Scene, Testbed, eventually};
 use serde_json::json;
@@ -110,6 +110,41 @@ async fn a_kind_that_is_gone_loses_nothing_across_a_restart_of_the_manager() -> 
     fleet.reads(&["a"], BOTH).await?;
     fleet.condition("a", "Ready", "True", "AsExpected").await?;
     assert_eq!(scene.patches(mark).await?.len(), 6, "the removal waited until the kind was back");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_report_that_is_older_than_the_deployments_rolls_nothing_back_when_its_kind_is_gone() -> Result<()> {
+    let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
+    let fleet = &scene.fleet;
+    let manager = two_sets(&scene).await?;
+    drop(manager);
+    // As a manager leaves it that ends between its patches and its reports.
+    let newer = BOTH.replace("m.example", "n.example");
+    for target in TARGETS {
+        let patch = json!([
+            {"op": "replace", "path": "/metadata/annotations/hypermirror.dev~1overrides", "value": newer},
+            {"op": "replace", "path": "/spec/template/spec/containers/0/env/1/value", "value": newer}
+        ]);
+        let now = fleet.deployment("a", target).await?;
+        assert_eq!(deployments::env_values(&now), ["=", BOTH], "{target}");
+        let place = now.pointer("/spec/template/spec/containers/0/env").and_then(serde_json::Value::as_array);
+        let last = place.map_or(0, |env| env.len() - 1);
+        let patch = patch.to_string().replace("/env/1/", &format!("/env/{last}/"));
+        fleet.json_patch(&deployments::target("a", target, None, "="), &serde_json::from_str(&patch)?).await?;
+    }
+    crds.delete(&fleet.client).await?;
+    let mark = scene.audit.mark().await?;
+
+    let _manager = scene.manager().await?;
+    fleet.condition("a", "SourcesResolved", "Unknown", "KindVanished").await?;
+    fleet.condition("a", "ControlPlaneUpToDate", "True", "AsExpected").await?;
+    eventually(SOON, "the report says what is in force", async || {
+        let report = fleet.report("a").await?;
+        Ok((report["sources"][0]["digestMirrors"][0] == "n.example/s").then_some(()))
+    })
+    .await?;
+    assert_eq!(scene.patches(mark).await?.len(), 0, "no Deployment is written");
     Ok(())
 }
 

@@ -79,3 +79,35 @@ async fn a_restart_asks_stock_operators_nothing() -> Result<()> {
     manager.leads().await?;
     consistently(Duration::from_secs(2), "nothing is written", async || scene.nothing_written(mark).await).await
 }
+
+#[tokio::test]
+async fn edits_in_a_row_ask_stock_operators_twice_and_change_a_target_twice() -> Result<()> {
+    let scene = Scene::start().await?;
+    let fleet = &scene.fleet;
+    stock_cluster(&scene, "stock").await?;
+    fleet.hosted_cluster("plain", &[], "=").await?;
+    // Longer than a loaded machine takes from one edit to the next.
+    let launch = scene.launch("manager").arg("--settle=2s").arg("--handover=1s");
+    let _manager = launch.start_ready(scene.management()).await?;
+    let mark = scene.audit.mark().await?;
+    let mirrors: Vec<String> = (0..20).map(|edit| format!("m.example/{edit}")).collect();
+    for mirror in &mirrors {
+        fleet.apply(&idms("one", &[("s.example", &[mirror], None)])).await?;
+    }
+    fleet.reads(&["stock", "plain"], "s.example=m.example/19").await?;
+    fleet.condition("stock", "Ready", "True", "AsExpected").await?;
+    let touched = touches(&scene, mark).await?;
+    assert!(touched.len() <= 2, "{touched:#?}");
+    let patches = scene.patches(mark).await?;
+    for cluster in ["stock", "plain"] {
+        for target in TARGETS {
+            let own = patches.iter().filter(|write| {
+                let patch = write.request_object.as_ref().map(ToString::to_string).unwrap_or_default();
+                let namespace = deployments::namespace(cluster);
+                write.namespace == namespace && write.name == target && patch.contains("/spec/template")
+            });
+            assert!(own.count() <= 2, "{cluster}/{target}: {patches:#?}");
+        }
+    }
+    Ok(())
+}

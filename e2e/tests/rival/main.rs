@@ -1,5 +1,7 @@
 //! The manager beside stock HyperShift's operators, imitated as they were measured.
 
+mod edits;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

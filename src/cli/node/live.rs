@@ -1,7 +1,7 @@
 //! A node of a live guest: what stands there for it, and whether it has confirmed that.
 
 use anyhow::{Context as _, Result};
-use hypermirror_api::{NodeMirrorSet, NodeMirrorStatus};
+use hypermirror_api::NodeMirrorSet;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -11,7 +11,7 @@ use super::super::{Usage, console, guest};
 use super::declared::{NodeMirrors, NodeScope, declared};
 use crate::agent::sets::Set;
 use crate::guest::GuestClient;
-use crate::guest::summary::{GuestNode, GuestSet, ReadBack, summarize};
+use crate::guest::summary::{AgentStatus, GuestSet, Summary, Tally};
 use crate::kube::ClusterKey;
 use crate::mirrors::layers::resolve;
 
@@ -43,19 +43,22 @@ async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<Node
     let Some(node) = node else {
         return Err(Usage::error(format!("the guest of {key} has no Node {name}")));
     };
-    let sets: Vec<DeserializeGuard<NodeMirrorSet>> = client.list(SETS, "").await.with_context(asked)?;
-    let status: Option<NodeMirrorStatus> = client.get(&format!("{STATUSES}/{name}")).await.with_context(asked)?;
+    let mut sets: Vec<DeserializeGuard<NodeMirrorSet>> = Vec::new();
+    client.each(SETS, "", |set| sets.push(set)).await.with_context(asked)?;
+    let status: Option<AgentStatus> = client.get(&format!("{STATUSES}/{name}")).await.with_context(asked)?;
     let guest_sets = sets.iter().filter_map(|set| set.0.as_ref().ok()).map(|set| GuestSet {
         name: set.name_any(),
         uid: set.uid().unwrap_or_default(),
         generation: set.metadata.generation.unwrap_or_default(),
         selector: set.spec.node_selector.clone(),
     });
-    let read = ReadBack {
-        nodes: vec![GuestNode { name: name.to_owned(), labels: node.labels().clone() }],
-        sets: guest_sets.collect(),
-        statuses: status.into_iter().collect(),
-    };
+    let guest_sets: Vec<GuestSet> = guest_sets.collect();
+    let mut tally = Tally::new(&guest_sets);
+    tally.node(name, node.labels());
+    if let Some(status) = &status {
+        tally.status(status);
+    }
+    let summary = tally.finish();
     let read_sets = sets.iter().map(|set| match &set.0 {
         Ok(set) => Set::of_nodes(set),
         Err(invalid) => Set::unreadable(invalid),
@@ -64,17 +67,16 @@ async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<Node
     for (object, error) in &declared.malformed {
         console::error(format!("{object} in the guest of {key} is left out: {error}"));
     }
-    tell(name, &read);
+    tell(name, guest_sets.is_empty(), &summary);
     let (set, findings) = resolve(&declared.entries);
     Ok(NodeMirrors { set, findings, files: Vec::new(), of_hypershift: Vec::new() })
 }
 
 /// Says whether the node has what is said, and what on it is in the way.
-fn tell(name: &str, read: &ReadBack) {
-    if read.sets.is_empty() {
+fn tell(name: &str, has_no_set: bool, summary: &Summary) {
+    if has_no_set {
         console::warning("the guest has no NodeMirrorSet: it is given nothing, or the manager has not been there yet");
     }
-    let summary = summarize(read);
     match summary.report.behind.first() {
         None => console::note(format!("node {name} has confirmed what its sets say")),
         Some(behind) => console::note(format!(

@@ -349,3 +349,14 @@ proptest! {
         prop_assert_eq!(rollouts.next(at(0)), vec![0, 1, 2]);
     }
 }
+
+#[test]
+fn an_operator_that_does_not_answer_holds_the_place_for_seconds_and_not_for_the_handover() {
+    let (settle, handover) = (Duration::from_millis(300), Duration::from_mins(2));
+    for (asked, left) in [(0, Some(3000)), (2900, Some(100)), (3000, None), (60_000, None)] {
+        let due = answer_due(Duration::from_millis(asked), settle, handover);
+        assert_eq!(due, left.map(Duration::from_millis), "asked {asked} ms ago");
+    }
+    let short = Duration::from_secs(1);
+    assert_eq!(answer_due(Duration::ZERO, settle, short), Some(short));
+}

@@ -1,10 +1,24 @@
 #![expect(clippy::needless_pass_by_value, reason = "values are made where they are used")]
 
+use std::sync::LazyLock;
+
 use serde_json::json;
 
 use super::*;
 
-const PEM: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="; // -----BEGIN CERTIFICATE-----
+/// A certificate and its key, as a kubeconfig has them; the certificate is an authority, too.
+static PAIR: LazyLock<(String, String)> = LazyLock::new(pair);
+
+fn pair() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    (encoded(&certificate.pem()), encoded(&key.serialize_pem()))
+}
+
+fn encoded(text: &str) -> String {
+    let text = k8s_openapi::ByteString(text.as_bytes().to_vec());
+    serde_json::to_value(text).unwrap().as_str().unwrap().to_owned()
+}
 
 fn document(cluster: &Value, user: &Value) -> String {
     json!({
@@ -21,11 +35,11 @@ fn parse(cluster: Value, user: Value) -> Result<GuestAccess, KubeconfigError> {
 }
 
 fn cluster() -> Value {
-    json!({"server": "https://kube-apiserver:6443", "certificate-authority-data": PEM})
+    json!({"server": "https://kube-apiserver:6443", "certificate-authority-data": PAIR.0})
 }
 
 fn user() -> Value {
-    json!({"client-certificate-data": PEM, "client-key-data": PEM})
+    json!({"client-certificate-data": PAIR.0, "client-key-data": PAIR.1})
 }
 
 fn with(mut object: Value, field: &str, value: Value) -> Value {
@@ -81,7 +95,7 @@ fn what_can_run_read_or_redirect_is_refused_by_its_name() {
 fn what_is_missing_or_wrong_is_named_and_never_shown() {
     let message = |cluster, user| parse(cluster, user).unwrap_err().to_string();
     assert_eq!(
-        message(json!({"certificate-authority-data": PEM}), user()),
+        message(json!({"certificate-authority-data": PAIR.0}), user()),
         "field clusters[].cluster.server is missing"
     );
     assert_eq!(
@@ -90,7 +104,7 @@ fn what_is_missing_or_wrong_is_named_and_never_shown() {
     );
     assert_eq!(message(cluster(), json!({})), "field users[].user.client-certificate-data is missing");
     assert_eq!(
-        message(cluster(), json!({"client-certificate-data": PEM})),
+        message(cluster(), json!({"client-certificate-data": PAIR.0})),
         "field users[].user.client-key-data is missing"
     );
     assert_eq!(
@@ -107,6 +121,11 @@ fn what_is_missing_or_wrong_is_named_and_never_shown() {
         ("https://a.example/path", "has a path"),
         ("kube-apiserver:6443", "is not https"),
         ("https://", "is no URL"),
+        ("https://a.example:99999", "has a port that is no number from 1 to 65535"),
+        ("https://a.example:0", "has a port that is no number from 1 to 65535"),
+        ("https://a.example:", "has a port that is no number from 1 to 65535"),
+        ("https://a..example", "has a host that is neither a DNS name nor an address"),
+        ("https://a%20b", "is no URL"),
     ] {
         let message = message(with(cluster(), "server", server.into()), user());
         assert_eq!(message, format!("field clusters[].cluster.server: {why}"));
@@ -120,6 +139,73 @@ fn a_document_that_is_no_kubeconfig_is_refused() {
     assert!(matches!(parse(&"x".repeat(MAX_BYTES + 1)), KubeconfigError::Malformed(_)));
     assert!(parse("{}").to_string().contains("current-context"));
     assert!(matches!(GuestAccess::parse(b"\xff", "ns"), Err(KubeconfigError::Malformed(_))));
+}
+
+#[test]
+fn what_would_be_refused_when_it_is_used_is_refused_by_name() {
+    let message = |cluster, user| parse(cluster, user).unwrap_err().to_string();
+    let ends =
+        "begins or ends with a space or a line feed; remove it (a file that was written by an editor ends with one)";
+    let has = "has a character that no HTTP header can have, such as a line feed";
+    for (token, why) in
+        [("secret\n", ends), (" secret", ends), ("secret\r\nX: 1", has), ("sec\u{0}ret", has), ("s\u{e9}cret", has)]
+    {
+        assert_eq!(message(cluster(), json!({"token": token})), format!("field users[].user.token: {why}"));
+    }
+    let (other, _) = pair();
+    let broken = encoded("-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n");
+    let endless = encoded("-----BEGIN CERTIFICATE-----\nc2VjcmV0\n");
+    for (user, field, why) in [
+        (
+            json!({"client-certificate-data": other, "client-key-data": PAIR.1}),
+            "client-key-data",
+            "is not the key of client-certificate-data",
+        ),
+        (
+            json!({"client-certificate-data": PAIR.0, "client-key-data": PAIR.0}),
+            "client-key-data",
+            "holds no private key",
+        ),
+        (
+            json!({"client-certificate-data": PAIR.1, "client-key-data": PAIR.1}),
+            "client-certificate-data",
+            "holds no certificate",
+        ),
+        (
+            json!({"client-certificate-data": broken, "client-key-data": PAIR.1}),
+            "client-certificate-data",
+            "cannot be read",
+        ),
+    ] {
+        assert_eq!(message(cluster(), user), format!("field users[].user.{field}: {why}"));
+    }
+    for (field, value, why) in [
+        ("certificate-authority-data", &broken, "certificate 1 cannot be read"),
+        ("certificate-authority-data", &endless, "holds PEM that cannot be read"),
+        ("certificate-authority-data", &PAIR.1, "holds no certificate"),
+        ("tls-server-name", &"a b".to_owned(), "is neither a DNS name nor an address"),
+        ("tls-server-name", &"a\r\nb".to_owned(), "is neither a DNS name nor an address"),
+    ] {
+        let message = message(with(cluster(), field, value.as_str().into()), user());
+        assert_eq!(message, format!("field clusters[].cluster.{field}: {why}"));
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_told() {
+    for text in [
+        "users: t0psecret",
+        "users: [t0psecret]",
+        "users: [{name: a, user: t0psecret}]",
+        "users: [{name: a, user: [t0psecret]}]",
+        "t0psecret",
+        "users: [{name: 'a', name: t0psecret}]",
+        "{clusters: {t0psecret: 1}}",
+        "current-context: t0psecret",
+    ] {
+        let message = GuestAccess::parse(text.as_bytes(), "ns").unwrap_err().to_string();
+        assert!(!message.contains("t0psecret"), "{message}");
+    }
 }
 
 #[test]

@@ -1,13 +1,24 @@
-use hypermirror_api::node_mirror_status::NodeMirrorStatusSpec;
+#![expect(clippy::needless_pass_by_value, reason = "values are made where they are used")]
+
 use serde_json::json;
 
 use super::*;
 
-fn node(name: &str, pool: &str) -> GuestNode {
-    GuestNode {
-        name: name.to_owned(),
-        labels: [("hypershift.openshift.io/nodePool".to_owned(), pool.to_owned())].into(),
+type Node = (String, BTreeMap<String, String>);
+
+fn node(name: &str, pool: &str) -> Node {
+    (name.to_owned(), [("hypershift.openshift.io/nodePool".to_owned(), pool.to_owned())].into())
+}
+
+fn summarize(nodes: &[Node], sets: &[GuestSet], statuses: &[AgentStatus]) -> Summary {
+    let mut tally = Tally::new(sets);
+    for (name, labels) in nodes {
+        tally.node(name, labels);
     }
+    for status in statuses {
+        tally.status(status);
+    }
+    tally.finish()
 }
 
 fn set(name: &str, generation: i64, pool: Option<&str>) -> GuestSet {
@@ -19,20 +30,23 @@ fn set(name: &str, generation: i64, pool: Option<&str>) -> GuestSet {
 }
 
 /// A status that has seen these sets.
-fn status(node: &str, sets: &[GuestSet], applied: &str, reloaded: &str) -> NodeMirrorStatus {
-    let mut status = NodeMirrorStatus::new(node, NodeMirrorStatusSpec {});
+fn status(node: &str, sets: &[GuestSet], applied: &str, reloaded: &str) -> AgentStatus {
     let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "reason": "Why", "message": "because", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-    status.status = Some(NodeMirrorStatusStatus {
-        conditions: serde_json::from_value(json!([condition("Applied", applied), condition("Reloaded", reloaded)]))
-            .unwrap(),
-        observed_sets: sets.iter().map(observed).collect(),
-        ..NodeMirrorStatusStatus::default()
-    });
-    status
+    let sets: Vec<ObservedSet> = sets.iter().map(observed).collect();
+    let conditions = [condition("Applied", applied), condition("Reloaded", reloaded)];
+    let status = json!({"metadata": {"name": node}, "status": {"conditions": conditions, "observedSets": sets}});
+    serde_json::from_value(status).unwrap()
 }
 
-fn sum(nodes: Vec<GuestNode>, sets: Vec<GuestSet>, statuses: Vec<NodeMirrorStatus>) -> (String, Reason, String) {
-    let summary = summarize(&ReadBack { nodes, sets, statuses });
+fn change(status: &mut AgentStatus, place: usize, change: impl Fn(&mut AgentCondition)) {
+    let report = status.status.as_mut().unwrap();
+    let mut conditions = report.conditions.to_vec();
+    change(&mut conditions[place]);
+    report.conditions = conditions.into_iter().collect();
+}
+
+fn sum(nodes: Vec<Node>, sets: Vec<GuestSet>, statuses: Vec<AgentStatus>) -> (String, Reason, String) {
+    let summary = summarize(&nodes, &sets, &statuses);
     (summary.report.summary, summary.verdict.reason, summary.verdict.message)
 }
 
@@ -56,10 +70,9 @@ fn a_node_counts_when_it_has_exactly_its_sets_and_the_runtime_has_read_them() {
 fn a_reload_that_is_on_its_way_is_no_failure() {
     let sets = vec![set("cluster", 1, None)];
     let mut reloading = status("n1", &sets, "True", "False");
-    let of = |status: &NodeMirrorStatus| sum(vec![node("n1", "a")], sets.clone(), vec![status.clone()]).1;
+    let of = |status: &AgentStatus| sum(vec![node("n1", "a")], sets.clone(), vec![status.clone()]).1;
     assert_eq!(of(&reloading), Reason::NodesFailing);
-    let conditions = &mut reloading.status.as_mut().unwrap().conditions;
-    NodeReason::Reloading.as_str().clone_into(&mut conditions[1].reason);
+    change(&mut reloading, 1, |condition| NodeReason::Reloading.as_str().clone_into(&mut condition.reason));
     assert_eq!(of(&reloading), Reason::NodesUpdating);
 }
 
@@ -92,12 +105,12 @@ fn what_a_person_has_to_look_at_is_told_first() {
 #[test]
 fn what_a_guest_says_is_cut() {
     let sets = vec![set("cluster", 1, None)];
-    let nodes: Vec<GuestNode> = (0..100).map(|n| node(&format!("n{n:03}"), "a")).collect();
-    let summary = summarize(&ReadBack { nodes, sets: sets.clone(), statuses: Vec::new() });
+    let nodes: Vec<Node> = (0..100).map(|n| node(&format!("n{n:03}"), "a")).collect();
+    let summary = summarize(&nodes, &sets, &[]);
     assert_eq!((summary.report.behind.len(), summary.report.total, summary.silent.len()), (20, 100, 100));
     let mut loud = status("n1", &sets, "False", "True");
-    loud.status.as_mut().unwrap().conditions[0].message = "x\n".repeat(100_000);
-    let summary = summarize(&ReadBack { nodes: vec![node("n1", "a")], sets, statuses: vec![loud] });
+    change(&mut loud, 0, |condition| condition.message = "x\n".repeat(100_000));
+    let summary = summarize(&[node("n1", "a")], &sets, &[loud]);
     assert!(summary.report.behind[0].message.chars().count() < 1000);
     assert!(!summary.verdict.message.contains('\n'));
 }

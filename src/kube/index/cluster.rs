@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::fleet::contest::Contest;
+use crate::fleet::edits::Edits;
 use crate::fleet::known::EntrySet;
 use crate::fleet::pool_config::LastDocuments;
 use crate::fleet::sources::{LastConfig, OverrideMap, hosted_cluster_entries};
@@ -73,6 +74,8 @@ pub struct Cluster {
     pub boots: Boots,
     /// For each target, whether somebody fights us for it.
     pub contests: Vec<Contest>,
+    /// The edits of its map.
+    pub edits: Edits,
 }
 
 impl Cluster {
@@ -94,6 +97,7 @@ impl Cluster {
             last_documents: Arc::default(),
             boots: Boots::new(),
             contests: Vec::new(),
+            edits: Edits::default(),
         }
     }
 
@@ -120,6 +124,7 @@ impl Cluster {
         self.touched = None;
         self.boots.clear();
         self.contests.clear();
+        self.edits = Edits::default();
     }
 
     /// The entries that have departed once this map is admitted, but for those that the management layer explains: every

@@ -74,6 +74,11 @@ impl Candidate {
         self.duration * 2 / 3
     }
 
+    /// How long after the start of a holder's last renewal nobody else may take over.
+    pub fn promise(&self) -> Duration {
+        Duration::from_secs(self.duration.as_secs()) // as the record says it
+    }
+
     /// How often to look.
     pub fn period(&self, leads: bool) -> Duration {
         if leads { self.duration / 4 } else { self.duration / 6 }

@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::super::deadline::answered_within;
+use super::super::deadline::{answered, answered_within};
 use super::election::{Candidate, Step};
 
 /// How often a conflict is answered with another look before the turn is given up.
@@ -32,15 +32,37 @@ pub struct LeaseSettings {
     pub duration: Duration,
 }
 
+/// A term of leadership, as far as it is sure.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// Until when we may believe to lead.
+    until: Instant,
+    /// When another instance may lead at the earliest.
+    others_from: Instant,
+    /// The Lease's `leaseTransitions`: it grows with each change of hands.
+    number: i64,
+}
+
 /// Whether this instance leads: until a moment that renewals push on, or not at all.
 #[derive(Clone, Debug)]
-pub struct Term(watch::Receiver<Option<Instant>>);
+pub struct Term(watch::Receiver<Option<Held>>);
 
 impl Term {
     /// Whether this instance leads now. The clock decides: a process that was frozen wakes up without leadership, before
     /// anybody in it has looked at the Lease.
     pub fn lasts(&self) -> bool {
-        self.0.borrow().is_some_and(|until| Instant::now() < until)
+        self.writes_until().is_some()
+    }
+
+    /// Until when what is begun now has to be over so that no other instance leads by then; none if this one does not lead.
+    pub fn writes_until(&self) -> Option<Instant> {
+        let held = (*self.0.borrow())?;
+        (Instant::now() < held.until).then_some(held.others_from)
+    }
+
+    /// Its number: that of a later one is greater, of whatever instance it is.
+    pub fn number(&self) -> i64 {
+        self.0.borrow().map_or(0, |held| held.number)
     }
 
     /// Waits until it begins; false if that will never be.
@@ -96,7 +118,7 @@ impl Leadership {
             api: Api::namespaced(client, &settings.namespace),
             candidate: Candidate::new(&settings.identity, settings.duration.max(SHORTEST)),
             term: sender,
-            held_until: None,
+            held: None,
         };
         let task = thread.spawn(holder.run(ended));
         Ok(Self { term: Term(term), end, task, _thread: Thread(Some(thread)) })
@@ -114,9 +136,8 @@ impl Leadership {
 struct Holder {
     api: Api<Lease>,
     candidate: Candidate,
-    term: watch::Sender<Option<Instant>>,
-    /// Until when we may believe to hold it.
-    held_until: Option<Instant>,
+    term: watch::Sender<Option<Held>>,
+    held: Option<Held>,
 }
 
 impl Holder {
@@ -141,29 +162,30 @@ impl Holder {
     /// One look, one decision, one write; answers when to look again.
     async fn turn(&mut self) -> Duration {
         let start = Instant::now();
-        let limit = self.held_until.map_or(self.candidate.holds_for(), |until| until.saturating_duration_since(start));
+        let limit = self.held.map_or(self.candidate.holds_for(), |held| held.until.saturating_duration_since(start));
         match tokio::time::timeout(limit, self.look_and_write()).await {
-            Ok(Ok(true)) => {
-                self.held_until = Some(start + self.candidate.holds_for());
+            Ok(Ok(Some(number))) => {
+                let (until, others_from) = (start + self.candidate.holds_for(), start + self.candidate.promise());
+                self.held = Some(Held { until, others_from, number });
                 self.tell();
             }
-            Ok(Ok(false)) => {
-                self.held_until = None;
+            Ok(Ok(None)) => {
+                self.held = None;
                 self.tell();
             }
             Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or written now"),
             Err(_) => tracing::warn!("the API server does not answer for the Lease"),
         }
-        if self.held_until.is_some_and(|until| until <= Instant::now()) {
-            self.held_until = None;
+        if self.held.is_some_and(|held| held.until <= Instant::now()) {
+            self.held = None;
             self.tell();
         }
-        let period = self.candidate.period(self.held_until.is_some());
-        self.held_until.map_or(period, |until| period.min(until.saturating_duration_since(Instant::now())))
+        let period = self.candidate.period(self.held.is_some());
+        self.held.map_or(period, |held| period.min(held.until.saturating_duration_since(Instant::now())))
     }
 
-    /// True if we hold the Lease now.
-    async fn look_and_write(&mut self) -> kube::Result<bool> {
+    /// The number of our term if we hold the Lease now.
+    async fn look_and_write(&mut self) -> kube::Result<Option<i64>> {
         // An annotation that is written meanwhile makes a conflict that means nothing: look again.
         for _ in 0..CONFLICTS {
             match self.try_once().await {
@@ -174,17 +196,18 @@ impl Holder {
         self.try_once().await
     }
 
-    async fn try_once(&mut self) -> kube::Result<bool> {
+    async fn try_once(&mut self) -> kube::Result<Option<i64>> {
         let lease = match self.api.get_opt(names::LEASE).await? {
             Some(lease) => lease,
             None => self.create().await?,
         };
         let spec = lease.spec.clone().unwrap_or_default();
         let step = self.candidate.step(&spec, Instant::now());
-        let Some(write) = self.candidate.write(step, &spec, jiff::Timestamp::now()) else { return Ok(false) };
+        let Some(write) = self.candidate.write(step, &spec, jiff::Timestamp::now()) else { return Ok(None) };
         // Guarded by the version that was looked at: of two that take it at once, one fails.
         let body = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": write});
-        self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await.map(|_| true)
+        let held = self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await?;
+        Ok(Some(held.spec.and_then(|spec| spec.lease_transitions).unwrap_or_default().into()))
     }
 
     async fn create(&self) -> kube::Result<Lease> {
@@ -207,11 +230,22 @@ impl Holder {
     }
 
     fn tell(&self) {
-        let leads = self.held_until.is_some();
-        if self.term.send_replace(self.held_until).is_some() != leads {
+        let leads = self.held.is_some();
+        if self.term.send_replace(self.held).is_some() != leads {
             tracing::info!(leads, "leadership changed");
         }
     }
+}
+
+/// Whether the Lease says that this instance holds it, in the term of this number.
+///
+/// # Errors
+/// [`kube::Error`] if it cannot be read.
+pub async fn is_held(client: &Client, namespace: &str, identity: &str, number: i64) -> kube::Result<bool> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let lease = answered(api.get(names::LEASE)).await?.spec.unwrap_or_default();
+    let is_ours = lease.holder_identity.as_deref() == Some(identity);
+    Ok(is_ours && i64::from(lease.lease_transitions.unwrap_or_default()) == number)
 }
 
 fn params() -> PatchParams {
@@ -227,9 +261,13 @@ mod tests {
         let (sender, term) = watch::channel(None);
         let term = Term(term);
         assert!(!term.lasts());
-        sender.send_replace(Some(Instant::now() + Duration::from_mins(1)));
+        let now = Instant::now();
+        let (until, others_from) = (now + Duration::from_mins(1), now + Duration::from_mins(2));
+        sender.send_replace(Some(Held { until, others_from, number: 7 }));
         assert!(term.lasts());
-        sender.send_replace(Some(Instant::now()));
+        assert_eq!((term.writes_until(), term.number()), (Some(others_from), 7));
+        sender.send_replace(Some(Held { until: now, others_from, number: 7 }));
+        assert_eq!(term.writes_until(), None, "although nobody else may lead yet");
         assert!(!term.lasts());
     }
 }

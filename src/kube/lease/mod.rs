@@ -4,5 +4,5 @@ pub mod election;
 pub mod leadership;
 pub mod memory;
 
-pub use leadership::{Leadership, LeaseSettings, Term};
+pub use leadership::{Leadership, LeaseSettings, Term, is_held};
 pub use memory::{LeaseMemory, ask_to_uninstall, consume_permission, remember_kinds};

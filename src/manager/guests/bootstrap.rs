@@ -16,13 +16,11 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
     let key = &case.key;
     let cure = "let new nodes boot with the mirrors: annotation hypermirror.dev/node-delivery: AgentAndRollout";
     if !summary.silent.is_empty() {
-        match client.agents_without_image().await {
-            Ok(waiting) => {
-                let mut waiting = waiting.iter().filter(|(node, _)| summary.silent.contains(node));
-                if let Some((node, why)) = waiting.next() {
-                    let message = format!("node {node} cannot pull the agent ({why}); {cure}");
-                    return Verdict::new("False", Reason::BehindMirror, message);
-                }
+        match client.agent_without_image(|node| summary.silent.contains(node)).await {
+            Ok(None) => {}
+            Ok(Some((node, why))) => {
+                let message = format!("node {node} cannot pull the agent ({why}); {cure}");
+                return Verdict::new("False", Reason::BehindMirror, message);
             }
             Err(error) => tracing::debug!(cluster = %key, %error, "the agents' pods cannot be read"),
         }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedControlPlane;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::Api;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::declared::declared;
 use super::{Base, Change, Guest, Guests, jittered};
@@ -44,6 +43,13 @@ pub(super) struct Mirrors {
     objects: usize,
 }
 
+impl Mirrors {
+    /// Whether there is an object of that kind.
+    pub(super) fn has(&self, kind: &str) -> bool {
+        self.names.iter().any(|name| name.split(' ').next() == Some(kind))
+    }
+}
+
 /// Whether one of `--max-concurrent-guests` is free.
 pub(super) enum Turn {
     /// Go on.
@@ -54,10 +60,7 @@ pub(super) enum Turn {
 
 /// The kinds that a guest has, asked group by group.
 pub(super) async fn kinds(client: &GuestClient) -> Result<GuestKinds, GuestError> {
-    let served = async |group: &str, resource: &str| {
-        let list = client.get::<APIResourceList>(&format!("/apis/{group}")).await?;
-        Ok::<_, GuestError>(list.is_some_and(|list| list.resources.iter().any(|found| found.name == resource)))
-    };
+    let served = async |group: &str, resource: &str| client.serves(group, resource).await;
     Ok(GuestKinds {
         digest_mirror_sets: served("config.openshift.io/v1", "imagedigestmirrorsets").await?,
         tag_mirror_sets: served("config.openshift.io/v1", "imagetagmirrorsets").await?,
@@ -92,6 +95,9 @@ pub(super) async fn give(
 ) -> Result<Turn, GuestError> {
     let key = &case.key;
     let interval = ctx.settings.guests.guest_interval;
+    if guest.watches.seen.take_news() {
+        guest.base = None; // somebody changed what is there
+    }
     let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
     let kinds = match &base {
         Some(base) => base.kinds,
@@ -109,19 +115,16 @@ pub(super) async fn give(
     if base.is_none() {
         client.ensure(&crds()).await?;
     }
-    let looked = client.look(&wanted).await?;
+    let looked = client.look_at(&wanted).await?;
     if !looked.drifted.is_empty() && guest.change.is_none() {
         match guests.turn() {
             Some(change) => guest.change = Some(change),
             None => return Ok(Turn::Later(jittered(Duration::from_millis(500), key))),
         }
     }
-    let mut live = looked.live;
-    for drifted in &looked.drifted {
-        live.push(client.apply(drifted).await?);
-    }
+    let (live, written) = client.apply_all(looked).await?;
     let pruned = prune_mirrors(client, kinds, &wanted, last.map(|(_, mirrors)| mirrors)).await?;
-    let changed = !looked.drifted.is_empty() || pruned > 0;
+    let changed = written > 0 || pruned > 0;
     let base = match base {
         Some(base) => base,
         None => Base { at: Instant::now(), kinds, objects: give_others(ctx, client, key, kinds).await? },
@@ -178,19 +181,17 @@ async fn give_others(
     key: &ClusterKey,
     kinds: GuestKinds,
 ) -> Result<usize, GuestError> {
+    if kinds.content_source_policies {
+        // Stock HyperShift has forgotten the one without its label.
+        let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
+        client.delete_any(&old).await?;
+    }
     let agent = agent(ctx, key).await;
     let wanted = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: agent.as_ref(), kinds });
     client.ensure(&wanted.foundations).await?;
     client.ensure(&wanted.workloads).await?;
     if ctx.settings.guests.agent.who == GuestAgent::External {
         client.prune("DaemonSet", &wanted.workloads).await?;
-    }
-    if kinds.content_source_policies {
-        // Stock HyperShift has forgotten the one without its label.
-        let path = format!("{}/cluster", path::collection("ImageContentSourcePolicy"));
-        if let Some(old) = client.get::<Value>(&path).await? {
-            client.delete(&old).await?;
-        }
     }
     Ok(wanted.crds.len() + wanted.foundations.len() + wanted.workloads.len())
 }

@@ -3,45 +3,51 @@
 use std::time::{Duration, Instant};
 
 use hypermirror_api::Reason;
+use hypermirror_api::report::{GuestReport, NodesReport};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::connect::{NoConnection, failed};
-use super::sync::{conclude, tell};
-use super::{Guest, give, pace};
+use super::sync::{conclude, known, overrule, tell};
+use super::{Guest, give, jittered, pace};
 use crate::agent::reload::Method;
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::report::Verdict;
 use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestObjects, node_mirror_sets};
-use crate::guest::summary::{Summary, summarize};
+use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError, guest_set};
 use crate::kube::ClusterKey;
+use crate::manager::case::Case;
 use crate::manager::context::Context;
 
 const KIND: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodemirrorsets.hypermirror.dev";
 
 /// Takes everything of ours out of a guest that answers.
-pub(super) async fn leave(
-    ctx: &Context,
-    guest: &mut Guest,
-    client: &GuestClient,
-    key: &ClusterKey,
-) -> Option<Duration> {
+pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient, case: &Case) -> Option<Duration> {
+    let key = &case.key;
+    guest.watches.stop();
+    if known(ctx, key).is_some_and(|known| is_left_behind(&known) && known.guest.is_some()) {
+        guest.leaving_since = None; // it is back: its nodes get their time from now
+    }
     let since = *guest.leaving_since.get_or_insert_with(Instant::now);
     let late = since.elapsed() >= ctx.settings.guests.leave_timeout;
     match step(client, late).await {
         Ok(None) => {
-            gone(ctx, key, "nothing of ours is left in the guest");
+            guest.health.worked();
             guest.base = None;
+            gone(ctx, key, "nothing of hypermirror is left in the guest cluster");
             None
         }
         Ok(Some(summary)) if late => {
-            let names: Vec<&str> = summary.report.behind.iter().map(|node| node.name.as_str()).collect();
-            gone(ctx, key, &format!("left without an answer of nodes: {}", names.join(", ")));
             guest.base = None;
+            let message = nodes_left_behind(&summary, ctx.settings.guests.leave_timeout);
+            left_behind(ctx, key, message, |_| (None, Some(summary.report)));
             None
         }
         Ok(Some(summary)) => {
-            let message = format!("{} nodes have given their mirrors back", summary.report.summary);
+            guest.health.worked();
+            let done = &summary.report.summary;
+            let message = format!("waiting for nodes to remove their mirror configuration: {done} have");
             let synced = Verdict::new("False", Reason::Leaving, message);
             conclude(ctx, key, |before| {
                 let unknown = GuestOutcome::unknown(synced, before);
@@ -51,52 +57,111 @@ pub(super) async fn leave(
             Some(pace::pause(guest.asked - 1).unwrap_or(Duration::from_secs(15)))
         }
         Err(error) => {
+            overrule(ctx, guest, &error).await;
             let none = failed(guest, key, &error);
-            without_connection(ctx, guest, key, none)
+            without_connection(ctx, guest, case, none)
         }
     }
 }
 
-/// A guest that nobody reaches is not waited for without end; one that has no kubeconfig never had anything of ours.
+/// A guest that nobody reaches holds up nothing without end; one that was never given anything holds up nothing at all.
 pub(super) fn without_connection(
     ctx: &Context,
     guest: &mut Guest,
-    key: &ClusterKey,
+    case: &Case,
     none: NoConnection,
 ) -> Option<Duration> {
-    let since = *guest.leaving_since.get_or_insert_with(Instant::now);
-    let left = ctx.settings.guests.leave_timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
-    let missing = matches!(&none, NoConnection::Told(verdict, _) if verdict.reason == Reason::KubeconfigMissing);
-    if missing || left.is_none() {
-        gone(ctx, key, if missing { "there is no guest to leave" } else { "left without an answer of the guest" });
+    let key = &case.key;
+    let known = known(ctx, key);
+    let has_ours = guest.mirrors.is_some() || known.as_ref().is_some_and(|known| known.guest.is_some());
+    if !has_ours && !matches!(none, NoConnection::Undecided(_)) {
+        gone(ctx, key, "hypermirror never wrote to the guest cluster");
         return None;
     }
-    let again = tell(ctx, key, none);
-    again.into_iter().chain(left).min()
+    let timeout = ctx.settings.guests.leave_timeout;
+    let since = *guest.leaving_since.get_or_insert_with(Instant::now);
+    let left = timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
+    let is_given_up = left.is_none() || known.as_ref().is_some_and(is_left_behind);
+    if !is_given_up {
+        let again = tell(ctx, key, none);
+        return again.into_iter().chain(left).min();
+    }
+    let (why, pause) = match none {
+        NoConnection::Undecided(pause) => (String::new(), Some(pause)),
+        NoConnection::Told(verdict, pause) => (format!(" ({})", verdict.message), pause),
+    };
+    let message = format!(
+        "the guest cluster was not reached within {}{why}: its nodes keep their mirrors and agents",
+        told_duration(timeout)
+    );
+    left_behind(ctx, key, message, |before| {
+        before.map(|before| (before.guest.clone(), before.nodes_report.clone())).unwrap_or_default()
+    });
+    // A person who uninstalls may bring it back; whoever is no longer selected may be another manager's by now.
+    let tries_on = case.uninstalls(ctx) || !case.leaving;
+    tries_on.then(|| pause.unwrap_or_else(|| jittered(Duration::from_mins(1), key)))
 }
 
-/// The report of a cluster that leaves goes with it: what a person has to know stands in the log, too.
+/// What was left with the guest stays on record until the guest has it no more.
+pub(super) fn is_left_behind(outcome: &GuestOutcome) -> bool {
+    outcome.synced.reason == Reason::LeftBehind
+}
+
+fn nodes_left_behind(summary: &Summary, timeout: Duration) -> String {
+    let (count, names) = (summary.unconfirmed, summary.unconfirmed_names.join(", "));
+    let nodes = if count == 1 { "1 node" } else { &format!("{count} nodes") };
+    let more = count.checked_sub(summary.unconfirmed_names.len()).filter(|more| *more > 0);
+    let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+    let timeout = told_duration(timeout);
+    format!("{nodes} did not confirm within {timeout} and may keep their mirror configuration: {names}{more}")
+}
+
+fn told_duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds > 0 && seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
+/// All is done; the report of a cluster that leaves goes, unless nodes are on record that keep something.
 fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
-    tracing::warn!(cluster = %key, message, "the guest is left");
-    let synced = Verdict::new("True", Reason::Leaving, message);
-    conclude(ctx, key, |_| {
+    tracing::info!(cluster = %key, message, "the guest cluster is done");
+    conclude(ctx, key, |before| {
+        if let Some(before) = before.filter(|before| is_left_behind(before) && before.guest.is_none()) {
+            return Some(GuestOutcome { left: true, ..before.clone() });
+        }
+        let synced = Verdict::new("True", Reason::Leaving, message);
         Some(GuestOutcome { synced, nodes: None, bootstrap: None, guest: None, nodes_report: None, left: true })
+    });
+}
+
+/// The control plane goes on, and the report says what is kept where.
+fn left_behind(
+    ctx: &Context,
+    key: &ClusterKey,
+    message: String,
+    kept: impl FnOnce(Option<&GuestOutcome>) -> (Option<GuestReport>, Option<NodesReport>),
+) {
+    tracing::warn!(cluster = %key, message, "left behind");
+    let synced = Verdict::new("False", Reason::LeftBehind, message);
+    conclude(ctx, key, |before| {
+        let (guest, nodes_report) = kept(before);
+        Some(GuestOutcome { synced, nodes: None, bootstrap: None, guest, nodes_report, left: true })
     });
 }
 
 /// Empties the sets, and when all nodes have confirmed, or it is too late for that, deletes what is ours. None: all gone.
 async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, GuestError> {
-    if client.get::<Value>(KIND).await?.is_none() {
+    if client.get::<IgnoredAny>(KIND).await?.is_none() {
         return delete_all(client).await.map(|()| None);
     }
     let empty = node_mirror_sets(&[], &[]);
     let (sets, _) = client.ensure(&empty).await?;
     client.prune("NodeMirrorSet", &empty).await?;
     let sets: Vec<_> = sets.iter().filter_map(guest_set).collect();
-    let summary = summarize(&client.read_back(&sets).await?);
-    let silent = |node: &str| summary.silent.iter().any(|silent| silent == node);
+    let summary = client.read_back(&sets).await?;
     // A node without an agent has nothing to give back.
-    let done = summary.report.behind.iter().all(|node| silent(&node.name));
+    let done = summary.unconfirmed == 0;
     if done || late {
         delete_all(client).await?;
     }
@@ -120,4 +185,32 @@ async fn delete_all(client: &GuestClient) -> Result<(), GuestError> {
         client.delete_ours(object).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::summary::{AgentStatus, Tally};
+
+    #[test]
+    fn nodes_that_keep_their_files_are_named() {
+        let summary = |nodes: usize| {
+            let mut tally = Tally::new(&[]);
+            for node in 0..nodes {
+                tally.node(&format!("n{node:02}"), &std::collections::BTreeMap::new());
+                let status = serde_json::json!({"metadata": {"name": format!("n{node:02}")}, "status": {}});
+                tally.status(&serde_json::from_value::<AgentStatus>(status).unwrap());
+            }
+            tally.node("without-agent", &std::collections::BTreeMap::new());
+            tally.finish()
+        };
+        let told = |nodes: usize| nodes_left_behind(&summary(nodes), Duration::from_mins(5));
+        assert_eq!(told(1), "1 node did not confirm within 5m and may keep their mirror configuration: n00");
+        assert!(told(2).starts_with("2 nodes did not confirm within 5m"), "{}", told(2));
+        assert!(told(25).ends_with("n18, n19 and 5 more"), "{}", told(25));
+        assert_eq!(
+            (told_duration(Duration::from_secs(90)), told_duration(Duration::ZERO)),
+            ("90s".into(), "0s".into())
+        );
+    }
 }

@@ -7,6 +7,7 @@ mod give;
 mod leave;
 mod pace;
 mod sync;
+mod watch;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -14,24 +15,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
+use hypermirror_api::Reason;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::context::Context;
-use crate::guest::GuestClient;
+use crate::fleet::guest::GuestOutcome;
+use crate::fleet::report::Verdict;
 use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
+use crate::guest::{GuestClient, InFlight, Look};
 use crate::kube::ClusterKey;
 use crate::kube::index::guests::KubeconfigSecret;
 
 /// A pause after a look that panicked.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
+/// How long one look may take: a guest of 10,000 nodes needs seconds. Who is slower than this is told.
+const LOOK: Duration = Duration::from_mins(2);
 
 /// What is remembered of one guest between two looks.
 #[derive(Default)]
 struct Guest {
+    /// The term of leadership in which all this was true: what was seen in an earlier one, another instance may have
+    /// changed since.
+    term: i64,
+    /// Objects of terms up to this one may be overwritten, although they seem to be of a later leader.
+    overrules: i64,
     connection: Option<Connection>,
+    watches: watch::Watches,
     health: Health,
     /// When everything was last looked at, and what the guest had then.
     base: Option<Base>,
@@ -73,18 +85,26 @@ struct Change {
 pub struct Guests {
     memory: Mutex<HashMap<ClusterKey, Guest>>,
     permits: Option<Arc<Semaphore>>,
+    in_flight: InFlight,
+    places: watch::Places,
 }
 
 impl Guests {
     /// Nothing is known yet.
     pub fn new(max_concurrent: u16) -> Arc<Self> {
         let permits = (max_concurrent > 0).then(|| Arc::new(Semaphore::new(max_concurrent.into())));
-        Arc::new(Self { memory: Mutex::default(), permits })
+        Arc::new(Self {
+            memory: Mutex::default(),
+            permits,
+            in_flight: InFlight::default(),
+            places: watch::Places::default(),
+        })
     }
 
-    /// The memory of one guest, to work with: it is at work once only.
-    fn take(&self, key: &ClusterKey) -> Guest {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default()
+    /// The memory of one guest in this term, to work with: it is at work once only.
+    fn take(&self, key: &ClusterKey, term: i64) -> Guest {
+        let known = self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        known.filter(|guest| guest.term == term).unwrap_or_else(|| Guest { term, ..Guest::default() })
     }
 
     fn put_back(&self, key: &ClusterKey, guest: Guest) {
@@ -104,6 +124,10 @@ impl Guests {
                 if looked.is_err() {
                     // What a guest answers is untrusted: one that brings its look down costs the others nothing.
                     tracing::error!(cluster = %key, "the look at a guest panicked; it is looked at again later");
+                    let message =
+                        "the work on the guest cluster failed inside hypermirror; the manager's log says where";
+                    let synced = Verdict::new("Unknown", Reason::WorkFailed, message);
+                    sync::conclude(&ctx, &key, |before| Some(GuestOutcome::unknown(synced, before)));
                     ctx.guest_queue.done(&key, false);
                     ctx.guest_queue.add_after(key, AFTER_PANIC);
                 }
@@ -114,7 +138,7 @@ impl Guests {
 
     async fn look(&self, ctx: &Context, key: &ClusterKey) {
         let again = if ctx.may_write() && !*ctx.stopping.borrow() {
-            let mut guest = self.take(key);
+            let mut guest = self.take(key, ctx.term.number());
             let again = sync::sync(ctx, self, &mut guest, key).await;
             if ctx.index().cluster(key).is_some() {
                 self.put_back(key, guest);
@@ -122,13 +146,25 @@ impl Guests {
             again
         } else {
             // Another instance leads: what is remembered here gets old.
-            self.take(key);
+            self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
             None
         };
         ctx.guest_queue.done(key, false);
         if let Some(pause) = again {
             ctx.guest_queue.add_after(key.clone(), pause);
         }
+    }
+}
+
+/// What bounds a look that begins now.
+fn look(ctx: &Context, guest: &Guest) -> Look {
+    let (term, number) = (ctx.term.clone(), guest.term);
+    Look {
+        end: Instant::now() + LOOK,
+        may_write: Arc::new(move || term.writes_until().filter(|_| term.number() == number)),
+        term: guest.term,
+        overrules: guest.overrules,
+        seen: Arc::clone(&guest.watches.seen),
     }
 }
 

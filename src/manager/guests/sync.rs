@@ -1,5 +1,6 @@
 //! One look at one guest: connect, give, read back, conclude.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hypermirror_api::Reason;
@@ -7,12 +8,15 @@ use hypermirror_api::report::GuestReport;
 
 use super::connect::{NoConnection, connect, failed};
 use super::give::{Given, Turn, give};
+use super::watch::Asker;
 use super::{Guest, Guests, bootstrap, jittered, leave, pace};
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::report::Verdict;
-use crate::guest::summary::{Summary, summarize};
+use crate::guest::seen::WATCHED;
+use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
 use crate::kube::ClusterKey;
+use crate::kube::index::Index;
 use crate::manager::case::Case;
 use crate::manager::config_maps;
 use crate::manager::context::Context;
@@ -31,13 +35,13 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
         conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
         return Some(jittered(ctx.settings.guests.guest_interval, key));
     }
-    match connect(ctx, guest, key).await {
-        Ok(client) if case.wants_guest_left() => leave::leave(ctx, guest, &client, key).await,
+    match connect(ctx, guests, guest, key).await {
+        Ok(client) if case.wants_guest_left() => leave::leave(ctx, guest, &client, &case).await,
         Ok(client) => {
             guest.leaving_since = None;
             serve(ctx, guests, guest, &client, &case).await
         }
-        Err(none) if case.wants_guest_left() => leave::without_connection(ctx, guest, key, none),
+        Err(none) if case.wants_guest_left() => leave::without_connection(ctx, guest, &case, none),
         Err(none) => tell(ctx, key, none),
     }
 }
@@ -58,6 +62,18 @@ pub(super) fn tell(ctx: &Context, key: &ClusterKey, none: NoConnection) -> Optio
     }
 }
 
+/// What the last look came to, of this process or of the one before it.
+pub(super) fn known(ctx: &Context, key: &ClusterKey) -> Option<GuestOutcome> {
+    known_in(&ctx.index(), key).map(|known| (*known).clone())
+}
+
+fn known_in(index: &Index, key: &ClusterKey) -> Option<Arc<GuestOutcome>> {
+    index.guests.outcome(key).or_else(|| {
+        let report = index.cluster(key)?.report.clone()?;
+        GuestOutcome::reported(&report).map(Arc::new)
+    })
+}
+
 /// Takes an outcome in, and has the report written if it says something new.
 pub(super) fn conclude(
     ctx: &Context,
@@ -65,10 +81,7 @@ pub(super) fn conclude(
     outcome: impl FnOnce(Option<&GuestOutcome>) -> Option<GuestOutcome>,
 ) {
     let mut index = ctx.index();
-    let before = index.guests.outcome(key).or_else(|| {
-        let report = index.cluster(key)?.report.clone()?;
-        GuestOutcome::reported(&report).map(std::sync::Arc::new)
-    });
+    let before = known_in(&index, key);
     let Some(outcome) = outcome(before.as_deref()) else { return };
     let changed = index.guests.conclude(key, outcome);
     drop(index);
@@ -86,12 +99,44 @@ async fn serve(
 ) -> Option<Duration> {
     let key = &case.key;
     match give_and_read(ctx, guests, guest, client, case).await {
-        Ok(Ok((given, summary))) => Some(told(ctx, guest, client, case, &given, summary).await),
+        Ok(Ok((given, summary))) => {
+            guest.health.worked();
+            watch(ctx, guests, guest, key);
+            Some(told(ctx, guest, client, case, &given, summary).await)
+        }
         Ok(Err(pause)) => Some(pause),
         Err(error) => {
             guest.base = None;
+            overrule(ctx, guest, &error).await;
             tell(ctx, key, failed(guest, key, &error))
         }
+    }
+}
+
+/// From now on what somebody else does to the mirrors there is seen at once.
+fn watch(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) {
+    let (Some(connection), Some(mirrors)) = (&guest.connection, &guest.mirrors) else { return };
+    let asker = Asker { key: key.clone(), queue: ctx.guest_queue.clone(), term: ctx.term.clone() };
+    let kinds = WATCHED.into_iter().filter(|kind| mirrors.has(kind));
+    guest.watches.start(&guests.places, &connection.client, kinds, &asker);
+}
+
+/// Objects of a later term than ours are another leader's, unless the Lease itself says that we lead: one that was deleted
+/// and made anew counts from the start.
+pub(super) async fn overrule(ctx: &Context, guest: &mut Guest, error: &GuestError) {
+    let GuestError::Newer { what, term } = error else { return };
+    match ctx.holds_lease().await {
+        Ok(true) => {
+            tracing::info!(
+                what,
+                term,
+                ours = guest.term,
+                "the numbers of the Lease began anew; the object is ours to write"
+            );
+            guest.overrules = *term;
+        }
+        Ok(false) => tracing::warn!(what, term, ours = guest.term, "a later leader wrote to the guest"),
+        Err(error) => tracing::warn!(%error, "the Lease cannot be read now"),
     }
 }
 
@@ -110,7 +155,7 @@ async fn give_and_read(
     if given.changed {
         guest.asked = 0;
     }
-    let summary = summarize(&client.read_back(&given.sets).await?);
+    let summary = client.read_back(&given.sets).await?;
     Ok(Ok((given, summary)))
 }
 
@@ -163,13 +208,13 @@ fn guest_report(secret: &str, given: &Given) -> GuestReport {
 fn synced(ctx: &Context, guest: &Guest) -> Verdict {
     let options = &ctx.settings.guests.agent;
     if options.who == GuestAgent::Managed && options.image.is_none() {
-        let message = "the mirrors are there, but no agent: the manager knows no image for it (--agent-image)";
+        let message = "the mirrors are up to date, but the agent is missing: its image is unknown (--agent-image)";
         return Verdict::new("False", Reason::AgentImageMissing, message);
     }
     if guest.base.as_ref().is_some_and(|base| !base.kinds.admission_policies) {
-        let message =
-            "the guest has every object; without ValidatingAdmissionPolicies an agent may write any node's status";
+        let message = "all hypermirror objects in the guest cluster are up to date; without ValidatingAdmissionPolicies an agent can \
+             write the status of any node";
         return Verdict::new("True", Reason::NodeIdentityUnverified, message);
     }
-    Verdict::new("True", Reason::AsExpected, "the guest has every object that it is given")
+    Verdict::new("True", Reason::AsExpected, "all hypermirror objects in the guest cluster are up to date")
 }

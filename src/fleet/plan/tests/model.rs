@@ -11,7 +11,7 @@ use super::super::super::observed::ObservedTarget;
 use super::super::super::sources::{ManagementLayer, OverrideMap};
 use super::super::super::target::stock_targets;
 use super::super::super::value;
-use crate::mirrors::{MirrorEntry, Resolved, overrides};
+use crate::mirrors::{MirrorEntry, Policy, Resolved, overrides};
 
 /// What only the stock operators know.
 const FLAG: &str = "zz.example=m.example/zz";
@@ -292,11 +292,29 @@ impl Model {
             let allowed = self.stock_rollouts[place] + self.edits;
             assert!(self.our_rollouts[place] <= allowed, "{} rollouts for {allowed} changes", self.our_rollouts[place]);
         }
+        self.check_arguments();
         let plan = self.world.plan(self.asked.as_deref());
         assert!(!plan.writes(), "{plan:#?}");
         let observed = |place: usize| ObservedTarget::read(&self.world.deployments[place], &stock_targets()[place]);
         let remembered = value::remembered(&[observed(1), observed(2)], |_| None);
         assert!(!remembered.contains(FLAG), "an entry of somebody else's is remembered as ours");
+    }
+}
+
+impl Model {
+    /// Each target has its stock argument, and ignition-server the sources that are never contacted.
+    fn check_arguments(&self) {
+        let sources = self.world.map.resolved.sources.iter();
+        let strict = sources.filter(|(_, source)| source.policy == Policy::NeverContactSource);
+        let pairs = strict.map(|(name, source)| format!("{name}={}", source.all_mirrors().next().unwrap()));
+        let pairs = pairs.collect::<Vec<_>>().join(",");
+        for (place, deployment) in self.world.deployments.iter().enumerate() {
+            let target = ObservedTarget::read(deployment, &stock_targets()[place]);
+            let said = target.container.as_ref().unwrap().arguments.iter().map(|entry| &*entry.value);
+            let wanted = ["="].into_iter().chain((place == 1 && !pairs.is_empty()).then_some(pairs.as_str()));
+            assert!(said.eq(wanted), "target {place}: {deployment:#}");
+            assert_eq!(target.argument.is_some(), place == 1 && !pairs.is_empty());
+        }
     }
 }
 

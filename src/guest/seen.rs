@@ -1,0 +1,145 @@
+//! Which edition of each of our objects in a guest is known here, and which one a watch tells of. Pure, but for its lock.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+/// The kinds that are watched.
+pub const WATCHED: [&str; 3] = ["NodeMirrorSet", "ImageDigestMirrorSet", "ImageTagMirrorSet"];
+/// Of how many objects it is remembered what a watch told: a guest has a few of ours, and one for each NodePool.
+const MAX_TOLD: usize = 1024;
+
+/// One edition of an object; none: there is no such object.
+type Edition = Option<(String, String)>;
+
+type Editions = HashMap<(String, String), Edition>;
+
+/// What is known of a guest's objects.
+#[derive(Debug, Default)]
+pub struct Seen {
+    editions: Mutex<Both>,
+}
+
+#[derive(Debug, Default)]
+struct Both {
+    /// By looks and by our own writes.
+    known: Editions,
+    /// By watches.
+    told: Editions,
+}
+
+impl Seen {
+    fn editions(&self) -> MutexGuard<'_, Both> {
+        self.editions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An object was looked at or written, and is like this now.
+    pub(super) fn is(&self, object: &Value) {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        if let Some(place) = place(object) {
+            self.editions().known.insert(place, Some((text("uid"), text("resourceVersion"))));
+        }
+    }
+
+    /// There is no such object, or we have just deleted it.
+    pub(super) fn is_gone(&self, object: &Value) {
+        if let Some(place) = place(object) {
+            self.editions().known.insert(place, None);
+        }
+    }
+
+    /// From where a watch of a kind tells all that is not known here: the newest version of what is.
+    pub fn latest(&self, kind: &str) -> Option<String> {
+        let both = self.editions();
+        let known = both.known.iter().filter(|((of, _), _)| of == kind).filter_map(|(_, edition)| edition.as_ref());
+        let versions = known.filter_map(|(_, version)| version.parse::<u64>().ok());
+        versions.max().map(|version| version.to_string())
+    }
+
+    /// A watch tells of an object; true if that is news.
+    pub fn tell(&self, kind: &str, name: &str, edition: Edition) -> bool {
+        let mut both = self.editions();
+        let place = (kind.to_owned(), name.to_owned());
+        let is_news = both.known.get(&place).cloned().flatten() != edition;
+        if is_news && (both.told.len() < MAX_TOLD || both.told.contains_key(&place)) {
+            both.told.insert(place, edition);
+        } else {
+            both.told.remove(&place);
+        }
+        is_news
+    }
+
+    /// Whether a watch has told of an edition that nobody here knows yet.
+    pub fn has_news(&self) -> bool {
+        let mut both = self.editions();
+        let Both { known, told } = &mut *both;
+        told.retain(|place, edition| known.get(place).cloned().flatten() != *edition);
+        !told.is_empty()
+    }
+
+    /// [`Self::has_news`], and forgets it: it is looked at now.
+    pub fn take_news(&self) -> bool {
+        let has_news = self.has_news();
+        self.editions().told.clear();
+        has_news
+    }
+}
+
+fn place(object: &Value) -> Option<(String, String)> {
+    let kind = object["kind"].as_str().filter(|kind| WATCHED.contains(kind))?;
+    Some((kind.to_owned(), object["metadata"]["name"].as_str()?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const KIND: &str = "NodeMirrorSet";
+
+    fn set(version: &str) -> Value {
+        json!({"kind": KIND, "metadata": {"name": "cluster", "uid": "u", "resourceVersion": version}})
+    }
+
+    fn edition(version: &str) -> (String, String) {
+        ("u".to_owned(), version.to_owned())
+    }
+
+    #[test]
+    fn what_we_wrote_ourselves_is_no_news_and_what_somebody_else_did_is() {
+        let seen = Seen::default();
+        seen.is(&set("1"));
+        assert!(!seen.tell(KIND, "cluster", Some(edition("1"))) && !seen.has_news());
+        assert!(seen.tell(KIND, "cluster", Some(edition("2"))) && seen.has_news());
+        seen.is(&set("2"));
+        assert!(!seen.has_news(), "our own write, told before its answer came");
+        assert!(seen.tell(KIND, "cluster", None) && seen.take_news(), "deleted");
+        assert!(!seen.has_news());
+        seen.is_gone(&set("2"));
+        assert!(!seen.tell(KIND, "cluster", None), "we did that");
+        assert!(seen.tell(KIND, "other", Some(edition("9"))), "an object that nobody here knows");
+    }
+
+    #[test]
+    fn a_watch_begins_where_the_last_look_was() {
+        let seen = Seen::default();
+        assert_eq!(seen.latest(KIND), None);
+        for (name, version) in [("cluster", "9"), ("nodepool-a", "10"), ("nodepool-b", "odd")] {
+            seen.is(&json!({"kind": KIND, "metadata": {"name": name, "uid": "u", "resourceVersion": version}}));
+        }
+        assert_eq!((seen.latest(KIND).as_deref(), seen.latest("ImageTagMirrorSet")), (Some("10"), None));
+    }
+
+    #[test]
+    fn other_kinds_and_too_many_names_are_not_remembered() {
+        let seen = Seen::default();
+        seen.is(&json!({"kind": "DaemonSet", "metadata": {"name": "a"}}));
+        assert!(seen.editions().known.is_empty());
+        for number in 0..2 * MAX_TOLD {
+            seen.tell(KIND, &number.to_string(), Some(edition("1")));
+        }
+        assert_eq!(seen.editions().told.len(), MAX_TOLD);
+    }
+}

@@ -1,0 +1,208 @@
+//! Watches our objects of one kind in a guest, as metadata: what somebody else does to them is seen at once.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hypermirror_api::names::MANAGED_LABEL;
+use kube::api::WatchParams;
+use kube::client::Body;
+use serde::Deserialize;
+
+use super::client::GuestClient;
+use super::error::GuestError;
+use super::in_flight::{KIB, MIB};
+use super::path;
+
+/// How long one watch lasts; the server ends it then.
+const LASTS: Duration = Duration::from_mins(4);
+/// How much longer it is listened to: a connection whose other end is gone says nothing.
+const GRACE: Duration = Duration::from_secs(15);
+/// The longest event. The metadata of an object of ours is some KiB.
+const MAX_EVENT_BYTES: usize = 64 * KIB;
+/// How much one watch may tell: a bookmark each minute, and events that are rare.
+const MAX_WATCH_BYTES: usize = MIB;
+
+/// What a watch tells of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its name.
+    pub name: String,
+    /// Its UID and version; none if it is gone.
+    pub edition: Option<(String, String)>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    r#type: String,
+    #[serde(default)]
+    object: Object,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    metadata: Meta,
+    code: Option<u16>,
+    message: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Meta {
+    name: String,
+    uid: String,
+    resource_version: String,
+}
+
+/// The lines of a watch, and what they come to.
+#[derive(Debug, Default)]
+struct Lines {
+    /// A line that is not whole yet.
+    rest: Vec<u8>,
+    bytes: usize,
+}
+
+impl Lines {
+    /// Takes what came; none if it is more than is read.
+    fn take<'d>(&mut self, data: &'d [u8], mut line: impl FnMut(&[u8])) -> Option<()> {
+        self.bytes += data.len();
+        if self.bytes > MAX_WATCH_BYTES {
+            return None;
+        }
+        let mut parts = data.split(|byte| *byte == b'\n');
+        let last: &'d [u8] = parts.next_back().unwrap_or_default();
+        for part in parts {
+            self.rest.extend_from_slice(part);
+            line(&self.rest);
+            self.rest = Vec::new();
+        }
+        self.rest.extend_from_slice(last);
+        (self.rest.len() <= MAX_EVENT_BYTES).then_some(())
+    }
+}
+
+impl GuestClient {
+    /// Watches from a version on, or from now where there is none, until the server ends it.
+    ///
+    /// # Errors
+    /// [`GuestError`]; `Gone` if the version is too old, or the kind is not there.
+    pub async fn watch(
+        &self,
+        kind: &str,
+        from: &mut Option<String>,
+        mut tell: impl FnMut(Told) + Send,
+    ) -> Result<(), GuestError> {
+        let collection = path::collection(kind);
+        let what = format!("WATCH {collection}");
+        let params = WatchParams {
+            timeout: u32::try_from(LASTS.as_secs()).ok(),
+            label_selector: Some(format!("{MANAGED_LABEL}=true")),
+            bookmarks: true,
+            ..WatchParams::default()
+        };
+        let request =
+            kube::core::Request::new(&collection).watch_metadata(&params, from.as_deref().unwrap_or_default());
+        let body = self.open(&what, request).await?;
+        let listen = listen(&what, body, from, &mut tell);
+        tokio::time::timeout(LASTS + GRACE, listen).await.unwrap_or(Ok(()))
+    }
+}
+
+async fn listen(
+    what: &str,
+    mut body: Body,
+    from: &mut Option<String>,
+    tell: &mut (impl FnMut(Told) + Send),
+) -> Result<(), GuestError> {
+    let mut lines = Lines::default();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| GuestError::of(what, &error))?.into_data() else { continue };
+        let mut failure = None;
+        let taken = lines.take(&data, |line| {
+            if let Err(error) = event(what, line, from, tell) {
+                failure.get_or_insert(error);
+            }
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        taken.ok_or_else(|| GuestError::TooLarge { what: what.to_owned() })?;
+    }
+    Ok(())
+}
+
+fn event(what: &str, line: &[u8], from: &mut Option<String>, tell: &mut impl FnMut(Told)) -> Result<(), GuestError> {
+    let Event { r#type, object } =
+        serde_json::from_slice(line).map_err(|error| GuestError::unreadable(what, &error))?;
+    let Meta { name, uid, resource_version } = object.metadata;
+    let edition = match r#type.as_str() {
+        "ADDED" | "MODIFIED" => Some((uid, resource_version.clone())),
+        "DELETED" => None,
+        "BOOKMARK" => {
+            *from = Some(resource_version);
+            return Ok(());
+        }
+        _ if object.code == Some(410) => return Err(GuestError::Gone { what: what.to_owned() }),
+        _ => return Err(GuestError::of_status(what, object.code.unwrap_or(500), &object.message.unwrap_or_default())),
+    };
+    if path::is_name(&name) {
+        tell(Told { name, edition });
+    }
+    *from = Some(resource_version);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(kind: &str, name: &str, version: &str) -> String {
+        format!(
+            "{}\n",
+            json!({"type": kind, "object": {"metadata": {"name": name, "uid": "u", "resourceVersion": version}}})
+        )
+    }
+
+    async fn heard(text: &str) -> (Result<(), GuestError>, Vec<Told>, Option<String>) {
+        let (mut told, mut from) = (Vec::new(), None);
+        let body = Body::from(text.as_bytes().to_vec());
+        let end = listen("WATCH", body, &mut from, &mut |it| told.push(it)).await;
+        (end, told, from)
+    }
+
+    #[tokio::test]
+    async fn events_are_told_and_a_watch_goes_on_where_it_was() {
+        let text = [line("ADDED", "cluster", "1"), line("DELETED", "cluster", "2"), line("BOOKMARK", "", "9")].concat();
+        let (end, told, from) = heard(&text).await;
+        let edition = Some(("u".to_owned(), "1".to_owned()));
+        let name = || "cluster".to_owned();
+        assert_eq!(told, [Told { name: name(), edition }, Told { name: name(), edition: None }]);
+        assert_eq!((end, from.as_deref()), (Ok(()), Some("9")));
+        let odd = line("ADDED", "../x", "3");
+        assert!(heard(&odd).await.1.is_empty(), "no object of an API server");
+    }
+
+    #[tokio::test]
+    async fn a_watch_ends_with_an_error_and_at_its_bounds() {
+        let expired = json!({"type": "ERROR", "object": {"code": 410, "message": "too old"}});
+        assert!(matches!(heard(&format!("{expired}\n")).await.0, Err(GuestError::Gone { .. })));
+        assert!(matches!(heard("{}\n").await.0, Err(GuestError::Failed { .. })));
+        let long = line("ADDED", &"x".repeat(MAX_EVENT_BYTES), "1");
+        assert!(matches!(heard(&long[..long.len() - 1]).await.0, Err(GuestError::TooLarge { .. })));
+        let many = line("ADDED", "cluster", "1").repeat(MAX_WATCH_BYTES / 50);
+        assert!(matches!(heard(&many).await.0, Err(GuestError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn lines_come_in_any_pieces() {
+        for size in [1, 3, 7, 100] {
+            let (mut lines, mut found) = (Lines::default(), Vec::new());
+            for piece in b"one\ntwo\n\nthree\nfo".chunks(size) {
+                lines.take(piece, |line| found.push(String::from_utf8_lossy(line).into_owned())).unwrap();
+            }
+            assert_eq!(found, ["one", "two", "", "three"], "{size}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Watches of our objects in guests: what somebody deletes or edits there is mended at once, and not at the next look.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::guest::seen::Seen;
+use crate::guest::{GuestClient, GuestError};
+use crate::kube::ClusterKey;
+use crate::kube::lease::Term;
+use crate::manager::queue::Queue;
+
+/// How many watches there are over all guests: each is a connection, some 40 KiB.
+const MAX_WATCHES: usize = 1000;
+/// The most important kind is watched as long as there is a place at all, the others while half of them are free.
+const FIRST_KIND: &str = "NodeMirrorSet";
+/// Our own writes are told, too, now and then before they are answered.
+const OWN_WRITE: Duration = Duration::from_millis(150);
+/// Between two looks that a watch asks for, at first and at most: somebody may fight us, or want to keep us busy.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// After so long without news the first pause holds again.
+const CALM: Duration = Duration::from_mins(2);
+/// A watch that ends sooner did not work.
+const SHORTEST_WATCH: Duration = Duration::from_secs(10);
+
+/// Places for watches, shared by all guests.
+#[derive(Clone, Debug)]
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_WATCHES)))
+    }
+}
+
+impl Places {
+    fn take(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
+        let is_there = kind == FIRST_KIND || self.0.available_permits() > MAX_WATCHES / 2;
+        is_there.then(|| Arc::clone(&self.0).try_acquire_owned().ok()).flatten()
+    }
+}
+
+/// The watches of one guest; they end when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    pub(super) seen: Arc<Seen>,
+    pace: Arc<Mutex<Pace>>,
+    running: HashMap<&'static str, JoinHandle<()>>,
+}
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Watches {
+    /// Ends them.
+    pub(super) fn stop(&mut self) {
+        self.running.drain().for_each(|(_, task)| task.abort());
+    }
+
+    /// Starts those of a guest that works which do not run.
+    pub(super) fn start(
+        &mut self,
+        places: &Places,
+        client: &GuestClient,
+        kinds: impl Iterator<Item = &'static str>,
+        asker: &Asker,
+    ) {
+        self.running.retain(|_, task| !task.is_finished());
+        let may_start = self.pace.lock().unwrap_or_else(PoisonError::into_inner).may_watch(Instant::now());
+        for kind in kinds.filter(|_| may_start) {
+            if self.running.contains_key(kind) {
+                continue;
+            }
+            let Some(place) = places.take(kind) else { continue };
+            let watch = Watch {
+                kind,
+                client: client.clone(),
+                seen: Arc::clone(&self.seen),
+                pace: Arc::clone(&self.pace),
+                asker: asker.clone(),
+                _place: place,
+            };
+            self.running.insert(kind, tokio::spawn(watch.run()));
+        }
+    }
+}
+
+/// Has a guest looked at.
+#[derive(Clone)]
+pub(super) struct Asker {
+    pub(super) key: ClusterKey,
+    pub(super) queue: Queue,
+    pub(super) term: Term,
+}
+
+struct Watch {
+    kind: &'static str,
+    client: GuestClient,
+    seen: Arc<Seen>,
+    pace: Arc<Mutex<Pace>>,
+    asker: Asker,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    /// Watches while this instance leads and the guest answers. One that fails is started again by the next look that does
+    /// not.
+    async fn run(self) {
+        let mut term = self.asker.term.clone();
+        tokio::select! {
+            _ = term.ended() => {}
+            error = self.until_it_fails() => {
+                tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest has ended");
+                // Either it is a whim, or the guest is down: a look finds out.
+                let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
+                self.asker.queue.add_after(self.asker.key.clone(), pause);
+            }
+        }
+    }
+
+    async fn until_it_fails(&self) -> GuestError {
+        // What happened since the look is told, too.
+        let mut from = self.seen.latest(self.kind);
+        loop {
+            let start = Instant::now();
+            let ended = self.client.watch(self.kind, &mut from, |told| {
+                if self.seen.tell(self.kind, &told.name, told.edition) {
+                    self.ask();
+                }
+            });
+            match ended.await {
+                Ok(()) if start.elapsed() >= SHORTEST_WATCH => {}
+                Ok(()) => {
+                    return GuestError::Failed { what: self.kind.to_owned(), message: "it ended at once".to_owned() };
+                }
+                // Too old: from now on; whatever was missed is found by a look.
+                Err(GuestError::Gone { .. }) if from.take().is_some() => self.asker.queue.add(self.asker.key.clone()),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Has the guest looked at, unless the news turns out to be our own write.
+    fn ask(&self) {
+        let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).news(Instant::now());
+        let Some(pause) = pause else { return };
+        let (seen, asker, pace) = (Arc::clone(&self.seen), self.asker.clone(), Arc::clone(&self.pace));
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let has_news = seen.has_news();
+            pace.lock().unwrap_or_else(PoisonError::into_inner).asked(Instant::now(), has_news);
+            if has_news {
+                asker.queue.add(asker.key);
+            }
+        });
+    }
+}
+
+/// How often watches of one guest may have it looked at. Pure.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Somebody waits already, and sees what else there is to see.
+    is_waiting: bool,
+    /// When a watch last had the guest looked at, and how long the next one waits from then.
+    last: Option<(Instant, Duration)>,
+    /// The same for watches that failed.
+    failed: Option<(Instant, Duration)>,
+}
+
+impl Pace {
+    /// There is news; answers when to look, if nobody waits for that already.
+    fn news(&mut self, now: Instant) -> Option<Duration> {
+        if std::mem::replace(&mut self.is_waiting, true) {
+            return None;
+        }
+        let left = self.last.map(|(at, pause)| (at + pause).saturating_duration_since(now)).unwrap_or_default();
+        Some(left.max(OWN_WRITE))
+    }
+
+    /// The waiting is over.
+    fn asked(&mut self, now: Instant, had_news: bool) {
+        self.is_waiting = false;
+        if had_news {
+            self.last = Some((now, longer(self.last, now)));
+        }
+    }
+
+    /// A watch failed; answers when to look.
+    fn failed(&mut self, now: Instant) -> Duration {
+        let pause = longer(self.failed, now);
+        self.failed = Some((now, pause));
+        pause
+    }
+
+    /// Whether another watch may be started.
+    fn may_watch(&self, now: Instant) -> bool {
+        self.failed.is_none_or(|(at, pause)| now >= at + pause)
+    }
+}
+
+/// The pause after one more, which is doubled unless it was calm meanwhile.
+fn longer(last: Option<(Instant, Duration)>, now: Instant) -> Duration {
+    match last {
+        Some((at, pause)) if now < at + pause + CALM => (pause * 2).min(LONGEST_PAUSE),
+        _ => FIRST_PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_looked_at_soon_and_one_after_the_other_less_and_less_often() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        assert_eq!(pace.news(now), Some(OWN_WRITE));
+        assert_eq!(pace.news(now), None, "somebody waits already");
+        pace.asked(now, false);
+        assert_eq!(pace.news(now), Some(OWN_WRITE), "it was our own write");
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            pace.asked(now, true);
+            let pause = pace.news(now).unwrap();
+            pauses.push(pause.as_secs());
+            now += pause;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        pace.asked(now, true);
+        now += LONGEST_PAUSE + CALM;
+        assert_eq!(pace.news(now), Some(OWN_WRITE));
+        pace.asked(now, true);
+        assert_eq!(pace.news(now), Some(FIRST_PAUSE), "it was calm");
+    }
+
+    #[test]
+    fn watches_that_fail_are_started_less_and_less_often() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        assert!(pace.may_watch(now));
+        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let pause = pace.failed(now);
+            assert_eq!(pause.as_secs(), expected);
+            assert!(!pace.may_watch(now));
+            now += pause;
+            assert!(pace.may_watch(now));
+        }
+    }
+
+    #[test]
+    fn the_sets_of_nodes_are_watched_first() {
+        let places = Places::default();
+        let others: Vec<_> = (0..MAX_WATCHES).map_while(|_| places.take("ImageTagMirrorSet")).collect();
+        assert_eq!(others.len(), MAX_WATCHES / 2);
+        let sets: Vec<_> = (0..MAX_WATCHES).map_while(|_| places.take(FIRST_KIND)).collect();
+        assert_eq!(sets.len(), MAX_WATCHES / 2);
+    }
+}
