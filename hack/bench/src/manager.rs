@@ -32,6 +32,10 @@ pub struct Usage {
 
 impl Manager {
     /// Starts it and waits until it is ready and leads.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
     pub async fn start(cluster: &Cluster, number: usize) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
         let launch = Launch::operator(&format!("manager-{number}"), cluster.directory())?
@@ -52,6 +56,10 @@ impl Manager {
     }
 
     /// Ends it in order.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
     pub async fn stop(mut self) -> Result<()> {
         let status = self.process.stop().await?;
         anyhow::ensure!(status.success(), "the manager ended with {status}");
@@ -59,16 +67,28 @@ impl Manager {
     }
 
     /// Memory and processor time.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
     pub fn usage(&self) -> Result<Usage> {
         usage(self.process.handle().id())
     }
 
     /// The sum of all series of a metric; zero if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
     pub async fn count(&self, name: &str) -> Result<usize> {
         Ok(self.series(name).await?.values().sum())
     }
 
     /// All series of a metric, which counts, by their labels.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
     pub async fn series(&self, name: &str) -> Result<BTreeMap<String, usize>> {
         let text = endpoint::get(&self.metrics).await?.body;
         let of_name = |line: &str| -> Option<(String, usize)> {
@@ -80,6 +100,10 @@ impl Manager {
     }
 
     /// Waits until no request and no reconcile came for two seconds.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
     pub async fn rests(&self) -> Result<()> {
         let start = Instant::now();
         let mut last = (0, 0);
@@ -103,6 +127,10 @@ impl Manager {
 }
 
 /// Of `self` or a process id.
+///
+/// # Errors
+///
+/// When the manager, its metrics or its process cannot be reached.
 pub fn usage(process: impl fmt::Display) -> Result<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let megabytes = |field: &str| -> Result<f64> {
