@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match runtime.block_on(cli::run(parsed)) {
         Ok(code) => code,
         Err(error) => {
-            cli::error(format_args!("{error:#}"));
+            cli::error(cli::causes(&error));
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

@@ -84,10 +84,8 @@ async fn servers_and_files_go_when_a_test_is_killed() -> Result<()> {
         return std::future::pending().await;
     }
     let logs = tempfile::tempdir()?;
-    let mut held = Launch::new("held", std::env::current_exe()?, logs.path())
-        .args(["--exact", "servers_and_files_go_when_a_test_is_killed", "--nocapture"])
-        .env(HOLD, "1")
-        .spawn()?;
+    let test = "servers_and_files_go_when_a_test_is_killed";
+    let mut held = Launch::own_test("held", module_path!(), test, logs.path())?.env(HOLD, "1").spawn()?;
     let directory = held.wait_for_log_field("holding", "directory", LIMIT).await?;
     let ids: Vec<u32> = serde_json::from_str(&held.wait_for_log_field("holding", "ids", LIMIT).await?)?;
     assert!(std::path::Path::new(&directory).exists() && ids.len() == 2);

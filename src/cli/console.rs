@@ -100,6 +100,19 @@ pub fn error(message: impl Display) {
     tell(ERROR, "error", message);
 }
 
+/// An error with its causes, each printed once: libraries often repeat the text of a cause in their own.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Tells of something that the reader should know although the command goes on.
 pub fn warning(message: impl Display) {
     tell(WARNING, "warning", message);
@@ -164,5 +177,13 @@ mod tests {
         for style in STYLES {
             assert_eq!(rendered(&styled(style, "x")), format!("{style}x{style:#}"));
         }
+    }
+
+    #[test]
+    fn a_cause_that_an_error_repeats_is_printed_once() {
+        let error = anyhow::anyhow!("no such file").context("failed to read a: no such file").context("no cluster");
+        assert_eq!(causes(&error), "no cluster: failed to read a: no such file");
+        let error = anyhow::anyhow!("refused").context("failed to connect");
+        assert_eq!(causes(&error), "failed to connect: refused");
     }
 }

@@ -29,7 +29,7 @@ pub async fn connect(client: &Client, key: &ClusterKey) -> Result<GuestClient> {
                 troubles.iter().for_each(console::warning);
                 return Ok(guest);
             }
-            Err(error) => troubles.push(format!("Secret {namespace}/{name}: {error:#}")),
+            Err(error) => troubles.push(format!("Secret {namespace}/{name}: {}", console::causes(&error))),
         }
     }
     if troubles.is_empty() {

@@ -29,7 +29,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::agent::AgentOptions;
 use crate::manager::ManagerOptions;
 use crate::telemetry::logs;
-pub use console::{error, misuse};
+pub use console::{causes, error, misuse};
 pub use usage::Usage;
 
 /// Image mirrors for HyperShift fleets: one deterministic map, reported and explained

@@ -64,7 +64,7 @@ const LEASE_LOOK: Duration = Duration::from_millis(200);
 /// Asks the manager, and waits until the reports are gone, which go last, or say what stays in guests that nobody reaches.
 pub async fn run(args: &UninstallArgs) -> Result<ExitCode> {
     if !args.yes && !io::stdin().is_terminal() {
-        return Err(Usage::error("there is no terminal to ask on: --yes says that it is meant"));
+        return Err(Usage::error("no terminal to confirm on; use --yes to uninstall without confirmation"));
     }
     let client = args.connection.connect().await?;
     let holder = until_renewed(&client, &args.namespace).await?;
@@ -188,7 +188,7 @@ impl UninstallArgs {
                     }
                 }
                 // It has been asked: an API server that is away for a moment changes nothing.
-                Err(error) => console::warning(format!("{error:#}")),
+                Err(error) => console::warning(console::causes(&error)),
             }
             if since.elapsed() >= self.timeout {
                 bail!(

@@ -90,17 +90,17 @@ pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replac
         .map(|finding| format!("{} {}: {}", finding.origin, finding.field, finding.message))
         .collect();
     if !errors.is_empty() {
-        let text = format!("{} entries were left out: {}", errors.len(), errors.join("; "));
+        let text = format!("{} invalid entries are ignored: {}", errors.len(), errors.join("; "));
         return Verdict::new("False", Reason::InvalidEntries, text);
     }
     if replaces_nodes {
         let key = annotations::IMAGE_MIRROR_CONFIG_REF;
         return Verdict::good(format!(
-            "every entry was read and is valid; an edit of spec.imageContentSources makes stock HyperShift replace nodes, one \
-             of a ConfigMap that annotation {key} names does not"
+            "all mirror entries are valid; stock HyperShift replaces nodes when spec.imageContentSources is edited, but not when \
+             the ConfigMap in annotation {key} is edited"
         ));
     }
-    Verdict::good("every entry was read and is valid")
+    Verdict::good("all mirror entries are valid")
 }
 
 /// What the targets come to. `held` is a gate that stopped the change before any target was looked at.
@@ -112,7 +112,7 @@ pub fn control_plane_verdict(targets: &[(&TargetSpec, Option<&TargetPlan>)], hel
         return refused;
     }
     if bad.is_empty() && present.len() == targets.len() {
-        return Verdict::good("every target carries the override map");
+        return Verdict::good("all target Deployments have the override map");
     }
     if let Some(held) = held.filter(|_| !bad.is_empty()) {
         return held;

@@ -253,7 +253,7 @@ impl Behind {
             let message = format!("{} of {total} nodes: {}{more}: {}", self.count, first.name, first.message);
             return Verdict::new("False", reason, message);
         }
-        Verdict::new("True", Reason::AsExpected, format!("all {total} nodes have their mirrors"))
+        Verdict::new("True", Reason::AsExpected, format!("all {total} nodes have applied their mirrors"))
     }
 }
 

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// Neither `KUBECONFIG` nor a pod's ServiceAccount gives a configuration.
-    #[error("no cluster to talk to: set KUBECONFIG, or run in a pod with a ServiceAccount")]
+    #[error("KUBECONFIG is not set and this is no pod with a ServiceAccount")]
     Infer(#[source] kube::config::InferConfigError),
     /// The kubeconfig that was named cannot be used.
     #[error("the kubeconfig cannot be used")]

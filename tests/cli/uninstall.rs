@@ -3,7 +3,7 @@ use super::fixtures::Files;
 #[test]
 fn without_a_terminal_it_has_to_be_said_that_it_is_meant() {
     let told = Files::new(&[]).run(&["uninstall"]).refused(2);
-    assert_eq!(told, "error: there is no terminal to ask on: --yes says that it is meant\n");
+    assert_eq!(told, "error: no terminal to confirm on; use --yes to uninstall without confirmation\n");
 }
 
 #[test]

@@ -239,7 +239,23 @@ impl Fleet {
     ///
     /// When it does not in time; says what it is instead.
     pub async fn condition(&self, cluster: &str, kind: &str, status: &str, reason: &str) -> Result<String> {
-        eventually(SOON, &format!("{kind} of {cluster} is {status}/{reason}"), async || {
+        self.condition_within(SOON, cluster, kind, status, reason).await
+    }
+
+    /// The same, where it may take longer.
+    ///
+    /// # Errors
+    ///
+    /// When it does not in time; says what it is instead.
+    pub async fn condition_within(
+        &self,
+        limit: Duration,
+        cluster: &str,
+        kind: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<String> {
+        eventually(limit, &format!("{kind} of {cluster} is {status}/{reason}"), async || {
             let report = self.report(cluster).await?;
             let conditions = report["conditions"].as_array().context("no conditions")?;
             let found = conditions.iter().find(|condition| condition["type"] == kind).context("no such condition")?;

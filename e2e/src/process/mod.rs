@@ -36,6 +36,17 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// The running program of tests with one of its tests: `module` is the `module_path!()` of that test.
+    ///
+    /// # Errors
+    ///
+    /// When the program does not know its own path.
+    pub fn own_test(name: &str, module: &str, test: &str, directory: impl Into<PathBuf>) -> Result<Self> {
+        // A module path begins with the program, the name of a test does not.
+        let test = module.split_once("::").map_or_else(|| test.to_owned(), |(_, module)| format!("{module}::{test}"));
+        Ok(Self::new(name, std::env::current_exe()?, directory).args(["--exact", &test, "--nocapture"]))
+    }
+
     /// Starts `program`, known as `name`; `directory` takes `name.log` (appended to) and `name.pid`.
     pub fn new(name: &str, program: impl Into<PathBuf>, directory: impl Into<PathBuf>) -> Self {
         Self {

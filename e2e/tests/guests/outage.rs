@@ -10,6 +10,8 @@ use hypermirror_e2e::fleet::SOON;
 use super::stage::{Stage, found, name, object};
 
 const A: &str = "registry.example/a";
+/// The longest pause between two tries of a guest that is down, and what follows it.
+const BACK: Duration = Duration::from_secs(100);
 
 #[tokio::test]
 async fn a_guest_that_is_down_or_silent_slows_nobody_and_catches_up() -> Result<()> {
@@ -34,7 +36,7 @@ async fn a_guest_that_is_down_or_silent_slows_nobody_and_catches_up() -> Result<
     stage.cluster(1).start_api_server().await?;
     stage.cluster(2).thaw_api_server()?;
     for guest in [1, 2] {
-        stage.condition(guest, "GuestSynced", "True", "AsExpected").await?;
+        stage.fleet().condition_within(BACK, &name(guest), "GuestSynced", "True", "AsExpected").await?;
         has(&stage, guest, "mirror.example/late").await?;
     }
     Ok(())

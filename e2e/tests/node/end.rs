@@ -140,10 +140,9 @@ async fn a_node_goes_with_a_test_that_is_killed() -> Result<()> {
         return std::future::pending().await;
     }
     let scratch = tempfile::tempdir()?;
-    let launch = hypermirror_e2e::Launch::new("held", std::env::current_exe()?, scratch.path());
-    let test = "end::a_node_goes_with_a_test_that_is_killed";
-    let launch = launch.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(HOLD, "yes");
-    let mut held = launch.spawn()?;
+    let test = "a_node_goes_with_a_test_that_is_killed";
+    let launch = hypermirror_e2e::Launch::own_test("held", module_path!(), test, scratch.path())?;
+    let mut held = launch.env(HOLD, "yes").spawn()?;
     let directory = held.wait_for_log_field("held", "directory", 2 * LIMIT).await?;
     let processes = held.wait_for_log_field("held", "processes", LIMIT).await?;
     let processes: Vec<u32> = serde_json::from_str(&processes)?;

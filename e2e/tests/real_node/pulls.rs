@@ -44,7 +44,9 @@ async fn no_pull_of_four_clients_fails_under_an_edit_every_second() -> Result<()
     let mut references = Vec::new();
     for number in 0..CLIENTS {
         let name = format!("client-{number}");
-        let program = ImageSource::new("/app", Servers::from_env().find("pause")?).marker(&name);
+        // A layer of its own: one client removes an image while another one pulls, and the storage of CRI-O can lose a
+        // layer that both have.
+        let program = ImageSource::new(&format!("/{name}"), Servers::from_env().find("pause")?).marker(&name);
         let image = Image::build(&one.directory().join(&name), &program)?;
         for served in [&one, &two] {
             image.push(served.registry.host(), &format!("copy/{name}")).await?;

@@ -155,6 +155,6 @@ impl Unread {
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let kinds: Vec<String> = kinds.into_iter().map(|(kind, count)| format!("{kind} ({count})")).collect();
         let documents = if count == 1 { "document" } else { "documents" };
-        console::note(format!("skipped {count} {documents} of kinds that are not read: {}", kinds.join(", ")));
+        console::note(format!("skipped {count} {documents} of other kinds: {}", kinds.join(", ")));
     }
 }

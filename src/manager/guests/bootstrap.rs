@@ -29,16 +29,20 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
     let pools = ctx.index().guests.pools(key);
     let by_rollout = |pool: &Pool| Delivery::of_pool(of_cluster, pool.delivery).is_by_rollout();
     if !pools.is_empty() && pools.values().all(by_rollout) {
-        return Verdict::new("True", Reason::AsExpected, "every node boots with its mirrors");
+        return Verdict::new("True", Reason::AsExpected, "all nodes boot with their mirrors");
     }
     if let Some(image) = &ctx.settings.guests.agent.image {
         let (entries, _) = node_entries(case.own.entries.iter());
         if let Some(source) = beyond_boot(&entries, image) {
             let message = format!(
-                "{image} is below {source}, which is never contacted, and no mirror of it is there at boot; {cure}"
+                "new nodes cannot pull {image}: {source} has NeverContactSource, and they boot without a mirror for it; {cure}"
             );
             return Verdict::new("False", Reason::BehindMirror, message);
         }
     }
-    Verdict::new("True", Reason::AsExpected, "a node that boots can pull the agent, as far as declared and seen")
+    Verdict::new(
+        "True",
+        Reason::AsExpected,
+        "new nodes can pull the agent image (judged from declared mirrors and pod status)",
+    )
 }

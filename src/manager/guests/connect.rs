@@ -43,7 +43,7 @@ pub(super) async fn connect(
     key: &ClusterKey,
 ) -> Result<GuestClient, NoConnection> {
     let Some(secret) = ctx.index().kubeconfig(key) else {
-        let message = "the control-plane namespace has no kubeconfig of the guest yet";
+        let message = "waiting for the kubeconfig of the guest cluster in the control-plane namespace";
         let missing = Verdict::new("Unknown", Reason::KubeconfigMissing, message);
         return Err(NoConnection::Told(missing, None));
     };

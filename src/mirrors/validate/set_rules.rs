@@ -104,7 +104,7 @@ impl<'a> Set<'a> {
         }
         for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| !source.has(*pool)) {
             let message = format!(
-                "NeverContactSource holds for pulls of {:?} {} too, and no mirror serves them",
+                "NeverContactSource also applies to pulls of {:?} {}, which have no mirror",
                 entry.source,
                 by(pool)
             );
@@ -123,8 +123,11 @@ impl<'a> Set<'a> {
         let outer = best_match_in(&entry.source, is_outer);
         let Some((name, outer)) = outer.and_then(|(name, _)| self.sources.get_key_value(name.as_str())) else { return };
         for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| outer.has(*pool) && !source.has(*pool)) {
-            let message =
-                format!("pulls of {:?} {} have no mirror: those of {name:?} do not count", entry.source, by(pool));
+            let message = format!(
+                "pulls of {:?} {} have no mirror: the mirrors of the broader source {name:?} are not used",
+                entry.source,
+                by(pool)
+            );
             warn(weight_of(pool), FindingReason::HidesBroaderSource, Place::Source, message);
         }
         if outer.is_never && !source.is_never {

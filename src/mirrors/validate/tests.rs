@@ -259,7 +259,7 @@ fn findings_name_entry_field_and_value_in_the_words_of_the_machine_config_operat
                 r#"{set}[2] spec.imageDigestMirrors[2].mirrors[0] "m.io/": invalid format for mirror "m.io/": write it without a slash at the end; the entry is left out"#
             ),
             format!(
-                r#"{set}[3] spec.imageDigestMirrors[3].mirrorSourcePolicy "NeverContactSource": NeverContactSource holds for pulls of "d.io" by tag too, and no mirror serves them"#
+                r#"{set}[3] spec.imageDigestMirrors[3].mirrorSourcePolicy "NeverContactSource": NeverContactSource also applies to pulls of "d.io" by tag, which have no mirror"#
             ),
             format!(r#"{set}[4] spec.imageDigestMirrors[4].mirrorSourcePolicy "": {conflict}"#),
             format!(
