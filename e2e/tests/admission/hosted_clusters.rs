@@ -57,6 +57,20 @@ async fn update(client: &Client, name: &str, change: impl Fn(&mut DynamicObject)
     .await
 }
 
+/// Waits until a trial of an update keeps the field: the API server learns of each policy by itself, and of the one about
+/// Deployments maybe first.
+async fn keeps_on_trial(client: &Client, name: &str) -> Result<()> {
+    let resource = objects::resource_of(&objects::hosted_cluster(name, &[]))?;
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), NAMESPACE, &resource);
+    eventually(SOON, "an update on trial keeps the field", async || {
+        let mut hosted = api.get(name).await?;
+        hosted.data["spec"].as_object_mut().context("no spec")?.remove(FIELD);
+        let trial = PostParams { dry_run: true, ..PostParams::default() };
+        Ok(reference(&api.replace(name, &trial, &hosted).await?).is_some().then_some(()))
+    })
+    .await
+}
+
 async fn a_hosted_cluster_keeps_its_field(admission: Admission) -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
@@ -68,6 +82,7 @@ async fn a_hosted_cluster_keeps_its_field(admission: Admission) -> Result<()> {
     let operator = scene.management().client_for_user(OPERATOR, Some("system:masters")).await?;
     let person = scene.management().client_for_user("alice", Some("system:masters")).await?;
     fleet.apply(&born("a")).await?;
+    keeps_on_trial(&operator, "a").await?;
     // The first two writes of stock HyperShift on a new HostedCluster.
     let finalized = update(&operator, "a", |hosted| {
         hosted.metadata.finalizers = Some(vec!["hypershift.openshift.io/finalizer".to_owned()]);
