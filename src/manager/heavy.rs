@@ -14,7 +14,7 @@ const HEAVY: usize = 1_000;
 /// How many heavy hosted clusters are worked on at once, and as many heavy guests: each may take 30 MB.
 const AT_ONCE: usize = 2;
 /// How many entries the maps that are kept have together: about 50 MB.
-const KEPT_ENTRIES: usize = 100_000;
+const KEPT_ENTRIES: usize = 40_000;
 
 /// A map, and what it was merged from.
 #[derive(Debug)]

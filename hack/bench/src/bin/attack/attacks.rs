@@ -186,9 +186,9 @@ fn hostile(index: usize) -> String {
 }
 
 fn set(mirrors: usize) -> String {
-    let entry = |n: usize| format!("  - {{source: s.io/{n}, mirrors: [m.io]}}\n");
+    let entry = |n: usize| format!(" - {{source: s.i/{n:x},mirrors: [m.i]}}\n");
     let entries = (0..mirrors).map(entry).collect::<Vec<_>>().concat();
-    format!("apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nspec:\n  imageDigestMirrors:\n{entries}")
+    format!("apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nspec:\n imageDigestMirrors:\n{entries}")
 }
 
 fn config_map(name: &str, key: &str, text: &str) -> Value {
