@@ -8,7 +8,7 @@ pub const CLUSTER_MIRRORS: usize = 20_000;
 /// Bytes of the ConfigMaps that one hosted cluster and its NodePools refer to.
 pub const CLUSTER_BYTES: usize = 16 << 20;
 /// Mirrors of all ConfigMaps of one namespace.
-pub const NAMESPACE_MIRRORS: usize = 50_000;
+pub const NAMESPACE_MIRRORS: usize = 60_000;
 /// Bytes of all ConfigMaps of one namespace.
 pub const NAMESPACE_BYTES: usize = 64 << 20;
 /// What each ConfigMap takes at least, whatever it says: findings and messages are kept with it.
