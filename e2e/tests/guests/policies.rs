@@ -1,8 +1,8 @@
 //! The stock admission policies of a guest (measured on the real operators).
 
 use anyhow::{Context as _, Result, ensure};
-use hypermirror_e2e::fleet::Fleet;
 use hypermirror_e2e::fleet::objects::{icsp, idms};
+use hypermirror_e2e::fleet::{Fleet, SOON};
 use hypermirror_e2e::pki::Validity;
 use hypermirror_e2e::{Crds, eventually};
 use kube::api::{Patch, PatchParams};
@@ -66,6 +66,15 @@ async fn an_agent_keeps_nobody_from_deleting_its_report() -> Result<()> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let agent = Fleet { client: Client::try_from(config)? };
     let status = object("hypermirror.dev/v1alpha1", "NodeMirrorStatus", "node-a");
+    // A policy is in force a moment after it is written.
+    eventually(SOON, "the policy is in force", async || {
+        let params = PatchParams { dry_run: true, ..PatchParams::default() };
+        let finalizer = Patch::Merge(json!({"metadata": {"finalizers": ["example.test/stays"]}}));
+        let refused = agent.api_of(&status)?.patch("node-a", &params, &finalizer).await.is_err();
+        ensure!(refused, "it is not");
+        Ok(Some(()))
+    })
+    .await?;
     let owner = |name: &str, blocks: bool| json!({"apiVersion": "v1", "kind": "Node", "name": name, "uid": "u", "blockOwnerDeletion": blocks});
     for metadata in [
         json!({"finalizers": ["example.test/stays"]}),
@@ -148,7 +157,7 @@ async fn stock_policies(guest: &Fleet) -> Result<()> {
             .await?;
     }
     // A policy is in force a moment after it is written.
-    eventually(hypermirror_e2e::fleet::SOON, "the policy is in force", async || {
+    eventually(SOON, "the policy is in force", async || {
         let probe = idms("probe", &[]);
         let params = PatchParams { dry_run: true, ..PatchParams::apply("e2e").force() };
         let denied = guest.api_of(&probe)?.patch("probe", &params, &Patch::Apply(&probe)).await.is_err();
