@@ -2,10 +2,11 @@
 
 pub mod agent;
 pub mod cli;
+pub mod client;
 pub mod documents;
 pub mod fleet;
 pub mod guest;
-pub mod kube;
+pub mod management;
 pub mod manager;
 pub mod mirrors;
 pub mod printable;

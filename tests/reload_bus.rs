@@ -8,7 +8,8 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use hypermirror::agent::files::{Change, FileChange, Host};
-use hypermirror::agent::reload::{Method, ReloadError, Reloader};
+use hypermirror::agent::reload::{ReloadError, Reloader};
+use hypermirror::process::flags::ReloadMethod;
 use hypermirror_api::NodeReason;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
@@ -99,7 +100,7 @@ async fn reload(reads: bool, refuses: bool, file: FileChange) -> Result<(), Relo
         .build()
         .await
         .unwrap();
-    let reloader = Reloader { method: Method::Dbus, bus: bus.socket.clone(), cri: PathBuf::new() };
+    let reloader = Reloader { method: ReloadMethod::Dbus, bus: bus.socket.clone(), cri: PathBuf::new() };
     reloader.reload(&host).await
 }
 
@@ -127,6 +128,6 @@ async fn a_bus_that_is_not_there_is_named() {
     let root = TempDir::new().unwrap();
     let host = Host::open(root.path()).unwrap();
     let bus = root.path().join("no-bus");
-    let error = Reloader { method: Method::Dbus, bus, cri: PathBuf::new() }.reload(&host).await.unwrap_err();
+    let error = Reloader { method: ReloadMethod::Dbus, bus, cri: PathBuf::new() }.reload(&host).await.unwrap_err();
     assert!(error.reason() == NodeReason::Refused && error.to_string().contains("no-bus"), "{error}");
 }

@@ -5,6 +5,7 @@
 
 pub mod annotations;
 mod closed_set;
+mod cluster_key;
 pub mod conditions;
 pub mod hypershift;
 pub mod mirror_sets;
@@ -16,6 +17,7 @@ mod null;
 pub mod report;
 mod schema;
 
+pub use cluster_key::ClusterKey;
 pub use conditions::{ConditionType, Reason};
 pub use node_conditions::{NodeConditionType, NodeReason};
 pub use node_mirror_set::NodeMirrorSet;

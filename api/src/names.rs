@@ -44,6 +44,15 @@ pub const IMAGE_MIRROR_CONFIG_REF_FIELD: &str = "imageMirrorConfigRef";
 /// (HyperShift, `hypershift-operator/controllers/hostedcluster/hostedcluster_controller.go`).
 pub const CONTROL_PLANE_NAMESPACE_LABEL: &str = "hypershift.openshift.io/hosted-control-plane";
 
+/// The CRD of HostedClusters: hypermirror may be installed before HyperShift.
+pub const HOSTED_CLUSTERS_CRD: &str = "hostedclusters.hypershift.openshift.io";
+
+/// The CRD of NodePools.
+pub const NODE_POOLS_CRD: &str = "nodepools.hypershift.openshift.io";
+
+/// The CRD of HostedControlPlanes, which name the owners of control-plane namespaces.
+pub const HOSTED_CONTROL_PLANES_CRD: &str = "hostedcontrolplanes.hypershift.openshift.io";
+
 /// The `MutatingWebhookConfiguration`.
 pub const WEBHOOK_CONFIGURATION: &str = "hypermirror";
 

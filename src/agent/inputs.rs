@@ -17,9 +17,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::sets::{Set, SetKind, Sets};
-use crate::kube::kinds::{ask_standing, crd_watch, standing};
-use crate::kube::watch::{Update, updates};
-use crate::manager::readiness::{Awaited, FirstLook};
+use crate::client::optional_kind::{ask_standing, crd_watch, standing};
+use crate::client::watch::{Update, updates};
+use crate::process::first_look::{Awaited, FirstLook};
 
 /// How long the objects of a kind that is back may take to follow it: whoever restores a CRD restores them next.
 const RESTORE_GRACE: Duration = Duration::from_secs(10);

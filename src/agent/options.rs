@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 
 use super::files::Host;
 use super::inputs::Source;
-use super::reload::{Method, Reloader};
-use crate::manager::options::parse_address;
+use super::reload::Reloader;
+use crate::process::flags::{ReloadMethod, parse_address};
 use crate::telemetry::logs::LogFormat;
 
 /// The flags of `hypermirror agent`.
@@ -52,7 +52,7 @@ pub struct Place {
     pub root: PathBuf,
     /// How to make CRI-O reload its configuration
     #[arg(long, value_enum, default_value_t, value_name = "METHOD", global = true)]
-    pub reload: Method,
+    pub reload: ReloadMethod,
     /// CRI-O's socket, relative to --root
     #[arg(long, value_name = "PATH", default_value = "/run/crio/crio.sock", global = true)]
     pub cri_socket: String,

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use hypermirror_api::NodeReason;
 use tokio::net::UnixStream;
 
 use super::cri::{CriError, Crio};
 use super::files::Host;
 use super::proof::Proof;
+use crate::process::flags::ReloadMethod;
 
 /// A CRI-O that works opens the file within a millisecond of the signal.
 const READ: Duration = Duration::from_secs(2);
@@ -17,23 +17,11 @@ const READ: Duration = Duration::from_secs(2);
 const BUS: Duration = Duration::from_secs(5);
 const UNIT: &str = "crio.service";
 
-/// How CRI-O is made to reload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Method {
-    /// Ask systemd over the host's D-Bus
-    #[default]
-    Dbus,
-    /// Send SIGHUP to the process behind its socket (needs hostPID)
-    Signal,
-    /// Do nothing: CRI-O watches its files itself
-    None,
-}
-
 /// How CRI-O is told, and where.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     /// How.
-    pub method: Method,
+    pub method: ReloadMethod,
     /// systemd's bus.
     pub bus: PathBuf,
     /// CRI-O's socket.
@@ -81,27 +69,27 @@ impl ReloadError {
 impl Reloader {
     /// Whether CRI-O is told at all.
     pub fn is_asked(&self) -> bool {
-        self.method != Method::None
+        self.method != ReloadMethod::None
     }
 
     /// Tells CRI-O, and returns when it has read. May be dropped at any time and begun again.
     ///
     /// With `auto_reload_registries` CRI-O reads by itself, 200 ms after the change. It is told all the same: that does no
     /// harm beside its own, and is what makes the change count within the second. Who wants neither takes
-    /// [`Method::None`].
+    /// [`ReloadMethod::None`].
     ///
     /// # Errors
     /// [`ReloadError`].
     pub async fn reload(&self, host: &Host) -> Result<(), ReloadError> {
         match self.method {
-            Method::None => return Ok(()),
-            Method::Signal => {
+            ReloadMethod::None => return Ok(()),
+            ReloadMethod::Signal => {
                 let crio = Crio::find(&self.cri).await?;
                 let mut proof = Proof::begin(host)?;
                 crio.reload()?;
                 return read(&mut proof).await;
             }
-            Method::Dbus => {}
+            ReloadMethod::Dbus => {}
         }
         let mut proof = Proof::begin(host)?;
         let bus_error = |reason: String| ReloadError::Bus { bus: self.bus.display().to_string(), reason };

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::inputs::Inputs;
 use super::report::{Snapshot, status};
-use crate::kube::deadline::answered;
+use crate::client::deadline::answered;
 
 /// A write of the file and the reload that follows it are one change to those who read the status.
 const TOGETHER: Duration = Duration::from_millis(50);

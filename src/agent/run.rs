@@ -21,7 +21,7 @@ use super::report::{Snapshot, Verdict};
 use super::reporter::Reporter;
 use super::server::{self, Pulse};
 use super::watch_files::FileWatch;
-use crate::kube::client::connect;
+use crate::client::connect::connect;
 use crate::telemetry::metrics::OutcomeLabels;
 
 /// Edits that come together become one file and one reload.
@@ -49,7 +49,7 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let client = connect(&metrics.requests).await?;
     let inputs = Inputs::new(client.clone(), node.to_owned(), options.source);
     let pulse = Pulse::new(inputs.first_look.clone());
-    let metrics_server = crate::manager::server::metrics(options.metrics_bind_address, registry).await;
+    let metrics_server = crate::process::endpoints::metrics(options.metrics_bind_address, registry).await;
     let health_server = server::health(options.health_probe_bind_address, pulse.clone()).await;
     let mut tasks = JoinSet::new();
     inputs.start(&mut tasks);

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 use super::report::Snapshot;
-use crate::manager::readiness::FirstLook;
+use crate::process::first_look::FirstLook;
 use crate::process::server::serve;
 
 /// A loop that turns has turned within this time: several of its slow looks.

@@ -10,9 +10,9 @@ use super::input::Input;
 use crate::fleet::catalogs::compare::{CatalogObject, CatalogObjects, Difference, compare};
 use crate::fleet::catalogs::wishes::{Wanted, wishes};
 use crate::fleet::catalogs::{Catalog, IMAGE_STREAM};
-use crate::kube::ClusterKey;
-use crate::kube::apply::catalogs::get as request;
+use crate::management::apply::catalogs::get as request;
 use crate::manager::options::{OlmCatalogs, PlanOptions};
+use hypermirror_api::ClusterKey;
 
 /// Everything of one hosted cluster's catalogs in the input that is not as its annotations say.
 pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {

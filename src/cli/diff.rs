@@ -15,9 +15,9 @@ use super::planning::{ClusterPlan, Planner};
 use super::{catalogs, findings};
 use crate::fleet::admission::{FleetMember, mass_removal};
 use crate::fleet::known::entries;
-use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
 use changes::{CatalogChanges, ClusterChanges};
+use hypermirror_api::ClusterKey;
 
 /// Compares what is wanted with what is there.
 #[derive(Args, Debug)]

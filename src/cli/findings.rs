@@ -9,8 +9,8 @@ use super::console;
 use super::input::Input;
 use super::planning::{ClusterPlan, Planner};
 use crate::fleet::delivery::{Delivery, meaningless};
-use crate::kube::ClusterKey;
 use crate::mirrors::finding::{Finding, Severity};
+use hypermirror_api::ClusterKey;
 
 /// Tells each finding once, errors first.
 pub fn tell<'a>(findings: impl IntoIterator<Item = &'a Finding>) {

@@ -10,8 +10,9 @@ use kube::Api;
 
 use super::console;
 use super::input::Connection;
-use crate::kube::kinds::{MirrorKind, ask_standing};
-use crate::kube::lease::{LeaseMemory, remember_kinds};
+use crate::client::optional_kind::ask_standing;
+use crate::management::lease::{LeaseMemory, remember_kinds};
+use crate::management::mirror_kind::MirrorKind;
 
 /// Forgets a kind.
 #[derive(Args, Debug)]

@@ -5,12 +5,12 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
 use super::console;
+use crate::client::deadline::answered;
 use crate::guest::kubeconfig::GuestAccess;
 use crate::guest::{GuestClient, InFlight, certificate};
-use crate::kube::ClusterKey;
-use crate::kube::deadline::answered;
-use crate::kube::index::guests::KUBECONFIG_SECRETS;
+use crate::management::index::guests::KUBECONFIG_SECRETS;
 use crate::telemetry::requests::RequestMetrics;
+use hypermirror_api::ClusterKey;
 
 /// The key of every one of these Secrets.
 const KEY: &str = "kubeconfig";

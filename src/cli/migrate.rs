@@ -11,9 +11,9 @@ use clap::Args;
 use super::console;
 use super::findings;
 use super::input::{InputArgs, Repetition, Wanted};
-use crate::kube::ClusterKey;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::migrate::{Migration, differences};
+use hypermirror_api::ClusterKey;
 
 /// How many images that would be pulled from elsewhere are told.
 const TOLD: usize = 10;

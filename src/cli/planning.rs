@@ -18,8 +18,8 @@ use crate::fleet::report::{SourceTrouble, foreign_of};
 use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
 use crate::fleet::target::TargetSpec;
 use crate::fleet::value::remembered;
-use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
+use hypermirror_api::ClusterKey;
 
 /// What is the same for every hosted cluster.
 pub struct Planner<'a> {

@@ -14,7 +14,7 @@ use hypermirror_api::HostedClusterMirrorsStatus;
 use super::console::{self, Format};
 use super::findings;
 use super::input::{InputArgs, Wanted};
-use crate::kube::ClusterKey;
+use hypermirror_api::ClusterKey;
 
 /// Shows reports.
 #[derive(Args, Debug)]

@@ -18,10 +18,10 @@ use serde_json::json;
 
 use super::input::Connection;
 use super::{Usage, console};
-use crate::kube::ClusterKey;
-use crate::kube::deadline::answered;
-use crate::kube::lease::ask_to_uninstall;
-use crate::manager::options::parse_duration;
+use crate::client::deadline::answered;
+use crate::management::lease::ask_to_uninstall;
+use crate::process::flags::parse_duration;
+use hypermirror_api::ClusterKey;
 use progress::Progress;
 
 /// Leaves the fleet.

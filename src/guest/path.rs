@@ -52,8 +52,8 @@ pub fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::reload::Method;
     use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestKinds, GuestObjects};
+    use crate::process::flags::ReloadMethod;
 
     #[test]
     fn a_name_is_one_part_of_a_path() {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_object_that_a_guest_is_given_has_its_place() {
-        let (reload, ports) = (Method::Dbus, AgentPorts::default());
+        let (reload, ports) = (ReloadMethod::Dbus, AgentPorts::default());
         let agent = AgentSpec { image: "x@sha256:0".into(), reload, ports, api: None };
         let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };
         let paths: Vec<String> = GuestObjects::new(&input).all().map(of).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::options::Mode;
-use crate::kube::admission::installed;
+use crate::management::admission_registration::installed;
 
 /// An administrator installs or removes one now and then, and a report may say so a little later.
 const LOOK: Duration = Duration::from_mins(1);

@@ -13,8 +13,8 @@ use crate::fleet::boot::{self, config_map, config_map_name};
 use crate::fleet::delivery::Delivery;
 use crate::fleet::observed::short_digest;
 use crate::fleet::report::SourceTrouble;
-use crate::kube::apply::WriteError;
-use crate::kube::index::boots::{Boot, Boots};
+use crate::management::apply::WriteError;
+use crate::management::index::boots::{Boot, Boots};
 
 /// Brings the ConfigMaps to what is wanted; what could not be written is a trouble of its NodePool.
 ///

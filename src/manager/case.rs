@@ -24,9 +24,9 @@ use crate::fleet::report::{SourceTrouble, Verdict, foreign_of};
 use crate::fleet::rollout::Cause;
 use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
 use crate::fleet::value::remembered;
-use crate::kube::ClusterKey;
-use crate::kube::index::declared::{Declaration, Sources};
+use crate::management::index::declared::{Declaration, Sources};
 use crate::mirrors::Policy;
+use hypermirror_api::ClusterKey;
 
 /// When a heavy hosted cluster looks for a place again.
 const PLACE_AGAIN: Duration = Duration::from_millis(100);

@@ -11,8 +11,8 @@ use crate::fleet::catalogs::compare::{Difference, compare};
 use crate::fleet::catalogs::wishes::{CatalogWishes, Wanted, wishes};
 use crate::fleet::catalogs::{Handling, verdict};
 use crate::fleet::report::Verdict;
-use crate::kube::ClusterKey;
-use crate::kube::apply::WriteError;
+use crate::management::apply::WriteError;
+use hypermirror_api::ClusterKey;
 
 /// Between two looks at catalogs that are as they should be.
 const IDLE: Duration = Duration::from_mins(5);

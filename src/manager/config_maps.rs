@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use hypermirror_api::ClusterKey;
+use hypermirror_api::names::HOSTED_CLUSTERS_CRD;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::PartialObjectMeta;
@@ -18,12 +20,11 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::context::Context;
-use super::readiness::Awaited;
-use crate::kube::ClusterKey;
-use crate::kube::deadline::answered;
-use crate::kube::index::config_maps::{ConfigMapState, LoadedConfigMap};
-use crate::kube::kinds::{HOSTED_CLUSTERS_CRD, crd_watch, standing};
-use crate::kube::watch::{Update, updates};
+use crate::client::deadline::answered;
+use crate::client::optional_kind::{crd_watch, standing};
+use crate::client::watch::{Update, updates};
+use crate::management::index::config_maps::{ConfigMapState, LoadedConfigMap};
+use crate::process::first_look::Awaited;
 
 /// A pause after a ConfigMap that could not be read.
 const RETRY: Duration = Duration::from_secs(5);

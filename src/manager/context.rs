@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hypermirror_api::ClusterKey;
 use hypermirror_api::report::Admission;
 use kube::Client;
 use tokio::sync::{Notify, watch};
@@ -14,16 +15,15 @@ use super::fleet_gate::FleetGate;
 use super::heavy::Heavy;
 use super::options::{GuestOptions, Mode, OlmCatalogs};
 use super::queue::Queue;
-use super::readiness::FirstLook;
 use crate::fleet::admission::FleetMember;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::rollout::{Budget, Rollouts};
 use crate::fleet::sources::ManagementLayer;
 use crate::fleet::target::TargetSpec;
-use crate::kube::ClusterKey;
-use crate::kube::apply::Writer;
-use crate::kube::index::Index;
-use crate::kube::lease::{self, LeaseMemory, Term};
+use crate::management::apply::Writer;
+use crate::management::index::Index;
+use crate::management::lease::{self, LeaseMemory, Term};
+use crate::process::first_look::FirstLook;
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// How the manager works, from its flags.

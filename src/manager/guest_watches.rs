@@ -12,9 +12,9 @@ use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
 
 use super::context::Context;
-use super::readiness::Awaited;
-use crate::kube::index::guests::{KUBECONFIG_SECRETS, SecretMeta};
-use crate::kube::watch::{Update, updates};
+use crate::client::watch::{Update, updates};
+use crate::management::index::guests::{KUBECONFIG_SECRETS, SecretMeta};
+use crate::process::first_look::Awaited;
 
 /// Starts those of the kubeconfigs.
 pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {

@@ -14,11 +14,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::readiness::Awaited;
-use crate::kube::index::mirror_kinds::Declared;
-use crate::kube::kinds::{MirrorKind, ask_standing};
-use crate::kube::watch::{Update, updates};
+use crate::client::optional_kind::ask_standing;
+use crate::client::watch::{Update, updates};
+use crate::management::index::mirror_kinds::Declared;
+use crate::management::mirror_kind::MirrorKind;
 use crate::mirrors::entry::MirrorEntry;
+use crate::process::first_look::Awaited;
 
 /// How long the objects of a kind that is back may take to follow it: whoever restores a CRD restores them next.
 const RESTORE_GRACE: Duration = Duration::from_secs(10);

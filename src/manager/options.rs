@@ -4,16 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Expression, Selector};
+use kube::core::Selector;
 
 use super::webhook::options::WebhookOptions;
-use crate::agent::reload::Method;
 use crate::fleet::argument::ArgumentMode;
 use crate::fleet::rollout::Budget;
 use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
 use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::mirrors::ImageReference;
+use crate::process::flags::{ReloadMethod, parse_address, parse_duration, parse_selector};
 use crate::telemetry::logs::LogFormat;
 
 /// Whether changes are applied or only reported.
@@ -78,7 +77,7 @@ pub struct GuestAgentOptions {
     pub image: Option<String>,
     /// How agents make CRI-O reload its configuration
     #[arg(long = "agent-reload", value_enum, default_value_t, value_name = "METHOD")]
-    pub reload: Method,
+    pub reload: ReloadMethod,
     #[command(flatten)]
     #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
     pub ports: AgentPorts,
@@ -226,133 +225,4 @@ pub struct ManagerOptions {
     /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
-}
-
-/// `:8080`, `127.0.0.1:8080`, `[::1]:8080`: no host means every address.
-///
-/// # Errors
-/// If it is neither.
-pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
-    full.parse().map_err(|_| format!("{text:?} is not HOST:PORT or :PORT"))
-}
-
-/// `300ms`, `2m`, `1h30m`.
-///
-/// # Errors
-/// If it is no duration, or a negative one.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("{text:?} is not a duration such as 300ms or 2m"))?;
-    Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
-}
-
-/// `a=b,c!=d,e,!f,g in (h,i),j notin (k)`, as kubectl takes it.
-///
-/// # Errors
-/// Names the requirement that is none.
-pub fn parse_selector(text: &str) -> Result<Selector, String> {
-    let mut expressions = Vec::new();
-    for part in split_requirements(text) {
-        expressions.push(parse_requirement(part.trim())?);
-    }
-    Ok(expressions.into_iter().collect())
-}
-
-/// Splits at commas outside parentheses.
-fn split_requirements(text: &str) -> Vec<&str> {
-    let mut depth = 0_usize;
-    let parts = text.split(|c: char| {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && depth == 0
-    });
-    parts.filter(|part| !part.trim().is_empty()).collect()
-}
-
-fn parse_requirement(text: &str) -> Result<Expression, String> {
-    let wrong = || format!("{text:?} is not a label requirement such as a=b, a!=b, a, !a, a in (b,c), a notin (b,c)");
-    let key = |key: &str| {
-        let key = key.trim();
-        let valid = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
-        valid.then(|| key.to_owned()).ok_or_else(wrong)
-    };
-    let values = |list: &str| {
-        let inner = list.trim().strip_prefix('(').and_then(|list| list.strip_suffix(')')).ok_or_else(wrong)?;
-        Ok::<_, String>(inner.split(',').map(|value| value.trim().to_owned()).collect())
-    };
-    if let Some((left, right)) = text.split_once(" notin ") {
-        return Ok(Expression::NotIn(key(left)?, values(right)?));
-    }
-    if let Some((left, right)) = text.split_once(" in ") {
-        return Ok(Expression::In(key(left)?, values(right)?));
-    }
-    if let Some((left, right)) = text.split_once("!=") {
-        return Ok(Expression::NotEqual(key(left)?, right.trim().to_owned()));
-    }
-    if let Some((left, right)) = text.split_once("==").or_else(|| text.split_once('=')) {
-        return Ok(Expression::Equal(key(left)?, right.trim().to_owned()));
-    }
-    match text.strip_prefix('!') {
-        Some(absent) => Ok(Expression::DoesNotExist(key(absent)?)),
-        None => Ok(Expression::Exists(key(text)?)),
-    }
-}
-
-/// A selector as text for an error or a log; for tests of the parser.
-pub fn selector_text(selector: &Selector) -> String {
-    let selector: LabelSelector = selector.clone().into();
-    serde_json::to_string(&selector).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::core::SelectorExt as _;
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
-        let labels: BTreeMap<String, String> = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        parse_selector(selector).unwrap().matches(&labels)
-    }
-
-    #[test]
-    fn selectors_mean_what_kubectl_means() {
-        let labels = [("env", "prod"), ("tier", "a")];
-        for (selector, expected) in [
-            ("", true),
-            ("env=prod", true),
-            ("env==prod", true),
-            ("env=prod,tier!=b", true),
-            ("env in (dev, prod),tier", true),
-            ("env notin (dev,prod)", false),
-            ("!env", false),
-            ("!zone", true),
-            ("zone", false),
-        ] {
-            assert_eq!(matches(selector, &labels), expected, "{selector:?}");
-        }
-        for bad in ["a b", "=x", "a in b", "!", "a in (b"] {
-            assert!(parse_selector(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn an_address_may_leave_out_the_host() {
-        assert_eq!(parse_address(":8080").unwrap().to_string(), "0.0.0.0:8080");
-        assert_eq!(parse_address("127.0.0.1:0").unwrap().port(), 0);
-        assert!(parse_address("8080").is_err());
-    }
-
-    #[test]
-    fn durations_are_written_as_people_write_them() {
-        assert_eq!(parse_duration("300ms").unwrap(), Duration::from_millis(300));
-        assert_eq!(parse_duration("2m").unwrap(), Duration::from_mins(2));
-        assert!(parse_duration("-1s").is_err());
-        assert!(parse_duration("soon").is_err());
-    }
 }

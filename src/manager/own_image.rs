@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 
 use super::options::parse_agent_image;
-use crate::kube::deadline::answered;
+use crate::client::deadline::answered;
 
 /// The container of `manifests/base`.
 const CONTAINER: &str = "manager";

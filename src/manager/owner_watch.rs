@@ -10,9 +10,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 
 use super::context::Context;
-use super::readiness::Awaited;
-use crate::kube::index::claims::ControlPlaneMeta;
-use crate::kube::watch::{Update, updates};
+use crate::client::watch::{Update, updates};
+use crate::management::index::claims::ControlPlaneMeta;
+use crate::process::first_look::Awaited;
 
 /// Watches until it is aborted. When the kind goes away, the owners that are known stay.
 pub async fn control_planes(ctx: Arc<Context>, awaited: Awaited) {

@@ -16,9 +16,9 @@ use super::rollouts::{self, Admission, Counting};
 use crate::fleet::observed::short_digest;
 use crate::fleet::plan::{Plan, TargetPlan};
 use crate::fleet::report::Verdict;
-use crate::kube::ClusterKey;
-use crate::kube::apply::WriteError;
-use crate::kube::index::Index;
+use crate::management::apply::WriteError;
+use crate::management::index::Index;
+use hypermirror_api::ClusterKey;
 
 /// How often a plan is made again because the targets moved meanwhile, before the queue's backoff takes over.
 const ROUNDS: usize = 6;

@@ -20,12 +20,12 @@ use crate::fleet::plan::Plan;
 use crate::fleet::pool_config::{self, PoolSources};
 use crate::fleet::report::{self, SourceTrouble, Verdict};
 use crate::fleet::sources::OverrideMap;
-use crate::kube::ClusterKey;
-use crate::kube::apply::WriteError;
-use crate::kube::events::{About, Events};
+use crate::management::apply::WriteError;
+use crate::management::events::{About, Events};
 use crate::mirrors::finding::Finding;
 use crate::printable;
 use crate::telemetry::metrics::gauge;
+use hypermirror_api::ClusterKey;
 
 /// How long reports wait for the targets of a fan-out.
 const PATIENCE: Duration = Duration::from_secs(20);

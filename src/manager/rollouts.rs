@@ -12,9 +12,9 @@ use super::reconcile::observe;
 use crate::fleet::plan::{Counted, Plan};
 use crate::fleet::report::Verdict;
 use crate::fleet::rollout::{Answer, Look, Mark, Standing, answer_due, look, next_mark, told};
-use crate::kube::ClusterKey;
-use crate::kube::apply::WriteError;
+use crate::management::apply::WriteError;
 use crate::telemetry::metrics::{StateLabels, gauge};
+use hypermirror_api::ClusterKey;
 
 /// How often a hosted cluster in flight is looked at when its watches tell nothing.
 const BACKSTOP: Duration = Duration::from_secs(30);

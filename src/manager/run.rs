@@ -18,12 +18,14 @@ use super::guests::Guests;
 use super::options::{GuestAgent, ManagerOptions, Mode};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
-use super::{admission as admissions, own_image, rollouts, server, watches, webhook};
-use crate::kube::admission;
-use crate::kube::apply::WriteError;
-use crate::kube::client::connect;
-use crate::kube::events::Events;
-use crate::kube::lease::{self, Leadership, LeaseSettings};
+use super::{admission as admissions, own_image, rollouts, watches, webhook};
+use crate::client::connect::connect;
+use crate::management::admission_registration;
+use crate::management::apply::WriteError;
+use crate::management::events::Events;
+use crate::management::lease::{self, Leadership, LeaseSettings};
+use crate::process::endpoints;
+use crate::process::identity::{own_identity, own_namespace};
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels, ReasonLabels, gauge};
 
 /// How many reports are written at once.
@@ -45,7 +47,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let identity = options.identity.clone().unwrap_or_else(own_identity);
     let lease =
         LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
-    let metrics_server = server::metrics(options.metrics_bind_address, registry);
+    let metrics_server = endpoints::metrics(options.metrics_bind_address, registry);
     let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
     let leadership = compete(&metrics, &lease).await?;
     let mut settings = settings(&options, namespace, identity.clone());
@@ -54,7 +56,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
         agent.image = own_image::find(&client, &settings.namespace).await;
     }
     let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone());
-    let health_server = server::health(options.health_probe_bind_address, ctx.first_look.clone());
+    let health_server = endpoints::health(options.health_probe_bind_address, ctx.first_look.clone());
     let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics_server);
@@ -205,7 +207,7 @@ async fn remove_admission(ctx: &Context) {
     if !ctx.waits_for_admission() || ctx.settings.mode == Mode::Observe {
         return;
     }
-    match admission::remove(&ctx.client).await {
+    match admission_registration::remove(&ctx.client).await {
         Ok(removed) => {
             tracing::info!(removed = removed.join(", "), "the fleet is left: the admission is gone");
             ctx.admission_gone.store(true, Ordering::Relaxed);
@@ -232,19 +234,4 @@ fn count(ctx: &Context) {
     for reason in synced.filter_map(|condition| Reason::parse(&condition.reason)) {
         ctx.metrics.guests.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
     }
-}
-
-/// The pod's own namespace, where the environment does not say.
-fn own_namespace(flag: Option<String>) -> Result<String> {
-    if let Some(namespace) = flag {
-        return Ok(namespace);
-    }
-    std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-        .map(|namespace| namespace.trim().to_owned())
-        .context("no namespace for the Lease: give --namespace, set POD_NAMESPACE, or run in a pod")
-}
-
-fn own_identity() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}", host.trim(), std::process::id())
 }

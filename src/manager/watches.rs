@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
-use hypermirror_api::{HostedClusterMirrors, names};
+use hypermirror_api::names::{HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, NODE_POOLS_CRD};
+use hypermirror_api::{ClusterKey, HostedClusterMirrors, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::core::error_boundary::InvalidObject;
@@ -23,17 +24,15 @@ use super::guest_watches;
 use super::mirror_watch::MirrorWatch;
 use super::options::GuestAgent;
 use super::owner_watch;
-use super::readiness::Awaited;
-use crate::kube::ClusterKey;
-use crate::kube::index::cluster::SeenCluster;
-use crate::kube::index::targets::TargetMeta;
-use crate::kube::kinds::{
-    HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, MirrorKind, NODE_POOLS_CRD, Presence, crd_watch, standing,
-};
-use crate::kube::lease::LeaseMemory;
-use crate::kube::watch::{Update, updates};
+use crate::client::optional_kind::{Presence, crd_watch, standing};
+use crate::client::watch::{Update, updates};
+use crate::management::index::cluster::SeenCluster;
+use crate::management::index::targets::TargetMeta;
+use crate::management::lease::LeaseMemory;
+use crate::management::mirror_kind::MirrorKind;
 use crate::mirrors::Layer;
 use crate::mirrors::entry;
+use crate::process::first_look::Awaited;
 
 /// Edits that come together are resolved together; short enough that nobody notices.
 const COALESCE: Duration = Duration::from_millis(20);

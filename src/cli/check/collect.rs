@@ -15,12 +15,12 @@ use crate::fleet::catalogs::wishes::wishes;
 use crate::fleet::delivery::meaningless;
 use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
 use crate::fleet::sources::{MAX_VALUE_BYTES, fits};
-use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::registries::NoteReason;
 use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{MirrorEntry, hypershift, order};
+use hypermirror_api::ClusterKey;
 
 /// What a report may say that only the live manager knows, and how much it weighs.
 const TROUBLES: [(Reason, Severity); 23] = [

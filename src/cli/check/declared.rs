@@ -9,12 +9,12 @@ use super::collect::{entry_row, plain_row};
 use crate::fleet::delivery::Delivery;
 use crate::fleet::pool_config::{PoolConfig, PoolSources, findings, node_files};
 use crate::fleet::report::SourceTrouble;
-use crate::kube::ClusterKey;
 use crate::mirrors::Pool;
 use crate::mirrors::entry::Entries;
 use crate::mirrors::finding::Severity;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{Note, render};
+use hypermirror_api::ClusterKey;
 
 /// How many objects a line names.
 const SHOWN: usize = 5;

@@ -13,7 +13,7 @@ use crate::fleet::mirror_config::{self, MirrorReference, reference};
 use crate::fleet::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
 use crate::fleet::report::SourceTrouble;
 use crate::fleet::sources::{OwnSources, ReferredConfig};
-use crate::kube::ClusterKey;
+use hypermirror_api::ClusterKey;
 
 impl Input {
     /// The ConfigMap that a HostedCluster refers to, and what is wrong with the reference.

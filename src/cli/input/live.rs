@@ -21,12 +21,12 @@ use serde_json::Value;
 use super::super::catalogs;
 use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
-use crate::kube::ClusterKey;
-use crate::kube::client::{self, Origin};
-use crate::kube::index::claims::ControlPlaneMeta;
-use crate::kube::kinds::MirrorKind;
-use crate::kube::lease::LeaseMemory;
+use crate::client::connect::{Origin, connect_to};
+use crate::management::index::claims::ControlPlaneMeta;
+use crate::management::lease::LeaseMemory;
+use crate::management::mirror_kind::MirrorKind;
 use crate::telemetry::requests::RequestMetrics;
+use hypermirror_api::ClusterKey;
 
 /// How many objects one answer holds.
 const PAGE: u32 = 500;
@@ -57,7 +57,7 @@ impl Connection {
     /// Makes the client.
     pub async fn connect(&self) -> Result<Client> {
         let origin = Origin { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
-        let client = client::connect_to(&origin, &RequestMetrics::default()).await;
+        let client = connect_to(&origin, &RequestMetrics::default()).await;
         client.context("there is no cluster to read; give manifests with -f, or a kubeconfig with --kubeconfig")
     }
 }

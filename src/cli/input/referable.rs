@@ -13,7 +13,7 @@ use super::{Input, Repetition};
 use crate::documents::Document;
 use crate::fleet::catalogs::IMAGE_STREAM;
 use crate::fleet::pool_config::PoolConfig;
-use crate::kube::ClusterKey;
+use hypermirror_api::ClusterKey;
 
 /// `ConfigMap`s, Deployments and `ImageStream`s of the input, not decoded yet.
 #[derive(Default)]

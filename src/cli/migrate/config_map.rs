@@ -9,9 +9,9 @@ use super::super::input::{Input, of_documents};
 use super::super::{Usage, console, yaml};
 use super::prove;
 use crate::fleet::sources::hosted_cluster_entries;
-use crate::kube::ClusterKey;
 use crate::mirrors::Pool;
 use crate::mirrors::migrate::{Declared, Migration, migrate};
+use hypermirror_api::ClusterKey;
 
 /// The ConfigMap as YAML; nothing if the HostedCluster has no sources.
 pub fn convert(

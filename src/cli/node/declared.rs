@@ -18,13 +18,13 @@ use crate::fleet::delivery::Delivery;
 use crate::fleet::guest::node_entries;
 use crate::fleet::pool_config::NodeFile;
 use crate::guest::objects::{SetInput, node_mirror_sets};
-use crate::kube::ClusterKey;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::scope::best_match_in;
 use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{ImageReference, MirrorEntry, Pool, Resolved};
+use hypermirror_api::ClusterKey;
 
 /// Whose nodes are meant.
 #[derive(Args, Clone, Debug, Default)]

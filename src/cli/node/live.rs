@@ -12,8 +12,8 @@ use super::declared::{NodeMirrors, NodeScope, declared};
 use crate::agent::sets::Set;
 use crate::guest::GuestClient;
 use crate::guest::summary::{AgentStatus, GuestSet, Summary, Tally};
-use crate::kube::ClusterKey;
 use crate::mirrors::layers::resolve;
+use hypermirror_api::ClusterKey;
 
 const SETS: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorsets";
 const STATUSES: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses";

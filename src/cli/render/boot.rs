@@ -9,7 +9,7 @@ use super::super::input::{InputArgs, Wanted};
 use super::super::{Usage, console, findings, yaml};
 use crate::fleet::boot::{config_map, of_pool};
 use crate::fleet::delivery::Delivery;
-use crate::kube::ClusterKey;
+use hypermirror_api::ClusterKey;
 
 /// Prints ConfigMaps.
 #[derive(Args, Debug)]

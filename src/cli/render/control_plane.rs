@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::super::input::{InputArgs, Wanted};
 use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, console, findings, yaml};
-use crate::kube::ClusterKey;
 use crate::manager::options::PlanOptions;
+use hypermirror_api::ClusterKey;
 
 /// Prints Deployments.
 #[derive(Args, Debug)]

@@ -10,8 +10,8 @@ use super::super::{Usage, console, findings, yaml};
 use crate::fleet::delivery::Delivery;
 use crate::fleet::guest::{api_endpoint, node_entries};
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
-use crate::kube::ClusterKey;
 use crate::manager::options::{GuestAgent, GuestAgentOptions};
+use hypermirror_api::ClusterKey;
 
 /// Prints objects.
 #[derive(Args, Debug)]

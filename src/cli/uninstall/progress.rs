@@ -6,7 +6,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 
 use super::super::console;
 use super::Reports;
-use crate::kube::ClusterKey;
+use hypermirror_api::ClusterKey;
 
 /// So many hosted clusters are told one by one; of more, only how many are left.
 const ONE_BY_ONE: usize = 20;

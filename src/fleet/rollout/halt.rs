@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use hypermirror_api::ClusterKey;
+
 use super::{Budget, Cause};
 
 /// The name of a hosted cluster.
 pub trait Member: Ord + Clone {
     /// The namespace of its HostedCluster, whose owner can make its rollouts fail.
     fn namespace(&self) -> &str;
+}
+
+impl Member for ClusterKey {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
 }
 
 /// Why none begins.

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum as _};
 use serde_json::{Value, json};
 
 use super::{AGENT, NAMESPACE, labels};
-use crate::agent::reload::Method;
+use crate::process::flags::ReloadMethod;
 
 /// How the agent runs on a guest's nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct AgentSpec {
     /// Its image, by digest.
     pub image: String,
     /// Its way to reload.
-    pub reload: Method,
+    pub reload: ReloadMethod,
     /// Where it listens on the node.
     pub ports: AgentPorts,
     /// The guest's API server as nodes reach it before anything works in the guest: host and port.
@@ -73,7 +73,7 @@ fn pod_spec(agent: &AgentSpec) -> Value {
         // Before a node has a pod network, and where no Service address is routed.
         "hostNetwork": true,
         "dnsPolicy": "Default",
-        "hostPID": agent.reload == Method::Signal,
+        "hostPID": agent.reload == ReloadMethod::Signal,
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container(agent)],
@@ -119,7 +119,7 @@ fn container(agent: &AgentSpec) -> Value {
 }
 
 /// The value of the agent's flag.
-fn reload(method: Method) -> String {
+fn reload(method: ReloadMethod) -> String {
     method.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -131,9 +131,9 @@ fn volumes(agent: &AgentSpec) -> Value {
         volume("drop-ins", "/etc/containers/registries.conf.d", "DirectoryOrCreate"),
     ];
     match agent.reload {
-        Method::Dbus => volumes.push(volume("dbus", "/run/dbus", "Directory")),
-        Method::Signal => volumes.push(volume("crio", "/run/crio", "Directory")),
-        Method::None => {}
+        ReloadMethod::Dbus => volumes.push(volume("dbus", "/run/dbus", "Directory")),
+        ReloadMethod::Signal => volumes.push(volume("crio", "/run/crio", "Directory")),
+        ReloadMethod::None => {}
     }
     volumes.into()
 }
@@ -145,9 +145,9 @@ fn volume_mounts(agent: &AgentSpec) -> Value {
         mount("drop-ins", "/etc/containers/registries.conf.d", false),
     ];
     match agent.reload {
-        Method::Dbus => mounts.push(mount("dbus", "/run/dbus", true)),
-        Method::Signal => mounts.push(mount("crio", "/run/crio", true)),
-        Method::None => {}
+        ReloadMethod::Dbus => mounts.push(mount("dbus", "/run/dbus", true)),
+        ReloadMethod::Signal => mounts.push(mount("crio", "/run/crio", true)),
+        ReloadMethod::None => {}
     }
     mounts.into()
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{AGENT, AgentSpec, GuestKinds, NAMESPACE, labels};
-use crate::agent::reload::Method;
+use crate::process::flags::ReloadMethod;
 
 /// The agent's user name.
 const USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-agent";
@@ -93,7 +93,7 @@ fn security_context_constraints(agent: &AgentSpec) -> Value {
         "allowHostDirVolumePlugin": true,
         "allowHostIPC": false,
         "allowHostNetwork": true,
-        "allowHostPID": agent.reload == Method::Signal,
+        "allowHostPID": agent.reload == ReloadMethod::Signal,
         "allowHostPorts": true,
         "allowPrivilegeEscalation": false,
         "allowPrivilegedContainer": false,

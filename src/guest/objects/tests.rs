@@ -1,6 +1,6 @@
 use super::*;
-use crate::agent::reload::Method;
 use crate::mirrors::{Layer, Origin, Pool};
+use crate::process::flags::ReloadMethod;
 
 fn entry(pool: Pool, source: &str, list: &'static str) -> MirrorEntry {
     MirrorEntry {
@@ -22,7 +22,7 @@ fn entry(pool: Pool, source: &str, list: &'static str) -> MirrorEntry {
     }
 }
 
-fn agent(reload: Method) -> AgentSpec {
+fn agent(reload: ReloadMethod) -> AgentSpec {
     AgentSpec {
         image: "quay.example/hypermirror@sha256:0".into(),
         reload,
@@ -74,7 +74,7 @@ fn mirror_objects_say_what_hypershifts_own_does_not() {
 
 #[test]
 fn the_agent_runs_where_nothing_works_yet_and_may_do_nothing_else() {
-    let daemon_set = daemon_set(&agent(Method::Dbus));
+    let daemon_set = daemon_set(&agent(ReloadMethod::Dbus));
     let pod = &daemon_set["spec"]["template"]["spec"];
     assert_eq!(pod["hostNetwork"], true);
     assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
@@ -94,16 +94,16 @@ fn the_agent_runs_where_nothing_works_yet_and_may_do_nothing_else() {
         .collect();
     assert_eq!(writable, ["/host/etc/containers/registries.conf.d"]);
     assert_eq!(pod["hostPID"], false);
-    assert_eq!(daemon_set_of(Method::Signal)["hostPID"], true);
+    assert_eq!(daemon_set_of(ReloadMethod::Signal)["hostPID"], true);
 }
 
-fn daemon_set_of(reload: Method) -> Value {
+fn daemon_set_of(reload: ReloadMethod) -> Value {
     daemon_set(&agent(reload))["spec"]["template"]["spec"].clone()
 }
 
 #[test]
 fn every_object_has_our_label_and_the_same_input_gives_the_same_bytes() {
-    let agent = agent(Method::Dbus);
+    let agent = agent(ReloadMethod::Dbus);
     let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };
     let objects = GuestObjects::new(&input);
     for object in objects.all() {

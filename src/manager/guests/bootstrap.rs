@@ -7,7 +7,7 @@ use crate::fleet::guest::{beyond_boot, node_entries};
 use crate::fleet::report::Verdict;
 use crate::guest::GuestClient;
 use crate::guest::summary::Summary;
-use crate::kube::index::guests::Pool;
+use crate::management::index::guests::Pool;
 use crate::manager::case::Case;
 use crate::manager::context::Context;
 

@@ -8,15 +8,15 @@ use kube::Api;
 
 use super::watch::Watches;
 use super::{Connection, Guest, Guests, jittered, look};
+use crate::client::deadline::answered;
 use crate::fleet::report::Verdict;
 use crate::guest::certificate;
 use crate::guest::health::{Health, Next};
 use crate::guest::kubeconfig::GuestAccess;
 use crate::guest::{GuestClient, GuestError, InFlight};
-use crate::kube::ClusterKey;
-use crate::kube::deadline::answered;
-use crate::kube::index::guests::KubeconfigSecret;
+use crate::management::index::guests::KubeconfigSecret;
 use crate::manager::context::Context;
+use hypermirror_api::ClusterKey;
 
 /// The key of every one of these Secrets.
 const KEY: &str = "kubeconfig";

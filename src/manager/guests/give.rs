@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use super::declared::declared;
 use super::{Base, Change, Guest, Guests, jittered};
+use crate::client::deadline::answered;
 use crate::fleet::guest::api_endpoint;
 use crate::fleet::observed::short_digest;
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crds, mirror_objects, node_mirror_sets};
 use crate::guest::summary::GuestSet;
 use crate::guest::{GuestClient, GuestError, guest_set, path};
-use crate::kube::ClusterKey;
-use crate::kube::deadline::answered;
 use crate::manager::case::Case;
 use crate::manager::context::Context;
 use crate::manager::options::GuestAgent;
+use hypermirror_api::ClusterKey;
 
 /// What pushing came to.
 pub(super) struct Given {

@@ -2,23 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use hypermirror_api::Reason;
 use hypermirror_api::report::{GuestReport, NodesReport};
+use hypermirror_api::{ClusterKey, Reason};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::connect::{NoConnection, failed};
 use super::sync::{conclude, known, overrule, tell};
 use super::{Guest, give, jittered, pace};
-use crate::agent::reload::Method;
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::report::Verdict;
 use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestObjects, node_mirror_sets};
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError, guest_set};
-use crate::kube::ClusterKey;
 use crate::manager::case::Case;
 use crate::manager::context::Context;
+use crate::process::flags::ReloadMethod;
 
 const KIND: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodemirrorsets.hypermirror.dev";
 
@@ -171,7 +170,7 @@ async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, Guest
 /// Whatever is ours, whichever way it was given; the CRDs last, with the objects of their kinds.
 async fn delete_all(client: &GuestClient) -> Result<(), GuestError> {
     let kinds = give::kinds(client).await?;
-    let (reload, ports) = (Method::default(), AgentPorts::default());
+    let (reload, ports) = (ReloadMethod::default(), AgentPorts::default());
     let agent = AgentSpec { image: String::new(), reload, ports, api: None };
     let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
     if kinds.digest_mirror_sets {

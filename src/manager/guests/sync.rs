@@ -15,12 +15,12 @@ use crate::fleet::report::Verdict;
 use crate::guest::seen::WATCHED;
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
-use crate::kube::ClusterKey;
-use crate::kube::index::Index;
+use crate::management::index::Index;
 use crate::manager::case::Case;
 use crate::manager::config_maps;
 use crate::manager::context::Context;
 use crate::manager::options::GuestAgent;
+use hypermirror_api::ClusterKey;
 
 /// Looks at one guest; answers when to look again, if nothing happens before.
 pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {

@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 
 use crate::guest::seen::Seen;
 use crate::guest::{GuestClient, GuestError};
-use crate::kube::ClusterKey;
-use crate::kube::lease::Term;
+use crate::management::lease::Term;
 use crate::manager::queue::Queue;
+use hypermirror_api::ClusterKey;
 
 /// How many watches there are over all guests: each is a connection, some 40 KiB.
 const MAX_WATCHES: usize = 1000;

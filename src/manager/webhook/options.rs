@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use hypermirror_api::names;
 
-use crate::manager::options::parse_address;
+use crate::process::flags::parse_address;
 
 /// Whether the admission webhook is served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

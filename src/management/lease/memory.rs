@@ -9,8 +9,8 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::super::deadline::answered;
-use super::super::kinds::MirrorKind;
+use super::super::mirror_kind::MirrorKind;
+use crate::client::deadline::answered;
 
 /// What the Lease remembers beside its holder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub mod targets;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use hypermirror_api::HostedClusterMirrorsStatus;
+use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 
 use self::claims::Claims;
 use self::cluster::{Cluster, SeenCluster};
@@ -22,7 +22,6 @@ use self::config_maps::ConfigMaps;
 use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
-use super::ClusterKey;
 use crate::fleet::known::EntrySet;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::rollout::{Budget, Rollouts};

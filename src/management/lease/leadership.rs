@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::super::deadline::{answered, answered_within};
 use super::election::{Candidate, Step};
+use crate::client::deadline::{answered, answered_within};
 
 /// How often a conflict is answered with another look before the turn is given up.
 const CONFLICTS: usize = 2;

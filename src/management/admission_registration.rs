@@ -7,7 +7,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 
-use super::deadline::answered;
+use crate::client::deadline::answered;
 
 const POLICY: &str = "MutatingAdmissionPolicy";
 const BINDING: &str = "MutatingAdmissionPolicyBinding";

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::NodePool;
 use kube::ResourceExt;
 
-use super::ClusterKey;
 use crate::fleet::delivery::Delivery;
 use crate::fleet::guest::GuestOutcome;
 use crate::fleet::pool_config::PoolConfig;

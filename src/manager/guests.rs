@@ -26,8 +26,8 @@ use crate::fleet::report::Verdict;
 use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::guest::{GuestClient, InFlight, Look};
-use crate::kube::ClusterKey;
-use crate::kube::index::guests::KubeconfigSecret;
+use crate::management::index::guests::KubeconfigSecret;
+use hypermirror_api::ClusterKey;
 
 /// A pause after a look that panicked.
 const AFTER_PANIC: Duration = Duration::from_mins(1);

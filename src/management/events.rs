@@ -1,12 +1,11 @@
 //! Events about hosted clusters, on transitions only.
 
-use hypermirror_api::names;
+use hypermirror_api::{ClusterKey, names};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
-use super::ClusterKey;
-use super::deadline::answered;
+use crate::client::deadline::answered;
 use crate::printable;
 
 /// How much of a message an event gets: the API takes 1,024 bytes.

@@ -8,7 +8,7 @@ use super::*;
 use crate::fleet::budget::{CLUSTER_MIRRORS, NAMESPACE_MIRRORS};
 use crate::fleet::mirror_config;
 use crate::fleet::pool_config::KEY;
-use crate::kube::index::config_maps::ConfigMapState;
+use crate::management::index::config_maps::ConfigMapState;
 
 fn cluster(name: &str, config_map: &str) -> HostedCluster {
     let reference = Some(LocalObjectReference { name: config_map.to_owned() });

@@ -11,7 +11,7 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::readiness::FirstLook;
+use crate::process::first_look::FirstLook;
 use crate::process::server::serve;
 
 /// The media type of the text format that `encode` writes.

@@ -22,10 +22,10 @@ use serde_json::Value;
 
 use super::Usage;
 use crate::fleet::target::TargetSpec;
-use crate::kube::ClusterKey;
-use crate::kube::index::claims::{Claims, ControlPlaneMeta};
+use crate::management::index::claims::{Claims, ControlPlaneMeta};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;
+use hypermirror_api::ClusterKey;
 pub use live::{Absent, Connection};
 pub use manifests::of_documents;
 

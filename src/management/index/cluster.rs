@@ -14,10 +14,10 @@ use crate::fleet::edits::Edits;
 use crate::fleet::known::EntrySet;
 use crate::fleet::pool_config::LastDocuments;
 use crate::fleet::sources::{LastConfig, OverrideMap, hosted_cluster_entries};
-use crate::kube::ClusterKey;
-use crate::kube::index::boots::Boots;
+use crate::management::index::boots::Boots;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::validate::{Consumer, contributes};
+use hypermirror_api::ClusterKey;
 
 /// A HostedCluster with what its own list of mirrors comes to, which is read before anybody waits for the index.
 #[derive(Clone, Debug)]

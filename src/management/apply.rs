@@ -1,7 +1,7 @@
 //! The writes on the management cluster: each with a deadline, each counted, none of more than what changed.
 
 use hypermirror_api::hypershift::HostedCluster;
-use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
+use hypermirror_api::{ClusterKey, HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -11,9 +11,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::ClusterKey;
-use super::deadline::DEADLINE;
 use super::index::targets::TargetMeta;
+use crate::client::deadline::DEADLINE;
 use crate::fleet::observed::ObservedTarget;
 use crate::fleet::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};

@@ -15,12 +15,10 @@ pub mod options;
 mod own_image;
 mod owner_watch;
 pub mod queue;
-pub mod readiness;
 pub mod reconcile;
 pub mod reporter;
 mod rollouts;
 pub mod run;
-pub mod server;
 pub mod watches;
 pub mod webhook;
 

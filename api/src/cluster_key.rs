@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use kube::Resource;
 
-use crate::fleet::rollout::Member;
+use crate::names;
 
 /// Namespace and name of a HostedCluster; printed as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,13 +25,7 @@ impl ClusterKey {
 
     /// The namespace of its control plane.
     pub fn control_plane_namespace(&self) -> String {
-        hypermirror_api::names::control_plane_namespace(&self.namespace, &self.name)
-    }
-}
-
-impl Member for ClusterKey {
-    fn namespace(&self) -> &str {
-        &self.namespace
+        names::control_plane_namespace(&self.namespace, &self.name)
     }
 }
 

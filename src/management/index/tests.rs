@@ -4,10 +4,11 @@ use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use kube::ResourceExt as _;
 
-use super::super::kinds::{MirrorKind, Presence};
-use super::super::watch::Failure;
+use super::super::mirror_kind::MirrorKind;
 use super::mirror_kinds::Declared;
 use super::*;
+use crate::client::optional_kind::Presence;
+use crate::client::watch::Failure;
 use crate::fleet::rollout::{Cause, Mark};
 use crate::fleet::sources::OverrideMap;
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use hypermirror_api::Reason;
 
-use super::super::kinds::{MirrorKind, Presence};
-use super::super::watch::Failure;
+use super::super::mirror_kind::MirrorKind;
+use crate::client::optional_kind::Presence;
+use crate::client::watch::Failure;
 use crate::fleet::report::SourceTrouble;
 use crate::mirrors::entry::{Entries, MirrorEntry};
 

@@ -12,7 +12,7 @@ use crate::fleet::mirror_config::{MirrorConfig, MirrorReference, reference};
 use crate::fleet::pool_config::{ConfigDocuments, LastDocuments, PoolConfig, PoolSources};
 use crate::fleet::report::SourceTrouble;
 use crate::fleet::sources::{LastConfig, OwnSources, ReferredConfig};
-use crate::kube::index::cluster::Cluster;
+use crate::management::index::cluster::Cluster;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::weight;
 
