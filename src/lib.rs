@@ -6,6 +6,7 @@ pub mod client;
 pub mod documents;
 pub mod fleet;
 pub mod guest;
+pub mod hosted;
 pub mod management;
 pub mod manager;
 pub mod mirrors;

@@ -174,7 +174,7 @@ fn the_policies_fail_open_and_may_be_taken_away_by_the_manager() {
     }
     let spec = &named(&objects, "MutatingAdmissionPolicy", names::ADMISSION_POLICIES[0])["spec"];
     let condition = spec["matchConditions"].to_string();
-    for target in hypermirror::fleet::target::stock_targets() {
+    for target in hypermirror::hosted::target::stock_targets() {
         assert_eq!(target.deployment, target.container, "the policy takes one for the other");
         assert!(condition.contains(&format!("'{}'", target.deployment)), "{}", target.deployment);
     }
@@ -191,7 +191,7 @@ fn the_policy_of_rollout_delivery_has_the_text_that_the_manager_writes() {
         let found = policy["spec"]["variables"].as_array().unwrap().iter().find(|variable| variable["name"] == name);
         found.unwrap()["expression"].as_str().unwrap().trim_matches('\'').to_owned()
     };
-    let written = hypermirror::fleet::boot::config_map("clusters-a", "pool", "[[registry]]\n");
+    let written = hypermirror::hosted::boot::config_map("clusters-a", "pool", "[[registry]]\n");
     let config = written["data"]["config"].as_str().unwrap();
     let rest = config.strip_prefix(&variable("head")).unwrap_or_else(|| panic!("another beginning: {config}"));
     let content = rest.strip_suffix(&variable("tail")).unwrap_or_else(|| panic!("another end: {config}"));

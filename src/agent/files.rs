@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, open
 use rustix::io::Errno;
 
 use super::desired::{DROP_IN_DIRECTORY, ForeignFiles};
-use crate::fleet::boot::BOOT_FILE;
+use crate::hosted::boot::BOOT_FILE;
 use crate::mirrors::registries::{DROP_IN, HEADER};
 
 mod write;

@@ -7,9 +7,9 @@ use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
 use super::input::Input;
-use crate::fleet::catalogs::compare::{CatalogObject, CatalogObjects, Difference, compare};
-use crate::fleet::catalogs::wishes::{Wanted, wishes};
-use crate::fleet::catalogs::{Catalog, IMAGE_STREAM};
+use crate::hosted::catalogs::compare::{CatalogObject, CatalogObjects, Difference, compare};
+use crate::hosted::catalogs::wishes::{Wanted, wishes};
+use crate::hosted::catalogs::{Catalog, IMAGE_STREAM};
 use crate::management::apply::catalogs::get as request;
 use crate::manager::options::{OlmCatalogs, PlanOptions};
 use hypermirror_api::ClusterKey;

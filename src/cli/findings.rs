@@ -8,7 +8,7 @@ use hypermirror_api::hypershift::{HostedCluster, NodePool};
 use super::console;
 use super::input::Input;
 use super::planning::{ClusterPlan, Planner};
-use crate::fleet::delivery::{Delivery, meaningless};
+use crate::hosted::delivery::{Delivery, meaningless};
 use crate::mirrors::finding::{Finding, Severity};
 use hypermirror_api::ClusterKey;
 

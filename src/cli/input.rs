@@ -21,7 +21,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::Usage;
-use crate::fleet::target::TargetSpec;
+use crate::hosted::target::TargetSpec;
 use crate::management::index::claims::{Claims, ControlPlaneMeta};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 
-use crate::fleet::pool_config::NodeFile;
+use crate::hosted::pool_config::NodeFile;
 use crate::mirrors::registries::{ConfigError, DROP_IN, RegistriesConfig};
 pub use declared::{NodeMirrors, NodeScope, mirrors, set_inputs};
 pub use live::{mirrors_of, parse_node_name};

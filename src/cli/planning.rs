@@ -10,14 +10,14 @@ use kube::core::SelectorExt as _;
 use serde_json::Value;
 
 use super::input::Input;
-use crate::fleet::carried::carried;
-use crate::fleet::known::EntrySet;
-use crate::fleet::observed::ObservedTarget;
-use crate::fleet::plan::{Counted, Facts, Plan, plan};
-use crate::fleet::report::{SourceTrouble, foreign_of};
-use crate::fleet::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
-use crate::fleet::target::TargetSpec;
-use crate::fleet::value::remembered;
+use crate::hosted::carry_over::carried;
+use crate::hosted::known::EntrySet;
+use crate::hosted::observed::ObservedTarget;
+use crate::hosted::plan::{Counted, Facts, Plan, plan};
+use crate::hosted::report::{SourceTrouble, foreign_of};
+use crate::hosted::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
+use crate::hosted::target::TargetSpec;
+use crate::hosted::value::remembered;
 use crate::manager::options::PlanOptions;
 use hypermirror_api::ClusterKey;
 

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use hypermirror_api::{Reason, annotations};
 use jiff::Timestamp;
 
-use super::report::Verdict;
-use super::rollout::told::named;
+use super::rollout::messages::named;
+use crate::hosted::report::Verdict;
 
 /// Why nothing is written for a HostedCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 mod halt;
 mod mark;
-pub mod told;
+pub mod messages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

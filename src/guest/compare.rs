@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fleet::observed::short_digest;
+use crate::hosted::observed::short_digest;
 
 /// On each object of ours: a digest of what was last applied, so that what is no longer wanted is noticed, too.
 pub const CONTENT: &str = "hypermirror.dev/content";

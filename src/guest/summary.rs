@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::error::words;
 use super::few::Few;
-use crate::fleet::report::Verdict;
+use crate::hosted::report::Verdict;
 
 /// How many nodes, entries and files are named.
 const NAMED: usize = 20;

@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use super::index::targets::TargetMeta;
 use crate::client::deadline::DEADLINE;
-use crate::fleet::observed::ObservedTarget;
-use crate::fleet::target::TargetSpec;
+use crate::hosted::observed::ObservedTarget;
+use crate::hosted::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
 
 pub(crate) mod catalogs;

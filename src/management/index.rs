@@ -22,10 +22,10 @@ use self::config_maps::ConfigMaps;
 use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
-use crate::fleet::known::EntrySet;
-use crate::fleet::observed::ObservedTarget;
 use crate::fleet::rollout::{Budget, Rollouts};
-use crate::fleet::sources::ManagementLayer;
+use crate::hosted::known::EntrySet;
+use crate::hosted::observed::ObservedTarget;
+use crate::hosted::sources::ManagementLayer;
 
 /// How many entries of the management layer are remembered after they left it: about 10 MB.
 const REMEMBERED: usize = 50_000;

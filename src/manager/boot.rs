@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::context::Context;
-use crate::fleet::boot::{self, config_map, config_map_name};
-use crate::fleet::delivery::Delivery;
-use crate::fleet::observed::short_digest;
-use crate::fleet::report::SourceTrouble;
+use crate::hosted::boot::{self, config_map, config_map_name};
+use crate::hosted::delivery::Delivery;
+use crate::hosted::observed::short_digest;
+use crate::hosted::report::SourceTrouble;
 use crate::management::apply::WriteError;
 use crate::management::index::boots::{Boot, Boots};
 

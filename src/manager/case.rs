@@ -15,15 +15,15 @@ use super::heavy::Load;
 use super::options::{GuestAgent, Mode};
 use super::queue::Queue;
 use super::rollouts::Counting;
-use crate::fleet::carried::carried;
-use crate::fleet::delivery::{Delivery, meaningless};
-use crate::fleet::observed::{ObservedTarget, short_digest};
-use crate::fleet::plan::{Facts, Plan, TargetPlan, plan};
-use crate::fleet::pool_config::PoolSources;
-use crate::fleet::report::{SourceTrouble, Verdict, foreign_of};
 use crate::fleet::rollout::Cause;
-use crate::fleet::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
-use crate::fleet::value::remembered;
+use crate::hosted::carry_over::carried;
+use crate::hosted::delivery::{Delivery, meaningless};
+use crate::hosted::observed::{ObservedTarget, short_digest};
+use crate::hosted::plan::{Facts, Plan, TargetPlan, plan};
+use crate::hosted::pool_config::PoolSources;
+use crate::hosted::report::{SourceTrouble, Verdict, foreign_of};
+use crate::hosted::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
+use crate::hosted::value::remembered;
 use crate::management::index::declared::{Declaration, Sources};
 use crate::mirrors::Policy;
 use hypermirror_api::ClusterKey;
@@ -157,7 +157,7 @@ impl Case {
     }
 
     /// While something cannot be read that nobody remembers, what was admitted or reported before stays.
-    fn carried(&self, ctx: &Context) -> crate::fleet::sources::OverrideMap {
+    fn carried(&self, ctx: &Context) -> crate::hosted::sources::OverrideMap {
         let index = ctx.index();
         let slots = index.targets_of(&self.key);
         let report = index.cluster(&self.key).and_then(|cluster| cluster.report.clone());
@@ -272,7 +272,7 @@ impl Case {
         }
     }
 
-    /// How long the plan still waits because further edits of the map may come; see [`Edits`](crate::fleet::edits::Edits).
+    /// How long the plan still waits because further edits of the map may come; see [`Edits`](crate::hosted::edits::Edits).
     pub(super) fn rests(&self, ctx: &Context) -> Option<Duration> {
         if self.leaving {
             return None;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::case::Case;
 use super::context::Context;
 use super::options::OlmCatalogs;
-use crate::fleet::catalogs::compare::{Difference, compare};
-use crate::fleet::catalogs::wishes::{CatalogWishes, Wanted, wishes};
-use crate::fleet::catalogs::{Handling, verdict};
-use crate::fleet::report::Verdict;
+use crate::hosted::catalogs::compare::{Difference, compare};
+use crate::hosted::catalogs::wishes::{CatalogWishes, Wanted, wishes};
+use crate::hosted::catalogs::{Handling, verdict};
+use crate::hosted::report::Verdict;
 use crate::management::apply::WriteError;
 use hypermirror_api::ClusterKey;
 
@@ -171,8 +171,8 @@ async fn find(ctx: &Context, case: &Case, wishes: &CatalogWishes) -> Result<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::catalogs::Catalog;
-    use crate::fleet::catalogs::compare::CatalogObject;
+    use crate::hosted::catalogs::Catalog;
+    use crate::hosted::catalogs::compare::CatalogObject;
 
     fn found(catalog: Catalog) -> Vec<Difference> {
         let object = CatalogObject::Deployment(catalog);

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fleet::admission::{FleetMember, HeldRemoval, mass_removal};
+use crate::fleet::removal::{FleetMember, HeldRemoval, mass_removal};
 
 /// How long one decision is used: a burst asks for each of its hosted clusters.
 const DECISION_LASTS: Duration = Duration::from_millis(200);

@@ -21,11 +21,11 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
 use super::context::Context;
-use crate::fleet::guest::GuestOutcome;
-use crate::fleet::report::Verdict;
 use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::guest::{GuestClient, InFlight, Look};
+use crate::hosted::guest::GuestOutcome;
+use crate::hosted::report::Verdict;
 use crate::management::index::guests::KubeconfigSecret;
 use hypermirror_api::ClusterKey;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::fleet::sources::{ClusterMap, ManagementLayer, merged_map};
+use crate::hosted::sources::{ClusterMap, ManagementLayer, merged_map};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::Entries;
 

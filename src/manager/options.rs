@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use kube::core::Selector;
 
 use super::webhook::options::WebhookOptions;
-use crate::fleet::argument::ArgumentMode;
 use crate::fleet::rollout::Budget;
-use crate::fleet::target::{TargetSpec, parse_target, stock_targets};
 use crate::guest::objects::{AgentPorts, AgentSpec};
+use crate::hosted::argument::ArgumentMode;
+use crate::hosted::target::{TargetSpec, parse_target, stock_targets};
 use crate::mirrors::ImageReference;
 use crate::process::flags::{ReloadMethod, parse_address, parse_duration, parse_selector};
 use crate::telemetry::logs::LogFormat;

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use super::case::{Case, Observed};
 use super::context::Context;
 use super::reconcile::observe;
-use crate::fleet::plan::{Counted, Plan};
-use crate::fleet::report::Verdict;
-use crate::fleet::rollout::{Answer, Look, Mark, Standing, answer_due, look, next_mark, told};
+use crate::fleet::rollout::{Answer, Look, Mark, Standing, answer_due, look, messages, next_mark};
+use crate::hosted::plan::{Counted, Plan};
+use crate::hosted::report::Verdict;
 use crate::management::apply::WriteError;
 use crate::telemetry::metrics::{StateLabels, gauge};
 use hypermirror_api::ClusterKey;
@@ -64,7 +64,7 @@ fn are_rolled_out(observed: &Observed) -> bool {
 }
 
 fn missing<'a>(ctx: &'a Context, observed: &'a Observed) -> Vec<&'a str> {
-    told::missing(ctx.settings.targets.iter().zip(observed.iter().map(Option::as_deref)))
+    messages::missing(ctx.settings.targets.iter().zip(observed.iter().map(Option::as_deref)))
 }
 
 /// At the beginning of a term: what the last leader has left in flight, as it stands now. Until that is known, and as long
@@ -133,8 +133,8 @@ impl Case {
         };
         match answer {
             Answer::Goes => return Ok(Admission::Goes),
-            Answer::Waits => return Ok(Admission::Held(told::waiting(budget))),
-            Answer::Halted(halt) => return Ok(Admission::Held(told::halted(budget, &halt))),
+            Answer::Waits => return Ok(Admission::Held(messages::waiting(budget))),
+            Answer::Halted(halt) => return Ok(Admission::Held(messages::halted(budget, &halt))),
             Answer::Begins => {}
         }
         let read = observe(ctx, &self.key, true).await;
@@ -154,7 +154,7 @@ impl Case {
         if self.leaving {
             return Admission::Uncounted;
         }
-        Admission::Held(told::unavailable(&missing(ctx, observed)))
+        Admission::Held(messages::unavailable(&missing(ctx, observed)))
     }
 }
 
@@ -209,7 +209,7 @@ pub(super) fn look_at(
         }
         Look::Failed => {
             ctx.queue.add_after(key.clone(), BACKSTOP);
-            let verdict = told::failed(budget, since, &missing(ctx, observed));
+            let verdict = messages::failed(budget, since, &missing(ctx, observed));
             (tell(since, RolloutState::Failed), Some(verdict))
         }
     }
@@ -275,7 +275,7 @@ impl Housekeeping {
             return;
         }
         let names: Vec<String> = standing.failed.iter().map(ToString::to_string).collect();
-        let (failed, count) = (told::named(&names), names.len());
+        let (failed, count) = (messages::named(&names), names.len());
         if standing.halted {
             tracing::warn!(
                 failed,

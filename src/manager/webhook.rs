@@ -17,7 +17,7 @@ use self::options::{Webhook, WebhookOptions};
 use self::server::ShownCertificate;
 use super::context::Context;
 use super::options::Mode;
-use crate::fleet::review::Reviewer;
+use crate::hosted::review::Reviewer;
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// Starts it, if it is wanted. A manager that only observes has nothing to give back.

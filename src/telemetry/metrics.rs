@@ -8,7 +8,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::requests::RequestMetrics;
-use crate::fleet::sources::ManagementLayer;
+use crate::hosted::sources::ManagementLayer;
 use crate::mirrors::finding::{FindingReason, Severity};
 
 /// One outcome of a reconcile or a write.

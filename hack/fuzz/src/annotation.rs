@@ -1,11 +1,11 @@
 //! Annotations of HostedClusters and NodePools, and the fields beside them: one a line, in the order of [`KEYS`].
 
-use hypermirror::fleet::catalogs::Catalog;
-use hypermirror::fleet::catalogs::wishes::{Wanted, wishes};
-use hypermirror::fleet::delivery::{Delivery, meaningless};
-use hypermirror::fleet::mirror_config::reference;
-use hypermirror::fleet::pool_config::PoolConfig;
-use hypermirror::fleet::sources::{pause_ends, settings};
+use hypermirror::hosted::catalogs::Catalog;
+use hypermirror::hosted::catalogs::wishes::{Wanted, wishes};
+use hypermirror::hosted::delivery::{Delivery, meaningless};
+use hypermirror::hosted::mirror_config::reference;
+use hypermirror::hosted::pool_config::PoolConfig;
+use hypermirror::hosted::sources::{pause_ends, settings};
 use hypermirror::mirrors::ImageReference;
 use hypermirror::mirrors::finding::Severity;
 use hypermirror::mirrors::validate::invalid_mirror;

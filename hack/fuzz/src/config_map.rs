@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hypermirror::fleet::mirror_config::{KEY_NAMES, read};
+use hypermirror::hosted::mirror_config::{KEY_NAMES, read};
 
 use crate::cost::linear;
 use crate::mirrors::{OBJECT, check_entries, check_origins};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hypermirror::fleet::pool_config::{KEY, read};
+use hypermirror::hosted::pool_config::{KEY, read};
 use hypermirror::mirrors::Pool;
 
 use crate::cost::linear;

@@ -11,10 +11,10 @@ use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, findings};
 use super::Row;
-use crate::fleet::catalogs::wishes::wishes;
-use crate::fleet::delivery::meaningless;
-use crate::fleet::guest::CONDITIONS as OF_THE_GUEST;
-use crate::fleet::sources::{MAX_VALUE_BYTES, fits};
+use crate::hosted::catalogs::wishes::wishes;
+use crate::hosted::delivery::meaningless;
+use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
+use crate::hosted::sources::{MAX_VALUE_BYTES, fits};
 use crate::manager::options::PlanOptions;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::registries::NoteReason;
@@ -250,7 +250,7 @@ fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
     let map_fits = fits(&plan.map.map.env);
     let namespace = plan.key.control_plane_namespace();
     let targets = planner.specs.iter().zip(&plan.plan.targets);
-    let row = |(spec, target): (&crate::fleet::target::TargetSpec, &Option<crate::fleet::plan::TargetPlan>)| {
+    let row = |(spec, target): (&crate::hosted::target::TargetSpec, &Option<crate::hosted::plan::TargetPlan>)| {
         let target = target.as_ref()?;
         let reason = target.reason.filter(|reason| map_fits || *reason != Reason::ValueTooLarge)?;
         let severity = if reason == Reason::SourceTaken { Severity::Warning } else { Severity::Error };

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
-use crate::fleet::catalogs::compare::{Difference, ImageChange};
-use crate::fleet::observed::ObservedTarget;
-use crate::fleet::target::TargetSpec;
+use crate::hosted::catalogs::compare::{Difference, ImageChange};
+use crate::hosted::observed::ObservedTarget;
+use crate::hosted::target::TargetSpec;
 use crate::mirrors::overrides::{ordered_mirrors, parse_pairs};
 
 /// The changes of one hosted cluster.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::super::input::{Input, Wanted};
 use super::super::{console, findings};
 use super::{Asked, ExplainArgs, text, with_hint};
-use crate::fleet::sources::{ManagementLayer, OverrideMap, cluster_map, settings};
+use crate::hosted::sources::{ManagementLayer, OverrideMap, cluster_map, settings};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::hypershift::{Looked, explain};
 

@@ -9,10 +9,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 
 use super::Input;
-use crate::fleet::mirror_config::{self, MirrorReference, reference};
-use crate::fleet::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
-use crate::fleet::report::SourceTrouble;
-use crate::fleet::sources::{OwnSources, ReferredConfig};
+use crate::hosted::mirror_config::{self, MirrorReference, reference};
+use crate::hosted::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
+use crate::hosted::report::SourceTrouble;
+use crate::hosted::sources::{OwnSources, ReferredConfig};
 use hypermirror_api::ClusterKey;
 
 impl Input {

@@ -11,8 +11,8 @@ use super::manifests::{decode, is_there_twice, require_namespace};
 use super::unread::Unread;
 use super::{Input, Repetition};
 use crate::documents::Document;
-use crate::fleet::catalogs::IMAGE_STREAM;
-use crate::fleet::pool_config::PoolConfig;
+use crate::hosted::catalogs::IMAGE_STREAM;
+use crate::hosted::pool_config::PoolConfig;
 use hypermirror_api::ClusterKey;
 
 /// `ConfigMap`s, Deployments and `ImageStream`s of the input, not decoded yet.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::console;
 use crate::documents::{Document, Place};
-use crate::fleet::{mirror_config, pool_config};
+use crate::hosted::{mirror_config, pool_config};
 
 const READ: &str = "a HostedCluster, NodePool, HostedControlPlane, ImageDigestMirrorSet, ImageTagMirrorSet, \
                     ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors, a ConfigMap with \

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::input::{Input, of_documents};
 use super::super::{Usage, console, yaml};
 use super::prove;
-use crate::fleet::sources::hosted_cluster_entries;
+use crate::hosted::sources::hosted_cluster_entries;
 use crate::mirrors::Pool;
 use crate::mirrors::migrate::{Declared, Migration, migrate};
 use hypermirror_api::ClusterKey;

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::super::input::{InputArgs, Wanted};
 use super::super::{Usage, console, findings, yaml};
-use crate::fleet::boot::{config_map, of_pool};
-use crate::fleet::delivery::Delivery;
+use crate::hosted::boot::{config_map, of_pool};
+use crate::hosted::delivery::Delivery;
 use hypermirror_api::ClusterKey;
 
 /// Prints ConfigMaps.

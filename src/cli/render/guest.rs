@@ -7,9 +7,9 @@ use hypermirror_api::annotations;
 use super::super::input::{Input, InputArgs, Wanted};
 use super::super::node::set_inputs;
 use super::super::{Usage, console, findings, yaml};
-use crate::fleet::delivery::Delivery;
-use crate::fleet::guest::{api_endpoint, node_entries};
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
+use crate::hosted::delivery::Delivery;
+use crate::hosted::guest::{api_endpoint, node_entries};
 use crate::manager::options::{GuestAgent, GuestAgentOptions};
 use hypermirror_api::ClusterKey;
 

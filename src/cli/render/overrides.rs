@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::super::console::{self, DataFormat};
 use super::super::findings;
 use super::super::input::{Input, InputArgs, Wanted};
-use crate::fleet::sources::{MAX_VALUE_BYTES, ManagementLayer, OverrideMap, cluster_map, fits, settings};
+use crate::hosted::sources::{MAX_VALUE_BYTES, ManagementLayer, OverrideMap, cluster_map, fits, settings};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::{Mirror, Origin, overrides};
 use hypermirror_api::ClusterKey;

@@ -6,7 +6,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use super::super::console::{BAD, WARNING, styled};
 use super::Fleet;
 use super::tree::find;
-use crate::fleet::rollout::told::named;
+use crate::fleet::rollout::messages::named;
 
 /// The line; none where nothing is in flight and nothing waits.
 pub fn print(fleet: &Fleet) -> Option<String> {

@@ -8,9 +8,9 @@ use kube::core::Request;
 use serde_json::Value;
 
 use super::{WriteError, Writer};
-use crate::fleet::catalogs::compare::{CatalogObject, CatalogObjects};
-use crate::fleet::catalogs::wishes::Wanted;
-use crate::fleet::catalogs::{Catalog, IMAGE_STREAM};
+use crate::hosted::catalogs::compare::{CatalogObject, CatalogObjects};
+use crate::hosted::catalogs::wishes::Wanted;
+use crate::hosted::catalogs::{Catalog, IMAGE_STREAM};
 
 /// Where an object of a catalog's lives, without its name.
 fn collection(namespace: &str, object: CatalogObject) -> String {

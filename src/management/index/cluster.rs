@@ -9,11 +9,11 @@ use hypermirror_api::{HostedClusterMirrorsStatus, annotations};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::fleet::contest::Contest;
-use crate::fleet::edits::Edits;
-use crate::fleet::known::EntrySet;
-use crate::fleet::pool_config::LastDocuments;
-use crate::fleet::sources::{LastConfig, OverrideMap, hosted_cluster_entries};
+use crate::hosted::contest::Contest;
+use crate::hosted::edits::Edits;
+use crate::hosted::known::EntrySet;
+use crate::hosted::pool_config::LastDocuments;
+use crate::hosted::sources::{LastConfig, OverrideMap, hosted_cluster_entries};
 use crate::management::index::boots::Boots;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::validate::{Consumer, contributes};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::fleet::budget::Weight;
-use crate::fleet::mirror_config::{self, MirrorConfig};
-use crate::fleet::pool_config::{self, ConfigDocuments};
-use crate::fleet::sources::ReferredConfig;
+use crate::hosted::limits::Weight;
+use crate::hosted::mirror_config::{self, MirrorConfig};
+use crate::hosted::pool_config::{self, ConfigDocuments};
+use crate::hosted::sources::ReferredConfig;
 
 /// What is known of ConfigMaps, by namespace.
 #[derive(Debug, Default)]

@@ -7,9 +7,9 @@ use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::NodePool;
 use kube::ResourceExt;
 
-use crate::fleet::delivery::Delivery;
-use crate::fleet::guest::GuestOutcome;
-use crate::fleet::pool_config::PoolConfig;
+use crate::hosted::delivery::Delivery;
+use crate::hosted::guest::GuestOutcome;
+use crate::hosted::pool_config::PoolConfig;
 
 /// The Secrets with a kubeconfig, best first: the first is the one identity that the stock admission policies of a guest
 /// allow to write mirror objects (HyperShift, `kas/admissionpolicies.go`).

@@ -4,9 +4,9 @@ use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
 
 use super::{ClusterKey, Index};
-use crate::fleet::admission::FleetMember;
-use crate::fleet::known::entries;
-use crate::fleet::sources::settings;
+use crate::fleet::removal::FleetMember;
+use crate::hosted::known::entries;
+use crate::hosted::sources::settings;
 
 impl Index {
     /// Each hosted cluster in our care: whether it has a map now, and whether it is to have none.

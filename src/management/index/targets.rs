@@ -8,8 +8,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
-use crate::fleet::observed::ObservedTarget;
 use crate::fleet::rollout::Mark;
+use crate::hosted::observed::ObservedTarget;
 
 /// What a watch tells of one Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

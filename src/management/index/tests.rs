@@ -10,7 +10,7 @@ use super::*;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
 use crate::fleet::rollout::{Cause, Mark};
-use crate::fleet::sources::OverrideMap;
+use crate::hosted::sources::OverrideMap;
 
 fn cluster(name: &str) -> HostedCluster {
     let mut cluster = HostedCluster::new(name, HostedClusterSpec::default());
@@ -117,7 +117,7 @@ fn a_refusal_is_told_when_it_lasts_and_never_for_a_server_that_is_away() {
 fn a_cluster_remembers_its_own_entries_and_not_those_that_the_management_layer_explains() {
     let map = |text: &str| {
         let mut map = OverrideMap::default();
-        map.entries = Arc::new(crate::fleet::known::entries(text).map(str::to_owned).collect());
+        map.entries = Arc::new(crate::hosted::known::entries(text).map(str::to_owned).collect());
         Arc::new(map)
     };
     let mut cluster = Cluster::new(cluster("a").into());

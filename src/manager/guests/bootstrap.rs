@@ -2,11 +2,11 @@
 
 use hypermirror_api::Reason;
 
-use crate::fleet::delivery::Delivery;
-use crate::fleet::guest::{beyond_boot, node_entries};
-use crate::fleet::report::Verdict;
 use crate::guest::GuestClient;
 use crate::guest::summary::Summary;
+use crate::hosted::delivery::Delivery;
+use crate::hosted::guest::{beyond_boot, node_entries};
+use crate::hosted::report::Verdict;
 use crate::management::index::guests::Pool;
 use crate::manager::case::Case;
 use crate::manager::context::Context;

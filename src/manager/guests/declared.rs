@@ -2,10 +2,10 @@
 
 use hypermirror_api::{NodeMirrorSet, names};
 
-use crate::fleet::delivery::Delivery;
-use crate::fleet::guest::node_entries;
 use crate::guest::objects::SetInput;
 use crate::guest::{GuestClient, GuestError, path};
+use crate::hosted::delivery::Delivery;
+use crate::hosted::guest::node_entries;
 use crate::manager::case::Case;
 use crate::manager::context::Context;
 use crate::mirrors::MirrorEntry;

@@ -20,7 +20,7 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::turns::Turns;
-use crate::fleet::review::{Reviewer, Rule, Write};
+use crate::hosted::review::{Reviewer, Rule, Write};
 use crate::process::server::Peer;
 use crate::telemetry::metrics::{ManagerMetrics, ReviewLabels};
 
@@ -201,7 +201,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::fleet::target::stock_targets;
+    use crate::hosted::target::stock_targets;
 
     fn router_of_tests() -> Router {
         let user = names::HYPERSHIFT_OPERATOR_USER.to_owned();

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use clap::Parser;
-use hypermirror::fleet::sources::ManagementLayer;
+use hypermirror::hosted::sources::ManagementLayer;
 use hypermirror::mirrors::registries::{RegistriesConfig, RegistriesFile, Role, render};
 use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool, merge, overrides};
 use hypermirror_bench::Spread;

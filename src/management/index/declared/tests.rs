@@ -5,9 +5,9 @@ use hypermirror_api::{Reason, annotations};
 use kube::ResourceExt as _;
 
 use super::*;
-use crate::fleet::budget::{CLUSTER_MIRRORS, NAMESPACE_MIRRORS};
-use crate::fleet::mirror_config;
-use crate::fleet::pool_config::KEY;
+use crate::hosted::limits::{CLUSTER_MIRRORS, NAMESPACE_MIRRORS};
+use crate::hosted::mirror_config;
+use crate::hosted::pool_config::KEY;
 use crate::management::index::config_maps::ConfigMapState;
 
 fn cluster(name: &str, config_map: &str) -> HostedCluster {

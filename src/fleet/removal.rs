@@ -1,6 +1,6 @@
 //! Whether a change may be made now: the mass-loss gate.
 
-use super::observed::short_digest;
+use crate::hosted::observed::short_digest;
 
 /// The smallest fleet that the gate guards: below it every change may be meant.
 pub const GUARDED_FLEET: usize = 10;

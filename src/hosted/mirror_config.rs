@@ -11,7 +11,7 @@ use hypermirror_api::report::ReferencePlace;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use kube::ResourceExt as _;
 
-use super::budget::Weight;
+use super::limits::Weight;
 use super::report::{FINDINGS_OF_MAP, SourceTrouble, TROUBLES, cut};
 use crate::documents::{self, Document};
 use crate::mirrors::entry::weight;

@@ -8,8 +8,8 @@ use hypermirror_api::report::MirrorConfigReport;
 use hypermirror_api::{Reason, annotations, names};
 use kube::ResourceExt;
 
-use super::budget::{Budget, Weight};
 use super::known::{EntrySet, entries};
+use super::limits::{Budget, Weight};
 use super::mirror_config::{MirrorConfig, MirrorReference};
 use super::observed::short_digest;
 use super::report::SourceTrouble;

@@ -5,9 +5,9 @@ use hypermirror_api::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Budget, Halt};
-use crate::fleet::observed::ObservedTarget;
-use crate::fleet::report::Verdict;
-use crate::fleet::target::TargetSpec;
+use crate::hosted::observed::ObservedTarget;
+use crate::hosted::report::Verdict;
+use crate::hosted::target::TargetSpec;
 
 /// How many hosted clusters that are not back a message names.
 const NAMED: usize = 3;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::fleet::observed::{ArgumentEntry, EnvEntry, ObservedContainer};
-use crate::fleet::target::{ArgumentForm, ArgumentList};
+use crate::hosted::observed::{ArgumentEntry, EnvEntry, ObservedContainer};
+use crate::hosted::target::{ArgumentForm, ArgumentList};
 
 /// An object with the spec of its kind.
 #[derive(Debug, Deserialize)]
