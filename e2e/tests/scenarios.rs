@@ -24,7 +24,7 @@ mod node;
 mod real_node;
 #[path = "reduced/main.rs"]
 mod reduced;
-#[path = "registry.rs"]
+#[path = "registry/main.rs"]
 mod registry;
 #[path = "rival/main.rs"]
 mod rival;

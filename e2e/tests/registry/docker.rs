@@ -1,4 +1,4 @@
-//! The image registry that scenarios pull from.
+//! The real registry that scenarios pull from.
 
 use std::time::Duration;
 

@@ -1,0 +1,6 @@
+//! Image registries: real ones and the mock, and what has to hold for all of them.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a scenario that cannot go on has failed
+
+mod docker;
+mod mock;
