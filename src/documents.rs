@@ -1,4 +1,4 @@
-//! A text as Kubernetes documents: YAML with several documents, or JSON, with lists taken apart.
+//! Parses Kubernetes manifests: YAML with several documents, or JSON. Lists are split into their items.
 
 mod hint;
 mod limits;
@@ -16,43 +16,43 @@ use thiserror::Error;
 use self::limits::Refusal;
 use self::split::{Lines, split};
 
-/// Why a text is not the documents that it should be.
+/// Why a manifest cannot be parsed or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DocumentError {
-    /// No YAML or JSON; the message has the line of the whole text.
+    /// Not valid YAML or JSON. The line in the message is relative to the whole text.
     #[error("{text}, document {document}: not valid {format}: {message}")]
     Syntax {
         /// The text's name.
         text: Arc<str>,
-        /// The document's number, from 1.
+        /// The document's number, starting at 1.
         document: usize,
         /// `YAML` or `JSON`.
         format: &'static str,
-        /// What the reader says.
+        /// The parser's message.
         message: String,
     },
-    /// A field has another type than its kind says.
+    /// A field has another type than its kind defines.
     #[error("{field}: {message}{}", line.map(|line| format!(" (line {line})")).unwrap_or_default())]
     Field {
         /// Its path.
         field: String,
-        /// What is wrong with it.
+        /// The error.
         message: String,
-        /// Its line in the whole text, from 1, where it is known.
+        /// Its line in the whole text, starting at 1, if it is known.
         line: Option<usize>,
     },
 }
 
-/// Where a document stands, for messages.
+/// The position of a document, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The text's name: a file as the user named it, or an object and its key.
+    /// The text's name: a file as passed by the user, or an object and its key.
     pub file: Arc<str>,
-    /// The document's number, from 1.
+    /// The document's number, starting at 1.
     pub document: usize,
-    /// Its first line, from 1.
+    /// Its first line, starting at 1.
     pub line: usize,
-    /// The number of the item, from 1, if the document is a list.
+    /// The number of the item, starting at 1, if the document is a list.
     pub item: Option<usize>,
 }
 
@@ -63,30 +63,30 @@ impl fmt::Display for Place {
     }
 }
 
-/// One Kubernetes object, not decoded yet.
+/// One Kubernetes object that is parsed and not yet decoded.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Where it stands.
+    /// Its position.
     pub place: Place,
     /// The object.
     pub value: Value,
-    /// Its text, for the line of an error; none for items of a list.
+    /// Its text, to find the line of an error. `None` for items of a list.
     text: Option<Arc<str>>,
 }
 
 impl Document {
-    /// A text field of the object.
+    /// The string at a JSON pointer.
     pub fn text_at(&self, pointer: &str) -> Option<&str> {
         self.value.pointer(pointer).and_then(Value::as_str)
     }
 
-    /// A field of the object as a document of its own, at the same place.
+    /// A field of the object as a separate document at the same position.
     pub fn field(&self, name: &str) -> Option<Self> {
         let value = self.value.get(name)?.clone();
         Some(Self { place: self.place.clone(), value, text: None })
     }
 
-    /// Decodes the object; an error says which field, and on which line where its reader tells.
+    /// Decodes the object. The error has the field and, if it is known, the line.
     ///
     /// # Errors
     /// [`DocumentError::Field`].
@@ -99,16 +99,16 @@ impl Document {
             Ok(decoded) => return Ok(decoded),
             Err(error) => error,
         };
-        // The same again from text: values have no lines.
+        // Decode the text again, because values have no lines.
         let again = self.text.as_ref().and_then(|text| serde_yaml::from_str::<T>(text).err());
-        // It counts from the first line of the document.
+        // The parser counts from the first line of the document.
         let line = again.and_then(|error| error.location()).map(|location| location.line() + self.place.line - 1);
         Err(DocumentError::Field { field: error.path().to_string(), message: error.inner().to_string(), line })
     }
 }
 
-/// The object without its fields that are null; none if it has none. To an API server and to Go a null is the same as
-/// leaving the field out, wherever that may be left out.
+/// A copy of the object without null fields, or `None` if it has none. API servers and Go treat null like an absent field
+/// if the field is optional.
 fn without_nulls(value: &Value) -> Option<Value> {
     has_null(value).then(|| {
         let mut value = value.clone();
@@ -117,7 +117,7 @@ fn without_nulls(value: &Value) -> Option<Value> {
     })
 }
 
-/// Whether a field is null: a copy of a large object is made only then. Depth is bounded by the readers.
+/// Whether any field is null. Large objects are copied only in this case. The parsers limit the depth.
 fn has_null(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.values().any(|field| field.is_null() || has_null(field)),
@@ -137,23 +137,23 @@ fn remove_nulls(value: &mut Value) {
     }
 }
 
-/// A part of the text in front of which a reader counts lines from `line`.
+/// A part of a text after as many empty lines as precede it, so that the parser reports lines of the whole text.
 fn pad(text: &str, line: usize) -> String {
     "\n".repeat(line - 1) + text
 }
 
-/// Reads a text, YAML or JSON; `file` is its name in messages, and decides by its ending `.json`.
+/// Parses a text. `file` is its name in messages; its extension selects the format if the content does not.
 ///
 /// # Errors
-/// [`DocumentError::Syntax`]: the first document that is none.
+/// [`DocumentError::Syntax`] for the first invalid document.
 pub fn read(file: &str, text: &str) -> Result<Vec<Document>, DocumentError> {
     let file: Arc<str> = file.into();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = if text.trim_start().starts_with('{') {
         limits::check(text).map_err(|refusal| refused(&file, 1, 1, "JSON", refusal))?;
         match read_json(&file, text) {
-            // YAML's flow style begins with a brace, too.
-            // The error is that of the format that the name promises; a template is neither.
+            // A YAML mapping in flow style also starts with a brace. If it is not valid YAML either, report the error of the
+            // format that the file name implies. A template is valid in neither format.
             Err(error) if !has_ending(&file, &["json"]) => {
                 let is_yaml = has_ending(&file, &["yaml", "yml"]) || hint::is_template(text);
                 read_yaml(&file, text).map_err(|of_yaml| if is_yaml { of_yaml } else { error })?
@@ -209,16 +209,16 @@ fn read_yaml(file: &Arc<str>, text: &str) -> Result<Vec<Document>, DocumentError
     Ok(documents)
 }
 
-/// Refuses a YAML text that would cost its reader far more than its length: one document, from somebody who is not trusted.
+/// Rejects an untrusted YAML document whose parsing would take far more time or memory than its length justifies.
 ///
 /// # Errors
-/// What is too much, for a person.
+/// The limit that the document exceeds, as a message for users.
 pub fn check_cost(text: &str) -> Result<(), String> {
     limits::check(text).map_err(|refusal| match refusal.line {
         Some(line) => format!("line {line}: {}", refusal.message),
         None => refusal.message,
     })?;
-    // What else is wrong with it is told by who reads it.
+    // Other errors are reported when the document is decoded.
     if text.contains('&') && text.contains('*') { value::check_aliases(text) } else { Ok(()) }
 }
 
@@ -232,21 +232,21 @@ fn syntax(text: &Arc<str>, document: usize, format: &'static str, message: Strin
     DocumentError::Syntax { text: Arc::clone(text), document, format, message }
 }
 
-/// Reads a part of a text that begins on `line`, which its errors count from.
+/// Parses a part of a text that starts on `line`. Errors have the line in the whole text.
 fn yaml_value(chunk: &str, line: usize) -> Result<Value, String> {
-    // Twice only where what is put in front is longer than the part itself, and only for a message.
+    // If the padding would be longer than the part, parse without it first, and again only to get the error's line.
     if line > chunk.len() {
         return value::read(chunk).or_else(|_| value::read(&pad(chunk, line)));
     }
     if line == 1 { value::read(chunk) } else { value::read(&pad(chunk, line)) }
 }
 
-/// A list as its items: `kind: List`, or a typed one, whose items need not say what they are.
+/// The items of a list. A typed list, such as `HostedClusterList`, sets the kind of items that have none.
 fn take_apart(document: Document) -> Vec<Document> {
     let kind = document.text_at("/kind").and_then(|kind| kind.strip_suffix("List")).map(str::to_owned);
     let items = match document.value.get("items") {
         Some(Value::Array(items)) => items.as_slice(),
-        // An empty list, as Go prints it.
+        // Go serializes an empty list as null.
         Some(Value::Null) => &[],
         _ => return vec![document],
     };

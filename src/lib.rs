@@ -1,4 +1,4 @@
-//! hypermirror: one deterministic map of image mirrors for every hosted control plane, guest and node.
+//! hypermirror: image mirrors for the control planes, guest clusters and nodes of a HyperShift fleet.
 
 pub mod agent;
 pub mod cli;

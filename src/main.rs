@@ -1,4 +1,4 @@
-//! Parse, run, and turn the outcome into an exit code.
+//! Parses the command line, runs the command and returns its exit code.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
                 cli::misuse(&error);
                 return ExitCode::from(2);
             }
-            let _ = error.print(); // help and version; nobody to tell
+            let _ = error.print(); // help or version: if stdout is closed, there is nowhere to report it
             return ExitCode::SUCCESS;
         }
     };
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            cli::error(format_args!("no runtime: {error}"));
+            cli::error(format_args!("failed to start the async runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };

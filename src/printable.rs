@@ -1,8 +1,8 @@
 //! Escapes text so that it cannot control a terminal, a log viewer or an editor.
 //!
-//! Names, fields and messages come from people who are not trusted: owners of ConfigMaps, administrators of guests. A
-//! control character in them can clear a screen or set its title, a bidirectional control can show a text in another
-//! order. Everything that leaves the program for a person passes through here: console, conditions, events and logs.
+//! Names, fields and messages come from untrusted users, such as owners of ConfigMaps and administrators of guest clusters.
+//! Control characters can clear a screen or set its title, and bidirectional controls can reorder the displayed text. All
+//! output for users is escaped here: console, conditions, events and logs.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Whether a terminal interprets a character instead of displaying it: C0, DEL and C1 controls, bidirectional controls, and the separators
-/// of lines and paragraphs that Unicode has beside the line feed.
+/// Whether a terminal interprets a character instead of displaying it: C0, DEL and C1 controls, bidirectional controls, and
+/// Unicode's line and paragraph separators.
 pub const fn is_control(letter: char) -> bool {
     matches!(
         letter,
@@ -27,14 +27,15 @@ pub const fn is_control(letter: char) -> bool {
     )
 }
 
-/// Escapes a text of several lines: line feeds and tabs stay, every other control becomes `\u` and four hexadecimal digits.
+/// Escapes a text of several lines: line feeds and tabs are kept, every other control becomes `\u` and four hexadecimal
+/// digits.
 ///
-/// Escaped JSON is the same value: serialized JSON has controls only inside strings, where this is their escape sequence.
+/// Escaped JSON has the same value, because serialized JSON has controls only in strings, where this is an escape sequence.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |letter| is_control(letter) && !matches!(letter, '\n' | '\t'))
 }
 
-/// Escapes a text that must stay on one line: line feeds, carriage returns and tabs become `\n`, `\r` and `\t`.
+/// Escapes a text for one line: line feeds, carriage returns and tabs become `\n`, `\r` and `\t`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_control)
 }
@@ -59,9 +60,9 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A value with each of its texts on one line; the value itself where nothing has to be escaped, as is nearly always so.
+/// A value in which each string is escaped for one line. Returns the value itself if there is nothing to escape.
 pub fn value<T: Serialize + DeserializeOwned>(value: T) -> T {
-    // Most reports have no escape at all, and this is cheaper than a tree.
+    // Most reports have nothing to escape, and this check is cheaper than a tree of values.
     let is_clean = |json: &str| !json.contains(is_control) && !json.contains('\\');
     if serde_json::to_string(&value).is_ok_and(|json| is_clean(&json)) {
         return value;
@@ -73,7 +74,8 @@ pub fn value<T: Serialize + DeserializeOwned>(value: T) -> T {
     serde_json::from_value(tree).unwrap_or(value)
 }
 
-/// Escapes each text; whether there was something to escape. Depth is bounded by the type that the tree was made of.
+/// Escapes each string and returns whether there was anything to escape. The type that the tree was built from limits its
+/// depth.
 fn escape_tree(tree: &mut Value) -> bool {
     let mut changed = false;
     match tree {
@@ -107,11 +109,11 @@ fn escape_tree(tree: &mut Value) -> bool {
     changed
 }
 
-/// A writer that escapes what passes through it; for logs, which are written a line at a time.
+/// A writer that escapes its input, for logs, which are written line by line.
 #[derive(Debug)]
 pub struct Printable<W> {
     inner: W,
-    /// Its caller writes colours, and escapes those of others itself.
+    /// Whether escape sequences for colours are kept. The caller then escapes those in untrusted text.
     is_coloured: bool,
 }
 

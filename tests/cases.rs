@@ -124,7 +124,11 @@ fn a_file_that_the_pools_own_machine_config_writes_counts() {
     let (rows, code) = found(case, "-f all.yaml");
     assert_eq!((rows, code), (vec!["Warning NodeFileUnknown".to_owned(), "Warning Shadowed".to_owned()], 0));
     let ran = run(case, "check -f all.yaml");
-    assert!(ran.out.contains("99-tag-mirrors.conf counts instead of ours (written by ConfigMap tags)"), "{}", ran.out);
+    assert!(
+        ran.out.contains("99-tag-mirrors.conf takes precedence over that of hypermirror (written by ConfigMap tags)"),
+        "{}",
+        ran.out
+    );
     let rendered = run(case, "render node -f all.yaml --node-pool workers");
     assert!(rendered.told.contains("99-tag-mirrors.conf"), "{}", rendered.told);
     let pulled = endpoints(case, "-f all.yaml quay.io/platform/x@D");
@@ -177,10 +181,10 @@ fn a_misspelt_field_is_a_finding_in_every_format_and_in_the_counts() {
 fn an_invalid_mirror_comes_with_its_reason_and_the_way_out() {
     let ran = run("placeholders", "check -f mirrors.yaml");
     let hints = [
-        "placeholder that was not filled in",
+        "placeholder that was not replaced",
         "a component between slashes is empty",
         "IPv6 addresses are not allowed",
-        "write it without a scheme",
+        "remove the scheme",
     ];
     for hint in hints {
         assert!(ran.out.contains(hint), "{hint}: {}", ran.out);
@@ -249,7 +253,7 @@ fn a_template_is_told_as_one() {
 fn an_image_is_taken_as_skopeo_and_oc_mirror_write_it() {
     let pulled = endpoints("image-with-transport", "-f mirrors.yaml docker://quay.io/team/b:1");
     assert_eq!(pulled, [["m.example/team/b:1", "quay.io/team/b:1"]]);
-    fails("image-with-transport", "explain -f mirrors.yaml https://quay.io/team/b:1", &["write it without a scheme"]);
+    fails("image-with-transport", "explain -f mirrors.yaml https://quay.io/team/b:1", &["remove the scheme"]);
     fails("image-with-transport", "explain -f mirrors.yaml ${REGISTRY}/b:1", &["placeholder"]);
 }
 
@@ -268,7 +272,7 @@ fn an_object_of_another_group_is_an_error_that_names_the_right_one() {
 
 #[test]
 fn a_slash_at_the_end_is_an_error_of_an_object_and_none_of_a_file() {
-    fails("slash-at-the-end", "check -f policy.yaml", &["write it without a slash at the end"]);
+    fails("slash-at-the-end", "check -f policy.yaml", &["remove the slash at the end"]);
     let pulled = endpoints("slash-at-the-end", "--registries-conf registries.conf store.example/repo/app:1");
     assert_eq!(pulled, [["m.example/repo/app:1", "store.example/repo/app:1"]]);
 }

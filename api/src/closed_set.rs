@@ -1,6 +1,6 @@
-//! Closed sets of names: an enum, its names outside, and the list of all of them.
+//! Closed sets of names, such as condition reasons.
 
-/// An enum without data whose variants are named outside as they are in here.
+/// Defines an enum without data, whose serialized names are those of its variants.
 #[macro_export]
 macro_rules! closed_set {
     ($(#[$about:meta])* pub enum $name:ident { $($(#[$of:meta])* $variant:ident,)+ }) => {
@@ -11,7 +11,7 @@ macro_rules! closed_set {
         }
 
         impl $name {
-            /// Every member, in the order of its definition.
+            /// All variants, in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The name in conditions, events, reports and metric labels.

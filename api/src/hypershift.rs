@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::null::null_as_default;
 
-/// The part of `HostedCluster.spec` that we read.
+/// The part of `HostedCluster.spec` that hypermirror reads.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
     group = "hypershift.openshift.io",
@@ -36,7 +36,7 @@ pub struct HostedClusterSpec {
     pub paused_until: Option<String>,
 }
 
-/// The part of `HostedCluster.spec.configuration` that we read.
+/// The part of `HostedCluster.spec.configuration` that hypermirror reads.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct ClusterConfiguration {
@@ -45,7 +45,7 @@ pub struct ClusterConfiguration {
     pub operatorhub: Option<OperatorHub>,
 }
 
-/// The part of an OperatorHub's spec that we read (`config/v1/types_operatorhub.go`).
+/// The part of an OperatorHub's spec that hypermirror reads (`config/v1/types_operatorhub.go`).
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OperatorHub {
@@ -77,7 +77,7 @@ pub struct LocalObjectReference {
     pub name: String,
 }
 
-/// The part of `NodePool.spec` that we read.
+/// The part of `NodePool.spec` that hypermirror reads.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
     group = "hypershift.openshift.io",
@@ -100,7 +100,7 @@ pub struct NodePoolSpec {
     pub config: Vec<LocalObjectReference>,
 }
 
-/// The part of `NodePool.status` that we read.
+/// The part of `NodePool.status` that hypermirror reads.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolStatus {
@@ -125,7 +125,7 @@ pub struct NodePoolCondition {
     pub message: String,
 }
 
-/// The part of a HostedControlPlane that we read. It has the name of its HostedCluster and is in the control-plane namespace.
+/// The part of a HostedControlPlane that hypermirror reads. It has the name of its HostedCluster and is in the control-plane namespace.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[kube(
     group = "hypershift.openshift.io",
@@ -144,7 +144,7 @@ pub struct HostedControlPlaneSpec {
     pub release_image: Option<String>,
 }
 
-/// The part of `HostedControlPlane.status` that we read.
+/// The part of `HostedControlPlane.status` that hypermirror reads.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostedControlPlaneStatus {

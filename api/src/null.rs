@@ -1,9 +1,9 @@
-//! Null where a value may be left out.
+//! Decodes null like an absent field.
 
 use serde::{Deserialize, Deserializer};
 
-/// Reads null as the default: an API server drops the null of a field that is not nullable, and Go decodes it into the
-/// zero value. For fields whose struct has `#[serde(default)]`.
+/// Decodes null as the default value, for fields whose struct has `#[serde(default)]`. API servers drop null for fields that
+/// are not nullable, and Go decodes it as the zero value.
 pub(crate) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -184,16 +184,16 @@ pub struct ControlPlaneReport {
     /// The last rollout that counted against `--max-concurrent-rollouts`. Unset if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutReport>,
-    /// What restores our entries in writes of stock operators: `Webhook`, `Policy` or `None`; absent where that is not known.
-    /// With `None` a change of a stock operator's own costs a second rollout.
+    /// The admission that restores hypermirror's entries in writes of stock operators: `Webhook`, `Policy` or `None`. Unset if it
+    /// is not known. With `None`, a change by a stock operator causes a second rollout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admission: Option<Admission>,
 }
 
-/// What restores our entries in writes of stock operators.
+/// The admission that restores hypermirror's entries in writes of stock operators.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Admission {
-    /// Nothing does.
+    /// No admission is installed.
     None,
     /// The manager's webhook.
     Webhook,

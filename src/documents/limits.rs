@@ -1,45 +1,47 @@
-//! What a text may cost: the YAML reader takes a square of time for deep nesting, and much memory for many small values.
+//! Limits the cost of parsing a text: the YAML parser needs quadratic time for deep nesting and much memory for many small
+//! values.
 //!
-//! Whoever may write a ConfigMap could otherwise hold the manager up for minutes, or have it killed, with one that is far
-//! below the API server's limit of 1 MiB. One scanner of our own counts before any reader sees the text; what people write
-//! stays below each limit by a factor of two and more.
+//! Without limits, a user who can write a ConfigMap could block the manager for minutes, or get it killed, with a text far
+//! below the API server's limit of 1 MiB. A scanner therefore counts tokens before any parser sees the text. Real
+//! configurations stay below each limit by a factor of at least two.
 
 use super::scan::{Stop, scan};
 
-/// How deep values may be nested; the readers of YAML and JSON refuse more, the former after it has paid for it.
+/// Maximum nesting. The parsers of YAML and JSON have the same limit, but the YAML parser checks it only after the work.
 pub(super) const MAX_DEPTH: usize = 128;
-/// Directives of one document; a reader compares each `%TAG` with all before it.
+/// Maximum number of directives in one document, because the parser compares each `%TAG` with all previous ones.
 const MAX_DIRECTIVES: usize = 64;
-/// Tokens that any text may have; a longer one may have two for each three bytes. The shortest entry of mirrors that can be
-/// meant has 32 bytes and 12 tokens.
+/// Tokens that are always allowed, in addition to two for each three bytes. The shortest valid mirror entry has 12 tokens in
+/// 32 bytes.
 const FREE_TOKENS: usize = 100_000;
-/// Mappings that any text may have, and then one for each so many bytes: each takes 700 bytes of memory. The shortest entry
-/// is one for 32 bytes.
+/// Mappings that are always allowed, in addition to one for each [`BYTES_OF_MAPPING`]. A mapping takes 700 bytes of memory.
+/// The shortest valid mirror entry is one mapping in 32 bytes.
 const FREE_MAPPINGS: usize = 10_000;
 const BYTES_OF_MAPPING: usize = 16;
-/// Tokens, each times the brackets around it, that any text may have, and then so many for each byte.
+/// Work that is always allowed, in addition to [`WORK_OF_BYTE`] for each byte. Each token counts once, plus once for each
+/// bracket around it.
 const FREE_WORK: usize = 4_000_000;
 const WORK_OF_BYTE: usize = 12;
 
-/// Why a text is not read.
+/// Why a text is rejected before it is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The line that it is about, from 1, if it is about one.
+    /// The line with the problem, starting at 1, if it is in one line.
     pub(super) line: Option<usize>,
     pub(super) message: String,
 }
 
-/// Refuses a text that would cost far more than its length. Takes time in proportion to the length, whatever it says.
+/// Rejects a text whose parsing would cost too much. The check itself takes linear time for any text.
 pub(super) fn check(text: &str) -> Result<(), Refusal> {
     let refuse = |message: String| Err(Refusal { line: None, message });
     let (tally, ended) = scan(text);
     match ended {
         Err(Stop::TooDeep) => return refuse(format!("values are nested more than {MAX_DEPTH} deep")),
         Err(Stop::Invalid(line, open)) if open > MAX_DEPTH => {
-            let message = format!("this line has a mistake, and more than {MAX_DEPTH} brackets follow it");
+            let message = format!("syntax error in this line, followed by more than {MAX_DEPTH} brackets");
             return Err(Refusal { line: Some(line), message });
         }
-        // The reader says better what is wrong.
+        // The parser has a better message for this error.
         Err(Stop::Invalid(..)) | Ok(()) => {}
     }
     if tally.directives > MAX_DIRECTIVES {

@@ -1,47 +1,44 @@
-//! What a YAML text would cost its reader, counted in one pass that keeps nothing.
+//! Estimates the cost of parsing a YAML text, in one pass without allocations.
 //!
-//! libyaml looks at every open bracket for each token, so that depth times tokens is what it pays. This follows its scanner
-//! (libyaml, `scanner.c`) as far as tokens begin and end, and makes none: quotes, comments and block scalars hide brackets
-//! here exactly where they hide them there. Where a text is no YAML, every bracket that follows counts as open: no
-//! misreading here makes a text cheaper than it is. JSON is read alike.
+//! libyaml visits every open bracket for each token, so its cost is the depth times the number of tokens. This scanner finds
+//! the boundaries of tokens like that of libyaml (`scanner.c`): quotes, comments and block scalars hide the same brackets.
+//! After a syntax error every bracket counts as open, so that no text is estimated too low. JSON is scanned the same way.
 
 mod scalars;
 
 use super::limits::MAX_DEPTH;
 
-/// How far a key without `?` may be from its `:` (libyaml).
+/// Maximum distance of a key without `?` from its `:` (libyaml).
 const LONGEST_KEY: usize = 1024;
 
-/// What was counted.
+/// The counts of one text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// Tokens.
     pub(super) tokens: usize,
-    /// For each token one, and one for each bracket that is open then.
+    /// One for each token, plus one for each bracket that is open at that token.
     pub(super) work: usize,
-    /// Mappings.
     pub(super) mappings: usize,
     /// Opening brackets.
     pub(super) brackets: usize,
-    /// `%` directives.
+    /// Lines that start with `%`.
     pub(super) directives: usize,
 }
 
-/// Why counting ended early.
+/// Why the scan ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// Values are nested deeper than any reader follows.
+    /// Values are nested deeper than the parsers allow.
     TooDeep,
-    /// This is no YAML: the line, and how many brackets may be open from there on.
+    /// Syntax error: the line, and the number of brackets that may be open after it.
     Invalid(usize, usize),
 }
 
-/// What the next byte cannot be.
+/// A syntax error at the next byte.
 struct Unexpected;
 
 type Step = Result<(), Unexpected>;
 
-/// Where a key without `?` may have begun.
+/// The possible start of a key without `?`.
 #[derive(Clone, Copy)]
 struct Key {
     at: usize,
@@ -54,19 +51,19 @@ struct Scanner<'t> {
     at: usize,
     line: usize,
     column: isize,
-    /// Brackets that are open.
+    /// Open brackets.
     flow: usize,
-    /// The columns of the block collections around the present one.
+    /// The columns of the outer block collections.
     indents: Vec<isize>,
-    /// The column of the present one.
+    /// The column of the current block collection.
     indent: isize,
-    /// Outside of brackets; nothing depends on those inside.
+    /// Only tracked outside brackets. It has no effect on the counts inside them.
     key: Option<Key>,
     key_allowed: bool,
     tally: Tally,
 }
 
-/// Counts a text, to its end or to where its reader would end, too.
+/// Scans a text to its end, or to the position where the parser would stop.
 pub(super) fn scan(text: &str) -> (Tally, Result<(), Stop>) {
     let mut scanner = Scanner {
         text: text.as_bytes(),
@@ -83,7 +80,7 @@ pub(super) fn scan(text: &str) -> (Tally, Result<(), Stop>) {
     loop {
         scanner.skip_to_token();
         scanner.unroll(scanner.column);
-        // A reader takes no NUL either.
+        // The parser rejects NUL.
         if scanner.peek(0) == 0 {
             return (scanner.tally, Ok(()));
         }
@@ -99,7 +96,7 @@ pub(super) fn scan(text: &str) -> (Tally, Result<(), Stop>) {
 }
 
 impl Scanner<'_> {
-    /// A byte from here; NUL behind the end.
+    /// The byte at an offset from here. NUL after the end.
     fn peek(&self, ahead: usize) -> u8 {
         self.text.get(self.at + ahead).copied().unwrap_or_default()
     }
@@ -125,7 +122,7 @@ impl Scanner<'_> {
         self.is_blank(ahead) || self.is_break_or_end(ahead)
     }
 
-    /// Goes on by one character.
+    /// Advances by one character.
     fn skip(&mut self) {
         self.at += 1;
         while self.text.get(self.at).is_some_and(|byte| byte & 0xC0 == 0x80) {
@@ -175,7 +172,7 @@ impl Scanner<'_> {
         self.tally.work += 1 + self.flow;
     }
 
-    /// A block collection begins, if it is further to the right than the one around it.
+    /// Starts a block collection if it is indented further than the current one.
     fn roll(&mut self, column: isize, mappings: usize) {
         if self.flow == 0 && self.indent < column {
             self.indents.push(self.indent);

@@ -1,10 +1,10 @@
-//! Where the documents of a YAML stream begin.
+//! Splits a YAML stream into documents.
 
 /// The documents of a YAML stream, each with the number of its first line that is neither empty nor a comment.
 ///
-/// A line that begins with `---` begins a document at any place, also in a block of text, and one that begins with
-/// `...` ends it (YAML 1.2, 9.1.2). What is empty but for comments and directives belongs to the next document at the
-/// beginning and behind `...`, and is an empty one elsewhere.
+/// A line that starts with `---` starts a document, even inside a block scalar, and one that starts with `...` ends it (YAML
+/// 1.2, 9.1.2). A part that has only comments and directives belongs to the next document if it is at the start of the stream
+/// or after `...`. Elsewhere it is an empty document.
 pub(super) fn split(text: &str) -> Vec<(usize, &str)> {
     let starts = starts(text);
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
@@ -14,7 +14,7 @@ pub(super) fn split(text: &str) -> Vec<(usize, &str)> {
         let silent: usize = chunk.split_inclusive('\n').take_while(|line| is_silent(line)).map(str::len).sum();
         let silent = if silent == chunk.len() { 0 } else { silent };
         let line = lines.at(text, start + silent);
-        // Directives have to stand before the document that they are about.
+        // Directives precede the document that they apply to.
         let has_directive = chunk.get(..silent).is_some_and(|head| head.lines().any(|line| line.starts_with('%')));
         let from = if has_directive { 0 } else { silent };
         (line, chunk.get(from..).unwrap_or_default())
@@ -37,7 +37,7 @@ fn starts(text: &str) -> Vec<usize> {
             is_head = false;
         } else if is_marker(line, "...") {
             if is_head {
-                // It ends nothing.
+                // No document is open.
                 starts.pop();
             }
             starts.push(next);
@@ -67,7 +67,7 @@ fn is_silent(line: &str) -> bool {
     content.is_empty() || content.starts_with('#') || content.starts_with('%')
 }
 
-/// Counts lines from where it stopped: a text may have very many documents.
+/// Counts lines incrementally, because a text can have very many documents.
 #[derive(Default)]
 pub(super) struct Lines {
     at: usize,
@@ -75,7 +75,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The line of a byte, from 1; bytes are asked for in their order.
+    /// The line of a byte, starting at 1. Calls must be in ascending order of bytes.
     pub(super) fn at(&mut self, text: &str, byte: usize) -> usize {
         self.ends += text.get(self.at..byte).unwrap_or_default().matches('\n').count();
         self.at = byte;

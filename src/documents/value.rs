@@ -1,5 +1,5 @@
-//! A YAML document as a JSON value, in one pass: duplicate keys are refused, merge keys resolved, and what aliases repeat is
-//! counted as it is written out.
+//! Parses a YAML document into a JSON value in one pass. Rejects duplicate keys, resolves merge keys and limits the size of
+//! expanded aliases.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,16 +8,16 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
-/// What aliases may add to any text; a longer text may have more.
+/// Bytes that aliases may always add to a text. Longer texts may have more.
 const FREE_BYTES: usize = 1 << 20;
 const MERGE: &str = "<<";
 
-/// Reads one document; its limits are checked before.
+/// Parses one document. The caller has checked the limits.
 pub(super) fn read(text: &str) -> Result<Value, String> {
     build(text)?.map_err(|error| error.to_string())
 }
 
-/// Refuses a document that aliases make far longer than it is; what else is wrong with it is nothing here.
+/// Rejects a document that its aliases expand to many times its length. Ignores other errors.
 pub(super) fn check_aliases(text: &str) -> Result<(), String> {
     build(text).map(drop)
 }
@@ -25,10 +25,10 @@ pub(super) fn check_aliases(text: &str) -> Result<(), String> {
 fn build(text: &str) -> Result<serde_yaml::Result<Value>, String> {
     let left = Cell::new(text.len().saturating_mul(2).saturating_add(FREE_BYTES));
     let value = Build { left: &left }.deserialize(serde_yaml::Deserializer::from_str(text));
-    if left.get() == 0 { Err("aliases make it many times as long as it is".to_owned()) } else { Ok(value) }
+    if left.get() == 0 { Err("aliases expand it to many times its length".to_owned()) } else { Ok(value) }
 }
 
-/// Takes one for each value, and one for each byte of a text, from what is left.
+/// Subtracts one for each value, and one for each byte of a string, from the remaining budget.
 #[derive(Clone, Copy)]
 struct Build<'l> {
     left: &'l Cell<usize>,
@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for Build<'_> {
     }
 }
 
-/// A key as JSON has it.
+/// The key in JSON.
 fn key_of<E: Error>(key: Value) -> Result<String, E> {
     match key {
         Value::String(text) => Ok(text),
@@ -136,7 +136,7 @@ fn key_of<E: Error>(key: Value) -> Result<String, E> {
     }
 }
 
-/// What a mapping has under `<<` goes below its own keys; of several mappings the first that has a key counts.
+/// Adds the keys of `<<`. A mapping's own keys take precedence, then those of the first mapping in the list.
 fn merge<E: Error>(object: &mut Map<String, Value>, merged: Value) -> Result<(), E> {
     let mappings = match merged {
         Value::Array(list) => list,

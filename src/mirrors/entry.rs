@@ -19,7 +19,7 @@ const IMAGE_CONTENT_SOURCES_LIST: &str = "spec.imageContentSources";
 /// The path of a list that is a whole document.
 pub const BARE_LIST: &str = "";
 
-/// Which pulls an entry is about.
+/// The pulls that an entry applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pool {
     /// Pulls by digest: IDMS, ICSP, ImageMirrorDigestSet and `imageContentSources`.
@@ -31,7 +31,7 @@ pub enum Pool {
 /// An entry as it was declared, not yet validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorEntry {
-    /// Which pulls it is about.
+    /// The pulls that it applies to.
     pub pool: Pool,
     /// `host[:port][/path]` or `*.host`, if it is valid.
     pub source: String,
@@ -65,31 +65,31 @@ impl MirrorEntry {
     }
 }
 
-/// Entries of several objects, shared by everybody who refers to these.
+/// Entries of several objects. Each object's list is shared, not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Entries {
     parts: Vec<Arc<[MirrorEntry]>>,
 }
 
 impl Entries {
-    /// Adds those of one more object.
+    /// Adds the entries of one more object.
     pub fn add(&mut self, entries: &Arc<[MirrorEntry]>) {
         if !entries.is_empty() {
             self.parts.push(Arc::clone(entries));
         }
     }
 
-    /// All of them, in the order in which they were added.
+    /// All entries, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = &MirrorEntry> + Clone {
         self.parts.iter().flat_map(|part| part.iter())
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|part| part.len()).sum()
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -116,7 +116,7 @@ impl From<Vec<MirrorEntry>> for Entries {
     }
 }
 
-/// What entries weigh against a limit: their mirrors, and one for an entry without any.
+/// The weight of entries against a limit: the number of their mirrors, and one for each entry without mirrors.
 pub fn weight<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> usize {
     entries.into_iter().map(|entry| entry.mirrors.len().max(1)).sum()
 }
@@ -226,8 +226,8 @@ pub fn of_image_content_sources(
     entries.collect()
 }
 
-/// One element of a list that is no Kubernetes object: `--image-content-sources` of the HyperShift CLI, and the two lists of
-/// an install-config, of which one has a policy.
+/// One element of a list that is not in a Kubernetes object: `--image-content-sources` of the HyperShift CLI, and the two
+/// lists of an install-config, of which one has a policy.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListedSource {
@@ -236,7 +236,7 @@ pub struct ListedSource {
     source_policy: Option<String>,
 }
 
-/// The entries of such a list; `kind` and `name` say where they come from.
+/// The entries of such a list, with `kind` and `name` as their origin.
 pub fn of_list(kind: &str, name: &str, list: &'static str, sources: &[ListedSource]) -> Vec<MirrorEntry> {
     let entries = sources.iter().enumerate().map(|(index, element)| MirrorEntry {
         pool: Pool::Digest,

@@ -12,7 +12,7 @@ const NODE_ENTRY: &[&str] = &["source", "mirrors", "mirrorSourcePolicy", "insecu
 /// Fields of `metadata` that are at the top level if an indentation was lost.
 const METADATA: &[&str] = &["name", "namespace", "labels", "annotations"];
 
-/// How many misplaced fields a message names.
+/// Misplaced fields that a message names. One lost indentation moves all fields of its block, and a few show which one.
 const MISPLACED: usize = 5;
 
 /// A field that is not read.
@@ -20,13 +20,13 @@ const MISPLACED: usize = 5;
 pub struct UnknownField {
     /// Its path.
     pub path: String,
-    /// What is wrong with it, and what to do: the end of a sentence that the path begins.
+    /// What is wrong with it and how to fix it. The path is the subject of the sentence.
     pub message: String,
     /// The index of its entry.
     index: usize,
 }
 
-/// The lists of a kind, whether its other fields are known too, and the fields of one entry.
+/// The lists of a kind, whether its other fields are known as well, and the fields of one entry.
 fn shape(kind: &str) -> Option<(&'static [&'static str], bool, &'static [&'static str])> {
     match kind {
         "ImageContentSourcePolicy" => Some((&["repositoryDigestMirrors"], true, PLAIN_ENTRY)),
@@ -38,15 +38,15 @@ fn shape(kind: &str) -> Option<(&'static [&'static str], bool, &'static [&'stati
     }
 }
 
-/// The fields of an object that its kind does not have; none for kinds that declare no mirrors. Of a HostedCluster the
-/// entries alone are looked at.
+/// The fields of an object that its kind does not have. Empty for kinds that declare no mirrors. In a HostedCluster only
+/// the entries are checked.
 pub fn unknown(kind: &str, object: &Value) -> Vec<UnknownField> {
     let Some((lists, is_whole, entry)) = shape(kind) else { return Vec::new() };
     let mut found = Vec::new();
     if is_whole {
         for key in keys(object).filter(|key| !TOP.contains(key)) {
             let message = match home(key, lists) {
-                Some(parent) => format!("is at the top level and is not read; indent it below {parent}"),
+                Some(parent) => format!("is at the top level and is ignored; indent it below {parent}"),
                 None => misspelt(kind, key, TOP),
             };
             found.push(UnknownField { path: key.to_owned(), message, index: 0 });
@@ -56,7 +56,7 @@ pub fn unknown(kind: &str, object: &Value) -> Vec<UnknownField> {
     if is_whole {
         for key in keys(spec).filter(|key| !lists.contains(key)) {
             let message = if entry.contains(&key) {
-                format!("is not read here; indent it below its entry of spec.{}", lists[0])
+                format!("is ignored here; indent it below its entry of spec.{}", lists[0])
             } else {
                 misspelt(kind, key, lists)
             };
@@ -71,7 +71,7 @@ pub fn unknown(kind: &str, object: &Value) -> Vec<UnknownField> {
     found
 }
 
-/// The fields of the entries of a list, at `path`, that are none of the `known`.
+/// The fields of the entries of the list at `path` that are not in `known`.
 pub fn unknown_in_list(kind: &str, entries: &Value, known: &[&str], path: &str) -> Vec<UnknownField> {
     let entries = entries.as_array().into_iter().flatten().enumerate();
     let unknown = entries.flat_map(|(index, entry)| {
@@ -88,7 +88,7 @@ fn keys(object: &Value) -> impl Iterator<Item = &str> {
     object.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
 }
 
-/// The parent of a field that is at the top level.
+/// Where a field at the top level belongs.
 fn home(key: &str, lists: &[&str]) -> Option<&'static str> {
     if METADATA.contains(&key) {
         Some("metadata")
@@ -106,8 +106,8 @@ fn misspelt(kind: &str, key: &str, known: &[&str]) -> String {
     let is_longer = |name: &&&str| key.len() > 3 && name.to_ascii_lowercase().contains(&key);
     let is_shorter = |name: &&&str| key.contains(&name.to_ascii_lowercase());
     match known.iter().find(is_longer).or_else(|| known.iter().find(is_shorter)) {
-        Some(name) => format!("is no field of {kind} and is not read; did you mean {name}?"),
-        None => format!("is no field of {kind} and is not read; correct its spelling, or remove it"),
+        Some(name) => format!("is not a field of {kind} and is ignored; did you mean {name}?"),
+        None => format!("is not a field of {kind} and is ignored; correct its spelling or remove it"),
     }
 }
 
@@ -130,11 +130,12 @@ pub fn as_findings(unknown: Vec<UnknownField>, place: &Origin, file: Option<&str
     unknown.into_iter().map(finding).collect()
 }
 
-/// What an object lacks because its indentation was lost: for the message of an error that says what is missing.
+/// The fields that are at the wrong place because their indentation was lost: the probable cause when a field is missing.
 pub fn misplaced(kind: &str, object: &Value) -> Option<String> {
     let fields = unknown(kind, object).into_iter().filter(|field| field.message.contains("indent it below"));
-    let told: Vec<String> = fields.take(MISPLACED).map(|field| format!("{} {}", field.path, field.message)).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let misplaced: Vec<String> =
+        fields.take(MISPLACED).map(|field| format!("{} {}", field.path, field.message)).collect();
+    (!misplaced.is_empty()).then(|| misplaced.join("; "))
 }
 
 #[cfg(test)]
@@ -169,9 +170,9 @@ mod tests {
         assert_eq!(
             messages,
             [
-                "is no field of ImageTagMirrorSet and is not read; correct its spelling, or remove it",
-                "is no field of ImageTagMirrorSet and is not read; did you mean mirrors?",
-                "is no field of ImageTagMirrorSet and is not read; did you mean mirrorSourcePolicy?",
+                "is not a field of ImageTagMirrorSet and is ignored; correct its spelling or remove it",
+                "is not a field of ImageTagMirrorSet and is ignored; did you mean mirrors?",
+                "is not a field of ImageTagMirrorSet and is ignored; did you mean mirrorSourcePolicy?",
             ]
         );
     }
@@ -180,11 +181,11 @@ mod tests {
     fn a_lost_indentation_is_told_with_where_the_field_belongs() {
         let misplaced = |object: &Value| misplaced("ImageDigestMirrorSet", object).unwrap_or_default();
         let top = json!({"metadata": null, "name": "a", "spec": {}});
-        assert_eq!(misplaced(&top), "name is at the top level and is not read; indent it below metadata");
+        assert_eq!(misplaced(&top), "name is at the top level and is ignored; indent it below metadata");
         let spec = json!({"spec": null, "imageDigestMirrors": []});
-        assert_eq!(misplaced(&spec), "imageDigestMirrors is at the top level and is not read; indent it below spec");
+        assert_eq!(misplaced(&spec), "imageDigestMirrors is at the top level and is ignored; indent it below spec");
         let entry = json!({"spec": {"imageDigestMirrors": [{"source": "a"}], "mirrors": ["b"]}});
-        let expected = "spec.mirrors is not read here; indent it below its entry of spec.imageDigestMirrors";
+        let expected = "spec.mirrors is ignored here; indent it below its entry of spec.imageDigestMirrors";
         assert_eq!(misplaced(&entry), expected);
         assert_eq!(misplaced(&json!({"spec": {"imageDigestMirrors": []}})), "");
     }

@@ -12,12 +12,12 @@ pub enum Severity {
     Error,
     /// The entry is used, unless the message states otherwise, and may not have the intended effect.
     Warning,
-    /// Nothing is wrong; it is worth knowing.
+    /// Information: nothing has to be fixed.
     Info,
 }
 
 impl Severity {
-    /// The name in reports.
+    /// The name that reports use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "Error",
@@ -80,17 +80,17 @@ closed_set! {
         UnknownField,
         /// HyperShift replaces the value of this field with its own.
         FieldReplaced,
-        /// A list names a mirror twice: its first place counts.
+        /// A list has a mirror twice. Only the first occurrence is used.
         RepeatedMirror,
         /// HyperShift's operators match no image with this source.
         SourceNotLookedUp,
         /// HyperShift's operators skip this mirror.
         MirrorNotLookedUp,
-        /// HyperShift's operators look at another path of this mirror.
+        /// HyperShift's operators request another path of this mirror.
         MirrorPathDropped,
-        /// HyperShift's operators use the mirrors of a source for those of another registry, too.
+        /// HyperShift's operators use the mirrors of a source for images of another registry as well.
         RegistryNotCompared,
-        /// Several entries declare one source: the order that results.
+        /// Several entries declare mirrors for one source. The message has the resulting order.
         MergedOrder,
         /// A MachineConfig writes a file of registries.conf.d whose content is not known.
         NodeFileUnknown,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Layer, MirrorEntry, Origin, Pool, Resolved};
 
-/// An origin that differs by its object's name only.
+/// An origin of which only the object's name varies.
 pub fn origin(name: &str) -> Origin {
     Origin {
         kind: "ImageDigestMirrorSet".to_owned(),
@@ -51,7 +51,7 @@ pub fn named(name: &str, entry: MirrorEntry) -> MirrorEntry {
     MirrorEntry { origin: origin(name), ..entry }
 }
 
-/// `source: digest mirrors | tag mirrors`, one line a source, with `!` in front of a source that is never contacted.
+/// One line for each source: `source: digest mirrors | tag mirrors`. `!` marks a source with NeverContactSource.
 pub fn show(resolved: &Resolved) -> String {
     let lines = resolved.sources.iter().map(|(source, mirrors)| {
         let list = |mirrors: &[super::Mirror]| {
@@ -63,7 +63,7 @@ pub fn show(resolved: &Resolved) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Few sources and mirrors, so that lists meet, contradict each other and name their own source.
+/// Only a few sources and mirrors, so that lists overlap, contradict each other and contain their own source.
 pub fn any_entries() -> impl Strategy<Value = Vec<MirrorEntry>> {
     let location = proptest::sample::select(vec!["a.io", "b.io", "c.io/x", "d.io:5000", "e.io/x/y", "s.io", "t.io/p"]);
     let one = (

@@ -1,10 +1,10 @@
-//! Where HyperShift's operators look for an image: their own rules, which are not those of a node.
+//! Resolves images as HyperShift's operators do, whose rules differ from those of a node.
 //!
 //! `support/util/imagemetadata.go` (`GetRegistryOverrides` and the three functions that it tries in turn),
-//! `support/thirdparty/library-go/pkg/image/reference` (how a text is read), and
-//! `support/releaseinfo/registry_image_content_policies.go` (release images) of `openshift/hypershift`. Its quirks are the
-//! point: the registry of an image is compared only where the source is a registry, a mirror loses the first component of
-//! its path for a namespace, and a mirror that does not fit is skipped.
+//! `support/thirdparty/library-go/pkg/image/reference` (parsing), and
+//! `support/releaseinfo/registry_image_content_policies.go` (release images) of `openshift/hypershift`. The quirks are
+//! intentional: the registry of an image is compared only if the source is a whole registry, a mirror for a namespace
+//! loses the first component of its path, and a mirror that results in an invalid name is skipped.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub use findings::{findings, validate};
 /// `NameTotalLengthMax` of `reference.go`.
 const MAX_NAME_BYTES: usize = 255;
 
-/// A reference in the parts that HyperShift compares.
+/// A reference, split into the parts that HyperShift compares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
     /// `host[:port]`, if there is one before a path.
@@ -32,19 +32,19 @@ pub struct Parts {
     digest: String,
 }
 
-/// A text that is no reference.
+/// Why HyperShift's operators reject a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PartsError {
-    /// It does not have the form of one.
+    /// The text is not a reference.
     #[error("invalid reference format {0:?}")]
     Format(String),
-    /// Its path has upper-case letters.
+    /// The path has upper-case letters.
     #[error("repository name must be lowercase {0:?}")]
     Uppercase(String),
 }
 
 impl Parts {
-    /// Reads a text (`reference.Parse`).
+    /// Parses a reference (`reference.Parse`).
     ///
     /// # Errors
     /// [`PartsError`].
@@ -79,12 +79,12 @@ impl Parts {
         })
     }
 
-    /// Whether a source of these parts is a whole registry.
+    /// Whether a source with these parts is a whole registry.
     fn is_registry(&self) -> bool {
         self.registry.is_empty() && self.namespace.is_empty() && !self.name.is_empty()
     }
 
-    /// The last part with the digest, or else the tag.
+    /// The last part with its digest, or with its tag if there is no digest.
     fn name_string(&self) -> String {
         match (self.digest.as_str(), self.tag.as_str()) {
             ("", "") => self.name.clone(),
@@ -105,7 +105,7 @@ impl fmt::Display for Parts {
     }
 }
 
-/// A registry, if it is one, and lower-case components.
+/// A valid registry, if there is one, and lower-case components.
 fn is_name(name: &str) -> bool {
     let are_components = |path: &str| path.split('/').all(is_path_component);
     are_components(name)
@@ -124,7 +124,7 @@ fn is_digest(text: &str) -> bool {
     })
 }
 
-/// Which of the three rules holds.
+/// The rule by which a source matches an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// The source is the image's registry: the whole path is kept.
@@ -135,19 +135,19 @@ pub enum Rule {
     Exact,
 }
 
-/// What becomes of an image by one source and one mirror.
+/// The result for one image, one source and one mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookUp {
-    /// The source is not the image's.
+    /// The source does not match the image.
     NoMatch,
     /// The mirror, or the source, is skipped.
     Skipped(PartsError),
-    /// It is looked for there first.
+    /// The operators request this reference before the image itself.
     At(String, Rule),
 }
 
-/// Where an image is looked for by one source and one mirror (`GetRegistryOverrides`): labels, architecture and digests of
-/// images, and what ignition-server takes out of them.
+/// The reference that one source and one mirror result in (`GetRegistryOverrides`). The operators use it to read labels,
+/// architectures and digests of images; ignition-server also extracts files from them.
 pub fn look_up(image: &Parts, source: &str, mirror: &str) -> LookUp {
     match try_look_up(image, source, mirror) {
         Ok(Some((reference, rule))) => LookUp::At(reference, rule),
@@ -173,14 +173,14 @@ fn try_look_up(image: &Parts, source: &str, mirror: &str) -> Result<Option<(Stri
     Ok(Some((found.0.to_string(), found.1)))
 }
 
-/// Where a release image is looked for (`ProviderWithOpenShiftImageRegistryOverridesDecorator.Lookup`): the first place at
-/// which its text holds the source is replaced, wherever that is.
+/// The reference of a release image (`ProviderWithOpenShiftImageRegistryOverridesDecorator.Lookup`): the first occurrence
+/// of the source in its text is replaced, wherever it is.
 pub fn look_up_release(image: &str, source: &str, mirror: &str) -> Option<String> {
     (!source.is_empty() && image.contains(source)).then(|| image.replacen(source, mirror, 1))
 }
 
-/// What `--registry-overrides` makes of an image (`registryoverride.Replace`): the longest source that covers it on a
-/// boundary is replaced, and there is no way back to the source.
+/// The result of `--registry-overrides` for an image (`registryoverride.Replace`): the longest source that covers it up to
+/// a boundary is replaced. There is no fallback to the source.
 pub fn replace<'a>(image: &str, overrides: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<String> {
     let covers = |source: &str| {
         let rest = image.strip_prefix(source)?;

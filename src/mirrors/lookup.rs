@@ -11,7 +11,7 @@ use super::{ImageReference, Mirror, Origin, Policy, ReferenceError, Resolved};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// The mirror results in an invalid name, which fails the whole pull before any mirror is tried.
-    #[error("mirror {mirror:?} of source {prefix:?} makes an invalid name: {error}")]
+    #[error("mirror {mirror:?} of source {prefix:?} results in an invalid name: {error}")]
     Rewrite {
         /// The source that the image matches.
         prefix: String,

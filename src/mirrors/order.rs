@@ -1,4 +1,4 @@
-//! In which order the mirrors of one source are tried that several objects name, and why.
+//! Explains the order of the mirrors of a source for which several objects declare mirrors.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::merge::has_real_mirror;
 use super::topo::merged_mirrors;
 use super::{MirrorEntry, Pool};
 
-/// How many objects and mirrors a message names.
+/// Objects and mirrors that a message names: enough for real cases, and short enough for one condition.
 const SHOWN: usize = 6;
 
 /// One note for each source that several entries of one layer declare with different lists.
@@ -20,7 +20,7 @@ pub fn notes(entries: &[MirrorEntry]) -> Vec<Finding> {
 }
 
 fn note(pool: Pool, source: &str, mut entries: Vec<&MirrorEntry>) -> Option<Finding> {
-    // Whatever order they came in.
+    // The message must not depend on the order of the input.
     entries.sort_by(|a, b| (&a.origin, &a.mirrors).cmp(&(&b.origin, &b.mirrors)));
     let first = *entries.first()?;
     if entries.iter().all(|entry| entry.mirrors == first.mirrors) {
@@ -47,7 +47,7 @@ fn shown<T: AsRef<str>>(texts: &[T]) -> String {
     texts.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<&str>>().join(", ") + &more
 }
 
-/// What decided.
+/// The rule that determined the order.
 fn why(merged: &[&str], lists: &[Vec<&str>]) -> String {
     let place = |list: &[&str], mirror: &str| list.iter().position(|known| *known == mirror);
     let goes_before = |list: &Vec<&str>, first: &str, second: &str| {
@@ -62,15 +62,17 @@ fn why(merged: &[&str], lists: &[Vec<&str>]) -> String {
             .map(|second| (first, second))
     });
     if let Some((first, second)) = broken {
-        return format!("the lists contradict each other about {first} and {second}, and the names' order decides");
+        return format!(
+            "the lists contradict each other about {first} and {second}, which are therefore sorted by name"
+        );
     }
     match neighbours().find(|(first, second)| !lists.iter().any(|list| goes_before(list, first, second))) {
         Some((first, second)) => {
             format!(
-                "each list keeps its own order; none decides between {first} and {second}, and the names' order does"
+                "each list keeps its order; no list contains both {first} and {second}, which are therefore sorted by name"
             )
         }
-        None => "the lists decide it".to_owned(),
+        None => "the lists determine this order".to_owned(),
     }
 }
 
@@ -88,7 +90,7 @@ mod tests {
         let entries = [named("b", digest("s.example", "b.example")), named("a", digest("s.example", "a.example"))];
         let expected = "2 entries declare mirrors for pulls of \"s.example\" by digest (ImageDigestMirrorSet/a[0], \
                         ImageDigestMirrorSet/b[0]); they are tried in the order a.example, b.example: each list keeps its \
-                        own order; none decides between a.example and b.example, and the names' order does";
+                        order; no list contains both a.example and b.example, which are therefore sorted by name";
         assert_eq!(messages(&entries), [expected]);
         let reversed: Vec<MirrorEntry> = entries.iter().rev().cloned().collect();
         assert_eq!(messages(&reversed), [expected]);
@@ -98,7 +100,7 @@ mod tests {
     fn lists_that_decide_and_lists_that_contradict_are_told_apart() {
         let decided = [named("a", digest("s", "x y")), named("b", digest("s", "y z"))];
         assert!(
-            messages(&decided)[0].ends_with("in the order x, y, z: the lists decide it"),
+            messages(&decided)[0].ends_with("in the order x, y, z: the lists determine this order"),
             "{:?}",
             messages(&decided)
         );

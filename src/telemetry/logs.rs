@@ -1,4 +1,4 @@
-//! Logs on standard error, as text or JSON, and OTLP traces where an endpoint is set.
+//! Logs on standard error, as text or JSON, and OTLP traces if an endpoint is configured.
 
 use std::io::IsTerminal as _;
 
@@ -12,45 +12,45 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::printable::Printable;
 
-/// What is logged unless `RUST_LOG` says otherwise: the client logs every failed request as an error of its own, which
-/// the callers report with what it was for.
+/// The filter if `RUST_LOG` is not set. It excludes the Kubernetes client's own log of failed requests, because callers
+/// report these errors with more context.
 const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
 
-/// How logs look.
+/// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// Plain text
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     #[default]
     Json,
 }
 
-/// Why there are no logs or traces.
+/// Why logs or traces could not be started.
 #[derive(Debug, Error)]
 pub enum TelemetryError {
-    /// `RUST_LOG` does not parse.
-    #[error("RUST_LOG is not a filter")]
+    /// `RUST_LOG` is not a valid filter.
+    #[error("failed to parse the filter in RUST_LOG")]
     Filter(#[source] tracing_subscriber::filter::FromEnvError),
-    /// The OTLP endpoint does not make an exporter.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT does not make an exporter")]
+    /// The OTLP endpoint is invalid.
+    #[error("failed to create an exporter for OTEL_EXPORTER_OTLP_ENDPOINT")]
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
-    /// Something else logs already.
-    #[error("logs were started twice")]
+    /// The process has a logger already.
+    #[error("failed to start logging")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Ends the export of traces when the process ends.
+/// Flushes traces when the process ends.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     provider: Option<SdkTracerProvider>,
 }
 
 impl Telemetry {
-    /// Sends what is left.
+    /// Sends the remaining traces.
     pub fn shutdown(self) {
         if let Some(Err(error)) = self.provider.map(|provider| provider.shutdown()) {
-            tracing::warn!(%error, "the last traces were not sent");
+            tracing::warn!(%error, "failed to send the last traces");
         }
     }
 }
@@ -58,14 +58,14 @@ impl Telemetry {
 /// Starts logs, and traces if `OTEL_EXPORTER_OTLP_ENDPOINT` is set. Needs a tokio runtime for the latter.
 ///
 /// # Errors
-/// [`TelemetryError`]: a filter or an endpoint that does not work, or a second start.
+/// [`TelemetryError`]: an invalid filter or endpoint, or a second start.
 pub fn start(format: LogFormat) -> Result<Telemetry, TelemetryError> {
     let filter = match std::env::var_os("RUST_LOG") {
         Some(_) => EnvFilter::try_from_default_env().map_err(TelemetryError::Filter)?,
         None => EnvFilter::new(DEFAULT_FILTER),
     };
     let is_coloured = std::io::stderr().is_terminal();
-    // Text for a terminal has colours, and its formatter escapes those of others; JSON has none.
+    // Text for a terminal has colours, and the formatter escapes those in fields. JSON has no colours.
     let keeps_colours = is_coloured && format == LogFormat::Text;
     let lines =
         fmt::layer().with_writer(move || Printable::new(std::io::stderr(), keeps_colours)).with_ansi(is_coloured);

@@ -1,4 +1,4 @@
-//! The manager's own metrics.
+//! The metrics of the manager.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -34,66 +34,65 @@ pub struct ReviewLabels {
     pub outcome: &'static str,
 }
 
-/// Everything that the manager counts. Names of objects are never labels.
+/// The metrics of the manager. Names of objects are never labels, because the number of series must not grow with them.
 #[derive(Clone, Debug)]
 pub struct ManagerMetrics {
-    /// Requests of the client.
+    /// Requests to the API server of the management cluster.
     pub requests: RequestMetrics,
-    /// Requests to guests.
+    /// Requests to the API servers of guest clusters.
     pub guest_requests: RequestMetrics,
-    /// How long a reconcile of one hosted cluster took, by outcome.
+    /// Duration of reconciles of one hosted cluster, by outcome.
     pub reconciles: Family<OutcomeLabels, Histogram>,
     /// Writes to target Deployments: `ok`, `error`, `timeout` or `conflict`.
     pub patches: Family<OutcomeLabels, Counter>,
     /// Reviews by the webhook.
     pub reviews: Family<ReviewLabels, Counter>,
-    /// When the webhook's certificate ends, in seconds since 1970; 0 without one.
+    /// Expiry of the webhook's certificate, in seconds since 1970. 0 without a certificate.
     pub webhook_certificate_expires: Gauge,
-    /// Whether this instance leads.
+    /// Whether this replica is the leader.
     pub leader: Gauge,
-    /// Hosted clusters in our care.
+    /// Hosted clusters that the manager reconciles.
     pub hosted_clusters: Gauge,
     /// Sources of the management layer that have mirrors.
     pub sources: Gauge,
     /// Findings about the management layer.
     pub findings: Family<SeverityLabels, Gauge>,
-    /// Sources that one entry allows to contact and another does not.
+    /// Sources whose entries have different policies.
     pub conflicts: Gauge,
     /// Target Deployments that exist.
     pub targets: Gauge,
-    /// Those of them that carry the wanted map.
+    /// Target Deployments that have the desired map.
     pub targets_up_to_date: Gauge,
-    /// Hosted clusters that wait for a person to let a mass removal through.
+    /// Hosted clusters for which a mass removal waits for approval.
     pub removals_held: Gauge,
-    /// Hosted clusters by what the rollout budget makes of them: `InFlight` (the failed ones included), `Waiting`,
-    /// `Failed`, `Unavailable`.
+    /// Hosted clusters by the state of their rollout: `InFlight` (including failed ones), `Waiting`, `Failed`, `Unavailable`.
     pub rollouts: Family<StateLabels, Gauge>,
-    /// Whether no rollout begins because too many are not back in time.
+    /// Whether rollouts are halted because too many failed.
     pub rollouts_halted: Gauge,
     /// Hosted clusters by the reason of `GuestSynced`.
     pub guests: Family<ReasonLabels, Gauge>,
-    /// Nodes of guests.
+    /// Linux nodes of guest clusters.
     pub nodes: Gauge,
-    /// Those of them that have their mirrors.
+    /// Nodes of guest clusters that use the declared mirrors.
     pub nodes_applied: Gauge,
 }
 
-/// What the rollout budget makes of a hosted cluster.
+/// The state of a hosted cluster's rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StateLabels {
     /// From a closed set.
     pub state: &'static str,
 }
 
-/// Why a condition has its status.
+/// The reason of a condition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabels {
-    /// From the closed set.
+    /// From a closed set.
     pub reason: &'static str,
 }
 
 impl ManagerMetrics {
-    /// Registers everything under the prefix `hypermirror_`.
+    /// Registers all metrics with the prefix `hypermirror_`.
     pub fn register(registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix("hypermirror");
         let metrics = Self {
@@ -117,34 +116,42 @@ impl ManagerMetrics {
             nodes: Gauge::default(),
             nodes_applied: Gauge::default(),
         };
-        let reconciles = "How long a reconcile of one hosted cluster took";
+        let reconciles = "Duration of reconciles of one hosted cluster";
         registry.register("reconcile_duration_seconds", reconciles, metrics.reconciles.clone());
         registry.register("target_patches", "Writes to target Deployments", metrics.patches.clone());
         registry.register("webhook_reviews", "Reviews by the webhook", metrics.reviews.clone());
-        let expires = "When the webhook's certificate ends, in seconds since 1970; 0 without one";
+        let expires = "Expiry of the webhook's certificate, in seconds since 1970; 0 without a certificate";
         registry.register("webhook_certificate_expires", expires, metrics.webhook_certificate_expires.clone());
-        registry.register("leader", "Whether this instance leads", metrics.leader.clone());
-        registry.register("hosted_clusters", "Hosted clusters in our care", metrics.hosted_clusters.clone());
+        registry.register("leader", "Whether this replica is the leader", metrics.leader.clone());
+        registry.register(
+            "hosted_clusters",
+            "Hosted clusters that the manager reconciles",
+            metrics.hosted_clusters.clone(),
+        );
         registry.register("sources", "Sources of the management layer that have mirrors", metrics.sources.clone());
         registry.register("findings", "Findings about the management layer", metrics.findings.clone());
-        let conflicts = "Sources that one entry allows to contact and another does not";
+        let conflicts = "Sources whose entries have different policies";
         registry.register("source_conflicts", conflicts, metrics.conflicts.clone());
         registry.register("targets", "Target Deployments that exist", metrics.targets.clone());
-        let up_to_date = "Target Deployments that carry the wanted map";
+        let up_to_date = "Target Deployments that have the desired map";
         registry.register("targets_up_to_date", up_to_date, metrics.targets_up_to_date.clone());
-        let held = "Hosted clusters that wait for a mass removal to be let through";
+        let held = "Hosted clusters for which a mass removal waits for approval";
         registry.register("removals_held", held, metrics.removals_held.clone());
-        let rollouts = "Hosted clusters by what the rollout budget makes of them";
+        let rollouts = "Hosted clusters by the state of their rollout";
         registry.register("rollouts", rollouts, metrics.rollouts.clone());
-        let halted = "Whether no rollout begins because too many are not back in time";
+        let halted = "Whether rollouts are halted because too many failed";
         registry.register("rollouts_halted", halted, metrics.rollouts_halted.clone());
         registry.register("guests", "Hosted clusters by the reason of GuestSynced", metrics.guests.clone());
-        registry.register("nodes", "Nodes of guests", metrics.nodes.clone());
-        registry.register("nodes_applied", "Nodes of guests that have their mirrors", metrics.nodes_applied.clone());
+        registry.register("nodes", "Linux nodes of guest clusters", metrics.nodes.clone());
+        registry.register(
+            "nodes_applied",
+            "Linux nodes of guest clusters that use the declared mirrors",
+            metrics.nodes_applied.clone(),
+        );
         metrics
     }
 
-    /// What the management layer comes to.
+    /// Records the sources and findings of the management layer.
     pub fn tell_layer(&self, layer: &ManagementLayer) {
         self.sources.set(gauge(layer.map.resolved.sources.len()));
         let of = |severity| layer.findings.iter().filter(|finding| finding.severity == severity).count();
@@ -157,7 +164,7 @@ impl ManagerMetrics {
     }
 }
 
-/// A count as a gauge takes it.
+/// A count as the value of a gauge.
 pub fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Counts every request of the client by verb, resource and code.
+//! Counts requests to API servers by verb, resource and status code.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tower::{Layer, Service};
 
-/// One series.
+/// The labels of one series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     verb: &'static str,
@@ -26,18 +26,19 @@ pub struct RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Registers the counter.
+    /// Registers the counter for the process's own API server.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let help = "Requests to the API server by verb, resource and code (`error`: no answer)";
+        let help = "Requests to the API server by verb, resource and status code (`error`: no response)";
         registry.register("client_requests", help, metrics.requests.clone());
         metrics
     }
 
-    /// Registers the counter of requests to guests, all of them together.
+    /// Registers one counter for the requests to all guest clusters.
     pub fn register_guests(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let help = "Requests to guests' API servers by verb, resource and code (`error`: no answer)";
+        let help =
+            "Requests to the API servers of guest clusters by verb, resource and status code (`error`: no response)";
         registry.register("guest_requests", help, metrics.requests.clone());
         metrics
     }
@@ -72,7 +73,7 @@ impl Call {
     }
 }
 
-/// The resource, with its subresource, and whether one object is named. Names of objects never become labels.
+/// The resource, with its subresource, and whether the path has the name of an object. Names never become labels.
 fn resource_of(path: &str) -> (String, bool) {
     let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
     let mut rest: &[&str] = match words.as_slice() {
@@ -92,14 +93,14 @@ fn resource_of(path: &str) -> (String, bool) {
     }
 }
 
-/// The layer that counts.
+/// A layer that counts requests.
 #[derive(Clone)]
 pub struct CountRequests {
     metrics: RequestMetrics,
 }
 
 impl CountRequests {
-    /// Counts into these metrics.
+    /// Creates the layer.
     pub fn new(metrics: RequestMetrics) -> Self {
         Self { metrics }
     }
@@ -113,7 +114,7 @@ impl<S> Layer<S> for CountRequests {
     }
 }
 
-/// The client's service with the counter around it.
+/// A client's service with a counter.
 #[derive(Clone)]
 pub struct CountingService<S> {
     inner: S,

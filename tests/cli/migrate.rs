@@ -69,7 +69,7 @@ fn an_entry_that_no_digest_set_can_hold_is_named_and_the_others_are_printed() {
     let run = Files::new(&[("m.yaml", &policy)]).run(&["migrate", "-f", "m.yaml"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
     let error = "error: ImageContentSourcePolicy/old[0] spec.repositoryDigestMirrors[0].source: invalid format for source \
-                 \"source.example/ocp/release@sha256:1f\": write it without tag and digest; the entry is left out (InvalidSource)\n";
+                 \"source.example/ocp/release@sha256:1f\": write it without tag and digest; the entry is ignored (InvalidSource)\n";
     assert!(run.stderr.contains(error), "{}", run.stderr);
     let names: Vec<_> = documents(&run.stdout).iter().map(|set| set["metadata"]["name"].to_string()).collect();
     assert_eq!(names, [r#""old""#, r#""release""#, r#""tools""#]);

@@ -1,4 +1,4 @@
-//! Where scalars, anchors and tags end.
+//! Finds the end of scalars, anchors and tags.
 
 use super::{Scanner, Step, Unexpected};
 
@@ -73,7 +73,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Empty lines and indentation; the first line that has something says how deep it is, if nothing did before.
+    /// Skips empty lines and indentation. The first line with content sets the indentation if it is not known yet.
     fn block_breaks(&mut self, indent: &mut isize) -> Step {
         let mut widest = 0;
         loop {

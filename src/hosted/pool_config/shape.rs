@@ -174,7 +174,7 @@ fn field_misfits(fields: &[(&str, Shape)], key: &str, value: &Value, path: &str)
     }
     let like = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
     let hint = like.map(|(name, _)| format!("; {name} is meant?")).unwrap_or_default();
-    let message = format!("is no field of its kind, and is dropped without a word{hint}");
+    let message = format!("is not a field of its kind, and is dropped without a word{hint}");
     vec![Misfit { field, message, is_unknown: true }]
 }
 
@@ -203,9 +203,9 @@ mod tests {
             .map(|misfit| format!("{} {}", misfit.field, misfit.message))
             .collect();
         let expected = [
-            "spec.containerRuntimeConfig.LogLevel is no field of its kind, and is dropped without a word; logLevel is meant?",
+            "spec.containerRuntimeConfig.LogLevel is not a field of its kind, and is dropped without a word; logLevel is meant?",
             "spec.containerRuntimeConfig.defaultRuntime \"kata\" is not one of crun, runc",
-            "spec.containerRuntimeConfig.pidLimit is no field of its kind, and is dropped without a word",
+            "spec.containerRuntimeConfig.pidLimit is not a field of its kind, and is dropped without a word",
             "spec.containerRuntimeConfig.pidsLimit \"5\" is not a whole number",
             "spec.machineConfigPoolSelector.matchLabels[a] 1 is not a text",
         ];

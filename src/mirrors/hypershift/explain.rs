@@ -1,4 +1,4 @@
-//! Where HyperShift's operators look for one image, mirror by mirror.
+//! The endpoints that HyperShift's operators try for one image, for `explain`.
 
 use serde::Serialize;
 
@@ -6,39 +6,39 @@ use super::{LookUp, Parts, look_up, look_up_release};
 use crate::mirrors::registries::{Endpoint, EndpointOrigin};
 use crate::mirrors::{Origin, Resolved, ResolvedSource};
 
-/// A mirror, or a whole source, that is passed over.
+/// A mirror that HyperShift's operators skip although its source matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// The source.
     pub source: String,
     /// The mirror.
     pub mirror: String,
-    /// Why.
+    /// Why it is skipped.
     pub reason: String,
-    /// The entry that names it.
+    /// The entry that declares it.
     pub origin: Option<Origin>,
 }
 
-/// The places at which HyperShift's operators look for one image. They never leave the source out, whatever its policy.
+/// The endpoints for one image. HyperShift's operators always try the source last, whatever its policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Looked {
-    /// The image, as it was given.
+    /// The image, as passed by the caller.
     pub image: String,
-    /// The source whose mirrors come first; null where none matches.
+    /// The source whose mirrors come first. Null if no source matches.
     pub prefix: Option<String>,
-    /// In order; the image itself comes last.
+    /// In the order in which they are tried. The image itself is last.
     pub endpoints: Vec<Endpoint>,
-    /// Why nothing is asked at all.
+    /// Why no endpoint is tried.
     pub error: Option<String>,
-    /// Where it is looked for if it is a release image, which goes another way.
+    /// The endpoints if it is a release image, for which other rules apply.
     pub release: Vec<String>,
-    /// Mirrors of sources that match, and that are passed over.
+    /// Mirrors of matching sources that are skipped.
     pub skipped: Vec<Skipped>,
-    /// Several sources match: HyperShift tries them in no particular order.
+    /// Whether several sources match. HyperShift tries these in random order.
     pub unordered: bool,
 }
 
-/// Looks an image up by every source of a control plane's map.
+/// Resolves an image with all sources of a control plane's map.
 pub fn explain(map: &Resolved, image: &str) -> Looked {
     let mut looked = Looked { image: image.to_owned(), ..Looked::default() };
     let parts = match Parts::parse(image) {

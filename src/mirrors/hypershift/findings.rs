@@ -1,4 +1,4 @@
-//! What HyperShift's operators make of the entries of a control plane's map, where that is not what their author thinks.
+//! Findings about entries that HyperShift's operators interpret differently from a node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use crate::mirrors::merge::has_real_mirror;
 use crate::mirrors::validate::{self, Consumer, Validated};
 use crate::mirrors::{MirrorEntry, Scope};
 
-/// Registries whose images no operator of HyperShift looks up itself, but for their catalogs: nodes alone pull from them.
+/// Registries whose images HyperShift's operators do not request themselves, except catalogs: only nodes pull from them.
 const OF_OPERATORS: [&str; 3] = ["registry.redhat.io", "registry.connect.redhat.com", "registry.access.redhat.com"];
 /// The namespace of the catalogs.
 const CATALOGS: &str = "redhat";
-/// A sample name below a source, with its tag.
+/// A sample image below a source.
 const SAMPLE: &str = "image:tag";
 
-/// Checks the entries of one layer for control planes, by the rules of HyperShift's operators too.
+/// Validates the entries of one layer for control planes, also by the rules of HyperShift's operators.
 pub fn validate<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> Validated {
     let mut validated = validate::validate(entries, Consumer::ControlPlane);
     validated.findings.extend(findings(&validated.entries));
@@ -43,13 +43,13 @@ fn of_entry(entry: &MirrorEntry) -> Vec<Finding> {
         return Vec::new();
     }
     let Ok(parts) = Parts::parse(source) else {
-        let message = format!("HyperShift's operators cannot read source {source:?} and skip it");
+        let message = format!("HyperShift's operators cannot parse source {source:?} and skip it");
         return vec![warn(entry, FindingReason::SourceNotLookedUp, Place::Source, message)];
     };
     if parts.is_registry() && !parts.tag.is_empty() {
         let message = format!(
-            "HyperShift's operators find no image of {source:?} at its mirrors: they read the port of a whole registry as a \
-             tag; add an entry for each namespace"
+            "HyperShift's operators never use the mirrors of {source:?}: they parse the port of a registry as a tag; add an \
+             entry for each namespace"
         );
         return vec![warn(entry, FindingReason::SourceNotLookedUp, Place::Source, message)];
     }
@@ -57,7 +57,7 @@ fn of_entry(entry: &MirrorEntry) -> Vec<Finding> {
     mirrors.filter_map(|(index, mirror)| of_mirror(entry, &parts, index, mirror)).collect()
 }
 
-/// Whether HyperShift's operators themselves ask for anything below the source.
+/// Whether HyperShift's operators themselves request images below the source.
 fn is_looked_up(source: &str) -> bool {
     let scope = Scope::new(source);
     let namespace = scope.path().map(|path| path.split('/').next().unwrap_or_default());
@@ -72,7 +72,7 @@ fn of_mirror(entry: &MirrorEntry, source: &Parts, index: usize, mirror: &str) ->
     } else if source.namespace.is_empty() {
         (format!("{name}/{SAMPLE}"), format!("/{SAMPLE}"))
     } else {
-        // The tag of a source and of a mirror counts for nothing here.
+        // HyperShift ignores the tag of a source and of a mirror here.
         return skipped(entry, &Parts { tag: String::new(), digest: String::new(), ..source.clone() }, index, mirror);
     };
     let image = Parts::parse(&sample).ok()?;
@@ -89,7 +89,7 @@ fn of_mirror(entry: &MirrorEntry, source: &Parts, index: usize, mirror: &str) ->
         LookUp::At(found, _) => {
             let found = found.strip_suffix(&rest).unwrap_or(&found);
             let message = format!(
-                "HyperShift's operators look for the images of {:?} at {found:?}, not at {mirror:?} (release images apart); \
+                "HyperShift's operators look for the images of {:?} at {found:?}, not at {mirror:?} (except release images); \
                  add an entry for each repository, or use a mirror whose path has one component",
                 entry.source
             );
@@ -98,7 +98,7 @@ fn of_mirror(entry: &MirrorEntry, source: &Parts, index: usize, mirror: &str) ->
     }
 }
 
-/// A source that is one repository.
+/// Findings about a source that is one repository.
 fn skipped(entry: &MirrorEntry, image: &Parts, index: usize, mirror: &str) -> Option<Finding> {
     let LookUp::Skipped(error) = look_up(image, &entry.source, mirror) else { return None };
     let message = format!(
@@ -109,14 +109,14 @@ fn skipped(entry: &MirrorEntry, image: &Parts, index: usize, mirror: &str) -> Op
     Some(warn(entry, FindingReason::MirrorNotLookedUp, Place::Mirror(index), message))
 }
 
-/// Entries whose sources are one to HyperShift.
+/// Entries whose sources HyperShift does not distinguish.
 #[derive(Default)]
 struct SamePath<'e> {
     sources: BTreeSet<&'e str>,
     entries: Vec<&'e MirrorEntry>,
 }
 
-/// Sources that differ in their registry alone are one to HyperShift, and its mirrors are tried in no order.
+/// HyperShift does not distinguish sources that differ only in their registry, and tries their mirrors in random order.
 fn of_other_registries<'e>(entries: impl Iterator<Item = &'e MirrorEntry>) -> Vec<Finding> {
     let mut by_path: BTreeMap<(String, String), SamePath<'_>> = BTreeMap::new();
     for entry in entries.filter(|entry| is_looked_up(&entry.source)) {

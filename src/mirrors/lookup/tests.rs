@@ -94,28 +94,28 @@ fn one_invalid_name_fails_the_whole_pull() {
     let cases = [
         (
             "quay.io/a@D",
-            r#"mirror "mirror/ns" of source "quay.io" makes an invalid name: invalid image reference "mirror/ns/a@D": repository name must be canonical"#,
+            r#"mirror "mirror/ns" of source "quay.io" results in an invalid name: invalid image reference "mirror/ns/a@D": repository name must be canonical"#,
         ),
         (
             "example.com:5000/app@D",
-            r#"mirror "m.net/path" of source "example.com" makes an invalid name: invalid image reference "m.net/path:5000/app@D": invalid tag"#,
+            r#"mirror "m.net/path" of source "example.com" results in an invalid name: invalid image reference "m.net/path:5000/app@D": invalid tag"#,
         ),
         (
             "hub.io/app@D",
-            r#"mirror "docker.io" of source "hub.io" makes an invalid name: invalid image reference "docker.io/app@D": repository name must be canonical"#,
+            r#"mirror "docker.io" of source "hub.io" results in an invalid name: invalid image reference "docker.io/app@D": repository name must be canonical"#,
         ),
         ("hub.io/a/b@D", "hub.io: docker.io/a/b@D hub.io/a/b@D"),
         (
             "old.io/a/b@D",
-            r#"mirror "index.docker.io" of source "old.io" makes an invalid name: invalid image reference "index.docker.io/a/b@D": repository name must be canonical"#,
+            r#"mirror "index.docker.io" of source "old.io" results in an invalid name: invalid image reference "index.docker.io/a/b@D": repository name must be canonical"#,
         ),
         (
             "full.io/a/b@D",
-            r#"mirror "m.net" of source "full.io/a/b" makes an invalid name: invalid image reference "m.net@D": repository name must be canonical"#,
+            r#"mirror "m.net" of source "full.io/a/b" results in an invalid name: invalid image reference "m.net@D": repository name must be canonical"#,
         ),
         (
             "a.example.test:8443/app@D",
-            r#"mirror "m.net/path" of source "*.example.test" makes an invalid name: invalid image reference "m.net/path:8443/app@D": invalid tag"#,
+            r#"mirror "m.net/path" of source "*.example.test" results in an invalid name: invalid image reference "m.net/path:8443/app@D": invalid tag"#,
         ),
         // The other pool's mirrors are not looked at.
         ("fine.io/a@D", "fine.io: fine.io/a@D"),

@@ -131,7 +131,7 @@ impl RegistriesConfig {
     /// The table that matches a name (`FindRegistry`). The name must have a registry, and no tag or digest.
     pub fn find(&self, name: &str) -> Option<&LoadedTable> {
         if self.tables.is_empty() {
-            return None; // a node without files of its own is asked for each source and mirror
+            return None; // Called for each source and mirror, mostly for nodes without files of their own.
         }
         let (prefix, _) = best_match_in(name, |prefix| self.tables.contains_key(prefix))?;
         self.tables.get(&prefix)

@@ -27,7 +27,7 @@ pub enum FileError {
         expected: &'static str,
     },
     /// A key exists in two spellings. Nodes select one of them at random.
-    #[error("toml: line {line}: key \"{key}\" is given twice, in upper and lower case")]
+    #[error("toml: line {line}: key \"{key}\" is set twice, in upper and lower case")]
     AmbiguousKey {
         /// The line of one of them, from 1.
         line: usize,

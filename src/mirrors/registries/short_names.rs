@@ -1,58 +1,58 @@
-//! Names without a registry: which full names a node tries for them.
+//! Short names: the full names that a node tries for an image name without a registry.
 //!
-//! `containers/image`, `pkg/shortnames/shortnames.go` (`Resolve`), as CRI-O calls it: an alias decides, else each registry
-//! of the search list is tried in its order; with the mode `enforcing` several of them are an error.
+//! `containers/image`, `pkg/shortnames/shortnames.go` (`Resolve`), as CRI-O calls it: an alias takes precedence. Without an
+//! alias, the registries of the search list are tried in order. In the mode `enforcing`, several of them are an error.
 
 use super::{Explanation, RegistriesConfig, explain};
 use crate::mirrors::ImageReference;
 
-/// What a node makes of a name.
+/// The result for an image name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FullNames {
-    /// It names its registry.
+    /// The name has a registry.
     Itself,
-    /// It does not: these are tried in order.
+    /// The name has no registry.
     Tried {
-        /// The full names.
+        /// The full names, in the order in which they are tried.
         names: Vec<String>,
-        /// An alias decides, not the search list.
+        /// Whether the result is from an alias and not from the search list.
         by_alias: bool,
     },
-    /// It does not, and the files do not say which registries are searched.
+    /// The name has no registry, and no known file has a search list.
     Unknown,
 }
 
-/// Why a node tries nothing at all.
+/// Why a node tries no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShortNameError {
-    /// There is nothing to search.
+    /// There is no alias and no search list.
     #[error(
         "short-name {0:?} did not resolve to an alias and no unqualified-search registries are defined; name the registry \
          in the image"
     )]
     NoRegistries(String),
-    /// The search list has several registries, and nobody can be asked which one is meant.
+    /// The search list has several registries, and the mode does not allow trying all of them.
     #[error(
-        "short name mode is enforcing, but image name {image} returns ambiguous list: {}; name the registry in the image",
+        "short name mode is enforcing, but image name {image} returns ambiguous list: {}; add the registry to the image",
         names.join(", ")
     )]
     Ambiguous {
         /// The image.
         image: String,
-        /// What it may be.
+        /// The candidates.
         names: Vec<String>,
     },
 }
 
-/// Whether a name leaves its registry out.
+/// Whether a name has no registry.
 pub fn is_short(image: &str) -> bool {
     let names_registry =
         |first: &str| first.contains(['.', ':']) || first == "localhost" || first.contains(char::is_uppercase);
     !image.split_once('/').is_some_and(|(first, _)| names_registry(first))
 }
 
-/// The full names that a node with these files tries. `is_whole` says that no file is missing: then a search list that no
-/// file has is an empty one.
+/// The full names that a node with these files tries. With `is_whole`, no file of the node is missing, so a search list
+/// that is in no file is empty.
 ///
 /// # Errors
 /// [`ShortNameError`].
@@ -80,8 +80,8 @@ pub fn full_names(config: &RegistriesConfig, image: &str, is_whole: bool) -> Res
     }
 }
 
-/// Where the image of a name is pulled from that may leave its registry out: what is tried for each full name, one after
-/// the other. `explain_one` explains a full name.
+/// The endpoints for a name that may have no registry: those of each full name, in order. `explain_one` resolves one full
+/// name.
 pub fn explain_name(
     config: &RegistriesConfig,
     image: &str,
@@ -103,12 +103,12 @@ pub fn explain_name(
         all.endpoints.extend(one.endpoints);
         all.error = all.error.or(one.error);
     }
-    // A full name that cannot be asked for at all does not keep a node from the next one.
+    // A node continues with the next full name if one is invalid.
     all.error = all.error.filter(|_| all.endpoints.is_empty());
     all
 }
 
-/// [`explain_name`] for files that are all a node has.
+/// [`explain_name`] with all files of a node.
 pub fn explain_short(config: &RegistriesConfig, image: &str, is_whole: bool) -> Explanation {
     explain_name(config, image, is_whole, |name| explain(config, name))
 }

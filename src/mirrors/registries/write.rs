@@ -35,7 +35,7 @@ pub enum NoteReason {
 }
 
 impl NoteReason {
-    /// The name in reports.
+    /// The name that reports use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Shadowed => "Shadowed",
@@ -62,12 +62,17 @@ impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { prefix, subject, .. } = self;
         match self.reason {
-            NoteReason::Shadowed => write!(f, "{prefix}: the table in {subject} counts instead of ours"),
+            NoteReason::Shadowed => {
+                write!(f, "{prefix}: the table in {subject} takes precedence over that of hypermirror")
+            }
             NoteReason::NestedInWildcard => {
-                write!(f, "{prefix}: the table in {subject} gets no mirrors of the wildcard source around it")
+                write!(
+                    f,
+                    "{prefix}: the table in {subject} does not get the mirrors of the wildcard source that contains it"
+                )
             }
             NoteReason::HiddenByWildcard => {
-                write!(f, "{prefix}: the table of {subject} counts instead, as it is equally long")
+                write!(f, "{prefix}: the table of {subject} takes precedence, because it has the same length")
             }
             NoteReason::LeftOut => write!(f, "{prefix}: left out: {subject}"),
         }
@@ -87,7 +92,7 @@ pub struct Rendered {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// Nodes would reject the whole configuration with this file.
-    #[error("the file that says these mirrors would break every pull")]
+    #[error("the file with these mirrors would break every pull")]
     Refused(#[source] FileError),
 }
 
@@ -169,7 +174,7 @@ fn print_table(text: &mut String, prefix: &str, table: &OwnTable) -> std::fmt::R
         writeln!(text, "# {}", comment(origin))?;
     }
     for file in &table.folded {
-        writeln!(text, "# with what {} says", printable(file))?;
+        writeln!(text, "# merged with settings of {}", printable(file))?;
     }
     writeln!(text, "[[registry]]")?;
     // As in files that OpenShift writes: an empty prefix if it equals the location.

@@ -53,7 +53,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn error(&mut self, reason: FindingReason, place: Place, message: &str) {
         self.verdict.is_left_out = true;
-        let message = format!("{message}; the entry is left out");
+        let message = format!("{message}; the entry is ignored");
         self.verdict.findings.push(Finding::new(Severity::Error, reason, self.entry, place, message));
     }
 
@@ -82,8 +82,9 @@ impl Check<'_> {
                 self.error(FindingReason::SourceAmongMirrors, Place::Mirror(index), &message);
             }
         } else if policy != Policy::AllowContactingSource.as_str() {
-            let message =
-                format!("unknown mirrorSourcePolicy {policy:?}: it is AllowContactingSource or NeverContactSource");
+            let message = format!(
+                "unknown mirrorSourcePolicy {policy:?}: it must be AllowContactingSource or NeverContactSource"
+            );
             self.error(FindingReason::UnknownPolicy, Place::Policy, &message);
         }
     }
@@ -106,7 +107,7 @@ impl Check<'_> {
         let places = [(Place::Source, &self.entry.source)].into_iter().chain(mirrors);
         for (place, value) in places.filter(|(_, value)| is_tagged_or_digested(value)) {
             let message = format!(
-                "{value:?} has a tag or a digest, which no table of registries.conf matches; the entry is left out on nodes"
+                "{value:?} has a tag or a digest, which no table of registries.conf matches; the entry is ignored on nodes"
             );
             self.warning(FindingReason::TagOrDigest, place, message);
             self.verdict.is_left_out = true;
@@ -118,7 +119,7 @@ impl Check<'_> {
         for (index, mirror) in self.entry.mirrors.iter().enumerate().filter(|(_, mirror)| is_mirror(mirror)) {
             let registry = Scope::new(mirror).registry();
             let (reason, message) = if registry == LEGACY_DOCKER_HUB {
-                let message = format!("mirror {mirror:?} is read as docker.io and refused");
+                let message = format!("nodes parse mirror {mirror:?} as docker.io and reject it");
                 (FindingReason::LegacyDockerHubMirror, message)
             } else if is_registry(registry) {
                 continue;
@@ -146,14 +147,14 @@ impl Check<'_> {
             let message = format!("{source:?} matches no image whose registry is written in lower case");
             self.warning(FindingReason::UppercaseSource, Place::Source, message);
         } else if !scope.is_wildcard() && !is_registry(registry) {
-            let message = format!("{source:?} matches nothing: a node reads it as docker.io/{source}");
+            let message = format!("{source:?} matches nothing: nodes interpret it as docker.io/{source}");
             self.warning(FindingReason::ShortSourceHost, Place::Source, message);
         }
         if registry == LEGACY_DOCKER_HUB {
-            let message = format!("{source:?} matches nothing: a node reads index.docker.io as docker.io");
+            let message = format!("{source:?} matches nothing: nodes interpret index.docker.io as docker.io");
             self.warning(FindingReason::LegacyDockerHubSource, Place::Source, message);
         }
-        // Anything else of one component is a namespace there.
+        // Any other single component is a namespace on Docker Hub.
         if let Some(path) = scope.path().filter(|path| OFFICIAL_IMAGES.split(' ').any(|image| image == *path))
             && registry == DOCKER_HUB
         {
@@ -162,7 +163,7 @@ impl Check<'_> {
         }
         let is_never = self.entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str());
         if is_never && !has_real_mirror(self.entry) {
-            let message = format!("NeverContactSource does nothing for {source:?} without a mirror");
+            let message = format!("NeverContactSource has no effect on {source:?} without a mirror");
             self.warning(FindingReason::PolicyWithoutMirrors, Place::Policy, message);
         }
     }
@@ -177,7 +178,7 @@ impl Check<'_> {
         let mut seen = std::collections::HashSet::new();
         for (index, mirror) in self.entry.mirrors.iter().enumerate() {
             if !mirror.is_empty() && !seen.insert(mirror) {
-                let message = format!("mirror {mirror:?} is in this list already; its first place counts");
+                let message = format!("mirror {mirror:?} is in this list twice; only the first occurrence is used");
                 self.warning(FindingReason::RepeatedMirror, Place::Mirror(index), message);
             }
         }
@@ -188,7 +189,7 @@ impl Check<'_> {
             let short = !scope.path().is_some_and(|path| path.contains('/'));
             if scope.registry() == DOCKER_HUB && (scope.path().is_none() || is_repository && short) {
                 let message = format!(
-                    "with mirror {mirror:?} a node fails the pulls of {source:?} that leave one component for docker.io"
+                    "with mirror {mirror:?} a node fails to pull images of {source:?} whose name at docker.io has one component"
                 );
                 self.warning(FindingReason::DockerHubMirror, Place::Mirror(index), message);
             } else if is_repository && scope.path().is_none() {

@@ -45,31 +45,31 @@ pub fn is_tagged_or_digested(text: &str) -> bool {
         })
 }
 
-/// How to correct an invalid text, if the error is recognised.
+/// How to fix an invalid text, if the mistake is recognised.
 pub fn hint(text: &str) -> Option<&'static str> {
     let (registry, path) = text.split_once('/').map_or((text, None), |(registry, path)| (registry, Some(path)));
     if text.is_empty() {
         Some("it is empty")
     } else if has_placeholder(text) {
-        Some("it holds a placeholder that was not filled in")
+        Some("it contains a placeholder that was not replaced")
     } else if text.trim() != text {
-        Some("remove the white space at its ends")
+        Some("remove leading and trailing white space")
     } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         Some("white space and control characters are not allowed")
     } else if text.contains([',', '=']) {
-        Some("',' and '=' separate overrides")
+        Some("',' and '=' are not allowed, because they separate overrides")
     } else if text.contains("://") {
-        Some("write it without a scheme")
+        Some("remove the scheme")
     } else if registry.contains(['[', ']']) || registry.matches(':').count() > 1 {
         Some("IPv6 addresses are not allowed; use a host name")
     } else if text.contains('*') {
-        Some("a wildcard is a whole source, '*.host'")
+        Some("a wildcard must be the whole source: '*.host'")
     } else if text.ends_with('/') {
-        Some("write it without a slash at the end")
+        Some("remove the slash at the end")
     } else if text.starts_with('/') || text.contains("//") {
         Some("a component between slashes is empty")
     } else if is_tagged_or_digested(text) {
-        Some("write it without tag and digest")
+        Some("remove the tag and the digest")
     } else if path.is_some_and(|path| path.contains(char::is_uppercase)) {
         Some("the path must be in lower case")
     } else {
@@ -91,7 +91,7 @@ fn part_hint(registry: &str, path: Option<&str>) -> Option<&'static str> {
     }
 }
 
-/// Whether something was to be put in: `<registry>`, `${REGISTRY}`, `$REGISTRY`, `{{ .registry }}`, `%REGISTRY%`.
+/// Whether a text has a placeholder: `<registry>`, `${REGISTRY}`, `$REGISTRY`, `{{ .registry }}`, `%REGISTRY%`.
 pub fn has_placeholder(text: &str) -> bool {
     let is_between = |open: &str, close: &str| {
         text.find(open).is_some_and(|at| text.get(at + open.len()..).is_some_and(|rest| rest.contains(close)))
@@ -99,16 +99,15 @@ pub fn has_placeholder(text: &str) -> bool {
     text.contains('$') || is_between("<", ">") || is_between("{{", "}}") || is_between("%", "%")
 }
 
-/// What to mend in an image that is no reference, where it can be told. Behind the registry it may have what a source may
-/// not, a tag or a digest.
+/// How to fix an invalid image reference, if the mistake is recognised. Unlike a source, it may have a tag or a digest.
 pub fn image_hint(image: &str) -> Option<&'static str> {
     let is_of_archive = ["oci:", "oci-archive:", "docker-archive:", "dir:", "containers-storage:", "docker-daemon:"];
     if has_placeholder(image) {
-        Some("it holds a placeholder that was not filled in")
+        Some("it contains a placeholder that was not replaced")
     } else if image.contains("://") {
-        Some("write it without a scheme")
+        Some("remove the scheme")
     } else if is_of_archive.iter().any(|transport| image.starts_with(transport)) {
-        Some("use an image of a registry, as in a pod")
+        Some("use an image with a registry, as in a pod")
     } else if image.starts_with('[')
         || image.split('/').next().is_some_and(|registry| registry.matches(':').count() > 1)
     {

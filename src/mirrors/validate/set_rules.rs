@@ -49,8 +49,8 @@ fn by(pool: Pool) -> &'static str {
     }
 }
 
-/// Pulls that go without mirrors: most images of OpenShift are pulled by digest, so that a lack of mirrors for tags is
-/// seldom felt.
+/// The severity of pulls without mirrors. OpenShift pulls nearly all images by digest, so missing mirrors for tags are only
+/// information.
 fn weight_of(pool: Pool) -> Severity {
     match pool {
         Pool::Digest => Severity::Warning,
@@ -96,7 +96,7 @@ impl<'a> Set<'a> {
         if !is_never(entry) {
             let message = format!(
                 "conflicting mirrorSourcePolicy is set for the same source {:?} in imagedigestmirrorsets, \
-                 imagetagmirrorsets, or imagecontentsourcepolicies; NeverContactSource holds",
+                 imagetagmirrorsets, or imagecontentsourcepolicies; NeverContactSource applies",
                 entry.source
             );
             warn(Severity::Warning, FindingReason::PolicyConflict, Place::Policy, message);
@@ -146,7 +146,9 @@ impl<'a> Set<'a> {
             if let Some((name, source)) = selected
                 && source.is_never
             {
-                let message = format!("mirror {mirror:?} is never contacted: it lies in source {name:?}");
+                let message = format!(
+                    "mirror {mirror:?} is never contacted: it is below source {name:?}, which has NeverContactSource"
+                );
                 warn(Severity::Warning, FindingReason::MirrorBlocked, Place::Mirror(index), message);
             }
         }
@@ -156,7 +158,7 @@ impl<'a> Set<'a> {
         let source = entry.source.as_str();
         let selected = best_match_in(source, |scope| self.sources.contains_key(scope));
         if let Some((name, _)) = selected.filter(|(name, _)| name != source) {
-            let message = format!("{name:?} is as long as {source:?} and is selected instead of it");
+            let message = format!("{name:?} has the same length as {source:?} and takes precedence");
             warn(Severity::Warning, FindingReason::WildcardTie, Place::Source, message);
         }
         let scope = Scope::new(source);

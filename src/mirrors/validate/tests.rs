@@ -244,29 +244,29 @@ fn findings_name_entry_field_and_value_in_the_words_of_the_machine_config_operat
         .map(|finding| format!("{} {} {:?}: {}", finding.origin, finding.field, finding.value, finding.message))
         .collect();
     let conflict = "conflicting mirrorSourcePolicy is set for the same source \"d.io\" in imagedigestmirrorsets, \
-                    imagetagmirrorsets, or imagecontentsourcepolicies; NeverContactSource holds";
+                    imagetagmirrorsets, or imagecontentsourcepolicies; NeverContactSource applies";
     let set = "ImageDigestMirrorSet/set";
     assert_eq!(
         lines,
         [
             format!(
-                r#"{set}[0] spec.imageDigestMirrors[0].source "b.io/A": invalid format for source "b.io/A": the path must be in lower case; the entry is left out"#
+                r#"{set}[0] spec.imageDigestMirrors[0].source "b.io/A": invalid format for source "b.io/A": the path must be in lower case; the entry is ignored"#
             ),
             format!(
-                r#"{set}[1] spec.imageDigestMirrors[1].mirrors[1] "c.io": cannot set mirrorSourcePolicy: NeverContactSource if the source "c.io" is one of the mirrors; the entry is left out"#
+                r#"{set}[1] spec.imageDigestMirrors[1].mirrors[1] "c.io": cannot set mirrorSourcePolicy: NeverContactSource if the source "c.io" is one of the mirrors; the entry is ignored"#
             ),
             format!(
-                r#"{set}[2] spec.imageDigestMirrors[2].mirrors[0] "m.io/": invalid format for mirror "m.io/": write it without a slash at the end; the entry is left out"#
+                r#"{set}[2] spec.imageDigestMirrors[2].mirrors[0] "m.io/": invalid format for mirror "m.io/": remove the slash at the end; the entry is ignored"#
             ),
             format!(
                 r#"{set}[3] spec.imageDigestMirrors[3].mirrorSourcePolicy "NeverContactSource": NeverContactSource also applies to pulls of "d.io" by tag, which have no mirror"#
             ),
             format!(r#"{set}[4] spec.imageDigestMirrors[4].mirrorSourcePolicy "": {conflict}"#),
             format!(
-                r#"{set}[5] spec.imageDigestMirrors[5].mirrors[0] "short/x": the host of mirror "short/x" has neither '.' nor ':': on a node every pull of "e.io" would fail; the entry is left out"#
+                r#"{set}[5] spec.imageDigestMirrors[5].mirrors[0] "short/x": the host of mirror "short/x" has neither '.' nor ':': on a node every pull of "e.io" would fail; the entry is ignored"#
             ),
             format!(
-                r#"{set}[6] spec.repositoryDigestMirrors[6].source "f.io/x@sha256:00": "f.io/x@sha256:00" has a tag or a digest, which no table of registries.conf matches; the entry is left out on nodes"#
+                r#"{set}[6] spec.repositoryDigestMirrors[6].source "f.io/x@sha256:00": "f.io/x@sha256:00" has a tag or a digest, which no table of registries.conf matches; the entry is ignored on nodes"#
             ),
         ]
     );

@@ -165,11 +165,11 @@ fn what_upstream_skips_in_silence_is_told_and_the_rest_counts() {
 #[test]
 fn mirrors_that_make_no_image_are_refused_and_then_nothing_is_wanted() {
     for (mirror, hint) in [
-        ("https://m.example", "write it without a scheme"),
-        ("m.example/r:v1", "write it without tag and digest"),
+        ("https://m.example", "remove the scheme"),
+        ("m.example/r:v1", "remove the tag and the digest"),
         ("m.example/ r", "white space"),
         ("m.example/r=x", "separate overrides"),
-        ("m.example/r/", "without a slash at the end"),
+        ("m.example/r/", "remove the slash at the end"),
         ("m.example/R", "lower case"),
     ] {
         let wishes =

@@ -221,7 +221,7 @@ fn an_equally_long_wildcard_of_another_file_is_named() {
     let [note] = rendered.notes.as_slice() else { panic!("{:?}", rendered.notes) };
     assert_eq!(
         note.to_string(),
-        "a.w.example: the table of *.w.example in registries.conf counts instead, as it is equally long"
+        "a.w.example: the table of *.w.example in registries.conf takes precedence, because it has the same length"
     );
 }
 

@@ -158,7 +158,7 @@ fn a_later_file_that_shadows_a_table_is_named() {
     let rendered = rendered(&entries, &[("99-mirror-by-digest-registries.conf", later)]);
     let [note] = rendered.notes.as_slice() else { panic!("{:?}", rendered.notes) };
     assert_eq!(note.reason, NoteReason::Shadowed);
-    let text = "s.example: the table in 99-mirror-by-digest-registries.conf counts instead of ours";
+    let text = "s.example: the table in 99-mirror-by-digest-registries.conf takes precedence over that of hypermirror";
     assert_eq!(note.to_string(), text);
 }
 

@@ -97,7 +97,7 @@ fn an_invalid_text_comes_with_a_hint() {
 #[test]
 fn an_image_that_is_none_comes_with_a_hint() {
     for (image, expected) in [
-        ("https://quay.io/a/b:1", "without a scheme"),
+        ("https://quay.io/a/b:1", "remove the scheme"),
         ("oci:dir:tag", "of a registry"),
         ("${REGISTRY}/a", "placeholder"),
         ("[fd00::1]/a", "IPv6"),
