@@ -32,7 +32,7 @@ use crate::telemetry::logs;
 pub use console::{causes, error, misuse};
 pub use usage::Usage;
 
-/// Image mirrors for HyperShift fleets: one deterministic map, reported and explained
+/// Applies image mirrors to the control planes, guest clusters and nodes of a HyperShift fleet
 #[derive(Debug, Parser)]
 #[command(name = "hypermirror", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -40,13 +40,12 @@ pub struct Cli {
     command: Command,
 }
 
-/// Where `manifests/base` puts the manager.
+/// The namespace of the manager in `manifests/base`.
 const MANAGER_NAMESPACE: &str = "hypermirror-system";
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 findings, changes or a failure; 2 bad usage.\n\
                           With -f, commands read manifests; without it, they read the live cluster.";
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the manager on the management cluster
@@ -68,25 +67,25 @@ enum Command {
     Crd(crd::CrdArgs),
     /// Convert ImageContentSourcePolicies to ImageDigestMirrorSets
     Migrate(migrate::MigrateArgs),
-    /// Remove the mirrors of a mirror kind whose CRD is gone for good
+    /// Remove the mirrors of a mirror kind whose CRD was deleted on purpose
     Forget(forget::ForgetArgs),
-    /// Remove hypermirror from one hosted cluster or from all, and wait until it is done
+    /// Remove hypermirror from one hosted cluster or from all, and wait for completion
     Uninstall(uninstall::UninstallArgs),
     /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
 }
 
 impl Cli {
-    /// Whether one thread is enough, and memory counts: the agent runs on every node.
+    /// Whether to use a single-threaded runtime. The agent runs on every node, so its memory matters more than its throughput.
     pub fn is_frugal(&self) -> bool {
         matches!(self.command, Command::Agent(_))
     }
 }
 
-/// Parses the command line; as `kubectl-hypermirror` it speaks of itself as `kubectl hypermirror`.
+/// Parses the command line. If the program's name is `kubectl-hypermirror`, messages call it `kubectl hypermirror`.
 ///
 /// # Errors
-/// Bad usage, help and version: `clap::Error::exit` does what is to be done.
+/// Bad usage, help or version, as a `clap::Error`.
 pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<_> = words.into_iter().collect();
     let own_name = words.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
@@ -101,7 +100,7 @@ pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli,
 /// Runs one command.
 ///
 /// # Errors
-/// Whatever stops the command; `main` prints it. [`Usage`] means exit code 2.
+/// The error that made the command fail. [`Usage`] results in exit code 2.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Manager(options) => {

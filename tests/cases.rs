@@ -155,7 +155,7 @@ fn findings_about_control_planes_follow_hypershifts_own_look_ups() {
     assert_eq!(looked[0][0], "m.example:5000/openshift-release-dev/ocp-release:4.20");
     let ran = run(case, &format!("explain -f mirrors.yaml --consumer control-plane {image} quay.io/hypershift/x:1"));
     assert!(
-        ran.out.contains("as a release image\n  1. m.example:5000/ocp/openshift-release-dev/ocp-release:4.20"),
+        ran.out.contains("if it is a release image:\n  1. m.example:5000/ocp/openshift-release-dev/ocp-release:4.20"),
         "{}",
         ran.out
     );
@@ -213,7 +213,7 @@ fn lists_of_sources_that_are_no_objects_are_read() {
 #[test]
 fn a_file_with_nothing_for_us_does_not_pass_as_checked() {
     let texts =
-        ["custom.yaml has no object that is read", "has the keys ca-bundle.crt, registries.conf", "--registries-conf"];
+        ["custom.yaml has no supported object", "has the keys ca-bundle.crt, registries.conf", "--registries-conf"];
     fails("assisted-service", "check -f custom.yaml", &texts);
     fails("assisted-service", "explain -f custom.yaml registry.redhat.io/openshift4/x@D", &texts);
     fails(
@@ -266,7 +266,7 @@ fn documents_without_a_kind_are_skipped_and_counted() {
 
 #[test]
 fn an_object_of_another_group_is_an_error_that_names_the_right_one() {
-    let text = "ImageDigestMirrorSet has apiVersion operator.openshift.io/v1alpha1, and is read as config.openshift.io/v1 only";
+    let text = "ImageDigestMirrorSet has the unsupported apiVersion operator.openshift.io/v1alpha1; change it to config.openshift.io/v1";
     fails("wrong-group", "check -f mirrors.yaml", &[text]);
 }
 

@@ -7,10 +7,10 @@ use crate::agent::options::AgentAction;
 use crate::agent::{AgentOptions, cleanup};
 use crate::telemetry::logs;
 
-/// Runs the agent, or removes what it wrote.
+/// Runs the agent, or removes the files that it wrote.
 pub async fn run(options: &AgentOptions) -> anyhow::Result<ExitCode> {
     let node = match (&options.action, &options.node_name) {
-        (None, None) => return Err(Usage::error("the node's name is needed: --node-name, or NODE_NAME")),
+        (None, None) => return Err(Usage::error("the name of the node is required: set --node-name or NODE_NAME")),
         (_, node) => node.as_deref().unwrap_or_default(),
     };
     let telemetry = logs::start(options.log_format)?;

@@ -1,4 +1,4 @@
-//! The OLM catalogs of the input beside what HostedClusters say about them.
+//! Compares the OLM catalogs in the input with the annotations of HostedClusters.
 
 use anyhow::{Context as _, Result};
 use hypermirror_api::hypershift::HostedCluster;
@@ -14,12 +14,12 @@ use crate::management::apply::catalogs::get as request;
 use crate::manager::options::{OlmCatalogs, PlanOptions};
 use hypermirror_api::ClusterKey;
 
-/// Everything of one hosted cluster's catalogs in the input that is not as its annotations say.
+/// The catalogs of one hosted cluster that differ from its annotations.
 pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
     let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { return Vec::new() };
     let key = ClusterKey::of(cluster);
     if input.claims.refusal(&key).is_some() {
-        return Vec::new(); // those there are another one's
+        return Vec::new(); // the namespace belongs to another HostedCluster
     }
     let namespace = key.control_plane_namespace();
     let deployment = |catalog: Catalog| {
@@ -31,7 +31,7 @@ pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
     compare(&wishes.wanted, &CatalogObjects { deployments, image_stream: stream.cloned() })
 }
 
-/// Those that the manager writes where stock HyperShift does not do it.
+/// The differences that the manager corrects if stock HyperShift does not.
 pub fn written(input: &Input, cluster: &HostedCluster, options: &PlanOptions) -> Vec<Difference> {
     let is_ours =
         options.olm_catalogs == OlmCatalogs::Apply && options.hosted_cluster_selector.matches(cluster.labels());
@@ -39,7 +39,7 @@ pub fn written(input: &Input, cluster: &HostedCluster, options: &PlanOptions) ->
     all.into_iter().filter(|difference| difference.patch.is_some()).collect()
 }
 
-/// Puts what is written into the Deployments of the input.
+/// Applies the patches to the Deployments of the input.
 pub fn patch(deployments: &mut [Value], cluster: &HostedCluster, written: &[Difference]) -> Result<()> {
     let namespace = ClusterKey::of(cluster).control_plane_namespace();
     for difference in written {
@@ -48,12 +48,12 @@ pub fn patch(deployments: &mut [Value], cluster: &HostedCluster, written: &[Diff
         };
         let is_it = |object: &&mut Value| is_named(object, &namespace, catalog.deployment());
         let Some(object) = deployments.iter_mut().find(is_it) else { continue };
-        json_patch::patch(object, patch).context("a catalog does not take the change that was made for it")?;
+        json_patch::patch(object, patch).context("failed to apply the patch for a catalog")?;
     }
     Ok(())
 }
 
-/// Reads those of a live cluster.
+/// Reads the catalogs of a live cluster.
 pub async fn read(client: &Client, input: &mut Input) -> Result<()> {
     for cluster in &input.clusters {
         let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { continue };
@@ -73,7 +73,7 @@ async fn get(client: &Client, namespace: &str, object: CatalogObject) -> Result<
         Ok(value) => Ok(Some(value)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => {
-            Err(error).with_context(|| format!("cannot read {} {namespace}/{}", object.kind(), object.name()))
+            Err(error).with_context(|| format!("failed to read {} {namespace}/{}", object.kind(), object.name()))
         }
     }
 }

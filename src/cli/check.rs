@@ -1,4 +1,4 @@
-//! `check`: everything that is wrong, or may surprise.
+//! `check`: reports errors, warnings and notes about the input.
 
 mod collect;
 mod declared;
@@ -16,7 +16,7 @@ use crate::manager::options::PlanOptions;
 use crate::mirrors::Origin;
 use crate::mirrors::finding::Severity;
 
-/// Looks for mistakes.
+/// Flags of `check`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror check -f manifests/
@@ -31,31 +31,31 @@ pub struct CheckArgs {
     output: Format,
 }
 
-/// One thing to know.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// Its weight.
+    /// `Error`, `Warning` or `Info`.
     severity: Severity,
     /// From a closed set.
     reason: &'static str,
-    /// The HostedCluster that it is about, if it is about one.
+    /// The affected HostedCluster, if there is only one.
     hosted_cluster: Option<String>,
     /// `Kind/[namespace/]name`.
     object: String,
-    /// The path in it.
+    /// The path of the field in the object.
     field: String,
-    /// The value that stands there.
+    /// The value of the field.
     value: String,
-    /// For whom: `ControlPlane`, `Node`.
+    /// The affected consumers of the map: `ControlPlane`, `Node`.
     consumers: Vec<&'static str>,
-    /// What a person needs to mend it.
+    /// What is wrong and how to fix it.
     message: String,
-    /// The entry, if it is about one.
+    /// The affected mirror entry, if there is one.
     origin: Option<Origin>,
 }
 
-/// Prints every finding; the exit code is 1 if one is an error.
+/// Prints all findings. The exit code is 1 if there is an error.
 pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
     let specs = args.plan.targets();
     let input = args.input.load(Wanted { targets: &specs, reports: true, pools: true, ..Wanted::default() }).await?;

@@ -1,4 +1,4 @@
-//! `completion`: what a shell needs to complete our commands.
+//! `completion`: prints the completion script of a shell.
 
 use std::process::ExitCode;
 
@@ -8,11 +8,11 @@ use clap_complete::Shell;
 
 use super::{Cli, console};
 
-/// Prints a completion script.
+/// Flags of `completion`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  source <(hypermirror completion bash)")]
 pub struct CompletionArgs {
-    /// Shell to complete in
+    /// Shell to print the script for
     #[arg(value_enum)]
     shell: KnownShell,
 }
@@ -24,7 +24,6 @@ enum KnownShell {
     Fish,
 }
 
-/// Prints the script.
 pub fn run(args: &CompletionArgs) -> Result<ExitCode> {
     let shell = match args.shell {
         KnownShell::Bash => Shell::Bash,

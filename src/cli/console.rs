@@ -1,5 +1,4 @@
-//! What a person and a pipe see: data on stdout, everything else on stderr, colour only on a terminal, and no control
-//! character of anybody else.
+//! Output: data on stdout, messages on stderr, colours only on a terminal. Control characters in data are escaped.
 
 use std::fmt::{Display, Write as _};
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,27 +12,27 @@ use serde::Serialize;
 use super::yaml;
 use crate::printable;
 
-/// Something that is wrong.
+/// An error.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// Something that may be wrong.
+/// A warning.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-/// Something that is as it should be, or that is added.
+/// A healthy state, or an addition.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Something that is taken away.
+/// An unhealthy state, or a removal.
 pub const BAD: Style = AnsiColor::Red.on_default();
-/// The name of what follows.
+/// A heading.
 pub const HEADING: Style = Style::new().bold();
 
-/// The styles that a text may have: a mark in it names one by its place.
+/// All styles. A mark in a text refers to a style by its index.
 const STYLES: [Style; 5] = [ERROR, WARNING, GOOD, BAD, HEADING];
-/// In a mark, instead of a style: the end of the styled text.
+/// The end of styled text, in place of the index.
 const END: char = '-';
 
-/// Precedes a style in a text that is not printed yet. It differs in each process, so that no other text can
-/// hold one: whatever else looks like a colour is escaped.
+/// Marks a style in text that is not printed yet. It is random in each process, so that untrusted text cannot contain it.
+/// Real escape sequences in such text are escaped.
 static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{fdd0}{:016x}", RandomState::new().hash_one(0)));
 
-/// Forms for programs alone.
+/// Machine-readable output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DataFormat {
     /// JSON.
@@ -43,10 +42,10 @@ pub enum DataFormat {
     Yaml,
 }
 
-/// Forms for people and for programs.
+/// Output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Columns or text.
     #[default]
     Table,
     /// JSON.
@@ -56,7 +55,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The form for programs, if it is one.
+    /// The machine-readable format, if it is one.
     pub fn data(self) -> Option<DataFormat> {
         match self {
             Self::Table => None,
@@ -66,7 +65,7 @@ impl Format {
     }
 }
 
-/// Writes text to stdout. A reader that has seen enough (`| head`) is no error.
+/// Writes text to stdout. A closed pipe, as with `| head`, is not an error.
 pub fn print(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     match out.write_all(rendered(text).as_bytes()).and_then(|()| out.flush()) {
@@ -84,8 +83,7 @@ pub fn print_data(value: &impl Serialize, format: DataFormat) -> anyhow::Result<
     Ok(print(&text)?)
 }
 
-/// Text in a style, on one line; plain once it is known that nobody sees colours. [`print`] and its neighbours alone may
-/// write it.
+/// Text in a style, on one line. The result has marks, so only [`print`], [`note`], [`warning`] and [`error`] may write it.
 pub fn styled(style: Style, text: impl Display) -> String {
     let text = text.to_string();
     let text = printable::line(&text);
@@ -95,12 +93,12 @@ pub fn styled(style: Style, text: impl Display) -> String {
     }
 }
 
-/// Tells of something that stopped the command, or an entry that was left out.
+/// Writes an error: the command failed, or ignores an object or an entry.
 pub fn error(message: impl Display) {
-    tell(ERROR, "error", message);
+    write(ERROR, "error", message);
 }
 
-/// An error with its causes, each printed once: libraries often repeat the text of a cause in their own.
+/// An error with its causes, each printed once. Libraries often include the text of a cause in their own.
 pub fn causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -113,34 +111,35 @@ pub fn causes(error: &anyhow::Error) -> String {
     text
 }
 
-/// Tells of something that the reader should know although the command goes on.
+/// Writes a warning: the command continues.
 pub fn warning(message: impl Display) {
-    tell(WARNING, "warning", message);
+    write(WARNING, "warning", message);
 }
 
-/// Tells what was done or left alone.
+/// Writes a note about the result or the progress.
 pub fn note(message: impl Display) {
     let message = further_lines(&message);
-    let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&message)); // nobody to tell
+    // If stderr is closed, there is nowhere to report it.
+    let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&message));
 }
 
-/// Indents every line but the first, so that no text can forge a separate message.
+/// Indents all lines except the first, so that untrusted text cannot imitate a separate message.
 fn further_lines(message: impl Display) -> String {
     message.to_string().replace('\n', "\n  ")
 }
 
-/// Tells of a command line that does not parse.
+/// Writes the error for an invalid command line.
 pub fn misuse(error: &clap::Error) {
-    let _ = write!(anstream::stderr().lock(), "{}", printable::lines(&error.render().to_string())); // nobody to tell
+    let _ = write!(anstream::stderr().lock(), "{}", printable::lines(&error.render().to_string()));
 }
 
-fn tell(style: Style, weight: &str, message: impl Display) {
-    let weight = styled(style, format_args!("{weight}:"));
+fn write(style: Style, severity: &str, message: impl Display) {
+    let severity = styled(style, format_args!("{severity}:"));
     let message = further_lines(message);
-    let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&format!("{weight} {message}"))); // nobody to tell
+    let _ = writeln!(anstream::stderr().lock(), "{}", rendered(&format!("{severity} {message}")));
 }
 
-/// Escapes everything, and puts our styles in the place of their marks.
+/// Escapes the text and replaces marks with their styles.
 fn rendered(text: &str) -> String {
     let mut parts = text.split(MARK.as_str());
     let mut out = printable::lines(parts.next().unwrap_or_default()).into_owned();

@@ -1,4 +1,4 @@
-//! `crd`: the CRDs of our kinds, and what HyperShift's CRD lacks.
+//! `crd`: prints hypermirror's CRDs, or a patch for HyperShift's CRD.
 
 use std::process::ExitCode;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{console, yaml};
 
-/// Where `spec` of HyperShift's only version, `v1beta1`, keeps its fields.
+/// The fields of `spec` in HyperShift's only version, `v1beta1`.
 const SPEC_FIELDS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
 
-/// Prints CRDs.
+/// Flags of `crd`.
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -23,7 +23,7 @@ const SPEC_FIELDS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/sp
     -p \"$(hypermirror crd hostedcluster-patch)\""
 )]
 pub struct CrdArgs {
-    /// Print only the CRDs of one side (the manager installs those of guests)
+    /// Print only the CRDs for this side (the manager installs those of guest clusters)
     #[arg(long = "for", value_enum, value_name = "SIDE")]
     side: Option<Side>,
     #[command(subcommand)]
@@ -62,7 +62,7 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses any CRD whose first version is not the one that it was made for; adding the field twice changes nothing.
+/// The `test` makes the patch fail for a CRD with other versions. Applying the patch twice has no effect.
 fn hosted_cluster_patch() -> Value {
     let description = "imageMirrorConfigRef names a ConfigMap in the namespace of the HostedCluster, whose keys idms.yaml and \
                        itms.yaml hold an ImageDigestMirrorSet and an ImageTagMirrorSet for this cluster. hypermirror reads it.";

@@ -1,4 +1,4 @@
-//! `diff`: what the manager would change now.
+//! `diff`: prints the changes that the manager would make now.
 
 mod changes;
 mod text;
@@ -19,12 +19,12 @@ use crate::manager::options::PlanOptions;
 use changes::{CatalogChanges, ClusterChanges};
 use hypermirror_api::ClusterKey;
 
-/// Compares what is wanted with what is there.
+/// Flags of `diff`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror diff
   hypermirror diff -f examples/disconnected
-Exit code: 0 if nothing would change, 1 if anything would.")]
+Exit code: 0 if nothing would change, 1 if something would change.")]
 pub struct DiffArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -46,17 +46,17 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let specs = args.plan.targets();
     let wanted = Wanted { targets: &specs, reports: true, lease_namespace: Some(&args.namespace), ..Wanted::default() };
     let input = args.input.load(wanted).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     if input.clusters.is_empty() {
-        console::warning("there is no HostedCluster: nothing to compare");
+        console::warning("the input has no HostedCluster: nothing to compare");
     }
     let planner = Planner::new(&input, &args.plan);
     let remaining = input.clusters.iter().filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
     let plans: Vec<ClusterPlan> = remaining.map(|cluster| planner.plan(cluster, true)).collect();
     let plan_findings = plans.iter().flat_map(|plan| plan.map.findings.iter());
-    findings::tell(planner.management.findings.iter().chain(plan_findings));
+    findings::report(planner.management.findings.iter().chain(plan_findings));
     for plan in &plans {
-        findings::tell_plan(&planner, plan);
+        findings::report_plan(&planner, plan);
     }
     let held = held_removals(&input, &plans, args.max_removal);
     let mut changed = Vec::new();
@@ -74,7 +74,7 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     Ok(if pending > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What would be written to the OLM catalogs of one hosted cluster.
+/// The changes of the OLM catalogs of one hosted cluster.
 fn of_catalogs(input: &Input, plan: &ClusterPlan, options: &PlanOptions) -> Vec<CatalogChanges> {
     let cluster = input.clusters.iter().find(|cluster| ClusterKey::of(*cluster) == plan.key);
     let written = cluster.map(|cluster| catalogs::written(input, cluster, options)).unwrap_or_default();
@@ -82,7 +82,7 @@ fn of_catalogs(input: &Input, plan: &ClusterPlan, options: &PlanOptions) -> Vec<
     written.into_iter().map(|difference| CatalogChanges::new(namespace.clone(), difference)).collect()
 }
 
-/// The hosted clusters whose maps would become empty all at once, which the manager does not do unasked.
+/// The hosted clusters of a mass removal, for which the manager waits for approval.
 fn held_removals(input: &Input, plans: &[ClusterPlan], limit_percent: u8) -> Vec<String> {
     let in_care = plans.iter().filter(|plan| !plan.leaving);
     let members = in_care.map(|plan| {

@@ -1,4 +1,4 @@
-//! `explain`: where an image is pulled from, in order, and what says so.
+//! `explain`: prints the endpoints of images in order, and the objects that declare them.
 
 mod control_plane;
 mod text;
@@ -17,7 +17,7 @@ use crate::mirrors::registries::{
 };
 use crate::mirrors::validate::image_hint;
 
-/// Asks for images.
+/// Flags of `explain`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror explain quay.io/app:v1 -f mirrors.yaml
@@ -27,11 +27,12 @@ use crate::mirrors::validate::image_hint;
   hypermirror explain quay.io/app:v1 --hosted-cluster clusters/west \\
     --node worker-0
   hypermirror explain quay.io/app:v1 -f mirrors.yaml --consumer control-plane
-With objects and files, the agent's drop-in is added to the files; with files
-alone, they are read as they are. With --node, the sets of the guest cluster
-that match the node count, and standard error reports whether it has them.")]
+With -f and the node's files, the drop-in that the agent would write is added to
+the files. With the files only, they are used unchanged. With --node, the sets in
+the guest cluster that match the node are used; standard error shows whether the
+node has applied them.")]
 pub struct ExplainArgs {
-    /// Image references as in a pod, or with docker:// before them
+    /// Image references, as in a pod or with the prefix docker://
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
@@ -51,7 +52,7 @@ pub struct ExplainArgs {
     output: Format,
 }
 
-/// Who pulls an image.
+/// The consumer that pulls an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Puller {
     /// CRI-O on a node
@@ -62,49 +63,47 @@ enum Puller {
 }
 
 /// One image to explain.
-struct Asked<'a> {
-    /// As it was given.
+struct RequestedImage<'a> {
     given: &'a str,
-    /// Without what skopeo and oc-mirror write before it.
+    /// Without the transport `docker://` of skopeo and oc-mirror.
     image: &'a str,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestedImage<'a> {
     fn new(given: &'a String) -> Self {
         let image = given.trim();
         Self { given, image: image.strip_prefix("docker://").unwrap_or(image) }
     }
 }
 
-/// What is known of a node.
+/// The configuration of a node.
 struct NodeConfig {
     config: RegistriesConfig,
-    /// No file that could have a search list is missing.
+    /// Whether all files that can have a search list are known.
     is_whole: bool,
 }
 
 impl NodeConfig {
-    /// Explains one image; `explain_one` explains a name with its registry.
-    fn explain(&self, asked: &Asked<'_>, explain_one: impl Fn(&str) -> Explanation) -> Explanation {
-        self.tell_short_name(asked);
-        let mut explanation = explain_name(&self.config, asked.image, self.is_whole, explain_one);
-        asked.given.clone_into(&mut explanation.image);
-        explanation.error = explanation.error.map(|error| with_hint(&error, asked.image));
+    /// Explains one image. `explain_one` explains a name that has a registry.
+    fn explain(&self, requested: &RequestedImage<'_>, explain_one: impl Fn(&str) -> Explanation) -> Explanation {
+        self.report_short_name(requested);
+        let mut explanation = explain_name(&self.config, requested.image, self.is_whole, explain_one);
+        requested.given.clone_into(&mut explanation.image);
+        explanation.error = explanation.error.map(|error| with_hint(&error, requested.image));
         explanation
     }
 
-    /// What else decides about a name without a registry.
-    fn tell_short_name(&self, asked: &Asked<'_>) {
-        let image = asked.image;
+    /// Reports what else affects the resolution of a name without a registry.
+    fn report_short_name(&self, requested: &RequestedImage<'_>) {
+        let image = requested.image;
         match full_names(&self.config, image, self.is_whole) {
             Ok(FullNames::Unknown) => console::warning(format!(
-                "{image} names no registry: where it is pulled from depends on the node's search list, aliases and \
-                 short-name mode, and it is read as an image of docker.io here; give the node's files with --registries-conf \
-                 and --registries-conf-dir"
+                "{image} has no registry, so its endpoints depend on the node's search list, aliases and short-name mode; \
+                                 docker.io is assumed; pass the node's files with --registries-conf and --registries-conf-dir"
             )),
             Ok(FullNames::Tried { names, by_alias: false }) if names.len() > 1 => console::note(format!(
-                "{image} names no registry: CRI-O tries {} in this order if short_name_mode in its crio.conf is disabled, \
-                 which OpenShift sets; with enforcing, its default since 1.34, it tries none of several",
+                "{image} has no registry: CRI-O tries {} in this order if short_name_mode in its crio.conf is disabled, \
+                                 as OpenShift sets it; with enforcing, the default since 1.34, the pull fails if there are several",
                 names.join(", ")
             )),
             _ => {}
@@ -116,24 +115,24 @@ fn with_hint(error: &str, image: &str) -> String {
     image_hint(image).map_or_else(|| error.to_owned(), |hint| format!("{error}; {hint}"))
 }
 
-/// Prints the endpoints of each image; the exit code is 1 if one cannot be pulled at all.
+/// Prints the endpoints of each image. The exit code is 1 if an image cannot be pulled.
 pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
-    let asked: Vec<Asked<'_>> = args.images.iter().map(Asked::new).collect();
+    let requested: Vec<RequestedImage<'_>> = args.images.iter().map(RequestedImage::new).collect();
     if args.consumer == Puller::ControlPlane {
-        return control_plane::run(args, &asked).await;
+        return control_plane::run(args, &requested).await;
     }
     let files = args.node_files.read()?;
     let answer = if args.node_files.are_given() && !args.asks_for_objects() {
         let explanations = match files.all() {
             Ok(config) => {
                 let node = NodeConfig { config, is_whole: files.has_main() };
-                asked.iter().map(|asked| node.explain(asked, |name| explain(&node.config, name))).collect()
+                requested.iter().map(|requested| node.explain(requested, |name| explain(&node.config, name))).collect()
             }
-            Err(error) => unusable(&asked, &error.to_string()),
+            Err(error) => unusable(&requested, &error.to_string()),
         };
         Answer { explanations, by_hypershift: Vec::new() }
     } else {
-        with_objects(args, &asked, files).await?
+        with_objects(args, &requested, files).await?
     };
     match args.output.data() {
         Some(format) => console::print_data(&answer.explanations, format)?,
@@ -143,7 +142,7 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// What is printed.
+/// The output.
 struct Answer {
     explanations: Vec<Explanation>,
     /// For each image, the matching objects that HyperShift itself writes to nodes.
@@ -161,35 +160,35 @@ impl ExplainArgs {
             return node::mirrors_of(&self.input, &self.scope, name).await;
         }
         let input = self.input.load(self.scope.wanted()).await?;
-        findings::tell_troubles(&input);
+        findings::report_input(&input);
         node::mirrors(&input, &self.scope)
     }
 
-    /// Flags that are about a node make no sense for a control plane.
+    /// Rejects flags that apply only to nodes.
     fn check_control_plane(&self) -> Result<()> {
         if self.node.is_some() || self.scope.node_pool.is_some() || self.node_files.are_given() {
             return Err(Usage::error(
-                "--consumer control-plane is about the override map of a HostedCluster: --node, --node-pool, \
-                 --registries-conf and --registries-conf-dir are about nodes",
+                "--consumer control-plane cannot be used with --node, --node-pool, --registries-conf or \
+                                 --registries-conf-dir, which apply only to nodes",
             ));
         }
         Ok(())
     }
 }
 
-async fn with_objects(args: &ExplainArgs, asked: &[Asked<'_>], mut files: ReadFiles) -> Result<Answer> {
+async fn with_objects(args: &ExplainArgs, requested: &[RequestedImage<'_>], mut files: ReadFiles) -> Result<Answer> {
     let mirrors = args.mirrors().await?;
-    findings::tell(&mirrors.findings);
+    findings::report(&mirrors.findings);
     files.add(&mirrors.files);
-    let by_hypershift = asked.iter().map(|asked| mirrors.brought_by_hypershift(asked.image)).collect();
+    let by_hypershift = requested.iter().map(|requested| mirrors.written_by_hypershift(requested.image)).collect();
     let foreign = match files.foreign() {
         Ok(foreign) => foreign,
-        Err(error) => return Ok(Answer { explanations: unusable(asked, &error.to_string()), by_hypershift }),
+        Err(error) => return Ok(Answer { explanations: unusable(requested, &error.to_string()), by_hypershift }),
     };
     let rendered = match render(&mirrors.set, &foreign) {
         Ok(rendered) => rendered,
         Err(error) => {
-            let explanations = unusable(asked, &format!("{:#}", anyhow::Error::from(error)));
+            let explanations = unusable(requested, &format!("{:#}", anyhow::Error::from(error)));
             return Ok(Answer { explanations, by_hypershift });
         }
     };
@@ -202,16 +201,16 @@ async fn with_objects(args: &ExplainArgs, asked: &[Asked<'_>], mut files: ReadFi
         attribute(&mut explanation, DROP_IN, &mirrors.set, &foreign);
         explanation
     };
-    let explanations = asked.iter().map(|asked| node.explain(asked, explain_one)).collect();
+    let explanations = requested.iter().map(|requested| node.explain(requested, explain_one)).collect();
     Ok(Answer { explanations, by_hypershift })
 }
 
-fn unusable(asked: &[Asked<'_>], error: &str) -> Vec<Explanation> {
-    let explanation = |asked: &Asked<'_>| Explanation {
-        image: asked.given.to_owned(),
+fn unusable(requested: &[RequestedImage<'_>], error: &str) -> Vec<Explanation> {
+    let explanation = |requested: &RequestedImage<'_>| Explanation {
+        image: requested.given.to_owned(),
         prefix: None,
         endpoints: Vec::new(),
         error: Some(error.to_owned()),
     };
-    asked.iter().map(explanation).collect()
+    requested.iter().map(explanation).collect()
 }

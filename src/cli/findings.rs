@@ -1,4 +1,4 @@
-//! What is wrong with entries, on stderr beside the data.
+//! Reports findings and input problems on stderr.
 
 use std::collections::BTreeSet;
 
@@ -12,45 +12,48 @@ use crate::hosted::delivery::{Delivery, meaningless};
 use crate::mirrors::finding::{Finding, Severity};
 use hypermirror_api::ClusterKey;
 
-/// Tells each finding once, errors first.
-pub fn tell<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
-    let mut told = BTreeSet::new();
+/// Reports each finding once, errors first.
+pub fn report<'a>(findings: impl IntoIterator<Item = &'a Finding>) {
+    let mut reported = BTreeSet::new();
     let mut findings: Vec<_> = findings.into_iter().collect();
     findings.sort_by_key(|finding| finding.severity);
     for finding in findings {
         let text = format!("{} {}: {} ({})", finding.origin, finding.field, finding.message, finding.reason.as_str());
-        if told.insert(text.clone()) {
+        if reported.insert(text.clone()) {
             match finding.severity {
                 Severity::Error => console::error(text),
                 Severity::Warning => console::warning(text),
-                // It is told where it is asked for: by check.
+                // Only `check` reports these.
                 Severity::Info => {}
             }
         }
     }
 }
 
-/// Tells what was noticed while reading, what of a live cluster could not be read, and for which HostedClusters nothing is
-/// written whatever they declare.
-pub fn tell_troubles(input: &Input) {
-    tell(&input.noticed);
+/// Reports findings about the input, objects that were not read, and HostedClusters that do not own their control-plane
+/// namespace.
+pub fn report_input(input: &Input) {
+    report(&input.noticed);
     for (key, why) in input.claims.refused() {
         console::warning(format!("HostedCluster/{key}: {why}"));
     }
     for malformed in &input.malformed {
-        console::error(format!("{} is left out, it cannot be decoded: {}", malformed.object, malformed.message));
+        console::error(format!("failed to decode {}, which is ignored: {}", malformed.object, malformed.message));
     }
     for absent in &input.absent {
         if input.vanished.contains(absent) {
-            console::warning(format!("{} is not served and was once: what its objects said stays in force", absent.0));
+            console::warning(format!(
+                "{} is no longer served by the cluster; its last known mirrors stay in use",
+                absent.0
+            ));
         } else {
             console::warning(format!("{} is not served by the cluster", absent.0));
         }
     }
 }
 
-/// Tells what the plan of one hosted cluster leaves out.
-pub fn tell_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
+/// Reports problems of one hosted cluster's plan.
+pub fn report_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
     if let Some(value) = &plan.unknown_setting {
         console::warning(unknown_setting(&plan.key, value));
     }
@@ -65,13 +68,15 @@ pub fn tell_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
     }
 }
 
-/// A value of `management-mirrors` that means nothing.
+/// The message for an invalid value of `management-mirrors`.
 pub fn unknown_setting(key: &ClusterKey, value: &str) -> String {
     let annotation = annotations::MANAGEMENT_MIRRORS;
-    format!("HostedCluster/{key}: annotation {annotation} is {value:?}; it is Use or Ignore, and counts as Use")
+    format!(
+        "HostedCluster/{key}: annotation {annotation} has the invalid value {value:?}, which is treated as Use; set it to Use or Ignore"
+    )
 }
 
-/// Each value of `node-delivery` that means nothing: the object, and the value.
+/// Objects with an invalid value of `node-delivery`, and these values.
 pub fn unknown_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) -> Vec<(String, String)> {
     let of_pool = |pool: &&NodePool| Some((format!("NodePool/{}", ClusterKey::of(*pool)), Delivery::said(*pool).1?));
     let of_cluster =
@@ -79,8 +84,8 @@ pub fn unknown_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) -> Vec<(
     of_cluster.into_iter().chain(pools.iter().filter_map(of_pool)).collect()
 }
 
-/// Tells them.
-pub fn tell_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) {
+/// Reports invalid values of `node-delivery`.
+pub fn report_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) {
     for (object, value) in unknown_deliveries(cluster, pools) {
         console::warning(format!("{object}: {}", meaningless(&value)));
     }

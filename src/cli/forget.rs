@@ -1,4 +1,4 @@
-//! `forget`: drop what the objects of a vanished kind said.
+//! `forget`: removes the mirrors of a kind whose CRD was deleted.
 
 use std::process::ExitCode;
 
@@ -14,11 +14,11 @@ use crate::client::optional_kind::ask_standing;
 use crate::management::lease::{LeaseMemory, remember_kinds};
 use crate::management::mirror_kind::MirrorKind;
 
-/// Forgets a kind.
+/// Flags of `forget`.
 #[derive(Args, Debug)]
-#[command(after_help = "When the CRD of a mirror kind disappears, the manager keeps the mirrors of that kind:
-the CRD may come back. This command declares it gone for good; the manager then
-removes these mirrors from every control plane.
+#[command(after_help = "When the CRD of a mirror kind is deleted, the manager keeps the mirrors of that
+kind, because the CRD may have been deleted by mistake. This command confirms the
+deletion. The manager then removes these mirrors from all control planes.
 
 Example:
   hypermirror forget icsp")]
@@ -32,28 +32,27 @@ pub struct ForgetArgs {
     namespace: String,
 }
 
-/// Takes the kind from those that the manager's Lease remembers.
+/// Removes the kind from the list on the manager's Lease.
 pub async fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let client = args.connection.connect().await?;
     let (kind, lease) = (args.kind.kind(), format!("Lease {}/{}", args.namespace, names::LEASE));
     let standing = ask_standing(&client, args.kind.crd()).await;
-    if standing.with_context(|| format!("cannot read CRD {}", args.kind.crd()))?.is_some() {
-        bail!("{kind} is there, so that there is nothing to forget; delete its objects, or its CRD first");
+    if standing.with_context(|| format!("failed to read CRD {}", args.kind.crd()))?.is_some() {
+        bail!("the CRD of {kind} is still installed; delete its objects or its CRD first");
     }
     let api: Api<Lease> = Api::namespaced(client.clone(), &args.namespace);
-    let found = api.get_metadata_opt(names::LEASE).await.with_context(|| format!("cannot read {lease}"))?;
+    let found = api.get_metadata_opt(names::LEASE).await.with_context(|| format!("failed to read {lease}"))?;
     let Some(found) = found else {
-        bail!("there is no {lease}; name the manager's namespace with --namespace");
+        bail!("{lease} does not exist; set --namespace to the namespace of the manager");
     };
     let mut kinds = LeaseMemory::of(&found).once_there;
     if !kinds.remove(&args.kind) {
-        console::note(format!("{lease} does not remember {kind}: nothing to do"));
+        console::note(format!("{lease} does not list {kind}: nothing to do"));
         return Ok(ExitCode::SUCCESS);
     }
-    remember_kinds(&client, &args.namespace, &kinds).await.with_context(|| format!("cannot write {lease}"))?;
+    remember_kinds(&client, &args.namespace, &kinds).await.with_context(|| format!("failed to update {lease}"))?;
     console::note(format!(
-        "{kind} is forgotten: the manager takes what its objects said from the control planes now; `hypermirror status` \
-         shows how far it is"
+        "requested: the manager removes the mirrors of {kind} from all control planes; hypermirror status shows the progress"
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! A guest cluster as a command reaches it: by its kubeconfigs, read as the manager reads them.
+//! Connects to a guest cluster with its kubeconfig, with the same checks as the manager.
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Secret;
@@ -12,18 +12,18 @@ use crate::management::index::guests::KUBECONFIG_SECRETS;
 use crate::telemetry::requests::RequestMetrics;
 use hypermirror_api::ClusterKey;
 
-/// The key of every one of these Secrets.
+/// The key of the kubeconfig in the Secrets.
 const KEY: &str = "kubeconfig";
 
-/// A client of the guest. From outside the management cluster often only the last kubeconfig leads there: the first that
-/// does is taken, and what is wrong with those before it is told.
+/// Connects with the first kubeconfig that works, and reports why the ones before it do not. Outside the management cluster
+/// often only the last one has a reachable address.
 pub async fn connect(client: &Client, key: &ClusterKey) -> Result<GuestClient> {
     let namespace = key.control_plane_namespace();
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let mut troubles = Vec::new();
     for name in KUBECONFIG_SECRETS {
         let read = answered(api.get_opt(name)).await;
-        let Some(secret) = read.with_context(|| format!("cannot read Secret {namespace}/{name}"))? else { continue };
+        let Some(secret) = read.with_context(|| format!("failed to read Secret {namespace}/{name}"))? else { continue };
         match open(&secret, &namespace).await {
             Ok(guest) => {
                 troubles.iter().for_each(console::warning);
@@ -33,9 +33,12 @@ pub async fn connect(client: &Client, key: &ClusterKey) -> Result<GuestClient> {
         }
     }
     if troubles.is_empty() {
-        bail!("namespace {namespace} has no kubeconfig of the guest of {key}: {}", KUBECONFIG_SECRETS.join(", "));
+        bail!(
+            "namespace {namespace} has no Secret with a kubeconfig for the guest cluster of {key} (checked: {})",
+            KUBECONFIG_SECRETS.join(", ")
+        );
     }
-    bail!("no kubeconfig of the guest of {key} leads there: {}", troubles.join("; "))
+    bail!("failed to connect to the guest cluster of {key}: {}", troubles.join("; "))
 }
 
 async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {
@@ -43,7 +46,7 @@ async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {
     let content = content.with_context(|| format!("key {KEY} is missing"))?;
     let access = GuestAccess::parse(&content.0, namespace)?;
     if let Some(end) = certificate::expires(&access.credentials).filter(|end| *end <= jiff::Timestamp::now()) {
-        bail!("its client certificate is not valid since {end}");
+        bail!("the client certificate expired at {end}");
     }
     let guest = GuestClient::new(&access, &RequestMetrics::default(), &InFlight::default())?;
     guest.probe().await?;

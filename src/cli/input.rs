@@ -1,4 +1,4 @@
-//! What the commands work on: manifests, or the same objects of a live cluster.
+//! The input of commands: manifests, or the same objects of a live cluster.
 
 mod config_maps;
 mod files;
@@ -29,7 +29,7 @@ use hypermirror_api::ClusterKey;
 pub use live::{Absent, Connection};
 pub use manifests::of_documents;
 
-/// Where the objects come from.
+/// The source of the objects.
 #[derive(Args, Clone, Debug, Default)]
 pub struct InputArgs {
     /// Manifests to read instead of a live cluster; - is standard input
@@ -39,43 +39,39 @@ pub struct InputArgs {
     pub connection: Connection,
 }
 
-/// Which part of a live cluster a command looks at beyond HostedClusters and mirror sets.
+/// The objects of a live cluster that a command needs in addition to HostedClusters and mirror sets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
-    /// These Deployments of each control plane.
+    /// Deployments of each control plane.
     pub targets: &'a [TargetSpec],
-    /// Our reports.
+    /// HostedClusterMirrors.
     pub reports: bool,
-    /// The NodePools.
+    /// NodePools.
     pub pools: bool,
-    /// What HyperShift knows about the control planes.
+    /// HostedControlPlanes.
     pub control_planes: bool,
-    /// The namespace of the manager's Lease, which remembers the kinds that were once there.
+    /// The namespace of the manager's Lease, which has the kinds that were served before.
     pub lease_namespace: Option<&'a str>,
 }
 
-/// What a mirror object is that stands in the manifests several times.
+/// How to treat a mirror object that is in the manifests several times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Repetition {
-    /// A mistake.
+    /// As an error.
     #[default]
     Refused,
-    /// Several results of oc-mirror, which uses the same names each time.
+    /// As valid: oc-mirror uses the same names in all its results.
     Kept,
 }
 
 /// A mirror object with its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorObject {
-    /// Its kind.
     pub kind: &'static str,
-    /// Its name.
     pub name: String,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Why a node leaves it out of its own objects, if it does.
+    /// Why agents ignore it, if they do.
     pub foreign_to_nodes: Option<&'static str>,
-    /// Its entries.
     pub entries: Vec<MirrorEntry>,
 }
 
@@ -84,73 +80,71 @@ pub struct MirrorObject {
 pub struct Malformed {
     /// `Kind/[namespace/]name`.
     pub object: String,
-    /// What is wrong with it.
+    /// The error.
     pub message: String,
 }
 
-/// Everything that was read.
+/// The objects that were read.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
     /// HostedClusters, in the order of the input.
     pub clusters: Vec<HostedCluster>,
     /// ICSP, IDMS and ITMS.
     pub mirror_sets: Vec<MirrorObject>,
-    /// ImageMirrorDigestSets, which are for nodes alone.
+    /// ImageMirrorDigestSets, which apply only to nodes.
     pub node_sets: Vec<MirrorObject>,
     /// Deployments, in the order of the input.
     pub deployments: Vec<Value>,
-    /// Each ImageStream of OLM catalogs.
+    /// ImageStreams of OLM catalogs.
     pub image_streams: Vec<Value>,
-    /// Reports.
     pub reports: Vec<HostedClusterMirrors>,
     /// NodePools, in the order of the input.
     pub pools: Vec<NodePool>,
-    /// The ConfigMaps that HostedClusters and NodePools refer to.
+    /// The ConfigMaps that HostedClusters and NodePools reference.
     pub config_maps: Vec<ConfigMap>,
-    /// HostedControlPlanes.
     pub control_planes: Vec<HostedControlPlane>,
-    /// What is no error in the objects of manifests and may surprise, such as a misspelt field.
+    /// Findings about the manifests, such as unknown fields.
     pub noticed: Vec<Finding>,
-    /// Whose each control-plane namespace is.
+    /// The owners of control-plane namespaces.
     pub claims: Claims,
-    /// What a live cluster has and we cannot read; in manifests it is an error.
+    /// Objects of a live cluster that cannot be decoded. In manifests they are errors.
     pub malformed: Vec<Malformed>,
     /// Kinds that a live cluster does not serve.
     pub absent: Vec<Absent>,
-    /// Those of them that were once there: the manager keeps what their objects said.
+    /// Absent kinds that were served before. The manager keeps their mirrors.
     pub vanished: Vec<Absent>,
-    /// Whether it comes from a live cluster.
+    /// Whether the input is a live cluster.
     pub is_live: bool,
 }
 
 impl InputArgs {
-    /// Whether manifests or a cluster were named.
+    /// Whether manifests or a cluster are specified.
     pub fn is_given(&self) -> bool {
         !self.files.is_empty() || self.connection.is_given()
     }
 
-    /// Reads the manifests, or else the live cluster.
+    /// Reads the manifests or, without `-f`, the live cluster.
     pub async fn load(&self, wanted: Wanted<'_>) -> Result<Input> {
         self.load_with(wanted, Repetition::Refused).await
     }
 
-    /// The same; `repetition` says whether a mirror object may stand in the manifests several times.
+    /// [`Self::load`] with a rule for mirror objects that are in the manifests several times.
     pub async fn load_with(&self, wanted: Wanted<'_>, repetition: Repetition) -> Result<Input> {
         if self.files.is_empty() {
-            return live::load(&self.connection, wanted).await.map(Input::judged);
+            return live::load(&self.connection, wanted).await.map(Input::with_claims);
         }
         if self.connection.is_given() {
             return Err(Usage::error(
-                "-f reads manifests, --kubeconfig and --context a live cluster: give one of them",
+                "-f cannot be used with --kubeconfig or --context: the input is either manifests or a live cluster",
             ));
         }
-        manifests::load(&self.files, repetition).map(Input::judged)
+        manifests::load(&self.files, repetition).map(Input::with_claims)
     }
 }
 
 impl Input {
-    /// Judges whose each control-plane namespace is, by the HostedClusters and HostedControlPlanes that were read.
-    fn judged(mut self) -> Self {
+    /// Determines the owner of each control-plane namespace.
+    fn with_claims(mut self) -> Self {
         for cluster in &self.clusters {
             self.claims.claim(&ClusterKey::of(cluster));
         }
@@ -175,28 +169,29 @@ impl Input {
         pools
     }
 
-    /// What HyperShift knows about the control plane of a hosted cluster.
+    /// The HostedControlPlane of a hosted cluster.
     pub fn control_plane_of(&self, key: &ClusterKey) -> Option<&HostedControlPlane> {
         let wanted = ClusterKey { namespace: key.control_plane_namespace(), name: key.name.clone() };
         self.control_planes.iter().find(|control_plane| ClusterKey::of(*control_plane) == wanted)
     }
 
-    /// The HostedClusters that a command is about: that one, the only one, or none where there is none.
+    /// The HostedCluster of a command: the selected one, or the only one. `None` if the input has none.
     pub fn select(&self, wanted: Option<&ClusterKey>) -> Result<Option<&HostedCluster>> {
         let names =
             || self.clusters.iter().map(|cluster| ClusterKey::of(cluster).to_string()).collect::<Vec<_>>().join(", ");
         match (wanted, self.clusters.as_slice()) {
             (Some(wanted), clusters) => {
                 let found = clusters.iter().find(|cluster| ClusterKey::of(*cluster) == *wanted);
-                let known =
-                    if clusters.is_empty() { "there is none".to_owned() } else { format!("there is {}", names()) };
-                found.map(Some).ok_or_else(|| Usage::error(format!("no HostedCluster {wanted} in the input; {known}")))
+                let known = if clusters.is_empty() { "none".to_owned() } else { names() };
+                found.map(Some).ok_or_else(|| {
+                    Usage::error(format!("HostedCluster {wanted} is not in the input (available: {known})"))
+                })
             }
             (None, []) => Ok(None),
             (None, [only]) => Ok(Some(only)),
             (None, _) => {
                 let message =
-                    format!("the input holds several HostedClusters: choose one with --hosted-cluster: {}", names());
+                    format!("the input has several HostedClusters; select one with --hosted-cluster: {}", names());
                 Err(Usage::error(message))
             }
         }

@@ -1,4 +1,4 @@
-//! A node as the input and its files describe it.
+//! The mirrors and files of a node.
 
 mod declared;
 mod live;
@@ -13,33 +13,33 @@ use crate::mirrors::registries::{ConfigError, DROP_IN, RegistriesConfig};
 pub use declared::{NodeMirrors, NodeScope, mirrors, set_inputs};
 pub use live::{mirrors_of, parse_node_name};
 
-/// The files that a node has already.
+/// Existing files of a node.
 #[derive(Args, Clone, Debug, Default)]
 pub struct NodeFiles {
-    /// The node's registries.conf file
+    /// The registries.conf file of the node
     #[arg(long, value_name = "FILE")]
     pub registries_conf: Option<PathBuf>,
-    /// The node's registries.conf.d directory
+    /// The registries.conf.d directory of the node
     #[arg(long, value_name = "DIR")]
     pub registries_conf_dir: Option<PathBuf>,
 }
 
-/// Files with their contents, named as they were found.
+/// Contents of the files, with their paths.
 #[derive(Debug, Default)]
 pub struct ReadFiles {
     main: Option<(String, Vec<u8>)>,
     drop_ins: Vec<(String, Vec<u8>)>,
-    /// The directory of the drop-ins, if one was given.
+    /// The directory of the drop-ins, if it was passed.
     directory: Option<PathBuf>,
 }
 
 impl NodeFiles {
-    /// Whether any was given.
+    /// Whether any of the flags is set.
     pub fn are_given(&self) -> bool {
         self.registries_conf.is_some() || self.registries_conf_dir.is_some()
     }
 
-    /// Reads them; directories below the directory are skipped, as a node does.
+    /// Reads the files. As on a node, subdirectories are skipped.
     pub fn read(&self) -> Result<ReadFiles> {
         let mut files = ReadFiles::default();
         if let Some(path) = &self.registries_conf {
@@ -48,9 +48,9 @@ impl NodeFiles {
         if let Some(directory) = &self.registries_conf_dir {
             files.directory = Some(directory.clone());
             let entries =
-                std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+                std::fs::read_dir(directory).with_context(|| format!("failed to read {}", directory.display()))?;
             for entry in entries {
-                let path = entry.with_context(|| format!("cannot read {}", directory.display()))?.path();
+                let path = entry.with_context(|| format!("failed to read {}", directory.display()))?.path();
                 if path.is_file() {
                     files.drop_ins.push(read(&path)?);
                 }
@@ -61,17 +61,17 @@ impl NodeFiles {
 }
 
 fn read(path: &Path) -> Result<(String, Vec<u8>)> {
-    let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let content = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     Ok((path.display().to_string(), content))
 }
 
 impl ReadFiles {
-    /// Whether registries.conf itself is among them.
+    /// Whether registries.conf is one of the files.
     pub fn has_main(&self) -> bool {
         self.main.is_some()
     }
 
-    /// Adds files that are known from elsewhere; a file of that name that was given is the newer one.
+    /// Adds files that `MachineConfig`s write. A file of the same name that was passed by the user takes precedence.
     pub fn add(&mut self, files: &[NodeFile]) {
         for file in files {
             let path = match &self.directory {
@@ -86,12 +86,12 @@ impl ReadFiles {
         }
     }
 
-    /// What a node makes of all of them.
+    /// The configuration of a node with all files.
     pub fn all(&self) -> Result<RegistriesConfig, ConfigError> {
         self.load(|_| true)
     }
 
-    /// What a node makes of those that are not ours.
+    /// The configuration of a node without hypermirror's drop-in.
     pub fn foreign(&self) -> Result<RegistriesConfig, ConfigError> {
         self.load(|name| Path::new(name).file_name().is_none_or(|name| name != DROP_IN))
     }

@@ -1,4 +1,4 @@
-//! The plan of each hosted cluster of the input, made as the manager makes it.
+//! Plans the changes of each hosted cluster in the input, with the same rules as the manager.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::hosted::value::remembered;
 use crate::manager::options::PlanOptions;
 use hypermirror_api::ClusterKey;
 
-/// What is the same for every hosted cluster.
+/// The input that all hosted clusters share.
 pub struct Planner<'a> {
     input: &'a Input,
     options: &'a PlanOptions,
@@ -33,29 +33,26 @@ pub struct Planner<'a> {
 
 /// One target Deployment of the input.
 pub struct Target {
-    /// Its place among the input's Deployments.
+    /// Its index in the Deployments of the input.
     pub place: usize,
-    /// What matters of it.
+    /// The relevant part of the Deployment.
     pub observed: ObservedTarget,
 }
 
-/// One hosted cluster and what would be done for it.
+/// The planned changes of one hosted cluster.
 pub struct ClusterPlan {
-    /// Its name.
     pub key: ClusterKey,
-    /// What its annotations say.
+    /// The settings in its annotations.
     pub settings: ClusterSettings,
-    /// A value of `management-mirrors` that means nothing.
+    /// An invalid value of `management-mirrors`.
     pub unknown_setting: Option<String>,
-    /// What it declares and cannot be read, or means nothing.
+    /// Problems with its ConfigMap or its settings.
     pub troubles: Vec<SourceTrouble>,
-    /// Its map.
     pub map: ClusterMap,
-    /// Whether the selector leaves it out.
+    /// Whether the selector excludes it.
     pub leaving: bool,
-    /// What the input has of each target.
+    /// The targets that are in the input, in the order of [`Planner::specs`].
     pub targets: Vec<Option<Target>>,
-    /// What would be done.
     pub plan: Plan,
 }
 
@@ -66,7 +63,7 @@ impl<'a> Planner<'a> {
         Self { input, options, specs: options.targets(), management }
     }
 
-    /// Plans one hosted cluster: all its targets at once. `may_touch`: stock operators may be asked to read again.
+    /// Plans all targets of one hosted cluster. `may_touch` allows triggering stock operators.
     pub fn plan(&self, cluster: &HostedCluster, may_touch: bool) -> ClusterPlan {
         let key = ClusterKey::of(cluster);
         let (settings, unknown_setting) = settings(cluster, jiff::Timestamp::now());
@@ -112,22 +109,21 @@ impl<'a> Planner<'a> {
             let observed = ObservedTarget::read(self.input.deployments.get(place)?, spec);
             Some(Target { place, observed })
         };
-        // The Deployments of a namespace that is not its own are another one's.
+        // In a namespace that another HostedCluster owns, the Deployments belong to that one.
         let is_its_own = self.input.claims.refusal(key).is_none();
         self.specs.iter().map(|spec| find(spec).filter(|_| is_its_own)).collect()
     }
 }
 
 impl ClusterPlan {
-    /// Each target that would change, as it would be: its place among the targets, and the Deployment.
+    /// The patched Deployments, each with the index of its target.
     pub fn patched(&self, deployments: &[Value]) -> Result<Vec<(usize, Value)>> {
         let mut patched = Vec::new();
         for (place, (target, change)) in self.targets.iter().zip(&self.plan.targets).enumerate() {
             let patch = change.as_ref().and_then(|change| change.patch.as_ref());
             let (Some(target), Some(patch)) = (target, patch) else { continue };
             let Some(mut deployment) = deployments.get(target.place).cloned() else { continue };
-            json_patch::patch(&mut deployment, patch)
-                .context("a Deployment does not take the change that was made for it")?;
+            json_patch::patch(&mut deployment, patch).context("failed to apply the patch for a Deployment")?;
             patched.push((place, deployment));
         }
         Ok(patched)

@@ -1,4 +1,4 @@
-//! `render`: what is made of the mirrors, without writing it anywhere.
+//! `render`: prints what the manager or the agent would write.
 
 mod boot;
 mod control_plane;
@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// What is rendered.
 #[derive(Debug, Subcommand)]
 pub enum RenderCommand {
     /// Print the override map of each HostedCluster
@@ -26,7 +25,6 @@ pub enum RenderCommand {
     Node(node::NodeArgs),
 }
 
-/// Renders.
 pub async fn run(command: RenderCommand) -> Result<ExitCode> {
     match command {
         RenderCommand::Overrides(args) => overrides::run(&args).await?,

@@ -1,4 +1,4 @@
-//! `status`: the fleet as columns and as a tree, from the reports, with a line about rollouts between them.
+//! `status`: prints the fleet from the manager's reports: columns, a line about rollouts, and a tree.
 
 mod overview;
 mod rollouts;
@@ -16,7 +16,7 @@ use super::findings;
 use super::input::{InputArgs, Wanted};
 use hypermirror_api::ClusterKey;
 
-/// Shows reports.
+/// Flags of `status`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror status
@@ -35,15 +35,15 @@ type Fleet = BTreeMap<String, Option<HostedClusterMirrorsStatus>>;
 /// Prints columns and tree.
 pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
     let input = args.input.load(Wanted { reports: true, ..Wanted::default() }).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let mut fleet: Fleet = input.clusters.iter().map(|cluster| (ClusterKey::of(cluster).to_string(), None)).collect();
     for report in &input.reports {
         fleet.insert(ClusterKey::of(report).to_string(), report.status.clone());
     }
     if fleet.values().all(Option::is_none) {
         console::warning(
-            "there is no report: the manager does not run here, or has not looked at a HostedCluster yet; \
-             kubectl apply --server-side -k manifests/base installs it",
+            "no reports found: the manager is not installed, or has not reconciled a HostedCluster yet (to install it: \
+                         kubectl apply --server-side -k manifests/base)",
         );
     }
     match args.output.data() {

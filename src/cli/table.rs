@@ -1,4 +1,4 @@
-//! Columns for people: as wide as their widest cell, three spaces apart.
+//! Prints aligned columns.
 
 use anstyle::Style;
 
@@ -7,7 +7,6 @@ use crate::printable;
 
 const GAP: usize = 3;
 
-/// One cell.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
     text: String,
@@ -15,7 +14,7 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell in a style.
+    /// Creates a cell in a style.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self { text: printable::line(&text.into()).into_owned(), style }
     }

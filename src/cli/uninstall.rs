@@ -1,4 +1,4 @@
-//! `uninstall`: the manager takes everything of ours away, and a person sees how far it is.
+//! `uninstall`: requests the removal of hypermirror and reports the manager's progress.
 
 mod progress;
 
@@ -24,12 +24,12 @@ use crate::process::flags::parse_duration;
 use hypermirror_api::ClusterKey;
 use progress::Progress;
 
-/// Leaves the fleet.
+/// Flags of `uninstall`.
 #[derive(Args, Debug)]
-#[command(after_help = "The manager does the work: first nodes remove their mirrors, then it deletes its
-objects in the guest cluster, then its entries in the Deployments, which roll out
-once, within --max-concurrent-rollouts. The request is an annotation, which stays
-when this command ends.
+#[command(after_help = "The manager removes hypermirror in this order: the mirrors on nodes, its objects in
+the guest cluster, its entries in the Deployments. Each Deployment rolls out once,
+limited by --max-concurrent-rollouts. The request is an annotation, so the removal
+continues when this command ends.
 
 Examples:
   hypermirror uninstall --hosted-cluster clusters/west
@@ -51,23 +51,24 @@ pub struct UninstallArgs {
     namespace: String,
 }
 
-/// The reports that are still there.
+/// The reports that still exist. The manager deletes the report of a hosted cluster last.
 type Reports = BTreeMap<ClusterKey, HostedClusterMirrorsStatus>;
 
-/// How many reports one answer holds.
+/// Reports per page, which limits the memory for one response.
 const PAGE: u32 = 500;
-/// Between two looks at the reports.
-const LOOK: Duration = Duration::from_millis(500);
-/// Between two looks at the Lease.
-const LEASE_LOOK: Duration = Duration::from_millis(200);
+/// Interval between two lists of the reports: quick enough for a user who watches, and cheap for the API server.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+/// Interval between two reads of the Lease, which the leader renews every few seconds.
+const LEASE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Asks the manager, and waits until the reports are gone, which go last, or say what stays in guests that nobody reaches.
+/// Requests the removal and waits until the reports are deleted, or until the remaining ones have only unreachable guest
+/// clusters or nodes.
 pub async fn run(args: &UninstallArgs) -> Result<ExitCode> {
     if !args.yes && !io::stdin().is_terminal() {
         return Err(Usage::error("no terminal to confirm on; use --yes to uninstall without confirmation"));
     }
     let client = args.connection.connect().await?;
-    let holder = until_renewed(&client, &args.namespace).await?;
+    let holder = running_manager(&client, &args.namespace).await?;
     if let Some(key) = &args.hosted_cluster {
         expect_hosted_cluster(&client, key).await?;
     }
@@ -76,33 +77,36 @@ pub async fn run(args: &UninstallArgs) -> Result<ExitCode> {
         console::note("nothing was changed");
         return Ok(ExitCode::FAILURE);
     }
-    args.ask(&client).await?;
-    console::note(format!("requested: the manager {holder} removes hypermirror; this command waits until it is done"));
+    args.request(&client).await?;
+    console::note(format!("requested: manager {holder} removes hypermirror; waiting for completion"));
     let progress = args.wait(&client, reports).await?;
     let kept = progress.kept();
     console::note(args.outcome(&progress));
     if kept.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    console::warning(format!("some nodes keep what hypermirror gave them:\n{}", kept.join("\n")));
+    console::warning(format!("some nodes keep their mirrors:\n{}", kept.join("\n")));
     Ok(ExitCode::FAILURE)
 }
 
-/// Answers who leads, once it is seen to renew the Lease: its time alone says nothing, clocks differ.
-async fn until_renewed(client: &Client, namespace: &str) -> Result<String> {
+/// The identity of the leader. Waits until it renews the Lease: the time in the Lease alone does not prove that it runs,
+/// because clocks differ.
+async fn running_manager(client: &Client, namespace: &str) -> Result<String> {
     let lease = format!("Lease {namespace}/{}", names::LEASE);
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let read = async || -> Result<Option<LeaseSpec>> {
-        let found = answered(api.get_opt(names::LEASE)).await.with_context(|| format!("cannot read {lease}"))?;
+        let found = answered(api.get_opt(names::LEASE)).await.with_context(|| format!("failed to read {lease}"))?;
         Ok(found.map(|found| found.spec.unwrap_or_default()))
     };
     let Some(first) = read().await? else {
-        bail!("there is no {lease}: no manager ran here, which alone can take its entries away; see --namespace");
+        bail!(
+            "{lease} does not exist: no manager has run in this namespace (set --namespace); only a running manager can remove hypermirror"
+        );
     };
     let promised = first.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(15);
     let since = Instant::now();
     while since.elapsed() <= Duration::from_secs(promised.clamp(1, 60)) {
-        tokio::time::sleep(LEASE_LOOK).await;
+        tokio::time::sleep(LEASE_INTERVAL).await;
         let now = read().await?.unwrap_or_default();
         let holder = now.holder_identity.clone().filter(|holder| !holder.is_empty());
         if let Some(holder) = holder.filter(|_| now.renew_time != first.renew_time) {
@@ -110,22 +114,24 @@ async fn until_renewed(client: &Client, namespace: &str) -> Result<String> {
         }
     }
     let holder = first.holder_identity.filter(|holder| !holder.is_empty());
-    let last = holder.map_or_else(String::new, |holder| format!(", the last one was {holder}"));
-    bail!("no manager renews {lease}{last}: start it, it alone can take its entries away");
+    let last = holder.map_or_else(String::new, |holder| format!(" (last holder: {holder})"));
+    bail!(
+        "no running manager: {lease} is not being renewed{last}; start the manager, because only a running manager can remove hypermirror"
+    );
 }
 
 async fn expect_hosted_cluster(client: &Client, key: &ClusterKey) -> Result<()> {
     let api: Api<HostedCluster> = Api::namespaced(client.clone(), &key.namespace);
     let found = answered(api.get_metadata_opt(&key.name)).await;
-    match found.with_context(|| format!("cannot read HostedCluster {key}"))? {
+    match found.with_context(|| format!("failed to read HostedCluster {key}"))? {
         Some(_) => Ok(()),
-        None => Err(Usage::error(format!("there is no HostedCluster {key}"))),
+        None => Err(Usage::error(format!("HostedCluster {key} does not exist"))),
     }
 }
 
-/// Asks on stderr; anything but a yes is a no.
+/// Asks on stderr. Any answer except yes is a no.
 fn confirmed(question: &str, answers: &mut impl BufRead) -> io::Result<bool> {
-    console::note(format!("{question} Go on? [y/N]"));
+    console::note(format!("{question} Continue? [y/N]"));
     let mut answer = String::new();
     answers.read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
@@ -135,18 +141,18 @@ impl UninstallArgs {
     fn question(&self, reports: usize) -> String {
         let whose = match &self.hosted_cluster {
             Some(key) => format!("HostedCluster {key}"),
-            None => format!("all {reports} hosted clusters in the manager's care"),
+            None => format!("all {reports} hosted clusters"),
         };
-        format!("This takes the mirrors away from the control plane, the guest and the nodes of {whose}.")
+        format!("This removes the mirrors from the control plane, the guest cluster and the nodes of {whose}.")
     }
 
-    /// Those reports that are waited for. Where their kind is not there, there are none.
+    /// The reports that still exist. None if the kind is not served.
     async fn reports(&self, client: &Client) -> Result<Reports> {
         let entry = |report: HostedClusterMirrors| (ClusterKey::of(&report), report.status.unwrap_or_default());
         if let Some(key) = &self.hosted_cluster {
             let api: Api<HostedClusterMirrors> = Api::namespaced(client.clone(), &key.namespace);
             let found = answered(api.get_opt(&key.name)).await;
-            return Ok(found.context("cannot read the report")?.map(entry).into_iter().collect());
+            return Ok(found.context("failed to read the report")?.map(entry).into_iter().collect());
         }
         let api: Api<HostedClusterMirrors> = Api::all(client.clone());
         let mut params = ListParams::default().limit(PAGE);
@@ -154,7 +160,7 @@ impl UninstallArgs {
         loop {
             let page = match answered(api.list(&params)).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(reports),
-                page => page.context("cannot list the reports")?,
+                page => page.context("failed to list the reports")?,
             };
             reports.extend(page.items.into_iter().map(entry));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -164,16 +170,16 @@ impl UninstallArgs {
         }
     }
 
-    async fn ask(&self, client: &Client) -> Result<()> {
+    async fn request(&self, client: &Client) -> Result<()> {
         let Some(key) = &self.hosted_cluster else {
-            let asked = ask_to_uninstall(client, &self.namespace).await;
-            return asked.with_context(|| format!("cannot write Lease {}/{}", self.namespace, names::LEASE));
+            let requested = ask_to_uninstall(client, &self.namespace).await;
+            return requested.with_context(|| format!("failed to update Lease {}/{}", self.namespace, names::LEASE));
         };
         let api: Api<HostedCluster> = Api::namespaced(client.clone(), &key.namespace);
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(json!({"metadata": {"annotations": {annotations::UNINSTALL: "true"}}}));
-        let asked = answered(api.patch_metadata(&key.name, &params, &patch)).await;
-        asked.map(|_| ()).with_context(|| format!("cannot write HostedCluster {key}"))
+        let requested = answered(api.patch_metadata(&key.name, &params, &patch)).await;
+        requested.map(|_| ()).with_context(|| format!("failed to annotate HostedCluster {key}"))
     }
 
     async fn wait(&self, client: &Client, first: Reports) -> Result<Progress> {
@@ -182,27 +188,27 @@ impl UninstallArgs {
         loop {
             match self.reports(client).await {
                 Ok(reports) => {
-                    progress.tell(reports);
+                    progress.update(reports);
                     if progress.is_done() {
                         return Ok(progress);
                     }
                 }
-                // It has been asked: an API server that is away for a moment changes nothing.
+                // The request is recorded, so a failed list only delays the output. Try again until --timeout.
                 Err(error) => console::warning(console::causes(&error)),
             }
             if since.elapsed() >= self.timeout {
                 bail!(
-                    "hypermirror is not removed everywhere within --timeout. The manager goes on, and this command can be run again; \
-                     to cancel: {}\n{}",
-                    self.take_back(),
+                    "timed out: hypermirror is not removed everywhere within --timeout. The manager continues, and this command can be run \
+                                         again to wait; to cancel: {}\n{}",
+                    self.cancel_command(),
                     progress.remaining()
                 );
             }
-            tokio::time::sleep(LOOK.min(self.timeout)).await;
+            tokio::time::sleep(REPORT_INTERVAL.min(self.timeout)).await;
         }
     }
 
-    fn take_back(&self) -> String {
+    fn cancel_command(&self) -> String {
         let key = annotations::UNINSTALL;
         match &self.hosted_cluster {
             Some(cluster) => format!("kubectl annotate hostedcluster -n {} {} {key}-", cluster.namespace, cluster.name),
@@ -214,17 +220,17 @@ impl UninstallArgs {
         let observed = annotations::MIRRORS_OBSERVED;
         match &self.hosted_cluster {
             Some(key) => format!(
-                "removed from hosted cluster {key}, as long as it has the annotation {}. To install again: {}\n\
-                 Its annotation {observed} may remain and has no effect",
+                "removed from hosted cluster {key}; it stays removed while it has the annotation {}. To install again: {}\n\
+                                 The annotation {observed} may remain and has no effect",
                 annotations::UNINSTALL,
-                self.take_back()
+                self.cancel_command()
             ),
             None => format!(
                 "{}. To install again: {}\nTo delete what remains:\n  \
-                 kubectl delete -k manifests/base   (or the overlay: the manager, its rules and its CRDs)\n  \
+                 kubectl delete -k manifests/base   (or your overlay: the manager, its RBAC and its CRDs)\n  \
                  kubectl annotate hostedclusters -A --all {observed}- {}-",
                 progress.removed(),
-                self.take_back(),
+                self.cancel_command(),
                 annotations::UNINSTALL
             ),
         }

@@ -1,14 +1,14 @@
-//! Bad usage that the parser of the command line cannot see.
+//! Usage errors that clap cannot detect.
 
 use thiserror::Error;
 
-/// The command was called in a way that cannot be meant; exit code 2, as for the parser's own errors.
+/// Bad usage. The exit code is 2, as for clap's own errors.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct Usage(String);
 
 impl Usage {
-    /// An error with this text.
+    /// Creates the error.
     pub fn error(text: impl Into<String>) -> anyhow::Error {
         Self(text.into()).into()
     }

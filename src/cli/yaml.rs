@@ -1,8 +1,7 @@
-//! YAML that every reader takes for the same.
+//! Prints YAML that all parsers interpret identically.
 //!
-//! The readers of YAML 1.1 (`PyYAML`, Go's yaml.v2) take `=`, `yes`, `1e3`, `12:30` or `2001-01-01` for other things than
-//! text; `value: =`, which an empty override map prints as, even stops `PyYAML`. So the library that prints is one that
-//! quotes for YAML 1.1.
+//! Parsers of YAML 1.1 (`PyYAML`, Go's yaml.v2) do not interpret `=`, `yes`, `1e3`, `12:30` or `2001-01-01` as strings, and
+//! `PyYAML` rejects `value: =`, the empty override map. The serializer therefore quotes for YAML 1.1.
 
 use std::borrow::Cow;
 
@@ -11,30 +10,31 @@ use serde::Serialize;
 
 use crate::printable;
 
-/// Prints one value as the content of a document, with a line end.
+/// Prints one value, with a line feed at the end.
 pub fn print(value: &impl Serialize) -> Result<String> {
-    // Every text on one line: not every reader takes a block that begins with a tab.
+    // No block scalars, because some parsers reject those that start with a tab.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let mut text = serde_saphyr::to_string_with_options(value, options)?;
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    // Not each of its styles has escapes. JSON is YAML too, and has.
+    // Plain and single-quoted strings cannot have escapes. JSON is valid YAML and has them.
     if let Cow::Owned(_) = printable::lines(&text) {
         text = printable::lines(&(serde_json::to_string_pretty(value)? + "\n")).into_owned();
     }
     Ok(text)
 }
 
-/// Prints several values as documents, each but the first behind a `---`.
+/// Prints several values as documents, separated by `---`.
 pub fn print_documents<'v, T: Serialize + 'v>(values: impl IntoIterator<Item = &'v T>) -> Result<String> {
     let documents: Vec<String> = values.into_iter().map(print).collect::<Result<_>>()?;
     Ok(documents.join("---\n"))
 }
 
-/// Prints a value with a further field of texts, each as a block that a person can read and edit.
+/// Prints a value with an additional field of texts, each as a readable block scalar.
 ///
-/// The texts are YAML as [`print()`] makes it: they begin with no space, and hold no character that a block cannot.
+/// The texts must be output of [`print()`], which does not start with a space and has no characters that a block scalar
+/// cannot represent.
 pub fn print_with_texts(value: &impl Serialize, field: &str, texts: &[(&str, String)]) -> Result<String> {
     let mut out = print(value)?;
     ensure!(!out.starts_with('{'), "a name with control characters is not valid");

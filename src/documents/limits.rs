@@ -38,7 +38,7 @@ pub(super) fn check(text: &str) -> Result<(), Refusal> {
     match ended {
         Err(Stop::TooDeep) => return refuse(format!("values are nested more than {MAX_DEPTH} deep")),
         Err(Stop::Invalid(line, open)) if open > MAX_DEPTH => {
-            let message = format!("syntax error in this line, followed by more than {MAX_DEPTH} brackets");
+            let message = format!("syntax error, and more than {MAX_DEPTH} brackets follow");
             return Err(Refusal { line: Some(line), message });
         }
         // The parser has a better message for this error.

@@ -13,7 +13,7 @@ use super::reference::{is_host_and_port, is_path_component, is_tag};
 mod explain;
 mod findings;
 
-pub use explain::{Looked, Skipped, explain};
+pub use explain::{ControlPlaneExplanation, Skipped, explain};
 pub use findings::{findings, validate};
 
 /// `NameTotalLengthMax` of `reference.go`.

@@ -42,10 +42,10 @@ fn what_is_no_target_passes_through() {
 #[test]
 fn several_hosted_clusters_need_a_choice() {
     let told = Files::fleet().run(&["render", "control-plane", "-f", "."]).refused(2);
-    assert!(told.contains("error: the input holds several HostedClusters: choose one with --hosted-cluster: clusters/east.one, clusters/lab"), "{told}");
+    assert!(told.contains("error: the input has several HostedClusters; select one with --hosted-cluster: clusters/east.one, clusters/lab"), "{told}");
     let told = Files::fleet().run(&["render", "control-plane", "-f", ".", "--hosted-cluster", "a/b"]).refused(2);
     assert!(
-        told.contains("error: no HostedCluster a/b in the input; there is clusters/east.one, clusters/lab"),
+        told.contains("error: HostedCluster a/b is not in the input (available: clusters/east.one, clusters/lab)"),
         "{told}"
     );
     let told = Files::fleet().run(&["render", "control-plane", "-f", ".", "--hosted-cluster", "a"]).refused(2);

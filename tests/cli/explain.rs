@@ -105,6 +105,6 @@ fn a_name_that_is_none_is_an_error_of_that_image_alone() {
 fn a_missing_file_and_a_missing_image_are_told() {
     let files = Files::new(&[]);
     let told = files.run(&["explain", "a.example/x", "--registries-conf", "nowhere.conf"]).refused(1);
-    assert!(told.contains("cannot read nowhere.conf"), "{told}");
+    assert!(told.contains("failed to read nowhere.conf"), "{told}");
     files.run(&["explain"]).refused(2);
 }

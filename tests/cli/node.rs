@@ -11,7 +11,7 @@ fn only_a_hosted_clusters_own_sets_reach_its_nodes() {
     let east = ["render", "node", "-f", ".", "--hosted-cluster", "clusters/east.one"];
     let run = Files::fleet().run(&east);
     insta::assert_snapshot!("node-east.conf", run.stdout);
-    assert!(run.stderr.contains("3 mirror sets of the management cluster are not used"), "{}", run.stderr);
+    assert!(run.stderr.contains("3 mirror sets of the management cluster are ignored"), "{}", run.stderr);
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn nothing_to_say_is_no_output() {
     let run = Files::fleet().run(&["render", "node", "-f", ".", "--hosted-cluster", "clusters/lab"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""));
     let told = Files::fleet().run(&["render", "node", "-f", "."]).refused(2);
-    assert!(told.contains("choose one with --hosted-cluster"), "{told}");
+    assert!(told.contains("select one with --hosted-cluster"), "{told}");
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_set_of_the_platform_is_no_set_of_the_nodes_own() {
         MIRRORS.replace("  name: tools\n", "  name: tools\n  labels: {hypershift.openshift.io/managed: 'true'}\n");
     let run = Files::new(&[("m.yaml", &managed)]).run(&["render", "node", "-f", "m.yaml"]);
     assert!(!run.stdout.contains("t.example"), "{}", run.stdout);
-    assert!(run.stderr.contains("ImageTagMirrorSet/tools is left out: it is labelled"), "{}", run.stderr);
+    assert!(run.stderr.contains("ImageTagMirrorSet/tools is ignored: it is labelled"), "{}", run.stderr);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn files_that_break_every_pull_are_refused() {
     let files = Files::new(&[("m.yaml", MIRRORS), ("registries.conf", "[[registry]\n")]);
     let told = files.run(&["render", "node", "-f", "m.yaml", "--registries-conf", "registries.conf"]).refused(1);
     assert!(
-        told.contains("error: the node's own files break every pull already: ") && told.contains("registries.conf"),
+        told.contains("error: the node's own files already break every pull: ") && told.contains("registries.conf"),
         "{told}"
     );
 }

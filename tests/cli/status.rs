@@ -38,7 +38,7 @@ fn no_report_at_all_is_told_with_what_to_do() {
     let run = Files::new(&[("c.yaml", CLUSTERS)]).run(&["status", "-f", "."]);
     assert_eq!(run.code, 0);
     assert!(
-        run.stderr.contains("warning: there is no report: ") && run.stderr.contains("manifests/base"),
+        run.stderr.contains("warning: no reports found: ") && run.stderr.contains("manifests/base"),
         "{}",
         run.stderr
     );
@@ -80,7 +80,7 @@ fn rollouts_are_one_line_as_long_as_there_are_any() {
     assert_eq!(line(&[("a", Some("Done"), "AsExpected"), ("b", None, "Updating")]), None);
     let busy =
         [("a", Some("InFlight"), "Updating"), ("b", Some("Done"), "RolloutWaiting"), ("c", None, "RolloutWaiting")];
-    assert_eq!(line(&busy).unwrap(), "1 of 2 in flight, 2 waiting");
+    assert_eq!(line(&busy).unwrap(), "1 of 2 in flight, 2 queued");
     let halted = [
         ("a", Some("Failed"), "RolloutFailed"),
         ("b", Some("InFlight"), "AsExpected"),
@@ -89,6 +89,6 @@ fn rollouts_are_one_line_as_long_as_there_are_any() {
     ];
     assert_eq!(
         line(&halted).unwrap(),
-        "2 of 2 in flight, 1 waiting, 1 not available before the change, halted: not back in time: clusters/a"
+        "2 of 2 in flight, 1 queued, 1 waiting for targets to become available, halted: not available in time: clusters/a"
     );
 }

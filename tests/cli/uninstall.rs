@@ -9,7 +9,7 @@ fn without_a_terminal_it_has_to_be_said_that_it_is_meant() {
 #[test]
 fn it_needs_a_cluster_and_takes_no_manifests() {
     let files = Files::new(&[]);
-    assert!(files.run(&["uninstall", "--yes"]).refused(1).starts_with("error: there is no cluster to read"));
+    assert!(files.run(&["uninstall", "--yes"]).refused(1).starts_with("error: no cluster to read"));
     files.run(&["uninstall", "--yes", "-f", "."]).refused(2);
     files.run(&["uninstall", "--yes", "--timeout", "soon"]).refused(2);
     files.run(&["uninstall", "--yes", "--hosted-cluster", "west"]).refused(2);

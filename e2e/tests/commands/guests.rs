@@ -53,7 +53,7 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
     stage.fleet().told("west-0", "the node", |report| report["nodes"]["summary"] == "1/1").await?;
     let confirmed = run(&stage.scene, &of_node).await?;
     assert_eq!(references(&confirmed)?, asked(&["mirror.example/one"]), "{}", confirmed.stderr);
-    assert!(confirmed.stderr.contains("node node-0 has confirmed"), "{}", confirmed.stderr);
+    assert!(confirmed.stderr.contains("node node-0 has applied its NodeMirrorSets"), "{}", confirmed.stderr);
     let directory = node.path("etc/containers/registries.conf.d").display().to_string();
     let files = run(&stage.scene, &["explain", &image, "-o", "json", "--registries-conf-dir", &directory]).await?;
     assert_eq!(references(&files)?, references(&confirmed)?, "as the node's own files say");
@@ -64,7 +64,7 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
     assert_eq!(references(&edge)?, asked(&[]));
     assert!(edge.stderr.contains("NodePool/clusters/edge: annotation hypermirror.dev/node-delivery is None"));
     let unknown = run(&stage.scene, &[&explain[..], &["--node-pool", "none"]].concat()).await?;
-    assert!(unknown.code == Some(2) && unknown.stderr.contains("there is edge, workers"), "{}", unknown.stderr);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("available: edge, workers"), "{}", unknown.stderr);
 
     drop(agent);
     stage.edit(0, &[(A, &["mirror.example/two"], None)]).await?;
@@ -72,11 +72,12 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
     let behind = run(&stage.scene, &of_node).await?;
     assert_eq!(references(&behind)?, asked(&["mirror.example/two"]));
     let told =
-        "node node-0 has not confirmed what its sets say (NodesUpdating): has not confirmed cluster of generation 2";
+        "node node-0 has not applied its NodeMirrorSets (NodesUpdating): has not confirmed cluster of generation 2";
     assert!(behind.stderr.contains(told), "{}", behind.stderr);
     let status = run(&stage.scene, &["status"]).await?.stdout;
     assert!(
-        status.contains("guest, GuestSynced=True (AsExpected)") && status.contains("by hcco-kubeconfig"),
+        status.contains("guest, GuestSynced=True (AsExpected)")
+            && status.contains("kubeconfig: Secret hcco-kubeconfig"),
         "{status}"
     );
     assert!(status.contains("nodes 0/1, NodesUpToDate=False (NodesUpdating)"), "{status}");
@@ -136,7 +137,11 @@ async fn a_pools_mirrors_come_before_its_clusters_and_a_kubeconfig_that_may_not_
     let image = image();
     let explain = |node| ["explain", &image, "-o", "json", "--node", node];
     let nothing = run(&stage.scene, &explain("node-0")).await?;
-    assert!(nothing.code == Some(1) && nothing.stderr.contains("has no kubeconfig of the guest"), "{}", nothing.stderr);
+    assert!(
+        nothing.code == Some(1) && nothing.stderr.contains("has no Secret with a kubeconfig for the guest cluster"),
+        "{}",
+        nothing.stderr
+    );
 
     let canary = stage.scene.bed.directory().join("canary");
     let mut evil: Value = serde_yaml::from_str(&stage.usual_kubeconfig(0)?)?;
@@ -161,7 +166,7 @@ async fn a_pools_mirrors_come_before_its_clusters_and_a_kubeconfig_that_may_not_
 async fn uninstall_leaves_one_hosted_cluster_or_all_and_tells_how_far_it_is() -> Result<()> {
     let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
     let nobody = run(&stage.scene, &["uninstall", "--yes"]).await?;
-    let told = "there is no Lease hypermirror-system/hypermirror-manager";
+    let told = "Lease hypermirror-system/hypermirror-manager does not exist";
     assert!(nobody.code == Some(1) && nobody.stderr.contains(told), "{}", nobody.stderr);
     let manager = manager(&stage).await?;
     let (first, _first_agent) = stage.node(0, "node-0", "a").await?;
@@ -171,7 +176,7 @@ async fn uninstall_leaves_one_hosted_cluster_or_all_and_tells_how_far_it_is() ->
         stage.condition(index, "Ready", "True", "AsExpected").await?;
     }
     let unknown = run(&stage.scene, &["uninstall", "--yes", "--hosted-cluster", "clusters/none"]).await?;
-    assert!(unknown.code == Some(2) && unknown.stderr.contains("there is no HostedCluster"), "{}", unknown.stderr);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("does not exist"), "{}", unknown.stderr);
 
     let west = hosted_cluster("west-0", &[]);
     let pause = |value: Value| json!({"metadata": {"annotations": {"hypermirror.dev/paused": value}}});
@@ -205,6 +210,6 @@ async fn uninstall_leaves_one_hosted_cluster_or_all_and_tells_how_far_it_is() ->
     assert_eq!(stage.fleet().effective("west-1", TARGETS[0]).await?.as_deref(), Some("="));
     drop(manager);
     let dead = run(&stage.scene, &["uninstall", "--yes"]).await?;
-    assert!(dead.code == Some(1) && dead.stderr.contains("no manager renews Lease"), "{}", dead.stderr);
+    assert!(dead.code == Some(1) && dead.stderr.contains("no running manager: Lease"), "{}", dead.stderr);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where findings come from.
+//! Collects the findings of `check` from entries, plans and reports.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{MirrorEntry, hypershift, order};
 use hypermirror_api::ClusterKey;
 
-/// What a report may say that only the live manager knows, and how much it weighs.
+/// The condition reasons that become findings, with their severity. Only the running manager can detect these problems; the
+/// others are found in the input itself.
 const TROUBLES: [(Reason, Severity); 23] = [
     (Reason::WriteFailed, Severity::Error),
     (Reason::SourceUnreadable, Severity::Error),
@@ -49,7 +50,7 @@ const TROUBLES: [(Reason, Severity); 23] = [
     (Reason::CatalogDiffers, Severity::Error),
 ];
 
-/// Everything, errors first, then by object and field.
+/// All findings, sorted by severity, object and field.
 pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(entry_rows(input));
@@ -75,8 +76,8 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     rows
 }
 
-/// Findings about entries, for those who get them: control planes get what the management cluster declares, and nodes too
-/// where nothing but mirror objects is given; what a HostedCluster declares reaches both.
+/// Findings about entries, for the consumers that use them. Entries of the management cluster apply to control planes, and
+/// also to nodes if the input has only mirror objects. Entries of a HostedCluster apply to both.
 fn entry_rows(input: &Input) -> Vec<Row> {
     let both = [Consumer::ControlPlane, Consumer::Node];
     let mut merged = Merged::default();
@@ -95,7 +96,7 @@ fn entry_rows(input: &Input) -> Vec<Row> {
     merged.rows.into_values().collect()
 }
 
-/// One row for what is said for both consumers.
+/// Findings by entry. The same finding for both consumers becomes one row.
 #[derive(Default)]
 struct Merged {
     rows: BTreeMap<(String, String, &'static str, String), Row>,
@@ -121,7 +122,7 @@ impl Merged {
             let key = (row.object.clone(), row.field.clone(), row.reason, row.value.clone());
             let known = self.rows.entry(key).or_insert_with(|| row.clone());
             known.consumers.push(name);
-            // What only a node cannot use is an error there.
+            // The severity is that of the consumer with the more serious problem.
             if row.severity < known.severity {
                 known.severity = row.severity;
                 known.message = row.message;
@@ -146,7 +147,7 @@ pub(super) fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
     }
 }
 
-/// What was noticed in an object while it was read.
+/// A finding about a field of an object, such as an unknown field.
 fn noticed_row(finding: &Finding) -> Row {
     let origin = &finding.origin;
     let of_cluster = (origin.kind == "HostedCluster").then(|| origin.namespace.clone().unwrap_or_default());
@@ -175,19 +176,21 @@ fn cluster_row(severity: Severity, reason: Reason, plan: &ClusterPlan, message: 
 
 fn malformed_rows(input: &Input) -> impl Iterator<Item = Row> {
     let malformed = input.malformed.iter().map(|malformed| {
-        let message = format!("{}; the object is left out", malformed.message);
+        let message = format!("{}; the object is ignored", malformed.message);
         plain_row(Severity::Error, Reason::MalformedObject, malformed.object.clone(), message)
     });
     malformed.chain(input.absent.iter().map(|absent| {
         let message = match absent.0 {
-            "HostedClusterMirrors" => "the kind is not served: hypermirror crd | kubectl apply --server-side -f -",
+            "HostedClusterMirrors" => {
+                "the kind is not served by the cluster; install it: hypermirror crd | kubectl apply --server-side -f -"
+            }
             _ => "the kind is not served by the cluster",
         };
         plain_row(Severity::Warning, Reason::SourceUnreadable, absent.0.to_owned(), message.to_owned())
     }))
 }
 
-/// HostedClusters that do not own their control-plane namespaces, with the names of those that do or claim them too.
+/// HostedClusters that do not own their control-plane namespaces. The message names the other HostedCluster.
 fn claim_rows(input: &Input) -> impl Iterator<Item = Row> {
     input.claims.refused().into_iter().map(|(key, message)| {
         let row = plain_row(Severity::Error, Reason::NamespaceClaimedTwice, format!("HostedCluster/{key}"), message);
@@ -197,7 +200,7 @@ fn claim_rows(input: &Input) -> impl Iterator<Item = Row> {
 
 fn setting_row(plan: &ClusterPlan) -> Option<Row> {
     let value = plan.unknown_setting.as_ref()?;
-    let message = format!("{value:?} is neither Use nor Ignore, and counts as Use");
+    let message = format!("{value:?} is not valid and is treated as Use; set it to Use or Ignore");
     let row = cluster_row(Severity::Error, Reason::MalformedObject, plan, message);
     Some(Row {
         field: format!("metadata.annotations[{}]", annotations::MANAGEMENT_MIRRORS),
@@ -206,7 +209,7 @@ fn setting_row(plan: &ClusterPlan) -> Option<Row> {
     })
 }
 
-/// What is wrong with annotations about OLM catalogs, and catalogs that are left alone.
+/// Findings about annotations for OLM catalogs, and catalogs that differ and that hypermirror does not change.
 fn catalog_rows(input: &Input, cluster: &HostedCluster, plan: &ClusterPlan) -> Vec<Row> {
     let found = wishes(cluster).map(|wishes| wishes.findings).unwrap_or_default().into_iter().map(|found| Row {
         field: format!("metadata.annotations[{}]", found.annotation),
@@ -240,12 +243,12 @@ fn delivery_rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
 fn size_row(plan: &ClusterPlan) -> Option<Row> {
     let bytes = Some(plan.map.map.env.len()).filter(|_| !fits(&plan.map.map.env))?;
     let message = format!(
-        "the override map has {bytes} bytes; an environment variable takes {MAX_VALUE_BYTES} with its name; it is not written"
+        "the override map has {bytes} bytes and is not written: the limit for an environment variable and its name is {MAX_VALUE_BYTES}"
     );
     Some(cluster_row(Severity::Error, Reason::ValueTooLarge, plan, message))
 }
 
-/// What the plan says about targets that are there.
+/// Problems of existing target Deployments.
 fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
     let map_fits = fits(&plan.map.map.env);
     let namespace = plan.key.control_plane_namespace();
@@ -260,7 +263,7 @@ fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
     targets.filter_map(row).collect()
 }
 
-/// Said once for the fleet: whether an admission is installed is nothing of one hosted cluster.
+/// One row for the whole fleet, because the admission does not depend on the hosted cluster.
 fn admission_row(input: &Input) -> Option<Row> {
     let statuses = input.reports.iter().filter_map(|report| report.status.as_ref());
     let mut admissions = statuses.filter_map(|status| status.control_plane.admission);
@@ -272,7 +275,7 @@ fn admission_row(input: &Input) -> Option<Row> {
     })
 }
 
-/// What the live manager could not do, and what it saw on nodes.
+/// Problems in the manager's reports.
 fn report_rows(input: &Input) -> Vec<Row> {
     let mut rows = Vec::new();
     for report in &input.reports {
@@ -287,7 +290,7 @@ fn report_rows(input: &Input) -> Vec<Row> {
 fn condition_row(key: &str, condition: &Condition) -> Option<Row> {
     let (reason, severity) = TROUBLES.into_iter().find(|(reason, _)| reason.as_str() == condition.reason)?;
     let is_of_guest = OF_THE_GUEST.iter().any(|kind| kind.as_str() == condition.type_);
-    // Of a guest that could not be asked one condition says it all.
+    // Ready repeats the reason of another condition. If the guest cluster is not reachable, GuestSynced has the reason.
     let is_repeated =
         condition.type_ == "Ready" || (condition.type_ == "NodesUpToDate" && condition.status == "Unknown");
     let row = plain_row(severity, reason, format!("HostedClusterMirrors/{key}"), condition.message.clone());
@@ -309,7 +312,7 @@ fn shadowed_rows(key: &str, status: &HostedClusterMirrorsStatus) -> Vec<Row> {
         field: format!("status.nodes.shadowed[{place}]"),
         value: shadowed.clone(),
         consumers: vec!["Node"],
-        message: format!("on a node another file hides what is declared: {shadowed}"),
+        message: format!("another file on a node overrides the declared mirrors: {shadowed}"),
         origin: None,
     };
     shadowed.map(row).collect()

@@ -1,4 +1,4 @@
-//! What is wrong with ConfigMaps of mirror sets and of node pools, and which edits make stock HyperShift replace nodes.
+//! Findings about ConfigMaps that HostedClusters and NodePools reference, and notes about edits that replace nodes.
 
 use hypermirror_api::hypershift::{HostedCluster, NodePool};
 use hypermirror_api::{Reason, annotations};
@@ -16,10 +16,10 @@ use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{Note, render};
 use hypermirror_api::ClusterKey;
 
-/// How many objects a line names.
+/// Objects that a note names. Large fleets have hundreds, and a few show which kind is affected.
 const SHOWN: usize = 5;
 
-/// Everything about one HostedCluster and its NodePools.
+/// The findings about one HostedCluster and its NodePools.
 pub fn rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
     let key = ClusterKey::of(cluster);
     let object = format!("HostedCluster/{key}");
@@ -50,8 +50,8 @@ fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &Entries) -> Vec<Row> {
     let tags = config.stock.iter().filter(|name| has_tag_mirrors(&sources, name));
     rows.extend(tags.map(|name| {
         let message = format!(
-            "stock HyperShift refuses tag mirrors in ConfigMap {name}, and with them every change of spec.config; in a \
-             ConfigMap that annotation {} names it does not see them",
+            "stock HyperShift rejects tag mirrors in ConfigMap {name}, and with them every change of spec.config; move them \
+                         to a ConfigMap that annotation {} references",
             annotations::CONFIG
         );
         let row = plain_row(Severity::Warning, Reason::RefusedByHyperShift, object.clone(), message);
@@ -61,12 +61,12 @@ fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &Entries) -> Vec<Row> {
     rows
 }
 
-/// What files that the pool's `MachineConfig`s write do to what is declared.
+/// Findings about files that the pool's `MachineConfig`s write to nodes.
 fn file_rows(object: &str, of_cluster: &Entries, sources: &PoolSources) -> Vec<Row> {
     if sources.files.is_empty() {
         return Vec::new();
     }
-    // Files that a node refuses are told already.
+    // Files that a node rejects are already reported.
     let Some(files) = node_files::config(None, &sources.files) else { return Vec::new() };
     let (set, _) = resolve(of_cluster.iter().chain(sources.entries.iter()));
     let notes = render(&set, &files).map(|rendered| rendered.notes).unwrap_or_default();
@@ -93,7 +93,7 @@ fn has_tag_mirrors(sources: &PoolSources, config_map: &str) -> bool {
     of_tags.into_iter().any(|entry| entry.origin.name == config_map)
 }
 
-/// Which edits make stock HyperShift replace nodes, and what to edit instead; one line for each kind of edit.
+/// Notes about edits that make stock HyperShift replace nodes, and alternatives: one line for each kind of edit.
 pub fn replacing_edits(input: &Input) -> Vec<String> {
     let (mut lists, mut configs, mut rollouts) = (Vec::new(), Vec::new(), Vec::new());
     for cluster in &input.clusters {
@@ -119,12 +119,20 @@ pub fn replacing_edits(input: &Input) -> Vec<String> {
         (!objects.is_empty())
             .then(|| format!("{edit} makes stock HyperShift replace nodes: {shown}{more}; {instead} does not"))
     };
-    let reference = format!("a ConfigMap that annotation {} names", annotations::IMAGE_MIRROR_CONFIG_REF);
-    let config = format!("a ConfigMap that annotation {} names", annotations::CONFIG);
+    let reference = format!("a ConfigMap that annotation {} references", annotations::IMAGE_MIRROR_CONFIG_REF);
+    let config = format!("a ConfigMap that annotation {} references", annotations::CONFIG);
     let notes = [
-        note(&lists, "an edit of spec.imageContentSources of a HostedCluster", &format!("one of {reference}")),
-        note(&configs, "an edit of the mirrors in ConfigMaps of a NodePool's spec.config", &format!("one of {config}")),
-        note(&rollouts, "any edit of the mirrors of a NodePool whose delivery has Rollout", "with delivery Agent it"),
+        note(&lists, "an edit of spec.imageContentSources of a HostedCluster", &format!("an edit of {reference}")),
+        note(
+            &configs,
+            "an edit of mirrors in the ConfigMaps of a NodePool's spec.config",
+            &format!("an edit of {config}"),
+        ),
+        note(
+            &rollouts,
+            "any edit of the mirrors of a NodePool with delivery Rollout or AgentAndRollout",
+            "delivery Agent",
+        ),
     ];
     notes.into_iter().flatten().collect()
 }

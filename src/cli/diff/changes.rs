@@ -1,4 +1,4 @@
-//! The changes of one hosted cluster: before and after of everything that the manager writes.
+//! The changes of one hosted cluster: the values before and after.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::mirrors::overrides::{ordered_mirrors, parse_pairs};
 pub struct ClusterChanges {
     /// `namespace/name`.
     pub hosted_cluster: String,
-    /// Why the manager does not make them now, if it does not.
+    /// Why the manager does not make the changes now. Null if it does.
     pub held: Option<String>,
     /// The value of `hypermirror.dev/mirrors-observed` that the HostedCluster would get.
     pub mirrors_observed: Option<String>,
@@ -42,7 +42,7 @@ pub struct CatalogChanges {
     pub name: &'static str,
     /// The images.
     pub images: Vec<CatalogImage>,
-    /// The change as it is written.
+    /// The JSON patch.
     pub patch: Option<json_patch::Patch>,
 }
 
@@ -51,14 +51,14 @@ pub struct CatalogChanges {
 pub struct CatalogImage {
     /// The container or the tag.
     pub place: String,
-    /// The image now.
+    /// The current image.
     pub before: String,
-    /// The image then.
+    /// The new image.
     pub after: String,
 }
 
 impl CatalogChanges {
-    /// What a difference comes to; an image that is left alone is no change.
+    /// The changes for a difference, without images that the manager does not change.
     pub fn new(namespace: String, difference: Difference) -> Self {
         let image = |change: ImageChange| {
             Some(CatalogImage { place: change.place, before: change.before, after: change.after? })
@@ -83,24 +83,24 @@ pub struct TargetChanges {
     pub name: String,
     /// Whether its pods restart.
     pub restarts: bool,
-    /// What its process reads from `OPENSHIFT_IMG_OVERRIDES`, source by source.
+    /// Changed sources of the effective `OPENSHIFT_IMG_OVERRIDES`.
     pub overrides: Vec<SourceChange>,
-    /// The same of `--registry-overrides`.
+    /// Changed sources of the effective `--registry-overrides`.
     pub argument: Vec<SourceChange>,
-    /// Annotations of ours.
+    /// Changed annotations of hypermirror.
     pub annotations: Vec<AnnotationChange>,
-    /// The change as it is written.
+    /// The JSON patch.
     pub patch: Option<json_patch::Patch>,
 }
 
-/// One source whose mirrors are others.
+/// One source whose mirrors change.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct SourceChange {
     /// The source.
     pub source: String,
-    /// Its mirrors now.
+    /// Its current mirrors.
     pub before: Vec<String>,
-    /// Its mirrors then.
+    /// Its new mirrors.
     pub after: Vec<String>,
 }
 
@@ -109,16 +109,16 @@ pub struct SourceChange {
 pub struct AnnotationChange {
     /// The key.
     pub key: &'static str,
-    /// The value now.
+    /// The current value.
     pub before: Option<String>,
-    /// The value then.
+    /// The new value.
     pub after: Option<String>,
 }
 
 impl ClusterChanges {
-    /// Compares before and after.
+    /// Compares the current Deployments with the patched ones.
     pub fn new(input: &Input, planner: &Planner<'_>, plan: &ClusterPlan, is_held: bool) -> Result<Self> {
-        let removal = is_held.then(|| "its map would become empty with too many others at once".to_owned());
+        let removal = is_held.then(|| "waiting for approval: too many maps would become empty at once".to_owned());
         let paused = plan.settings.paused.as_ref().map(|why| format!("paused: {why}"));
         let mut targets = Vec::new();
         for (place, after) in plan.patched(&input.deployments)? {
@@ -142,7 +142,7 @@ impl ClusterChanges {
         })
     }
 
-    /// Whether there is a change.
+    /// Whether anything changes.
     pub fn is_any(&self) -> bool {
         self.mirrors_observed.is_some() || !self.targets.is_empty() || !self.catalogs.is_empty()
     }
@@ -174,12 +174,12 @@ impl TargetChanges {
     }
 }
 
-/// The value that the process reads: the last one counts.
+/// The value that the process uses: the last variable of this name.
 fn effective(target: &ObservedTarget) -> Option<&str> {
     Some(&target.container.as_ref()?.env.last()?.value)
 }
 
-/// All values of the argument: its reader puts them together.
+/// The combined values of all occurrences of the argument, as the process combines them.
 fn arguments(target: &ObservedTarget) -> String {
     let container = target.container.iter();
     container.flat_map(|container| &container.arguments).map(|entry| &*entry.value).collect::<Vec<_>>().join(",")

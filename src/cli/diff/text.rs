@@ -1,12 +1,12 @@
-//! Changes for people.
+//! Prints changes as text.
 
 use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
 use super::changes::{AnnotationChange, CatalogChanges, ClusterChanges, SourceChange, TargetChanges};
 
-/// How much of an annotation's value is shown.
+/// Shown characters of an annotation's value: enough to recognise it on a terminal line.
 const SHOWN: usize = 72;
 
-/// Prints all changes, nothing if there are none.
+/// Prints all changes. Empty if there are none.
 pub fn print(changes: &[ClusterChanges]) -> String {
     let mut lines = Vec::new();
     for changes in changes {
@@ -23,7 +23,7 @@ fn cluster(lines: &mut Vec<String>, changes: &ClusterChanges) {
     }
     if let Some(digest) = &changes.mirrors_observed {
         let text = format!("+ annotation {}: {digest}", hypermirror_api::annotations::MIRRORS_OBSERVED);
-        lines.push(format!("  {}  (stock operators read the mirrors again)", styled(GOOD, text)));
+        lines.push(format!("  {}  (triggers stock operators to read the mirrors)", styled(GOOD, text)));
     }
     let mut before: Option<&TargetChanges> = None;
     for target in &changes.targets {
@@ -38,7 +38,7 @@ fn cluster(lines: &mut Vec<String>, changes: &ClusterChanges) {
 
 fn catalog(lines: &mut Vec<String>, changes: &CatalogChanges) {
     let CatalogChanges { kind, namespace, name, .. } = changes;
-    lines.push(format!("  {kind} {namespace}/{name} (if stock HyperShift does not do it first)"));
+    lines.push(format!("  {kind} {namespace}/{name} (unless stock HyperShift changes it first)"));
     for image in &changes.images {
         lines.push(format!("    {}", image.place));
         for (sign, style, value) in [("-", BAD, &image.before), ("+", GOOD, &image.after)] {

@@ -1,4 +1,4 @@
-//! `explain --consumer control-plane`: where HyperShift's operators look for an image.
+//! `explain --consumer control-plane`: the endpoints that HyperShift's operators try for an image.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use anyhow::Result;
 
 use super::super::input::{Input, Wanted};
 use super::super::{console, findings};
-use super::{Asked, ExplainArgs, text, with_hint};
+use super::{ExplainArgs, RequestedImage, text, with_hint};
 use crate::hosted::sources::{ManagementLayer, OverrideMap, cluster_map, settings};
 use crate::mirrors::finding::Finding;
-use crate::mirrors::hypershift::{Looked, explain};
+use crate::mirrors::hypershift::{ControlPlaneExplanation, explain};
 
-/// Prints where each image is looked for; the exit code is 1 if one is no image at all.
-pub async fn run(args: &ExplainArgs, asked: &[Asked<'_>]) -> Result<ExitCode> {
+/// Prints the endpoints of each image. The exit code is 1 if an image reference is invalid.
+pub async fn run(args: &ExplainArgs, requested: &[RequestedImage<'_>]) -> Result<ExitCode> {
     args.check_control_plane()?;
     let input = args.input.load(Wanted::default()).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let (map, found) = map(&input, args)?;
-    findings::tell(&found);
-    let looked: Vec<Looked> = asked
+    findings::report(&found);
+    let explanation: Vec<ControlPlaneExplanation> = requested
         .iter()
-        .map(|asked| {
-            let looked = explain(&map.resolved, asked.image);
-            let error = looked.error.map(|error| with_hint(&error, asked.image));
-            Looked { image: asked.given.to_owned(), error, ..looked }
+        .map(|requested| {
+            let explanation = explain(&map.resolved, requested.image);
+            let error = explanation.error.map(|error| with_hint(&error, requested.image));
+            ControlPlaneExplanation { image: requested.given.to_owned(), error, ..explanation }
         })
         .collect();
     match args.output.data() {
-        Some(format) => console::print_data(&looked, format)?,
-        None => console::print(&text::of_control_plane(&looked))?,
+        Some(format) => console::print_data(&explanation, format)?,
+        None => console::print(&text::of_control_plane(&explanation))?,
     }
-    let failed = looked.iter().any(|looked| looked.error.is_some());
+    let failed = explanation.iter().any(|explanation| explanation.error.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The map of the HostedCluster; without one that of the management layer.
+/// The map of the HostedCluster, or that of the management layer if there is no HostedCluster.
 fn map(input: &Input, args: &ExplainArgs) -> Result<(Arc<OverrideMap>, Vec<Finding>)> {
     let management = ManagementLayer::new(&input.mirror_entries());
     let Some(cluster) = input.select(args.scope.hosted_cluster.as_ref())? else {

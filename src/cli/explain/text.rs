@@ -1,12 +1,12 @@
-//! Answers for people.
+//! Prints explanations as text.
 
 use super::super::console::{BAD, ERROR, HEADING, WARNING, styled};
 use super::Answer;
-use crate::mirrors::hypershift::Looked;
+use crate::mirrors::hypershift::ControlPlaneExplanation;
 use crate::mirrors::registries::{Endpoint, EndpointOrigin, Explanation};
 use crate::printable;
 
-/// What nodes do.
+/// The endpoints that nodes try.
 pub fn of_node(answer: &Answer) -> String {
     let explained = answer.explanations.iter().enumerate().map(|(index, explanation)| {
         let by_hypershift = answer.by_hypershift.get(index).map(Vec::as_slice).unwrap_or_default();
@@ -23,36 +23,36 @@ fn node(explanation: &Explanation, by_hypershift: &[String]) -> String {
     indented(&mut text, &matching(explanation.prefix.as_deref()));
     for object in by_hypershift {
         let note = format!(
-            "HyperShift itself writes the mirrors of {object} to the nodes; use --registries-conf to see what applies there"
+            "HyperShift itself writes the mirrors of {object} to the nodes; pass the node's files with --registries-conf to include them"
         );
         indented(&mut text, &styled(WARNING, note));
     }
     text + &endpoints(&explanation.endpoints)
 }
 
-/// What HyperShift's operators do.
-pub fn of_control_plane(looked: &[Looked]) -> String {
-    looked.iter().map(control_plane).collect::<Vec<_>>().join("\n")
+/// The endpoints that HyperShift's operators try.
+pub fn of_control_plane(explanation: &[ControlPlaneExplanation]) -> String {
+    explanation.iter().map(control_plane).collect::<Vec<_>>().join("\n")
 }
 
-fn control_plane(looked: &Looked) -> String {
-    let mut text = format!("{}\n", styled(HEADING, &looked.image));
-    if let Some(error) = &looked.error {
+fn control_plane(explanation: &ControlPlaneExplanation) -> String {
+    let mut text = format!("{}\n", styled(HEADING, &explanation.image));
+    if let Some(error) = &explanation.error {
         return text + &format!("  {}\n", styled(ERROR, error));
     }
-    indented(&mut text, &matching(looked.prefix.as_deref()));
-    if looked.unordered {
+    indented(&mut text, &matching(explanation.prefix.as_deref()));
+    if explanation.unordered {
         indented(&mut text, "several sources match: HyperShift tries their mirrors in no particular order");
     }
-    text += &endpoints(&looked.endpoints);
-    for skipped in &looked.skipped {
+    text += &endpoints(&explanation.endpoints);
+    for skipped in &explanation.skipped {
         let line = format!("skips mirror {} of {}: {}", skipped.mirror, skipped.source, skipped.reason);
         indented(&mut text, &styled(WARNING, line));
     }
-    let found: Vec<&str> = looked.endpoints.iter().map(|endpoint| endpoint.reference.as_str()).collect();
-    if found != looked.release {
-        indented(&mut text, "as a release image");
-        for (place, reference) in looked.release.iter().enumerate() {
+    let found: Vec<&str> = explanation.endpoints.iter().map(|endpoint| endpoint.reference.as_str()).collect();
+    if found != explanation.release {
+        indented(&mut text, "if it is a release image:");
+        for (place, reference) in explanation.release.iter().enumerate() {
             indented(&mut text, &format!("{}. {}", place + 1, printable::line(reference)));
         }
     }
@@ -64,7 +64,7 @@ fn indented(text: &mut String, line: &str) {
 }
 
 fn matching(prefix: Option<&str>) -> String {
-    prefix.map_or_else(|| "no mirror set matches".to_owned(), |prefix| format!("by {}", printable::line(prefix)))
+    prefix.map_or_else(|| "no mirror set matches".to_owned(), |prefix| format!("matches {}", printable::line(prefix)))
 }
 
 fn endpoints(endpoints: &[Endpoint]) -> String {
@@ -78,7 +78,7 @@ fn line(place: usize, endpoint: &Endpoint, width: usize) -> String {
         notes.push(styled(BAD, "blocked: never contacted"));
     }
     if endpoint.insecure {
-        notes.push(styled(BAD, "without verified TLS"));
+        notes.push(styled(BAD, "TLS not verified"));
     }
     match &endpoint.origin {
         Some(EndpointOrigin::Object(origin)) => notes.push(printable::line(&origin.to_string()).into_owned()),

@@ -1,4 +1,4 @@
-//! The ConfigMaps of the input, and what is declared with them.
+//! The ConfigMaps that HostedClusters and NodePools of the input reference, and the mirrors in them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::hosted::sources::{OwnSources, ReferredConfig};
 use hypermirror_api::ClusterKey;
 
 impl Input {
-    /// The ConfigMap that a HostedCluster refers to, and what is wrong with the reference.
+    /// The ConfigMap that a HostedCluster references, and a problem with the reference.
     pub(super) fn reference(&self, cluster: &HostedCluster) -> (Option<MirrorReference>, Option<SourceTrouble>) {
         let key = ClusterKey::of(cluster);
         let report = self.reports.iter().find(|report| ClusterKey::of(*report) == key);
         reference(cluster, true, report.and_then(|report| report.status.as_ref()))
     }
 
-    /// What a HostedCluster declares, with what cannot be read of it.
+    /// The mirrors of a HostedCluster, and problems with its ConfigMap.
     pub fn own_sources(&self, cluster: &HostedCluster) -> OwnSources {
         let key = ClusterKey::of(cluster);
         let mut own = OwnSources::of_cluster(cluster);
@@ -36,7 +36,7 @@ impl Input {
         own
     }
 
-    /// The same; an error if something of it cannot be read: what would be made of the rest is not what is meant.
+    /// The mirrors of a HostedCluster, or an error if its ConfigMap is not usable: a partial result would be misleading.
     pub fn whole_sources(&self, cluster: &HostedCluster) -> Result<OwnSources> {
         let own = self.own_sources(cluster);
         if own.is_lost {
@@ -45,14 +45,14 @@ impl Input {
         Ok(own)
     }
 
-    /// What a NodePool declares, with what cannot be read of it.
+    /// The mirrors of a NodePool, and problems with its ConfigMaps.
     pub fn pool_sources(&self, pool: &NodePool) -> PoolSources {
         let namespace = pool.namespace().unwrap_or_default();
         let found = |name: &str| self.referred(&namespace, name, pool_config::read);
         PoolSources::new(&namespace, &PoolConfig::of(pool), found, &LastDocuments::default()).0
     }
 
-    /// The same; an error if something of it cannot be read.
+    /// The mirrors of a NodePool, or an error if one of its ConfigMaps is not usable.
     pub fn whole_pool_sources(&self, pool: &NodePool) -> Result<PoolSources> {
         let sources = self.pool_sources(pool);
         if !sources.lost.is_empty() {

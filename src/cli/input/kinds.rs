@@ -8,27 +8,18 @@ use crate::documents::Document;
 /// A kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// HyperShift's HostedCluster.
     HostedCluster,
-    /// ImageContentSourcePolicy.
     Icsp,
-    /// ImageDigestMirrorSet.
     Idms,
-    /// ImageTagMirrorSet.
     Itms,
-    /// The per-node ImageMirrorDigestSet.
     ImageMirrorDigestSet,
-    /// A Deployment.
     Deployment,
-    /// An ImageStream: read where it is that of OLM catalogs.
+    /// Only the ImageStream of OLM catalogs is read.
     ImageStream,
-    /// Our report.
     HostedClusterMirrors,
-    /// HyperShift's NodePool.
     NodePool,
-    /// HyperShift's HostedControlPlane.
     HostedControlPlane,
-    /// A ConfigMap: read where a HostedCluster or NodePool refers to it.
+    /// Only ConfigMaps that a HostedCluster or NodePool references are read.
     ConfigMap,
 }
 
@@ -37,7 +28,7 @@ struct Row {
     group: &'static str,
     version: &'static str,
     read_as: Kind,
-    /// Other groups have a kind of this name, too.
+    /// Other API groups also have a kind of this name.
     is_common: bool,
 }
 
@@ -59,9 +50,9 @@ const ROWS: [Row; 11] = [
     row("HostedControlPlane", "hypershift.openshift.io", "v1beta1", Kind::HostedControlPlane, false),
 ];
 
-/// The kind of a document; none if it is not read.
+/// The kind of a document, or `None` if documents of this kind are skipped.
 ///
-/// A known kind in a version that we do not know is an error: it was meant for us, and would be lost without a word.
+/// A known kind in an unknown version is an error, because skipping it silently would lose mirrors.
 pub fn kind_of(document: &Document) -> Result<Option<Kind>> {
     let kind = document.text_at("/kind");
     let Some((kind, row)) = kind.and_then(|kind| Some((kind, ROWS.iter().find(|row| row.kind == kind)?))) else {
@@ -72,7 +63,7 @@ pub fn kind_of(document: &Document) -> Result<Option<Kind>> {
     if group == row.group && version == row.version {
         return Ok(Some(row.read_as));
     }
-    // Where they count at all is known only when all is read; nobody has them in another version.
+    // These are used only if an object references them, and exist in one version only.
     let is_referable = matches!(row.read_as, Kind::ConfigMap | Kind::Deployment | Kind::ImageStream);
     if is_referable || row.is_common && group != row.group {
         return Ok(None);
@@ -81,10 +72,7 @@ pub fn kind_of(document: &Document) -> Result<Option<Kind>> {
     if api_version.is_empty() {
         bail!("{}: {kind} has no apiVersion; add apiVersion: {known}", document.place);
     }
-    bail!(
-        "{}: {kind} has apiVersion {api_version}, and is read as {known} only; correct its apiVersion",
-        document.place
-    )
+    bail!("{}: {kind} has the unsupported apiVersion {api_version}; change it to {known}", document.place)
 }
 
 #[cfg(test)]
@@ -109,8 +97,8 @@ mod tests {
     #[test]
     fn a_known_kind_in_another_version_is_an_error_that_names_both() {
         let error = kind("operator.openshift.io/v1alpha1", "ImageDigestMirrorSet").unwrap_err().to_string();
-        let expected = "f.yaml, document 1 (line 1): ImageDigestMirrorSet has apiVersion operator.openshift.io/v1alpha1, \
-                        and is read as config.openshift.io/v1 only; correct its apiVersion";
+        let expected = "f.yaml, document 1 (line 1): ImageDigestMirrorSet has the unsupported apiVersion operator.openshift.io/v1alpha1; \
+                        change it to config.openshift.io/v1";
         assert_eq!(error, expected);
         assert_eq!(kind("apps/v1beta1", "Deployment").unwrap(), None);
         let error = kind("\"\"", "ImageTagMirrorSet").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Lists of mirrors that are no Kubernetes objects: what `hypershift create cluster --image-content-sources` takes, and an
+//! Lists of mirrors that are not in Kubernetes objects: the file for `hypershift create cluster --image-content-sources`, and
 //! `install-config.yaml`.
 
 use std::path::Path;
@@ -12,15 +12,15 @@ use crate::mirrors::entry::{self, ListedSource};
 use crate::mirrors::fields;
 use crate::mirrors::finding::Finding;
 
-/// One such list, as a mirror object.
+/// A list of mirrors as a mirror object.
 pub struct ListOfSources {
-    /// Named after its file, as it has no name.
+    /// The object, with the name of the file.
     pub object: MirrorObject,
-    /// Fields that are not read.
+    /// Findings about unknown fields.
     pub findings: Vec<Finding>,
 }
 
-/// What a document may be: the kind that origins name, the list's path in it, and the fields of an entry.
+/// A supported format: the kind for origins, the path of the list, and the fields of an entry.
 struct Form {
     kind: &'static str,
     list: &'static str,
@@ -28,16 +28,16 @@ struct Form {
 }
 
 const BARE: Form = Form { kind: "ImageContentSources", list: entry::BARE_LIST, fields: &["source", "mirrors"] };
-/// The newer list of the installer, and the older one.
+/// The current list of the installer, and the deprecated one.
 const OF_INSTALL_CONFIG: [Form; 2] = [
     Form { kind: "InstallConfig", list: "imageDigestSources", fields: &["source", "mirrors", "sourcePolicy"] },
     Form { kind: "InstallConfig", list: "imageContentSources", fields: &["source", "mirrors"] },
 ];
 
-/// The list that a document is or holds; none if it is something else.
+/// The list in a document, or `None` if the document has none.
 ///
 /// # Errors
-/// An entry that cannot be read.
+/// An entry that cannot be decoded.
 pub fn of(document: &Document) -> Result<Option<ListOfSources>> {
     if is_bare(&document.value) {
         return read(document, &[(&BARE, document.clone())]).map(Some);
@@ -61,7 +61,7 @@ fn read(document: &Document, lists: &[(&'static Form, Document)]) -> Result<List
     let (mut entries, mut findings) = (Vec::new(), Vec::new());
     for (form, list) in lists {
         let sources: Option<Vec<ListedSource>> = list.decode().map_err(|error| {
-            anyhow!("{}: {}{error}; correct the field, or leave the document out", document.place, form.list)
+            anyhow!("{}: {}{error}; correct the field or remove the document", document.place, form.list)
         })?;
         let found = entry::of_list(form.kind, &name, form.list, &sources.unwrap_or_default());
         let place = entry::place_in_list(form.kind, &name, 0);

@@ -1,4 +1,4 @@
-//! The same objects from a live cluster, read only.
+//! Reads the objects from a live cluster.
 
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -28,12 +28,12 @@ use crate::management::mirror_kind::MirrorKind;
 use crate::telemetry::requests::RequestMetrics;
 use hypermirror_api::ClusterKey;
 
-/// How many objects one answer holds.
+/// Objects per page, the default of kubectl: it limits the memory for one response.
 const PAGE: u32 = 500;
-/// How many Deployments are read at once.
+/// Concurrent reads of single objects, so that a large fleet is read quickly without overloading the API server.
 const READS: usize = 16;
 
-/// Which cluster is read.
+/// The cluster to read.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Connection {
     /// Kubeconfig of the management cluster (default: KUBECONFIG, then the pod's ServiceAccount)
@@ -49,20 +49,20 @@ pub struct Connection {
 pub struct Absent(pub &'static str);
 
 impl Connection {
-    /// Whether a flag was given.
+    /// Whether a flag is set.
     pub fn is_given(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some()
     }
 
-    /// Makes the client.
+    /// Connects to the cluster.
     pub async fn connect(&self) -> Result<Client> {
         let origin = Origin { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
         let client = connect_to(&origin, &RequestMetrics::default()).await;
-        client.context("there is no cluster to read; give manifests with -f, or a kubeconfig with --kubeconfig")
+        client.context("no cluster to read (pass manifests with -f, or a kubeconfig with --kubeconfig)")
     }
 }
 
-/// Reads what is wanted.
+/// Reads the requested objects.
 pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> {
     let client = connection.connect().await?;
     let mut reader = Reader { client, input: Input { is_live: true, ..Input::default() } };
@@ -101,7 +101,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// All objects of a kind; those that do not decode are noted, and so is a kind that is not served.
+    /// Lists all objects of a kind. Objects that cannot be decoded, and kinds that are not served, are recorded in the input.
     async fn list<K, T>(&mut self, kind: &'static str, read: impl Fn(K) -> T) -> Result<Vec<T>>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -116,7 +116,7 @@ impl Reader {
                     self.input.absent.push(Absent(kind));
                     return Ok(found);
                 }
-                Err(error) => return Err(error).with_context(|| format!("cannot list {kind}s")),
+                Err(error) => return Err(error).with_context(|| format!("failed to list objects of kind {kind}")),
             };
             let next = page.metadata.continue_.clone().filter(|next| !next.is_empty());
             for object in page.items {
@@ -137,7 +137,7 @@ impl Reader {
         }
     }
 
-    /// Which of the absent kinds were once there: the reports say so, or else the Lease.
+    /// Determines from the Lease and the reports which of the absent kinds were served before.
     async fn recall(&mut self, namespace: &str) -> Result<()> {
         let is_absent = |kind: &MirrorKind| self.input.absent.contains(&Absent(kind.kind()));
         let absent: Vec<MirrorKind> = MirrorKind::ALL.into_iter().filter(is_absent).collect();
@@ -146,7 +146,7 @@ impl Reader {
         }
         let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         let lease = api.get_metadata_opt(names::LEASE).await;
-        let lease = lease.with_context(|| format!("cannot read the manager's Lease in namespace {namespace}"))?;
+        let lease = lease.with_context(|| format!("failed to read the manager's Lease in namespace {namespace}"))?;
         let once_there = lease.as_ref().map(LeaseMemory::of).unwrap_or_default().once_there;
         let vanished = absent.into_iter().filter(|kind| once_there.contains(kind) || self.is_reported_gone(*kind));
         self.input.vanished = vanished.map(|kind| Absent(kind.kind())).collect();
@@ -161,21 +161,21 @@ impl Reader {
         })
     }
 
-    /// Those that are referred to.
+    /// Reads the ConfigMaps that are referenced.
     async fn read_config_maps(&mut self) -> Result<()> {
         let names = self.input.references();
         let client = &self.client;
         let reads = names.into_iter().map(|(namespace, name)| async move {
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
             let read = api.get_opt(&name).await;
-            read.with_context(|| format!("cannot read ConfigMap {namespace}/{name}"))
+            read.with_context(|| format!("failed to read ConfigMap {namespace}/{name}"))
         });
         let read: Vec<Option<ConfigMap>> = stream::iter(reads).buffered(READS).try_collect().await?;
         self.input.config_maps = read.into_iter().flatten().collect();
         Ok(())
     }
 
-    /// Whose the control-plane namespaces are: HostedControlPlanes as metadata, where the kind is served.
+    /// Determines the owners of control-plane namespaces from the metadata of HostedControlPlanes, if the kind is served.
     async fn read_owners(&mut self) -> Result<()> {
         let api: Api<HostedControlPlane> = Api::all(self.client.clone());
         let mut params = ListParams::default().limit(PAGE);
@@ -183,7 +183,7 @@ impl Reader {
             let page = match api.list_metadata(&params).await {
                 Ok(page) => page,
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-                Err(error) => return Err(error).context("cannot list HostedControlPlanes"),
+                Err(error) => return Err(error).context("failed to list HostedControlPlanes"),
             };
             for control_plane in &page.items {
                 self.input.claims.apply(ControlPlaneMeta::of(control_plane));
@@ -201,7 +201,7 @@ impl Reader {
             let namespace = key.control_plane_namespace();
             let api: Api<HostedControlPlane> = Api::namespaced(client.clone(), &namespace);
             let read = api.get_opt(&key.name).await;
-            read.with_context(|| format!("cannot read HostedControlPlane {namespace}/{}", key.name))
+            read.with_context(|| format!("failed to read HostedControlPlane {namespace}/{}", key.name))
         });
         let read: Vec<Option<HostedControlPlane>> = stream::iter(reads).buffered(READS).try_collect().await?;
         self.input.control_planes = read.into_iter().flatten().collect();
@@ -223,13 +223,13 @@ impl Reader {
     }
 }
 
-/// A Deployment as the server has it, with fields that this version does not know.
+/// A Deployment as JSON, which preserves fields that this version does not know.
 async fn read_deployment(client: &Client, namespace: &str, name: &str) -> Result<Option<Value>> {
     let url = Deployment::url_path(&(), Some(namespace));
     let request = Request::new(url).get(name, &GetParams::default())?;
     match client.request::<Value>(request).await {
         Ok(value) => Ok(Some(value)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read Deployment {namespace}/{name}")),
+        Err(error) => Err(error).with_context(|| format!("failed to read Deployment {namespace}/{name}")),
     }
 }

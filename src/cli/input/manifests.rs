@@ -1,4 +1,4 @@
-//! Manifests: each document is for us, of another kind, or an error that says where it is and what to do.
+//! Reads manifests. Documents of other kinds are skipped; an error names the document and how to fix it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::documents::{self, Document, Place};
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
 use crate::mirrors::{Layer, Origin, fields};
 
-/// Reads everything that is named.
+/// Reads the files of all arguments.
 pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
     let mut loader = Loader { repetition, ..Loader::default() };
     for named in files::read(names)? {
@@ -29,11 +29,11 @@ pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
     loader.finish()
 }
 
-/// The mirror objects of a text that the program itself printed.
+/// The mirror objects in the output of this program.
 pub fn of_documents(text: &str) -> Result<Vec<MirrorObject>> {
     let mut loader = Loader { repetition: Repetition::Kept, ..Loader::default() };
     for document in documents::read("the output", text)? {
-        loader.take(document)?;
+        loader.add(document)?;
     }
     Ok(loader.input.mirror_sets)
 }
@@ -41,9 +41,9 @@ pub fn of_documents(text: &str) -> Result<Vec<MirrorObject>> {
 #[derive(Default)]
 struct Loader {
     input: Input,
-    /// The place of each object that is read.
+    /// The position of each object.
     seen: BTreeMap<String, Place>,
-    /// What counts only if something refers to it.
+    /// Objects that are used only if another object references them.
     referable: Referable,
     unread: Unread,
     repetition: Repetition,
@@ -54,24 +54,24 @@ impl Loader {
         self.unread.begin(&named.name);
         for text in &named.texts {
             let documents = documents::read(&text.file, &text.content);
-            for document in documents.map_err(|error| anyhow!("{error}; correct the file"))? {
-                self.take(document)?;
+            for document in documents.map_err(|error| anyhow!("failed to read {error}"))? {
+                self.add(document)?;
             }
         }
         Ok(())
     }
 
-    /// Decides about everything that depends on what else is in the input.
+    /// Resolves references and reports skipped documents, when the whole input is known.
     fn finish(self) -> Result<Input> {
         let Self { mut input, referable, mut unread, repetition, .. } = self;
         referable.resolve(&mut input, &mut unread, repetition)?;
         unread.judge()?;
-        unread.tell();
+        unread.report();
         Ok(input)
     }
 
-    /// Takes one document in.
-    fn take(&mut self, document: Document) -> Result<()> {
+    /// Adds one document.
+    fn add(&mut self, document: Document) -> Result<()> {
         if let Some(list) = lists::of(&document)? {
             self.unread.found();
             self.list_of_sources(list);
@@ -110,7 +110,7 @@ impl Loader {
         self.input.mirror_sets.push(list.object);
     }
 
-    /// Keeps what is no error and may surprise.
+    /// Records findings about unknown fields.
     fn notice(&mut self, document: &Document) {
         let text = |pointer: &str| document.text_at(pointer).map(str::to_owned);
         let kind = text("/kind").unwrap_or_default();
@@ -137,7 +137,7 @@ impl Loader {
         Ok(())
     }
 
-    /// Each object that is read has a name, those of a hosted cluster a namespace, and none comes twice.
+    /// Requires a name, a namespace for objects of a hosted cluster, and that the object is not in the input already.
     fn check_identity(&mut self, kind: Kind, document: &Document) -> Result<()> {
         let place = &document.place;
         if document.text_at("/metadata/name").is_none_or(str::is_empty) {
@@ -162,7 +162,7 @@ impl Loader {
     }
 }
 
-/// A mirror object with its entries; which layer they belong to depends on what else is in the input.
+/// A mirror object with its entries. The layer of the entries may change when the whole input is known.
 pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorObject {
     let name = object.meta().name.clone().unwrap_or_default();
     let foreign_to_nodes = foreign_to_nodes(&name, object.meta().labels.as_ref());
@@ -174,7 +174,7 @@ pub fn mirror_object<S: MirrorSpec>(object: &impl Resource, spec: &S) -> MirrorO
 pub(super) fn require_namespace(document: &Document) -> Result<()> {
     if document.text_at("/metadata/namespace").is_none_or(str::is_empty) {
         bail!(
-            "{}: {} has no metadata.namespace, by which what belongs to one hosted cluster is found; add it",
+            "{}: {} has no metadata.namespace, which is required to find its hosted cluster; add it",
             document.place,
             object_name(document)
         );
@@ -184,17 +184,17 @@ pub(super) fn require_namespace(document: &Document) -> Result<()> {
 
 /// The error for an object that occurs in the input twice.
 pub(super) fn is_there_twice(document: &Document, first: &Place) -> anyhow::Error {
-    anyhow!("{}: {} is there already: {first}; leave one of them out", document.place, object_name(document))
+    anyhow!("{}: {} is already in the input ({first}); remove one of them", document.place, object_name(document))
 }
 
-/// Decodes an object. An error names its place and what to do.
+/// Decodes an object. The error has the position and how to fix it.
 pub(super) fn decode<T: DeserializeOwned>(document: &Document) -> Result<T> {
     let decoded = document.decode();
     decoded.map_err(|error| {
         let kind = document.text_at("/kind").unwrap_or_default();
-        let cure = fields::misplaced(kind, &document.value);
-        let cure = cure.unwrap_or_else(|| "correct the field, or leave the document out".to_owned());
-        anyhow!("{}: {}: {error}; {cure}", document.place, object_name(document))
+        let fix = fields::misplaced(kind, &document.value);
+        let fix = fix.unwrap_or_else(|| "correct the field or remove the document".to_owned());
+        anyhow!("{}: {}: {error}; {fix}", document.place, object_name(document))
     })
 }
 

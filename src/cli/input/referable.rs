@@ -1,4 +1,4 @@
-//! Objects that matter only if something in the input refers to them. Others are not validated.
+//! Objects that are used only if another object references them. Others are not validated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::hosted::catalogs::IMAGE_STREAM;
 use crate::hosted::pool_config::PoolConfig;
 use hypermirror_api::ClusterKey;
 
-/// `ConfigMap`s, Deployments and `ImageStream`s of the input, not decoded yet.
+/// Documents that are not decoded yet.
 #[derive(Default)]
 pub struct Referable {
     config_maps: Vec<Document>,
@@ -24,14 +24,14 @@ pub struct Referable {
 }
 
 impl Referable {
-    /// Keeps a document until everything else is known.
+    /// Adds a document.
     pub fn add(&mut self, kind: Kind, document: Document, unread: &mut Unread) {
         match kind {
             Kind::ConfigMap => {
                 unread.config_map(&document);
                 self.config_maps.push(document);
             }
-            // It is printed again, whoever it belongs to.
+            // All Deployments are part of the output of `render control-plane`.
             Kind::Deployment => {
                 unread.found();
                 self.deployments.push(document);
@@ -44,7 +44,7 @@ impl Referable {
         }
     }
 
-    /// Takes in what is referred to.
+    /// Adds the referenced objects to the input.
     pub fn resolve(self, input: &mut Input, unread: &mut Unread, repetition: Repetition) -> Result<()> {
         let names = input.references();
         for (namespace, name) in &names {
@@ -58,7 +58,7 @@ impl Referable {
         };
         unique(self.deployments.iter().filter(needed))?;
         for document in self.deployments.iter().filter(needed) {
-            // Decoded for its errors alone: it is written as it was read.
+            // Decoded only to report errors. The output has the original document.
             decode::<Deployment>(document)?;
         }
         unique(self.image_streams.iter().filter(needed))?;
@@ -67,14 +67,14 @@ impl Referable {
         Ok(())
     }
 
-    /// The one ConfigMap of a name; two that say the same are one.
+    /// Adds the ConfigMap of this name. Two identical ones are allowed.
     fn config_map(&self, input: &mut Input, name: (&str, &str), repetition: Repetition) -> Result<()> {
         let (namespace, name) = name;
         let named = || self.config_maps.iter().filter(|document| document.text_at("/metadata/name") == Some(name));
         let of_namespace = |document: &&Document| document.text_at("/metadata/namespace") == Some(namespace);
         let mut found = named().filter(of_namespace);
         let Some(first) = found.next() else {
-            // Probably the object that the reference names; without a namespace it cannot be found.
+            // A ConfigMap of this name without a namespace is probably the referenced one.
             let homeless = named().find(|document| document.text_at("/metadata/namespace").is_none_or(str::is_empty));
             return homeless.map_or(Ok(()), require_namespace);
         };
@@ -101,7 +101,7 @@ fn unique<'d>(documents: impl Iterator<Item = &'d Document>) -> Result<()> {
 }
 
 impl Input {
-    /// The ConfigMaps that HostedClusters and NodePools of the input refer to: namespace and name.
+    /// Namespace and name of the ConfigMaps that HostedClusters and NodePools of the input reference.
     pub(super) fn references(&self) -> BTreeSet<(String, String)> {
         let of_clusters = self
             .clusters

@@ -1,4 +1,4 @@
-//! What was not read: counted where there is something else, and an error of a file or directory that has nothing for us.
+//! Reports skipped documents. A file or directory with nothing but skipped documents is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ const READ: &str = "a HostedCluster, NodePool, HostedControlPlane, ImageDigestMi
                     ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors, a ConfigMap with \
                     one of the keys idms.yaml, itms.yaml and config, a list of image content sources or an \
                     install-config.yaml";
-/// The key by which the assisted service and others have the file of a node.
+/// The key under which the assisted service and others store a node's file.
 const REGISTRIES_CONF: &str = "registries.conf";
-/// How many keys of a ConfigMap are named.
+/// Keys of a ConfigMap, and reasons, that a message has. More would hide the start of the message.
 const SHOWN: usize = 5;
 
-/// Everything that was not read.
+/// The skipped documents.
 #[derive(Default)]
 pub struct Unread {
     skipped: BTreeMap<String, usize>,
@@ -29,7 +29,7 @@ pub struct Unread {
 struct NamedInput {
     name: String,
     has_something: bool,
-    /// Why its documents are nothing for us, each once.
+    /// Why its documents are skipped.
     reasons: Vec<String>,
     config_maps: Vec<ConfigMapKeys>,
 }
@@ -58,11 +58,11 @@ impl ConfigMapKeys {
         known.into_iter().any(|known| self.keys.iter().any(|key| key == known))
     }
 
-    /// What it is, and by which way it can be of use.
+    /// Why it is skipped, and how to use it.
     fn reason(&self) -> String {
         let place = &self.place;
         let keys = match self.keys.as_slice() {
-            [] => "has no key".to_owned(),
+            [] => "has no keys".to_owned(),
             keys => {
                 let more = keys.len().saturating_sub(SHOWN);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -71,56 +71,56 @@ impl ConfigMapKeys {
             }
         };
         let way = if self.keys.iter().any(|key| key == REGISTRIES_CONF) {
-            "; save its key registries.conf as a file and pass it to explain with --registries-conf"
+            "; to use its key registries.conf, save it as a file and run explain --registries-conf FILE"
         } else {
             ""
         };
         format!(
-            "{place}: ConfigMap {} {keys}; idms.yaml and itms.yaml are read for a HostedCluster, and config for a NodePool{way}",
+            "{place}: ConfigMap {} {keys}; only idms.yaml and itms.yaml (for a HostedCluster) and config (for a NodePool) are read{way}",
             self.name
         )
     }
 }
 
 impl Unread {
-    /// The documents that follow are of this file or directory.
+    /// Starts the documents of one file or directory.
     pub fn begin(&mut self, name: &str) {
         let (name, reasons, config_maps) = (name.to_owned(), Vec::new(), Vec::new());
         self.named.push(NamedInput { name, has_something: false, reasons, config_maps });
     }
 
-    /// It has something that is read.
+    /// Records that the current file or directory has a document that is read.
     pub fn found(&mut self) {
         if let Some(named) = self.named.last_mut() {
             named.has_something = true;
         }
     }
 
-    /// Counts a document that is not read.
+    /// Records a skipped document.
     pub fn skip(&mut self, document: &Document) {
         let kind = document.text_at("/kind");
         *self.skipped.entry(kind.unwrap_or("no kind").to_owned()).or_default() += 1;
         let reason = match kind {
             Some("Template") => format!(
-                "{}: a Template is not read; process it first: oc process -f FILE | hypermirror … -f -",
+                "{}: kind Template is not supported; process it first: oc process -f FILE | hypermirror … -f -",
                 document.place
             ),
-            Some(kind) => format!("{}: {kind} is not read", document.place),
-            None => format!("{}: this is no Kubernetes object: it has no kind", document.place),
+            Some(kind) => format!("{}: kind {kind} is skipped", document.place),
+            None => format!("{}: not a Kubernetes object: it has no kind", document.place),
         };
         if let Some(named) = self.named.last_mut() {
             named.reasons.push(reason);
         }
     }
 
-    /// Notes a ConfigMap: whether it is of use is known only when all is read.
+    /// Records a ConfigMap, which may be referenced by an object that follows.
     pub fn config_map(&mut self, document: &Document) {
         if let Some(named) = self.named.last_mut() {
             named.config_maps.push(ConfigMapKeys::of(document));
         }
     }
 
-    /// Counts the ConfigMaps that nothing refers to and that have no key of ours.
+    /// Skips the ConfigMaps that are not referenced and have no supported key.
     pub fn refer(&mut self, references: &BTreeSet<(String, String)>) {
         for named in &mut self.named {
             for config_map in std::mem::take(&mut named.config_maps) {
@@ -135,18 +135,18 @@ impl Unread {
         }
     }
 
-    /// An error if something that was named has nothing for us.
+    /// Returns an error if a file or directory has no supported object.
     pub fn judge(&self) -> Result<()> {
         let Some(named) = self.named.iter().find(|named| !named.has_something) else { return Ok(()) };
-        let head = format!("{} has no object that is read: {READ}; check the path", named.name);
+        let head = format!("{} has no supported object ({READ}); check the path", named.name);
         let more = named.reasons.len().saturating_sub(SHOWN);
         let more = (more > 0).then(|| format!("and {more} more"));
         let reasons = named.reasons.iter().take(SHOWN).cloned();
         bail!("{}", [head].into_iter().chain(reasons).chain(more).collect::<Vec<_>>().join("\n"))
     }
 
-    /// Tells what was skipped.
-    pub fn tell(&self) {
+    /// Reports the number of skipped documents.
+    pub fn report(&self) {
         let count: usize = self.skipped.values().sum();
         if count == 0 {
             return;

@@ -13,7 +13,7 @@ use crate::mirrors::Pool;
 use crate::mirrors::migrate::{Declared, Migration, migrate};
 use hypermirror_api::ClusterKey;
 
-/// The ConfigMap as YAML; nothing if the HostedCluster has no sources.
+/// The ConfigMap as YAML. Empty if the HostedCluster has no sources.
 pub fn convert(
     input: &Input,
     wanted: Option<&ClusterKey>,
@@ -21,7 +21,7 @@ pub fn convert(
     tags: bool,
 ) -> Result<(Migration, String)> {
     let Some(cluster) = input.select(wanted)? else {
-        return Err(Usage::error("the input holds no HostedCluster, whose imageContentSources could be meant"));
+        return Err(Usage::error("the input has no HostedCluster, which --to-config-map requires"));
     };
     let key = ClusterKey::of(cluster);
     let entries = hosted_cluster_entries(cluster);
@@ -29,7 +29,7 @@ pub fn convert(
     let object = Declared { kind: "HostedCluster", name: &key.name, labels: &labels, entries: &entries };
     let migration = migrate(&[object], tags);
     if migration.sets.is_empty() {
-        console::warning(format!("HostedCluster/{key} has no imageContentSources that could be converted"));
+        console::warning(format!("HostedCluster/{key} has no imageContentSources that can be converted"));
         return Ok((migration, String::new()));
     }
     let name = name.map_or_else(|| format!("{}-mirrors", cluster.name_any()), str::to_owned);
@@ -50,8 +50,8 @@ pub fn convert(
     }
     prove(&migration, &printed)?;
     console::note(format!(
-        "to use it: kubectl annotate hostedcluster -n {} {} {}={name}\nstock HyperShift replaces nodes when \
-         spec.imageContentSources is edited: take its entries away when that suits",
+        "to use the ConfigMap: kubectl annotate hostedcluster -n {} {} {}={name}\nremove the entries of \
+                 spec.imageContentSources in a maintenance window: stock HyperShift replaces nodes when the field is edited",
         key.namespace,
         key.name,
         annotations::IMAGE_MIRROR_CONFIG_REF

@@ -1,4 +1,4 @@
-//! What is declared for the nodes of a hosted cluster, and for those of one NodePool.
+//! Resolves the mirrors of a node from the input.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{ImageReference, MirrorEntry, Pool, Resolved};
 use hypermirror_api::ClusterKey;
 
-/// Whose nodes are meant.
+/// Selects the node.
 #[derive(Args, Clone, Debug, Default)]
 pub struct NodeScope {
     /// HostedCluster of the node; required if the input holds several
@@ -38,27 +38,26 @@ pub struct NodeScope {
 }
 
 impl NodeScope {
-    /// What of a live cluster decides.
+    /// The objects of a live cluster that are required.
     pub fn wanted(&self) -> Wanted<'static> {
         Wanted { pools: self.node_pool.is_some(), ..Wanted::default() }
     }
 }
 
-/// The mirrors of a node, and what was left out of them.
+/// The mirrors of a node.
 pub struct NodeMirrors {
-    /// The map.
     pub set: Resolved,
-    /// Entries that were left out, and warnings.
+    /// Findings about the entries.
     pub findings: Vec<Finding>,
     /// Files that the `MachineConfig`s of the NodePool write.
     pub files: Vec<NodeFile>,
-    /// Objects that are left out because HyperShift itself writes them to nodes.
+    /// Objects that are ignored because HyperShift itself writes them to nodes.
     pub of_hypershift: Vec<MirrorObject>,
 }
 
 impl NodeMirrors {
     /// The objects that HyperShift itself writes to nodes and that have mirrors for an image.
-    pub fn brought_by_hypershift(&self, image: &str) -> Vec<String> {
+    pub fn written_by_hypershift(&self, image: &str) -> Vec<String> {
         let Ok(image) = ImageReference::parse(image) else { return Vec::new() };
         let pool = if image.digest.is_some() { Pool::Digest } else { Pool::Tag };
         let name = image.name();
@@ -71,13 +70,11 @@ impl NodeMirrors {
     }
 }
 
-/// What reaches the nodes: the hosted cluster's own sets, or without one the mirror objects as the node's own.
+/// The mirrors of the hosted cluster or, if the input has no HostedCluster, those of the mirror objects in the input.
 pub fn mirrors(input: &Input, scope: &NodeScope) -> Result<NodeMirrors> {
     match (input.select(scope.hosted_cluster.as_ref())?, &scope.node_pool) {
         (Some(cluster), pool) => of_cluster(input, cluster, pool.as_deref()),
-        (None, Some(pool)) => {
-            Err(Usage::error(format!("the input holds no HostedCluster that NodePool {pool} could belong to")))
-        }
+        (None, Some(pool)) => Err(Usage::error(format!("the input has no HostedCluster for NodePool {pool}"))),
         (None, None) => {
             let (entries, of_hypershift) = own_entries(input);
             let validated = validate(&entries, Consumer::Node);
@@ -87,7 +84,7 @@ pub fn mirrors(input: &Input, scope: &NodeScope) -> Result<NodeMirrors> {
     }
 }
 
-/// The entries of the objects for the nodes themselves, and the objects that HyperShift writes to nodes.
+/// The entries of mirror objects that agents read, and the objects that HyperShift writes to nodes.
 fn own_entries(input: &Input) -> (Vec<MirrorEntry>, Vec<MirrorObject>) {
     let (mut entries, mut of_hypershift) = (Vec::new(), Vec::new());
     for object in input.mirror_sets.iter().chain(&input.node_sets) {
@@ -98,23 +95,23 @@ fn own_entries(input: &Input) -> (Vec<MirrorEntry>, Vec<MirrorObject>) {
         let label = object.labels.get(names::HYPERSHIFT_MANAGED_LABEL);
         let is_of_hypershift = label.is_some_and(|value| value == "true");
         let further = if is_of_hypershift {
-            ": HyperShift itself writes its mirrors to the nodes; use --registries-conf to see what applies there"
+            ": HyperShift itself writes its mirrors to the nodes; pass the node's files with --registries-conf to include them"
         } else {
             ""
         };
-        console::note(format!("{}/{} is left out: {why}{further}", object.kind, object.name));
+        console::note(format!("{}/{} is ignored: {why}{further}", object.kind, object.name));
         of_hypershift.extend(is_of_hypershift.then(|| object.clone()));
     }
     (entries, of_hypershift)
 }
 
-/// The way that the manager and an agent go: the sets that the guest is given, and those of them that choose the node.
+/// As the manager and the agent do: creates the sets for the guest cluster and selects those that match the node.
 fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Result<NodeMirrors> {
     let key = ClusterKey::of(cluster);
     let unused = input.mirror_sets.len() + input.node_sets.len();
     if unused > 0 {
         console::note(format!(
-            "{unused} mirror sets of the management cluster are not used: only a HostedCluster's own reach nodes"
+            "{unused} mirror sets of the management cluster are ignored: they do not apply to nodes of hosted clusters"
         ));
     }
     let pools = input.pools_of(&key);
@@ -125,15 +122,18 @@ fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Res
     all_findings.extend(own.findings);
     let pools = set_inputs(input, cluster, chosen.as_slice())?;
     let sets = if is_delivered { node_mirror_sets(&entries, &pools) } else { Vec::new() };
-    let sets: Vec<NodeMirrorSet> =
-        sets.into_iter().map(serde_json::from_value).collect::<Result<_, _>>().context("a set is none")?;
+    let sets: Vec<NodeMirrorSet> = sets
+        .into_iter()
+        .map(serde_json::from_value)
+        .collect::<Result<_, _>>()
+        .context("failed to decode a generated NodeMirrorSet")?;
     let declared = declared(sets.iter().map(Set::of_nodes).collect(), &node_of(chosen));
     let (set, found) = resolve(&declared.entries);
     all_findings.extend(found);
     let files = chosen.map(|pool| input.pool_sources(pool).files).unwrap_or_default();
     for file in &files {
         console::note(format!(
-            "MachineConfig {} in ConfigMap {}/{} writes {} on these nodes; it is included",
+            "MachineConfig {} in ConfigMap {}/{} writes {} on these nodes; the file is included",
             file.machine_config, key.namespace, file.config_map, file.path
         ));
     }
@@ -144,15 +144,14 @@ fn find<'p>(pools: &[&'p NodePool], name: &str, key: &ClusterKey) -> Result<&'p 
     let found = pools.iter().find(|pool| pool.metadata.name.as_deref() == Some(name)).copied();
     found.ok_or_else(|| {
         let names: Vec<String> = pools.iter().map(|pool| pool.name_any()).collect();
-        let known =
-            if names.is_empty() { "there is none".to_owned() } else { format!("there is {}", names.join(", ")) };
-        Usage::error(format!("no NodePool {name} of HostedCluster {key} in the input; {known}"))
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Usage::error(format!("HostedCluster {key} has no NodePool {name} in the input (available: {known})"))
     })
 }
 
-/// Whether mirrors are delivered to these nodes; says so if not.
+/// Whether agents deliver mirrors to these nodes. Writes a note if not.
 fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
-    findings::tell_deliveries(cluster, pool.as_slice());
+    findings::report_deliveries(cluster, pool.as_slice());
     let of_cluster = Delivery::of(cluster);
     let said = pool.and_then(|pool| Delivery::said(pool).0).filter(|_| of_cluster != Delivery::None);
     let delivery = Delivery::of_pool(of_cluster, said);
@@ -162,28 +161,29 @@ fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
             None => format!("HostedCluster/{}", ClusterKey::of(cluster)),
         };
         let (key, value) = (annotations::NODE_DELIVERY, delivery.as_str());
-        let what = if delivery == Delivery::None { "no mirrors" } else { "their mirrors when they boot, by no agent" };
-        console::note(format!("{object}: annotation {key} is {value}: its nodes are given {what}"));
+        let what =
+            if delivery == Delivery::None { "no mirrors" } else { "their mirrors only at boot, without an agent" };
+        console::note(format!("{object}: annotation {key} is {value}: its nodes get {what}"));
     }
     delivery.is_by_agent()
 }
 
-/// The NodePools as they decide about a guest's sets.
+/// The NodePools as input for the sets of a guest cluster.
 ///
 /// # Errors
-/// If something of their configuration cannot be read.
+/// A ConfigMap of a NodePool that is not usable.
 pub fn set_inputs(input: &Input, cluster: &HostedCluster, pools: &[&NodePool]) -> Result<Vec<SetInput>> {
     let of = |pool: &&NodePool| {
         let sources = input.whole_pool_sources(pool)?;
         let (entries, found) = node_entries(sources.entries.iter());
-        findings::tell(sources.findings.iter().chain(&found));
+        findings::report(sources.findings.iter().chain(&found));
         let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::said(*pool).0);
         Ok(SetInput { name: pool.name_any(), entries, delivered: delivery.is_by_agent() })
     };
     pools.iter().map(of).collect()
 }
 
-/// A node of that pool, with the label that HyperShift gives it.
+/// A node of the pool, with HyperShift's label.
 fn node_of(pool: Option<&NodePool>) -> Node {
     let label = pool.map(|pool| (names::NODE_POOL_LABEL.to_owned(), pool.name_any()));
     let mut node = Node::default();
@@ -191,10 +191,10 @@ fn node_of(pool: Option<&NodePool>) -> Node {
     node
 }
 
-/// What sets declare for a node, as its agent decides.
+/// The entries of the sets that match a node, selected by the agent's code.
 pub(super) fn declared(sets: Vec<Set>, node: &impl kube::Resource) -> Declared {
-    let mut told = Sets::new(Source::Guest.kinds());
-    told.set_node(node);
-    told.replace(SetKind::Node, sets);
-    told.declared()
+    let mut all = Sets::new(Source::Guest.kinds());
+    all.set_node(node);
+    all.replace(SetKind::Node, sets);
+    all.declared()
 }

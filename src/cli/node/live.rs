@@ -1,4 +1,4 @@
-//! A node of a live guest: what stands there for it, and whether it has confirmed that.
+//! Resolves the mirrors of a node from the NodeMirrorSets in a live guest cluster.
 
 use anyhow::{Context as _, Result};
 use hypermirror_api::NodeMirrorSet;
@@ -18,34 +18,34 @@ use hypermirror_api::ClusterKey;
 const SETS: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorsets";
 const STATUSES: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses";
 
-/// What one node of a guest is given, as the guest says; tells whether the node has it.
+/// The mirrors of a node. Reports whether the node has applied them.
 pub async fn mirrors_of(input: &InputArgs, scope: &NodeScope, node: &str) -> Result<NodeMirrors> {
     let loaded = input.load(scope.wanted()).await?;
     let Some(cluster) = loaded.select(scope.hosted_cluster.as_ref())? else {
-        return Err(Usage::error("the cluster has no HostedCluster, whose node could be meant"));
+        return Err(Usage::error("the cluster has no HostedCluster, which --node requires"));
     };
     let key = ClusterKey::of(cluster);
     let client = guest::connect(&input.connection.connect().await?, &key).await?;
     read(&client, &key, node).await
 }
 
-/// The name of a node, which becomes a part of a path.
+/// Validates the name of a node, because it becomes a segment of a request's path.
 pub fn parse_node_name(text: &str) -> Result<String, String> {
     let is_valid = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit() || b"-.".contains(&letter);
     let valid = !text.is_empty() && !text.starts_with('.') && text.bytes().all(is_valid);
-    valid.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is no name of a node"))
+    valid.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is not a valid name for a node"))
 }
 
 async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<NodeMirrors> {
-    let asked = || format!("cannot ask the guest of {key}");
+    let requested = || format!("failed to read from the guest cluster of {key}");
     let node: Option<PartialObjectMeta<Node>> =
-        client.get(&format!("/api/v1/nodes/{name}")).await.with_context(asked)?;
+        client.get(&format!("/api/v1/nodes/{name}")).await.with_context(requested)?;
     let Some(node) = node else {
-        return Err(Usage::error(format!("the guest of {key} has no Node {name}")));
+        return Err(Usage::error(format!("the guest cluster of {key} has no Node {name}")));
     };
     let mut sets: Vec<DeserializeGuard<NodeMirrorSet>> = Vec::new();
-    client.each(SETS, "", |set| sets.push(set)).await.with_context(asked)?;
-    let status: Option<AgentStatus> = client.get(&format!("{STATUSES}/{name}")).await.with_context(asked)?;
+    client.each(SETS, "", |set| sets.push(set)).await.with_context(requested)?;
+    let status: Option<AgentStatus> = client.get(&format!("{STATUSES}/{name}")).await.with_context(requested)?;
     let guest_sets = sets.iter().filter_map(|set| set.0.as_ref().ok()).map(|set| GuestSet {
         name: set.name_any(),
         uid: set.uid().unwrap_or_default(),
@@ -65,28 +65,30 @@ async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<Node
     });
     let declared = declared(read_sets.collect(), &node);
     for (object, error) in &declared.malformed {
-        console::error(format!("{object} in the guest of {key} is left out: {error}"));
+        console::error(format!("failed to decode {object} in the guest cluster of {key}, which is ignored: {error}"));
     }
-    tell(name, guest_sets.is_empty(), &summary);
+    report(name, guest_sets.is_empty(), &summary);
     let (set, findings) = resolve(&declared.entries);
     Ok(NodeMirrors { set, findings, files: Vec::new(), of_hypershift: Vec::new() })
 }
 
-/// Says whether the node has what is said, and what on it is in the way.
-fn tell(name: &str, has_no_set: bool, summary: &Summary) {
+/// Reports whether the node has applied its sets, and files on it that override them.
+fn report(name: &str, has_no_set: bool, summary: &Summary) {
     if has_no_set {
-        console::warning("the guest has no NodeMirrorSet: it is given nothing, or the manager has not been there yet");
+        console::warning(
+            "the guest cluster has no NodeMirrorSet: no mirrors are declared, or the manager has not reconciled it yet",
+        );
     }
     match summary.report.behind.first() {
-        None => console::note(format!("node {name} has confirmed what its sets say")),
+        None => console::note(format!("node {name} has applied its NodeMirrorSets")),
         Some(behind) => console::note(format!(
-            "node {name} has not confirmed what its sets say ({}): {}",
+            "node {name} has not applied its NodeMirrorSets ({}): {}",
             behind.reason, behind.message
         )),
     }
     for shadowed in &summary.report.shadowed {
         console::warning(format!(
-            "on node {name} another file hides {shadowed}; --registries-conf-dir shows what it does"
+            "another file on node {name} overrides {shadowed}; pass the node's files with --registries-conf-dir to see its effect"
         ));
     }
 }

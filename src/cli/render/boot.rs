@@ -1,4 +1,4 @@
-//! `render boot`: the ConfigMaps by which nodes boot with their mirrors.
+//! `render boot`: prints the ConfigMaps with the mirrors that nodes boot with.
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::hosted::boot::{config_map, of_pool};
 use crate::hosted::delivery::Delivery;
 use hypermirror_api::ClusterKey;
 
-/// Prints ConfigMaps.
+/// Flags of `render boot`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render boot --hosted-cluster clusters/west
@@ -24,16 +24,16 @@ pub struct BootArgs {
     hosted_cluster: Option<ClusterKey>,
 }
 
-/// Prints one ConfigMap for each NodePool whose nodes boot with mirrors.
+/// Prints one ConfigMap for each NodePool with delivery `Rollout` or `AgentAndRollout`.
 pub async fn run(args: &BootArgs) -> Result<()> {
     let input = args.input.load(Wanted { pools: true, ..Wanted::default() }).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let Some(cluster) = input.select(args.hosted_cluster.as_ref())? else {
-        return Err(Usage::error("the input holds no HostedCluster, whose nodes could be meant"));
+        return Err(Usage::error("the input has no HostedCluster"));
     };
     let key = ClusterKey::of(cluster);
     let pools = input.pools_of(&key);
-    findings::tell_deliveries(cluster, &pools);
+    findings::report_deliveries(cluster, &pools);
     let own = input.whole_sources(cluster)?;
     let mut documents: Vec<Value> = Vec::new();
     for pool in &pools {
@@ -47,7 +47,7 @@ pub async fn run(args: &BootArgs) -> Result<()> {
         documents.extend(text.map(|text| config_map(&key.control_plane_namespace(), &name, &text)));
     }
     if documents.is_empty() {
-        console::note(format!("HostedCluster/{key}: no NodePool has mirrors that are delivered by rollout"));
+        console::note(format!("HostedCluster/{key}: no NodePool with delivery Rollout or AgentAndRollout has mirrors"));
     }
     Ok(console::print(&yaml::print_documents(&documents)?)?)
 }

@@ -1,4 +1,4 @@
-//! `render control-plane`: the Deployments of the input with our entries, all other Deployments as they are.
+//! `render control-plane`: prints the Deployments of the input with the manager's changes. Other Deployments are unchanged.
 
 use anyhow::Result;
 use clap::Args;
@@ -10,7 +10,7 @@ use super::super::{catalogs, console, findings, yaml};
 use crate::manager::options::PlanOptions;
 use hypermirror_api::ClusterKey;
 
-/// Prints Deployments.
+/// Flags of `render control-plane`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   hypermirror render control-plane -f examples/disconnected \\
@@ -29,16 +29,16 @@ pub struct ControlPlaneArgs {
 pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     let specs = args.plan.targets();
     let mut input = args.input.load(Wanted { targets: &specs, reports: true, ..Wanted::default() }).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let cluster = input.select(args.hosted_cluster.as_ref())?.cloned();
     let patched = if let Some(cluster) = &cluster {
         let planner = Planner::new(&input, &args.plan);
         let plan = planner.plan(cluster, false);
-        tell(&planner, &plan);
+        report(&planner, &plan);
         let targets = plan.patched(&input.deployments)?.into_iter();
         targets.filter_map(|(target, value)| Some((plan.targets.get(target)?.as_ref()?.place, value))).collect()
     } else {
-        console::warning("the input has no HostedCluster: nothing was changed");
+        console::warning("the input has no HostedCluster: the Deployments are unchanged");
         Vec::new()
     };
     for (place, deployment) in patched {
@@ -59,13 +59,13 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     Ok(console::print(&yaml::print_documents(&input.deployments)?)?)
 }
 
-fn tell(planner: &Planner<'_>, plan: &ClusterPlan) {
+fn report(planner: &Planner<'_>, plan: &ClusterPlan) {
     let management = planner.management.findings.iter().filter(|_| plan.settings.use_management);
-    findings::tell(management.chain(plan.map.findings.iter()));
-    findings::tell_plan(planner, plan);
+    findings::report(management.chain(plan.map.findings.iter()));
+    findings::report_plan(planner, plan);
 }
 
-/// What a server notes about an object's writers says nothing to a reader.
+/// Removes `managedFields`, which only the API server uses.
 fn hide_bookkeeping(deployment: &mut Value) {
     if let Some(metadata) = deployment.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");

@@ -1,4 +1,4 @@
-//! `render guest`: the objects that a guest is given.
+//! `render guest`: prints the objects that the manager applies in a guest cluster.
 
 use anyhow::Result;
 use clap::Args;
@@ -13,14 +13,14 @@ use crate::hosted::guest::{api_endpoint, node_entries};
 use crate::manager::options::{GuestAgent, GuestAgentOptions};
 use hypermirror_api::ClusterKey;
 
-/// Prints objects.
+/// Flags of `render guest`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render guest -f fleet/ --hosted-cluster clusters/west \\
     --agent-image quay.io/me/hypermirror@sha256:...
   hypermirror render guest --hosted-cluster clusters/west --guest-agent external
-The output is for a guest cluster with all of OpenShift's kinds. The manager
-leaves out objects of kinds that a guest cluster does not have.")]
+The output is for a guest cluster with all kinds of OpenShift. The manager omits
+objects of kinds that a guest cluster does not serve.")]
 pub struct GuestArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -34,25 +34,27 @@ pub struct GuestArgs {
 /// Prints the objects in the order in which they are applied.
 pub async fn run(args: &GuestArgs) -> Result<()> {
     let input = args.input.load(Wanted { pools: true, control_planes: true, ..Wanted::default() }).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let Some(cluster) = input.select(args.hosted_cluster.as_ref())? else {
-        return Err(Usage::error("the input holds no HostedCluster, whose guest could be meant"));
+        return Err(Usage::error("the input has no HostedCluster"));
     };
     let key = ClusterKey::of(cluster);
     let pools = input.pools_of(&key);
-    findings::tell_deliveries(cluster, &pools);
+    findings::report_deliveries(cluster, &pools);
     if args.agent.who == GuestAgent::Off {
-        console::note("--guest-agent off: guests are left alone altogether");
+        console::note("--guest-agent=off: the manager does not write to guest clusters");
         return Ok(());
     }
     if Delivery::of(cluster) == Delivery::None {
         let annotation = annotations::NODE_DELIVERY;
-        console::note(format!("HostedCluster/{key}: annotation {annotation} is None: its guest is given nothing"));
+        console::note(format!(
+            "HostedCluster/{key}: annotation {annotation} is None: no objects are applied in its guest cluster"
+        ));
         return Ok(());
     }
     let own = input.whole_sources(cluster)?;
     let (entries, found) = node_entries(own.entries.iter());
-    findings::tell(own.findings.iter().chain(&found));
+    findings::report(own.findings.iter().chain(&found));
     let agent = agent(&input, &key, &args.agent);
     let pools = set_inputs(&input, cluster, &pools)?;
     let given = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
@@ -62,15 +64,17 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
 fn agent(input: &Input, key: &ClusterKey, options: &GuestAgentOptions) -> Option<AgentSpec> {
     let Some(agent) = options.spec() else {
         if options.who == GuestAgent::Managed {
-            console::warning("no --agent-image: the agent is left out (a manager in a pod gives it its own image)");
+            console::warning(
+                "--agent-image is not set: the output has no agent (a manager in a pod uses its own image)",
+            );
         }
         return None;
     };
     let api = input.control_plane_of(key).and_then(api_endpoint);
     if api.is_none() {
         console::warning(format!(
-            "no HostedControlPlane {}/{} with a status.controlPlaneEndpoint: the agent asks for the API server at the \
-             Service's address, which a node without a pod network may not reach",
+            "no HostedControlPlane {}/{} with status.controlPlaneEndpoint in the input: the agent connects to the API server \
+                         through its Service, which is not reachable from a node without a pod network",
             key.control_plane_namespace(),
             key.name
         ));

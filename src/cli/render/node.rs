@@ -1,4 +1,4 @@
-//! `render node`: the drop-in of a node, byte for byte.
+//! `render node`: prints the drop-in of a node, byte for byte.
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -8,7 +8,7 @@ use super::super::node::{self, NodeFiles, NodeScope};
 use super::super::{console, findings};
 use crate::mirrors::registries::render;
 
-/// Prints a drop-in.
+/// Flags of `render node`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render node -f mirrors.yaml > 50-hypermirror.conf
@@ -25,15 +25,15 @@ pub struct NodeArgs {
     files: NodeFiles,
 }
 
-/// Prints the file; nothing to say is no output.
+/// Prints the file. Without mirrors the output is empty.
 pub async fn run(args: &NodeArgs) -> Result<()> {
     let input = args.input.load(args.scope.wanted()).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let mirrors = node::mirrors(&input, &args.scope)?;
-    findings::tell(&mirrors.findings);
+    findings::report(&mirrors.findings);
     let mut files = args.files.read()?;
     files.add(&mirrors.files);
-    let foreign = files.foreign().context("the node's own files break every pull already")?;
+    let foreign = files.foreign().context("the node's own files already break every pull")?;
     let rendered = render(&mirrors.set, &foreign)?;
     for note in &rendered.notes {
         console::warning(note);

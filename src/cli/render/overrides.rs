@@ -1,4 +1,4 @@
-//! `render overrides`: each map, with where its entries come from, and in both forms that operators read.
+//! `render overrides`: prints the maps with their origins, and in the two formats that HyperShift's operators read.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::mirrors::finding::Finding;
 use crate::mirrors::{Mirror, Origin, overrides};
 use hypermirror_api::ClusterKey;
 
-/// Prints maps.
+/// Flags of `render overrides`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render overrides -f mirrors.yaml -f hosted-clusters.yaml
@@ -27,7 +27,7 @@ pub struct OverridesArgs {
     output: DataFormat,
 }
 
-/// One map for programs.
+/// The JSON of one map.
 #[derive(Debug, Serialize)]
 struct MapData<'a> {
     sources: Vec<SourceData<'a>>,
@@ -65,14 +65,14 @@ fn locations(mirrors: &[Mirror]) -> Vec<&str> {
 /// Prints the map of the management layer, under an empty key, and that of each HostedCluster.
 pub async fn run(args: &OverridesArgs) -> Result<()> {
     let input = args.input.load(Wanted::default()).await?;
-    findings::tell_troubles(&input);
+    findings::report_input(&input);
     let (maps, findings) = maps(&input)?;
-    findings::tell(&findings);
+    findings::report(&findings);
     for (key, map) in maps.iter().filter(|(_, map)| !fits(&map.env)) {
         let whose = if key.is_empty() { "the management layer" } else { key };
         console::error(format!(
-            "the map of {whose} has {} bytes; an environment variable takes {MAX_VALUE_BYTES} with its name, and the \
-             manager would not write it",
+            "the map of {whose} has {} bytes and would not be written: the limit for an environment variable and its name is \
+                         {MAX_VALUE_BYTES}",
             map.env.len()
         ));
     }

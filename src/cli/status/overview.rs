@@ -1,4 +1,4 @@
-//! One line a hosted cluster, as the columns of `kubectl get hostedclustermirrors`.
+//! One line for each hosted cluster, with the columns of `kubectl get hostedclustermirrors`.
 
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
 

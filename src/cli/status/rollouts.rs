@@ -1,4 +1,4 @@
-//! One line about the rollout budget, as far as reports tell of it.
+//! One line about the rollouts in the reports.
 
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
@@ -8,7 +8,7 @@ use super::Fleet;
 use super::tree::find;
 use crate::fleet::rollout::messages::named;
 
-/// The line; none where nothing is in flight and nothing waits.
+/// The line. `None` if no rollout is in flight or waiting.
 pub fn print(fleet: &Fleet) -> Option<String> {
     let reports = || fleet.iter().filter_map(|(key, status)| Some((key, status.as_ref()?)));
     let rollouts: Vec<(&String, &RolloutReport)> = reports()
@@ -23,14 +23,14 @@ pub fn print(fleet: &Fleet) -> Option<String> {
     }
     let limit = rollouts.iter().map(|(_, rollout)| rollout.limit).max();
     let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
-    let mut parts = vec![format!("{}{of} in flight", rollouts.len()), format!("{waiting} waiting")];
+    let mut parts = vec![format!("{}{of} in flight", rollouts.len()), format!("{waiting} queued")];
     if unavailable > 0 {
-        parts.push(styled(WARNING, format_args!("{unavailable} not available before the change")));
+        parts.push(styled(WARNING, format_args!("{unavailable} waiting for targets to become available")));
     }
     let failed = rollouts.iter().filter(|(_, rollout)| rollout.state == RolloutState::Failed);
     let failed: Vec<String> = failed.map(|(key, _)| (*key).clone()).collect();
     if !failed.is_empty() {
-        let what = if halted > 0 { "halted: not back in time" } else { "not back in time" };
+        let what = if halted > 0 { "halted: not available in time" } else { "not available in time" };
         parts.push(styled(BAD, format_args!("{what}: {}", named(&failed))));
     }
     Some(format!("rollouts: {}\n", parts.join(", ")))

@@ -1,4 +1,4 @@
-//! The tree: hosted cluster, what declares its mirrors, control plane, guest, nodes.
+//! The tree of each hosted cluster: sources, control plane, guest cluster, nodes.
 
 mod guest;
 
@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
 use super::Fleet;
 
-/// The conditions that stand at a part of the tree of their own.
+/// Conditions with their own branch. Others are listed below the hosted cluster.
 const PLACED: [ConditionType; 5] = [
     ConditionType::Ready,
     ConditionType::ControlPlaneUpToDate,
@@ -19,7 +19,7 @@ const PLACED: [ConditionType; 5] = [
     ConditionType::BootstrapCovered,
 ];
 
-/// A line with what hangs below it.
+/// A line and its children.
 struct Branch {
     text: String,
     below: Vec<Branch>,
@@ -59,7 +59,7 @@ fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Branch {
     let verdict = match find(status, ConditionType::Ready) {
         Some(ready) if ready.status == "True" => styled(GOOD, "Ready"),
         Some(ready) => styled(style(ready), format_args!("Ready={}: {}", ready.status, ready.reason)),
-        None => styled(WARNING, "not judged yet"),
+        None => styled(WARNING, "no conditions yet"),
     };
     let sources = match status.source_count {
         1 => "1 source".to_owned(),
@@ -82,7 +82,7 @@ pub(super) fn find(status: &HostedClusterMirrorsStatus, kind: ConditionType) -> 
     status.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
-/// How a condition looks.
+/// The style of a condition.
 pub(super) fn style(condition: &Condition) -> Style {
     match condition.status.as_str() {
         "True" => GOOD,
@@ -100,7 +100,7 @@ fn condition(condition: &Condition) -> Branch {
     Branch::leaf(words(condition))
 }
 
-/// A part of the tree with its own condition.
+/// The line of a branch with its condition.
 fn headline(name: &str, condition: Option<&Condition>) -> String {
     condition.map_or_else(|| name.to_owned(), |condition| format!("{name}, {}", words(condition)))
 }
@@ -123,6 +123,6 @@ fn target(target: &TargetReport) -> Branch {
         text.extend([": ", target.message.as_str()]);
     }
     let foreign = Some(&target.foreign).filter(|foreign| !foreign.is_empty());
-    let below = foreign.map(|entries| Branch::leaf(format!("keeps somebody else's {entries}")));
+    let below = foreign.map(|entries| Branch::leaf(format!("preserves entries of another manager: {entries}")));
     Branch { text, below: below.into_iter().collect() }
 }

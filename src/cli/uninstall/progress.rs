@@ -1,4 +1,4 @@
-//! How far the manager is, from the reports: told when it changes.
+//! The progress of a removal, derived from the reports.
 
 use std::collections::BTreeMap;
 
@@ -8,45 +8,45 @@ use super::super::console;
 use super::Reports;
 use hypermirror_api::ClusterKey;
 
-/// So many hosted clusters are told one by one; of more, only how many are left.
+/// Up to this number, each hosted cluster gets its own lines. Above it, only counts are printed.
 const ONE_BY_ONE: usize = 20;
 
-/// How a hosted cluster stands.
+/// The state of one hosted cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// There is something to do yet, or to wait for.
+    /// The removal is in progress.
     Waiting(String),
-    /// The manager is done and could not reach all of the guest: what stays there.
+    /// The manager is done, but could not reach the guest cluster or some of its nodes.
     Kept(String),
 }
 
-/// What was told.
+/// The progress that was printed.
 pub struct Progress {
     total: usize,
-    /// Those whose reports are there; none before the first look.
+    /// Hosted clusters whose reports exist. `None` before the first update.
     states: BTreeMap<ClusterKey, Option<State>>,
 }
 
 impl Progress {
-    /// Begins with these.
+    /// Starts with the reports before the request.
     pub fn new(reports: Reports) -> Self {
         let states: BTreeMap<_, _> = reports.into_keys().map(|key| (key, None)).collect();
         Self { total: states.len(), states }
     }
 
-    /// Tells what is new.
-    pub fn tell(&mut self, reports: Reports) {
-        for line in self.news(reports) {
+    /// Prints what has changed.
+    pub fn update(&mut self, reports: Reports) {
+        for line in self.changes(reports) {
             console::note(line);
         }
     }
 
-    /// Whether the manager has done for each hosted cluster what it can.
+    /// Whether the manager is done with all hosted clusters.
     pub fn is_done(&self) -> bool {
         self.states.values().all(|state| matches!(state, Some(State::Kept(_))))
     }
 
-    /// A line for each hosted cluster whose guest keeps something.
+    /// A line for each hosted cluster whose guest cluster or nodes keep their mirrors.
     pub fn kept(&self) -> Vec<String> {
         let kept = self.states.iter().filter_map(|(key, state)| match state {
             Some(State::Kept(what)) => Some(format!("  {key}: {what}")),
@@ -55,14 +55,14 @@ impl Progress {
         kept.collect()
     }
 
-    /// How far it is, in numbers.
+    /// The number of hosted clusters that are done.
     pub fn removed(&self) -> String {
         let s = if self.total == 1 { "" } else { "s" };
         format!("removed from {} of {} hosted cluster{s}", self.total - self.states.len(), self.total)
     }
 
-    /// Takes the reports that are there now; answers what is worth a line.
-    fn news(&mut self, reports: Reports) -> Vec<String> {
+    /// Replaces the reports and returns a line for each change.
+    fn changes(&mut self, reports: Reports) -> Vec<String> {
         let states: BTreeMap<ClusterKey, Option<State>> =
             reports.into_iter().map(|(key, status)| (key, Some(state(&status)))).collect();
         let before = std::mem::replace(&mut self.states, states);
@@ -73,16 +73,16 @@ impl Progress {
         }
         let gone = before.keys().filter(|key| !self.states.contains_key(*key)).map(|key| format!("{key}: removed"));
         let changed = self.states.iter().filter(|(key, state)| before.get(*key) != Some(*state));
-        gone.chain(changed.map(|(key, state)| format!("{key}: {}", told(state.as_ref())))).collect()
+        gone.chain(changed.map(|(key, state)| format!("{key}: {}", text_of(state.as_ref())))).collect()
     }
 
-    /// The hosted clusters whose reports are still there, with what they say.
+    /// The hosted clusters that are not done, with their states.
     pub fn remaining(&self) -> String {
         let mut lines: Vec<String> = self
             .states
             .iter()
             .take(ONE_BY_ONE)
-            .map(|(key, state)| format!("  {key}: {}", told(state.as_ref())))
+            .map(|(key, state)| format!("  {key}: {}", text_of(state.as_ref())))
             .collect();
         if let Some(more) = self.states.len().checked_sub(ONE_BY_ONE).filter(|more| *more > 0) {
             lines.push(format!("  and {more} more"));
@@ -91,14 +91,14 @@ impl Progress {
     }
 }
 
-fn told(state: Option<&State>) -> &str {
+fn text_of(state: Option<&State>) -> &str {
     match state {
         Some(State::Waiting(what) | State::Kept(what)) => what,
         None => "",
     }
 }
 
-/// What is still to do for a hosted cluster.
+/// The state of a hosted cluster from its report.
 fn state(status: &HostedClusterMirrorsStatus) -> State {
     let find = |kind: ConditionType| status.conditions.iter().find(|condition| condition.type_ == kind.as_str());
     let left_behind = find(ConditionType::GuestSynced).filter(|found| found.reason == Reason::LeftBehind.as_str());
@@ -140,25 +140,25 @@ mod tests {
     }
 
     #[test]
-    fn each_step_is_told_once() {
+    fn each_step_is_printed_once() {
         let steady = || Reports::from([(key("a"), status(ConditionType::GuestSynced, "True", "there"))]);
         let leaving = || Reports::from([(key("a"), status(ConditionType::GuestSynced, "False", "1/3 nodes"))]);
         let mut progress = Progress::new(steady());
-        assert_eq!(progress.news(steady()), ["clusters/a: waiting for the manager"]);
-        assert_eq!(progress.news(leaving()), ["clusters/a: GuestSynced (Leaving): 1/3 nodes"]);
-        assert!(progress.news(leaving()).is_empty());
+        assert_eq!(progress.changes(steady()), ["clusters/a: waiting for the manager"]);
+        assert_eq!(progress.changes(leaving()), ["clusters/a: GuestSynced (Leaving): 1/3 nodes"]);
+        assert!(progress.changes(leaving()).is_empty());
         assert_eq!(progress.remaining(), "  clusters/a: GuestSynced (Leaving): 1/3 nodes");
-        assert_eq!(progress.news(Reports::new()), ["clusters/a: removed"]);
+        assert_eq!(progress.changes(Reports::new()), ["clusters/a: removed"]);
     }
 
     #[test]
-    fn of_many_only_their_number_is_told() {
+    fn for_many_clusters_only_counts_are_printed() {
         let many = |count: usize| -> Reports {
             (0..count).map(|n| (key(&format!("c{n}")), HostedClusterMirrorsStatus::default())).collect()
         };
         let mut progress = Progress::new(many(30));
-        assert!(progress.news(many(30)).is_empty());
-        assert_eq!(progress.news(many(25)), ["removed from 5 of 30 hosted clusters"]);
+        assert!(progress.changes(many(30)).is_empty());
+        assert_eq!(progress.changes(many(25)), ["removed from 5 of 30 hosted clusters"]);
         assert_eq!(progress.remaining().lines().count(), 21);
     }
     #[test]
@@ -170,10 +170,10 @@ mod tests {
             kept
         };
         let mut progress = Progress::new(Reports::from([(key("a"), kept(false)), (key("b"), kept(false))]));
-        assert!(!progress.is_done(), "nothing was looked at");
-        progress.news(Reports::from([(key("a"), kept(true)), (key("b"), kept(false))]));
+        assert!(!progress.is_done(), "no report was read yet");
+        progress.changes(Reports::from([(key("a"), kept(true)), (key("b"), kept(false))]));
         assert!(!progress.is_done(), "the control plane of b comes after its guest");
-        progress.news(Reports::from([(key("a"), kept(true))]));
+        progress.changes(Reports::from([(key("a"), kept(true))]));
         assert!(progress.is_done());
         assert_eq!(progress.kept(), ["  clusters/a: its nodes keep their mirrors"]);
         assert_eq!(progress.removed(), "removed from 1 of 2 hosted clusters");

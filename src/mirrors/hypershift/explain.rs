@@ -21,7 +21,7 @@ pub struct Skipped {
 
 /// The endpoints for one image. HyperShift's operators always try the source last, whatever its policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Looked {
+pub struct ControlPlaneExplanation {
     /// The image, as passed by the caller.
     pub image: String,
     /// The source whose mirrors come first. Null if no source matches.
@@ -39,30 +39,35 @@ pub struct Looked {
 }
 
 /// Resolves an image with all sources of a control plane's map.
-pub fn explain(map: &Resolved, image: &str) -> Looked {
-    let mut looked = Looked { image: image.to_owned(), ..Looked::default() };
+pub fn explain(map: &Resolved, image: &str) -> ControlPlaneExplanation {
+    let mut explanation = ControlPlaneExplanation { image: image.to_owned(), ..ControlPlaneExplanation::default() };
     let parts = match Parts::parse(image) {
         Ok(parts) => parts,
-        Err(error) => return Looked { error: Some(error.to_string()), ..looked },
+        Err(error) => return ControlPlaneExplanation { error: Some(error.to_string()), ..explanation },
     };
     let mut matching = 0;
     for (source, resolved) in &map.sources {
-        let before = looked.endpoints.len();
-        looked.try_source(&parts, source, resolved);
-        if looked.endpoints.len() > before {
+        let before = explanation.endpoints.len();
+        explanation.try_source(&parts, source, resolved);
+        if explanation.endpoints.len() > before {
             matching += 1;
-            looked.prefix.get_or_insert_with(|| source.clone());
+            explanation.prefix.get_or_insert_with(|| source.clone());
         }
         let mirrors = resolved.all_mirrors();
-        looked.release.extend(mirrors.filter_map(|mirror| look_up_release(image, source, mirror)));
+        explanation.release.extend(mirrors.filter_map(|mirror| look_up_release(image, source, mirror)));
     }
-    looked.unordered = matching > 1;
-    looked.endpoints.push(Endpoint { reference: parts.to_string(), insecure: false, blocked: false, origin: None });
-    looked.release.push(image.to_owned());
-    looked
+    explanation.unordered = matching > 1;
+    explanation.endpoints.push(Endpoint {
+        reference: parts.to_string(),
+        insecure: false,
+        blocked: false,
+        origin: None,
+    });
+    explanation.release.push(image.to_owned());
+    explanation
 }
 
-impl Looked {
+impl ControlPlaneExplanation {
     fn try_source(&mut self, image: &Parts, source: &str, resolved: &ResolvedSource) {
         for mirror in resolved.all_mirrors() {
             let named =
@@ -91,37 +96,37 @@ mod tests {
     use crate::mirrors::fixtures::{digest, never};
     use crate::mirrors::merge::merge_layer;
 
-    fn references(looked: &Looked) -> Vec<&str> {
-        looked.endpoints.iter().map(|endpoint| endpoint.reference.as_str()).collect()
+    fn references(explanation: &ControlPlaneExplanation) -> Vec<&str> {
+        explanation.endpoints.iter().map(|endpoint| endpoint.reference.as_str()).collect()
     }
 
     #[test]
-    fn an_image_is_looked_for_by_hypershifts_rules_and_a_release_image_by_its_text() {
+    fn an_image_resolves_by_hypershifts_rules_and_a_release_image_by_its_text() {
         let map =
             merge_layer(&[never(digest("quay.io/openshift-release-dev", "m.example:5000/ocp4/openshift-release-dev"))]);
-        let looked = explain(&map, "quay.io/openshift-release-dev/ocp-release:4.20");
-        assert_eq!(looked.prefix.as_deref(), Some("quay.io/openshift-release-dev"));
+        let explanation = explain(&map, "quay.io/openshift-release-dev/ocp-release:4.20");
+        assert_eq!(explanation.prefix.as_deref(), Some("quay.io/openshift-release-dev"));
         assert_eq!(
-            references(&looked),
+            references(&explanation),
             ["m.example:5000/openshift-release-dev/ocp-release:4.20", "quay.io/openshift-release-dev/ocp-release:4.20",]
         );
         assert_eq!(
-            looked.release,
+            explanation.release,
             [
                 "m.example:5000/ocp4/openshift-release-dev/ocp-release:4.20",
                 "quay.io/openshift-release-dev/ocp-release:4.20",
             ]
         );
-        assert!(!looked.unordered && looked.skipped.is_empty());
+        assert!(!explanation.unordered && explanation.skipped.is_empty());
     }
 
     #[test]
     fn mirrors_that_are_passed_over_are_told_and_sources_that_compete() {
         let map = merge_layer(&[digest("quay.io/a", "m.example n.example/x"), digest("docker.io/a", "o.example/y")]);
-        let looked = explain(&map, "quay.io/a/b:t");
-        assert_eq!(references(&looked), ["o.example/y/b:t", "n.example/x/b:t", "quay.io/a/b:t"]);
-        assert!(looked.unordered);
-        assert_eq!(looked.skipped[0].mirror, "m.example");
+        let explanation = explain(&map, "quay.io/a/b:t");
+        assert_eq!(references(&explanation), ["o.example/y/b:t", "n.example/x/b:t", "quay.io/a/b:t"]);
+        assert!(explanation.unordered);
+        assert_eq!(explanation.skipped[0].mirror, "m.example");
         assert_eq!(
             explain(&map, "Quay.io/A").error.as_deref(),
             Some("repository name must be lowercase \"Quay.io/A\"")

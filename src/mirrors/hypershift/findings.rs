@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_that_is_asked_elsewhere_or_not_at_all_is_told_with_the_cure() {
+    fn a_mirror_that_is_requested_elsewhere_or_not_at_all_is_reported_with_the_fix() {
         let found = reasons("quay.io/openshift-release-dev", "m.example:5000/ocp4/openshift-release-dev");
         assert_eq!(found[0].0, "MirrorPathDropped");
         assert!(found[0].1.contains("at \"m.example:5000/openshift-release-dev\", not at"), "{found:?}");
@@ -178,7 +178,7 @@ mod tests {
             ("quay.io/openshift-release-dev", "m.example:5000/openshift"),
             ("quay.io/openshift-release-dev/ocp-release", "m.example:5000/openshift/release-images"),
             ("quay.io/a/b/c", "m.example/x/y/z"),
-            // No operator of HyperShift asks for these.
+            // No operator of HyperShift requests these.
             ("registry.redhat.io/rhel8", "m.example/ocp4/rhel8"),
             ("registry.connect.redhat.com/vendor", "m.example/a/vendor"),
             ("*.example.com", "m.example"),

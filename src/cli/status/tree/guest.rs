@@ -1,4 +1,4 @@
-//! The guest's part of the tree: what it was given, and what its nodes have.
+//! The branches of the guest cluster and its nodes.
 
 use hypermirror_api::report::{FindingReport, GuestReport, NodesReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
@@ -6,7 +6,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
 use super::super::super::console::{BAD, ERROR, WARNING, styled};
 use super::{Branch, condition, find, headline};
 
-/// The guest and its nodes, as far as anything is known about them.
+/// The branches for which the report has data.
 pub(super) fn branches(status: &HostedClusterMirrorsStatus) -> Vec<Branch> {
     let synced = find(status, ConditionType::GuestSynced);
     let guest = (synced.is_some() || status.guest.is_some()).then(|| Branch {
@@ -27,7 +27,7 @@ pub(super) fn branches(status: &HostedClusterMirrorsStatus) -> Vec<Branch> {
 }
 
 fn given(guest: &GuestReport) -> Vec<Branch> {
-    let mut below = vec![Branch::leaf(format!("by {}: {} objects", guest.kubeconfig, guest.objects))];
+    let mut below = vec![Branch::leaf(format!("{} objects (kubeconfig: Secret {})", guest.objects, guest.kubeconfig))];
     if !guest.sets.is_empty() {
         below.push(Branch::leaf(format!("sets {}", guest.sets.join(", "))));
     }
@@ -43,15 +43,15 @@ fn nodes(nodes: &NodesReport) -> Vec<Branch> {
     let named = i64::try_from(nodes.behind.len()).unwrap_or(i64::MAX);
     let unnamed = nodes.total.saturating_sub(nodes.applied).saturating_sub(named);
     if unnamed > 0 {
-        below.push(Branch::leaf(format!("and {unnamed} more that do not have their mirrors")));
+        below.push(Branch::leaf(format!("and {unnamed} more that have not applied their mirrors")));
     }
     if nodes.rejected_count > 0 || !nodes.rejected.is_empty() {
-        let text = format!("left out on nodes: {}", nodes.rejected_count);
+        let text = format!("entries ignored on nodes: {}", nodes.rejected_count);
         below.push(Branch { text, below: nodes.rejected.iter().map(finding).collect() });
     }
     if !nodes.shadowed.is_empty() {
         let lines = nodes.shadowed.iter().map(|shadowed| Branch::leaf(styled(WARNING, shadowed)));
-        below.push(Branch { text: "hidden by another file".to_owned(), below: lines.collect() });
+        below.push(Branch { text: "overridden by another file".to_owned(), below: lines.collect() });
     }
     below
 }

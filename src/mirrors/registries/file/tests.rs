@@ -87,7 +87,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("[aliases]\n\"a.io/app\" = \"a.io/b\"\n", "validating short-name aliases"),
     ("[aliases]\napp = \"a.io/b:v1\"\n", "validating short-name aliases"),
     // Upper and lower case of one key: Go takes either, by chance.
-    ("[[registry]]\nlocation = \"a.io\"\nLocation = \"b.io\"\n", "key \"registry.location\" is given twice"),
+    ("[[registry]]\nlocation = \"a.io\"\nLocation = \"b.io\"\n", "key \"registry.location\" is set twice"),
 ];
 
 #[test]

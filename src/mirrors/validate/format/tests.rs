@@ -69,7 +69,7 @@ fn an_invalid_text_comes_with_a_hint() {
         ("https://a.io", "scheme"),
         ("*.a.io/x", "wildcard"),
         ("a.io/", "slash"),
-        ("a.io/x:v1", "tag and digest"),
+        ("a.io/x:v1", "tag and the digest"),
         ("a.io/X", "lower case"),
         ("<internal-registry>/a", "placeholder"),
         ("<host>:<port>/a", "placeholder"),
@@ -79,7 +79,7 @@ fn an_invalid_text_comes_with_a_hint() {
         ("%MIRROR%/a", "placeholder"),
         ("[fd00::1]:5000/a", "IPv6"),
         ("fd00::1/a", "IPv6"),
-        (" a.io", "at its ends"),
+        (" a.io", "leading and trailing"),
         ("a.io:port/a", "not a port number"),
         ("a.io:/a", "not a port number"),
         ("/a", "is empty"),
@@ -98,7 +98,7 @@ fn an_invalid_text_comes_with_a_hint() {
 fn an_image_that_is_none_comes_with_a_hint() {
     for (image, expected) in [
         ("https://quay.io/a/b:1", "remove the scheme"),
-        ("oci:dir:tag", "of a registry"),
+        ("oci:dir:tag", "with a registry"),
         ("${REGISTRY}/a", "placeholder"),
         ("[fd00::1]/a", "IPv6"),
         ("a b", "white space"),
