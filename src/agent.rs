@@ -1,4 +1,4 @@
-//! The agent's process on a node: watched sets become one file, and CRI-O reads it.
+//! The agent on a node: writes the declared mirrors to a file and reloads CRI-O.
 
 pub mod cleanup;
 pub mod cri;

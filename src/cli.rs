@@ -67,7 +67,7 @@ enum Command {
     Crd(crd::CrdArgs),
     /// Convert ImageContentSourcePolicies to ImageDigestMirrorSets
     Migrate(migrate::MigrateArgs),
-    /// Remove the mirrors of a mirror kind whose CRD was deleted on purpose
+    /// Remove the mirrors of a kind whose CRD was deleted on purpose
     Forget(forget::ForgetArgs),
     /// Remove hypermirror from one hosted cluster or from all, and wait for completion
     Uninstall(uninstall::UninstallArgs),

@@ -1,4 +1,5 @@
-//! One guest cluster: reaching it, what it is given, what its nodes say. Whom it belongs to and when, the manager knows.
+//! One guest cluster: connects to it, applies objects, and reads the status of its nodes. The manager decides which guest
+//! cluster is reconciled when.
 
 pub mod certificate;
 pub mod client;

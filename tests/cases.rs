@@ -105,7 +105,7 @@ fn a_name_without_registry_follows_the_files_of_the_node() {
     ];
     assert_eq!(pulled, [expected]);
     let ran = run("short-names", &format!("explain -f mirrors.yaml {image}"));
-    assert!(ran.code == 0 && ran.told.contains("depends on the node's search list"), "{}", ran.told);
+    assert!(ran.code == 0 && ran.told.contains("depend on the node's search list"), "{}", ran.told);
     let pulled = endpoints("short-names", &format!("--registries-conf enforcing.conf {image}"));
     assert_eq!(pulled, [["quay.io/storage/driver:v1"]], "an alias");
     fails(
@@ -229,8 +229,7 @@ fn mirrors_that_hypershift_brings_to_nodes_itself_are_not_passed_over_in_silence
     assert!(run(case, "render overrides -f idms.yaml").out.contains("registry.redhat.io=m.example"));
     let ran = run(case, "explain -f idms.yaml registry.redhat.io/rhel9/x@D");
     assert_eq!(ran.code, 0);
-    let text =
-        "HyperShift itself writes the mirrors of ImageDigestMirrorSet/cluster to the nodes; use --registries-conf";
+    let text = "HyperShift itself writes the mirrors of ImageDigestMirrorSet/cluster to the nodes; pass the node's files with --registries-conf";
     assert!(ran.out.contains(text), "{}", ran.out);
     assert!(
         !run(case, "explain -f idms.yaml quay.io/x@D").out.contains("HyperShift"),

@@ -139,8 +139,8 @@ impl Node {
         name
     }
 
-    fn settle(&mut self, mirror: &str) -> (NodeReason, String) {
-        let snapshot = self.file.settle(&declared(mirror), Vec::new()).snapshot;
+    fn reconcile(&mut self, mirror: &str) -> (NodeReason, String) {
+        let snapshot = self.file.reconcile(&declared(mirror), Vec::new()).snapshot;
         (snapshot.applied.reason, snapshot.applied.message)
     }
 
@@ -192,12 +192,12 @@ fn skopeo(home: &Path, image: &str) -> Vec<String> {
 /// The node's file is there already, then the content comes, then an edit.
 fn check(what: &str, effect: Effect, prefix: &str, put: impl Fn(&Node) -> String) {
     let mut node = Node::new();
-    assert_eq!(node.settle("m.example/old").0, NodeReason::AsExpected);
+    assert_eq!(node.reconcile("m.example/old").0, NodeReason::AsExpected);
     let old = node.ours();
     let name = put(&node);
     let before = node.tried();
     assert_eq!(before.is_empty(), effect != Harmless, "{what} at {prefix}: skopeo tried {before:?}");
-    let (reason, message) = node.settle("m.example/new");
+    let (reason, message) = node.reconcile("m.example/new");
     if effect == Fatal {
         assert_eq!(reason, NodeReason::ForeignFileInvalid, "{what} at {prefix}: {message}");
         assert!(message.contains(&name), "{what} at {prefix}: {message}");
@@ -231,7 +231,7 @@ fn the_main_file_is_judged_too() {
     for (what, content, effect) in CONTENTS.iter().filter(|(what, ..)| !what.starts_with("14")) {
         let mut node = Node::new();
         fs::write(node.root.path().join("etc/containers/registries.conf"), content).unwrap();
-        let reason = node.settle("m.example/new").0;
+        let reason = node.reconcile("m.example/new").0;
         let expected = if *effect == Fatal { NodeReason::ForeignFileInvalid } else { NodeReason::AsExpected };
         assert_eq!((reason, node.ours().is_none()), (expected, *effect == Fatal), "{what}");
     }

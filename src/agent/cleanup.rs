@@ -1,4 +1,4 @@
-//! Takes the agent's file away.
+//! `hypermirror agent cleanup`: removes the agent's file.
 
 use std::time::Duration;
 
@@ -11,41 +11,44 @@ use super::options::Place;
 use super::run::cannot_open;
 use crate::mirrors::registries::DROP_IN;
 
-/// How long CRI-O may take to read; it may be starting.
+/// Time for CRI-O to reload. It may still be starting.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two attempts.
+/// Pause between two attempts to reload.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Removes our file, if it is ours, and has CRI-O read what is left.
+/// Removes the agent's file and reloads CRI-O.
 ///
 /// # Errors
-/// If the file is somebody else's, cannot be removed, or CRI-O was not seen to read.
+/// If the file was not written by the agent or cannot be removed, or if CRI-O does not reload in time.
 pub async fn run(place: &Place) -> Result<()> {
     let host = place.host().with_context(|| cannot_open(&place.root))?;
     let reloader = place.reloader(&host);
     let was_pending = host.is_pending();
     host.remove_temporary()?;
-    let is_ours = match host.look().context("the node's files cannot be read")?.own {
-        Own::Foreign(why) => bail!("{DROP_IN_DIRECTORY}/{DROP_IN} is not ours, and stays: {why}"),
+    let is_ours = match host.look().context("failed to read the node's files")?.own {
+        Own::Foreign(why) => {
+            bail!("{DROP_IN_DIRECTORY}/{DROP_IN} was not written by hypermirror and is not removed: {why}")
+        }
         Own::Ours(_) => true,
         Own::Absent => false,
     };
     if is_ours {
-        host.apply(&Change { file: FileChange::Remove, replaces: true, legacy: Vec::new() }, reloader.is_asked())?;
-        tracing::info!("the file was removed");
+        host.apply(&Change { file: FileChange::Remove, replaces: true, legacy: Vec::new() }, reloader.is_enabled())?;
+        tracing::info!("removed the file");
     }
     if !is_ours && !was_pending {
-        tracing::info!("there is no file of ours");
+        tracing::info!("nothing to remove");
         return Ok(());
     }
     let until = Instant::now() + PATIENCE;
+    // CRI-O may still be starting, so a failed reload is repeated until the time is over.
     loop {
         match reloader.reload(&host).await {
             Ok(()) => return Ok(host.clear_pending()?),
             Err(error) if Instant::now() >= until => {
-                return Err(error).context("the file is gone, and CRI-O has not read that yet");
+                return Err(error).context("the file is removed, but CRI-O has not reloaded");
             }
-            Err(error) => tracing::warn!(%error, "CRI-O has not read the change yet"),
+            Err(error) => tracing::warn!(%error, "CRI-O has not reloaded yet"),
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,4 +1,4 @@
-//! Whether CRI-O answers, and which process answers: the one that may be told to reload.
+//! Checks that CRI-O is running, and finds the process to signal.
 
 use std::io;
 use std::path::Path;
@@ -12,10 +12,10 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Endpoint, Uri};
 use tonic_prost::ProstCodec;
 
-/// A CRI-O that works answers in less than a millisecond.
+/// A running CRI-O responds in less than a millisecond.
 const ANSWER: Duration = Duration::from_secs(2);
 const VERSION: &str = "/runtime.v1.RuntimeService/Version";
-/// What the kernel calls CRI-O's main process.
+/// The kernel's name for CRI-O's main process.
 const COMM: &str = "crio";
 
 /// `runtime.v1.VersionRequest` of the container runtime interface.
@@ -26,7 +26,7 @@ pub struct VersionRequest {
     pub version: String,
 }
 
-/// `runtime.v1.VersionResponse`, as far as it is read.
+/// The relevant part of `runtime.v1.VersionResponse`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct VersionResponse {
     /// The runtime's name: `cri-o`, `containerd`.
@@ -37,39 +37,39 @@ pub struct VersionResponse {
     pub runtime_version: String,
 }
 
-/// Why nobody can be told.
+/// Why CRI-O cannot be reloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum CriError {
-    /// Nobody listens, or nobody answers.
-    #[error("the container runtime does not answer at {socket}, so it is stopped, still starting, or hung: {reason}")]
+    /// No process listens or responds.
+    #[error("the container runtime does not respond at {socket}; it is stopped, still starting, or hangs: {reason}")]
     NotReady {
         /// The socket.
         socket: String,
-        /// What happened.
+        /// The error.
         reason: String,
     },
-    /// The process that answers is not in sight.
-    #[error("the process behind {0} is not in sight: the pod needs hostPID: true for --reload signal")]
+    /// The process is in another PID namespace.
+    #[error("the process at {0} is in another PID namespace; set hostPID: true in the pod for --reload=signal")]
     Hidden(String),
-    /// Something else answers.
-    #[error("{name} answers at {socket}, and it is not CRI-O")]
+    /// The process is not CRI-O.
+    #[error("the container runtime at {socket} is {name}, not CRI-O")]
     NotCrio {
         /// The socket.
         socket: String,
-        /// What answers.
+        /// The name of the process.
         name: String,
     },
-    /// The process cannot be told.
-    #[error("CRI-O (process {process}) cannot be signalled: {error}")]
+    /// The process cannot be signalled.
+    #[error("failed to signal CRI-O (process {process}): {error}")]
     Refused {
-        /// Its id.
+        /// The process ID.
         process: i32,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
 }
 
-/// A CRI-O that is up: its main process, by a descriptor that no other process can take over.
+/// The main process of a running CRI-O, as a file descriptor, which another process with the same ID cannot take over.
 #[derive(Debug)]
 pub struct Crio {
     process: std::os::fd::OwnedFd,
@@ -77,29 +77,30 @@ pub struct Crio {
 }
 
 impl Crio {
-    /// Asks CRI-O for its version, and finds the process that answered.
+    /// Requests CRI-O's version and finds the process that responded.
     ///
-    /// That is the main process by its nature, the one that listens: CRI-O's helpers, which share its program and for a
-    /// moment its name, never do. And one that answers has its handler of SIGHUP; before that the signal would kill it.
+    /// Only the main process listens. CRI-O's helpers have the same executable and briefly the same name, but never listen. A
+    /// process that responds has its handler for SIGHUP installed; before that, the signal would kill it.
     ///
     /// # Errors
-    /// [`CriError`], but for [`CriError::Refused`].
+    /// [`CriError`], except [`CriError::Refused`].
     pub async fn find(path: &Path) -> Result<Self, CriError> {
         let socket = path.display().to_string();
         let not_ready = |reason: String| CriError::NotReady { socket: socket.clone(), reason };
         let asked = async {
             let stream = UnixStream::connect(path).await.map_err(|error| not_ready(error.to_string()))?;
             let id = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or_default();
-            // Opened before the answer: what has answered by then was alive all the time, so its id was its own.
+            // Open the descriptor before the response: a process that responds afterwards was alive all the time, so the ID
+            // belongs to it.
             let process = Pid::from_raw(id).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
             let version = ask(stream).await.map_err(|error| not_ready(error.message().to_owned()))?;
             Ok::<_, CriError>((id, process, version))
         };
-        let late = |_| Err(not_ready(format!("no answer in {} s", ANSWER.as_secs())));
+        let late = |_| Err(not_ready(format!("no response within {} s", ANSWER.as_secs())));
         let (id, process, version) = tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(late)?;
         let process = process.ok_or_else(|| CriError::Hidden(socket.clone()))?;
         let comm = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
-        // SIGHUP ends other runtimes.
+        // SIGHUP terminates other runtimes.
         if comm.trim_end() != COMM {
             let name = if version.runtime_name.is_empty() { comm.trim_end().to_owned() } else { version.runtime_name };
             return Err(CriError::NotCrio { socket, name });
@@ -107,7 +108,7 @@ impl Crio {
         Ok(Self { process, id })
     }
 
-    /// Tells it to read its configuration again.
+    /// Sends SIGHUP, on which CRI-O reloads its configuration.
     ///
     /// # Errors
     /// [`CriError::Refused`].
@@ -124,7 +125,7 @@ async fn ask(stream: UnixStream) -> Result<VersionResponse, tonic::Status> {
         let stream = once.lock().unwrap_or_else(PoisonError::into_inner).take();
         async move { stream.map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
     });
-    // The name is never looked up.
+    // The host name is not used for a Unix socket.
     let endpoint = Endpoint::from_static("http://localhost");
     let channel = endpoint.connect_with_connector(connect).await.map_err(|error| unavailable(&error))?;
     let mut client = tonic::client::Grpc::new(channel);

@@ -1,4 +1,4 @@
-//! What our file should say: entries and the node's other files in, bytes or a refusal out. Pure.
+//! Decides the content of the agent's file from the declared entries and the node's other files. Pure.
 
 use hypermirror_api::node_mirror_status::Shadowed;
 use hypermirror_api::report::FindingReport;
@@ -11,82 +11,83 @@ use crate::mirrors::registries::{
 };
 use crate::mirrors::{MirrorEntry, Resolved};
 
-/// The directory that our file stands in, as the node names it.
+/// The directory of the agent's file, as a path on the node.
 pub const DROP_IN_DIRECTORY: &str = "/etc/containers/registries.conf.d";
 
-/// Texts in a report are cut here, in letters: what declares mirrors may be anybody's, a status has its limits.
+/// Maximum number of characters of a text in a report. The texts come from untrusted objects, and the size of a status is
+/// limited.
 const LONGEST_TEXT: usize = 1_024;
 
-/// The node's files that are not ours, with the paths that the node knows them by.
+/// The node's files that the agent did not write, with their paths on the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForeignFiles {
     /// registries.conf.
     pub main: Option<(String, Vec<u8>)>,
-    /// Drop-ins; those of one directory stand together, the directories in the order in which they count.
+    /// Drop-ins, grouped by directory in load order.
     pub drop_ins: Vec<(String, Vec<u8>)>,
-    /// The file that the node booted with: ours, and not rewritten here.
+    /// The file of hypermirror that the node booted with. The agent does not rewrite it.
     pub boot: Option<(String, Vec<u8>)>,
-    /// Files that a node fails with whatever they say, or that nobody can judge; and why.
+    /// Files that cannot be read or are rejected regardless of their content, with the reason.
     pub unusable: Vec<(String, String)>,
-    /// What is worth a warning: the file, and what it is about.
+    /// Files with a warning.
     pub doubtful: Vec<(String, String)>,
 }
 
-/// What is declared for this node.
+/// The declared entries for this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
-    /// The entries, in whatever order.
+    /// The entries. Their order has no effect.
     pub entries: Vec<MirrorEntry>,
-    /// Objects that cannot be read, and why.
+    /// Objects that cannot be decoded, with the error.
     pub malformed: Vec<(String, String)>,
-    /// Why not all entries are here, if more are declared than are kept.
+    /// The error if more entries are declared than the agent keeps in memory.
     pub too_many: Option<String>,
-    /// Kinds that are not there and whose objects are not remembered.
+    /// Kinds that are not served and whose objects were never listed.
     pub unknown_kinds: Vec<&'static str>,
 }
 
-/// Why our file stays as it is.
+/// Why the file is not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The node's other files break every pull already; with them nothing can be judged.
-    #[error("every pull on this node fails already, and nothing is changed before that is mended: {0}")]
+    /// The node's other files already break every pull, so the effect of a change cannot be predicted.
+    #[error("every pull on this node already fails; the agent changes nothing until this is fixed: {0}")]
     ForeignFile(String),
-    /// Nobody can tell what the node makes of one of its other files.
-    #[error("a file of this node cannot be judged, and nothing is changed before it can: {0}")]
+    /// The effect of one of the node's other files is not known.
+    #[error("the agent cannot read a file of this node and changes nothing until it can: {0}")]
     Unjudged(String),
-    /// Our new file would be larger than what is read back.
-    #[error("the new file would have {0} bytes, more than the {LARGEST} that are written, so the last one stays")]
+    /// The new file would exceed the size that the agent reads.
+    #[error("the new file would have {0} bytes and is not written (limit: {LARGEST}); the previous file stays in use")]
     TooLarge(usize),
-    /// More mirrors are declared than the agent has memory for.
-    #[error("{0}, so the last file stays: declare fewer for this node")]
+    /// More mirrors are declared than the agent keeps in memory.
+    #[error("{0}; the previous file stays in use; declare fewer mirrors for this node")]
     TooMany(String),
-    /// Our new file would break every pull.
-    #[error("the new file would break every pull, so the last one stays: {0}")]
+    /// The new file would break every pull.
+    #[error("the new file would break every pull and is not written; the previous file stays in use: {0}")]
     WouldBreak(String),
-    /// Our file says what objects of an absent kind said.
+    /// The file has mirrors of a kind that is not served any more.
     #[error(
-        "the file names objects of the kind {0}, which this cluster does not have any more: it stays until the kind is \
-         back, or until it is removed by `hypermirror agent cleanup`"
+        "the file has mirrors of objects of kind {0}, whose CRD was removed; the file is not changed until the CRD is \
+                 installed again, or until `hypermirror agent cleanup` removes the file"
     )]
     KindVanished(&'static str),
 }
 
-/// What our file should say, and what there is to tell about it.
+/// The content of the file, and what to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// The whole file, none if there must not be one; or why it stays as it is.
+    /// The content, `None` if no file is needed, or why the file is not changed.
     pub file: Result<Option<String>, Refusal>,
-    /// How many sources have mirrors.
+    /// Number of sources with mirrors.
     pub sources: usize,
-    /// What was left out.
+    /// Entries that are ignored.
     pub rejected: Vec<FindingReport>,
-    /// What is used and may surprise.
+    /// Warnings about entries that are used.
     pub warnings: Vec<FindingReport>,
-    /// Our sources that another file hides.
+    /// Sources that another file overrides.
     pub shadowed: Vec<Shadowed>,
 }
 
-/// Decides. `names_kind` tells whether a file of ours on the node names objects of a kind.
+/// Decides the content of the file. `names_kind` returns whether the current file has mirrors of objects of a kind.
 pub fn decide(declared: &Declared, foreign: &ForeignFiles, names_kind: impl Fn(&str) -> bool) -> Decision {
     let (set, findings) = resolve(&declared.entries);
     let mut decision = Decision {
@@ -112,9 +113,9 @@ pub fn decide(declared: &Declared, foreign: &ForeignFiles, names_kind: impl Fn(&
         return decision;
     }
     decision.file = write(&set, foreign).map(|written| {
-        decision.tell_notes(&written.rendered.notes);
+        decision.add_notes(&written.rendered.notes);
         for broken in &written.verdict.broken {
-            let message = format!("every pull like {} fails: {}", broken.example, broken.error);
+            let message = format!("pulls such as {} fail: {}", broken.example, broken.error);
             decision.warnings.push(warning("BrokenTable", &format!("{} in {}", broken.prefix, broken.file), &message));
         }
         written.rendered.text
@@ -123,7 +124,7 @@ pub fn decide(declared: &Declared, foreign: &ForeignFiles, names_kind: impl Fn(&
 }
 
 impl Decision {
-    fn tell_notes(&mut self, notes: &[Note]) {
+    fn add_notes(&mut self, notes: &[Note]) {
         for note in notes {
             match note.reason {
                 NoteReason::Shadowed | NoteReason::HiddenByWildcard => {
@@ -142,7 +143,7 @@ impl Decision {
     }
 }
 
-/// A file, and what the node makes of it and the others.
+/// A rendered file, and its predicted effect.
 struct Written {
     rendered: Rendered,
     verdict: Verdict,
@@ -173,20 +174,20 @@ fn would_break(error: &impl ToString) -> Refusal {
     Refusal::WouldBreak(error.to_string())
 }
 
-/// Which files.
+/// Selects files.
 #[derive(Clone, Copy)]
 enum Files<'t> {
-    /// Those of others.
+    /// The files that the agent did not write.
     Theirs,
-    /// Those, the boot file, and our own as it is to be.
+    /// All files, with the new content of the agent's file.
     All { ours: Option<&'t str> },
 }
 
 impl ForeignFiles {
-    /// What the node makes of files.
+    /// The predicted effect of files.
     fn judge(&self, files: Files<'_>) -> Result<Verdict, ConfigError> {
         let own_name = format!("{DROP_IN_DIRECTORY}/{DROP_IN}");
-        // An empty file that makes our directory the first, also while it holds nothing but ours.
+        // An empty file makes the agent's directory the first one, even if it has no other file.
         let anchor = format!("{DROP_IN_DIRECTORY}/.conf");
         let mut drop_ins = vec![(anchor.as_str(), &[] as &[u8])];
         drop_ins.extend(borrowed(&self.drop_ins));

@@ -1,4 +1,5 @@
-//! The node's files: read with bounds, below a root that no symbolic link leaves, and told ours from others'.
+//! Reads the node's files, with size limits and below a root that symbolic links cannot leave. Distinguishes files of
+//! hypermirror from other files.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,38 +17,38 @@ mod write;
 
 pub use write::{Change, FileChange, WriteError};
 
-/// Where the README of `hcp-idms-operator` puts its files. Nobody reads them there.
+/// The directory in the README of `hcp-idms-operator`. No program reads files there.
 pub const MISSPELT_DIRECTORY: &str = "/etc/containers/registry.conf.d";
-/// The directory around all of them.
+/// The parent directory.
 pub const CONTAINERS: &str = "/etc/containers";
 const MAIN: &str = "/etc/containers/registries.conf";
-/// Read last, by a CRI-O whose home is root's.
+/// Root's own configuration, which CRI-O reads last if its home is root's.
 pub const USER_DIRECTORY: &str = "/root/.config/containers/registries.conf.d";
 const USER_MAIN: &str = "/root/.config/containers/registries.conf";
 
-/// Larger files are not judged, and none is written: real ones are some kilobytes.
+/// Maximum size of files that are read and written. Real ones have a few kilobytes.
 pub const LARGEST: usize = 4 << 20;
 
-/// The node's file system, below a prefix.
+/// The node's file system, below a root directory.
 #[derive(Debug)]
 pub struct Host {
     root: OwnedFd,
     path: PathBuf,
 }
 
-/// What stands under our file's name.
+/// The file with the name of the agent's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Own {
-    /// Nothing.
+    /// It does not exist.
     #[default]
     Absent,
-    /// Our file, with this content; of one that is larger than [`LARGEST`] so much that it equals no other.
+    /// The agent's file and its content. A file larger than [`LARGEST`] is truncated, but differs from any valid content.
     Ours(Vec<u8>),
-    /// Somebody else's, and why it is taken for that.
+    /// A file that the agent did not write, and how it was recognised.
     Foreign(String),
 }
 
-/// A file of one object, as `hcp-idms-operator` wrote them: ours to remove.
+/// A file for one object that `hcp-idms-operator` wrote. The agent removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Legacy {
     /// Its directory.
@@ -58,22 +59,22 @@ pub struct Legacy {
     pub head: String,
 }
 
-/// Everything that is there at one moment.
+/// All relevant files at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// The files of others, and the boot file.
+    /// The other files, and the boot file.
     pub foreign: ForeignFiles,
-    /// What stands under our name.
+    /// The file with the name of the agent's file.
     pub own: Own,
-    /// Files to be taken over.
+    /// Files to replace.
     pub legacy: Vec<Legacy>,
 }
 
 impl Seen {
-    /// Whether a file of ours names objects of a kind, in the comment above a table or at the top.
+    /// Whether a file of hypermirror has mirrors of objects of a kind, according to its comments.
     pub fn names_kind(&self, kind: &str) -> bool {
         let own = match &self.own {
-            // What follows may name it.
+            // The truncated rest may name it.
             Own::Ours(content) if content.len() > LARGEST => return true,
             Own::Ours(content) => String::from_utf8_lossy(content),
             _ => String::new().into(),
@@ -91,7 +92,7 @@ fn is_of(text: &str, kind: &str, end: char) -> bool {
     text.strip_prefix(kind).is_some_and(|rest| rest.starts_with(end))
 }
 
-/// One file, opened and looked at.
+/// One file that was read.
 enum Found {
     Content(Vec<u8>),
     /// The first bytes of a file that has more than [`LARGEST`].
@@ -105,33 +106,33 @@ impl Host {
     /// The file system below `root`.
     ///
     /// # Errors
-    /// If there is no such directory.
+    /// If the directory does not exist.
     pub fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self { root: rustix::fs::open(root, flags, Mode::empty())?, path: root.to_owned() })
     }
 
-    /// Where a path of the node lies for this process.
+    /// The path of a node's file for this process.
     pub fn path(&self, of_node: &str) -> PathBuf {
         self.path.join(of_node.trim_start_matches('/'))
     }
 
-    /// Opens a path of the node; links are followed as on the node, and never out of the root.
+    /// Opens a path of the node. Symbolic links are resolved as on the node and cannot leave the root.
     fn open_at(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = path.trim_start_matches('/');
         openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    /// A directory of the node; none if it is not there.
+    /// A directory of the node, or `None` if it does not exist.
     ///
     /// # Errors
-    /// If it is there and cannot be opened.
+    /// If it exists and cannot be opened.
     pub fn directory(&self, path: &str) -> io::Result<Option<OwnedFd>> {
         match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(directory) => Ok(Some(directory)),
-            // A link to nothing is there: whoever made it means a directory that CRI-O will read.
+            // A dangling link is not the same as an absent directory: its target may appear later.
             Err(Errno::NOENT) if self.is_dangling(path) => {
-                Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} is a symbolic link to nothing")))
+                Err(io::Error::new(io::ErrorKind::NotFound, format!("{path} is a dangling symbolic link")))
             }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
@@ -143,7 +144,7 @@ impl Host {
         link.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
     }
 
-    /// Looks at everything.
+    /// Reads all files.
     ///
     /// # Errors
     /// If a directory cannot be read.
@@ -162,7 +163,7 @@ impl Host {
                 self.look_at_drop_in(&directory, &name, &mut seen)?;
             }
         }
-        // Nobody reads it.
+        // No program reads files in it.
         if let Some(directory) = self.directory(MISSPELT_DIRECTORY).ok().flatten() {
             for name in names(&directory)? {
                 seen.legacy.extend(legacy(&directory, MISSPELT_DIRECTORY, &name)?);
@@ -189,9 +190,9 @@ impl Host {
             Found::Directory if is_link(directory, name) => {
                 seen.foreign.unusable.push((path, "it is a symbolic link to a directory".to_owned()));
             }
-            // CRI-O ignores a link to nothing; and what the link names may be there for CRI-O alone.
+            // CRI-O ignores a dangling link, but the target may exist only for CRI-O.
             Found::Gone if is_link(directory, name) => {
-                seen.foreign.doubtful.push((path, "a symbolic link to what the agent cannot see".to_owned()));
+                seen.foreign.doubtful.push((path, "a symbolic link whose target the agent cannot access".to_owned()));
             }
             Found::Directory | Found::Gone => {}
             Found::Unusable(why) => seen.foreign.unusable.push((path, why)),
@@ -199,10 +200,11 @@ impl Host {
         Ok(())
     }
 
-    /// What root's own configuration adds, as far as it can be seen.
+    /// Adds root's own configuration, if the agent can read it.
     fn look_at_users_files(&self, foreign: &mut ForeignFiles) {
         if matches!(self.read(USER_MAIN), Found::Content(_)) {
-            let what = "where it is CRI-O's home, this file stands for all files in /etc/containers".to_owned();
+            let what =
+                "if CRI-O runs with this home directory, this file replaces all files in /etc/containers".to_owned();
             foreign.doubtful.push((USER_MAIN.to_owned(), what));
         }
         let names = self.directory(USER_DIRECTORY).ok().flatten().and_then(|directory| names(&directory).ok());
@@ -218,11 +220,11 @@ impl Host {
     }
 
     fn read(&self, path: &str) -> Found {
-        // Not blocking: a FIFO must not hold the agent up.
+        // Non-blocking, because opening a FIFO would block the agent.
         match self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(file) => read_open(file),
             Err(Errno::NOENT | Errno::NOTDIR) => Found::Gone,
-            Err(error) => Found::Unusable(format!("it cannot be opened: {}", io::Error::from(error))),
+            Err(error) => Found::Unusable(format!("failed to open it: {}", io::Error::from(error))),
         }
     }
 }
@@ -238,7 +240,7 @@ fn read_open(file: OwnedFd) -> Found {
     match File::from(file).take(LARGEST as u64 + 1).read_to_end(&mut content) {
         Ok(_) if content.len() > LARGEST => Found::Large(content),
         Ok(_) => Found::Content(content),
-        Err(error) => Found::Unusable(format!("it cannot be read: {error}")),
+        Err(error) => Found::Unusable(format!("failed to read it: {error}")),
     }
 }
 
@@ -246,13 +248,13 @@ fn too_large() -> String {
     format!("it is larger than {LARGEST} bytes")
 }
 
-/// The names that count in a directory, in the order in which they count. A name that is no UTF-8 is shown as well as
-/// it can be, and then not found.
+/// The names of the drop-ins in a directory, in load order. A name that is not UTF-8 is converted lossily, so reading the
+/// file fails and is reported.
 fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // Not what a file's extension is to others: `.conf` counts, and `x.CONF` does not.
+        // Unlike `Path::extension`: the hidden file `.conf` is loaded, and `x.CONF` is not.
         if name.as_bytes().ends_with(b".conf") {
             names.push(name);
         }
@@ -266,7 +268,7 @@ fn is_link(directory: &OwnedFd, name: &str) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-/// Opens a file that is there itself: no link to one.
+/// Opens a regular file. Symbolic links are rejected.
 fn open_itself(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     openat(directory, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
 }
@@ -280,9 +282,9 @@ fn own(directory: &OwnedFd) -> io::Result<Own> {
         Err(error) => return Err(error.into()),
     };
     Ok(match read_open(file) {
-        // An empty file holds nothing of anybody; the seed takes it for its own, too.
+        // An empty file has no content to lose. `hcp-idms-operator` also treats it as its own.
         Found::Content(content) if content.is_empty() => Own::Ours(content),
-        // The first line tells, whatever the size: what an older agent wrote can be replaced and removed.
+        // The first line is sufficient for any size, so that an oversized file of an older agent can be replaced.
         Found::Content(content) | Found::Large(content) if has_header(&content) => Own::Ours(content),
         Found::Content(content) | Found::Large(content) => {
             let first: Vec<u8> = content.into_iter().take_while(|byte| *byte != b'\n').take(80).collect();
@@ -294,7 +296,7 @@ fn own(directory: &OwnedFd) -> io::Result<Own> {
     })
 }
 
-/// The content of a file with our first line; none if it is anything else.
+/// The content of a file that starts with hypermirror's first line, or `None`.
 fn ours(directory: &OwnedFd, name: &str) -> io::Result<Option<Vec<u8>>> {
     let file = match open_itself(directory, name) {
         Ok(file) => file,
@@ -315,7 +317,7 @@ fn legacy(directory: &OwnedFd, of: &'static str, name: &str) -> io::Result<Optio
     }))
 }
 
-/// Whether the first line, up to its line feed, is exactly ours: with a carriage return before it, it is not.
+/// Whether the first line is exactly that of hypermirror, without a carriage return.
 pub fn has_header(content: &[u8]) -> bool {
     content.strip_prefix(HEADER.as_bytes()).is_some_and(|rest| matches!(rest.first(), None | Some(b'\n')))
 }

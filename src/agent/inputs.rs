@@ -1,4 +1,4 @@
-//! The watches: this node, and the kinds that declare mirrors, while their CRDs are there.
+//! Watches this node and the kinds that declare mirrors, while their CRDs are installed.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -21,23 +21,24 @@ use crate::client::optional_kind::{ask_standing, crd_watch, standing};
 use crate::client::watch::{Update, updates};
 use crate::process::first_look::{Awaited, FirstLook};
 
-/// How long the objects of a kind that is back may take to follow it: whoever restores a CRD restores them next.
+/// Time after a CRD is restored during which missing objects are not treated as deleted: they are usually restored after
+/// the CRD.
 const RESTORE_GRACE: Duration = Duration::from_secs(10);
-/// Between two questions for a CRD that was not answered.
+/// Pause after a failed read of a CRD.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Where mirrors are declared.
+/// The objects that declare mirrors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Source {
-    /// NodeMirrorSets, which a manager applies
+    /// NodeMirrorSets, which the manager applies
     #[default]
     Guest,
-    /// Mirror objects of the node's cluster, such as ICSP, IDMS and ITMS
+    /// Mirror objects in the node's cluster, such as ICSP, IDMS and ITMS
     Cluster,
 }
 
 impl Source {
-    /// The kinds that are read.
+    /// The kinds to watch.
     pub const fn kinds(self) -> &'static [SetKind] {
         match self {
             Self::Guest => &[SetKind::Node],
@@ -46,22 +47,22 @@ impl Source {
     }
 }
 
-/// What the watches share with the loop that writes the file.
+/// The state that the watches share with the loop that writes the file.
 pub struct Inputs {
     client: Client,
     node: String,
     source: Source,
     sets: Mutex<Sets>,
-    /// Told when something changed.
+    /// Notified after a change.
     pub changed: Notify,
-    /// Told when objects have to be read again.
+    /// Notified when all objects have to be listed again.
     again: watch::Sender<()>,
-    /// Opens when everything was told once.
+    /// Opens when all watches have delivered their first list.
     pub first_look: FirstLook,
 }
 
 impl Inputs {
-    /// For the node of this name.
+    /// Creates the inputs for a node.
     pub fn new(client: Client, node: String, source: Source) -> Arc<Self> {
         let sets = Mutex::new(Sets::new(source.kinds()));
         Arc::new(Self {
@@ -75,7 +76,7 @@ impl Inputs {
         })
     }
 
-    /// What was told.
+    /// The watched objects.
     pub fn sets(&self) -> MutexGuard<'_, Sets> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +92,7 @@ impl Inputs {
 
     /// Starts all watches.
     pub fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
-        // Only NodeMirrorSets choose nodes by their labels.
+        // Only NodeMirrorSets select nodes by label.
         let awaited =
             (self.source == Source::Guest).then(|| self.first_look.await_watch(format!("node {}", self.node)));
         tasks.spawn(Arc::clone(self).follow_node(awaited));
@@ -113,10 +114,14 @@ impl Inputs {
             let node = match update {
                 Update::Replaced(list) => list.into_iter().next(),
                 Update::Applied(node) => Some(node),
-                // Its labels are known; whoever deletes a node takes it away soon, or it comes back.
+                // Keep the last known labels: a deleted node either shuts down soon or is created again.
                 Update::Deleted(_) => None,
                 Update::Failing(failure) => {
-                    tracing::warn!(code = failure.code, error = failure.message, "the node cannot be watched now");
+                    tracing::warn!(
+                        code = failure.code,
+                        error = failure.message,
+                        "failed to watch the node; trying again"
+                    );
                     None
                 }
             };
@@ -129,7 +134,7 @@ impl Inputs {
         }
     }
 
-    /// Follows one CRD: its objects are watched while it is there, and what is known of them stays when it is not.
+    /// Follows one CRD: watches its objects while it is installed, and keeps their last known state when it is removed.
     async fn follow_kind(self: Arc<Self>, kind: SetKind, awaited: Awaited) {
         let crd = kind.crd();
         let (api, config) = crd_watch(&self.client, crd);
@@ -142,16 +147,21 @@ impl Inputs {
                 Update::Applied(standing) => standing,
                 Update::Deleted(_) => None,
                 Update::Failing(failure) => {
-                    tracing::warn!(crd, code = failure.code, error = failure.message, "a CRD cannot be watched now");
+                    tracing::warn!(
+                        crd,
+                        code = failure.code,
+                        error = failure.message,
+                        "failed to watch a CRD; trying again"
+                    );
                     continue;
                 }
             };
             if running.take_if(|(uid, _)| Some(&*uid) != now.as_ref()).is_some() {
-                tracing::warn!(crd, "the kind is gone: what is known of it stays");
+                tracing::warn!(crd, "a CRD was removed; the last known mirrors of its kind stay in use");
             }
             match now {
-                // A guest's agent has nothing else to read: without the kind nothing may be concluded.
-                None if self.source == Source::Guest => tracing::warn!(crd, "the kind is not there"),
+                // NodeMirrorSets are the only source of mirrors in a guest cluster, so without their CRD nothing may be removed.
+                None if self.source == Source::Guest => tracing::warn!(crd, "waiting for a CRD to be installed"),
                 None => awaited.done(),
                 Some(uid) if running.is_none() => {
                     let task = tokio::spawn(Arc::clone(&self).objects(kind, uid.clone(), awaited.clone(), was_there));
@@ -175,7 +185,7 @@ impl Inputs {
     }
 }
 
-/// Ends a task when it is dropped.
+/// Aborts a task on drop.
 struct Ending(AbortHandle);
 
 impl Drop for Ending {
@@ -184,14 +194,14 @@ impl Drop for Ending {
     }
 }
 
-/// The watch of one kind's objects.
+/// The watch of the objects of one kind.
 struct ObjectWatch {
     inputs: Arc<Inputs>,
     kind: SetKind,
     /// The UID of its CRD.
     crd: String,
     awaited: Awaited,
-    /// The kind was there before, went away, and is there again.
+    /// Whether the CRD was removed and installed again.
     back: bool,
 }
 
@@ -257,21 +267,27 @@ impl ObjectWatch {
             (Update::Deleted(set), None) => self.kind_stays().await && sets().remove(self.kind, Sets::name_of(&set)),
             (Update::Failing(failure), _) => {
                 let crd = self.kind.crd();
-                tracing::warn!(crd, code = failure.code, error = failure.message, "a kind cannot be read now");
+                tracing::warn!(
+                    crd,
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch the objects of a kind; trying again"
+                );
                 false
             }
         };
         self.inputs.note(changed);
     }
 
-    /// Whether an object was deleted by somebody, or goes with its kind: when a CRD is deleted the API server deletes its
-    /// objects first.
+    /// Whether the CRD still exists after an object was deleted. When a CRD is deleted, the API server first deletes its objects,
+    /// whose mirrors must stay in use.
     async fn kind_stays(&self) -> bool {
+        // Without an answer neither case may be assumed, so the read is repeated until it succeeds.
         loop {
             match ask_standing(&self.inputs.client, self.kind.crd()).await {
                 Ok(uid) => return uid.as_deref() == Some(&self.crd),
                 Err(error) => {
-                    tracing::warn!(crd = self.kind.crd(), %error, "nothing is removed before the kind's CRD is read");
+                    tracing::warn!(crd = self.kind.crd(), %error, "failed to read a CRD; deleted objects stay in use until it can be read");
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
             }

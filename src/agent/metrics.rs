@@ -1,4 +1,4 @@
-//! What the agent counts.
+//! The metrics of the agent.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,12 +10,12 @@ use super::report::Snapshot;
 use crate::telemetry::metrics::{OutcomeLabels, gauge};
 use crate::telemetry::requests::RequestMetrics;
 
-/// Everything that the agent counts. Names of objects are never labels.
+/// The metrics of the agent. Names of objects are never labels.
 #[derive(Clone, Debug)]
 pub struct AgentMetrics {
-    /// Requests of the client.
+    /// Requests to the API server.
     pub requests: RequestMetrics,
-    /// From the first change that was told to the file's name on disk.
+    /// Time from the first observed change of an object until the file is on disk.
     pub delay: Histogram,
     /// Changes of the file.
     pub writes: Counter,
@@ -29,7 +29,7 @@ pub struct AgentMetrics {
 }
 
 impl AgentMetrics {
-    /// Registers everything under the prefix `hypermirror_`.
+    /// Registers all metrics with the prefix `hypermirror_`.
     pub fn register(registry: &mut Registry) -> Self {
         let registry = registry.sub_registry_with_prefix("hypermirror");
         let metrics = Self {
@@ -44,24 +44,28 @@ impl AgentMetrics {
             shadowed: Gauge::default(),
         };
         let registry = registry.sub_registry_with_prefix("agent");
-        let delay = "From the first change that was told to the file on disk";
+        let delay = "Time from the first observed change of an object until the file is on disk";
         registry.register("write_delay_seconds", delay, metrics.delay.clone());
         registry.register("writes", "Changes of the file", metrics.writes.clone());
         registry.register("reloads", "Reloads of the container runtime by outcome", metrics.reloads.clone());
-        registry.register("applied", "Whether the file says what it should", metrics.applied.clone());
+        registry.register("applied", "Whether the file is up to date", metrics.applied.clone());
         registry.register(
             "reload_pending",
-            "Whether the container runtime has to read it yet",
+            "Whether the container runtime has yet to load the file",
             metrics.pending.clone(),
         );
         registry.register("sources", "Sources that have mirrors", metrics.sources.clone());
-        registry.register("rejected_entries", "Entries that were left out", metrics.rejected.clone());
-        registry.register("shadowed_sources", "Sources that another file hides", metrics.shadowed.clone());
+        registry.register(
+            "rejected_entries",
+            "Entries that are ignored because they are invalid",
+            metrics.rejected.clone(),
+        );
+        registry.register("shadowed_sources", "Sources that another file overrides", metrics.shadowed.clone());
         metrics
     }
 
-    /// The state of the node.
-    pub fn tell(&self, snapshot: &Snapshot) {
+    /// Records the state of the node.
+    pub fn record(&self, snapshot: &Snapshot) {
         self.applied.set(i64::from(snapshot.applied.is_good()));
         self.pending.set(i64::from(!snapshot.reloaded.is_good()));
         self.sources.set(gauge(snapshot.sources));

@@ -1,4 +1,4 @@
-//! The node's file, brought to what it should be.
+//! Reconciles the agent's file on the node.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use super::files::{Change, FileChange, Host, Own};
 use super::report::{Snapshot, Verdict};
 use crate::mirrors::registries::DROP_IN;
 
-/// Tells whether a file is the one that was looked at.
+/// Identifies a version of a file, to notice changes by other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     inode: u64,
@@ -20,27 +20,27 @@ struct Identity {
     changed: (i64, i64),
 }
 
-/// The file and what is known of it.
+/// The agent's file.
 #[derive(Debug)]
 pub struct NodeFile {
     host: Host,
-    /// Whether CRI-O is told after a change.
+    /// Whether CRI-O is reloaded after a change.
     is_marked: bool,
     known: Option<Identity>,
     observed: Vec<ObservedSet>,
 }
 
-/// What came of one pass.
+/// The result of one pass.
 #[derive(Clone, Debug)]
-pub struct Settled {
-    /// For the report; whether CRI-O has read is for the caller to say.
+pub struct Pass {
+    /// The state for the report. The caller adds the state of the reload.
     pub snapshot: Snapshot,
-    /// Whether something was written or removed that CRI-O has to read.
+    /// Whether CRI-O has to load a change.
     pub is_changed: bool,
 }
 
 impl NodeFile {
-    /// The file below this root.
+    /// Creates the file for a host.
     pub fn new(host: Host, is_marked: bool) -> Self {
         Self { host, is_marked, known: None, observed: Vec::new() }
     }
@@ -50,8 +50,8 @@ impl NodeFile {
         &self.host
     }
 
-    /// Looks at all files, decides, and writes if there is anything to write.
-    pub fn settle(&mut self, declared: &Declared, observed: Vec<ObservedSet>) -> Settled {
+    /// Reads all files, decides the content and writes it if it differs.
+    pub fn reconcile(&mut self, declared: &Declared, observed: Vec<ObservedSet>) -> Pass {
         let seen = match self.host.look() {
             Ok(seen) => seen,
             Err(error) => return self.unreadable(&error),
@@ -65,7 +65,9 @@ impl NodeFile {
         let (applied, on_disk) = match (&decision.file, &seen.own) {
             (Err(refusal), _) => (refused(refusal), found.map(<[u8]>::to_vec)),
             (Ok(_), Own::Foreign(why)) => {
-                let message = format!("{DROP_IN_DIRECTORY}/{DROP_IN} is not ours, and stays as it is: {why}");
+                let message = format!(
+                    "{DROP_IN_DIRECTORY}/{DROP_IN} was not written by hypermirror and is not overwritten: {why}"
+                );
                 (Verdict::new(NodeReason::NotOurFile, message), None)
             }
             (Ok(wanted), _) => {
@@ -83,7 +85,7 @@ impl NodeFile {
                         (applied(&decision), wanted.as_ref().map(|text| text.clone().into_bytes()))
                     }
                     Err(error) => {
-                        // It may have got far enough.
+                        // The failed step may have been after the change.
                         is_changed = self.is_marked && self.host.is_pending();
                         let message = format!("{DROP_IN_DIRECTORY}: {error}");
                         (Verdict::new(NodeReason::WriteFailed, message), found.map(<[u8]>::to_vec))
@@ -93,7 +95,7 @@ impl NodeFile {
         };
         self.known = self.identity();
         let snapshot = self.snapshot(applied, decision, on_disk.as_deref());
-        Settled { snapshot, is_changed }
+        Pass { snapshot, is_changed }
     }
 
     fn snapshot(&self, applied: Verdict, decision: Decision, on_disk: Option<&[u8]>) -> Snapshot {
@@ -109,17 +111,17 @@ impl NodeFile {
         }
     }
 
-    fn unreadable(&self, error: &io::Error) -> Settled {
-        let message = format!("the node's files cannot be read: {error}");
+    fn unreadable(&self, error: &io::Error) -> Pass {
+        let message = format!("failed to read the node's files: {error}");
         let nothing =
             Decision { file: Ok(None), sources: 0, rejected: Vec::new(), warnings: Vec::new(), shadowed: Vec::new() };
         let snapshot = self.snapshot(Verdict::new(NodeReason::WriteFailed, message), nothing, None);
-        Settled { snapshot, is_changed: false }
+        Pass { snapshot, is_changed: false }
     }
 
-    /// Whether a change that was noticed may be somebody else's; the name is that of a file, empty for a directory itself.
+    /// Whether an observed change may be from another program. The name is that of a file, or empty for the directory itself.
     ///
-    /// Nothing is opened for that: it may be asked while CRI-O's reading is waited for.
+    /// This must not open a file, because it may run while the agent waits for CRI-O to open it.
     pub fn is_news(&self, name: &[u8]) -> bool {
         if name == DROP_IN.as_bytes() {
             return self.identity() != self.known;
@@ -147,9 +149,9 @@ fn refused(refusal: &Refusal) -> Verdict {
 
 fn applied(decision: &Decision) -> Verdict {
     let message = match (&decision.file, decision.sources) {
-        (Ok(Some(_)), 1) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} says the mirrors of 1 source"),
-        (Ok(Some(_)), sources) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} says the mirrors of {sources} sources"),
-        _ => "there is nothing to say, so there is no file".to_owned(),
+        (Ok(Some(_)), 1) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} is up to date with 1 source"),
+        (Ok(Some(_)), sources) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} is up to date with {sources} sources"),
+        _ => "no file is needed: the node's other files have all declared mirrors, or none are declared".to_owned(),
     };
     Verdict::new(NodeReason::AsExpected, message)
 }
@@ -157,7 +159,7 @@ fn applied(decision: &Decision) -> Verdict {
 fn hash(content: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(content).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
         text
     })
 }

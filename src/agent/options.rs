@@ -15,7 +15,7 @@ use crate::telemetry::logs::LogFormat;
 #[derive(Args, Clone, Debug)]
 pub struct AgentOptions {
     #[command(subcommand)]
-    #[allow(missing_docs)] // a doc comment here would become the help of the subcommand
+    #[allow(missing_docs)] // A doc comment here would become the help of the subcommand.
     pub action: Option<AgentAction>,
     /// Name of this node
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
@@ -24,7 +24,7 @@ pub struct AgentOptions {
     #[arg(long, value_enum, default_value_t)]
     pub source: Source,
     #[command(flatten)]
-    #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
+    #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub place: Place,
     /// Address that serves /metrics (port 0: a free port)
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", value_parser = parse_address)]
@@ -37,14 +37,14 @@ pub struct AgentOptions {
     pub log_format: LogFormat,
 }
 
-/// What the agent does instead of running.
+/// Subcommands of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum AgentAction {
     /// Remove the agent's file from the node and make CRI-O reload
     Cleanup,
 }
 
-/// Where the node's files and sockets are.
+/// The node's files and sockets.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
     /// Directory below which the node's files are
@@ -65,12 +65,12 @@ impl Place {
     /// The node's file system.
     ///
     /// # Errors
-    /// If the root is no directory.
+    /// If the root is not a directory.
     pub fn host(&self) -> std::io::Result<Host> {
         Host::open(&self.root)
     }
 
-    /// How CRI-O is told.
+    /// The method to reload CRI-O.
     pub fn reloader(&self, host: &Host) -> Reloader {
         Reloader { method: self.reload, bus: host.path(&self.bus_socket), cri: host.path(&self.cri_socket) }
     }

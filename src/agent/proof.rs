@@ -1,9 +1,9 @@
-//! Sees CRI-O read: no API of CRI-O tells which registries are in force, but a reload opens each file.
+//! Observes whether CRI-O loads the files. CRI-O has no API for its current registries, but a reload opens each file.
 //!
-//! What counts as read: the directory was opened, which lists what is in it, and then our file; where there is none any
-//! more, the directory alone; where there is no directory either, registries.conf. The kernel does not say who opened: a
-//! podman that starts within these two seconds is taken for CRI-O. That is why nothing of the agent itself looks at these
-//! files while it waits; and they are judged before, so that read means accepted.
+//! A reload is complete when the directory and then the agent's file were opened. Without the file, the directory is
+//! sufficient, and without the directory, registries.conf. The kernel does not report which process opens a file, so a podman
+//! that starts in these two seconds is mistaken for CRI-O. The agent itself does not open these files while it waits. It
+//! validates them before, so that an opened file is also accepted.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -15,10 +15,10 @@ use super::desired::DROP_IN_DIRECTORY;
 use super::files::{CONTAINERS, Host};
 use crate::mirrors::registries::DROP_IN;
 
-/// Room for some events with the longest names.
+/// Space for several events with names of maximum length.
 pub const BUFFER: usize = 4_096;
 
-/// What is waited for.
+/// The next expected event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     File,
@@ -26,17 +26,17 @@ enum Awaited {
     Main,
 }
 
-/// A watch that began before CRI-O was told.
+/// A watch that starts before CRI-O is reloaded.
 pub struct Proof {
     events: EventStream<Vec<u8>>,
     awaited: Option<Awaited>,
 }
 
 impl Proof {
-    /// Begins to watch. Needs a tokio runtime.
+    /// Starts the watch. Requires a tokio runtime.
     ///
     /// # Errors
-    /// If the kernel gives no watch.
+    /// If the watch cannot be created.
     pub fn begin(host: &Host) -> io::Result<Self> {
         let inotify = Inotify::init()?;
         let (directory, awaited) = match host.directory(DROP_IN_DIRECTORY)? {
@@ -50,11 +50,11 @@ impl Proof {
             inotify.watches().add(watch_path(directory), WatchMask::OPEN)?;
         }
         let events = inotify.into_event_stream(vec![0; BUFFER])?;
-        // With no directory at all there is nothing to be read.
+        // Without any directory there is nothing to load.
         Ok(Self { events, awaited: directory.map(|_| awaited) })
     }
 
-    /// Waits until CRI-O has read.
+    /// Waits until CRI-O has loaded the files.
     ///
     /// # Errors
     /// If the watch fails.
@@ -78,7 +78,7 @@ impl Proof {
     }
 }
 
-/// A path by which the kernel finds an open directory again, whatever its name is now.
+/// A path for an open directory that is valid even if the directory is renamed.
 pub fn watch_path(directory: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", directory.as_raw_fd())
 }

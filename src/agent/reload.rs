@@ -1,4 +1,4 @@
-//! Has CRI-O read its configuration again, and does not believe it before it is seen.
+//! Reloads CRI-O and verifies that it has loaded the file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use super::files::Host;
 use super::proof::Proof;
 use crate::process::flags::ReloadMethod;
 
-/// A CRI-O that works opens the file within a millisecond of the signal.
+/// A running CRI-O opens the file within a millisecond after the signal.
 const READ: Duration = Duration::from_secs(2);
-/// systemd answers when the job is queued.
+/// systemd responds when the job is queued.
 const BUS: Duration = Duration::from_secs(5);
 const UNIT: &str = "crio.service";
 
-/// How CRI-O is told, and where.
+/// Reloads CRI-O.
 #[derive(Clone, Debug)]
 pub struct Reloader {
-    /// How.
+    /// The method.
     pub method: ReloadMethod,
     /// systemd's bus.
     pub bus: PathBuf,
@@ -28,34 +28,34 @@ pub struct Reloader {
     pub cri: PathBuf,
 }
 
-/// Why a reload is not proved.
+/// Why a reload is not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// CRI-O is not there to be told.
+    /// CRI-O is not running or cannot be signalled.
     #[error(transparent)]
     Runtime(#[from] CriError),
-    /// The bus cannot be used.
-    #[error("systemd cannot be told to reload {UNIT} over {bus}: {reason}")]
+    /// systemd could not be reached or refused the request.
+    #[error("failed to reload {UNIT} with systemd over {bus}: {reason}")]
     Bus {
         /// The bus.
         bus: String,
-        /// Why.
+        /// The error.
         reason: String,
     },
-    /// CRI-O was told.
+    /// CRI-O was reloaded and did not load the file in time.
     #[error(
-        "CRI-O was told to reload and did not read the file in {} s: probably a broken file in /etc/crio/crio.conf.d (its \
-         log says which), or it hangs",
+        "CRI-O was reloaded and did not read the file within {} s: check its log for an invalid file in \
+                 /etc/crio/crio.conf.d, and whether it hangs",
         READ.as_secs()
     )]
     NotRead,
-    /// Nobody can look on.
-    #[error("the directory cannot be watched for CRI-O's reading: {0}")]
+    /// The watch failed.
+    #[error("failed to watch whether CRI-O reads the file: {0}")]
     Watch(#[from] std::io::Error),
 }
 
 impl ReloadError {
-    /// The reason as a condition has it.
+    /// The reason of the condition.
     pub const fn reason(&self) -> NodeReason {
         match self {
             Self::Runtime(CriError::NotReady { .. }) => NodeReason::RuntimeNotReady,
@@ -67,16 +67,15 @@ impl ReloadError {
 }
 
 impl Reloader {
-    /// Whether CRI-O is told at all.
-    pub fn is_asked(&self) -> bool {
+    /// Whether the agent reloads CRI-O.
+    pub fn is_enabled(&self) -> bool {
         self.method != ReloadMethod::None
     }
 
-    /// Tells CRI-O, and returns when it has read. May be dropped at any time and begun again.
+    /// Reloads CRI-O and returns when it has loaded the file. Cancel-safe: it can be dropped and started again at any time.
     ///
-    /// With `auto_reload_registries` CRI-O reads by itself, 200 ms after the change. It is told all the same: that does no
-    /// harm beside its own, and is what makes the change count within the second. Who wants neither takes
-    /// [`ReloadMethod::None`].
+    /// With `auto_reload_registries`, CRI-O reloads by itself 200 ms after a change. The agent reloads it anyway, which is
+    /// harmless and makes the change effective immediately. [`ReloadMethod::None`] disables this.
     ///
     /// # Errors
     /// [`ReloadError`].
@@ -96,7 +95,7 @@ impl Reloader {
         match tokio::time::timeout(BUS, self.ask_systemd()).await {
             Ok(Ok(())) => read(&mut proof).await,
             Ok(Err(error)) => Err(bus_error(error.to_string())),
-            Err(_) => Err(bus_error(format!("no answer in {} s", BUS.as_secs()))),
+            Err(_) => Err(bus_error(format!("no response within {} s", BUS.as_secs()))),
         }
     }
 

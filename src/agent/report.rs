@@ -1,4 +1,4 @@
-//! What a NodeMirrorStatus says: pure.
+//! Creates the status of a NodeMirrorStatus. Pure.
 
 use hypermirror_api::node_mirror_status::{NodeMirrorStatusStatus, ObservedSet, Shadowed};
 use hypermirror_api::report::FindingReport;
@@ -7,54 +7,54 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::printable;
 
-/// Longer lists help nobody and grow with what somebody else declares.
+/// Maximum length of lists. Users declare the entries, so the lists would otherwise grow without limit.
 const LONGEST_LIST: usize = 50;
-/// A list of small items.
+/// Maximum length of lists of small items.
 const LONGEST_OBSERVED: usize = 1_000;
 
-/// How one thing went.
+/// The outcome of one step: the reason and message of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Why; [`NodeReason::AsExpected`] and [`NodeReason::NotAsked`] are good.
+    /// The reason. [`NodeReason::AsExpected`] and [`NodeReason::NotAsked`] mean success.
     pub reason: NodeReason,
-    /// The same for a person.
+    /// Human-readable details.
     pub message: String,
 }
 
 impl Verdict {
-    /// With this reason and message.
+    /// Creates a verdict.
     pub fn new(reason: NodeReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
 
-    /// Whether it went well.
+    /// Whether it means success.
     pub const fn is_good(&self) -> bool {
         matches!(self.reason, NodeReason::AsExpected | NodeReason::NotAsked)
     }
 }
 
-/// The node at one moment.
+/// The state of the node at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Whether the file says what it should.
+    /// Whether the file is up to date.
     pub applied: Verdict,
-    /// Whether CRI-O has read it.
+    /// Whether CRI-O has loaded it.
     pub reloaded: Verdict,
-    /// The objects that the file was made of.
+    /// The objects from which the file was generated.
     pub observed_sets: Vec<ObservedSet>,
-    /// How many sources have mirrors.
+    /// Number of sources with mirrors.
     pub sources: usize,
-    /// The digest of the file; empty if there is none.
+    /// The digest of the file. Empty if it does not exist.
     pub content_hash: String,
-    /// What was left out.
+    /// Entries that are ignored.
     pub rejected: Vec<FindingReport>,
-    /// What may surprise.
+    /// Warnings.
     pub warnings: Vec<FindingReport>,
-    /// What is hidden.
+    /// Sources that another file overrides.
     pub shadowed: Vec<Shadowed>,
 }
 
-/// The status for a snapshot; `before` is what stands there, whose times of transition are kept.
+/// The status for a snapshot. Transition times are copied from the current status, `before`.
 pub fn status(snapshot: &Snapshot, before: Option<&NodeMirrorStatusStatus>, now: &Time) -> NodeMirrorStatusStatus {
     let conditions =
         [(NodeConditionType::Applied, &snapshot.applied), (NodeConditionType::Reloaded, &snapshot.reloaded)];

@@ -1,4 +1,4 @@
-//! Writes the NodeMirrorStatus of this node: when it changed, and again when that failed. The file never waits for it.
+//! Writes the NodeMirrorStatus of this node when it changes, and retries failed writes. It never delays the file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use super::inputs::Inputs;
 use super::report::{Snapshot, status};
 use crate::client::deadline::answered;
 
-/// A write of the file and the reload that follows it are one change to those who read the status.
+/// Delay that combines a write of the file and the following reload into one status update.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// The first pause after a failure; it doubles.
+/// First pause after a failure. It doubles with each failure, so that an overloaded API server can recover.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest.
+/// Maximum pause, so that a status is current soon after the API server is available again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// How often it is looked whether the status is still there: somebody may delete or edit it.
-const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// Interval at which the status is read again, to restore it if it was deleted or edited.
+const RESYNC: Duration = Duration::from_mins(10);
 
-/// Writes one status.
+/// Writes the status of one node.
 pub struct Reporter {
     api: Api<NodeMirrorStatus>,
     client: Client,
@@ -35,52 +35,52 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// For the node of this name.
+    /// Creates a reporter for a node.
     pub fn new(client: Client, node: String, inputs: Arc<Inputs>) -> Self {
         Self { api: Api::all(client.clone()), client, node, inputs }
     }
 
-    /// Reports until it is aborted.
+    /// Writes the status after each change, until the task is aborted.
     pub async fn run(self, mut snapshots: watch::Receiver<Option<Snapshot>>) {
         let mut pause = FIRST_PAUSE;
-        // What stands there, as far as it is known.
-        let mut stands: Option<NodeMirrorStatusStatus> = None;
+        // The current status on the server, if it is known.
+        let mut current: Option<NodeMirrorStatusStatus> = None;
         loop {
             if snapshots.wait_for(Option::is_some).await.is_err() {
                 return;
             }
             tokio::time::sleep(TOGETHER).await;
             let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
-            let wait = match self.write(&snapshot, &mut stands).await {
+            let wait = match self.write(&snapshot, &mut current).await {
                 Ok(()) => {
                     pause = FIRST_PAUSE;
-                    LOOK_AGAIN
+                    RESYNC
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the status is not written yet");
-                    stands = None;
+                    tracing::warn!(%error, "failed to write the NodeMirrorStatus; trying again");
+                    current = None;
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     wait
                 }
             };
             if tokio::time::timeout(wait, snapshots.changed()).await.is_err() {
-                // Nothing new: what stands there may have been changed by somebody.
-                stands = None;
+                // No new snapshot: read the status again, because another client may have changed it.
+                current = None;
             }
         }
     }
 
-    async fn write(&self, snapshot: &Snapshot, stands: &mut Option<NodeMirrorStatusStatus>) -> kube::Result<()> {
-        if stands.is_none() {
+    async fn write(&self, snapshot: &Snapshot, current: &mut Option<NodeMirrorStatusStatus>) -> kube::Result<()> {
+        if current.is_none() {
             let found = answered(self.api.get_opt(&self.node)).await?;
             if found.is_none() {
                 self.create().await?;
             }
-            *stands = Some(found.and_then(|object| object.status).unwrap_or_default());
+            *current = Some(found.and_then(|object| object.status).unwrap_or_default());
         }
-        let wanted = status(snapshot, stands.as_ref(), &now());
-        if stands.as_ref() == Some(&wanted) {
+        let wanted = status(snapshot, current.as_ref(), &now());
+        if current.as_ref() == Some(&wanted) {
             return Ok(());
         }
         let body = json!({
@@ -90,11 +90,11 @@ impl Reporter {
         });
         let params = PatchParams::apply(names::AGENT_FIELD_MANAGER).force();
         answered(self.api.patch_status(&self.node, &params, &Patch::Apply(&body))).await?;
-        *stands = Some(wanted);
+        *current = Some(wanted);
         Ok(())
     }
 
-    /// It goes with its node.
+    /// Creates the NodeMirrorStatus with the Node as its owner, so that it is deleted with the node.
     async fn create(&self) -> kube::Result<()> {
         let mut object = NodeMirrorStatus::new(&self.node, NodeMirrorStatusSpec {});
         let mut uid = self.inputs.sets().node_uid().map(str::to_owned);
@@ -111,7 +111,7 @@ impl Reporter {
     }
 }
 
-/// To the second, as the API server keeps it.
+/// The current time in seconds, the precision of the API.
 fn now() -> Time {
     let now = Timestamp::now();
     Time(Timestamp::from_second(now.as_second()).unwrap_or(now))

@@ -1,4 +1,4 @@
-//! The loop: a change, a short pause, the file, the reload; and the report beside it.
+//! The main loop: waits for changes, writes the file, reloads CRI-O and reports the state.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,17 +24,17 @@ use super::watch_files::FileWatch;
 use crate::client::connect::connect;
 use crate::telemetry::metrics::OutcomeLabels;
 
-/// Edits that come together become one file and one reload.
+/// Delay that combines edits in quick succession into one write and one reload.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// How often everything is looked at without a reason, for changes that nobody was told of.
-const SLOW_LOOK: Duration = Duration::from_secs(30);
-/// The same where something could not be read or written.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// The first pause after a reload that was not seen to land; it doubles.
+/// Interval of passes without a change, for changes of files that no event reports.
+const RESYNC: Duration = Duration::from_secs(30);
+/// Interval of passes after a failed read or write.
+const RETRY: Duration = Duration::from_secs(2);
+/// First pause after an unconfirmed reload. It doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest: each reload makes CRI-O log 8 KB.
+/// Maximum pause. It is not shorter because CRI-O logs 8 KB for each reload.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the last report may take when the process is told to end.
+/// Time for the last report on termination.
 const LAST_REPORT: Duration = Duration::from_millis(200);
 
 /// Runs the agent until SIGTERM or SIGINT. The file stays when it ends.
@@ -53,14 +53,14 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let health_server = server::health(options.health_probe_bind_address, pulse.clone()).await;
     let mut tasks = JoinSet::new();
     inputs.start(&mut tasks);
-    tasks.spawn(metrics_server.context("cannot listen on --metrics-bind-address")?);
-    tasks.spawn(health_server.context("cannot listen on --health-probe-bind-address")?);
+    tasks.spawn(metrics_server.context("failed to listen on --metrics-bind-address")?);
+    tasks.spawn(health_server.context("failed to listen on --health-probe-bind-address")?);
     let (snapshots, reports) = watch::channel(None);
     tasks.spawn(Reporter::new(client, node.to_owned(), Arc::clone(&inputs)).run(reports));
     let mut turn = Agent {
-        file: NodeFile::new(host, reloader.is_asked()),
+        file: NodeFile::new(host, reloader.is_enabled()),
         reload: Reload::new(reloader),
-        waker: Waker { files: FileWatch::new().context("cannot watch files")?, is_woken: false, pause: SLOW_LOOK },
+        waker: Waker { files: FileWatch::new().context("failed to watch files")?, is_woken: false, pause: RESYNC },
         inputs,
         pulse,
         metrics,
@@ -70,33 +70,33 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        result = turn.turn() => result?,
+        result = turn.run() => result?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("ending; the file stays");
+    tracing::info!("terminating; the file stays in use");
     tokio::time::sleep(LAST_REPORT).await;
     tasks.shutdown().await;
     Ok(())
 }
 
-/// The message for a root that is not there.
+/// The message for a root that cannot be opened.
 pub fn cannot_open(root: &Path) -> String {
-    format!("cannot open --root {}", root.display())
+    format!("failed to open --root {}", root.display())
 }
 
-/// The reload that is to come, if any.
+/// The reload of CRI-O.
 struct Reload {
     reloader: Reloader,
-    /// Not read yet.
+    /// The pending reload.
     pending: Option<Pending>,
 }
 
 struct Pending {
     next: Instant,
     pause: Duration,
-    /// How the last attempt ended.
-    told: Option<Verdict>,
+    /// The result of the last attempt.
+    last: Option<Verdict>,
 }
 
 impl Reload {
@@ -104,26 +104,28 @@ impl Reload {
         Self { reloader, pending: None }
     }
 
-    /// There is something new to be read, at once.
-    fn demand(&mut self) {
-        if self.reloader.is_asked() {
-            let told = self.pending.take().and_then(|pending| pending.told);
-            self.pending = Some(Pending { next: Instant::now(), pause: FIRST_PAUSE, told });
+    /// Schedules an immediate reload.
+    fn schedule(&mut self) {
+        if self.reloader.is_enabled() {
+            let last = self.pending.take().and_then(|pending| pending.last);
+            self.pending = Some(Pending { next: Instant::now(), pause: FIRST_PAUSE, last });
         }
     }
 
     fn verdict(&self) -> Verdict {
         match &self.pending {
-            Some(Pending { told: Some(told), .. }) => told.clone(),
-            Some(_) => Verdict::new(NodeReason::Reloading, "CRI-O is told to read the file"),
-            None if self.reloader.is_asked() => Verdict::new(NodeReason::AsExpected, "CRI-O has read the file"),
-            None => Verdict::new(NodeReason::NotAsked, "the agent does not tell the container runtime (--reload none)"),
+            Some(Pending { last: Some(last), .. }) => last.clone(),
+            Some(_) => Verdict::new(NodeReason::Reloading, "reloading CRI-O"),
+            None if self.reloader.is_enabled() => Verdict::new(NodeReason::AsExpected, "CRI-O has loaded the file"),
+            None => {
+                Verdict::new(NodeReason::NotAsked, "the agent does not reload the container runtime (--reload=none)")
+            }
         }
     }
 
     fn failed(&mut self, error: &ReloadError) {
         let Some(pending) = &mut self.pending else { return };
-        pending.told = Some(Verdict::new(error.reason(), error.to_string()));
+        pending.last = Some(Verdict::new(error.reason(), error.to_string()));
         pending.next = Instant::now() + pending.pause;
         pending.pause = (pending.pause * 2).min(LONGEST_PAUSE);
     }
@@ -140,17 +142,17 @@ struct Agent {
     last: Option<Snapshot>,
 }
 
-/// What the loop waits with.
+/// Waits for the next pass.
 struct Waker {
     files: FileWatch,
-    /// There is a reason to look, and it is waited a moment for what comes with it.
+    /// Whether a change was observed. The pass starts after a short delay.
     is_woken: bool,
-    /// When everything is looked at without a reason.
+    /// Time until a pass without a change.
     pause: Duration,
 }
 
 impl Waker {
-    /// Waits for a reason to look, and a moment longer for what comes with it. May be dropped at any time.
+    /// Waits for a change and then for [`TOGETHER`]. Cancel-safe: it can be dropped and called again at any time.
     async fn wait(&mut self, file: &NodeFile, inputs: &Inputs) -> std::io::Result<()> {
         let is_open = inputs.first_look.is_open();
         if !self.is_woken {
@@ -167,18 +169,21 @@ impl Waker {
     }
 }
 
-/// Why the loop turns.
+/// Why the loop continues.
 enum Woken {
     Changed,
     Reloaded(Result<(), ReloadError>),
 }
 
 impl Agent {
-    async fn turn(&mut self) -> Result<()> {
-        self.file.host().remove_temporary().unwrap_or_else(|error| tracing::warn!(%error, "a rest of a crash stays"));
+    async fn run(&mut self) -> Result<()> {
+        self.file
+            .host()
+            .remove_temporary()
+            .unwrap_or_else(|error| tracing::warn!(%error, "failed to remove a temporary file"));
         if self.file.host().is_pending() {
-            tracing::info!("the last change was not read yet when the agent ended");
-            self.reload.demand();
+            tracing::info!("a reload is still pending from before the restart");
+            self.reload.schedule();
             self.clear_unless_pending();
         }
         loop {
@@ -186,14 +191,15 @@ impl Agent {
             self.waker.files.renew(self.file.host());
             self.waker.is_woken = false;
             if self.inputs.first_look.is_open() {
-                self.settle();
+                self.reconcile();
             }
-            // A reload is tried beside the wait for the next change: a CRI-O that hangs does not keep an edit from the disk.
+            // The reload runs concurrently with the wait for the next change, so that a CRI-O that hangs does not delay
+            // the next write.
             loop {
                 let woken = tokio::select! {
                     biased;
                     result = attempt(&self.reload, self.file.host()) => Woken::Reloaded(result),
-                    result = self.waker.wait(&self.file, &self.inputs) => result.map(|()| Woken::Changed).context("cannot watch files any more")?,
+                    result = self.waker.wait(&self.file, &self.inputs) => result.map(|()| Woken::Changed).context("failed to watch files")?,
                 };
                 match woken {
                     Woken::Changed => break,
@@ -203,38 +209,34 @@ impl Agent {
         }
     }
 
-    fn settle(&mut self) {
+    fn reconcile(&mut self) {
         let (declared, observed, since) = {
             let mut sets = self.inputs.sets();
             (sets.declared(), sets.observed(), sets.take_change())
         };
-        let settled = self.file.settle(&declared, observed);
-        if settled.is_changed {
+        let pass = self.file.reconcile(&declared, observed);
+        if pass.is_changed {
             self.metrics.writes.inc();
             if let Some(since) = since {
                 self.metrics.delay.observe(since.elapsed().as_secs_f64());
             }
-            tracing::info!(
-                hash = settled.snapshot.content_hash,
-                sources = settled.snapshot.sources,
-                "the file was changed"
-            );
-            self.reload.demand();
+            tracing::info!(hash = pass.snapshot.content_hash, sources = pass.snapshot.sources, "changed the file");
+            self.reload.schedule();
         }
-        let said = |snapshot: &Snapshot| (snapshot.applied.reason, snapshot.applied.message.clone());
-        if !settled.snapshot.applied.is_good() && self.last.as_ref().map(said) != Some(said(&settled.snapshot)) {
-            let (reason, message) = said(&settled.snapshot);
-            tracing::warn!(reason = reason.as_str(), message, "the file is not what it should be");
+        let state = |snapshot: &Snapshot| (snapshot.applied.reason, snapshot.applied.message.clone());
+        if !pass.snapshot.applied.is_good() && self.last.as_ref().map(state) != Some(state(&pass.snapshot)) {
+            let (reason, message) = state(&pass.snapshot);
+            tracing::warn!(reason = reason.as_str(), message, "the file is not up to date");
         }
-        let is_transient = settled.snapshot.applied.reason == NodeReason::WriteFailed;
-        self.waker.pause = if is_transient { LOOK_AGAIN } else { SLOW_LOOK };
-        self.tell(settled.snapshot);
+        let is_transient = pass.snapshot.applied.reason == NodeReason::WriteFailed;
+        self.waker.pause = if is_transient { RETRY } else { RESYNC };
+        self.record(pass.snapshot);
     }
 
-    fn tell(&mut self, mut snapshot: Snapshot) {
+    fn record(&mut self, mut snapshot: Snapshot) {
         snapshot.reloaded = self.reload.verdict();
-        self.metrics.tell(&snapshot);
-        self.pulse.tell(&snapshot);
+        self.metrics.record(&snapshot);
+        self.pulse.record(&snapshot);
         self.snapshots.send_if_modified(|known| {
             let is_new = known.as_ref() != Some(&snapshot);
             *known = Some(snapshot.clone());
@@ -248,17 +250,17 @@ impl Agent {
         self.metrics.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
         match result {
             Ok(()) => {
-                tracing::info!("CRI-O has read the change");
+                tracing::info!("CRI-O has loaded the file");
                 self.reload.pending = None;
                 self.clear_unless_pending();
             }
             Err(error) => {
-                tracing::warn!(%error, reason = outcome, "CRI-O has not read the change yet");
+                tracing::warn!(%error, reason = outcome, "CRI-O has not loaded the file yet; trying again");
                 self.reload.failed(&error);
             }
         }
         if let Some(last) = self.last.take() {
-            self.tell(last);
+            self.record(last);
         }
     }
 
@@ -266,13 +268,13 @@ impl Agent {
         if self.reload.pending.is_none()
             && let Err(error) = self.file.host().clear_pending()
         {
-            // The mark costs one reload too many after the next start, and nothing else.
-            tracing::warn!(%error, "the mark of the reload stays");
+            // The only effect is an unnecessary reload after the next start.
+            tracing::warn!(%error, "failed to remove the mark of the pending reload");
         }
     }
 }
 
-/// The next attempt, when it is due; never, if there is nothing to be read.
+/// Reloads CRI-O when the next attempt is due. Never completes if no reload is pending.
 async fn attempt(reload: &Reload, host: &super::files::Host) -> Result<(), ReloadError> {
     match &reload.pending {
         Some(pending) => {

@@ -13,10 +13,10 @@ use super::report::Snapshot;
 use crate::process::first_look::FirstLook;
 use crate::process::server::serve;
 
-/// A loop that turns has turned within this time: several of its slow looks.
+/// Time after which the main loop counts as stuck: several times its longest interval between passes.
 const SILENCE: Duration = Duration::from_mins(2);
 
-/// What the probes are told.
+/// The state for the probes.
 #[derive(Clone, Debug)]
 pub struct Pulse {
     look: FirstLook,
@@ -31,27 +31,26 @@ struct Turn {
 }
 
 impl Pulse {
-    /// Of a loop that has not settled anything yet.
+    /// Starts as not ready, until the first pass.
     pub fn new(look: FirstLook) -> Self {
-        let trouble = Some("the node's files were not looked at yet".to_owned());
+        let trouble = Some("waiting for the first pass over the node's files".to_owned());
         Self { look, state: Arc::new(Mutex::new(Turn { at: Instant::now(), trouble })) }
     }
 
-    /// The loop turns.
+    /// Records that the main loop is running.
     pub fn beat(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).at = Instant::now();
     }
 
-    /// The node is like this now.
-    pub fn tell(&self, snapshot: &Snapshot) {
+    /// Records the state of the node.
+    pub fn record(&self, snapshot: &Snapshot) {
         let verdicts = [&snapshot.applied, &snapshot.reloaded];
         let trouble = verdicts.into_iter().find(|verdict| !verdict.is_good());
         let trouble = trouble.map(|verdict| format!("{}: {}", verdict.reason.as_str(), verdict.message));
         self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
     }
 
-    /// Why the node is not ready, if it is not: something was not told yet, the file is not what it should be, or it was
-    /// not read yet.
+    /// Why the node is not ready: a watch has not delivered its first list, or the file is not up to date or not loaded.
     pub fn trouble(&self) -> Option<String> {
         if !self.look.is_open() {
             return Some(format!("waiting for {}", self.look.missing().join(", ")));
@@ -64,14 +63,14 @@ impl Pulse {
     }
 }
 
-/// Serves both until the process ends.
+/// Serves both endpoints until the process ends.
 ///
 /// # Errors
 /// If the address cannot be bound.
 pub async fn health(address: SocketAddr, pulse: Pulse) -> std::io::Result<impl Future<Output = ()>> {
     let alive = |State(pulse): State<Pulse>| async move {
         let status = if pulse.is_alive() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
-        (status, if pulse.is_alive() { "ok\n" } else { "the loop does not turn\n" })
+        (status, if pulse.is_alive() { "ok\n" } else { "the main loop is stuck\n" })
     };
     let ready = |State(pulse): State<Pulse>| async move {
         match pulse.trouble() {

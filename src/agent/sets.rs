@@ -1,4 +1,4 @@
-//! What the watches have told: the objects that declare mirrors, and this node's labels.
+//! The watched objects that declare mirrors, and this node's labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -19,15 +19,10 @@ use crate::mirrors::{Layer, MirrorEntry};
 /// A kind that declares mirrors for nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SetKind {
-    /// NodeMirrorSet.
     Node,
-    /// ImageDigestMirrorSet.
     Digest,
-    /// ImageTagMirrorSet.
     Tag,
-    /// ImageContentSourcePolicy.
     Policy,
-    /// ImageMirrorDigestSet.
     PerNode,
 }
 
@@ -55,24 +50,24 @@ impl SetKind {
     }
 }
 
-/// One object, as far as it is kept.
+/// The relevant part of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Set {
     name: String,
     uid: String,
     generation: i64,
-    /// Which nodes are meant; all of them without one.
+    /// Selects nodes. `None` selects all.
     selector: Option<Selector>,
     entries: Vec<MirrorEntry>,
-    /// Why it cannot be read; its entries are then those of its last readable edition.
+    /// The error if it cannot be decoded. Its entries are then those of its last valid version.
     error: Option<String>,
-    /// Somebody else's to carry out.
+    /// Whether the agent ignores it, because HyperShift or the manager applies it.
     is_foreign: bool,
-    /// How many mirrors it declares; its entries are not kept where all of them are more than [`KEPT_MIRRORS`].
+    /// The number of mirrors that it declares. Its entries are not kept if all objects together exceed [`KEPT_MIRRORS`].
     mirrors: usize,
 }
 
-/// How many mirrors are kept, of whatever objects: with what is made of them some 40 MB, in a container that has 64.
+/// Maximum number of mirrors of all objects. They take about 40 MB including the generated file; the container has 64 MB.
 const KEPT_MIRRORS: usize = 5_000;
 
 impl Set {
@@ -86,7 +81,7 @@ impl Set {
         }
     }
 
-    /// An object that does not decode.
+    /// An object that cannot be decoded.
     pub fn unreadable(invalid: &InvalidObject) -> Self {
         let name = invalid.metadata.name.clone().unwrap_or_default();
         let uid = invalid.metadata.uid.clone().unwrap_or_default();
@@ -99,7 +94,7 @@ impl Set {
         self.mirrors > 0 && self.entries.is_empty()
     }
 
-    /// A NodeMirrorSet.
+    /// Converts a NodeMirrorSet.
     pub fn of_nodes(object: &NodeMirrorSet) -> Self {
         let set = Self::of(object);
         let entries = of_node_mirror_set(&set.name, &object.spec);
@@ -115,22 +110,22 @@ impl Set {
         Self { entries: of_object(&set.name, spec, Layer::Management), is_foreign, ..set }
     }
 
-    /// An ImageDigestMirrorSet.
+    /// Converts an ImageDigestMirrorSet.
     pub fn of_digests(object: &ImageDigestMirrorSet) -> Self {
         Self::of_mirrors(object, &object.spec)
     }
 
-    /// An ImageTagMirrorSet.
+    /// Converts an ImageTagMirrorSet.
     pub fn of_tags(object: &ImageTagMirrorSet) -> Self {
         Self::of_mirrors(object, &object.spec)
     }
 
-    /// An ImageContentSourcePolicy.
+    /// Converts an ImageContentSourcePolicy.
     pub fn of_policies(object: &ImageContentSourcePolicy) -> Self {
         Self::of_mirrors(object, &object.spec)
     }
 
-    /// An ImageMirrorDigestSet.
+    /// Converts an ImageMirrorDigestSet.
     pub fn of_per_node(object: &ImageMirrorDigestSet) -> Self {
         Self::of_mirrors(object, &object.spec)
     }
@@ -142,7 +137,7 @@ struct Kind {
     objects: BTreeMap<String, Set>,
 }
 
-/// Everything that was told.
+/// All watched objects.
 #[derive(Debug, Default)]
 pub struct Sets {
     labels: Option<BTreeMap<String, String>>,
@@ -152,12 +147,12 @@ pub struct Sets {
 }
 
 impl Sets {
-    /// Follows these kinds.
+    /// Creates an empty collection for these kinds.
     pub fn new(kinds: &[SetKind]) -> Self {
         Self { kinds: kinds.iter().map(|kind| (*kind, Kind::default())).collect(), ..Self::default() }
     }
 
-    /// This node as it is now. True if that may change what is meant for it.
+    /// Sets the labels of this node. Returns whether the selected objects may change.
     pub fn set_node(&mut self, node: &impl Resource) -> bool {
         let labels = node.labels().clone();
         self.node_uid.clone_from(&node.meta().uid);
@@ -181,12 +176,12 @@ impl Sets {
         changed
     }
 
-    /// When the first change was told that nobody has taken yet.
+    /// Takes the time of the first change that is not processed yet.
     pub fn take_change(&mut self) -> Option<Instant> {
         self.changed_at.take()
     }
 
-    /// The whole list of a kind. True if anything changed.
+    /// Replaces all objects of a kind. Returns whether anything changed.
     pub fn replace(&mut self, kind: SetKind, sets: Vec<Set>) -> bool {
         let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();
         let mut changed = self.keep_only(kind, &names);
@@ -197,13 +192,13 @@ impl Sets {
         changed
     }
 
-    /// Whether a list lacks an object that is known.
+    /// Whether a known object is missing in a list.
     pub fn lacks_any(&self, kind: SetKind, sets: &[Set]) -> bool {
         let known = self.kinds.get(&kind).into_iter().flat_map(|kind| kind.objects.keys());
         known.into_iter().any(|name| !sets.iter().any(|set| set.name == *name))
     }
 
-    /// One object, created or changed. One that cannot be read keeps the entries of its last readable edition.
+    /// Adds or replaces an object. If it cannot be decoded, the entries of its last valid version are kept.
     pub fn apply(&mut self, kind: SetKind, mut set: Set) -> bool {
         let objects = &mut self.kinds.entry(kind).or_default().objects;
         let before = objects.get(&set.name);
@@ -227,7 +222,7 @@ impl Sets {
         self.note(changed)
     }
 
-    /// Whether an object's entries can be kept beside those of all others.
+    /// Whether the limit allows keeping an object's entries in addition to those of all others.
     fn has_room(&self, kind: SetKind, set: &Set) -> bool {
         let all = self.kinds.iter().flat_map(|(of, known)| known.objects.values().map(move |set| (*of, set)));
         let others = all.filter(|(of, other)| *of != kind || other.name != set.name);
@@ -235,7 +230,7 @@ impl Sets {
         set.mirrors + kept <= KEPT_MIRRORS
     }
 
-    /// Drops the entries that are not for this node.
+    /// Drops entries of objects that do not select this node.
     fn drop_unchosen(&mut self) {
         let Some(labels) = &self.labels else { return };
         for set in self.kinds.values_mut().flat_map(|known| known.objects.values_mut()) {
@@ -245,18 +240,18 @@ impl Sets {
         }
     }
 
-    /// Whether entries that were not kept can be kept now: their objects have to be read again.
+    /// Whether entries that were dropped fit into the limit now, so that their objects have to be listed again.
     pub fn can_keep_more(&self) -> bool {
         self.chosen().any(|(kind, set)| set.is_cut() && self.has_room(kind, set))
     }
 
-    /// One object that was deleted.
+    /// Removes an object.
     pub fn remove(&mut self, kind: SetKind, name: &str) -> bool {
         let changed = self.kinds.entry(kind).or_default().objects.remove(name).is_some();
         self.note(changed)
     }
 
-    /// The objects of a kind with other names are gone.
+    /// Removes the objects of a kind that are not in a list of names.
     pub fn keep_only(&mut self, kind: SetKind, names: &BTreeSet<String>) -> bool {
         let objects = &mut self.kinds.entry(kind).or_default().objects;
         let before = objects.len();
@@ -274,15 +269,16 @@ impl Sets {
         selector.is_none_or(|selector| self.labels.as_ref().is_some_and(|labels| selector.matches(labels)))
     }
 
-    /// What is declared for this node.
+    /// The entries for this node.
     pub fn declared(&self) -> Declared {
         let mut declared = Declared::default();
         for (kind, set) in self.chosen() {
             declared.entries.extend(set.entries.iter().cloned());
             if set.is_cut() {
                 let mirrors: usize = self.chosen().map(|(_, set)| set.mirrors).sum();
-                declared.too_many =
-                    Some(format!("{mirrors} mirrors are declared for this node, and the agent keeps {KEPT_MIRRORS}"));
+                declared.too_many = Some(format!(
+                    "{mirrors} mirrors are declared for this node, which exceeds the agent's limit of {KEPT_MIRRORS}"
+                ));
             }
             if let Some(error) = &set.error {
                 declared.malformed.push((format!("{}/{}", kind.kind(), set.name), error.clone()));
@@ -293,7 +289,7 @@ impl Sets {
         declared
     }
 
-    /// The readable objects that are meant for this node.
+    /// The valid objects that select this node.
     pub fn observed(&self) -> Vec<ObservedSet> {
         let readable = self.chosen().filter(|(_, set)| set.error.is_none());
         let mut observed: Vec<_> = readable

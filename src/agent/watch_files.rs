@@ -1,4 +1,4 @@
-//! Notices changes of the node's files: no API tells them.
+//! Watches the node's files for changes by other programs.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,26 +10,26 @@ use super::desired::DROP_IN_DIRECTORY;
 use super::files::{CONTAINERS, Host, MISSPELT_DIRECTORY, USER_DIRECTORY};
 use super::proof::{BUFFER, watch_path};
 
-/// Looked through for changes; one that is missing is found when the one around it changes, or at the next slow look.
+/// The watched directories. A missing one is noticed when its parent changes, or at the next resync.
 const DIRECTORIES: [&str; 5] = ["/etc", CONTAINERS, DROP_IN_DIRECTORY, MISSPELT_DIRECTORY, USER_DIRECTORY];
 
 /// The watch.
 pub struct FileWatch {
     events: EventStream<Vec<u8>>,
-    /// The watch of /etc: of what happens there only its directory `containers` counts.
+    /// The watch of /etc, where only changes of the directory `containers` are relevant.
     etc: Option<WatchDescriptor>,
 }
 
 impl FileWatch {
-    /// A watch of nothing yet. Needs a tokio runtime.
+    /// Creates an empty watch. Requires a tokio runtime.
     ///
     /// # Errors
-    /// If the kernel gives none.
+    /// If the watch cannot be created.
     pub fn new() -> io::Result<Self> {
         Ok(Self { events: Inotify::init()?.into_event_stream(vec![0; BUFFER])?, etc: None })
     }
 
-    /// Watches those directories that are there now; one that is watched already stays so.
+    /// Adds watches for the directories that exist and are not watched yet.
     pub fn renew(&mut self, host: &Host) {
         let changes = WatchMask::CREATE
             | WatchMask::DELETE
@@ -45,13 +45,14 @@ impl FileWatch {
                 Ok(watch) if place == "/etc" => self.etc = Some(watch),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(place, %error, "changes here are noticed late: the directory cannot be watched");
+                    tracing::warn!(place, %error, "failed to watch a directory; its changes are noticed with a delay of up to 30 s");
                 }
             }
         }
     }
 
-    /// Waits for changes that `counts` says yes to: the name in its directory, empty for the directory itself.
+    /// Waits for a change for which `counts` returns true. Its argument is the name of the file, or empty for the directory
+    /// itself.
     ///
     /// # Errors
     /// If the watch fails.
@@ -59,7 +60,7 @@ impl FileWatch {
         let mut found = false;
         while !found {
             let mut next = self.events.next().await;
-            // All that is there at once: nothing of it is a reason of its own to look again.
+            // Take all queued events, because one pass covers all of them.
             while let Some(event) = next {
                 let event = event?;
                 let name = event.name.as_deref().map_or(&[] as &[u8], |name| name.as_bytes());

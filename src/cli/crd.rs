@@ -23,7 +23,7 @@ const SPEC_FIELDS: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/sp
     -p \"$(hypermirror crd hostedcluster-patch)\""
 )]
 pub struct CrdArgs {
-    /// Print only the CRDs for this side (the manager installs those of guest clusters)
+    /// Print only the CRDs for the management cluster or for guest clusters
     #[arg(long = "for", value_enum, value_name = "SIDE")]
     side: Option<Side>,
     #[command(subcommand)]

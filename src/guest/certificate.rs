@@ -1,10 +1,10 @@
-//! What our own client certificate says about itself: an API server answers 401 to all that is wrong with one.
+//! Reads the expiry of the client certificate, because an API server responds with 401 to any problem of a certificate.
 
 use jiff::Timestamp;
 
 use super::kubeconfig::Credentials;
 
-/// Until when credentials are valid, where they say so themselves.
+/// The expiry of the credentials, if they are a certificate.
 pub fn expires(credentials: &Credentials) -> Option<Timestamp> {
     let Credentials::Certificate { certificate, .. } = credentials else { return None };
     let (_, block) = x509_parser::pem::parse_x509_pem(certificate).ok()?;

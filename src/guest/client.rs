@@ -1,4 +1,4 @@
-//! The client of one guest: never retries, never waits long, never reads without end.
+//! The client of one guest cluster. It does not retry, and each call has a deadline and a size limit.
 
 use std::time::{Duration, Instant};
 
@@ -20,35 +20,35 @@ use super::page::{self, PageError};
 use super::shape;
 use crate::telemetry::requests::{CountRequests, RequestMetrics};
 
-/// How long to wait for a connection.
+/// Time to connect. A reachable API server accepts a connection within milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may take nothing of a request.
+/// Time without progress while a request is sent.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long one call may take, whatever happens.
+/// Deadline of one call: longer than the other timeouts, so that these report the more specific error.
 const DEADLINE: Duration = Duration::from_secs(12);
-/// How many objects of a kind are asked for at once.
+/// Objects per page. A page of nodes of usual size stays below [`MAX_PAGE_BYTES`].
 const PAGE: u32 = 250;
-/// How many objects of a kind are read; more nodes than OpenShift supports in one cluster.
+/// Maximum number of objects of a kind: more nodes than OpenShift supports in one cluster.
 const MAX_ITEMS: usize = 10_000;
-/// How many pages those are, with one that is not full.
+/// The number of pages for these, including an incomplete one.
 const MAX_PAGES: usize = MAX_ITEMS / PAGE as usize + 1;
-/// How much of one object is read; an API server keeps at most 1.5 MiB.
+/// Maximum size of one object. An API server stores at most 1.5 MiB, and objects of hypermirror are smaller.
 pub(super) const MAX_OBJECT_BYTES: usize = MIB;
-/// How much of one page is read: 32 KiB for each of its items.
+/// Maximum size of one page: 32 KiB for each item.
 const MAX_PAGE_BYTES: usize = 8 * MIB;
-/// How much of a whole list is read; nodes and statuses of 10,000 nodes are some 20 MiB.
+/// Maximum size of a list. Nodes and statuses of 10,000 nodes have about 20 MiB.
 const MAX_LIST_BYTES: usize = 32 * MIB;
-/// How much of a refusal or of a version is read.
+/// Maximum size of an error or a version.
 const MAX_WORD_BYTES: usize = 64 * KIB;
-/// A token for the next page goes into an address.
+/// Maximum size of a continue token, because it becomes a part of a URL.
 const MAX_TOKEN_BYTES: usize = 4 * KIB;
 
-/// A guest's API server.
+/// The API server of a guest cluster.
 #[derive(Clone, Debug)]
 pub struct GuestClient {
     http: Http,
     in_flight: InFlight,
-    /// Without one, nothing is written.
+    /// The limits of the current reconcile. Writes require one.
     look: Option<Look>,
 }
 
@@ -69,10 +69,10 @@ struct Refusal {
 }
 
 impl GuestClient {
-    /// Makes the client of one guest, which only reads until it is told about a [`Look`].
+    /// Creates a read-only client. [`Self::within`] allows writes.
     ///
     /// # Errors
-    /// [`GuestError::Failed`] if the credentials or the authority do not make one.
+    /// [`GuestError::Failed`] for invalid credentials or an invalid certificate authority.
     pub fn new(access: &GuestAccess, metrics: &RequestMetrics, in_flight: &InFlight) -> Result<Self, GuestError> {
         let failed = |error: &dyn std::fmt::Display| GuestError::Failed {
             what: "kubeconfig".to_owned(),
@@ -84,23 +84,23 @@ impl GuestClient {
         Ok(Self::over(client, in_flight))
     }
 
-    /// Over a connection that is there.
+    /// Creates a client for an existing connection.
     pub(super) fn over(client: Client, in_flight: &InFlight) -> Self {
         Self { http: Http(client), in_flight: in_flight.clone(), look: None }
     }
 
-    /// The same guest, within one look.
+    /// A client with the limits of one reconcile.
     #[must_use]
     pub fn within(&self, look: Look) -> Self {
         Self { look: Some(look), ..self.clone() }
     }
 
-    /// What bounds the calls, if anything does.
+    /// The limits of the current reconcile.
     pub(super) fn look(&self) -> Option<&Look> {
         self.look.as_ref()
     }
 
-    /// Awaits a call, but not long. `what` names it in errors.
+    /// Awaits a call with a limit and the deadline of the reconcile. `what` is its name in errors.
     async fn call<T>(
         &self,
         what: &str,
@@ -112,13 +112,14 @@ impl GuestClient {
         match tokio::time::timeout(ends_first.unwrap_or(limit), call).await {
             Ok(answer) => answer,
             Err(_) if ends_first.is_some() => Err(GuestError::Unfinished { what: what.to_owned() }),
-            Err(_) => {
-                Err(GuestError::Down { what: what.to_owned(), message: format!("no answer in {} s", limit.as_secs()) })
-            }
+            Err(_) => Err(GuestError::Down {
+                what: what.to_owned(),
+                message: format!("no response within {} s", limit.as_secs()),
+            }),
         }
     }
 
-    /// A whole answer of at most `bound` bytes to a request that changes nothing.
+    /// Sends a read request and returns a response of at most `bound` bytes.
     async fn ask(&self, what: &str, request: Request<Vec<u8>>, bound: usize) -> Result<Answer, GuestError> {
         self.call(what, DEADLINE, self.send(what, request, bound)).await
     }
@@ -142,7 +143,7 @@ impl GuestClient {
         }
     }
 
-    /// The body of an answer that goes on for as long as it likes.
+    /// The body of a response of unlimited length, such as a watch. The caller limits it.
     pub(super) async fn open(
         &self,
         what: &str,
@@ -160,9 +161,9 @@ impl GuestClient {
         self.call(what, DEADLINE, opened).await
     }
 
-    /// Sends a request that changes something, and reads of the answer what `shape` has; none if there is no such object.
+    /// Sends a write request and returns the fields of the response that `shape` has. `None` if the object does not exist.
     ///
-    /// It is over, or given up, before another instance can lead.
+    /// The call ends before another replica can become the leader.
     pub(super) async fn write(
         &self,
         what: &str,
@@ -179,8 +180,7 @@ impl GuestClient {
         }
     }
 
-    /// Asks whether somebody is there. Every authenticated user may (`system:discovery`), so that it tells about the
-    /// credentials, too.
+    /// Requests `/version`. Every authenticated user may do this (`system:discovery`), so it also verifies the credentials.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -201,9 +201,9 @@ impl GuestClient {
         }
     }
 
-    /// Reads one object; none if it or its kind is not there.
+    /// Reads one object, or `None` if it or its kind does not exist.
     ///
-    /// `T` has the fields that are used, and bounds what it holds of each: an answer of 1 MiB must not become 100.
+    /// `T` must have only the fields that are used and limit their size, so that a response of 1 MiB cannot take 100 MiB.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -212,7 +212,7 @@ impl GuestClient {
         serde_json::from_slice(&answer.bytes).map(Some).map_err(|error| GuestError::unreadable(&what, &error))
     }
 
-    /// Reads of one object what another one has; see [`shape::read`].
+    /// Reads the fields of one object that `shape` has; see [`shape::read`].
     ///
     /// # Errors
     /// [`GuestError`].
@@ -221,10 +221,10 @@ impl GuestClient {
         shaped(&what, &answer, shape).map(Some)
     }
 
-    /// Hands on each object at a path, page by page; none if the kind is not there.
+    /// Calls `take` for each object of a list, page by page. The list is empty if the kind is not served.
     ///
     /// # Errors
-    /// [`GuestError`]; `TooLarge` above a bound that no honest guest reaches.
+    /// [`GuestError`]; `TooLarge` above limits that real clusters do not reach.
     pub async fn each<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -234,7 +234,7 @@ impl GuestClient {
         self.pages(path, selector, kube::core::Request::list, take).await
     }
 
-    /// [`Self::each`], of metadata alone.
+    /// [`Self::each`] for metadata only.
     ///
     /// # Errors
     /// As [`Self::each`].
@@ -274,7 +274,7 @@ impl GuestClient {
             items += page.items;
             let Some(token) = page.next else { return Ok(()) };
             if page.items == 0 {
-                let message = "a page without items has a token for another page".to_owned();
+                let message = "the API server returned an empty page with a continue token".to_owned();
                 return Err(GuestError::Failed { what, message });
             }
             if token.len() > MAX_TOKEN_BYTES {
@@ -304,7 +304,7 @@ fn config(access: &GuestAccess) -> Result<Config, pem::PemError> {
     let authorities = pem::parse_many(&access.authority)?;
     config.root_cert = Some(authorities.into_iter().map(pem::Pem::into_contents).collect());
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // A watch may be silent for minutes; every other call has its deadline.
+    // No read timeout, because a watch can be silent for minutes. All other calls have a deadline.
     config.read_timeout = None;
     config.write_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
@@ -316,7 +316,7 @@ fn config(access: &GuestAccess) -> Result<Config, pem::PemError> {
     Ok(config)
 }
 
-/// The client wants them in base64, as a kubeconfig has them.
+/// The credentials in base64, as in a kubeconfig, which the client requires.
 fn auth_info(credentials: &Credentials) -> AuthInfo {
     let encoded = |bytes: &[u8]| k8s_openapi::ByteString(bytes.to_vec());
     let fields = match credentials {

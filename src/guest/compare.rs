@@ -1,28 +1,29 @@
-//! Whether an object already is what is wanted: a write that changes nothing costs an API server as much as one that does.
+//! Compares objects in a guest cluster with the desired ones, because a write without a change costs the API server as much
+//! as any other.
 
 use serde_json::Value;
 
 use crate::hosted::observed::short_digest;
 
-/// On each object of ours: a digest of what was last applied, so that what is no longer wanted is noticed, too.
+/// Annotation of each object: a digest of the last applied content, which also detects removed fields.
 pub const CONTENT: &str = "hypermirror.dev/content";
 
-/// The object as it is applied, with the digest of its content.
+/// The object with the digest of its content.
 pub fn stamped(desired: &Value) -> Value {
     let mut object = desired.clone();
     object["metadata"]["annotations"][CONTENT] = short_digest(&desired.to_string()).into();
     object
 }
 
-/// Whether an object on the server says all that is wanted: what the server or somebody else added does not matter,
-/// except in sets of mirrors, where nobody else has anything to say.
+/// Whether an object on the server is up to date. Fields that the server or other clients added are ignored, except in sets
+/// of mirrors, where they could change the mirrors.
 pub fn is_applied(live: &Value, stamped: &Value) -> bool {
     let whole =
         matches!(stamped["kind"].as_str(), Some("NodeMirrorSet" | "ImageDigestMirrorSet" | "ImageTagMirrorSet"));
     covers(live, stamped) && (!whole || live["spec"] == stamped["spec"])
 }
 
-/// Whether everything in `wanted` stands in `live`; what says nothing need not be there.
+/// Whether `live` has all values of `wanted`, except empty ones.
 fn covers(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| match live.get(key) {

@@ -1,4 +1,4 @@
-//! Why a call to a guest did not succeed: what a guest answers is untrusted, and cut before it reaches a status.
+//! Errors of calls to guest clusters. Their messages are untrusted and are truncated before they reach a status.
 
 use std::error::Error as StdError;
 
@@ -7,89 +7,89 @@ use thiserror::Error;
 
 use crate::printable;
 
-/// How much of a guest's own words is passed on.
+/// Maximum number of characters of a guest cluster's message, so that it fits into a condition.
 const MAX_WORDS: usize = 512;
 
 /// One failed call.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GuestError {
-    /// No connection, no answer in time, or an answer that says to come again.
+    /// No connection, no response in time, or a response that asks to try again later.
     #[error("{what}: {message}")]
     Down {
         /// The call.
         what: String,
-        /// Why, as far as known.
+        /// The cause.
         message: String,
     },
-    /// The server's certificate is not signed by the authority that the kubeconfig names.
-    #[error("the API server's certificate is not of the authority in the kubeconfig: {0}")]
+    /// The server's certificate is not signed by the certificate authority in the kubeconfig.
+    #[error("the certificate of the API server is not signed by the certificate authority in the kubeconfig: {0}")]
     Authority(String),
-    /// The API server does not know us.
-    #[error("the API server refuses the kubeconfig's credentials: {0}")]
+    /// The API server rejects the credentials.
+    #[error("the API server rejects the credentials in the kubeconfig: {0}")]
     Unauthorized(String),
-    /// An admission policy or webhook of the guest denied the request.
-    #[error("{what} was denied: {message}")]
+    /// An admission policy or webhook in the guest cluster denied the request.
+    #[error("{what} was denied by an admission policy or webhook in the guest cluster: {message}")]
     Denied {
         /// The call.
         what: String,
         /// The guest's message.
         message: String,
     },
-    /// The guest's RBAC does not allow the request.
-    #[error("{what} is forbidden: {message}")]
+    /// RBAC in the guest cluster does not allow the request.
+    #[error("{what} is forbidden by RBAC in the guest cluster: {message}")]
     Forbidden {
         /// The call.
         what: String,
         /// The guest's message.
         message: String,
     },
-    /// More objects or bytes than are read.
-    #[error("{what}: the answer is too large")]
+    /// The response exceeds a limit.
+    #[error("{what}: the response exceeds the size limit")]
     TooLarge {
         /// The call.
         what: String,
     },
-    /// The object is not what it was a moment ago.
-    #[error("{what} changed meanwhile")]
+    /// Another client changed the object.
+    #[error("{what}: another client changed the object at the same time")]
     Conflict {
         /// The call.
         what: String,
     },
-    /// There is no such object or kind.
-    #[error("{what} is not there")]
+    /// The object or its kind does not exist.
+    #[error("{what}: not found")]
     Gone {
         /// The call.
         what: String,
     },
-    /// The look at the guest had to end before this call did.
-    #[error("{what}: the look at the guest took too long")]
+    /// The reconcile reached its time limit during the call.
+    #[error("{what}: the reconcile of the guest cluster exceeded its time limit")]
     Unfinished {
         /// The call.
         what: String,
     },
-    /// This instance leads no longer, and may not write.
-    #[error("another instance may lead by now")]
+    /// This replica is no longer the leader and must not write.
+    #[error("stopped: this replica is no longer the leader")]
     Stopped,
-    /// The object was written in a later term of leadership than this instance has.
-    #[error("{what} was written by a later leader (term {term})")]
+    /// The object was written in a later term of leadership than that of this replica.
+    #[error("{what} was written by a newer leader (term {term})")]
     Newer {
         /// The object.
         what: String,
-        /// That term.
+        /// The term.
         term: i64,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("{what}: {message}")]
     Failed {
         /// The call.
         what: String,
-        /// Why.
+        /// The cause.
         message: String,
     },
 }
 
 impl GuestError {
-    /// The reason in the condition `GuestSynced`.
+    /// The reason of the condition `GuestSynced`.
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Down { .. } | Self::Unfinished { .. } => Reason::ConnectionDown,
@@ -104,7 +104,7 @@ impl GuestError {
         }
     }
 
-    /// Tells what an error of the client means.
+    /// Classifies an error of the client.
     pub(super) fn of(what: &str, error: &kube::Error) -> Self {
         let what = what.to_owned();
         match error {
@@ -120,12 +120,12 @@ impl GuestError {
         }
     }
 
-    /// An answer that is not what was asked for.
+    /// The error for a response that cannot be decoded.
     pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> Self {
-        Self::Failed { what: what.to_owned(), message: words(&format!("the answer cannot be read: {error}")) }
+        Self::Failed { what: what.to_owned(), message: words(&format!("failed to decode the response: {error}")) }
     }
 
-    /// Tells what a refusal means.
+    /// Classifies an error response.
     pub(super) fn of_status(what: &str, code: u16, message: &str) -> Self {
         let (what, is_denial) = (what.to_owned(), is_denial(message));
         let message = words(message);
@@ -141,12 +141,13 @@ impl GuestError {
     }
 }
 
-/// A `ValidatingAdmissionPolicy` denies with 422 (measured), a webhook with the code it likes; both say so.
+/// Whether an admission denied the request. A `ValidatingAdmissionPolicy` denies with 422 (measured) and a webhook with any
+/// code, so only the message identifies them.
 fn is_denial(message: &str) -> bool {
     message.contains(" denied request") || message.contains(" denied the request")
 }
 
-/// An error and all that it hides: an `io::Error` shows what it wraps only when asked.
+/// An error and its sources, including those inside an `io::Error`, which `source` skips.
 fn chain<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 'static)> {
     let mut chain: Vec<&'e (dyn StdError + 'static)> = Vec::new();
     let mut next = Some(error);
@@ -162,7 +163,7 @@ fn root_cause(chain: &[&(dyn StdError + 'static)]) -> String {
     words(&chain.last().map(ToString::to_string).unwrap_or_default())
 }
 
-/// What a guest says, fit for a status: one line, and not long. What is cut is the middle: a cause stands at the end.
+/// A message of a guest cluster for a status: on one line and truncated in the middle, because the cause is at the end.
 pub(super) fn words(text: &str) -> String {
     let letters: Vec<char> =
         text.chars().map(|letter| if printable::is_control(letter) { ' ' } else { letter }).collect();

@@ -1,4 +1,4 @@
-//! Lists of which only so many elements are kept: what else a guest writes there is read and forgotten.
+//! Lists of limited length. Further elements are skipped without allocating memory for them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-/// At most `N` elements, the first ones; empty for null.
+/// The first `N` elements at most. Empty for null.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Few<T, const N: usize>(Vec<T>);
 

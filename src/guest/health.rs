@@ -1,52 +1,53 @@
-//! Whether a guest works: it takes several failures to be taken for down, and only work that was done to be up again.
+//! The health of a guest cluster: down after several failures, and up again only after a successful reconcile.
 
 use std::time::Duration;
 
-/// So many failures in a row, and a guest counts as down.
+/// Consecutive failures after which a guest cluster is down. A single one, such as a restart, is not reported.
 const FAILURES_TO_DOWN: u32 = 3;
-/// So many answers to probes in a row, and work is tried again with one that is down.
+/// Consecutive successful probes after which a reconcile is tried again.
 const ANSWERS_TO_WORK: u32 = 2;
-/// So many probes without an answer in a row, and the guest was away: when it is back, it has a start of its own, in which
-/// an API server refuses work for some seconds. The pauses begin anew then.
+/// Consecutive probes without a response after which the guest cluster was probably stopped. A starting API server rejects
+/// requests for some seconds, so the pauses start from the beginning when it responds again.
 const SILENCE_TO_AWAY: u32 = 2;
-/// Between the probes that decide.
+/// Pause between probes while the state is not decided.
 const SOON: Duration = Duration::from_secs(1);
-/// Between the tries with a guest that is down: doubled with each, up to the longest.
+/// Pause between probes of a guest cluster that is down. It doubles each time up to the maximum, so that many unreachable
+/// guest clusters cost little.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// The health of one guest. It begins as up: the first failures of a guest that nobody has seen count like any others.
+/// The health of one guest cluster. The initial state is up.
 ///
-/// A probe only decides whether work is worth a try. An API server without its database answers probes and nothing else:
-/// what work has shown, work alone takes back.
+/// A successful probe only allows the next reconcile. It does not change the state from down to up, because an API server
+/// without its database responds to probes and to nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// In a row, of probes and of work.
+    /// Consecutive failures of probes and reconciles.
     failures: u32,
-    /// Probes that were answered in a row, since the last failure.
+    /// Consecutive successful probes since the last failure.
     answers: u32,
-    /// Probes that were not, in a row.
+    /// Consecutive probes without a response.
     silence: u32,
-    /// How often the pause was doubled.
+    /// Number of times that the pause has doubled.
     doublings: u32,
 }
 
-/// What a probe comes to.
+/// What to do after a successful probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Go on.
+    /// Reconcile.
     Work,
-    /// Probe again after this.
+    /// Probe again after this time.
     Probe(Duration),
 }
 
 impl Health {
-    /// Whether the guest counts as down.
+    /// Whether the guest cluster is down.
     pub const fn is_down(&self) -> bool {
         self.failures >= FAILURES_TO_DOWN
     }
 
-    /// A probe was answered.
+    /// Records a successful probe.
     pub fn answered(&mut self) -> Next {
         if std::mem::take(&mut self.silence) >= SILENCE_TO_AWAY {
             self.doublings = 0;
@@ -58,17 +59,17 @@ impl Health {
         if self.answers < ANSWERS_TO_WORK { Next::Probe(SOON) } else { Next::Work }
     }
 
-    /// All that was to be done with the guest was done.
+    /// Records a successful reconcile.
     pub fn worked(&mut self) {
         *self = Self::default();
     }
 
-    /// A probe was not answered; it counts as a failure, too.
+    /// Records a probe without a response. The caller also records it as failed.
     pub const fn unanswered(&mut self) {
         self.silence = self.silence.saturating_add(1);
     }
 
-    /// A probe or work failed.
+    /// Records a failed probe or reconcile, and returns the time until the next probe.
     pub fn failed(&mut self) -> Duration {
         self.answers = 0;
         self.failures = self.failures.saturating_add(1);

@@ -1,4 +1,4 @@
-//! What the answers of guests may take of this process while they are read: a bound for each, and one for all together.
+//! Limits the memory for responses of guest clusters while they are read: for each response, and for all together.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use http_body_util::BodyExt as _;
 use kube::client::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What all guests together may send at once, small answers apart.
+/// Maximum memory for large responses of all guest clusters, a part of the manager's memory limit.
 const TOTAL: usize = 64 * MIB;
-/// An answer of at most this waits for nobody: nearly all are, so that guests that send much hold up only each other.
+/// Responses up to this size are not limited. Nearly all are smaller, so guest clusters with large responses delay only each
+/// other.
 const SMALL: usize = 64 * KIB;
 
 /// 1024 bytes.
@@ -16,13 +17,13 @@ pub(super) const KIB: usize = 1024;
 /// 1024 KiB.
 pub(super) const MIB: usize = 1024 * KIB;
 
-/// The bytes of large answers that are being read; clones share them.
+/// The budget for large responses. Clones share it.
 #[derive(Clone, Debug)]
 pub struct InFlight {
     kibibytes: Arc<Semaphore>,
 }
 
-/// A whole answer, and its share of what is in flight.
+/// A response, with its share of the budget.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The body.
@@ -33,7 +34,7 @@ pub(super) struct Answer {
 /// Why a body was not read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// It is longer than it may be.
+    /// It exceeds the limit.
     TooLarge,
     /// The connection failed.
     Failed(kube::Error),
@@ -46,15 +47,15 @@ impl Default for InFlight {
 }
 
 impl InFlight {
-    /// Large answers of so many bytes at once.
+    /// Creates a budget.
     pub fn new(bytes: usize) -> Self {
         Self { kibibytes: Arc::new(Semaphore::new(bytes / KIB)) }
     }
 
     /// Reads a body of at most `bound` bytes.
     ///
-    /// One that turns out to be large waits until its whole bound is free. Nobody waits while they hold a share, so that
-    /// nobody waits for ever.
+    /// A large body waits until the budget has space for its maximum size. It never waits while it holds a share, so there is
+    /// no deadlock.
     pub(super) async fn read(
         &self,
         mut body: Body,
@@ -75,7 +76,7 @@ impl InFlight {
             if length > SMALL && share.is_none() {
                 let size = announced.unwrap_or(bound).max(length);
                 share = self.share(size).await;
-                // At once: a vector that grows is twice in memory meanwhile.
+                // Reserve the whole size, because a growing vector temporarily takes twice its size.
                 bytes.reserve_exact(size - bytes.len());
             }
             bytes.extend_from_slice(&data);

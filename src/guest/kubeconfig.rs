@@ -1,7 +1,7 @@
-//! A guest's kubeconfig, which is untrusted input: what it may say is listed here, and anything else is refused.
+//! Parses the kubeconfig of a guest cluster, which is untrusted input. All fields that are not listed here are rejected.
 //!
-//! The Secret lies in the control-plane namespace, where more people write than we trust. A kubeconfig can run programs
-//! (`exec`, `auth-provider`), read files of this pod and send requests, with our credentials, anywhere.
+//! The Secret is in the control-plane namespace, where untrusted users may have write access. A kubeconfig could run programs
+//! (`exec`, `auth-provider`), read files of the manager's pod, and send requests with its credentials to any host.
 
 use http::{HeaderValue, Uri};
 use rustls::pki_types::pem::PemObject as _;
@@ -12,32 +12,32 @@ use thiserror::Error;
 
 use crate::{documents, printable};
 
-/// A kubeconfig larger than this is none.
+/// Maximum size. Real kubeconfigs have a few kilobytes.
 const MAX_BYTES: usize = 256 * 1024;
 
 const CLUSTER_FIELDS: [&str; 3] = ["server", "certificate-authority-data", "tls-server-name"];
 const USER_FIELDS: [&str; 3] = ["client-certificate-data", "client-key-data", "token"];
 const CONTEXT_FIELDS: [&str; 3] = ["cluster", "user", "namespace"];
-/// Said by whoever wrote it, with no effect on the connection.
+/// Fields that are allowed and ignored, because they have no effect on the connection.
 const IGNORED_FIELDS: [&str; 1] = ["extensions"];
 
 const CLUSTER: &str = "clusters[].cluster";
 const USER: &str = "users[].user";
 
-/// What a kubeconfig comes to.
+/// The content of a kubeconfig.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GuestAccess {
     /// `https://host:port`.
     pub server: Uri,
     /// The certificate authority, PEM.
     pub authority: Vec<u8>,
-    /// The name that the server's certificate has to have; none: the host of `server`.
+    /// The name that the server's certificate must have. The default is the host of `server`.
     pub tls_server_name: Option<String>,
-    /// Who we are.
+    /// The credentials of the client.
     pub credentials: Credentials,
 }
 
-/// How we prove who we are.
+/// The credentials of the client.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// A client certificate and its key, both PEM.
@@ -52,35 +52,35 @@ pub enum Credentials {
 }
 
 impl std::fmt::Debug for GuestAccess {
-    /// Never the credentials.
+    /// Does not print the credentials.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GuestAccess").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
-/// Why a kubeconfig is refused.
+/// Why a kubeconfig is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum KubeconfigError {
-    /// It is not a kubeconfig at all.
+    /// The text is not a kubeconfig.
     #[error("not a kubeconfig: {0}")]
     Malformed(String),
-    /// A field that may do something else than name a server and credentials.
+    /// A field that is not on the list of allowed fields.
     #[error("field {0} is not allowed")]
     Forbidden(String),
-    /// Something that has to be there is not.
+    /// A required field is missing.
     #[error("field {0} is missing")]
     Missing(String),
-    /// A value that is no value for its field.
+    /// The value of a field is invalid.
     #[error("field {field}: {message}")]
     Invalid {
         /// The field.
         field: String,
-        /// What is wrong with its value, without the value: it may be a secret.
+        /// The error, without the value, which may be secret.
         message: String,
     },
 }
 
-/// A mapping as it stands in the file.
+/// A mapping of the file.
 type Fields = Map<String, Value>;
 
 #[derive(Deserialize)]
@@ -118,13 +118,13 @@ struct NamedContext {
 }
 
 impl GuestAccess {
-    /// Reads a kubeconfig. A host without a dot is a Service in `namespace`, the control plane's.
+    /// Parses a kubeconfig. A host without a dot is a Service in `namespace`, the control-plane namespace.
     ///
     /// # Errors
-    /// [`KubeconfigError`]; it names the field.
+    /// [`KubeconfigError`], which names the field.
     pub fn parse(content: &[u8], namespace: &str) -> Result<Self, KubeconfigError> {
         if content.len() > MAX_BYTES {
-            return Err(KubeconfigError::Malformed(format!("{} bytes are too many", content.len())));
+            return Err(KubeconfigError::Malformed(format!("{} bytes exceed the size limit", content.len())));
         }
         let malformed = |error: &dyn std::fmt::Display| KubeconfigError::Malformed(one_line(&error.to_string()));
         let text = std::str::from_utf8(content).map_err(|error| malformed(&error))?;
@@ -150,7 +150,7 @@ impl Document {
         let Some(context) = context else {
             return Err(KubeconfigError::Invalid {
                 field: "current-context".to_owned(),
-                message: "names no context".to_owned(),
+                message: "does not match a context".to_owned(),
             });
         };
         only(&context.context, "contexts[].context", &CONTEXT_FIELDS)?;
@@ -163,7 +163,7 @@ impl Document {
     }
 }
 
-/// Refuses every field but those; one that is empty or false says nothing.
+/// Rejects all fields that are not in the list, except empty ones and `false`.
 fn only(fields: &Fields, path: &str, allowed: &[&str]) -> Result<(), KubeconfigError> {
     let says_nothing = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,
@@ -199,23 +199,23 @@ fn invalid(path: &str, name: &str, message: impl Into<String>) -> KubeconfigErro
     KubeconfigError::Invalid { field: format!("{path}.{name}"), message: message.into() }
 }
 
-/// The PEM text that a field holds in base64.
+/// The PEM text of a base64 field.
 fn pem(fields: &Fields, path: &str, name: &str) -> Result<Option<Vec<u8>>, KubeconfigError> {
     let Some(text) = optional(fields, path, name)? else { return Ok(None) };
     let bytes = base64(text).ok_or_else(|| invalid(path, name, "is not base64"))?;
     if !bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
-        return Err(invalid(path, name, "holds no PEM"));
+        return Err(invalid(path, name, "has no PEM data"));
     }
     Ok(Some(bytes))
 }
 
-/// The certificates of a PEM text, in its order.
+/// The certificates of a PEM text, in order.
 fn certificates(text: &[u8], path: &str, name: &str) -> Result<Vec<CertificateDer<'static>>, KubeconfigError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(invalid(path, name, "holds no certificate")),
+        Ok(found) if found.is_empty() => Err(invalid(path, name, "has no certificate")),
         Ok(found) => Ok(found),
-        Err(_) => Err(invalid(path, name, "holds PEM that cannot be read")),
+        Err(_) => Err(invalid(path, name, "has invalid PEM data")),
     }
 }
 
@@ -224,7 +224,7 @@ fn authority(cluster: &Fields) -> Result<Vec<u8>, KubeconfigError> {
     let text = pem(cluster, CLUSTER, name)?.ok_or_else(|| KubeconfigError::Missing(format!("{CLUSTER}.{name}")))?;
     let mut roots = rustls::RootCertStore::empty();
     for (place, certificate) in certificates(&text, CLUSTER, name)?.into_iter().enumerate() {
-        let message = || format!("certificate {} cannot be read", place + 1);
+        let message = || format!("certificate {} is invalid", place + 1);
         roots.add(certificate).map_err(|_| invalid(CLUSTER, name, message()))?;
     }
     Ok(text)
@@ -234,11 +234,11 @@ fn tls_server_name(cluster: &Fields) -> Result<Option<String>, KubeconfigError> 
     let Some(name) = optional(cluster, CLUSTER, "tls-server-name")? else { return Ok(None) };
     match ServerName::try_from(name) {
         Ok(_) => Ok(Some(name.to_owned())),
-        Err(_) => Err(invalid(CLUSTER, "tls-server-name", "is neither a DNS name nor an address")),
+        Err(_) => Err(invalid(CLUSTER, "tls-server-name", "is neither a DNS name nor an IP address")),
     }
 }
 
-/// The API's own decoder of base64: that of a `Secret`'s values.
+/// Decodes base64 like the values of a Secret.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let plain: String = text.split_whitespace().collect();
     serde_json::from_value::<k8s_openapi::ByteString>(Value::String(plain)).ok().map(|bytes| bytes.0)
@@ -261,69 +261,69 @@ fn credentials(user: &Fields) -> Result<Credentials, KubeconfigError> {
     }
 }
 
-/// A client certificate that cannot be used is named here; otherwise the first connection would fail, without a name.
+/// Validates the client certificate and its key. Otherwise the first connection would fail without naming the field.
 fn expect_pair(certificate: &[u8], key: &[u8]) -> Result<(), KubeconfigError> {
     let (of_certificate, of_key) = ("client-certificate-data", "client-key-data");
     let chain = certificates(certificate, USER, of_certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| invalid(USER, of_key, "holds no private key"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| invalid(USER, of_key, "has no private key"))?;
     let provider = rustls::crypto::ring::default_provider();
     match rustls::sign::CertifiedKey::from_der(chain, key, &provider) {
         Ok(_) => Ok(()),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(invalid(USER, of_key, format!("is not the key of {of_certificate}")))
+            Err(invalid(USER, of_key, format!("does not match {of_certificate}")))
         }
-        Err(rustls::Error::InvalidCertificate(_)) => Err(invalid(USER, of_certificate, "cannot be read")),
-        Err(_) => Err(invalid(USER, of_key, "is of a kind that is not supported")),
+        Err(rustls::Error::InvalidCertificate(_)) => Err(invalid(USER, of_certificate, "is invalid")),
+        Err(_) => Err(invalid(USER, of_key, "has an unsupported type")),
     }
 }
 
-/// A token goes into a header, and a header must not end, or begin, in the middle of it.
+/// Validates a token, because it becomes the value of an HTTP header.
 fn expect_header_value(token: &str) -> Result<(), KubeconfigError> {
     let message = if token.trim_ascii() != token {
-        "begins or ends with a space or a line feed; remove it (a file that was written by an editor ends with one)"
+        "starts or ends with white space; remove it (editors add a line feed at the end of a file)"
     } else if HeaderValue::from_str(token).is_err() || !token.is_ascii() {
-        "has a character that no HTTP header can have, such as a line feed"
+        "has a character that is not allowed in an HTTP header, such as a line feed"
     } else {
         return Ok(());
     };
     Err(invalid(USER, "token", message))
 }
 
-/// HyperShift's own clients stand in the control-plane namespace and name the Service alone (`InClusterKASURL`); from
-/// elsewhere it is `<service>.<namespace>.svc`, which the server's certificate has, too.
+/// The URL of the API server. HyperShift's own clients run in the control-plane namespace and use only the Service's name
+/// (`InClusterKASURL`). Other namespaces need `<service>.<namespace>.svc`, which is also in the server's certificate.
 fn server_uri(server: &str, namespace: &str) -> Result<Uri, KubeconfigError> {
     let field = "clusters[].cluster.server";
     let invalid = |message: &str| KubeconfigError::Invalid { field: field.to_owned(), message: message.to_owned() };
-    let uri: Uri = server.parse().map_err(|_| invalid("is no URL"))?;
+    let uri: Uri = server.parse().map_err(|_| invalid("is not a valid URL"))?;
     if uri.scheme_str() != Some("https") {
         return Err(invalid("is not https"));
     }
     let authority = uri.authority().ok_or_else(|| invalid("has no host"))?;
     if authority.as_str().contains('@') {
-        return Err(invalid("has credentials in it"));
+        return Err(invalid("contains credentials, which are not allowed"));
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(invalid("has a path"));
+        return Err(invalid("has a path, which is not allowed"));
     }
     let host = authority.host();
     if ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']')).is_err() {
-        return Err(invalid("has a host that is neither a DNS name nor an address"));
+        return Err(invalid("has a host that is neither a DNS name nor an IP address"));
     }
-    // What is no port would be taken for none, and that for 443.
+    // An invalid port would otherwise be treated as absent, and the default 443 would apply.
     let port = authority.as_str().strip_prefix(host).unwrap_or_default();
     if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
-        return Err(invalid("has a port that is no number from 1 to 65535"));
+        return Err(invalid("has a port that is not a number from 1 to 65535"));
     }
     let is_short = !host.contains('.') && !host.contains(':') && host != "localhost";
     let host = if is_short { format!("{host}.{namespace}.svc") } else { host.to_owned() };
-    format!("https://{host}{port}").parse().map_err(|_| invalid("is no URL"))
+    format!("https://{host}{port}").parse().map_err(|_| invalid("is not a valid URL"))
 }
 
-/// Where a text is no kubeconfig, without its words: one that stands in the wrong place may be a secret.
+/// The position of a syntax error, without the text, which may be secret.
 fn undecodable(error: &serde_yaml::Error) -> KubeconfigError {
     let place = error.location();
     let place = place.map(|place| format!(" at line {} column {}", place.line(), place.column())).unwrap_or_default();
-    KubeconfigError::Malformed(format!("it cannot be read{place}"))
+    KubeconfigError::Malformed(format!("invalid YAML{place}"))
 }
 
 fn one_line(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! One look at a guest: until when it has to be over, and whether it may still write.
+//! The limits of one reconcile of a guest cluster.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,21 +6,22 @@ use std::time::Instant;
 
 use super::seen::Seen;
 
-/// Until when a write has to be over so that no other instance leads by then; none if this one leads no longer.
+/// The time by which a write must end, before another replica can become the leader. `None` if this replica is not the leader.
 pub type MayWrite = dyn Fn() -> Option<Instant> + Send + Sync;
 
-/// What bounds the calls of one look.
+/// The limits of one reconcile.
 #[derive(Clone)]
 pub struct Look {
-    /// When it has to be over, whatever it still has to do.
+    /// The time by which the reconcile must end.
     pub end: Instant,
-    /// Asked before each write.
+    /// Called before each write.
     pub may_write: Arc<MayWrite>,
-    /// Which term of leadership this is: each has a higher number than those before it.
+    /// The current term of leadership. Numbers increase with each term.
     pub term: i64,
-    /// Objects of terms up to this one may be overwritten; `term`, if nothing is known to be wrong with the numbers.
+    /// Objects of terms up to this number may be overwritten. Higher than `term` only if the numbers on objects are known to be
+    /// wrong.
     pub overrules: i64,
-    /// What is looked at and written is noted here, so that a watch does not tell it as news.
+    /// Records the versions that were read and written, so that their watch events are ignored.
     pub seen: Arc<Seen>,
 }
 

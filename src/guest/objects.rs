@@ -1,4 +1,4 @@
-//! What a guest is given: objects of our own, as values; the same for the same inputs. Pure.
+//! The objects that are applied in a guest cluster, as JSON values. Equal inputs result in equal objects. Pure.
 
 mod agent;
 mod identity;
@@ -16,12 +16,12 @@ use crate::mirrors::MirrorEntry;
 
 /// The namespace of the agent.
 pub const NAMESPACE: &str = "hypermirror-system";
-/// The name of everything that the agent needs.
+/// The name of the agent's objects.
 pub const AGENT: &str = "hypermirror-agent";
 
-/// Optional kinds of a guest.
+/// Optional kinds in a guest cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each kind is there or not, whatever the others")]
+#[expect(clippy::struct_excessive_bools, reason = "the kinds are independent of each other")]
 pub struct GuestKinds {
     /// `ImageDigestMirrorSet`, `config.openshift.io/v1`.
     pub digest_mirror_sets: bool,
@@ -36,7 +36,7 @@ pub struct GuestKinds {
 }
 
 impl GuestKinds {
-    /// A guest that is OpenShift.
+    /// The kinds of OpenShift.
     pub const OPENSHIFT: Self = Self {
         digest_mirror_sets: true,
         tag_mirror_sets: true,
@@ -46,25 +46,25 @@ impl GuestKinds {
     };
 }
 
-/// What decides about a guest's objects.
+/// The inputs of a guest cluster's objects.
 #[derive(Clone, Debug)]
 pub struct GuestInput<'a> {
     /// The hosted-cluster layer, valid for nodes.
     pub entries: &'a [MirrorEntry],
     /// The node pools.
     pub pools: &'a [SetInput],
-    /// The agent; none if somebody else installs it.
+    /// The agent, unless it is installed by other means.
     pub agent: Option<&'a AgentSpec>,
-    /// What the guest has.
+    /// The optional kinds that are served.
     pub kinds: GuestKinds,
 }
 
-/// The objects of a guest, in the order in which they are applied.
+/// The objects of a guest cluster, in the order in which they are applied.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuestObjects {
     /// The CRDs of the sets and statuses.
     pub crds: Vec<Value>,
-    /// What the agent may do, and where it lives.
+    /// The agent's namespace and permissions.
     pub foundations: Vec<Value>,
     /// The mirrors.
     pub sets: Vec<Value>,
@@ -73,7 +73,7 @@ pub struct GuestObjects {
 }
 
 impl GuestObjects {
-    /// The objects for a guest.
+    /// Creates the objects.
     pub fn new(input: &GuestInput<'_>) -> Self {
         let mut foundations = Vec::new();
         let mut workloads = Vec::new();
@@ -88,13 +88,13 @@ impl GuestObjects {
         Self { crds: crds(), foundations, sets, workloads }
     }
 
-    /// All of them, in order.
+    /// All objects, in order.
     pub fn all(&self) -> impl Iterator<Item = &Value> {
         self.crds.iter().chain(&self.foundations).chain(&self.sets).chain(&self.workloads)
     }
 }
 
-/// The CRDs of a guest.
+/// The CRDs for guest clusters.
 pub fn crds() -> Vec<Value> {
     let crds = [NodeMirrorSet::crd(), NodeMirrorStatus::crd()];
     let values = crds.into_iter().map(|crd| {
@@ -105,7 +105,7 @@ pub fn crds() -> Vec<Value> {
     values.collect()
 }
 
-/// The labels of every object of ours.
+/// The labels of all objects.
 fn labels() -> Value {
     json!({
         MANAGED_LABEL: "true",

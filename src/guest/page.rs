@@ -1,4 +1,4 @@
-//! One page of a list, read item by item: each is handed on at once, so that what is not needed is never held.
+//! Decodes one page of a list item by item, so that only the required data of an item is in memory.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,25 +6,25 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// What a page says about itself.
+/// The metadata of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PageEnd {
-    /// How the next page is asked for; none after the last.
+    /// The continue token. `None` after the last page.
     pub(super) next: Option<String>,
-    /// How many items there were.
+    /// The number of items.
     pub(super) items: usize,
 }
 
-/// Why a page was not read to its end.
+/// Why decoding stopped.
 #[derive(Debug)]
 pub(super) enum PageError {
-    /// It has more items than are read.
+    /// The page has too many items.
     TooMany,
-    /// It is no page.
+    /// The text is not a list.
     Malformed(serde_json::Error),
 }
 
-/// Reads a page of at most `left` items, and hands each on.
+/// Decodes a page of at most `left` items and calls `take` for each.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(
     bytes: &[u8],
     left: usize,
@@ -91,7 +91,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for &mut Page<'_, T, F>
     }
 }
 
-/// The list itself; null where there are no items, in a list of metadata.
+/// The list. Null if a list of metadata has no items.
 struct Items<'p, 'f, T, F>(&'p mut Page<'f, T, F>);
 
 impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for Items<'_, '_, T, F> {
@@ -120,7 +120,7 @@ impl<'de, T: Deserialize<'de>, F: FnMut(T)> Visitor<'de> for Items<'_, '_, T, F>
             page.items += 1;
             (page.take)(item);
         }
-        // Not even looked at: a million of the smallest items costs as much to read as to hold.
+        // Stop without decoding the item: skipping a million small items would cost as much as decoding them.
         if list.next_element::<IgnoredAny>()?.is_some() {
             page.too_many = true;
             return Err(A::Error::custom("too many items"));

@@ -1,8 +1,8 @@
-//! Where an object lives on an API server.
+//! The URL paths of objects on an API server.
 
 use serde_json::Value;
 
-/// The kinds that a guest is given, with what their objects' paths begin with.
+/// The kinds that are applied in guest clusters, with the prefix of their paths.
 const KINDS: [(&str, &str, &str); 13] = [
     ("CustomResourceDefinition", "/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"),
     ("Namespace", "/api/v1", "namespaces"),
@@ -19,13 +19,13 @@ const KINDS: [(&str, &str, &str); 13] = [
     ("DaemonSet", "/apis/apps/v1", "daemonsets"),
 ];
 
-/// Where all objects of a kind are listed.
+/// The path of the list of a kind.
 pub fn collection(kind: &str) -> String {
     let found = KINDS.iter().find(|(known, ..)| *known == kind);
     found.map_or_else(String::new, |(_, group, plural)| format!("{group}/{plural}"))
 }
 
-/// Where one object is.
+/// The path of an object.
 pub fn of(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let collection = collection(text("/kind"));
@@ -36,14 +36,14 @@ pub fn of(object: &Value) -> String {
     }
 }
 
-/// How messages name an object: `DaemonSet hypermirror-system/hypermirror-agent`.
+/// The name of an object in messages, such as `DaemonSet hypermirror-system/hypermirror-agent`.
 pub fn title(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (kind, name, namespace) = (text("/kind"), text("/metadata/name"), text("/metadata/namespace"));
     if namespace.is_empty() { format!("{kind} {name}") } else { format!("{kind} {namespace}/{name}") }
 }
 
-/// Whether a text can be the name of an object: one that an API server would not have must not become a part of a path.
+/// Whether a text is a valid name of an object, so that it can be a segment of a path.
 pub fn is_name(text: &str) -> bool {
     let is_usual = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     (1..=253).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_usual)

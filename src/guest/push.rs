@@ -1,4 +1,5 @@
-//! Brings a guest's objects to what is wanted: looks first, writes only what differs, deletes only what is ours.
+//! Applies objects in a guest cluster: reads them first, writes only those that differ, and deletes only those that
+//! hypermirror manages.
 
 use std::time::Duration;
 
@@ -15,36 +16,36 @@ use super::few::Few;
 use super::path;
 use super::seen::Seen;
 
-/// How long a new CRD gets until its kind is served.
+/// Time until the kind of a new CRD is served.
 const ESTABLISHED: Duration = Duration::from_secs(8);
 const ESTABLISHED_POLL: Duration = Duration::from_millis(50);
-/// How often an object that somebody else writes at the same time is looked at again.
+/// Attempts to write an object that another client changes at the same time.
 const ATTEMPTS: usize = 3;
-/// What the server adds to an object that we write; beyond that it could be written and never read again.
+/// Space for fields that the server adds. An object without this space could be written, but not read any more.
 const ADDED_BYTES: usize = 64 * 1024;
-/// A UUID, and room for what other servers take for one.
+/// A UUID, with space for longer identifiers.
 const MAX_UID_BYTES: usize = 128;
-/// The longest number.
+/// The digits of the largest number.
 const MAX_TERM_BYTES: usize = 20;
 
-/// One object as it should be, and what a write needs of the one that is there.
+/// A desired object that differs from the current one.
 #[derive(Clone, Debug)]
 pub struct Drifted {
     stamped: Value,
-    /// What was looked at: nobody else's write in between is lost. None: there was none.
+    /// The version that was read, so that a concurrent write is detected. `None` if the object did not exist.
     resource_version: Option<String>,
 }
 
-/// What a look at some objects found.
+/// The result of comparing objects.
 #[derive(Clone, Debug, Default)]
 pub struct Looked {
-    /// The objects that are as they should be, as they are.
+    /// The current objects that are up to date.
     pub live: Vec<Value>,
-    /// Those that are not.
+    /// The desired objects that differ.
     pub drifted: Vec<Drifted>,
 }
 
-/// An object as it is listed: what its deletion needs.
+/// The fields of a listed object that its deletion needs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Listed {
@@ -87,10 +88,10 @@ struct EstablishedCondition {
 }
 
 impl GuestClient {
-    /// Looks at objects.
+    /// Compares desired objects with the current ones.
     ///
     /// # Errors
-    /// [`GuestError`]; `Failed` if an object of that name is somebody else's.
+    /// [`GuestError`]; `Failed` if hypermirror does not manage the existing object of that name.
     pub async fn look_at(&self, wanted: &[Value]) -> Result<Looked, GuestError> {
         let mut looked = Looked::default();
         for wanted in wanted {
@@ -114,16 +115,18 @@ impl GuestClient {
         }
         if is_somebody_elses(&live) {
             if stamped["kind"] == "Namespace" {
-                return Ok(Ok(live)); // a namespace is a place for ours, too
+                return Ok(Ok(live)); // any existing namespace can be used
             }
-            let message = format!("is there already and has no label {MANAGED_LABEL}");
+            let message = format!(
+                "already exists without the label {MANAGED_LABEL}, so it is not changed; delete it, or add the label"
+            );
             return Err(GuestError::Failed { what: path::title(stamped), message });
         }
         self.expect_no_later_leader(stamped, live["metadata"]["annotations"][TERM].as_str())?;
         Ok(Err(drifted(live["metadata"]["resourceVersion"].as_str().map(str::to_owned))))
     }
 
-    /// Refuses to touch what a later leader wrote: we may have been asleep, and believe that we still lead.
+    /// Rejects objects that a newer leader wrote: this process may have been suspended and no longer be the leader.
     fn expect_no_later_leader(&self, object: &Value, term: Option<&str>) -> Result<(), GuestError> {
         let look = self.look().ok_or(GuestError::Stopped)?;
         match term.and_then(|term| term.parse().ok()) {
@@ -134,11 +137,11 @@ impl GuestClient {
         }
     }
 
-    /// Applies those that drifted; answers all as they are then, and how many were written.
+    /// Applies the objects that differ. Returns all objects and the number of writes.
     ///
     /// # Errors
-    /// [`GuestError`]: the first; the objects after it are left as they were. `Conflict` if somebody else writes one again and
-    /// again.
+    /// The first [`GuestError`]; the objects after it are not changed. `Conflict` if another client changes an object
+    /// repeatedly.
     pub async fn apply_all(&self, looked: Looked) -> Result<(Vec<Value>, usize), GuestError> {
         let (mut live, mut written) = (looked.live, 0);
         for drifted in looked.drifted {
@@ -149,7 +152,7 @@ impl GuestClient {
         Ok((live, written))
     }
 
-    /// Answers the object as it is then, and whether that took a write.
+    /// Returns the object, and whether it was written.
     async fn apply(&self, drifted: Drifted) -> Result<(Value, bool), GuestError> {
         let mut drifted = drifted;
         for _ in 1..ATTEMPTS {
@@ -166,7 +169,7 @@ impl GuestClient {
     }
 
     async fn apply_once(&self, drifted: &Drifted) -> Result<Value, GuestError> {
-        let what = format!("writing {}", path::title(&drifted.stamped));
+        let what = format!("PATCH {}", path::title(&drifted.stamped));
         let mut body = drifted.stamped.clone();
         body["metadata"]["annotations"][TERM] = self.look().ok_or(GuestError::Stopped)?.term.to_string().into();
         if let Some(version) = &drifted.resource_version {
@@ -179,7 +182,7 @@ impl GuestClient {
         if let Ok(request) = &request
             && request.body().len() > MAX_OBJECT_BYTES - ADDED_BYTES
         {
-            let message = format!("{} bytes are too many for one object", request.body().len());
+            let message = format!("the object has {} bytes, which exceeds the limit", request.body().len());
             return Err(GuestError::Failed { what, message });
         }
         let shape = json!({
@@ -188,7 +191,7 @@ impl GuestClient {
         });
         let live = self.write(&what, request, &shape).await?.ok_or(GuestError::Gone { what })?;
         self.note(|seen| seen.is(&live));
-        tracing::debug!(object = path::title(&body), "written to a guest");
+        tracing::debug!(object = path::title(&body), "applied an object in a guest cluster");
         if body["kind"] == "CustomResourceDefinition" {
             self.until_established(&whole, &body).await?;
         }
@@ -199,7 +202,7 @@ impl GuestClient {
         let served_at = served_at(crd);
         let served = async {
             loop {
-                // The condition is there a moment before the kind is served.
+                // The condition is True slightly before the kind is served, so poll until both are true.
                 if let Some::<Established>(Established { status }) = self.get(path).await?
                     && status.is_established()
                     && self.get::<Listed>(&served_at).await?.is_some()
@@ -209,19 +212,22 @@ impl GuestClient {
                 tokio::time::sleep(ESTABLISHED_POLL).await;
             }
         };
-        let late = GuestError::Failed { what: path.to_owned(), message: "the kind is not served yet".to_owned() };
+        let late = GuestError::Failed {
+            what: path.to_owned(),
+            message: "waiting for the API server to serve the kind".to_owned(),
+        };
         tokio::time::timeout(ESTABLISHED, served).await.unwrap_or(Err(late))
     }
 
-    /// Looks at objects and applies those that drifted; answers all as they are then, and how many were written.
+    /// Compares objects and applies those that differ. Returns all objects and the number of writes.
     ///
     /// # Errors
-    /// [`GuestError`]: the first; the objects after it are left as they were.
+    /// The first [`GuestError`]; the objects after it are not changed.
     pub async fn ensure(&self, wanted: &[Value]) -> Result<(Vec<Value>, usize), GuestError> {
         self.apply_all(self.look_at(wanted).await?).await
     }
 
-    /// Deletes the objects of a kind that are ours and not among those; answers how many.
+    /// Deletes the managed objects of a kind that are not in `wanted`. Returns the number of deletions.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -240,7 +246,7 @@ impl GuestClient {
         Ok(unwanted.len())
     }
 
-    /// Deletes an object of that kind and name if it is ours.
+    /// Deletes an object if hypermirror manages it.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -251,7 +257,7 @@ impl GuestClient {
         }
     }
 
-    /// Deletes an object of that kind and name, whoever made it.
+    /// Deletes an object, even if hypermirror does not manage it.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -262,10 +268,10 @@ impl GuestClient {
         }
     }
 
-    /// Deletes an object that was looked at, and no other that took its name; none there is fine.
+    /// Deletes an object that was read, but not a newer one of the same name. It may already be deleted.
     async fn delete(&self, object: &Value) -> Result<(), GuestError> {
         self.expect_no_later_leader(object, object["metadata"]["annotations"][TERM].as_str())?;
-        let what = format!("deleting {}", path::title(object));
+        let what = format!("DELETE {}", path::title(object));
         let whole = path::of(object);
         let (collection, name) = whole.rsplit_once('/').unwrap_or_default();
         let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
@@ -285,7 +291,7 @@ impl GuestClient {
 }
 
 impl ListedMeta {
-    /// None for what is no object of an API server: its name becomes a part of the path that is deleted.
+    /// `None` for invalid names, because the name becomes a segment of the deleted path.
     fn into_object(self, kind: &str) -> Option<Value> {
         let namespace = self.namespace.unwrap_or_default();
         let is_sound = path::is_name(&self.name) && (namespace.is_empty() || path::is_name(&namespace));
@@ -297,13 +303,13 @@ impl ListedMeta {
     }
 }
 
-/// The kind and name of an object alone.
+/// Only the kind and name of an object.
 fn named(object: &Value) -> Value {
     let metadata = &object["metadata"];
     json!({"kind": object["kind"], "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]}})
 }
 
-/// A shape with those fields of an object that tell whose it is and which edition.
+/// The shape of an object with the fields that identify its manager and its version.
 fn with_identity(object: &Value) -> Value {
     let mut shape = object.clone();
     let metadata = &mut shape["metadata"];
@@ -315,7 +321,7 @@ fn with_identity(object: &Value) -> Value {
     shape
 }
 
-/// CRDs are shared: an agent that was installed by hand brought the same ones.
+/// CRDs are shared with agents that were installed manually, so the label is not required.
 fn is_somebody_elses(live: &Value) -> bool {
     live["kind"] != "CustomResourceDefinition" && live["metadata"]["labels"][MANAGED_LABEL] != "true"
 }

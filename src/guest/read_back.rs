@@ -1,4 +1,4 @@
-//! Reads back what a guest's nodes and agents say.
+//! Reads the status of nodes and agents.
 
 use hypermirror_api::names;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use super::few::Few;
 use super::objects::NAMESPACE;
 use super::summary::{AgentStatus, GuestSet, Summary, Tally};
 
-/// Why a kubelet lets a container wait for its image (`pkg/kubelet/images/types.go` and the errors of the CRI).
+/// Reasons of a kubelet for a container that waits for its image (`pkg/kubelet/images/types.go` and the errors of the CRI).
 const WITHOUT_IMAGE: [&str; 7] = [
     "ErrImagePull",
     "ImagePullBackOff",
@@ -21,7 +21,7 @@ const WITHOUT_IMAGE: [&str; 7] = [
     "InvalidImageName",
 ];
 
-/// A node, as far as sets choose by it.
+/// The fields of a node that select its sets.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Node {
@@ -42,7 +42,7 @@ struct NodeLabels {
     pool: Option<String>,
 }
 
-/// A pod, as far as it tells what it waits for.
+/// The fields of a pod that show why it waits.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Pod {
@@ -81,7 +81,7 @@ struct Waiting {
     message: Option<String>,
 }
 
-/// What a group of an API server has.
+/// The resources of an API group.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Resources {
@@ -95,7 +95,7 @@ struct Resource {
 }
 
 impl GuestClient {
-    /// Whether a group and version has a resource.
+    /// Whether an API group and version serves a resource.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -104,7 +104,7 @@ impl GuestClient {
         Ok(found.resources.iter().any(|found| found.name == resource))
     }
 
-    /// Sums up what nodes and their agents say about these sets.
+    /// Summarizes the state of nodes for these sets.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -121,7 +121,7 @@ impl GuestClient {
         Ok(tally.finish())
     }
 
-    /// The first node of those whose agent waits for its image, with what the kubelet says.
+    /// The first node whose agent waits for its image, with the kubelet's message.
     ///
     /// # Errors
     /// [`GuestError`].
@@ -141,7 +141,7 @@ impl GuestClient {
     }
 }
 
-/// The node of a pod that waits for an image, and what its kubelet says.
+/// The node of a pod that waits for an image, and the kubelet's message.
 fn waiting_for_image(pod: &Pod) -> Option<(String, String)> {
     let node = pod.spec.node_name.clone()?;
     let statuses = &pod.status.container_statuses;
@@ -152,7 +152,7 @@ fn waiting_for_image(pod: &Pod) -> Option<(String, String)> {
         .then(|| (node, words(&format!("{reason}: {}", waiting.message.as_deref().unwrap_or_default()))))
 }
 
-/// A set as the server answered it.
+/// Decodes a set.
 pub fn guest_set(set: &Value) -> Option<GuestSet> {
     if set["kind"] != "NodeMirrorSet" {
         return None;

@@ -1,4 +1,5 @@
-//! Which edition of each of our objects in a guest is known here, and which one a watch tells of. Pure, but for its lock.
+//! Tracks the known version of each object in a guest cluster, to recognise watch events about changes by other clients. Pure
+//! except for its lock.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,15 +8,15 @@ use serde_json::Value;
 
 /// The kinds that are watched.
 pub const WATCHED: [&str; 3] = ["NodeMirrorSet", "ImageDigestMirrorSet", "ImageTagMirrorSet"];
-/// Of how many objects it is remembered what a watch told: a guest has a few of ours, and one for each NodePool.
+/// Maximum number of objects with pending watch events. A guest cluster has a few objects, and one for each NodePool.
 const MAX_TOLD: usize = 1024;
 
-/// One edition of an object; none: there is no such object.
+/// The version of an object: UID and resourceVersion. `None` if it does not exist.
 type Edition = Option<(String, String)>;
 
 type Editions = HashMap<(String, String), Edition>;
 
-/// What is known of a guest's objects.
+/// The versions of a guest cluster's objects.
 #[derive(Debug, Default)]
 pub struct Seen {
     editions: Mutex<Both>,
@@ -23,9 +24,9 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 struct Both {
-    /// By looks and by our own writes.
+    /// From reads and writes of this process.
     known: Editions,
-    /// By watches.
+    /// From watches.
     told: Editions,
 }
 
@@ -34,7 +35,7 @@ impl Seen {
         self.editions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An object was looked at or written, and is like this now.
+    /// Records the version of an object that was read or written.
     pub(super) fn is(&self, object: &Value) {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         if let Some(place) = place(object) {
@@ -42,14 +43,14 @@ impl Seen {
         }
     }
 
-    /// There is no such object, or we have just deleted it.
+    /// Records that an object does not exist, or was deleted by this process.
     pub(super) fn is_gone(&self, object: &Value) {
         if let Some(place) = place(object) {
             self.editions().known.insert(place, None);
         }
     }
 
-    /// From where a watch of a kind tells all that is not known here: the newest version of what is.
+    /// The resourceVersion to start a watch of a kind from: the newest known one.
     pub fn latest(&self, kind: &str) -> Option<String> {
         let both = self.editions();
         let known = both.known.iter().filter(|((of, _), _)| of == kind).filter_map(|(_, edition)| edition.as_ref());
@@ -57,7 +58,7 @@ impl Seen {
         versions.max().map(|version| version.to_string())
     }
 
-    /// A watch tells of an object; true if that is news.
+    /// Records a watch event. Returns whether the version is not known yet.
     pub fn tell(&self, kind: &str, name: &str, edition: Edition) -> bool {
         let mut both = self.editions();
         let place = (kind.to_owned(), name.to_owned());
@@ -70,7 +71,7 @@ impl Seen {
         is_news
     }
 
-    /// Whether a watch has told of an edition that nobody here knows yet.
+    /// Whether a watch has reported a version that is not known yet.
     pub fn has_news(&self) -> bool {
         let mut both = self.editions();
         let Both { known, told } = &mut *both;
@@ -78,7 +79,7 @@ impl Seen {
         !told.is_empty()
     }
 
-    /// [`Self::has_news`], and forgets it: it is looked at now.
+    /// [`Self::has_news`], and clears the events, because the caller reads the objects now.
     pub fn take_news(&self) -> bool {
         let has_news = self.has_news();
         self.editions().told.clear();

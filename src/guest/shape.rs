@@ -1,14 +1,14 @@
-//! Reads of an object only what another one has: what a guest's server or administrator adds costs nothing.
+//! Decodes only the fields of an object that another one has, so that additional fields take no memory.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Stands for all the fields of an object that its shape does not have.
+/// Placeholder for fields that the shape does not have.
 const MORE: &str = "";
 
-/// An object as far as `shape` goes. Where it has more fields or elements, the answer is unequal to the shape there.
+/// The fields of an object that `shape` has. If the object has more fields or elements, the result differs from the shape.
 pub(super) fn read(bytes: &[u8], shape: &Value) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Shaped(shape).deserialize(&mut deserializer)?;

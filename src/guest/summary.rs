@@ -1,4 +1,4 @@
-//! What the agents of a guest report, for its nodes as a whole. Pure.
+//! Summarizes the status of all nodes of a guest cluster. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,37 +13,34 @@ use super::error::words;
 use super::few::Few;
 use crate::hosted::report::Verdict;
 
-/// How many nodes, entries and files are named.
+/// Nodes, entries and files that a report names. Its size is limited, and the first ones show what is wrong.
 const NAMED: usize = 20;
-/// Of how many nodes it is kept in words what is wrong: those that are named, and the first of each reason.
+/// Nodes for which the message is kept: those that are named, and the first of each reason.
 const EXPLAINED: usize = 64;
-/// How long a node's name can be.
+/// Maximum length of a node's name.
 const MAX_NAME_BYTES: usize = 253;
 
-/// A set as it stands in the guest.
+/// A NodeMirrorSet in the guest cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuestSet {
-    /// Its name.
     pub name: String,
-    /// Its UID.
     pub uid: String,
-    /// Its generation.
     pub generation: i64,
-    /// The nodes that it is for; all if there is none.
+    /// The nodes that it selects. `None` selects all.
     pub selector: Option<LabelSelector>,
 }
 
-/// What is read of a `NodeMirrorStatus`: an agent writes little, whoever holds its token may write more.
+/// The relevant fields of a `NodeMirrorStatus`, with limited sizes, because the holder of an agent's token can write more.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AgentStatus {
-    /// Whose it is.
+    /// The metadata.
     pub metadata: AgentStatusMeta,
-    /// None as long as the agent has only made the object.
+    /// `None` until the agent has written the status.
     pub status: Option<AgentReport>,
 }
 
-/// Whose status it is.
+/// The metadata of a status.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AgentStatusMeta {
@@ -51,21 +48,21 @@ pub struct AgentStatusMeta {
     pub name: String,
 }
 
-/// What an agent reports, of `NodeMirrorStatusStatus`.
+/// The relevant fields of `NodeMirrorStatusStatus`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct AgentReport {
     /// `Applied` and `Reloaded`.
     pub conditions: Few<AgentCondition, 8>,
-    /// What the file was made of.
+    /// The objects from which the file was generated.
     pub observed_sets: Few<ObservedSet, 1024>,
-    /// Whether the container runtime has to read the file yet.
+    /// Whether the container runtime has yet to load the file.
     pub pending_reload: bool,
-    /// How many entries were left out.
+    /// The number of ignored entries.
     pub rejected_count: i64,
-    /// Those entries.
+    /// The ignored entries.
     pub rejected: Few<FindingReport, 50>,
-    /// Sources that a later file hides.
+    /// Sources that another file overrides.
     pub shadowed: Few<Shadowed, 50>,
 }
 
@@ -77,13 +74,13 @@ pub struct AgentCondition {
     pub r#type: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, from a closed set.
+    /// A reason from a closed set.
     pub reason: String,
-    /// The same for a person.
+    /// Human-readable details.
     pub message: String,
 }
 
-/// What a guest's nodes come to.
+/// The state of all nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// For the report.
@@ -92,33 +89,33 @@ pub struct Summary {
     pub verdict: Verdict,
     /// The nodes without a status.
     pub silent: BTreeSet<Box<str>>,
-    /// How many nodes have a status, and not what their sets say.
+    /// The number of nodes that have a status and have not applied their sets.
     pub unconfirmed: usize,
-    /// The first of those.
+    /// The first of these nodes.
     pub unconfirmed_names: Vec<String>,
 }
 
 impl Summary {
-    /// Whether every node has its mirrors.
+    /// Whether all nodes have applied their mirrors.
     pub fn is_complete(&self) -> bool {
         self.report.applied == self.report.total
     }
 }
 
-/// How a node stands, as far as it was looked at.
+/// The state of a node.
 #[derive(Debug)]
 enum Standing {
-    /// Nobody has reported from it; these sets are for it, by their places.
+    /// There is no status. The indexes are those of the sets that select the node.
     Silent(Box<[usize]>),
     Behind(Reason, String),
     Confirmed,
 }
 
-/// Sums a guest up: nodes first, then statuses, each forgotten when it is counted.
+/// Counts nodes and then their statuses. Each object is dropped after it is counted, so that memory stays small.
 #[derive(Debug)]
 pub struct Tally<'s> {
     sets: &'s [GuestSet],
-    /// None: every node; an error, none at all. So do the agents.
+    /// `None` selects all nodes, an invalid selector none, as in the agent.
     selectors: Vec<Option<Result<Selector, ()>>>,
     nodes: BTreeMap<Box<str>, Standing>,
     explained: usize,
@@ -128,7 +125,7 @@ pub struct Tally<'s> {
 }
 
 impl<'s> Tally<'s> {
-    /// Nothing is counted yet.
+    /// Starts with no nodes.
     pub fn new(sets: &'s [GuestSet]) -> Self {
         let selector = |set: &GuestSet| set.selector.clone().map(|selector| Selector::try_from(selector).map_err(drop));
         Self {
@@ -142,10 +139,10 @@ impl<'s> Tally<'s> {
         }
     }
 
-    /// Takes a node that can have an agent.
+    /// Counts a node that can run an agent.
     pub fn node(&mut self, name: &str, labels: &BTreeMap<String, String>) {
         if name.is_empty() || name.len() > MAX_NAME_BYTES {
-            return; // no API server has it
+            return; // no API server accepts such a name
         }
         let chooses = |selector: &Option<Result<Selector, ()>>| match selector {
             None => true,
@@ -156,7 +153,7 @@ impl<'s> Tally<'s> {
         self.nodes.insert(name.into(), Standing::Silent(wanted));
     }
 
-    /// Takes the status of a node; one of no node of the guest's does not count.
+    /// Counts a status. The status of a node that does not exist is ignored.
     pub fn status(&mut self, status: &AgentStatus) {
         let Some(report) = &status.status else { return };
         let Some(standing) = self.nodes.get_mut(status.metadata.name.as_str()) else { return };
@@ -180,14 +177,16 @@ impl<'s> Tally<'s> {
         }
     }
 
-    /// What it all comes to.
+    /// The summary.
     pub fn finish(self) -> Summary {
         let total = self.nodes.len();
         let (mut behind, mut silent, mut unconfirmed_names) = (Behind::default(), BTreeSet::new(), Vec::new());
         for (name, standing) in self.nodes {
             let (reason, message) = match standing {
                 Standing::Confirmed => continue,
-                Standing::Silent(_) => (Reason::AgentsMissing, "no agent has reported from this node".to_owned()),
+                Standing::Silent(_) => {
+                    (Reason::AgentsMissing, "no agent has reported a status for this node".to_owned())
+                }
                 Standing::Behind(reason, message) => {
                     if unconfirmed_names.len() < NAMED {
                         unconfirmed_names.push(name.to_string());
@@ -217,7 +216,7 @@ impl<'s> Tally<'s> {
     }
 }
 
-/// Keeps the first [`NAMED`] in their order.
+/// Keeps the first [`NAMED`] elements in order.
 fn keep_first<T: Ord>(kept: &mut BTreeSet<T>, value: T) {
     kept.insert(value);
     if kept.len() > NAMED {
@@ -225,7 +224,7 @@ fn keep_first<T: Ord>(kept: &mut BTreeSet<T>, value: T) {
     }
 }
 
-/// The nodes that do not count as up to date.
+/// The nodes that are not up to date.
 #[derive(Default)]
 struct Behind {
     count: usize,
@@ -246,7 +245,7 @@ impl Behind {
     }
 
     fn verdict(&self, total: usize) -> Verdict {
-        // What a person has to look at comes before what goes by itself.
+        // Problems that need action come before states that resolve by themselves.
         for reason in [Reason::NodesFailing, Reason::AgentsMissing, Reason::NodesUpdating] {
             let Some((first, count)) = self.by_reason.get(&reason) else { continue };
             let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
@@ -261,34 +260,34 @@ fn finding([severity, reason, origin, message]: [String; 4]) -> FindingReport {
     FindingReport { severity, reason, origin, message }
 }
 
-/// Why a node with a status does not count as up to date.
+/// Why a node with a status is not up to date.
 fn trouble(wanted: &[&GuestSet], status: &AgentReport) -> Option<(Reason, String)> {
     for kind in ["Applied", "Reloaded"] {
         let condition = status.conditions.iter().find(|condition| condition.r#type == kind);
         if let Some(condition) = condition.filter(|condition| condition.status == "False") {
-            // On its way is no failure: each edit passes there.
+            // A pending reload is not a failure, because every edit causes one.
             let is_on_its_way = condition.reason == NodeReason::Reloading.as_str();
             let reason = if is_on_its_way { Reason::NodesUpdating } else { Reason::NodesFailing };
             return Some((reason, words(&format!("{}: {}", condition.reason, condition.message))));
         }
     }
     let wanted: BTreeSet<ObservedSet> = wanted.iter().map(|set| observed(set)).collect();
-    // A person's own sets are in the node's file, too; nobody here knows what they should be.
+    // Ignore sets that users created, because the desired state of these is not known here.
     let is_asked_for =
         |set: &&ObservedSet| names::is_pushed_set(&set.name) || wanted.iter().any(|wanted| wanted.name == set.name);
     let observed: BTreeSet<ObservedSet> = status.observed_sets.iter().filter(is_asked_for).cloned().collect();
     if wanted != observed {
         let newer = wanted.difference(&observed).next();
         let what = newer.map_or_else(
-            || "a set that is not for this node any more".to_owned(),
+            || "the removal of a set that no longer selects this node".to_owned(),
             |set| format!("{} of generation {}", set.name, set.generation),
         );
-        return Some((Reason::NodesUpdating, format!("has not confirmed {what} yet")));
+        return Some((Reason::NodesUpdating, format!("waiting for the node to confirm {what}")));
     }
     let is_true =
         |kind: &str| status.conditions.iter().any(|condition| condition.r#type == kind && condition.status == "True");
     if status.pending_reload || !is_true("Applied") || !is_true("Reloaded") {
-        return Some((Reason::NodesUpdating, "the container runtime has not read the file yet".to_owned()));
+        return Some((Reason::NodesUpdating, "waiting for the container runtime to load the file".to_owned()));
     }
     None
 }

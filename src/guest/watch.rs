@@ -1,4 +1,5 @@
-//! Watches our objects of one kind in a guest, as metadata: what somebody else does to them is seen at once.
+//! Watches the metadata of managed objects of one kind in a guest cluster, to restore them immediately after a change by
+//! another client.
 
 use std::time::Duration;
 
@@ -13,21 +14,20 @@ use super::error::GuestError;
 use super::in_flight::{KIB, MIB};
 use super::path;
 
-/// How long one watch lasts; the server ends it then.
+/// Duration of one watch, which the server ends.
 const LASTS: Duration = Duration::from_mins(4);
-/// How much longer it is listened to: a connection whose other end is gone says nothing.
+/// Time after which the client ends the watch, because a broken connection delivers no event.
 const GRACE: Duration = Duration::from_secs(15);
-/// The longest event. The metadata of an object of ours is some KiB.
+/// Maximum size of an event. The metadata of managed objects has a few KiB.
 const MAX_EVENT_BYTES: usize = 64 * KIB;
-/// How much one watch may tell: a bookmark each minute, and events that are rare.
+/// Maximum size of all events of one watch: a bookmark each minute, and few other events.
 const MAX_WATCH_BYTES: usize = MIB;
 
-/// What a watch tells of an object.
+/// A watch event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Its name.
     pub name: String,
-    /// Its UID and version; none if it is gone.
+    /// Its UID and resourceVersion. `None` if it was deleted.
     pub edition: Option<(String, String)>,
 }
 
@@ -54,16 +54,16 @@ struct Meta {
     resource_version: String,
 }
 
-/// The lines of a watch, and what they come to.
+/// Splits the body of a watch into events.
 #[derive(Debug, Default)]
 struct Lines {
-    /// A line that is not whole yet.
+    /// An incomplete line.
     rest: Vec<u8>,
     bytes: usize,
 }
 
 impl Lines {
-    /// Takes what came; none if it is more than is read.
+    /// Adds received bytes. `None` above the size limit.
     fn take<'d>(&mut self, data: &'d [u8], mut line: impl FnMut(&[u8])) -> Option<()> {
         self.bytes += data.len();
         if self.bytes > MAX_WATCH_BYTES {
@@ -82,10 +82,10 @@ impl Lines {
 }
 
 impl GuestClient {
-    /// Watches from a version on, or from now where there is none, until the server ends it.
+    /// Watches from a resourceVersion, or from now on without one, until the server ends the watch.
     ///
     /// # Errors
-    /// [`GuestError`]; `Gone` if the version is too old, or the kind is not there.
+    /// [`GuestError`]; `Gone` if the version is too old or the kind is not served.
     pub async fn watch(
         &self,
         kind: &str,

@@ -226,7 +226,7 @@ fn a_misspelt_field_is_told() {
     let misspelt = MIRRORS.replace("mirrors: [t.example/team]", "mirror: [t.example/team]");
     let run = Files::new(&[("m.yaml", &misspelt)]).run(&["render", "overrides", "-f", "m.yaml"]);
     let told = "warning: ImageTagMirrorSet/tools[0] spec.imageTagMirrors[0].mirror: is not a field of ImageTagMirrorSet and is \
-                not read; did you mean mirrors? (m.yaml, document 3 (line 24)) (UnknownField)\n";
+                ignored; did you mean mirrors? (m.yaml, document 3 (line 24)) (UnknownField)\n";
     assert!(run.stderr.contains(told), "{}", run.stderr);
     let run = Files::new(&[("m.yaml", &misspelt)]).run(&["check", "-f", "m.yaml", "-o", "json"]);
     let findings: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();

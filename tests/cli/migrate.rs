@@ -73,7 +73,7 @@ fn an_entry_that_no_digest_set_can_hold_is_named_and_the_others_are_printed() {
     let run = Files::new(&[("m.yaml", &policy)]).run(&["migrate", "-f", "m.yaml"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
     let error = "error: ImageContentSourcePolicy/old[0] spec.repositoryDigestMirrors[0].source: invalid format for source \
-                 \"source.example/ocp/release@sha256:1f\": write it without tag and digest; the entry is ignored (InvalidSource)\n";
+                 \"source.example/ocp/release@sha256:1f\": remove the tag and the digest; the entry is ignored (InvalidSource)\n";
     assert!(run.stderr.contains(error), "{}", run.stderr);
     let names: Vec<_> = documents(&run.stdout).iter().map(|set| set["metadata"]["name"].to_string()).collect();
     assert_eq!(names, [r#""old""#, r#""release""#, r#""tools""#]);
@@ -107,8 +107,8 @@ fn a_hosted_cluster_without_sources_has_nothing_to_convert() {
 fn what_cannot_be_meant_is_exit_code_2() {
     let files = Files::new(&[("c.yaml", CLUSTERS), ("m.yaml", MIRRORS)]);
     let cases: [(&[&str], &str); 5] = [
-        (&["--to-config-map", "-f", "c.yaml"], "choose one with --hosted-cluster"),
-        (&["--to-config-map", "-f", "m.yaml"], "the input holds no HostedCluster"),
+        (&["--to-config-map", "-f", "c.yaml"], "select one with --hosted-cluster"),
+        (&["--to-config-map", "-f", "m.yaml"], "the input has no HostedCluster"),
         (&["--hosted-cluster", "clusters/lab", "-f", "c.yaml"], "--to-config-map"),
         (&["--name", "x", "-f", "c.yaml"], "--to-config-map"),
         (&["--to-config-map", "--name", "A/B", "-f", "c.yaml"], "\"A/B\" is not a valid name for a ConfigMap"),

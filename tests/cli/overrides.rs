@@ -56,7 +56,7 @@ fn a_setting_that_means_nothing_is_told() {
     let run = Files::new(&[("c.yaml", &clusters)]).run(&["render", "overrides", "-f", "c.yaml"]);
     assert!(
         run.stderr.contains(
-            r#"warning: HostedCluster/clusters/lab: annotation hypermirror.dev/management-mirrors is "ignore""#
+            r#"warning: HostedCluster/clusters/lab: annotation hypermirror.dev/management-mirrors has the invalid value "ignore""#
         ),
         "{}",
         run.stderr

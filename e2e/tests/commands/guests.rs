@@ -71,8 +71,7 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
     stage.condition(0, "NodesUpToDate", "False", "NodesUpdating").await?;
     let behind = run(&stage.scene, &of_node).await?;
     assert_eq!(references(&behind)?, asked(&["mirror.example/two"]));
-    let told =
-        "node node-0 has not applied its NodeMirrorSets (NodesUpdating): has not confirmed cluster of generation 2";
+    let told = "node node-0 has not applied its NodeMirrorSets (NodesUpdating): waiting for the node to confirm cluster of generation 2";
     assert!(behind.stderr.contains(told), "{}", behind.stderr);
     let status = run(&stage.scene, &["status"]).await?.stdout;
     assert!(
@@ -81,7 +80,7 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
         "{status}"
     );
     assert!(status.contains("nodes 0/1, NodesUpToDate=False (NodesUpdating)"), "{status}");
-    assert!(status.contains("node-0 NodesUpdating: has not confirmed"), "{status}");
+    assert!(status.contains("node-0 NodesUpdating: waiting for the node to confirm"), "{status}");
     Ok(())
 }
 

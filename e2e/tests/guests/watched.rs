@@ -29,7 +29,7 @@ async fn a_set_of_mirrors_that_somebody_deletes_or_edits_in_a_guest_comes_back()
     let third = as_it_was(&stage, &first, |set| set["metadata"]["generation"] == 3).await?;
     guest.merge(&set, &json!({"metadata": {"labels": {"hypermirror.dev/managed": null}}})).await?;
     let message = stage.condition(0, "GuestSynced", "False", "PushFailed").await?;
-    ensure!(message.contains("has no label hypermirror.dev/managed"), "somebody took it over: {message}");
+    ensure!(message.contains("without the label hypermirror.dev/managed"), "somebody took it over: {message}");
     ensure!(third["metadata"]["annotations"]["hypermirror.dev/term"].is_string(), "{third}");
     Ok(())
 }

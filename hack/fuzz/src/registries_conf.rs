@@ -37,7 +37,7 @@ pub fn check(input: &[u8]) {
         let loaded = RegistriesConfig::load(main, all);
         let tables = loaded.as_ref().map(|loaded| loaded.tables().map(|loaded| loaded.table.clone()).collect());
         let expected: Vec<_> = node.tables().map(|loaded| loaded.table.clone()).collect();
-        assert_eq!(tables, Ok(expected), "what stands on the node is what was judged");
+        assert_eq!(tables, Ok(expected), "the tables on the node differ from the predicted ones");
     }
     check_pulls(&node, &set, &foreign);
 }

@@ -124,7 +124,7 @@ fn a_node_whose_files_break_every_pull_is_left_alone_and_the_file_is_named() {
     let boot = ForeignFiles { boot: Some(drop_in("40-hypermirror-boot.conf", "= [")), ..ForeignFiles::default() };
     let set = declared(vec![digest("quay.io", &["m.example/q"])]);
     let Err(refusal @ Refusal::Unjudged(_)) = decided(&set, &unusable).file else { panic!("it was judged") };
-    let message = "a file of this node cannot be judged, and nothing is changed before it can: /etc/x.conf: it is a symbolic link";
+    let message = "the agent cannot read a file of this node and changes nothing until it can: /etc/x.conf: it is a symbolic link";
     assert!(refusal.to_string().starts_with(message), "{refusal}");
     for (foreign, named) in [(broken, "10-x.conf"), (boot, "40-hypermirror-boot.conf")] {
         let decision = decided(&set, &foreign);
@@ -173,5 +173,5 @@ fn a_file_that_could_not_be_read_back_is_not_written() {
     assert!(bytes > LARGEST);
     let too_many = Declared { too_many: Some("too many".to_owned()), ..Declared::default() };
     let refused = decided(&too_many, &ForeignFiles::default()).file.unwrap_err();
-    assert_eq!(refused.to_string(), "too many, so the last file stays: declare fewer for this node");
+    assert_eq!(refused.to_string(), "too many; the previous file stays in use; declare fewer mirrors for this node");
 }

@@ -223,6 +223,6 @@ fn a_drop_in_directory_that_is_a_link_to_nothing_is_an_error_and_no_empty_direct
     fs::remove_dir(root.path("")).unwrap();
     symlink("/nowhere", root.directory.path().join("etc/containers/registries.conf.d")).unwrap();
     let error = root.host.look().unwrap_err().to_string();
-    assert_eq!(error, "/etc/containers/registries.conf.d is a symbolic link to nothing");
+    assert_eq!(error, "/etc/containers/registries.conf.d is a dangling symbolic link");
     root.set(Some(&headed("")), false, true).unwrap_err();
 }

@@ -1,4 +1,4 @@
-//! How our file gets there: whole or not at all, and with a mark as long as CRI-O has not read it.
+//! Writes the agent's file atomically, with a mark that exists until CRI-O has loaded it.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -11,37 +11,37 @@ use super::{CONTAINERS, Host, Legacy};
 use crate::agent::desired::DROP_IN_DIRECTORY;
 use crate::mirrors::registries::DROP_IN;
 
-/// The next file while it is written: no reader of the directory looks at a name without `.conf` at its end.
+/// The temporary name of a new file. Only files whose name ends in `.conf` are loaded.
 pub const TEMPORARY: &str = ".50-hypermirror.conf.tmp";
-/// There as long as CRI-O has to read a change: made before the change, so that a crash cannot lose the reload. (The
-/// root file system of the pod is read-only, so this directory is the only place that outlives it.)
+/// The mark of a pending reload. It is created before the change, so that a crash cannot lose the reload. It is in this
+/// directory because the pod's own file system is read-only.
 pub const PENDING: &str = ".50-hypermirror.pending";
 
-/// What is to be done with our file.
+/// The change of the agent's file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FileChange {
-    /// It stays.
+    /// None.
     #[default]
     Keep,
-    /// This is the whole of it.
+    /// Write this content.
     Write(String),
-    /// It goes.
+    /// Remove it.
     Remove,
 }
 
-/// What is to be done.
+/// The changes of one pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// With our file.
+    /// The change of the agent's file.
     pub file: FileChange,
-    /// Whether there is a file of ours now.
+    /// Whether the agent's file exists.
     pub replaces: bool,
-    /// Files that are taken over.
+    /// Files of `hcp-idms-operator` to remove.
     pub legacy: Vec<Legacy>,
 }
 
 impl Change {
-    /// Whether CRI-O has to read afterwards: what lies in the misspelt directory it never knew.
+    /// Whether CRI-O must reload. It never loaded files from the directory in the README of `hcp-idms-operator`.
     pub fn is_for_runtime(&self) -> bool {
         self.file != FileChange::Keep || self.legacy.iter().any(|file| file.directory == DROP_IN_DIRECTORY)
     }
@@ -51,9 +51,9 @@ impl Change {
 #[derive(Debug, thiserror::Error)]
 #[error("{step}: {source}")]
 pub struct WriteError {
-    /// What was tried.
+    /// The operation.
     pub step: String,
-    /// Why it failed.
+    /// The error.
     #[source]
     pub source: io::Error,
 }
@@ -64,22 +64,24 @@ fn failed(step: impl Into<String>) -> impl FnOnce(Errno) -> WriteError {
 }
 
 fn sync(directory: &OwnedFd) -> Result<(), WriteError> {
-    rustix::fs::fsync(directory).map_err(failed("cannot sync the directory"))
+    rustix::fs::fsync(directory).map_err(failed("failed to sync the directory"))
 }
 
 fn remove(directory: &OwnedFd, name: &str) -> Result<(), WriteError> {
     match unlinkat(directory, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(failed(format!("cannot remove {name}"))(error)),
+        Err(error) => Err(failed(format!("failed to remove {name}"))(error)),
     }
 }
 
 impl Host {
-    /// Makes a change, each step on disk before the next: the mark, the new file under another name, its name, then the
-    /// files that it stands for. `mark`: whether CRI-O is to be told afterwards.
+    /// Applies a change. With `mark`, a reload of CRI-O is pending afterwards.
+    ///
+    /// Each step is synced to disk before the next, so that a crash in between loses neither the reload nor a mirror: the mark,
+    /// the new file under a temporary name, its rename, then the removal of the files that it replaces.
     ///
     /// # Errors
-    /// [`WriteError`] names the step. Whatever was done until then, every file is whole.
+    /// [`WriteError`] for the failed step. All files are complete at any time.
     pub fn apply(&self, change: &Change, mark: bool) -> Result<(), WriteError> {
         let directory = self.directory_to_write(matches!(change.file, FileChange::Write(_)))?;
         if let Some(directory) = directory.filter(|_| change.is_for_runtime()) {
@@ -94,13 +96,13 @@ impl Host {
                     take_name(&directory, change.replaces)?;
                     sync(&directory)?;
                 }
-                // Removed, not renamed away: CRI-O's own watch sees the former only.
+                // Remove the file instead of renaming it: CRI-O's own watch does not notice a rename.
                 FileChange::Remove => remove(&directory, DROP_IN)?,
                 FileChange::Keep => {}
             }
             for file in change.legacy.iter().filter(|file| file.directory == DROP_IN_DIRECTORY) {
                 remove(&directory, &file.name)?;
-                tracing::info!(file = file.name, "a file of hcp-idms-operator was taken over");
+                tracing::info!(file = file.name, "replaced a file of hcp-idms-operator");
             }
             sync(&directory)?;
         }
@@ -108,7 +110,7 @@ impl Host {
         Ok(())
     }
 
-    /// Nobody reads these: where the pod sees them read-only, they stay.
+    /// Removes unused files, if the pod has write access to them.
     fn remove_strays(&self, files: &[Legacy]) {
         let mut strays = files.iter().filter(|file| file.directory != DROP_IN_DIRECTORY).peekable();
         let Some(directory) = strays.peek().and_then(|file| self.directory(file.directory).ok().flatten()) else {
@@ -116,23 +118,23 @@ impl Host {
         };
         for file in strays {
             match remove(&directory, &file.name) {
-                Ok(()) => tracing::info!(file = file.name, "a file of hcp-idms-operator that nobody reads was removed"),
-                Err(error) => tracing::debug!(%error, "a file of hcp-idms-operator that nobody reads stays"),
+                Ok(()) => tracing::info!(file = file.name, "removed an unused file of hcp-idms-operator"),
+                Err(error) => tracing::debug!(%error, "failed to remove an unused file of hcp-idms-operator"),
             }
         }
     }
 
-    /// The drop-in directory; made if something is to be written and only the last part of its path is missing.
+    /// The drop-in directory. With `make`, it is created if its parent exists.
     fn directory_to_write(&self, make: bool) -> Result<Option<OwnedFd>, WriteError> {
         let open = || {
             let found = self.directory(DROP_IN_DIRECTORY);
-            found.map_err(|source| WriteError { step: format!("cannot open {DROP_IN_DIRECTORY}"), source })
+            found.map_err(|source| WriteError { step: format!("failed to open {DROP_IN_DIRECTORY}"), source })
         };
         match open()? {
             None if make => {}
             found => return Ok(found),
         }
-        let step = format!("cannot make {DROP_IN_DIRECTORY}");
+        let step = format!("failed to create {DROP_IN_DIRECTORY}");
         let parent = self.directory(CONTAINERS).map_err(|source| WriteError { step: step.clone(), source })?;
         let parent = parent.ok_or_else(|| failed(&step)(Errno::NOENT))?;
         match mkdirat(&parent, "registries.conf.d", Mode::from_raw_mode(0o755)) {
@@ -143,13 +145,13 @@ impl Host {
         open()
     }
 
-    /// Whether CRI-O has to read a change yet, also one that a crashed agent made.
+    /// Whether a reload is pending, including one from before a crash.
     pub fn is_pending(&self) -> bool {
         let directory = self.directory(DROP_IN_DIRECTORY).ok().flatten();
         directory.is_some_and(|directory| rustix::fs::statat(&directory, PENDING, AtFlags::SYMLINK_NOFOLLOW).is_ok())
     }
 
-    /// CRI-O has read the change.
+    /// Removes the mark after a successful reload.
     ///
     /// # Errors
     /// If the mark cannot be removed.
@@ -160,7 +162,7 @@ impl Host {
         }
     }
 
-    /// Removes what a crash may have left.
+    /// Removes a temporary file that remained after a crash.
     ///
     /// # Errors
     /// If it cannot be removed.
@@ -169,28 +171,29 @@ impl Host {
     }
 }
 
-/// Makes a file, readable for everybody, with its content on disk.
+/// Creates a file with mode 0644 and syncs it.
 fn put(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<(), WriteError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file =
-        openat(directory, name, flags, Mode::from_raw_mode(0o644)).map_err(failed(format!("cannot make {name}")))?;
-    // Whatever the umask is: podman of a user reads it too.
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644)).map_err(failed(format!("cannot set the mode of {name}")))?;
+    let file = openat(directory, name, flags, Mode::from_raw_mode(0o644))
+        .map_err(failed(format!("failed to create {name}")))?;
+    // Set the mode regardless of the umask, because podman of other users also reads the file.
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))
+        .map_err(failed(format!("failed to set the mode of {name}")))?;
     let mut file = File::from(file);
     let written = file.write_all(content).and_then(|()| file.sync_all());
-    written.map_err(|source| WriteError { step: format!("cannot write {name}"), source })
+    written.map_err(|source| WriteError { step: format!("failed to write {name}"), source })
 }
 
-/// Gives the new file its name. Where none of ours was, a file of somebody else that came meanwhile is not replaced.
+/// Renames the new file. If the agent's file did not exist, a file that was created meanwhile is not overwritten.
 fn take_name(directory: &OwnedFd, replaces: bool) -> Result<(), WriteError> {
     let renamed = if replaces {
         renameat(directory, TEMPORARY, directory, DROP_IN)
     } else {
         match renameat_with(directory, TEMPORARY, directory, DROP_IN, RenameFlags::NOREPLACE) {
-            // Not every file system knows the flag.
+            // Some file systems do not support the flag.
             Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, TEMPORARY, directory, DROP_IN),
             other => other,
         }
     };
-    renamed.map_err(failed(format!("cannot name the new file {DROP_IN}")))
+    renamed.map_err(failed(format!("failed to rename the new file to {DROP_IN}")))
 }

@@ -24,9 +24,9 @@ impl Scene {
         fs::read_to_string(self.path(DROP_IN)).ok()
     }
 
-    fn settle(&mut self, mirrors: &[&str]) -> Settled {
+    fn reconcile(&mut self, mirrors: &[&str]) -> Pass {
         let observed = ObservedSet { name: mirrors.concat(), ..ObservedSet::default() };
-        self.file.settle(&declared(mirrors), vec![observed])
+        self.file.reconcile(&declared(mirrors), vec![observed])
     }
 }
 
@@ -55,12 +55,12 @@ fn declared(mirrors: &[&str]) -> Declared {
 #[test]
 fn a_file_that_says_it_already_is_not_written() {
     let mut scene = Scene::new();
-    assert!(scene.settle(&["m.io/a"]).is_changed);
+    assert!(scene.reconcile(&["m.io/a"]).is_changed);
     let written = fs::metadata(scene.path(DROP_IN)).unwrap().modified().unwrap();
-    let again = scene.settle(&["m.io/a"]);
+    let again = scene.reconcile(&["m.io/a"]);
     assert!(!again.is_changed);
     assert_eq!(fs::metadata(scene.path(DROP_IN)).unwrap().modified().unwrap(), written);
-    let gone = scene.settle(&[]);
+    let gone = scene.reconcile(&[]);
     assert!(gone.is_changed && scene.ours().is_none());
     assert_eq!(gone.snapshot.content_hash, "");
 }
@@ -68,32 +68,32 @@ fn a_file_that_says_it_already_is_not_written() {
 #[test]
 fn while_another_file_is_broken_the_last_good_one_stays_with_the_sets_that_it_was_made_of() {
     let mut scene = Scene::new();
-    let good = scene.settle(&["m.io/a"]).snapshot;
+    let good = scene.reconcile(&["m.io/a"]).snapshot;
     let before = scene.ours();
     fs::write(scene.path("90-x.conf"), "[[registry]\n").unwrap();
-    let refused = scene.settle(&["m.io/b"]);
+    let refused = scene.reconcile(&["m.io/b"]);
     assert_eq!(refused.snapshot.applied.reason, NodeReason::ForeignFileInvalid);
     assert_eq!((scene.ours(), refused.is_changed), (before, false));
     assert_eq!(refused.snapshot.observed_sets, good.observed_sets);
     assert_eq!(refused.snapshot.content_hash, good.content_hash);
     fs::remove_file(scene.path("90-x.conf")).unwrap();
-    assert!(scene.settle(&["m.io/b"]).is_changed);
+    assert!(scene.reconcile(&["m.io/b"]).is_changed);
 }
 
 #[test]
 fn a_foreign_file_under_our_name_is_never_touched() {
     let mut scene = Scene::new();
     fs::write(scene.path(DROP_IN), "# mine\n").unwrap();
-    let settled = scene.settle(&["m.io/a"]);
-    assert_eq!(settled.snapshot.applied.reason, NodeReason::NotOurFile);
-    assert!(settled.snapshot.applied.message.contains("# mine"), "{}", settled.snapshot.applied.message);
+    let pass = scene.reconcile(&["m.io/a"]);
+    assert_eq!(pass.snapshot.applied.reason, NodeReason::NotOurFile);
+    assert!(pass.snapshot.applied.message.contains("# mine"), "{}", pass.snapshot.applied.message);
     assert_eq!(scene.ours().as_deref(), Some("# mine\n"));
 }
 
 #[test]
 fn our_own_write_is_no_news_and_a_strangers_is() {
     let mut scene = Scene::new();
-    scene.settle(&["m.io/a"]);
+    scene.reconcile(&["m.io/a"]);
     assert!(!scene.file.is_news(DROP_IN.as_bytes()));
     for (name, is_news) in [
         (".50-hypermirror.conf.tmp", false),
@@ -107,15 +107,15 @@ fn our_own_write_is_no_news_and_a_strangers_is() {
     }
     fs::remove_file(scene.path(DROP_IN)).unwrap();
     assert!(scene.file.is_news(DROP_IN.as_bytes()));
-    assert!(scene.settle(&["m.io/a"]).is_changed, "it is written again");
+    assert!(scene.reconcile(&["m.io/a"]).is_changed, "it is written again");
 }
 
 #[test]
 fn what_was_edited_under_our_header_is_written_anew() {
     let mut scene = Scene::new();
-    scene.settle(&["m.io/a"]);
+    scene.reconcile(&["m.io/a"]);
     let good = scene.ours();
     fs::write(scene.path(DROP_IN), format!("{}\n# edited", crate::mirrors::registries::HEADER)).unwrap();
-    assert!(scene.settle(&["m.io/a"]).is_changed);
+    assert!(scene.reconcile(&["m.io/a"]).is_changed);
     assert_eq!(scene.ours(), good);
 }

@@ -105,7 +105,7 @@ fn more_mirrors_than_there_is_memory_for_are_not_kept_and_read_again_when_there_
     let declared = sets.declared();
     assert_eq!(declared.entries.len(), KEPT_MIRRORS);
     let why = declared.too_many.unwrap();
-    assert_eq!(why, "5001 mirrors are declared for this node, and the agent keeps 5000");
+    assert_eq!(why, "5001 mirrors are declared for this node, which exceeds the agent's limit of 5000");
     assert!(!sets.can_keep_more());
     assert!(sets.apply(SetKind::Node, large("a", 10)), "an edition that is smaller");
     assert!(sets.can_keep_more());

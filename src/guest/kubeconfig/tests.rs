@@ -109,7 +109,7 @@ fn what_is_missing_or_wrong_is_named_and_never_shown() {
     );
     assert_eq!(
         message(cluster(), with(user(), "client-key-data", "c2VjcmV0".into())),
-        "field users[].user.client-key-data: holds no PEM"
+        "field users[].user.client-key-data: has no PEM data"
     );
     assert_eq!(
         message(with(cluster(), "certificate-authority-data", "%%%".into()), user()),
@@ -117,15 +117,15 @@ fn what_is_missing_or_wrong_is_named_and_never_shown() {
     );
     for (server, why) in [
         ("http://a.example", "is not https"),
-        ("https://user:secret@a.example", "has credentials in it"),
-        ("https://a.example/path", "has a path"),
+        ("https://user:secret@a.example", "contains credentials, which are not allowed"),
+        ("https://a.example/path", "has a path, which is not allowed"),
         ("kube-apiserver:6443", "is not https"),
-        ("https://", "is no URL"),
-        ("https://a.example:99999", "has a port that is no number from 1 to 65535"),
-        ("https://a.example:0", "has a port that is no number from 1 to 65535"),
-        ("https://a.example:", "has a port that is no number from 1 to 65535"),
-        ("https://a..example", "has a host that is neither a DNS name nor an address"),
-        ("https://a%20b", "is no URL"),
+        ("https://", "is not a valid URL"),
+        ("https://a.example:99999", "has a port that is not a number from 1 to 65535"),
+        ("https://a.example:0", "has a port that is not a number from 1 to 65535"),
+        ("https://a.example:", "has a port that is not a number from 1 to 65535"),
+        ("https://a..example", "has a host that is neither a DNS name nor an IP address"),
+        ("https://a%20b", "is not a valid URL"),
     ] {
         let message = message(with(cluster(), "server", server.into()), user());
         assert_eq!(message, format!("field clusters[].cluster.server: {why}"));
@@ -144,9 +144,8 @@ fn a_document_that_is_no_kubeconfig_is_refused() {
 #[test]
 fn what_would_be_refused_when_it_is_used_is_refused_by_name() {
     let message = |cluster, user| parse(cluster, user).unwrap_err().to_string();
-    let ends =
-        "begins or ends with a space or a line feed; remove it (a file that was written by an editor ends with one)";
-    let has = "has a character that no HTTP header can have, such as a line feed";
+    let ends = "starts or ends with white space; remove it (editors add a line feed at the end of a file)";
+    let has = "has a character that is not allowed in an HTTP header, such as a line feed";
     for (token, why) in
         [("secret\n", ends), (" secret", ends), ("secret\r\nX: 1", has), ("sec\u{0}ret", has), ("s\u{e9}cret", has)]
     {
@@ -159,32 +158,32 @@ fn what_would_be_refused_when_it_is_used_is_refused_by_name() {
         (
             json!({"client-certificate-data": other, "client-key-data": PAIR.1}),
             "client-key-data",
-            "is not the key of client-certificate-data",
+            "does not match client-certificate-data",
         ),
         (
             json!({"client-certificate-data": PAIR.0, "client-key-data": PAIR.0}),
             "client-key-data",
-            "holds no private key",
+            "has no private key",
         ),
         (
             json!({"client-certificate-data": PAIR.1, "client-key-data": PAIR.1}),
             "client-certificate-data",
-            "holds no certificate",
+            "has no certificate",
         ),
         (
             json!({"client-certificate-data": broken, "client-key-data": PAIR.1}),
             "client-certificate-data",
-            "cannot be read",
+            "is invalid",
         ),
     ] {
         assert_eq!(message(cluster(), user), format!("field users[].user.{field}: {why}"));
     }
     for (field, value, why) in [
-        ("certificate-authority-data", &broken, "certificate 1 cannot be read"),
-        ("certificate-authority-data", &endless, "holds PEM that cannot be read"),
-        ("certificate-authority-data", &PAIR.1, "holds no certificate"),
-        ("tls-server-name", &"a b".to_owned(), "is neither a DNS name nor an address"),
-        ("tls-server-name", &"a\r\nb".to_owned(), "is neither a DNS name nor an address"),
+        ("certificate-authority-data", &broken, "certificate 1 is invalid"),
+        ("certificate-authority-data", &endless, "has invalid PEM data"),
+        ("certificate-authority-data", &PAIR.1, "has no certificate"),
+        ("tls-server-name", &"a b".to_owned(), "is neither a DNS name nor an IP address"),
+        ("tls-server-name", &"a\r\nb".to_owned(), "is neither a DNS name nor an IP address"),
     ] {
         let message = message(with(cluster(), field, value.as_str().into()), user());
         assert_eq!(message, format!("field clusters[].cluster.{field}: {why}"));

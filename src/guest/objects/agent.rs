@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 use super::{AGENT, NAMESPACE, labels};
 use crate::process::flags::ReloadMethod;
 
-/// How the agent runs on a guest's nodes.
+/// The configuration of the agent in a guest cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentSpec {
     /// Its image, by digest.
     pub image: String,
-    /// Its way to reload.
+    /// Its method to reload CRI-O.
     pub reload: ReloadMethod,
-    /// Where it listens on the node.
+    /// Its ports on the node.
     pub ports: AgentPorts,
-    /// The guest's API server as nodes reach it before anything works in the guest: host and port.
+    /// Host and port of the API server that nodes can reach without the guest cluster's network.
     pub api: Option<(String, u16)>,
 }
 
-/// Ports of the agent, which are ports of its node: away from those that others like to use.
+/// The agent's ports. They are ports of the node, so the defaults avoid common ones.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgentPorts {
     /// Port on each node at which its agent serves /metrics
@@ -36,7 +36,7 @@ impl Default for AgentPorts {
     }
 }
 
-/// Where the agent finds the host's files.
+/// The path of the host's files in the agent's container.
 const HOST: &str = "/host";
 
 /// The DaemonSet.
@@ -67,10 +67,10 @@ fn pod_spec(agent: &AgentSpec) -> Value {
     json!({
         "serviceAccountName": AGENT,
         "nodeSelector": {"kubernetes.io/os": "linux"},
-        // On every node, whatever is wrong with it.
+        // Runs on every node, including nodes that are not ready.
         "tolerations": [{"operator": "Exists"}],
         "priorityClassName": "system-node-critical",
-        // Before a node has a pod network, and where no Service address is routed.
+        // Works before the node has a pod network, when Service addresses are not routed.
         "hostNetwork": true,
         "dnsPolicy": "Default",
         "hostPID": agent.reload == ReloadMethod::Signal,
@@ -105,12 +105,12 @@ fn container(agent: &AgentSpec) -> Value {
         "readinessProbe": probe("/readyz", 5),
         "resources": {"requests": {"cpu": "5m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": {
-            // Files of the host's root; it may do nothing else with that.
+            // Root is required for the host's files. All capabilities are dropped.
             "runAsUser": 0,
             "allowPrivilegeEscalation": false,
             "readOnlyRootFilesystem": true,
             "capabilities": {"drop": ["ALL"]},
-            // Labelled files of the host are nobody else's to write.
+            // SELinux allows only privileged types to write the host's files.
             "seLinuxOptions": {"type": "spc_t"},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -118,12 +118,12 @@ fn container(agent: &AgentSpec) -> Value {
     })
 }
 
-/// The value of the agent's flag.
+/// The value of the agent's flag `--reload`.
 fn reload(method: ReloadMethod) -> String {
     method.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// The whole directory and not the base file alone: a file that is mounted stays the old one when it is replaced.
+/// Mounts the whole directory, because a mounted file is not updated when the file on the host is replaced.
 fn volumes(agent: &AgentSpec) -> Value {
     let volume = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": path, "type": kind}});
     let mut volumes = vec![

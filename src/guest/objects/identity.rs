@@ -1,4 +1,4 @@
-//! Who the agent is and what it may do: namespace, ServiceAccount, RBAC, security context constraints, admission policy.
+//! The agent's namespace, ServiceAccount, RBAC, security context constraints and admission policy.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::process::flags::ReloadMethod;
 /// The agent's user name.
 const USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-agent";
 
-/// Everything that has to be there before the agent runs.
+/// The objects that must exist before the agent starts.
 pub(super) fn objects(agent: &AgentSpec, kinds: GuestKinds) -> Vec<Value> {
     let mut objects = vec![namespace(), service_account(), cluster_role(), cluster_role_binding()];
     if kinds.security_context_constraints {
@@ -20,7 +20,7 @@ pub(super) fn objects(agent: &AgentSpec, kinds: GuestKinds) -> Vec<Value> {
     objects
 }
 
-/// The namespace: hostPath volumes and the host's network need the privileged level of pod security.
+/// The namespace, with the pod security level `privileged` for hostPath volumes and the host network.
 fn namespace() -> Value {
     let mut labels = labels();
     for mode in ["enforce", "audit", "warn"] {
@@ -33,7 +33,7 @@ fn namespace() -> Value {
         "metadata": {
             "name": NAMESPACE,
             "labels": labels,
-            // A cluster's default node selector must not keep the agent off a node.
+            // Overrides the cluster's default node selector, which could exclude nodes.
             "annotations": {"openshift.io/node-selector": ""},
         },
     })
@@ -53,7 +53,7 @@ fn cluster_role() -> Value {
         "kind": "ClusterRole",
         "metadata": {"name": AGENT, "labels": labels()},
         "rules": [
-            // The kind of the sets may come after the agent.
+            // The agent watches the CRD, because it may be installed after the agent.
             {
                 "apiGroups": ["apiextensions.k8s.io"],
                 "resources": ["customresourcedefinitions"],
@@ -85,7 +85,7 @@ fn security_context_constraints(agent: &AgentSpec) -> Value {
         "metadata": {
             "name": AGENT,
             "labels": labels(),
-            "annotations": {"kubernetes.io/description": "The agent of hypermirror: hostPath, the host's network, no capability."},
+            "annotations": {"kubernetes.io/description": "For the agent of hypermirror: allows hostPath volumes and the host network, without capabilities."},
         },
         "users": [USER],
         "groups": [],
@@ -110,7 +110,8 @@ fn security_context_constraints(agent: &AgentSpec) -> Value {
     })
 }
 
-/// What somebody else has set does not stop the agent from reporting; of its own it sets its Node as the owner.
+/// The agent may not change finalizers and owner references, except that it may add its Node as the owner. Values that other
+/// clients set are allowed, so that they cannot prevent the agent from reporting.
 fn unchanged_metadata() -> String {
     let list = |field: &str| {
         let now = format!("(has(object.metadata.{field}) ? object.metadata.{field} : [])");
@@ -128,9 +129,9 @@ fn unchanged_metadata() -> String {
     )
 }
 
-/// An agent writes the status of its own node only: the token of a pod says on which node it runs
-/// (`ServiceAccountTokenPodNodeInfo`, on by default wherever v1 of these policies is served). And it keeps nobody from
-/// deleting that status: one with a finalizer would hold up `hypermirror uninstall`.
+/// Restricts each agent to the status of its own node. The pod's token has the name of the node
+/// (`ServiceAccountTokenPodNodeInfo`, enabled by default in all versions that serve v1 of these policies). It also prevents
+/// an agent from blocking the deletion of the status with a finalizer, which would delay `hypermirror uninstall`.
 pub(super) fn admission() -> Vec<Value> {
     let name = "request.operation == 'DELETE' ? oldObject.metadata.name : object.metadata.name";
     let node = "request.userInfo.extra['authentication.kubernetes.io/node-name']";
@@ -152,12 +153,12 @@ pub(super) fn admission() -> Vec<Value> {
             "validations": [
                 {
                     "expression": format!("{says_node} && {node}.size() == 1 && {node}[0] == ({name})"),
-                    "message": "an agent writes the NodeMirrorStatus of its own node only",
+                    "message": "an agent may write only the NodeMirrorStatus of its own node",
                     "reason": "Forbidden",
                 },
                 {
                     "expression": format!("request.operation == 'DELETE' || ({unchanged})"),
-                    "message": "an agent may not change finalizers or ownerReferences, but for its own Node as the owner",
+                    "message": "an agent may not change finalizers or ownerReferences, except to add its own Node as the owner",
                     "reason": "Forbidden",
                 },
             ],

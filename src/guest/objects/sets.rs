@@ -1,4 +1,4 @@
-//! The mirrors of a guest: NodeMirrorSets for its nodes, IDMS and ITMS for its image imports and builds.
+//! The mirror objects of a guest cluster: NodeMirrorSets for its nodes, IDMS and ITMS for image imports and builds.
 
 use hypermirror_api::node_mirror_set::{NodeLayer, NodeMirrorSetSpec, NodeMirrors, NodeMirrorsOrigin, SourcePolicy};
 use hypermirror_api::{NodeMirrorSet, names};
@@ -14,9 +14,9 @@ use crate::mirrors::{Mirror, MirrorEntry, Origin, Policy, Pool, Resolved};
 pub struct SetInput {
     /// The NodePool's name, which its nodes have as a label.
     pub name: String,
-    /// Its own mirrors, valid for nodes.
+    /// Its mirrors that are valid for nodes.
     pub entries: Vec<MirrorEntry>,
-    /// Whether its nodes get mirrors at all.
+    /// Whether mirrors are delivered to its nodes.
     pub delivered: bool,
 }
 
@@ -75,8 +75,8 @@ fn origin(origin: &Origin) -> NodeMirrorsOrigin {
     }
 }
 
-/// IDMS and ITMS `hypermirror`: the hosted-cluster layer without what HyperShift's own IDMS `cluster` says, which is
-/// `imageContentSources`. Where nothing is left there is no object.
+/// IDMS and ITMS `hypermirror`: the hosted-cluster layer without `imageContentSources`, which are in HyperShift's own IDMS
+/// `cluster`. An object without entries is omitted.
 pub fn mirror_objects(entries: &[MirrorEntry], kinds: GuestKinds) -> Vec<Value> {
     let own: Vec<MirrorEntry> = entries.iter().filter(|entry| !entry.is_image_content_source()).cloned().collect();
     let resolved = merge_layer(&own);

@@ -85,7 +85,7 @@ fn a_set_that_a_person_put_there_does_not_keep_a_node_from_counting() {
     let gone = vec![set("cluster", 1, None), set("nodepool-gone", 7, None)];
     let (_, reason, message) = sum(vec![node("n1", "a")], given, vec![status("n1", &gone, "True", "True")]);
     assert_eq!(reason, Reason::NodesUpdating);
-    assert!(message.contains("not for this node any more"), "{message}");
+    assert!(message.contains("no longer selects this node"), "{message}");
 }
 
 #[test]
