@@ -219,17 +219,17 @@ impl ObjectWatch {
         let mut stream = open();
         let mut again = self.inputs.again.subscribe();
         let mut grace = pin!(tokio::time::sleep(if self.back { RESTORE_GRACE } else { Duration::ZERO }));
-        let mut told = self.back.then(BTreeSet::new);
+        let mut restored = self.back.then(BTreeSet::new);
         loop {
             tokio::select! {
-                () = &mut grace, if told.is_some() => {
-                    let told = told.take().unwrap_or_default();
-                    let changed = self.inputs.sets().keep_only(self.kind, &told);
+                () = &mut grace, if restored.is_some() => {
+                    let restored = restored.take().unwrap_or_default();
+                    let changed = self.inputs.sets().keep_only(self.kind, &restored);
                     self.inputs.note(changed);
                 }
                 Ok(()) = again.changed() => stream = open(),
                 update = stream.next() => match update {
-                    Some(update) => self.take(update, told.as_mut()).await,
+                    Some(update) => self.take(update, restored.as_mut()).await,
                     None => return,
                 },
             }
@@ -239,20 +239,20 @@ impl ObjectWatch {
     async fn take(&self, update: Update<Set>, restoring: Option<&mut BTreeSet<String>>) {
         let sets = || self.inputs.sets();
         let changed = match (update, restoring) {
-            (Update::Replaced(list), Some(told)) => {
-                *told = list.iter().map(|set| Sets::name_of(set).to_owned()).collect();
+            (Update::Replaced(list), Some(restored)) => {
+                *restored = list.iter().map(|set| Sets::name_of(set).to_owned()).collect();
                 let mut sets = sets();
                 let applied: Vec<bool> = list.into_iter().map(|set| sets.apply(self.kind, set)).collect();
                 applied.contains(&true)
             }
-            (Update::Applied(set), told) => {
-                if let Some(told) = told {
-                    told.insert(Sets::name_of(&set).to_owned());
+            (Update::Applied(set), restored) => {
+                if let Some(restored) = restored {
+                    restored.insert(Sets::name_of(&set).to_owned());
                 }
                 sets().apply(self.kind, set)
             }
-            (Update::Deleted(set), Some(told)) => {
-                told.remove(Sets::name_of(&set));
+            (Update::Deleted(set), Some(restored)) => {
+                restored.remove(Sets::name_of(&set));
                 false
             }
             (Update::Replaced(list), None) => {

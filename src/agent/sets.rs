@@ -19,10 +19,15 @@ use crate::mirrors::{Layer, MirrorEntry};
 /// A kind that declares mirrors for nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SetKind {
+    /// `NodeMirrorSet`.
     Node,
+    /// `ImageDigestMirrorSet`.
     Digest,
+    /// `ImageTagMirrorSet`.
     Tag,
+    /// `ImageContentSourcePolicy`.
     Policy,
+    /// `ImageMirrorDigestSet`.
     PerNode,
 }
 

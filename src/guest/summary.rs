@@ -23,8 +23,11 @@ const MAX_NAME_BYTES: usize = 253;
 /// A NodeMirrorSet in the guest cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GuestSet {
+    /// `metadata.name`.
     pub name: String,
+    /// `metadata.uid`.
     pub uid: String,
+    /// `metadata.generation`.
     pub generation: i64,
     /// The nodes that it selects. `None` selects all.
     pub selector: Option<LabelSelector>,

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, Selector};
 
-/// How CRI-O is made to reload.
+/// The method to reload CRI-O.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReloadMethod {
     /// Ask systemd over the host's D-Bus
