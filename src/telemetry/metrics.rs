@@ -116,39 +116,43 @@ impl ManagerMetrics {
             nodes: Gauge::default(),
             nodes_applied: Gauge::default(),
         };
+        metrics.register_all(registry);
+        metrics
+    }
+
+    fn register_all(&self, registry: &mut Registry) {
         let reconciles = "Duration of reconciles of one hosted cluster";
-        registry.register("reconcile_duration_seconds", reconciles, metrics.reconciles.clone());
-        registry.register("target_patches", "Writes to target Deployments", metrics.patches.clone());
-        registry.register("webhook_reviews", "Reviews by the webhook", metrics.reviews.clone());
+        registry.register("reconcile_duration_seconds", reconciles, self.reconciles.clone());
+        registry.register("target_patches", "Writes to target Deployments", self.patches.clone());
+        registry.register("webhook_reviews", "Reviews by the webhook", self.reviews.clone());
         let expires = "Expiry of the webhook's certificate, in seconds since 1970; 0 without a certificate";
-        registry.register("webhook_certificate_expires", expires, metrics.webhook_certificate_expires.clone());
-        registry.register("leader", "Whether this replica is the leader", metrics.leader.clone());
+        registry.register("webhook_certificate_expires", expires, self.webhook_certificate_expires.clone());
+        registry.register("leader", "Whether this replica is the leader", self.leader.clone());
         registry.register(
             "hosted_clusters",
             "Hosted clusters that the manager reconciles",
-            metrics.hosted_clusters.clone(),
+            self.hosted_clusters.clone(),
         );
-        registry.register("sources", "Sources of the management layer that have mirrors", metrics.sources.clone());
-        registry.register("findings", "Findings about the management layer", metrics.findings.clone());
+        registry.register("sources", "Sources of the management layer that have mirrors", self.sources.clone());
+        registry.register("findings", "Findings about the management layer", self.findings.clone());
         let conflicts = "Sources whose entries have different policies";
-        registry.register("source_conflicts", conflicts, metrics.conflicts.clone());
-        registry.register("targets", "Target Deployments that exist", metrics.targets.clone());
+        registry.register("source_conflicts", conflicts, self.conflicts.clone());
+        registry.register("targets", "Target Deployments that exist", self.targets.clone());
         let up_to_date = "Target Deployments that have the desired map";
-        registry.register("targets_up_to_date", up_to_date, metrics.targets_up_to_date.clone());
+        registry.register("targets_up_to_date", up_to_date, self.targets_up_to_date.clone());
         let held = "Hosted clusters for which a mass removal waits for approval";
-        registry.register("removals_held", held, metrics.removals_held.clone());
+        registry.register("removals_held", held, self.removals_held.clone());
         let rollouts = "Hosted clusters by the state of their rollout";
-        registry.register("rollouts", rollouts, metrics.rollouts.clone());
+        registry.register("rollouts", rollouts, self.rollouts.clone());
         let halted = "Whether rollouts are halted because too many failed";
-        registry.register("rollouts_halted", halted, metrics.rollouts_halted.clone());
-        registry.register("guests", "Hosted clusters by the reason of GuestSynced", metrics.guests.clone());
-        registry.register("nodes", "Linux nodes of guest clusters", metrics.nodes.clone());
+        registry.register("rollouts_halted", halted, self.rollouts_halted.clone());
+        registry.register("guests", "Hosted clusters by the reason of GuestSynced", self.guests.clone());
+        registry.register("nodes", "Linux nodes of guest clusters", self.nodes.clone());
         registry.register(
             "nodes_applied",
             "Linux nodes of guest clusters that use the declared mirrors",
-            metrics.nodes_applied.clone(),
+            self.nodes_applied.clone(),
         );
-        metrics
     }
 
     /// Records the sources and findings of the management layer.
