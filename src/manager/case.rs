@@ -24,6 +24,7 @@ use crate::hosted::pool_config::PoolSources;
 use crate::hosted::report::{SourceTrouble, Verdict, foreign_of};
 use crate::hosted::sources::{ClusterMap, ManagementLayer, OwnSources, pause_ends, settings};
 use crate::hosted::value::remembered;
+use crate::management::index::Index;
 use crate::management::index::declared::{Declaration, Sources};
 use crate::mirrors::Policy;
 use hypermirror_api::ClusterKey;
@@ -77,6 +78,35 @@ fn cause(fleet_leaves: bool, use_management: bool, is_settled: bool) -> Cause {
     if !fleet_leaves && (!use_management || is_settled) { Cause::Own } else { Cause::Management }
 }
 
+/// What the index knows of one hosted cluster at one moment.
+struct Known {
+    object: Arc<HostedCluster>,
+    management: Arc<ManagementLayer>,
+    management_revision: u64,
+    is_settled: bool,
+    blind: bool,
+    troubles: Vec<SourceTrouble>,
+    declaration: Declaration,
+}
+
+/// None for a hosted cluster that is gone or going, and as long as a ConfigMap of it has to be read first.
+fn known(index: &Index, key: &ClusterKey) -> Option<Known> {
+    let cluster = index.cluster(key)?;
+    if cluster.object.metadata.deletion_timestamp.is_some() {
+        return None; // its owner takes everything away, the report included
+    }
+    let management_revision = index.management_revision();
+    Some(Known {
+        object: Arc::clone(&cluster.object),
+        management: index.management(),
+        management_revision,
+        is_settled: cluster.settled == Some(management_revision),
+        blind: index.mirrors.blind(),
+        troubles: index.mirrors.troubles(Instant::now()),
+        declaration: index.declaration(key)?,
+    })
+}
+
 /// Puts together what is declared, and remembers what of it is in force; none if it is heavy and every place is taken.
 fn resolve(
     ctx: &Context,
@@ -99,18 +129,10 @@ fn is_uninstalled(ctx: &Context, object: &HostedCluster) -> bool {
 impl Case {
     /// None for a hosted cluster that is gone or going, as long as a ConfigMap of it has to be read first, and as long as
     /// it is heavy and every place for such is taken; it is in `queue` again then.
-    pub(super) fn new(ctx: &Context, key: &ClusterKey, queue: &Queue, places: &Arc<Semaphore>) -> Option<Self> {
+    pub(super) async fn new(ctx: &Context, key: &ClusterKey, queue: &Queue, places: &Arc<Semaphore>) -> Option<Self> {
         let now = jiff::Timestamp::now();
-        let index = ctx.index();
-        let object = Arc::clone(&index.cluster(key)?.object);
-        if object.metadata.deletion_timestamp.is_some() {
-            return None; // its owner takes everything away, the report included
-        }
-        let (management, management_revision) = (index.management(), index.management_revision());
-        let is_settled = index.cluster(key)?.settled == Some(management_revision);
-        let (blind, mut troubles) = (index.mirrors.blind(), index.mirrors.troubles(Instant::now()));
-        let declaration = index.declaration(key)?;
-        drop(index);
+        let Known { object, management, management_revision, is_settled, blind, mut troubles, declaration } =
+            known(&ctx.index(), key)?;
         let Some((load, Sources { own, pools, .. })) = resolve(ctx, key, &declaration, places) else {
             queue.add_after(key.clone(), PLACE_AGAIN);
             return None;
@@ -121,7 +143,7 @@ impl Case {
         }
         troubles.extend(own.troubles.iter().cloned());
         troubles.extend(meaningless_annotations(&object, unknown));
-        let map = ctx.heavy.map(&load, &management, &own.entries, settings.use_management);
+        let map = ctx.heavy.map(&load, &management, &own.entries, settings.use_management).await;
         let fleet_leaves = ctx.memory.borrow().uninstall;
         let leaving = is_uninstalled(ctx, &object) || !ctx.settings.selector.matches(object.labels());
         let mut case = Self {

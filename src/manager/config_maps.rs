@@ -251,21 +251,19 @@ async fn get(ctx: &Context, (namespace, name): &Name) -> Result<Option<ConfigMap
 
 /// Reads its text on a thread where that holds up nothing, and answers how long it took.
 async fn read(
-    ctx: &Arc<Context>,
+    ctx: &Context,
     (namespace, name): &Name,
     version: String,
     data: BTreeMap<String, String>,
     is_large: bool,
 ) -> Option<(LoadedConfigMap, Duration)> {
-    let (ctx, namespace, name) = (Arc::clone(ctx), namespace.clone(), name.clone());
+    let (namespace, name) = (namespace.clone(), name.clone());
     let read = move || {
-        ctx.heavy.compute_apart(is_large, || {
-            let start = Instant::now();
-            let content = LoadedConfigMap::read(&namespace, &name, version, &data);
-            (content, start.elapsed())
-        })
+        let start = Instant::now();
+        let content = LoadedConfigMap::read(&namespace, &name, version, &data);
+        (content, start.elapsed())
     };
-    tokio::task::spawn_blocking(read).await.ok()
+    ctx.heavy.read(is_large, read).await.ok()
 }
 
 /// What of a CRD says whether it has the field.

@@ -103,7 +103,7 @@ pub struct Context {
 
 impl Context {
     /// Puts the parts together.
-    pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, term: Term) -> Arc<Self> {
+    pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, term: Term, heavy: Heavy) -> Arc<Self> {
         let mut index = Index::new(settings.targets.len());
         index.rollouts = Rollouts::new(settings.rollouts);
         Arc::new(Self {
@@ -114,7 +114,7 @@ impl Context {
             first_look: FirstLook::default(),
             references_changed: Notify::new(),
             reading: Reading::default(),
-            heavy: Heavy::default(),
+            heavy,
             resolving: Mutex::new(()),
             gate: FleetGate::new(settings.max_removal),
             catalogs: Catalogs::default(),

@@ -106,7 +106,7 @@ async fn carry_out(
 async fn open(ctx: &Context, key: &ClusterKey) -> Result<Option<(Case, Observed)>, WriteError> {
     config_maps::load(ctx, key);
     let observed = rollouts::observe_before(ctx, key).await?;
-    let case = Case::new(ctx, key, &ctx.queue, &ctx.heavy.clusters);
+    let case = Case::new(ctx, key, &ctx.queue, &ctx.heavy.clusters).await;
     if case.is_none() {
         ctx.catalogs.forget(key);
     }

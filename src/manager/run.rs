@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use super::context::{Context, Settings};
 use super::guests::Guests;
+use super::heavy::Heavy;
 use super::options::{GuestAgent, ManagerOptions, Mode};
 use super::reconcile::reconcile;
 use super::reporter::Reporter;
@@ -55,7 +56,8 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     if agent.who == GuestAgent::Managed && agent.image.is_none() {
         agent.image = own_image::find(&client, &settings.namespace).await;
     }
-    let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone());
+    let heavy = Heavy::start().context("cannot start the threads for heavy work")?;
+    let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone(), heavy);
     let health_server = endpoints::health(options.health_probe_bind_address, ctx.first_look.clone());
     let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
     let mut tasks = JoinSet::new();

@@ -19,15 +19,18 @@ pub(super) async fn declared(
 ) -> Result<(Vec<MirrorEntry>, Vec<SetInput>), GuestError> {
     let known = ctx.index().guests.pools(&case.key);
     let is_lost = |entry: &MirrorEntry| !entry.is_image_content_source();
-    let valid = |entries: &Entries| ctx.heavy.compute(&case.load, || node_entries(entries.iter()).0);
-    let mut entries = valid(&case.own.entries);
+    let valid = async |entries: &Entries| {
+        let entries = entries.clone();
+        ctx.heavy.compute_apart(&case.load, move || node_entries(entries.iter()).0).await
+    };
+    let mut entries = valid(&case.own.entries).await;
     if case.own.is_lost {
         entries.extend(standing(client, names::CLUSTER_SET, is_lost).await?);
     }
     let mut pools = Vec::new();
     for (name, pool) in known {
         let sources = case.pools.get(&name).cloned().unwrap_or_default();
-        let mut entries = valid(&sources.entries);
+        let mut entries = valid(&sources.entries).await;
         if !sources.lost.is_empty() {
             let is_lost = |entry: &MirrorEntry| sources.lost.contains(&entry.origin.name);
             entries.extend(standing(client, &names::node_pool_set(&name), is_lost).await?);

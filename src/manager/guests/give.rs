@@ -143,11 +143,12 @@ async fn wanted_mirrors(
     kinds: GuestKinds,
 ) -> Result<Vec<Value>, GuestError> {
     let (entries, pools) = declared(ctx, client, case).await?;
-    Ok(ctx.heavy.compute(&case.load, || {
+    let wanted = move || {
         let mut wanted = node_mirror_sets(&entries, &pools);
         wanted.extend(mirror_objects(&entries, kinds));
         wanted
-    }))
+    };
+    Ok(ctx.heavy.compute_apart(&case.load, wanted).await)
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {

@@ -25,7 +25,7 @@ use hypermirror_api::ClusterKey;
 /// Looks at one guest; answers when to look again, if nothing happens before.
 pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
     config_maps::load(ctx, key);
-    let case = Case::new(ctx, key, &ctx.guest_queue, &ctx.heavy.guests)?;
+    let case = Case::new(ctx, key, &ctx.guest_queue, &ctx.heavy.guests).await?;
     if let Some(refused) = case.refused() {
         *guest = Guest::default(); // whatever is known of it is another one's
         conclude(ctx, key, |before| Some(GuestOutcome::refused(refused.clone(), before)));
