@@ -11,7 +11,7 @@ use super::stage::{Stage, found, name, object};
 
 const A: &str = "registry.example/a";
 /// The longest pause between two tries of a guest that is down, and what follows it.
-const BACK: Duration = Duration::from_secs(100);
+const BACK: Duration = Duration::from_secs(40);
 
 #[tokio::test]
 async fn a_guest_that_is_down_or_silent_slows_nobody_and_catches_up() -> Result<()> {

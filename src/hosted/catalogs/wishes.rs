@@ -137,7 +137,7 @@ impl CatalogWishes {
     fn read_overrides(&mut self, text: &str) -> Option<Vec<String>> {
         let (mut of_namespace, mut of_registry) = (Vec::new(), Vec::new());
         let mut is_certain = true;
-        // A lone `=` is how an empty map is printed.
+        // `=` is how HyperShift prints an empty map: whoever says only that asks for nothing, and is not warned.
         for part in text.split(',').filter(|part| *part != "=") {
             let Some((source, mirror)) =
                 part.split_once('=').filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty())
