@@ -6,15 +6,44 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-/// The kinds that are watched.
-pub const WATCHED: [&str; 3] = ["NodeMirrorSet", "ImageDigestMirrorSet", "ImageTagMirrorSet"];
+/// The kinds that are watched, the most important one first.
+pub const WATCHED: [&str; 7] = [
+    "NodeMirrorSet",
+    "DaemonSet",
+    "ImageDigestMirrorSet",
+    "ImageTagMirrorSet",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+];
+/// Kinds with a status that changes all the time, and the resourceVersion with it. Only a new generation is reconciled.
+const WITH_STATUS: [&str; 2] = ["DaemonSet", "CustomResourceDefinition"];
 /// Maximum number of objects with pending watch events. A guest cluster has a few objects, and one for each NodePool.
 const MAX_TOLD: usize = 1024;
 
-/// The version of an object: UID and resourceVersion. `None` if it does not exist.
-type Edition = Option<(String, String)>;
+/// The version of an object: its UID, and its generation or resourceVersion.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edition {
+    uid: String,
+    number: String,
+}
 
-type Editions = HashMap<(String, String), Edition>;
+impl Edition {
+    /// `generation` is 0 for kinds without one.
+    pub fn new(kind: &str, uid: String, generation: i64, resource_version: &str) -> Self {
+        let by_generation = generation > 0 && WITH_STATUS.contains(&kind);
+        let number = if by_generation { generation.to_string() } else { resource_version.to_owned() };
+        Self { uid, number }
+    }
+}
+
+type Place = (String, String);
+
+#[derive(Debug)]
+struct Known {
+    edition: Edition,
+    resource_version: String,
+}
 
 /// The versions of a guest cluster's objects.
 #[derive(Debug, Default)]
@@ -24,10 +53,16 @@ pub struct Seen {
 
 #[derive(Debug, Default)]
 struct Both {
-    /// From reads and writes of this process.
-    known: Editions,
+    /// From reads and writes of this process; `None` if the object does not exist.
+    known: HashMap<Place, Option<Known>>,
     /// From watches.
-    told: Editions,
+    told: HashMap<Place, Option<Edition>>,
+}
+
+impl Both {
+    fn is_news(known: &HashMap<Place, Option<Known>>, place: &Place, edition: Option<&Edition>) -> bool {
+        known.get(place).and_then(Option::as_ref).map(|known| &known.edition) != edition
+    }
 }
 
 impl Seen {
@@ -39,7 +74,10 @@ impl Seen {
     pub(super) fn is(&self, object: &Value) {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         if let Some(place) = place(object) {
-            self.editions().known.insert(place, Some((text("uid"), text("resourceVersion"))));
+            let resource_version = text("resourceVersion");
+            let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
+            let edition = Edition::new(&place.0, text("uid"), generation, &resource_version);
+            self.editions().known.insert(place, Some(Known { edition, resource_version }));
         }
     }
 
@@ -53,16 +91,16 @@ impl Seen {
     /// The resourceVersion to start a watch of a kind from: the newest known one.
     pub fn latest(&self, kind: &str) -> Option<String> {
         let both = self.editions();
-        let known = both.known.iter().filter(|((of, _), _)| of == kind).filter_map(|(_, edition)| edition.as_ref());
-        let versions = known.filter_map(|(_, version)| version.parse::<u64>().ok());
+        let known = both.known.iter().filter(|((of, _), _)| of == kind).filter_map(|(_, known)| known.as_ref());
+        let versions = known.filter_map(|known| known.resource_version.parse::<u64>().ok());
         versions.max().map(|version| version.to_string())
     }
 
     /// Records a watch event. Returns whether the version is not known yet.
-    pub fn tell(&self, kind: &str, name: &str, edition: Edition) -> bool {
+    pub fn tell(&self, kind: &str, name: &str, edition: Option<Edition>) -> bool {
         let mut both = self.editions();
         let place = (kind.to_owned(), name.to_owned());
-        let is_news = both.known.get(&place).cloned().flatten() != edition;
+        let is_news = Both::is_news(&both.known, &place, edition.as_ref());
         if is_news && (both.told.len() < MAX_TOLD || both.told.contains_key(&place)) {
             both.told.insert(place, edition);
         } else {
@@ -75,7 +113,7 @@ impl Seen {
     pub fn has_news(&self) -> bool {
         let mut both = self.editions();
         let Both { known, told } = &mut *both;
-        told.retain(|place, edition| known.get(place).cloned().flatten() != *edition);
+        told.retain(|place, edition| Both::is_news(known, place, edition.as_ref()));
         !told.is_empty()
     }
 
@@ -87,7 +125,7 @@ impl Seen {
     }
 }
 
-fn place(object: &Value) -> Option<(String, String)> {
+fn place(object: &Value) -> Option<Place> {
     let kind = object["kind"].as_str().filter(|kind| WATCHED.contains(kind))?;
     Some((kind.to_owned(), object["metadata"]["name"].as_str()?.to_owned()))
 }
@@ -104,8 +142,27 @@ mod tests {
         json!({"kind": KIND, "metadata": {"name": "cluster", "uid": "u", "resourceVersion": version}})
     }
 
-    fn edition(version: &str) -> (String, String) {
-        ("u".to_owned(), version.to_owned())
+    fn edition(version: &str) -> Edition {
+        Edition::new(KIND, "u".to_owned(), 1, version)
+    }
+
+    #[test]
+    fn a_status_that_changes_is_no_news_and_a_change_or_a_deletion_is() {
+        let seen = Seen::default();
+        let metadata = json!({"name": "agent", "uid": "u", "generation": 1, "resourceVersion": "5"});
+        seen.is(&json!({"kind": "DaemonSet", "metadata": metadata}));
+        let edition =
+            |uid: &str, generation, version| Some(Edition::new("DaemonSet", uid.to_owned(), generation, version));
+        assert!(!seen.tell("DaemonSet", "agent", edition("u", 1, "9")), "its status");
+        assert_eq!(seen.latest("DaemonSet").as_deref(), Some("5"), "a watch begins at the version");
+        assert!(seen.tell("DaemonSet", "agent", edition("u", 2, "10")));
+        assert!(seen.tell("DaemonSet", "agent", None));
+        assert!(seen.tell("DaemonSet", "agent", edition("v", 1, "12")), "another one of that name");
+        assert!(seen.take_news());
+        let role = |version| Some(Edition::new("ClusterRole", "u".to_owned(), 0, version));
+        seen.is(&json!({"kind": "ClusterRole", "metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}));
+        assert!(!seen.tell("ClusterRole", "a", role("1")));
+        assert!(seen.tell("ClusterRole", "a", role("2")), "a kind without a status");
     }
 
     #[test]
@@ -136,7 +193,7 @@ mod tests {
     #[test]
     fn other_kinds_and_too_many_names_are_not_remembered() {
         let seen = Seen::default();
-        seen.is(&json!({"kind": "DaemonSet", "metadata": {"name": "a"}}));
+        seen.is(&json!({"kind": "Namespace", "metadata": {"name": "a"}}));
         assert!(seen.editions().known.is_empty());
         for number in 0..2 * MAX_TOLD {
             seen.tell(KIND, &number.to_string(), Some(edition("1")));

@@ -13,6 +13,7 @@ use super::client::GuestClient;
 use super::error::GuestError;
 use super::in_flight::{KIB, MIB};
 use super::path;
+use super::seen::Edition;
 
 /// Duration of one watch, which the server ends.
 const LASTS: Duration = Duration::from_mins(4);
@@ -27,8 +28,8 @@ const MAX_WATCH_BYTES: usize = MIB;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     pub name: String,
-    /// Its UID and resourceVersion. `None` if it was deleted.
-    pub edition: Option<(String, String)>,
+    /// `None` if it was deleted.
+    pub edition: Option<Edition>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +52,7 @@ struct Object {
 struct Meta {
     name: String,
     uid: String,
+    generation: i64,
     resource_version: String,
 }
 
@@ -103,23 +105,24 @@ impl GuestClient {
         let request =
             kube::core::Request::new(&collection).watch_metadata(&params, from.as_deref().unwrap_or_default());
         let body = self.open(&what, request).await?;
-        let listen = listen(&what, body, from, &mut tell);
+        let listen = listen(kind, body, from, &mut tell);
         tokio::time::timeout(LASTS + GRACE, listen).await.unwrap_or(Ok(()))
     }
 }
 
 async fn listen(
-    what: &str,
+    kind: &str,
     mut body: Body,
     from: &mut Option<String>,
     tell: &mut (impl FnMut(Told) + Send),
 ) -> Result<(), GuestError> {
+    let what = &format!("WATCH {}", path::collection(kind));
     let mut lines = Lines::default();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| GuestError::of(what, &error))?.into_data() else { continue };
         let mut failure = None;
         let taken = lines.take(&data, |line| {
-            if let Err(error) = event(what, line, from, tell) {
+            if let Err(error) = event(kind, what, line, from, tell) {
                 failure.get_or_insert(error);
             }
         });
@@ -131,12 +134,18 @@ async fn listen(
     Ok(())
 }
 
-fn event(what: &str, line: &[u8], from: &mut Option<String>, tell: &mut impl FnMut(Told)) -> Result<(), GuestError> {
+fn event(
+    kind: &str,
+    what: &str,
+    line: &[u8],
+    from: &mut Option<String>,
+    tell: &mut impl FnMut(Told),
+) -> Result<(), GuestError> {
     let Event { r#type, object } =
         serde_json::from_slice(line).map_err(|error| GuestError::unreadable(what, &error))?;
-    let Meta { name, uid, resource_version } = object.metadata;
+    let Meta { name, uid, generation, resource_version } = object.metadata;
     let edition = match r#type.as_str() {
-        "ADDED" | "MODIFIED" => Some((uid, resource_version.clone())),
+        "ADDED" | "MODIFIED" => Some(Edition::new(kind, uid, generation, &resource_version)),
         "DELETED" => None,
         "BOOKMARK" => {
             *from = Some(resource_version);
@@ -168,7 +177,7 @@ mod tests {
     async fn heard(text: &str) -> (Result<(), GuestError>, Vec<Told>, Option<String>) {
         let (mut told, mut from) = (Vec::new(), None);
         let body = Body::from(text.as_bytes().to_vec());
-        let end = listen("WATCH", body, &mut from, &mut |it| told.push(it)).await;
+        let end = listen("NodeMirrorSet", body, &mut from, &mut |it| told.push(it)).await;
         (end, told, from)
     }
 
@@ -176,7 +185,7 @@ mod tests {
     async fn events_are_told_and_a_watch_goes_on_where_it_was() {
         let text = [line("ADDED", "cluster", "1"), line("DELETED", "cluster", "2"), line("BOOKMARK", "", "9")].concat();
         let (end, told, from) = heard(&text).await;
-        let edition = Some(("u".to_owned(), "1".to_owned()));
+        let edition = Some(Edition::new("NodeMirrorSet", "u".to_owned(), 0, "1"));
         let name = || "cluster".to_owned();
         assert_eq!(told, [Told { name: name(), edition }, Told { name: name(), edition: None }]);
         assert_eq!((end, from.as_deref()), (Ok(()), Some("9")));

@@ -70,8 +70,8 @@ struct Connection {
 struct Base {
     at: Instant,
     kinds: GuestKinds,
-    /// How many objects of ours, mirrors apart.
-    objects: usize,
+    /// The kinds of our objects, mirrors apart: one for each object.
+    others: Arc<[String]>,
 }
 
 /// A change that nodes have not confirmed yet.

@@ -109,7 +109,7 @@ pub(super) async fn give(
     if let Some((base, mirrors)) = last
         && mirrors.wanted == digest
     {
-        let objects = base.objects + mirrors.objects;
+        let objects = base.others.len() + mirrors.objects;
         return Ok(Turn::Now(Given { sets: mirrors.sets.clone(), objects, changed: false }));
     }
     if base.is_none() {
@@ -127,11 +127,11 @@ pub(super) async fn give(
     let changed = written > 0 || pruned > 0;
     let base = match base {
         Some(base) => base,
-        None => Base { at: Instant::now(), kinds, objects: give_others(ctx, client, key, kinds).await? },
+        None => Base { at: Instant::now(), kinds, others: give_others(ctx, client, key, kinds).await? },
     };
     let sets = live.iter().filter_map(guest_set).collect();
     let mirrors = Mirrors { wanted: digest, names: names(&wanted), sets, objects: live.len() };
-    let given = Given { sets: mirrors.sets.clone(), objects: base.objects + mirrors.objects, changed };
+    let given = Given { sets: mirrors.sets.clone(), objects: base.others.len() + mirrors.objects, changed };
     (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
     Ok(Turn::Now(given))
 }
@@ -175,13 +175,13 @@ async fn prune_mirrors(
     Ok(pruned)
 }
 
-/// Everything but the mirrors; answers how many objects that is.
+/// Everything but the mirrors; answers the kind of each object.
 async fn give_others(
     ctx: &Context,
     client: &GuestClient,
     key: &ClusterKey,
     kinds: GuestKinds,
-) -> Result<usize, GuestError> {
+) -> Result<Arc<[String]>, GuestError> {
     if kinds.content_source_policies {
         // Stock HyperShift has forgotten the one without its label.
         let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
@@ -194,7 +194,8 @@ async fn give_others(
     if ctx.settings.guests.agent.who == GuestAgent::External {
         client.prune("DaemonSet", &wanted.workloads).await?;
     }
-    Ok(wanted.crds.len() + wanted.foundations.len() + wanted.workloads.len())
+    let others = wanted.crds.iter().chain(&wanted.foundations).chain(&wanted.workloads);
+    Ok(others.filter_map(|object| object["kind"].as_str().map(str::to_owned)).collect())
 }
 
 impl Guests {

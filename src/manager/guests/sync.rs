@@ -113,11 +113,13 @@ async fn serve(
     }
 }
 
-/// From now on what somebody else does to the mirrors there is seen at once.
+/// From now on what somebody else does there to our objects of some kinds is seen at once.
 fn watch(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) {
-    let (Some(connection), Some(mirrors)) = (&guest.connection, &guest.mirrors) else { return };
+    let (Some(connection), Some(base), Some(mirrors)) = (&guest.connection, &guest.base, &guest.mirrors) else {
+        return;
+    };
     let asker = Asker { key: key.clone(), queue: ctx.guest_queue.clone(), term: ctx.term.clone() };
-    let kinds = WATCHED.into_iter().filter(|kind| mirrors.has(kind));
+    let kinds = WATCHED.into_iter().filter(|kind| mirrors.has(kind) || base.others.iter().any(|other| other == kind));
     guest.watches.start(&guests.places, &connection.client, kinds, &asker);
 }
 

@@ -13,10 +13,11 @@ use crate::management::lease::Term;
 use crate::manager::queue::Queue;
 use hypermirror_api::ClusterKey;
 
-/// How many watches there are over all guests: each is a connection, some 40 KiB.
-const MAX_WATCHES: usize = 1000;
-/// The most important kind is watched as long as there is a place at all, the others while half of them are free.
+/// How many watches there are over all guests: each is a connection, some 40 KiB. The most important kind has places of its
+/// own: no guest is without because another one has all the others.
 const FIRST_KIND: &str = "NodeMirrorSet";
+const OF_FIRST_KIND: usize = 1000;
+const OF_OTHERS: usize = 500;
 /// Our own writes are told, too, now and then before they are answered.
 const OWN_WRITE: Duration = Duration::from_millis(150);
 /// Between two looks that a watch asks for, at first and at most: somebody may fight us, or want to keep us busy.
@@ -29,18 +30,22 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(10);
 
 /// Places for watches, shared by all guests.
 #[derive(Clone, Debug)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(super) struct Places {
+    first_kind: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
 
 impl Default for Places {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_WATCHES)))
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { first_kind: places(OF_FIRST_KIND), others: places(OF_OTHERS) }
     }
 }
 
 impl Places {
     fn take(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
-        let is_there = kind == FIRST_KIND || self.0.available_permits() > MAX_WATCHES / 2;
-        is_there.then(|| Arc::clone(&self.0).try_acquire_owned().ok()).flatten()
+        let places = if kind == FIRST_KIND { &self.first_kind } else { &self.others };
+        Arc::clone(places).try_acquire_owned().ok()
     }
 }
 
@@ -253,11 +258,11 @@ mod tests {
     }
 
     #[test]
-    fn the_sets_of_nodes_are_watched_first() {
+    fn the_sets_of_nodes_are_watched_whatever_else_is() {
         let places = Places::default();
-        let others: Vec<_> = (0..MAX_WATCHES).map_while(|_| places.take("ImageTagMirrorSet")).collect();
-        assert_eq!(others.len(), MAX_WATCHES / 2);
-        let sets: Vec<_> = (0..MAX_WATCHES).map_while(|_| places.take(FIRST_KIND)).collect();
-        assert_eq!(sets.len(), MAX_WATCHES / 2);
+        let taken = |kind: &str| (0..2 * OF_FIRST_KIND).map_while(|_| places.take(kind)).collect::<Vec<_>>();
+        let others = taken("DaemonSet");
+        assert_eq!((others.len(), taken("ImageTagMirrorSet").len()), (OF_OTHERS, 0));
+        assert_eq!(taken(FIRST_KIND).len(), OF_FIRST_KIND);
     }
 }
