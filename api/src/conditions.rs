@@ -104,7 +104,7 @@ closed_set! {
         AnswerTooLarge,
         /// A write to the guest cluster failed. The message has the error.
         PushFailed,
-        /// The reconcile of the guest cluster failed inside hypermirror. The manager's log has the details.
+        /// The reconcile of the hosted cluster or of its guest cluster failed inside hypermirror. The manager's log has the details.
         WorkFailed,
         /// The image of the agent is unknown: `--agent-image` is not set and could not be detected.
         AgentImageMissing,

@@ -90,7 +90,8 @@ impl GuestOutcome {
     }
 }
 
-fn carried(condition: &Condition) -> Verdict {
+/// What a condition of a report said.
+pub(super) fn carried(condition: &Condition) -> Verdict {
     let status = match condition.status.as_str() {
         "True" => "True",
         "False" => "False",

@@ -8,6 +8,7 @@ use hypermirror_api::report::{
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::guest::carried;
 use super::observed::{ObservedTarget, short_digest};
 use super::plan::{Plan, TargetPlan};
 use super::target::TargetSpec;
@@ -176,6 +177,38 @@ pub fn conditions(
         }
     };
     verdicts.iter().map(condition).collect()
+}
+
+/// The report after work that panicked: what it said before, but for whether the control plane has its map, which nobody
+/// knows now. The next work that ends well says everything anew.
+pub fn work_failed(
+    old: Option<&HostedClusterMirrorsStatus>,
+    generation: i64,
+    now: jiff::Timestamp,
+) -> HostedClusterMirrorsStatus {
+    let mut status = old.cloned().unwrap_or_default();
+    let message = "the reconcile of the hosted cluster failed inside hypermirror and is retried; the manager's log has the details";
+    let failed = Verdict::new("Unknown", Reason::WorkFailed, message);
+    let is_kept = |kind: ConditionType| !matches!(kind, ConditionType::ControlPlaneUpToDate | ConditionType::Ready);
+    let kept: Vec<(ConditionType, Verdict)> = ConditionType::ALL
+        .iter()
+        .filter_map(|kind| {
+            let told = status.conditions.iter().find(|told| is_kept(*kind) && told.type_ == kind.as_str())?;
+            Some((*kind, carried(told)))
+        })
+        .collect();
+    let counting = kept.iter().filter(|(_, told)| told.reason != Reason::KubeconfigMissing);
+    let control_plane = (ConditionType::ControlPlaneUpToDate, &failed);
+    let parts = std::iter::once(control_plane).chain(counting.map(|(kind, told)| (*kind, told)));
+    let ready = ready_verdict(&parts.collect::<Vec<_>>());
+    let told = conditions(&status.conditions, &[control_plane, (ConditionType::Ready, &ready)], generation, now);
+    for condition in told {
+        match status.conditions.iter_mut().find(|before| before.type_ == condition.type_) {
+            Some(before) => *before = condition,
+            None => status.conditions.push(condition),
+        }
+    }
+    status
 }
 
 /// The map for people, cut at [`SOURCES_BYTES`]; the second value is how many sources are missing.

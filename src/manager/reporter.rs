@@ -115,6 +115,25 @@ impl Reporter {
         self.changed.notify_one();
     }
 
+    /// Puts in line that the work on a hosted cluster panicked: what was reported of it last, but for that.
+    pub fn submit_failure(&self, ctx: &Context, key: &ClusterKey) {
+        let known = ctx.index().cluster(key).map(|cluster| (Arc::clone(&cluster.object), cluster.report.clone()));
+        let Some((object, old)) = known else { return };
+        self.fail(key, object, old.as_deref(), jiff::Timestamp::now());
+    }
+
+    fn fail(
+        &self,
+        key: &ClusterKey,
+        object: Arc<HostedCluster>,
+        old: Option<&HostedClusterMirrorsStatus>,
+        now: jiff::Timestamp,
+    ) {
+        let status = report::work_failed(old, object.metadata.generation.unwrap_or_default(), now);
+        self.pending().insert(key.clone(), Pending { object, status: Some(status) });
+        self.changed.notify_one();
+    }
+
     /// Whether the report has to stay: a guest that was asked to be left keeps something of ours.
     fn keeps_record(ctx: &Context, draft: &Draft<'_>, old: Option<&HostedClusterMirrorsStatus>) -> bool {
         let outcome = guest_outcome(ctx, draft.key, old);
@@ -291,4 +310,22 @@ fn guest_outcome(
     }
     let known = ctx.index().guests.outcome(key);
     known.or_else(|| GuestOutcome::reported(old?).map(Arc::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_panicked_is_put_in_line_in_place_of_what_was_to_be_told() {
+        let (reporter, key) = (Reporter::default(), ClusterKey { namespace: "clusters".into(), name: "west".into() });
+        let object = Arc::new(HostedCluster::new("west", hypermirror_api::hypershift::HostedClusterSpec::default()));
+        let stale = Pending { object: Arc::clone(&object), status: None };
+        reporter.pending().insert(key.clone(), stale);
+        reporter.fail(&key, object, None, jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!(reporter.take_next(), Some(key.clone()));
+        let status = reporter.pending().remove(&key).unwrap().status.unwrap();
+        let reasons: Vec<&str> = status.conditions.iter().map(|condition| condition.reason.as_str()).collect();
+        assert_eq!(reasons, ["WorkFailed", "WorkFailed"]);
+    }
 }

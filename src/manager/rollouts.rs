@@ -217,16 +217,26 @@ pub(super) fn look_at(
 
 /// After the work on a hosted cluster: a place that was not used is free, and those that may begin now are looked at.
 pub(super) fn conclude(ctx: &Context, key: &ClusterKey, result: &Result<Option<Reason>, WriteError>) {
+    // After a failure without an answer something may have been written: the next look tells.
+    let gives_back = result.as_ref().err().is_none_or(WriteError::is_refusal);
+    let asks = [Reason::RolloutWaiting, Reason::RolloutHalted, Reason::TargetsUnavailable];
+    let asks_again = matches!(result, Ok(Some(reason)) if asks.contains(reason));
+    end_turn(ctx, key, gives_back, asks_again);
+}
+
+/// After work that panicked: whatever it has written, it holds up nobody who waits behind it.
+pub(super) fn conclude_failed(ctx: &Context, key: &ClusterKey) {
+    end_turn(ctx, key, false, false);
+}
+
+fn end_turn(ctx: &Context, key: &ClusterKey, gives_back: bool, asks_again: bool) {
     if !ctx.settings.rollouts.is_on() {
         return;
     }
     let mut index = ctx.index();
-    // After a failure without an answer something may have been written: the next look tells.
-    if result.as_ref().err().is_none_or(WriteError::is_refusal) {
+    if gives_back {
         index.rollouts.give_back(key);
     }
-    let asks = [Reason::RolloutWaiting, Reason::RolloutHalted, Reason::TargetsUnavailable];
-    let asks_again = matches!(result, Ok(Some(reason)) if asks.contains(reason));
     if !asks_again {
         index.rollouts.leave_line(key);
     }

@@ -158,6 +158,8 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
         let work = AssertUnwindSafe(reconcile(&ctx, &reporter, &key).instrument(span)).catch_unwind();
         let Ok(result) = work.await else {
             tracing::error!(cluster = %key, "the work on a hosted cluster panicked; it is tried again later");
+            rollouts::conclude_failed(&ctx, &key);
+            reporter.submit_failure(&ctx, &key);
             ctx.queue.done(&key, true);
             continue;
         };

@@ -78,3 +78,47 @@ fn a_long_map_is_cut_and_says_how_much_is_missing() {
     let bytes: usize = reports.iter().map(|report| serde_json::to_string(report).unwrap().len()).sum();
     assert!(missing > 0 && bytes <= SOURCES_BYTES);
 }
+
+#[test]
+fn work_that_failed_is_told_once_and_goes_with_the_next_that_does_not() {
+    let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+    let told = |report: &HostedClusterMirrorsStatus| -> Vec<(String, String, String)> {
+        let told = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
+        report.conditions.iter().map(told).collect()
+    };
+    let owned = |told: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
+        told.iter().map(|(kind, status, reason)| ((*kind).into(), (*status).into(), (*reason).into())).collect()
+    };
+    let failed = owned(&[("ControlPlaneUpToDate", "Unknown", "WorkFailed"), ("Ready", "Unknown", "WorkFailed")]);
+    assert_eq!(told(&work_failed(None, 1, at(1))), failed, "there was no report yet");
+
+    let good = Verdict::good("as it should be");
+    let waits = Verdict::new("Unknown", Reason::KubeconfigMissing, "no kubeconfig yet");
+    let [sources, control_plane, guest, ready] = [
+        ConditionType::SourcesResolved,
+        ConditionType::ControlPlaneUpToDate,
+        ConditionType::GuestSynced,
+        ConditionType::Ready,
+    ];
+    let verdicts = [(sources, &good), (control_plane, &good), (guest, &waits), (ready, &good)];
+    let before = HostedClusterMirrorsStatus {
+        conditions: conditions(&[], &verdicts, 1, at(1)),
+        source_count: 7,
+        ..HostedClusterMirrorsStatus::default()
+    };
+    let first = work_failed(Some(&before), 2, at(2));
+    let expected = [
+        ("SourcesResolved", "True", "AsExpected"),
+        ("ControlPlaneUpToDate", "Unknown", "WorkFailed"),
+        ("GuestSynced", "Unknown", "KubeconfigMissing"),
+        ("Ready", "Unknown", "WorkFailed"),
+    ];
+    assert_eq!((told(&first), first.source_count), (owned(&expected), 7));
+    assert_eq!(work_failed(Some(&first), 2, at(3)), first, "the same again is not written again");
+    let bad = Verdict::new("False", Reason::InvalidEntries, "1 invalid entries are ignored");
+    let invalid = [(sources, &bad), (control_plane, &good), (ready, &bad)];
+    let invalid = HostedClusterMirrorsStatus { conditions: conditions(&[], &invalid, 1, at(1)), ..before.clone() };
+    assert_eq!(told(&work_failed(Some(&invalid), 2, at(2)))[2], owned(&[("Ready", "False", "InvalidEntries")])[0]);
+    let after = conditions(&first.conditions, &verdicts, 2, at(4));
+    assert!(after.iter().all(|condition| condition.reason != "WorkFailed"), "{after:?}");
+}
