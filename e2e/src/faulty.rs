@@ -15,6 +15,9 @@ use crate::Credentials;
 use crate::credentials::kubeconfig;
 use crate::pki::Authority;
 
+/// Bytes of a huge page: a little less than the manager reads of one.
+const HUGE: usize = 8_000_000;
+
 /// What a faulty server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -26,6 +29,8 @@ pub enum Answer {
     Endless,
     /// A version like any other, and to everything else a page without items that has a token for another page.
     EmptyPages,
+    /// The same, but for lists: a page of the most bytes that are read, of items as small as can be.
+    HugePages,
 }
 
 /// A running server. Dropping it ends it.
@@ -95,7 +100,11 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, answer: Answer) -> Resu
     } else if is_probe {
         let body = r#"{"major":"1","minor":"34","gitVersion":"v1.34.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
-    } else if answer == Answer::EmptyPages {
+    } else if answer == Answer::HugePages && path.lines().next().is_some_and(|line| line.contains("limit=")) {
+        let items = [r#"{"metadata":{}}"#].repeat(HUGE / 16).join(",");
+        let body = format!(r#"{{"metadata":{{}},"items":[{items}]}}"#);
+        stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
+    } else if matches!(answer, Answer::EmptyPages | Answer::HugePages) {
         // For a CRD that is asked for, it is one that is established.
         let body = r#"{"kind":"CustomResourceDefinition","metadata":{"continue":"x","labels":{"hypermirror.dev/managed":"true"}},"items":[],"status":{"conditions":[{"type":"Established","status":"True"}]}}"#;
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;

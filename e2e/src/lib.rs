@@ -15,6 +15,7 @@ pub mod eventually;
 pub mod faulty;
 mod files;
 pub mod fleet;
+pub mod hostile;
 pub mod image;
 pub mod mock;
 pub mod node;

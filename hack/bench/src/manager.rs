@@ -37,10 +37,20 @@ impl Manager {
     ///
     /// When the manager, its metrics or its process cannot be reached.
     pub async fn start(cluster: &Cluster, number: usize) -> Result<Self> {
+        Self::start_with(cluster, number, &[]).await
+    }
+
+    /// The same, with these flags.
+    ///
+    /// # Errors
+    ///
+    /// When the manager, its metrics or its process cannot be reached.
+    pub async fn start_with(cluster: &Cluster, number: usize, flags: &[String]) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
         let launch = Launch::operator(&format!("manager-{number}"), cluster.directory())?
             .args(["manager", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
             .args([format!("--namespace={SYSTEM}"), format!("--identity=manager-{number}")])
+            .args(flags.iter().cloned())
             .env("KUBECONFIG", kubeconfig);
         let start = Instant::now();
         let mut process = launch.spawn()?;

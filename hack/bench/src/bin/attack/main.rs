@@ -5,34 +5,48 @@
 mod attacks;
 mod honest;
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use hypermirror_bench::Spread;
-use hypermirror_bench::manager::Manager;
+use hypermirror_bench::manager::{Manager, usage};
+use hypermirror_e2e::fleet::admission;
 use hypermirror_e2e::fleet::objects::lease;
-use hypermirror_e2e::{Crds, Fleet, Testbed};
+use hypermirror_e2e::{Crds, Fleet, Testbed, port};
 
 use crate::attacks::Attack;
 use crate::honest::Honest;
 
+/// Rounds of edits between two switches: attack and control alternate, so that what moves by itself moves both.
+const BLOCK: usize = 5;
+
 /// Attacks on a manager, on a real API server.
-#[derive(Parser, Clone, Copy)]
+#[derive(Parser, Clone)]
 #[command(name = "attack")]
 struct Arguments {
-    /// How many times all honest hosted clusters are edited before an attack, and as often under it.
-    #[arg(long, default_value_t = 10)]
+    /// How many times all honest hosted clusters are edited with an attack switched off, and as often with it on.
+    #[arg(long, default_value_t = 30)]
     rounds: usize,
     /// The honest hosted clusters.
     #[arg(long, default_value_t = 20)]
     clusters: usize,
-    /// How long an attack lasts before the edits under it begin, in seconds.
-    #[arg(long, default_value_t = 10)]
+    /// How long after each switch the edits begin, in seconds.
+    #[arg(long, default_value_t = 5)]
     lead: u64,
-    /// This attack alone.
-    #[arg(long)]
-    only: Option<Attack>,
+    /// These attacks alone.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Attack>,
+}
+
+/// The edits with an attack off or on, and what they cost meanwhile.
+#[derive(Default)]
+struct Half {
+    edits: Vec<Duration>,
+    wall: f64,
+    manager: f64,
+    api_server: f64,
 }
 
 /// What one attack came to.
@@ -40,8 +54,8 @@ struct Row {
     attack: &'static str,
     peak: f64,
     leases: i64,
-    before: Vec<Duration>,
-    under: Vec<Duration>,
+    control: Half,
+    under: Half,
 }
 
 #[tokio::main]
@@ -50,25 +64,78 @@ async fn main() -> Result<()> {
     let bed = Testbed::builder().start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     let honest = Honest::create(&fleet, arguments.clusters).await?;
-    let mut rows = Vec::new();
-    let attacks = Attack::ALL.into_iter().filter(|attack| arguments.only.is_none_or(|only| only == *attack));
-    for (number, attack) in attacks.enumerate() {
+    println!("{HEAD}");
+    let is_asked = |attack: &Attack| arguments.only.is_empty() || arguments.only.contains(attack);
+    for (number, attack) in Attack::ALL.into_iter().filter(is_asked).enumerate() {
         eprintln!("{}", attack.name());
-        let manager = Manager::start(bed.management(), number).await?;
-        manager.rests().await?;
-        let transitions = transitions(&fleet).await?;
-        let before = honest.edit(arguments.rounds).await?;
-        let running = attack.start(&fleet).await?;
-        tokio::time::sleep(Duration::from_secs(arguments.lead)).await;
-        let under = honest.edit(arguments.rounds).await?;
-        let leases = self::transitions(&fleet).await? - transitions;
-        let peak = manager.usage()?.peak * 1e6 / f64::from(1 << 20);
-        rows.push(Row { attack: attack.name(), peak, leases, before, under });
-        running.end(&fleet).await?;
-        manager.stop().await?;
+        println!("{}", measure(&arguments, &bed, &fleet, &honest, (number, attack)).await?);
     }
-    print(&rows);
     Ok(())
+}
+
+async fn measure(
+    arguments: &Arguments,
+    bed: &Testbed,
+    fleet: &Fleet,
+    honest: &Honest,
+    (number, attack): (usize, Attack),
+) -> Result<Row> {
+    let port = port::free()?;
+    let manager = Manager::start_with(bed.management(), number, &webhook(bed, port, attack)?).await?;
+    let mut prepared = attack.prepare(fleet, port).await?;
+    manager.rests().await?;
+    let transitions = transitions(fleet).await?;
+    let mut row = Row { attack: attack.name(), peak: 0.0, leases: 0, control: Half::default(), under: Half::default() };
+    let mut before = None;
+    for block in 0..arguments.rounds.div_ceil(BLOCK) {
+        for is_on in [block % 2 == 1, block % 2 == 0] {
+            if before.replace(is_on) != Some(is_on) {
+                prepared.switch(is_on).await?;
+                tokio::time::sleep(Duration::from_secs(arguments.lead)).await;
+            }
+            let half = if is_on { &mut row.under } else { &mut row.control };
+            half.measure(&manager, bed, honest, BLOCK.min(arguments.rounds - block * BLOCK)).await?;
+        }
+    }
+    row.leases = self::transitions(fleet).await? - transitions;
+    row.peak = manager.usage()?.peak * 1e6 / f64::from(1 << 20);
+    prepared.end().await?;
+    manager.stop().await?;
+    Ok(row)
+}
+
+/// The flags of the webhook, where that is attacked.
+fn webhook(bed: &Testbed, port: u16, attack: Attack) -> Result<Vec<String>> {
+    if attack != Attack::Webhook {
+        return Ok(Vec::new());
+    }
+    let directory = bed.directory().join("webhook");
+    admission::issue(&directory)?;
+    Ok(vec![
+        "--webhook=serve".to_owned(),
+        format!("--webhook-bind-address=127.0.0.1:{port}"),
+        format!("--webhook-certificate-dir={}", directory.display()),
+    ])
+}
+
+impl Half {
+    async fn measure(&mut self, manager: &Manager, bed: &Testbed, honest: &Honest, rounds: usize) -> Result<()> {
+        let times = || -> Result<(f64, f64)> {
+            let api_server = bed.management().api_server_id().context("there is no API server")?;
+            Ok((manager.usage()?.cpu, usage(api_server)?.cpu))
+        };
+        let (start, before) = (Instant::now(), times()?);
+        self.edits.extend(honest.edit(rounds).await?);
+        let after = times()?;
+        self.wall += start.elapsed().as_secs_f64();
+        self.manager += after.0 - before.0;
+        self.api_server += after.1 - before.1;
+        Ok(())
+    }
+
+    fn percentile(&self, percent: usize) -> f64 {
+        Spread::percentile(self.edits.iter().map(|edit| edit.as_secs_f64() * 1000.0), percent)
+    }
 }
 
 /// How often the Lease changed hands.
@@ -79,21 +146,27 @@ async fn transitions(fleet: &Fleet) -> Result<i64> {
     Ok(lease.data["spec"]["leaseTransitions"].as_i64().unwrap_or_default())
 }
 
-fn print(rows: &[Row]) {
-    println!("| attack | memory, at most | Lease lost | p50 before, under | p99 before, under | ratio |");
-    println!("|---|---|---|---|---|---|");
-    for Row { attack, peak, leases, before, under } in rows {
-        let of = |edits: &[Duration], percent| {
-            Spread::percentile(edits.iter().map(|edit| edit.as_secs_f64() * 1000.0), percent)
-        };
-        let (p50, p99) = ((of(before, 50), of(under, 50)), (of(before, 99), of(under, 99)));
-        println!(
-            "| {attack} | {peak:.0} MiB | {leases} | {:.0}, {:.0} ms | {:.0}, {:.0} ms | {:.2} |",
+const HEAD: &str = "\
+| attack | memory, at most | Lease lost | p50 control, attack | p99 control, attack | ratio | manager's processor time | API server's |
+|---|---|---|---|---|---|---|---|";
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attack, peak, leases, control, under } = self;
+        let of = |percent| (control.percentile(percent), under.percentile(percent));
+        let (p50, p99) = (of(50), of(99));
+        write!(
+            f,
+            "| {attack} | {peak:.0} MiB | {leases} | {:.0}, {:.0} ms | {:.0}, {:.0} ms | {:.2} | {:.0}, {:.0} % | {:.0}, {:.0} % |",
             p50.0,
             p50.1,
             p99.0,
             p99.1,
-            p99.1 / p99.0
-        );
+            p99.1 / p99.0,
+            100.0 * control.manager / control.wall,
+            100.0 * under.manager / under.wall,
+            100.0 * control.api_server / control.wall,
+            100.0 * under.api_server / under.wall,
+        )
     }
 }
