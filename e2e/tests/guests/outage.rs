@@ -80,7 +80,7 @@ async fn a_guest_that_fails_in_one_way_or_another_is_told_apart_and_waited_for_b
     let message = stage.condition(3, "GuestSynced", "Unknown", "ConnectionDown").await?;
     ensure!(message.contains("503"), "{message}");
     let message = stage.condition(4, "GuestSynced", "False", "PushFailed").await?;
-    ensure!(message.contains("a page without items"), "{message}");
+    ensure!(message.contains("an empty page"), "{message}");
     let status = std::fs::read_to_string(format!("/proc/{}/status", manager.process.handle().id()))?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse()?;
