@@ -1,4 +1,4 @@
-//! A node that is a directory, with a real agent on it as a process: for guests with many nodes.
+//! A simulated node: a Node object, and a directory in which a real agent process writes. For guest clusters with many nodes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,15 +15,15 @@ use tempfile::TempDir;
 use crate::fleet::{Fleet, SOON};
 use crate::{Cluster, Credentials, Launch, Process, binaries, eventually};
 
-/// Our file, below a node's root.
+/// The agent's file, relative to the node's root.
 pub const OURS: &str = "etc/containers/registries.conf.d/50-hypermirror.conf";
 
-/// Its directory.
+/// The directory of the agent's file.
 pub const DROP_INS: &str = "etc/containers/registries.conf.d";
 
 static STARTS: AtomicUsize = AtomicUsize::new(0);
 
-/// A node: a Node object, and the directory that is its file system.
+/// A node: a Node object, and a directory that serves as its file system.
 pub struct AgentNode {
     /// Its name.
     pub name: String,
@@ -34,12 +34,12 @@ pub struct AgentNode {
 }
 
 impl AgentNode {
-    /// Makes a node with these labels, and the credentials that a pod of the agent gets there: a token that names the node.
-    /// The agent's namespace and ServiceAccount have to be there.
+    /// Creates a node with these labels, and a token for the agent that is bound to the node. The agent's namespace and
+    /// ServiceAccount must exist.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn create(cluster: &Cluster, name: &str, labels: &Value, agent: (&str, &str)) -> Result<Self> {
         let fleet = Fleet { client: cluster.admin_client().await? };
         fleet.apply(&node(name, labels)).await?;
@@ -72,16 +72,16 @@ impl AgentNode {
         self.root.path().join(file)
     }
 
-    /// Our file; none if there is none.
+    /// The agent's file, if it exists.
     pub fn ours(&self) -> Option<String> {
         fs::read_to_string(self.path(OURS)).ok()
     }
 
-    /// Its agent, to be started, with these flags beside the usual ones; of one flag theirs counts.
+    /// The command of its agent, with additional flags, which override the usual ones.
     ///
     /// # Errors
     ///
-    /// When there is no program.
+    /// If there is no program.
     pub fn launch(&self, args: &[&str]) -> Result<Launch> {
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let reload = ["--reload=none"].iter().filter(|_| !args.iter().any(|arg| arg.starts_with("--reload")));
@@ -98,32 +98,32 @@ impl AgentNode {
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn agent(&self) -> Result<Process> {
         self.launch(&[])?.spawn()
     }
 
-    /// Waits until our file has this text in it.
+    /// Waits until the agent's file contains this text.
     ///
     /// # Errors
     ///
-    /// When it has not in time: with what it has.
+    /// If it has not in time: with what it has.
     pub async fn says(&self, text: &str) -> Result<String> {
-        eventually(SOON, &format!("the file of {} says {text}", self.name), async || {
-            let ours = self.ours().context("there is no file")?;
+        eventually(SOON, &format!("the file of {} contains {text}", self.name), async || {
+            let ours = self.ours().context("the file does not exist")?;
             ensure!(ours.contains(text), "{ours}");
             Ok(Some(ours))
         })
         .await
     }
 
-    /// Waits until our file is gone.
+    /// Waits until the agent's file is removed.
     ///
     /// # Errors
     ///
-    /// When it is not in time.
+    /// If it is not in time.
     pub async fn has_no_file(&self) -> Result<()> {
-        eventually(SOON, &format!("{} has no file of ours", self.name), async || {
+        eventually(SOON, &format!("the agent's file on {} is removed", self.name), async || {
             ensure!(self.ours().is_none(), "{:?}", self.ours());
             Ok(Some(()))
         })

@@ -1,4 +1,4 @@
-//! What a cluster was asked, by whom: its audit log, read as events.
+//! Reads the audit log of a cluster as events.
 
 use std::{
     fs::File,
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::eventually;
 
-/// Bodies of writes are logged, so that a test sees what a patch said.
+/// Bodies of writes are logged, so that tests can verify patches.
 pub(crate) const POLICY: &str = r"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -28,10 +28,10 @@ rules:
 - level: Metadata
 ";
 
-/// An answered request leaves its line within milliseconds; a loaded machine may take longer.
+/// Time until a request is logged: milliseconds, or more on a loaded machine.
 const FENCE_LIMIT: Duration = Duration::from_secs(15);
 
-/// A request that nobody else makes.
+/// A request that no other client sends.
 const FENCE: &str = "/version?fence=";
 
 static FENCES: AtomicU64 = AtomicU64::new(0);
@@ -43,25 +43,25 @@ pub struct Event {
     pub verb: String,
     /// API group; empty for the core group.
     pub group: String,
-    /// Plural name of the resource; empty for URLs that are none, such as `/version`.
+    /// Plural name of the resource. Empty for other URLs, such as `/version`.
     pub resource: String,
-    /// Subresource, such as `status`; empty for the object itself.
+    /// Subresource, such as `status`. Empty for the object itself.
     pub subresource: String,
-    /// Namespace; empty for what has none.
+    /// Namespace. Empty for cluster-scoped objects.
     pub namespace: String,
-    /// Name of the object; empty for lists and for a create, whose name is in the body.
+    /// Name of the object. Empty for lists and for a create, which has the name in its body.
     pub name: String,
-    /// Who asked.
+    /// The user.
     pub user: String,
-    /// What the client calls itself.
+    /// The user agent of the client.
     pub user_agent: String,
     /// Path and query.
     pub uri: String,
-    /// Status code of the answer.
+    /// Status code of the response.
     pub code: u16,
-    /// `ResponseComplete`, or `ResponseStarted` for a watch that has begun.
+    /// `ResponseComplete`, or `ResponseStarted` for a watch.
     pub stage: String,
-    /// Body of a write; for a JSON patch the list of operations.
+    /// Body of a write. For a JSON patch, the list of operations.
     pub request_object: Option<Value>,
     /// When the server received the request.
     pub received: Timestamp,
@@ -70,8 +70,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether this asked to change a stored object. A dry run does not, nor does a question put as a create (an access
-    /// review, a token).
+    /// Whether this is a request to change a stored object. Dry runs and virtual resources, such as access reviews and tokens,
+    /// are not.
     pub fn is_write(&self) -> bool {
         let changes = matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection");
         let question = self.subresource == "token"
@@ -79,12 +79,12 @@ impl Event {
         changes && !question && self.stage == "ResponseComplete" && !self.uri.contains("dryRun=All")
     }
 
-    /// Whether the answer was a success.
+    /// Whether the request was successful.
     pub fn succeeded(&self) -> bool {
         (200..300).contains(&self.code)
     }
 
-    /// One line for a person: `patch 200 deployments ns/name by user (agent)`.
+    /// One line of text: `patch 200 deployments ns/name by user (agent)`.
     pub fn summary(&self) -> String {
         let slash = if self.subresource.is_empty() { "" } else { "/" };
         format!(
@@ -101,11 +101,11 @@ impl Event {
     }
 }
 
-/// A place in the log: what comes later is what happened since.
+/// A position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(u64);
 
-/// The audit log of one cluster, read through a client of its administrator's: it belongs to the runtime of the test.
+/// The audit log of one cluster. Its client belongs to the runtime of the test.
 #[derive(Clone)]
 pub struct Audit {
     path: PathBuf,
@@ -122,20 +122,20 @@ impl Audit {
         &self.path
     }
 
-    /// The place behind everything that was answered before.
+    /// The position after all completed requests.
     ///
     /// # Errors
     ///
-    /// When the server does not answer or its log cannot be read.
+    /// If the server does not answer or its log cannot be read.
     pub async fn mark(&self) -> Result<Mark> {
         self.fence().await
     }
 
-    /// What happened since the mark, in the order of the log. What was answered before this call is in it.
+    /// The events since the mark, in the order of the log. Includes all requests that completed before this call.
     ///
     /// # Errors
     ///
-    /// When the server does not answer or its log cannot be read.
+    /// If the server does not answer or its log cannot be read.
     pub async fn since(&self, mark: Mark) -> Result<Vec<Event>> {
         let end = self.fence().await?;
         let text = self.read(mark.0, end.0)?;
@@ -154,15 +154,18 @@ impl Audit {
         Ok(events)
     }
 
-    /// A line is written just after the answer has gone out. So a request of our own follows, and when its line is there,
-    /// those of the requests answered before it are there.
+    /// A line is written shortly after the response. This sends another request and waits for its line; the lines of all
+    /// requests that completed before it are then in the log.
     async fn fence(&self) -> Result<Mark> {
         let start = std::fs::metadata(&self.path).map_or(0, |file| file.len());
         let number = FENCES.fetch_add(1, Ordering::Relaxed);
         let uri = format!("{FENCE}{}-{number}", std::process::id());
-        self.client.request_text(Request::get(&uri).body(Vec::new())?).await.context("ask for the fence")?;
+        self.client
+            .request_text(Request::get(&uri).body(Vec::new())?)
+            .await
+            .context("failed to send the fence request")?;
         let needle = format!("\"requestURI\":\"{uri}\"");
-        eventually(FENCE_LIMIT, "the audit log holds the fence", async || {
+        eventually(FENCE_LIMIT, "the audit log contains the fence request", async || {
             let text = self.read(start, u64::MAX)?;
             let Some(found) = text.find(&needle) else { return Ok(None) };
             let end_of_line = text[found..].find('\n').map(|length| found + length + 1);
@@ -172,7 +175,7 @@ impl Audit {
     }
 
     fn read(&self, from: u64, to: u64) -> Result<String> {
-        let mut file = File::open(&self.path).with_context(|| format!("open {}", self.path.display()))?;
+        let mut file = File::open(&self.path).with_context(|| format!("failed to open {}", self.path.display()))?;
         file.seek(SeekFrom::Start(from))?;
         let mut bytes = Vec::new();
         file.take(to.saturating_sub(from)).read_to_end(&mut bytes)?;

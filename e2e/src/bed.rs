@@ -1,4 +1,4 @@
-//! A bed: one etcd, and over it a management cluster and guests.
+//! A test bed: one etcd, with a management cluster and guest clusters.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,15 +19,15 @@ use crate::{
     servers::{self, Ports},
 };
 
-/// Set: directories of beds stay, for a look at logs and keys.
+/// If set, the directories of test beds are kept, to inspect logs and keys.
 const KEEP_VARIABLE: &str = "HYPERMIRROR_E2E_KEEP";
 
 const ETCD_START_LIMIT: Duration = Duration::from_secs(30);
 
-/// More of them take each other's processor time until none is ready in its own.
+/// Maximum number of test beds that start at the same time. More would time out, because they compete for the CPU.
 const STARTS_AT_ONCE: usize = 4;
 
-/// What a bed is to consist of.
+/// The configuration of a test bed.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Builder {
@@ -39,20 +39,20 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many guest clusters there are beside the management cluster; none if not said.
+    /// Number of guest clusters. The default is none.
     pub fn guests(mut self, guests: usize) -> Self {
         self.guests = guests;
         self
     }
 
-    /// Whether the management cluster has a controller manager: Deployments get their Pods (which stay
-    /// pending), owned objects are collected, namespaces can be deleted.
+    /// Whether the management cluster has a controller manager, which creates Pods of Deployments (they stay pending),
+    /// collects owned objects and deletes namespaces.
     pub fn controller_manager(mut self, wanted: bool) -> Self {
         self.controller_manager = wanted;
         self
     }
 
-    /// Whether each guest has a controller manager.
+    /// Whether each guest cluster has a controller manager.
     pub fn guest_controller_managers(mut self, wanted: bool) -> Self {
         self.guest_controller_managers = wanted;
         self
@@ -64,7 +64,7 @@ impl Builder {
         self
     }
 
-    /// Puts everything below `directory` and lets the servers run on when the bed is dropped.
+    /// Uses `directory` for all files, and does not stop the servers when the test bed is dropped.
     pub fn detached(mut self, directory: impl Into<PathBuf>) -> Self {
         self.detached = Some(directory.into());
         self
@@ -74,7 +74,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When a program is missing or a server does not get ready: with the end of its log.
+    /// If a program is missing or a server does not get ready: with the end of its log.
     pub async fn start(self) -> Result<Testbed> {
         let servers = Servers::from_env();
         let detached = self.detached.is_some();
@@ -129,7 +129,7 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// What the bed is to consist of.
+    /// Starts the configuration of a test bed.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -148,7 +148,7 @@ impl Testbed {
     ///
     /// # Panics
     ///
-    /// When the bed was not built with that many.
+    /// If the test bed has fewer guest clusters.
     pub fn guest(&self, index: usize) -> &Cluster {
         &self.guests()[index]
     }
@@ -158,7 +158,7 @@ impl Testbed {
         &self.clusters
     }
 
-    /// Where everything of this bed lies; a place for what a test writes, too.
+    /// The directory of this test bed. Tests can also write to it.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -183,8 +183,8 @@ impl Drop for Testbed {
     }
 }
 
-/// A bed that the tests of one file share, as a `static`. It is started by the first that asks for it and ends with the
-/// test program: the servers of `hack/testbed` watch it and remove their directory (stock servers do not).
+/// A test bed that the tests of one file share, as a `static`. The first test starts it. It ends with the test program,
+/// because the servers of `hack/testbed` watch their parent and remove their directory (stock servers do not).
 #[derive(Debug)]
 pub struct SharedBed {
     bed: OnceCell<Testbed>,
@@ -192,16 +192,16 @@ pub struct SharedBed {
 }
 
 impl SharedBed {
-    /// A bed to be built so.
+    /// Creates a shared test bed with this configuration.
     pub const fn new(build: fn() -> Builder) -> Self {
         Self { bed: OnceCell::const_new(), build }
     }
 
-    /// The bed, ready.
+    /// The test bed, when it is ready.
     ///
     /// # Errors
     ///
-    /// When it could not be started; the next caller tries again.
+    /// If it cannot be started. The next caller tries again.
     pub async fn get(&self) -> Result<&Testbed> {
         self.bed.get_or_try_init(|| (self.build)().start()).await
     }
@@ -216,7 +216,7 @@ enum Directory {
 impl Directory {
     fn new(fixed: Option<&Path>) -> Result<Self> {
         if let Some(path) = fixed {
-            std::fs::create_dir_all(path).with_context(|| format!("make {}", path.display()))?;
+            std::fs::create_dir_all(path).with_context(|| format!("failed to create {}", path.display()))?;
             return Ok(Self::Kept(path.to_owned()));
         }
         let temporary = tempfile::Builder::new().prefix("hypermirror-e2e-").tempdir()?;
@@ -224,7 +224,7 @@ impl Directory {
             return Ok(Self::Temporary(temporary));
         }
         let path = temporary.keep();
-        eprintln!("{KEEP_VARIABLE} is set: {} stays", path.display());
+        eprintln!("{KEEP_VARIABLE} is set: {} is kept", path.display());
         Ok(Self::Kept(path))
     }
 

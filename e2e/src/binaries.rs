@@ -1,19 +1,19 @@
-//! Where the programs are that a scenario runs.
+//! Finds the programs that scenarios run.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// Where the reader of an error message finds what is missing.
+/// The command that an error message recommends to build missing programs.
 const BUILD: &str = "hack/testbed/build";
 
 /// What builds the program of the agent's image.
 const IMAGE: &str = "hack/testbed/agent-image";
 
-/// The convention of Kubernetes' own test tools: a directory with etcd and kube-apiserver.
+/// The variable of Kubernetes' test tools for a directory with etcd and kube-apiserver.
 const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
 
-/// Why `hack/testbed/build` could not build a node, beside what it built.
+/// The file in which `hack/testbed/build` records why it could not build the programs of a node.
 const NODE_MISSING: &str = "node-missing";
 
 const OPERATOR_VARIABLE: &str = "HYPERMIRROR_BIN";
@@ -31,7 +31,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// `KUBEBUILDER_ASSETS` comes first, then what `hack/testbed/build` built.
+    /// Looks in `KUBEBUILDER_ASSETS` first, then in the output of `hack/testbed/build`.
     pub fn from_env() -> Self {
         let assets = std::env::var_os(ASSETS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let built = repository_root().join("target/testbed/bin");
@@ -42,7 +42,7 @@ impl Servers {
     ///
     /// # Errors
     ///
-    /// When no directory has it: names the directories and what builds it.
+    /// If no directory has it: names the directories and what builds it.
     pub fn find(&self, program: &str) -> Result<PathBuf> {
         let candidates = self.directories.iter().map(|directory| directory.join(program));
         if let Some(path) = candidates.into_iter().find(|path| path.is_file()) {
@@ -51,7 +51,7 @@ impl Servers {
         bail!("no {program} in {:?}: run {BUILD}, or set {ASSETS_VARIABLE}", self.directories)
     }
 
-    /// Why there are no programs of a node, as `hack/testbed/build` found.
+    /// Why `hack/testbed/build` could not build the programs of a node, if so.
     pub fn node_missing(&self) -> Option<String> {
         let read = |directory: &PathBuf| std::fs::read_to_string(directory.join(NODE_MISSING)).ok();
         self.directories.iter().find_map(read).map(|reason| reason.trim().to_owned())
@@ -62,7 +62,7 @@ impl Servers {
 ///
 /// # Errors
 ///
-/// When there is none.
+/// If there is none.
 pub fn operator() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(OPERATOR_VARIABLE) {
         return Ok(path.into());
@@ -76,17 +76,17 @@ pub fn operator() -> Result<PathBuf> {
     }
 }
 
-/// The operator as a static program without symbols, for an image of one layer: `hypermirror-static` beside the operator.
+/// The operator as a static program without symbols, for an image of one layer: `hypermirror-static` in the same directory.
 ///
 /// # Errors
 ///
-/// When there is none, or it is older than a source of the operator: names what builds it.
+/// If there is none, or it is older than a source of the operator: names what builds it.
 pub fn static_operator() -> Result<PathBuf> {
     let operator = operator()?;
     let path = operator.with_file_name("hypermirror-static");
     let modified = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified());
     let Ok(built) = modified(&path) else { bail!("no {}: run {IMAGE}", path.display()) };
-    // Not the operator's own time: cargo links it again where tests switch on other features of its libraries.
+    // Compare with the sources and not with the operator, which cargo links again if tests enable other features.
     let rule = std::fs::read_to_string(operator.with_extension("d")).unwrap_or_default();
     match sources(&rule).find(|source| modified(source).is_ok_and(|time| time > built)) {
         Some(source) => bail!("{} is older than {}: run {IMAGE}", path.display(), source.display()),
@@ -94,7 +94,7 @@ pub fn static_operator() -> Result<PathBuf> {
     }
 }
 
-/// What a program is made from, by the rule for make that cargo writes beside it: `PROGRAM: SOURCE SOURCE ...`.
+/// The sources of a program, from the dep-info file of cargo: `PROGRAM: SOURCE SOURCE ...`.
 fn sources(rule: &str) -> impl Iterator<Item = &Path> {
     rule.split_once(": ").into_iter().flat_map(|(_, sources)| sources.split_whitespace()).map(Path::new)
 }

@@ -1,4 +1,4 @@
-//! One cluster of the bed: its API server, which can be stopped and started, and clients for whoever a test wants to be.
+//! One cluster of a test bed: its API server, which can be stopped and started, and clients for any user.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,7 +25,7 @@ use crate::{
 /// Three servers start together in about 5 s on two cores; several beds at once take longer.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// A cluster: an API server with its own authority, keys, data and audit log.
+/// A cluster: an API server with its own certificate authority, keys, data and audit log.
 #[derive(Debug)]
 pub struct Cluster {
     name: String,
@@ -53,7 +53,7 @@ impl Cluster {
         self.controller_manager.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Whether its servers run on when it is dropped.
+    /// Whether its servers continue to run when it is dropped.
     pub(crate) fn detached(&self) -> bool {
         self.api_server.is_detached()
     }
@@ -101,7 +101,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the client cannot be made.
+    /// If the client cannot be made.
     pub async fn admin_client(&self) -> Result<Client> {
         self.client(&self.certificate("admin", Some("system:masters"), Validity::Current)?).await
     }
@@ -110,7 +110,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the certificate or the client cannot be made.
+    /// If the certificate or the client cannot be made.
     pub async fn client_for_user(&self, user: &str, group: Option<&str>) -> Result<Client> {
         self.client(&self.certificate(user, group, Validity::Current)?).await
     }
@@ -119,7 +119,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When there is no namespace of that name, or no token is given.
+    /// If there is no namespace of that name, or no token is given.
     pub async fn client_for_service_account(&self, namespace: &str, name: &str) -> Result<Client> {
         self.client(&self.token(namespace, name).await?).await
     }
@@ -129,7 +129,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When there is no namespace of that name, or no token is given.
+    /// If there is no namespace of that name, or no token is given.
     pub async fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let path = self.files.kubeconfig(&format!("{namespace}-{name}"));
         std::fs::write(&path, self.kubeconfig(&self.token(namespace, name).await?)?)?;
@@ -140,7 +140,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When it cannot be written as YAML.
+    /// If it cannot be written as YAML.
     pub fn kubeconfig(&self, credentials: &Credentials) -> Result<String> {
         credentials::kubeconfig(&self.name, &self.url(), &self.authority_certificate(), credentials)
     }
@@ -149,7 +149,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When it cannot be signed.
+    /// If it cannot be signed.
     pub fn certificate(&self, user: &str, group: Option<&str>, validity: Validity) -> Result<Credentials> {
         Ok(Credentials::Certificate(self.files.authority.client(user, group, validity)?))
     }
@@ -158,7 +158,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When there is no namespace of that name, or no token is given.
+    /// If there is no namespace of that name, or no token is given.
     pub async fn token(&self, namespace: &str, name: &str) -> Result<Credentials> {
         let api: Api<ServiceAccount> = Api::namespaced(self.admin_client().await?, namespace);
         let mut account = ServiceAccount::default();
@@ -166,7 +166,7 @@ impl Cluster {
         match api.create(&PostParams::default(), &account).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(error).context("create the ServiceAccount"),
+            Err(error) => return Err(error).context("failed to create the ServiceAccount"),
         }
         let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
         let answer = api.create_token_request(name, &PostParams::default(), &request).await?;
@@ -178,16 +178,16 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When the client cannot be made.
+    /// If the client cannot be made.
     pub async fn client(&self, credentials: &Credentials) -> Result<Client> {
         credentials::client(&self.kubeconfig(credentials)?).await
     }
 
-    /// What the cluster was asked, by whom.
+    /// The audit log of the cluster.
     ///
     /// # Errors
     ///
-    /// When the client that reads along cannot be made.
+    /// If the client that reads along cannot be made.
     pub async fn audit(&self) -> Result<Audit> {
         Ok(Audit::new(self.files.audit_log(), self.admin_client().await?))
     }
@@ -196,7 +196,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When it runs already or does not get ready.
+    /// If it runs already or does not get ready.
     pub async fn start_api_server(&self) -> Result<()> {
         {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +212,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub async fn stop_api_server(&self) -> Result<()> {
         self.take_api_server()?.stop().await.map(|_| ())
     }
@@ -221,26 +221,26 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn kill_api_server(&self) -> Result<()> {
         self.take_api_server()?.kill().map(|_| ())
     }
 
-    /// Makes the API server a black hole: connections are accepted, requests are never answered. Not on a shared bed: a
-    /// frozen server does not notice that its test program has ended.
+    /// Freezes the API server: connections are accepted, but requests get no response. Do not use this on a shared test bed,
+    /// because a frozen server does not notice that its test program has ended.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn freeze_api_server(&self) -> Result<()> {
         self.with_api_server(|server| server.handle().signal(Signal::STOP))
     }
 
-    /// Lets a frozen API server go on.
+    /// Resumes a frozen API server.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn thaw_api_server(&self) -> Result<()> {
         self.with_api_server(|server| server.handle().signal(Signal::CONT))
     }
@@ -254,7 +254,7 @@ impl Cluster {
         let client = self.admin_client().await?;
         eventually(START_LIMIT, &format!("the API server of {} is ready", self.name), async || {
             self.with_api_server(|server| match server.exit_status()? {
-                Some(status) => bail!("it ended ({status}); its log:\n{}", tail(&server.log()?)),
+                Some(status) => bail!("it exited ({status}); its log:\n{}", tail(&server.log()?)),
                 None => Ok(()),
             })?;
             client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?;
@@ -277,7 +277,7 @@ impl Cluster {
     pub(crate) fn ask_to_end(&self) {
         for slot in [&self.scheduler, &self.controller_manager, &self.running] {
             if let Some(process) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                // What cannot be asked is killed when it is dropped.
+                // If the signal fails, the process is killed on drop.
                 _ = process.handle().ask_to_end();
             }
         }

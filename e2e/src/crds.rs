@@ -1,4 +1,4 @@
-//! The CRDs of the fleet: our reduced ones or the stock ones, installed and removed while a test runs.
+//! The CRDs of the fleet: the reduced or the stock ones. Tests can install and remove them.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,32 +17,32 @@ use serde_json::{Value, json};
 
 use crate::{binaries::repository_root, eventually};
 
-/// Chooses another directory of CRDs than the reduced ones, such as the stock ones.
+/// The variable for a directory with other CRDs than the reduced ones, such as the stock ones.
 pub const STOCK_VARIABLE: &str = "HYPERMIRROR_E2E_CRDS";
 
 const MANAGER: &str = "hypermirror-e2e";
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// The directory of the stock CRDs, where the environment names one.
+/// The directory of the stock CRDs, if the environment variable is set.
 pub fn stock() -> Option<PathBuf> {
     std::env::var_os(STOCK_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Some CRDs.
+/// A set of CRDs.
 #[derive(Debug, Clone)]
 pub struct Crds(Vec<Value>);
 
 impl Crds {
-    /// Those of the fleet: `HYPERMIRROR_E2E_CRDS`, or `e2e/crds`.
+    /// The CRDs of the fleet, from `HYPERMIRROR_E2E_CRDS` or `e2e/crds`.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub fn of_the_fleet() -> Result<Self> {
         let reduced = Self::read(&[repository_root().join("e2e/crds")])?;
         match stock() {
-            // Of the others there nothing is read.
+            // The directory may have other CRDs, which are not used.
             Some(directory) => Self::read(&[directory])?.only(&reduced.names()),
             None => Ok(reduced),
         }
@@ -52,17 +52,18 @@ impl Crds {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or is no YAML, or there is no CRD at all.
+    /// If a file cannot be read or is no YAML, or there is no CRD at all.
     pub fn read(paths: &[impl AsRef<Path>]) -> Result<Self> {
         let mut crds = Vec::new();
         for file in files(paths)? {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+            let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
             if file.extension().is_some_and(|extension| extension == "json") {
-                crds.push(serde_json::from_str(&text).with_context(|| format!("parse {}", file.display()))?);
+                crds.push(serde_json::from_str(&text).with_context(|| format!("failed to parse {}", file.display()))?);
                 continue;
             }
             for document in serde_yaml::Deserializer::from_str(&text) {
-                let value = Value::deserialize(document).with_context(|| format!("parse {}", file.display()))?;
+                let value =
+                    Value::deserialize(document).with_context(|| format!("failed to parse {}", file.display()))?;
                 if value["kind"] == "CustomResourceDefinition" {
                     crds.push(value);
                 }
@@ -76,18 +77,18 @@ impl Crds {
     ///
     /// # Errors
     ///
-    /// When one of them is not there.
+    /// If one of them is not there.
     pub fn only(&self, names: &[&str]) -> Result<Self> {
         let find = |name: &&str| self.0.iter().find(|crd| crd["metadata"]["name"] == **name).cloned();
         let found = names.iter().map(|name| find(name).ok_or_else(|| anyhow!("no CRD {name}")));
         found.collect::<Result<_>>().map(Self)
     }
 
-    /// All but those with these names.
+    /// All CRDs except those with these names.
     ///
     /// # Errors
     ///
-    /// When one of them is not there.
+    /// If one of them is not there.
     pub fn without(&self, names: &[&str]) -> Result<Self> {
         self.only(names)?;
         let stays = |crd: &&Value| !crd["metadata"]["name"].as_str().is_some_and(|name| names.contains(&name));
@@ -101,7 +102,7 @@ impl Crds {
         self
     }
 
-    /// The same kinds without any rule about what their objects say.
+    /// The same kinds without validation.
     #[must_use]
     pub fn relaxed(&self) -> Self {
         let mut crds = self.0.clone();
@@ -113,12 +114,12 @@ impl Crds {
         Self(crds)
     }
 
-    /// Writes those of the fleet's kinds as JSON files, without descriptions: half a megabyte of text for each of the stock
-    /// ones, which every scenario would parse, send and have the server digest, and which decides about nothing.
+    /// Writes the CRDs of the fleet as JSON files without descriptions. Each stock CRD has half a megabyte of descriptions, which
+    /// every scenario would parse and send without any effect on validation.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or written, or a kind is missing.
+    /// If a file cannot be read or written, or a kind is missing.
     pub fn condense(from: &Path, into: &Path) -> Result<()> {
         let reduced = Self::read(&[repository_root().join("e2e/crds")])?;
         std::fs::create_dir_all(into)?;
@@ -145,7 +146,7 @@ impl Crds {
     ///
     /// # Errors
     ///
-    /// When one is refused or not served within a minute.
+    /// If one is refused or not served within a minute.
     pub async fn install(&self, client: &Client) -> Result<()> {
         try_join_all(self.0.iter().map(|crd| install(client, crd))).await.map(|_| ())
     }
@@ -154,11 +155,11 @@ impl Crds {
     ///
     /// # Errors
     ///
-    /// When one is not gone within a minute.
+    /// If one is not gone within a minute.
     pub async fn delete(&self, client: &Client) -> Result<()> {
         let api: Api<CustomResourceDefinition> = Api::all(client.clone());
         for name in self.names() {
-            api.delete(name, &DeleteParams::default()).await.with_context(|| format!("delete {name}"))?;
+            api.delete(name, &DeleteParams::default()).await.with_context(|| format!("failed to delete {name}"))?;
         }
         for name in self.names() {
             eventually(LIMIT, &format!("{name} is gone"), async || {
@@ -174,7 +175,8 @@ async fn install(client: &Client, crd: &Value) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let name = crd["metadata"]["name"].as_str().ok_or_else(|| anyhow!("a CRD without a name"))?;
     let params = PatchParams::apply(MANAGER).force();
-    let applied = api.patch(name, &params, &Patch::Apply(crd)).await.with_context(|| format!("apply {name}"))?;
+    let applied =
+        api.patch(name, &params, &Patch::Apply(crd)).await.with_context(|| format!("failed to apply {name}"))?;
     eventually(LIMIT, &format!("{name} is established"), async || {
         let crd = api.get(&applied.name_any()).await?;
         let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
@@ -183,7 +185,7 @@ async fn install(client: &Client, crd: &Value) -> Result<()> {
         Ok(Some(()))
     })
     .await?;
-    // Established is written a moment before the handler is there; until then the resource answers 404.
+    // The condition Established is True slightly before the resource is served; until then, the server responds with 404.
     let group = &applied.spec.group;
     for version in applied.spec.versions.iter().filter(|version| version.served) {
         let uri = format!("/apis/{group}/{}/{}?limit=1", version.name, applied.spec.names.plural);
@@ -215,7 +217,7 @@ fn files(paths: &[impl AsRef<Path>]) -> Result<Vec<PathBuf>> {
             files.push(path.to_owned());
             continue;
         }
-        let entries = std::fs::read_dir(path).with_context(|| format!("list {}", path.display()))?;
+        let entries = std::fs::read_dir(path).with_context(|| format!("failed to list {}", path.display()))?;
         let entries: Vec<_> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
         let is_crd =
             |file: &PathBuf| file.extension().is_some_and(|extension| extension == "yaml" || extension == "json");

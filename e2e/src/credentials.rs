@@ -1,4 +1,4 @@
-//! Who a client is, and the kubeconfig that says so.
+//! Credentials of a client, and kubeconfigs with them.
 
 use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
@@ -10,20 +10,20 @@ use serde_json::json;
 
 use crate::pki::Certificate;
 
-/// How a client identifies itself.
+/// The credentials of a client.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// By a certificate of the cluster's own authority, or of another one.
+    /// A certificate of the cluster's certificate authority, or of another one.
     Certificate(Certificate),
-    /// By a token.
+    /// A token.
     Token(String),
 }
 
-/// A kubeconfig with everything in it and no path to a file, so that it can be the value of a Secret.
+/// A kubeconfig without references to files, so that it can be the value of a Secret.
 ///
 /// # Errors
 ///
-/// When it cannot be written as YAML.
+/// If it cannot be written as YAML.
 pub fn kubeconfig(cluster: &str, server: &str, authority: &str, credentials: &Credentials) -> Result<String> {
     let base64 = |text: &str| ByteString(text.as_bytes().to_vec());
     let user = match credentials {
@@ -44,18 +44,18 @@ pub fn kubeconfig(cluster: &str, server: &str, authority: &str, credentials: &Cr
         "contexts": [{ "name": cluster, "context": { "cluster": cluster, "user": "user" } }],
         "current-context": cluster,
     });
-    serde_yaml::to_string(&config).context("write a kubeconfig")
+    serde_yaml::to_string(&config).context("failed to write a kubeconfig")
 }
 
-/// A client for a kubeconfig. It belongs to the runtime that it is made on: each test makes its own.
+/// A client for a kubeconfig. It belongs to the runtime on which it is created, so each test must create its own.
 ///
 /// # Errors
 ///
-/// When the kubeconfig cannot be used.
+/// If the kubeconfig cannot be used.
 pub async fn client(kubeconfig: &str) -> Result<Client> {
-    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).context("read a kubeconfig")?;
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).context("failed to read a kubeconfig")?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    // A test wants to see what the server answers, not what it answers after minutes of retries.
+    // No retries, because a test must see the first response of the server.
     config.default_retry = false;
-    Client::try_from(config).context("make a client")
+    Client::try_from(config).context("failed to create a client")
 }

@@ -19,20 +19,20 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Asks `url`, of the form `http://host:port/path`.
+/// Requests `url`, of the form `http://host:port/path`.
 ///
 /// # Errors
 ///
-/// When the URL is not of that form, nobody answers within five seconds, or the answer is not HTTP.
+/// If the URL is not of that form, nobody answers within five seconds, or the answer is not HTTP.
 pub async fn get(url: &str) -> Result<Answer> {
-    let uri: http::Uri = url.parse().with_context(|| format!("parse {url}"))?;
+    let uri: http::Uri = url.parse().with_context(|| format!("failed to parse {url}"))?;
     let authority = uri.authority().ok_or_else(|| anyhow!("{url} has no host"))?.to_string();
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
     let text = tokio::time::timeout(TIMEOUT, exchange(&authority, &path))
         .await
-        .with_context(|| format!("no answer within {TIMEOUT:?} from {url}"))?
-        .with_context(|| format!("get {url}"))?;
-    parse(&text).with_context(|| format!("answer of {url}"))
+        .with_context(|| format!("no response within {TIMEOUT:?} from {url}"))?
+        .with_context(|| format!("failed to get {url}"))?;
+    parse(&text).with_context(|| format!("failed to parse the response of {url}"))
 }
 
 /// HTTP/1.0, so that the body is neither chunked nor followed by anything.

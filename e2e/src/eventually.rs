@@ -1,19 +1,19 @@
-//! Waiting for a state instead of sleeping: the only two ways in which a test lets time pass.
+//! Waits for a state instead of sleeping. Tests must use only these two functions to wait.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::time::Instant;
 
-/// How long lies between two looks. Short, because it is on every test's path, and longer than a request takes.
+/// Interval between two observations: short, because it delays every test, and longer than a request.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until `observe` gives a value. `Ok(None)` and errors both mean "not yet": an error says what was seen instead.
+/// Waits until `observe` returns a value. `Ok(None)` and errors both mean "not yet"; an error describes the current state.
 ///
 /// # Errors
 ///
-/// When `limit` has passed without a value: says `what` was waited for and what was seen last. An observation that
-/// hangs is cut off at the limit too.
+/// If there is no value within `limit`. The error has `what` was expected and the last observed state. An observation that
+/// hangs also ends at the limit.
 pub async fn eventually<T>(
     limit: Duration,
     what: &str,
@@ -26,7 +26,7 @@ pub async fn eventually<T>(
             Ok(Ok(Some(value))) => return Ok(value),
             Ok(Ok(None)) => anyhow!("not there"),
             Ok(Err(error)) => error,
-            Err(_) => last.context("the last observation did not end"),
+            Err(_) => last.context("the last observation did not complete"),
         };
         if Instant::now() + INTERVAL >= deadline {
             return Err(last.context("last seen")).with_context(|| format!("not within {limit:?}: {what}"));
@@ -35,11 +35,11 @@ pub async fn eventually<T>(
     }
 }
 
-/// Looks again and again for the whole of `window` and fails at the first look that fails: for what must not happen.
+/// Repeats `check` for the whole `window` and fails if it fails once. For events that must not happen.
 ///
 /// # Errors
 ///
-/// The first error of `check`, with `what` was to stay true.
+/// The first error of `check`, with `what` was expected to stay true.
 pub async fn consistently(window: Duration, what: &str, mut check: impl AsyncFnMut() -> Result<()>) -> Result<()> {
     let end = Instant::now() + window;
     loop {
@@ -79,7 +79,7 @@ mod tests {
         let error = eventually::<()>(Duration::from_secs(1), "an answer", async || std::future::pending().await)
             .await
             .unwrap_err();
-        assert!(format!("{error:#}").contains("did not end"), "{error:#}");
+        assert!(format!("{error:#}").contains("did not complete"), "{error:#}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! An HTTPS server with one answer for everything: for what a real API server cannot be made to do.
+//! An HTTPS server that simulates failures that cannot be provoked in a real API server.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::Credentials;
 use crate::credentials::kubeconfig;
 use crate::pki::Authority;
 
-/// Bytes of a huge page: a little less than the manager reads of one.
+/// Bytes of a huge page: slightly less than the manager's limit.
 const HUGE: usize = 8_000_000;
 
-/// What a faulty server answers.
+/// The behaviour of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// 503, as an API server behind a load balancer.
+    /// Responds with 503, like a load balancer without an API server.
     Unavailable,
-    /// A version like any other, and 503 to everything else, as an API server without its database.
+    /// Responds to `/version`, and with 503 to all other requests, like an API server without its database.
     HalfDead,
-    /// A version like any other, and to everything else a list that never ends.
+    /// Responds to `/version`, and with an endless list to all other requests.
     Endless,
-    /// A version like any other, and to everything else a page without items that has a token for another page.
+    /// Responds to `/version`, and with an empty page with a continue token to all other requests.
     EmptyPages,
     /// The same, but for lists: a page of the most bytes that are read, of items as small as can be.
     HugePages,
@@ -42,11 +42,11 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Starts one on the loopback address.
+    /// Starts a server on the loopback address.
     ///
     /// # Errors
     ///
-    /// When there is no port or no certificate.
+    /// If there is no port or no certificate.
     pub async fn start(answer: Answer) -> Result<Self> {
         let authority = Authority::new("faulty")?;
         let certificate = authority.server(&["127.0.0.1"])?;
@@ -61,7 +61,7 @@ impl Faulty {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
-                // Whoever hangs up in the middle has seen enough.
+                // A client may close the connection before the end of the response.
                 tokio::spawn(async move { serve(acceptor, stream, answer).await.ok() });
             }
         });
@@ -72,7 +72,7 @@ impl Faulty {
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn kubeconfig(&self) -> Result<String> {
         let server = format!("https://127.0.0.1:{}", self.port);
         kubeconfig("faulty", &server, &self.authority.certificate(), &Credentials::Token("any".to_owned()))
@@ -105,11 +105,11 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, answer: Answer) -> Resu
         let body = format!(r#"{{"metadata":{{}},"items":[{items}]}}"#);
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
     } else if matches!(answer, Answer::EmptyPages | Answer::HugePages) {
-        // For a CRD that is asked for, it is one that is established.
+        // A requested CRD is reported as established.
         let body = r#"{"kind":"CustomResourceDefinition","metadata":{"continue":"x","labels":{"hypermirror.dev/managed":"true"}},"items":[],"status":{"conditions":[{"type":"Established","status":"True"}]}}"#;
         stream.write_all(format!("{}{body}", head("200 OK", body.len())).as_bytes()).await?;
     } else {
-        // The end of the connection is the end of the body. What is small here is large where it is read into values.
+        // The body ends with the connection. Its items are small on the wire and large when they are decoded.
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"items\":[").await?;
         let noise = "{\"\":0},".repeat(16 * 1024);
         loop {

@@ -10,7 +10,7 @@ use crate::{
     pki::{Authority, Validity, service_account_keys},
 };
 
-/// The names under which an API server of the bed is reached; the last is what guests are called by within a cluster.
+/// The host names of an API server of the test bed. The last one is used inside guest clusters.
 const SERVER_NAMES: [&str; 4] = ["127.0.0.1", "localhost", "kubernetes.default.svc", "kube-apiserver"];
 
 /// Files that a cluster's servers and clients read.
@@ -21,10 +21,9 @@ pub(crate) struct ClusterFiles {
 }
 
 impl ClusterFiles {
-    /// Makes the directory and everything in it, with kubeconfigs for the administrator, the controller manager and the
-    /// scheduler.
+    /// Creates the directory and its files, with kubeconfigs for the administrator, the controller manager and the scheduler.
     pub(crate) fn create(directory: &Path, cluster: &str, server: &str) -> Result<Self> {
-        std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+        std::fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
         let authority = Authority::new(&format!("hypermirror test bed, {cluster}"))?;
         let files = Self { directory: directory.to_owned(), authority };
         let serving = files.authority.server(&SERVER_NAMES)?;

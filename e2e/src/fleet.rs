@@ -1,4 +1,4 @@
-//! A fleet on one API server: hosted clusters with their control-plane Deployments, mirror sets, and a look at the result.
+//! A fleet on one API server: creates hosted clusters, their control-plane Deployments and mirror sets, and reads the results.
 
 pub mod admission;
 pub mod deployments;
@@ -25,30 +25,30 @@ use crate::{Cluster, Crds, eventually};
 pub const TARGETS: [&str; 3] = ["control-plane-operator", "ignition-server", "hosted-cluster-config-operator"];
 /// The namespace of the HostedClusters.
 pub const NAMESPACE: &str = "clusters";
-/// The hosted cluster in whose control-plane namespace an admission is tried out.
+/// The hosted cluster in whose control-plane namespace the admission is tested.
 pub const PROBES: &str = "probes";
 /// The manager's own namespace.
 pub const SYSTEM: &str = "hypermirror-system";
 /// The manager's ServiceAccount.
 pub const SERVICE_ACCOUNT: &str = "hypermirror-manager";
-/// The name by which the API server knows the manager.
+/// The manager's user name.
 pub const MANAGER_USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-manager";
-/// Long enough for a loaded machine; nothing waits for all of it when things work.
+/// Timeout of most waits: long enough for a loaded machine. A successful test does not reach it.
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// The fleet of one cluster.
 #[derive(Clone)]
 pub struct Fleet {
-    /// As its administrator.
+    /// The client of the administrator.
     pub client: Client,
 }
 
 impl Fleet {
-    /// Prepares a management cluster: CRDs, namespaces, our CRD, the manager's ServiceAccount, its rules and policies.
+    /// Prepares a management cluster: CRDs, namespaces, and the manager's ServiceAccount, RBAC and policies.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn install(cluster: &Cluster, crds: &Crds) -> Result<Self> {
         let fleet = Self { client: cluster.admin_client().await? };
         crds.install(&fleet.client).await?;
@@ -68,12 +68,13 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When the file is unreadable or the server refuses a document.
+    /// If the file is unreadable or the server refuses a document.
     pub async fn apply_file(&self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
         for document in serde_yaml::Deserializer::from_str(&text) {
-            let document = Value::deserialize(document).with_context(|| format!("parse {}", path.display()))?;
-            self.apply(&document).await.with_context(|| format!("apply a document of {}", path.display()))?;
+            let document =
+                Value::deserialize(document).with_context(|| format!("failed to parse {}", path.display()))?;
+            self.apply(&document).await.with_context(|| format!("failed to apply a document of {}", path.display()))?;
         }
         Ok(())
     }
@@ -82,7 +83,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn apply(&self, object: &Value) -> Result<DynamicObject> {
         self.apply_as("kubectl", object).await
     }
@@ -91,19 +92,21 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn apply_as(&self, manager: &str, object: &Value) -> Result<DynamicObject> {
         let api = self.api_of(object)?;
         let name = object["metadata"]["name"].as_str().context("an object without a name")?;
         let params = PatchParams::apply(manager).force();
-        api.patch(name, &params, &Patch::Apply(object)).await.with_context(|| format!("apply {}", brief(object)))
+        api.patch(name, &params, &Patch::Apply(object))
+            .await
+            .with_context(|| format!("failed to apply {}", brief(object)))
     }
 
     /// Merges a patch into one object.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn merge(&self, object: &Value, patch: &Value) -> Result<DynamicObject> {
         let api = self.api_of(object)?;
         let name = object["metadata"]["name"].as_str().context("an object without a name")?;
@@ -114,7 +117,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When it is no JSON patch or the server refuses it.
+    /// If it is not a JSON patch, or if the API server rejects it.
     pub async fn json_patch(&self, object: &Value, patch: &Value) -> Result<DynamicObject> {
         let name = object["metadata"]["name"].as_str().context("an object without a name")?;
         let patch = Patch::Json::<()>(serde_json::from_value(patch.clone())?);
@@ -125,7 +128,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn delete(&self, object: &Value) -> Result<()> {
         let api = self.api_of(object)?;
         let name = object["metadata"]["name"].as_str().context("an object without a name")?;
@@ -137,7 +140,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When the object has no kind.
+    /// If the object has no kind.
     pub fn api_of(&self, object: &Value) -> Result<Api<DynamicObject>> {
         let resource = objects::resource_of(object)?;
         Ok(match object["metadata"]["namespace"].as_str() {
@@ -150,7 +153,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When it is not there.
+    /// If it is not there.
     pub async fn deployment(&self, cluster: &str, target: &str) -> Result<Value> {
         let object = json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -159,11 +162,11 @@ impl Fleet {
         Ok(serde_json::to_value(self.api_of(&object)?.get(target).await?)?)
     }
 
-    /// What the process of one target reads: the last `OPENSHIFT_IMG_OVERRIDES`.
+    /// The effective value of one target: the last `OPENSHIFT_IMG_OVERRIDES`.
     ///
     /// # Errors
     ///
-    /// When the Deployment is not there.
+    /// If the Deployment is not there.
     pub async fn effective(&self, cluster: &str, target: &str) -> Result<Option<String>> {
         Ok(deployments::env_values(&self.deployment(cluster, target).await?).pop())
     }
@@ -172,7 +175,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When one is not there.
+    /// If one is not there.
     pub async fn effective_values(&self, cluster: &str) -> Result<BTreeMap<&'static str, Option<String>>> {
         let mut values = BTreeMap::new();
         for target in TARGETS {
@@ -181,14 +184,14 @@ impl Fleet {
         Ok(values)
     }
 
-    /// Waits until every target of these hosted clusters reads exactly this.
+    /// Waits until all targets of these hosted clusters have this effective value.
     ///
     /// # Errors
     ///
-    /// When one does not in time; says what it reads instead.
+    /// If one does not in time; says what it reads instead.
     pub async fn reads(&self, clusters: &[&str], wanted: &str) -> Result<()> {
         for cluster in clusters {
-            eventually(SOON, &format!("{cluster} reads {wanted}"), async || {
+            eventually(SOON, &format!("the targets of {cluster} have {wanted}"), async || {
                 let values = self.effective_values(cluster).await?;
                 anyhow::ensure!(values.values().all(|value| value.as_deref() == Some(wanted)), "{values:?}");
                 Ok(Some(()))
@@ -202,20 +205,20 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// If there is none.
     pub async fn report(&self, cluster: &str) -> Result<Value> {
         let object = objects::report(cluster);
         let report = self.api_of(&object)?.get(cluster).await?;
         Ok(report.data.get("status").cloned().unwrap_or_default())
     }
 
-    /// Waits until a report says what is wanted of it: it follows the targets.
+    /// Waits until a report matches a condition. Reports are written after the targets.
     ///
     /// # Errors
     ///
-    /// When it does not in time; says what it tells instead.
+    /// If it does not in time; says what it tells instead.
     pub async fn told(&self, cluster: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        eventually(SOON, &format!("the report of {cluster} tells {what}"), async || {
+        eventually(SOON, &format!("the report of {cluster} shows {what}"), async || {
             let report = self.report(cluster).await?;
             anyhow::ensure!(wanted(&report), "{report}");
             Ok(Some(report))
@@ -223,30 +226,30 @@ impl Fleet {
         .await
     }
 
-    /// Waits until a report tells exactly this map, as an override value: after the last write for it.
+    /// Waits until a report has this map, as an override value. It is written after all targets.
     ///
     /// # Errors
     ///
-    /// When it does not in time; says what it tells instead.
+    /// If it does not in time; says what it tells instead.
     pub async fn tells(&self, cluster: &str, wanted: &str) -> Result<()> {
         let told = |report: &Value| objects::told_map(report) == wanted;
         self.told(cluster, wanted, told).await.map(|_| ())
     }
 
-    /// Waits until a condition of the report has this status and reason; answers its message.
+    /// Waits until a condition of the report has this status and reason, and returns its message.
     ///
     /// # Errors
     ///
-    /// When it does not in time; says what it is instead.
+    /// If it does not in time; says what it is instead.
     pub async fn condition(&self, cluster: &str, kind: &str, status: &str, reason: &str) -> Result<String> {
         self.condition_within(SOON, cluster, kind, status, reason).await
     }
 
-    /// The same, where it may take longer.
+    /// Like [`Self::condition`], with a longer timeout.
     ///
     /// # Errors
     ///
-    /// When it does not in time; says what it is instead.
+    /// If it does not in time; says what it is instead.
     pub async fn condition_within(
         &self,
         limit: Duration,
@@ -269,7 +272,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When they cannot be listed.
+    /// If they cannot be listed.
     pub async fn list(&self, resource: &ApiResource) -> Result<Vec<DynamicObject>> {
         Ok(Api::all_with(self.client.clone(), resource).list(&ListParams::default()).await?.items)
     }

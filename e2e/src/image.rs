@@ -13,13 +13,13 @@ use tokio::process::Command;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-// Not compressed: compressing tens of megabytes costs a test more than sending them over the loopback address.
+// Not compressed, because compressing tens of megabytes takes longer than sending them over the loopback address.
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// The label that tells images apart which hold the same program.
+/// The label that distinguishes images with the same program.
 pub const MARKER: &str = "marker";
 
-/// What an image is to consist of.
+/// The content of an image.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ImageSource {
@@ -30,18 +30,18 @@ pub struct ImageSource {
 }
 
 impl ImageSource {
-    /// One static program, which the image has at `path` and starts.
+    /// An image with one static program at `path`, which is its entry point.
     pub fn new(path: &str, program: impl Into<PathBuf>) -> Self {
         Self { path: path.to_owned(), program: program.into(), marker: String::new(), user: "0".to_owned() }
     }
 
-    /// Another image for each marker, whatever else it holds: its digest tells which registry served it.
+    /// Adds a marker, so that the digest shows which registry served the image.
     pub fn marker(mut self, marker: &str) -> Self {
         marker.clone_into(&mut self.marker);
         self
     }
 
-    /// The user that it says it runs as; root if not said.
+    /// The user of the image. The default is root.
     pub fn user(mut self, user: &str) -> Self {
         user.clone_into(&mut self.user);
         self
@@ -61,7 +61,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// When the program cannot be read or a file not be written.
+    /// If the program cannot be read or a file not be written.
     pub fn build(directory: &Path, source: &ImageSource) -> Result<Self> {
         let blobs = Blobs::create(directory)?;
         let layer = blobs.add(LAYER, &layer(source)?)?;
@@ -69,7 +69,7 @@ impl Image {
             "architecture": architecture(),
             "os": "linux",
             "config": { "Entrypoint": [source.path], "User": source.user, "Labels": { MARKER: source.marker } },
-            // The layer is not compressed: the digest of what it unpacks to is its own.
+            // The layer is not compressed, so its digest and its diff ID are the same.
             "rootfs": { "type": "layers", "diff_ids": [layer.digest] },
         });
         let config = blobs.add(CONFIG, &serde_json::to_vec(&config)?)?;
@@ -87,7 +87,7 @@ impl Image {
         &self.digest
     }
 
-    /// What a container runtime calls it: the hash of its configuration.
+    /// Its ID in a container runtime: the hash of its configuration.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -96,7 +96,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// When skopeo is not installed or the registry refuses.
+    /// If skopeo is not installed or the registry refuses.
     pub async fn push(&self, host: &str, name: &str) -> Result<()> {
         let output = Command::new("skopeo")
             .args(["--insecure-policy", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"])
@@ -112,7 +112,7 @@ impl Image {
     }
 }
 
-/// What refers to a blob.
+/// The descriptor of a blob.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
@@ -126,7 +126,7 @@ struct Blobs(PathBuf);
 impl Blobs {
     fn create(layout: &Path) -> Result<Self> {
         let directory = layout.join("blobs/sha256");
-        std::fs::create_dir_all(&directory).with_context(|| format!("make {}", directory.display()))?;
+        std::fs::create_dir_all(&directory).with_context(|| format!("failed to create {}", directory.display()))?;
         Ok(Self(directory))
     }
 
@@ -135,14 +135,15 @@ impl Blobs {
             _ = write!(hash, "{byte:02x}");
             hash
         });
-        std::fs::write(self.0.join(&hash), bytes).context("write a blob")?;
+        std::fs::write(self.0.join(&hash), bytes).context("failed to write a blob")?;
         Ok(Descriptor { media_type, digest: format!("sha256:{hash}"), size: bytes.len() })
     }
 }
 
-/// A tar archive of one file, without anything that differs from one build to the next.
+/// A reproducible tar archive of one file.
 fn layer(source: &ImageSource) -> Result<Vec<u8>> {
-    let program = std::fs::read(&source.program).with_context(|| format!("read {}", source.program.display()))?;
+    let program =
+        std::fs::read(&source.program).with_context(|| format!("failed to read {}", source.program.display()))?;
     let mut header = tar::Header::new_gnu();
     header.set_size(u64::try_from(program.len())?);
     header.set_mode(0o755);
@@ -152,7 +153,7 @@ fn layer(source: &ImageSource) -> Result<Vec<u8>> {
     Ok(archive.into_inner()?)
 }
 
-/// As images name it.
+/// The architecture in an image's configuration.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -162,7 +163,7 @@ fn architecture() -> &'static str {
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
-    std::fs::write(path, serde_json::to_vec(value)?).with_context(|| format!("write {}", path.display()))
+    std::fs::write(path, serde_json::to_vec(value)?).with_context(|| format!("failed to write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Real API servers for tests, on the loopback address, and what a scenario needs around them.
+//! Real API servers for tests, on the loopback address, and tools for scenarios.
 //!
-//! A [`Testbed`] is one etcd and one or more clusters over it: a management cluster and guests. Tests that can live
-//! together share one through [`SharedBed`]. Linux only: processes are ended by their descriptors.
+//! A [`Testbed`] is one etcd with one or more clusters: a management cluster and guest clusters. Independent tests can share
+//! one with [`SharedBed`]. Linux only, because processes are ended by their file descriptors.
 
 pub mod agent_node;
 pub mod audit;

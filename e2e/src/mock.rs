@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// When there is no port or no certificate.
+    /// If there is no port or no certificate.
     pub async fn start(self) -> Result<MockRegistry> {
         let own = self.address.to_string();
         let names: Vec<&str> = ["127.0.0.1", "localhost"].into_iter().chain([own.as_str()]).chain(self.names).collect();
@@ -149,7 +149,7 @@ impl MockRegistry {
     ///
     /// # Errors
     ///
-    /// When there is no port.
+    /// If there is no port.
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }

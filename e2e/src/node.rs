@@ -1,8 +1,8 @@
-//! A real node of a guest: kubelet, CRI-O and pods, on this machine.
+//! A real node of a guest cluster on this machine: kubelet, CRI-O and pods.
 //!
-//! The node lives in a machine of its own (namespaces for processes and mounts): it has the usual paths of a node, of which
-//! the files that matter lie below [`RealNode::directory`], and when it is dropped, or its test is killed, nothing is left.
-//! Pods use the host's network. There is no kube-proxy: a pod needs the API server's real address, as on a booting node.
+//! The node runs in namespaces for processes and mounts and has the usual paths of a node. Its relevant files are below
+//! [`RealNode::directory`]. All its processes and mounts are removed when it is dropped, or when its test is killed. Pods use
+//! the host network. There is no kube-proxy, so pods need the real address of the API server, as on a node that boots.
 
 mod available;
 mod config;
@@ -35,17 +35,17 @@ use crate::{
     process::{Handle, Launch, Signal},
 };
 
-/// Longer than anything takes on a loaded machine.
+/// Timeout of all waits: longer than any step takes on a loaded machine.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A node of a cluster. Dropping it ends every process and mount of it; drop it before its cluster.
+/// A node of a cluster. Dropping it removes all its processes and mounts. Drop it before its cluster.
 #[derive(Debug)]
 pub struct RealNode {
     name: String,
     kubeconfig: String,
     crictl: Crictl,
     crio_launch: Launch,
-    // None: it was ended, and not yet started again.
+    // `None` while it is stopped.
     crio: Mutex<Option<Inmate>>,
     kubelet: Inmate,
     machine: Machine,
@@ -53,24 +53,23 @@ pub struct RealNode {
 }
 
 impl RealNode {
-    /// Why no real node can be had here: no root, or a part is missing. [`needs_node!`](crate::needs_node) is the usual way
-    /// to ask.
+    /// Why no real node can run on this machine: not root, or a missing program. Tests use [`needs_node!`](crate::needs_node).
     pub fn unavailable() -> Option<String> {
         available::unavailable()
     }
 
-    /// Whether this machine has a program, such as skopeo, at a usual place.
+    /// Whether a program, such as skopeo, is installed on this machine.
     pub fn installed(program: &str) -> bool {
         config::system_program(program).is_some()
     }
 
-    /// Starts a node of this name and waits until it is ready. The cluster needs a controller manager
-    /// ([`Builder::guest_controller_managers`](crate::bed::Builder::guest_controller_managers)); it gets a scheduler with its
-    /// first node.
+    /// Starts a node and waits until it is ready. The cluster needs a controller manager
+    /// ([`Builder::guest_controller_managers`](crate::bed::Builder::guest_controller_managers)). The first node also starts a
+    /// scheduler.
     ///
     /// # Errors
     ///
-    /// When a program is missing, or the node does not get ready: with the end of the log.
+    /// If a program is missing, or if the node does not become ready. The error has the end of the log.
     pub async fn start(cluster: &Cluster, name: &str) -> Result<Self> {
         start::node(cluster, name).await
     }
@@ -80,23 +79,23 @@ impl RealNode {
         &self.name
     }
 
-    /// Where its files lie, as seen from outside: `etc/containers` below it is the node's `/etc/containers`.
+    /// The directory of its files outside the machine: `etc/containers` in it is the node's `/etc/containers`.
     pub fn directory(&self) -> &Path {
         self.machine.directory()
     }
 
-    /// Where the file lies that is `path` on the node; of the directories that the node has for itself, such as
-    /// `/etc/containers`, `/etc/crio`, `/run` and `/var/lib/kubelet`.
+    /// The path outside the machine of the node's file at `path`, for the node's own directories, such as `/etc/containers`,
+    /// `/etc/crio`, `/run` and `/var/lib/kubelet`.
     pub fn outside(&self, path: &str) -> PathBuf {
         self.machine.outside(path)
     }
 
-    /// Where drop-ins lie: the node's `/etc/containers/registries.conf.d`.
+    /// The directory of drop-ins: the node's `/etc/containers/registries.conf.d`.
     pub fn drop_ins(&self) -> PathBuf {
         self.outside(config::DROP_INS)
     }
 
-    /// The base file: the node's `/etc/containers/registries.conf`. It lets CRI-O speak HTTP with registries at `127.0.0.1`.
+    /// The base file: the node's `/etc/containers/registries.conf`. It allows HTTP for registries at `127.0.0.1`.
     pub fn registries(&self) -> PathBuf {
         self.outside(config::REGISTRIES)
     }
@@ -106,7 +105,7 @@ impl RealNode {
         self.outside(config::CRIO_DROP_INS)
     }
 
-    /// CRI-O's socket; on the node it is `/run/crio/crio.sock`.
+    /// CRI-O's socket, the node's `/run/crio/crio.sock`.
     pub fn socket(&self) -> PathBuf {
         self.outside(config::SOCKET)
     }
@@ -116,11 +115,11 @@ impl RealNode {
         &self.crictl
     }
 
-    /// The process id of CRI-O outside the machine, where [`Handle`] and `/proc` know it.
+    /// The process ID of CRI-O outside the machine, for [`Handle`] and `/proc`.
     ///
     /// # Errors
     ///
-    /// When it was ended and not started again.
+    /// If it is stopped.
     pub async fn crio_id(&self) -> Result<u32> {
         self.with_crio(|crio| Ok(crio.handle().id())).await
     }
@@ -134,32 +133,32 @@ impl RealNode {
     ///
     /// # Errors
     ///
-    /// When the machine is gone.
+    /// If the machine is gone.
     pub fn processes(&self) -> Result<Vec<u32>> {
         self.machine.processes()
     }
 
-    /// The machine itself: it ends when the node does.
+    /// The machine. It ends with the node.
     pub fn handle(&self) -> &Handle {
         self.machine.handle()
     }
 
-    /// Runs a command on the node to its end, as somebody does who is logged in as root.
+    /// Runs a command on the node as root.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, or does not end within a minute.
+    /// If it cannot be started, or does not end within a minute.
     pub async fn run(&self, program: &str, args: &[&str]) -> Result<Outcome> {
         let output = tokio::time::timeout(LIMIT, self.machine.command(program, args).output()).await;
-        let output = output.with_context(|| format!("{program} does not end"))?;
-        Ok(output.with_context(|| format!("run {program}"))?.into())
+        let output = output.with_context(|| format!("{program} timed out"))?;
+        Ok(output.with_context(|| format!("failed to run {program}"))?.into())
     }
 
-    /// The process id of CRI-O on the node, as an agent there sees it.
+    /// The process ID of CRI-O inside the machine.
     ///
     /// # Errors
     ///
-    /// When it was ended and not started again.
+    /// If it is stopped.
     pub async fn crio_id_inside(&self) -> Result<u32> {
         let id = self.crio_id().await?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -167,12 +166,12 @@ impl RealNode {
         Ok(ids.split_whitespace().next_back().context("no id")?.parse()?)
     }
 
-    /// Starts a program on the node, as a unit of it would be: it sees the node's processes and files, and of the environment
-    /// only what is given (`NAME=value`). Its log is `name.log` in the node's directory.
+    /// Starts a program on the node, with the node's processes and files, and with only these environment variables
+    /// (`NAME=value`). Its log is `name.log` in the node's directory.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub async fn spawn(&self, name: &str, program: &Path, args: &[&str], environment: &[&str]) -> Result<Inmate> {
         self.machine.spawn(&self.machine.launch(name, program, environment).args(args)).await
     }
@@ -181,35 +180,35 @@ impl RealNode {
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub async fn signal_crio(&self, signal: Signal) -> Result<()> {
         self.with_crio(|crio| crio.handle().signal(signal)).await
     }
 
-    /// Makes CRI-O answer nobody, or lets it go on.
+    /// Freezes or resumes CRI-O.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub async fn freeze_crio(&self, frozen: bool) -> Result<()> {
         self.with_crio(|crio| crio.freeze(frozen)).await
     }
 
-    /// Ends CRI-O; pods run on.
+    /// Stops CRI-O. Pods continue to run.
     ///
     /// # Errors
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub async fn end_crio(&self, signal: Signal) -> Result<()> {
         let crio = self.crio.lock().await.take();
         crio.context("CRI-O does not run")?.end(signal).await
     }
 
-    /// Starts CRI-O again, without waiting for its answer.
+    /// Starts CRI-O without waiting until it responds.
     ///
     /// # Errors
     ///
-    /// When it runs already.
+    /// If it runs already.
     pub async fn start_crio(&self) -> Result<()> {
         let mut crio = self.crio.lock().await;
         ensure!(crio.is_none(), "CRI-O of {} runs already", self.name);
@@ -217,13 +216,13 @@ impl RealNode {
         Ok(())
     }
 
-    /// Waits until CRI-O answers.
+    /// Waits until CRI-O responds.
     ///
     /// # Errors
     ///
-    /// When it ends instead, with the end of its log; or does not answer in time.
+    /// If it exits, with the end of its log, or if it does not respond in time.
     pub async fn crio_answers(&self) -> Result<()> {
-        eventually(LIMIT, &format!("CRI-O of {} answers", self.name), async || {
+        eventually(LIMIT, &format!("CRI-O of {} responds", self.name), async || {
             self.with_crio(Inmate::check).await?;
             self.crictl.run(&["version"]).await.map(Some)
         })
@@ -231,22 +230,22 @@ impl RealNode {
         .map(|_| ())
     }
 
-    /// Ends CRI-O in order, starts it and waits until it answers.
+    /// Restarts CRI-O and waits until it responds.
     ///
     /// # Errors
     ///
-    /// When it does not start.
+    /// If it does not start.
     pub async fn restart_crio(&self) -> Result<()> {
         self.end_crio(Signal::TERM).await?;
         self.start_crio().await?;
         self.crio_answers().await
     }
 
-    /// Sets labels of the Node, as HyperShift does with `hypershift.openshift.io/nodePool`; an empty value removes one.
+    /// Sets labels of the Node, such as HyperShift's `hypershift.openshift.io/nodePool`. An empty value removes a label.
     ///
     /// # Errors
     ///
-    /// When the API server refuses.
+    /// If the API server refuses.
     pub async fn label(&self, labels: &[(&str, &str)]) -> Result<()> {
         let values = labels.iter().map(|(key, value)| ((*key).to_owned(), (!value.is_empty()).then_some(*value)));
         let patch = json!({ "metadata": { "labels": values.collect::<std::collections::BTreeMap<_, _>>() } });
@@ -255,31 +254,32 @@ impl RealNode {
         Ok(())
     }
 
-    /// What a container has written so far.
+    /// The log of a container.
     ///
     /// # Errors
     ///
-    /// When there is no such log yet.
+    /// If there is no such log yet.
     pub fn pod_log(&self, pod: &Pod, container: &str) -> Result<String> {
         let id = pod.uid().ok_or_else(|| anyhow!("the pod has no uid"))?;
         let namespace = pod.namespace().unwrap_or_default();
         let path = format!("/var/log/pods/{namespace}_{}_{id}/{container}", pod.name_any());
         let directory = self.outside(&path);
-        let entries = std::fs::read_dir(&directory).with_context(|| format!("list {}", directory.display()))?;
+        let entries =
+            std::fs::read_dir(&directory).with_context(|| format!("failed to list {}", directory.display()))?;
         let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
         files.sort();
         files.iter().map(|file| Ok(std::fs::read_to_string(file)?)).collect()
     }
 
-    /// Takes the pods off and waits until they are gone: the orderly end of a node, before it is dropped.
+    /// Drains the node: deletes its pods and waits until they are removed.
     ///
     /// # Errors
     ///
-    /// When they do not go.
+    /// If they do not go.
     pub async fn drain(&self) -> Result<()> {
         let pods: Api<Pod> = Api::all(self.client().await?);
         let here = ListParams::default().fields(&format!("spec.nodeName={}", self.name));
-        eventually(LIMIT, &format!("no pod is left on {}", self.name), async || {
+        eventually(LIMIT, &format!("{} has no pods", self.name), async || {
             let left = pods.list(&here).await?.items;
             for pod in left.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
                 let pods: Api<Pod> = Api::namespaced(self.client().await?, &pod.namespace().unwrap_or_default());
@@ -303,7 +303,7 @@ impl RealNode {
 
 impl Drop for RealNode {
     fn drop(&mut self) {
-        // The machine takes all with it. It is dropped last, and nobody is to wait for a kubelet without its CRI-O.
+        // The machine is dropped last and stops all processes, so that no destructor waits for a kubelet without CRI-O.
         if !self.detached {
             self.machine.end();
         }

@@ -1,4 +1,4 @@
-//! Certificates and keys of a cluster: an authority of its own, X.509 v3 throughout.
+//! Creates the certificate authority, certificates and keys of a cluster (X.509 v3).
 
 use anyhow::{Context, Result};
 use rcgen::{
@@ -18,9 +18,9 @@ pub struct Certificate {
 /// Whether a certificate is valid today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// It is.
+    /// Valid now.
     Current,
-    /// It was, years ago.
+    /// Expired years ago.
     Expired,
 }
 
@@ -31,43 +31,44 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new authority with a new key.
+    /// Creates a certificate authority with a new key.
     ///
     /// # Errors
     ///
-    /// When the key or the certificate cannot be made.
+    /// If the key or the certificate cannot be made.
     pub fn new(name: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("sign the authority")?;
+        let issuer =
+            CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("failed to sign the authority")?;
         Ok(Self { issuer })
     }
 
-    /// The authority's own certificate, PEM.
+    /// The certificate of the authority, PEM.
     pub fn certificate(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A certificate for a server that is reached under `names` (host names and addresses).
+    /// A certificate for a server with these host names and addresses.
     ///
     /// # Errors
     ///
-    /// When a name is no valid subject alternative name, or signing fails.
+    /// If a name is not a valid subject alternative name, or if signing fails.
     pub fn server(&self, names: &[&str]) -> Result<Certificate> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).context("names of the server")?;
+        let mut params = CertificateParams::new(names).context("failed to parse the names of the server")?;
         params.distinguished_name.push(DnType::CommonName, "server");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(params)
     }
 
-    /// A certificate for a client: the user is the common name, its group the organization (rcgen keeps one).
+    /// A certificate for a client. The user is the common name and the group is the organization (rcgen supports only one).
     ///
     /// # Errors
     ///
-    /// When signing fails.
+    /// If signing fails.
     pub fn client(&self, user: &str, group: Option<&str>, validity: Validity) -> Result<Certificate> {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, user);
@@ -86,7 +87,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer).context("sign a certificate")?;
+        let certificate = params.signed_by(&key, &self.issuer).context("failed to sign a certificate")?;
         Ok(Certificate { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
@@ -95,7 +96,7 @@ impl Authority {
 ///
 /// # Errors
 ///
-/// When the key cannot be made.
+/// If the key cannot be made.
 pub fn service_account_keys() -> Result<(String, String)> {
     let key = KeyPair::generate()?;
     Ok((key.serialize_pem(), key.public_key_pem()))

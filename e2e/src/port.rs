@@ -1,4 +1,4 @@
-//! Free ports of the loopback address.
+//! Finds free ports of the loopback address.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -7,18 +7,18 @@ use std::{
 
 use anyhow::{Result, bail};
 
-/// Below the range that Linux takes the ports of outgoing connections from (32768 on). A port of that range can be
-/// taken between the choice and the start of the server; and a client that keeps trying a port of that range where
-/// nobody listens ends up connected to itself, and the server that was stopped there cannot start again.
+/// Ports below the ephemeral range of Linux (from 32768). A port in that range could be used by an outgoing connection before
+/// the server starts. Also, a client that retries a port in that range without a listener can connect to itself, and the
+/// server on that port cannot start again.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
 const TRIES: usize = 200;
 
-/// A port of the loopback address that nobody listens on now.
+/// A free port of the loopback address.
 ///
 /// # Errors
 ///
-/// When all of many ports tried are taken.
+/// If no free port is found.
 pub fn free() -> Result<u16> {
     let span = u64::from(RANGE.end - RANGE.start);
     for _ in 0..TRIES {
@@ -28,5 +28,5 @@ pub fn free() -> Result<u16> {
             return Ok(port);
         }
     }
-    bail!("no free port on the loopback address in {TRIES} tries")
+    bail!("no free port on the loopback address after {TRIES} attempts")
 }

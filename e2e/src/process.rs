@@ -1,4 +1,4 @@
-//! Child processes: started with a log file, waited for by what they log or answer, ended by their own id.
+//! Child processes with a log file. Tests wait for their log lines or responses and stop them by their ID.
 
 mod handle;
 
@@ -18,13 +18,13 @@ use serde_json::Value;
 
 use crate::{binaries, endpoint, eventually};
 
-/// How long a process may take to end when it is asked to, before it is killed.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What the servers of `hack/testbed` watch: they end when the process with this id is gone.
+/// The variable with the ID of the process that the servers of `hack/testbed` watch. They exit when it exits.
 const PARENT_VARIABLE: &str = "TESTBED_PARENT_PID";
 
-/// A program to start, its arguments and where its log goes. Can be started again and again.
+/// A program to start, its arguments and its log file. Can be started several times.
 #[derive(Debug, Clone)]
 pub struct Launch {
     name: String,
@@ -36,18 +36,18 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// The running program of tests with one of its tests: `module` is the `module_path!()` of that test.
+    /// The current test program with one of its tests: `module` is the `module_path!()` of that test.
     ///
     /// # Errors
     ///
-    /// When the program does not know its own path.
+    /// If the program does not know its own path.
     pub fn own_test(name: &str, module: &str, test: &str, directory: impl Into<PathBuf>) -> Result<Self> {
-        // A module path begins with the program, the name of a test does not.
+        // A module path starts with the name of the program, the name of a test does not.
         let test = module.split_once("::").map_or_else(|| test.to_owned(), |(_, module)| format!("{module}::{test}"));
         Ok(Self::new(name, std::env::current_exe()?, directory).args(["--exact", &test, "--nocapture"]))
     }
 
-    /// Starts `program`, known as `name`; `directory` takes `name.log` (appended to) and `name.pid`.
+    /// Describes a start of `program`. `directory` gets `name.log` (appended) and `name.pid`.
     pub fn new(name: &str, program: impl Into<PathBuf>, directory: impl Into<PathBuf>) -> Self {
         Self {
             name: name.to_owned(),
@@ -59,11 +59,11 @@ impl Launch {
         }
     }
 
-    /// Starts the operator: `HYPERMIRROR_BIN`, or the `hypermirror` that was built with the running test.
+    /// Describes a start of the operator: `HYPERMIRROR_BIN`, or the `hypermirror` that was built with the test.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// If there is none.
     pub fn operator(name: &str, directory: impl Into<PathBuf>) -> Result<Self> {
         Ok(Self::new(name, binaries::operator()?, directory))
     }
@@ -82,21 +82,21 @@ impl Launch {
         self
     }
 
-    /// Sets an environment variable of the child; the rest it inherits.
+    /// Sets an environment variable. All others are inherited.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Lets it run on when its `Process` is dropped and when this process ends.
+    /// Detaches the process: it continues to run when its `Process` is dropped and when this process exits.
     #[must_use]
     pub fn detached(mut self, detached: bool) -> Self {
         self.detached = detached;
         self
     }
 
-    /// Whether it runs on so.
+    /// Whether it is detached.
     pub(crate) fn is_detached(&self) -> bool {
         self.detached
     }
@@ -105,29 +105,29 @@ impl Launch {
     ///
     /// # Errors
     ///
-    /// When the log file cannot be opened or the program cannot be started.
+    /// If the log file cannot be opened or the program cannot be started.
     pub fn spawn(&self) -> Result<Process> {
         let log_path = self.directory.join(format!("{}.log", self.name));
         let log = File::options().create(true).append(true).open(&log_path);
-        let log = log.with_context(|| format!("open {}", log_path.display()))?;
+        let log = log.with_context(|| format!("failed to open {}", log_path.display()))?;
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         if self.detached {
-            // So that Ctrl-C in the terminal that started it does not reach it.
+            // Ctrl-C in the terminal must not stop it.
             command.process_group(0);
         } else {
             command.env(PARENT_VARIABLE, std::process::id().to_string());
         }
-        let child = command.spawn().with_context(|| format!("start {}", self.program.display()))?;
-        let handle = Handle::open(child.id())?.context("the process vanished")?;
+        let child = command.spawn().with_context(|| format!("failed to start {}", self.program.display()))?;
+        let handle = Handle::open(child.id())?.context("the process has exited")?;
         let pid_path = self.directory.join(format!("{}.pid", self.name));
         std::fs::write(&pid_path, format!("{} {}\n", handle.id(), handle.start_time()?))?;
         Ok(Process { name: self.name.clone(), child, handle, log_path, detached: self.detached })
     }
 }
 
-/// A running child. Dropping it ends it, unless it was started detached.
+/// A running child process. Dropping it stops it, unless it is detached.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -138,7 +138,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process itself: its id, its start time, signals.
+    /// The process, for its ID, start time and signals.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -148,50 +148,51 @@ impl Process {
         &self.log_path
     }
 
-    /// What it has logged so far.
+    /// Its log.
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn log(&self) -> Result<String> {
-        let bytes = std::fs::read(&self.log_path).with_context(|| format!("read {}", self.log_path.display()))?;
+        let bytes =
+            std::fs::read(&self.log_path).with_context(|| format!("failed to read {}", self.log_path.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has exited.
     ///
     /// # Errors
     ///
-    /// When the kernel does not say.
+    /// If the kernel returns an error.
     pub fn exit_status(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("status of {}", self.name))
+        self.child.try_wait().with_context(|| format!("failed to read the exit status of {}", self.name))
     }
 
-    /// Ends it in order: SIGTERM, time to comply, SIGKILL.
+    /// Stops it: SIGTERM, and SIGKILL after a timeout.
     ///
     /// # Errors
     ///
-    /// When it cannot be signalled.
+    /// If it cannot be signalled.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         self.handle.ask_to_end()?;
         if self.handle.ended_within(GRACE).await { Ok(self.child.wait()?) } else { self.kill() }
     }
 
-    /// Ends it at once, by SIGKILL.
+    /// Kills it with SIGKILL.
     ///
     /// # Errors
     ///
-    /// When it cannot be signalled.
+    /// If it cannot be signalled.
     pub fn kill(&mut self) -> Result<ExitStatus> {
         self.handle.signal(Signal::KILL)?;
-        self.child.wait().with_context(|| format!("wait for {}", self.name))
+        self.child.wait().with_context(|| format!("failed to wait for {}", self.name))
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has exited by itself.
     ///
     /// # Errors
     ///
-    /// When it is still running after `limit`.
+    /// If it is still running after `limit`.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         if !self.handle.ended_within(limit).await {
             bail!("{} still runs after {limit:?}", self.name);
@@ -199,12 +200,12 @@ impl Process {
         Ok(self.child.wait()?)
     }
 
-    /// Waits for a JSON log line whose `message` is this one and returns its `field`, such as the address that a server
-    /// which was given port 0 listens on. A field beside `message` and one below `fields` are both found.
+    /// Waits for a JSON log line with this `message` and returns its `field`, such as the address of a server with port 0. The
+    /// field can be at the top level or below `fields`.
     ///
     /// # Errors
     ///
-    /// When no such line comes within `limit`, or the process ends before.
+    /// If there is no such line within `limit`, or if the process exits before.
     pub async fn wait_for_log_field(&mut self, message: &str, field: &str, limit: Duration) -> Result<String> {
         let what = format!("{} logs {message:?} with {field:?}", self.name);
         eventually(limit, &what, async || {
@@ -212,22 +213,22 @@ impl Process {
             let ended = self.exit_status()?;
             match (log.lines().rev().find_map(|line| log_field(line, message, field)), ended) {
                 (Some(value), _) => Ok(Some(value)),
-                (None, Some(status)) => bail!("it ended ({status}); its log:\n{}", tail(&log)),
+                (None, Some(status)) => bail!("it exited ({status}); its log:\n{}", tail(&log)),
                 (None, None) => bail!("log:\n{}", tail(&log)),
             }
         })
         .await
     }
 
-    /// Waits until `url` answers 200.
+    /// Waits until `url` responds with 200.
     ///
     /// # Errors
     ///
-    /// When it does not within `limit`.
+    /// If it does not within `limit`.
     pub async fn wait_until_ready(&mut self, url: &str, limit: Duration) -> Result<()> {
-        eventually(limit, &format!("{} answers 200 on {url}", self.name), async || {
+        eventually(limit, &format!("{} responds with 200 on {url}", self.name), async || {
             if let Some(status) = self.exit_status()? {
-                bail!("it ended ({status}); its log:\n{}", tail(&self.log()?));
+                bail!("it exited ({status}); its log:\n{}", tail(&self.log()?));
             }
             let answer = endpoint::get(url).await?;
             anyhow::ensure!(answer.status == 200, "{answer:?}");
@@ -251,7 +252,7 @@ impl Drop for Process {
     }
 }
 
-/// The end of a log, as much as a person reads in an error message.
+/// The end of a log, short enough for an error message.
 pub(crate) fn tail(log: &str) -> String {
     const LINES: usize = 15;
     let lines: Vec<&str> = log.lines().collect();

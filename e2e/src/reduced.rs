@@ -1,17 +1,17 @@
-//! Reduced CRDs of our own for the kinds of HyperShift and OpenShift that hypermirror reads: the same names, scopes,
-//! subresources and rules, and only the fields that we use. `e2e/crds` holds them as files.
+//! Reduced CRDs for the kinds of HyperShift and OpenShift that hypermirror reads, with the same names, scopes, subresources and
+//! validation rules, and with only the fields that hypermirror uses. The files are in `e2e/crds`.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// A domain name label, as the public API's patterns have it.
+/// A label of a domain name, from the patterns of the public API.
 const LABEL: &str = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
 
 /// The files: name and YAML.
 ///
 /// # Errors
 ///
-/// When a CRD cannot be written as YAML.
+/// If a CRD cannot be written as YAML.
 pub fn files() -> Result<Vec<(String, String)>> {
     let crds = [
         hosted_cluster(),
@@ -91,7 +91,7 @@ impl Crd {
     }
 }
 
-/// `spec.imageMirrorConfigRef` is not in it: stock HyperShift has no such field.
+/// Without `spec.imageMirrorConfigRef`, which stock HyperShift does not have.
 fn hosted_cluster() -> Crd {
     let mut infra_id = checked_text("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", 1, 253);
     immutable(&mut infra_id, "oldSelf == \"\" || self == oldSelf");
@@ -103,7 +103,7 @@ fn hosted_cluster() -> Crd {
         "controlPlaneRelease": release(),
         "imageContentSources": image_content_sources(),
         "infraID": infra_id,
-        // Not read, but part of every manifest for the stock CRD.
+        // Not read, but required in manifests for the stock CRD.
         "etcd": anything(),
         "networking": anything(),
         "services": services(),
@@ -113,7 +113,7 @@ fn hosted_cluster() -> Crd {
         "pullSecret": reference(),
         "release": release(),
     }));
-    // The two others have defaults there.
+    // The other two have defaults in the stock CRD.
     let spec = requiring(spec, &["platform", "pullSecret", "release", "services"]);
     let status = object(&json!({
         "conditions": conditions(),
@@ -220,7 +220,7 @@ fn mirror_set(kind: &'static str, short_name: &str, list: &str) -> Crd {
     }
 }
 
-/// No pattern here: this older kind takes any text, which our rules have to live with.
+/// Without a pattern: this older kind accepts any text.
 fn content_source_policy() -> Crd {
     let entry = json!({
         "type": "object",
@@ -270,12 +270,12 @@ fn paused_until(least: u32) -> Value {
     checked_text(date, least, 35)
 }
 
-/// A text that a rule of the expression language judges.
+/// A string with a CEL validation rule.
 fn checked_text(rule: &str, least: u32, most: u32) -> Value {
     json!({ "type": "string", "minLength": least, "maxLength": most, "x-kubernetes-validations": [{ "rule": rule }] })
 }
 
-/// Adds a rule about changes.
+/// Adds a validation rule for changes.
 fn immutable(field: &mut Value, rule: &str) {
     if let Some(rules) = field["x-kubernetes-validations"].as_array_mut() {
         rules.push(json!({ "rule": rule }));
@@ -303,7 +303,7 @@ fn conditions() -> Value {
     conditions
 }
 
-/// Those of a NodePool are a type of their own, which asks for less.
+/// The conditions of a NodePool have their own type with fewer required fields.
 fn node_pool_conditions() -> Value {
     let text = |most: u32| json!({ "type": "string", "maxLength": most });
     let mut conditions = listed_conditions(&text(1024), &json!({ "type": "string" }), &text(316));
@@ -323,7 +323,7 @@ fn listed_conditions(reason: &Value, status: &Value, kind: &Value) -> Value {
     json!({ "type": "array", "maxItems": 100, "items": items })
 }
 
-/// Of a ConfigMap or Secret.
+/// A reference to a ConfigMap or Secret.
 fn reference() -> Value {
     let mut reference = object(&json!({ "name": { "type": "string", "default": "" } }));
     reference["x-kubernetes-map-type"] = "atomic".into();
@@ -338,7 +338,7 @@ fn object(properties: &Value) -> Value {
     json!({ "type": "object", "properties": properties })
 }
 
-/// A part that we hand on or ignore.
+/// A part that hypermirror preserves or ignores.
 fn anything() -> Value {
     json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

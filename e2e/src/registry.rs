@@ -14,7 +14,7 @@ use crate::{
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// A running registry. Dropping it ends it; its images lie in the directory that it was given.
+/// A running registry. Dropping it stops it. Its images are in the directory that was passed.
 #[derive(Debug)]
 pub struct Registry {
     host: String,
@@ -22,11 +22,11 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts one on a free port, with images, configuration and log below `directory`.
+    /// Starts a registry on a free port, with images, configuration and log below `directory`.
     ///
     /// # Errors
     ///
-    /// When docker-registry is not installed or does not answer.
+    /// If docker-registry is not installed or does not respond.
     pub async fn start(directory: &Path) -> Result<Self> {
         Self::launch(directory, None).await
     }
@@ -42,7 +42,7 @@ impl Registry {
 
     async fn launch(directory: &Path, certificate: Option<Certificate>) -> Result<Self> {
         let host = format!("127.0.0.1:{}", port::free()?);
-        std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+        std::fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
         let mut config = serde_json::json!({
             "version": "0.1",
             "log": { "accesslog": { "disabled": false }, "level": "info", "formatter": "json" },
@@ -61,7 +61,7 @@ impl Registry {
         let launch = Launch::new("docker-registry", "docker-registry", directory).arg("serve").arg(config_path);
         let mut process = launch.spawn().context("is Debian's docker-registry installed?")?;
         if is_tls {
-            // Nobody here needs a client for TLS but for this: that it listens will do.
+            // Checking that the port is open avoids a dependency on a TLS client.
             let listens = async || Ok(Some(TcpStream::connect(&host).await?));
             eventually(START_LIMIT, "the registry listens", listens).await?;
         } else {
@@ -70,25 +70,25 @@ impl Registry {
         Ok(Self { host, process })
     }
 
-    /// Host and port, as they stand in an image reference.
+    /// Host and port, as in an image reference.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// What it was asked: the lines of its access log that hold `text`, such as `GET /v2/q/app/manifests/v1`.
+    /// The lines of its access log that contain `text`, such as `GET /v2/q/app/manifests/v1`.
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn requests(&self, text: &str) -> Result<Vec<String>> {
         Ok(self.process.log()?.lines().filter(|line| line.contains(text)).map(str::to_owned).collect())
     }
 
-    /// Ends it; its port refuses connections afterwards.
+    /// Stops it. Its port then refuses connections.
     ///
     /// # Errors
     ///
-    /// When it cannot be signalled.
+    /// If it cannot be signalled.
     pub async fn stop(mut self) -> Result<()> {
         self.process.stop().await.map(|_| ())
     }

@@ -1,8 +1,8 @@
-//! A rival: stock HyperShift's two operators, imitated as they were measured, on a real API server.
+//! The rival: a simulation of stock HyperShift's two operators on a real API server, with their measured behaviour.
 //!
-//! The hypershift operator writes control-plane-operator; that one's process writes its two children with the values that
-//! it was started with. Both write with full updates, put back at once what somebody changed, tolerate what somebody
-//! appended, and wipe it with the next change of their own. Neither watches a mirror.
+//! The hypershift operator writes the Deployment control-plane-operator. The process of that Deployment writes its two
+//! children, with the values that it was started with. Both use full updates: they immediately revert changed values, tolerate
+//! appended ones, and drop these with their next own change. Neither watches mirrors.
 
 pub mod administrator;
 pub mod chance;
@@ -37,19 +37,19 @@ use self::writes::{Ledger, Looked};
 use crate::Cluster;
 use crate::fleet::{NAMESPACE, TARGETS, deployments, objects};
 
-/// The field managers of the two, as measured.
+/// The field managers of the two operators, as measured.
 pub const MANAGERS: [&str; 2] = ["hypershift-operator-manager", "hypershift-controlplane-manager"];
 
-/// How the operators of one hosted cluster behave.
+/// The behaviour of the operators of one hosted cluster.
 #[derive(Clone, Debug)]
 pub struct Manners {
     /// The static `--registry-overrides` of the hypershift operator.
     pub flag: String,
-    /// From an event to the write.
+    /// Time from an event to the write.
     pub reaction: RangeInclusive<Duration>,
-    /// From a new pod template of control-plane-operator to the process that runs with it.
+    /// Time from a new pod template of control-plane-operator until its process runs.
     pub restart: RangeInclusive<Duration>,
-    /// Targets from which even what is appended is taken, again and again. No stock operator does so.
+    /// Targets in which appended values are also reverted, which no stock operator does.
     pub greedy: Vec<&'static str>,
 }
 
@@ -66,7 +66,7 @@ impl Default for Manners {
     }
 }
 
-/// Which of the two.
+/// One of the two operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// The hypershift operator.
@@ -82,7 +82,7 @@ struct Hosted {
     tasks: [Option<JoinHandle<()>>; 2],
 }
 
-/// The stock operators of some hosted clusters. Dropping it ends them.
+/// The stock operators of some hosted clusters. Dropping it stops them.
 pub struct Rival {
     hands: [Hand; 2],
     admin: Client,
@@ -91,11 +91,11 @@ pub struct Rival {
 }
 
 impl Rival {
-    /// A rival without hosted clusters.
+    /// Creates a rival without hosted clusters.
     ///
     /// # Errors
     ///
-    /// When its clients cannot be made.
+    /// If its clients cannot be made.
     pub async fn new(cluster: &Cluster, random: Random) -> Result<Self> {
         let users =
             ["system:serviceaccount:hypershift:operator", "system:serviceaccount:clusters:control-plane-operator"];
@@ -112,7 +112,7 @@ impl Rival {
         })
     }
 
-    /// Takes care of a hosted cluster from now on: its Deployments appear soon. Its namespace must be there.
+    /// Starts to reconcile a hosted cluster, which creates its Deployments. Its namespace must exist.
     pub fn adopt(&mut self, cluster: &str, manners: Manners) {
         let hosted = Hosted { manners, ledger: Arc::default(), told: <[_; 2]>::default(), tasks: [None, None] };
         self.hosted.insert(cluster.to_owned(), hosted);
@@ -120,7 +120,7 @@ impl Rival {
         self.start(cluster, Operator::Child);
     }
 
-    /// Starts one of the operators of a hosted cluster; it looks at everything anew.
+    /// Starts one of the operators of a hosted cluster, without any state of an earlier one.
     pub fn start(&mut self, cluster: &str, operator: Operator) {
         let Some(hosted) = self.hosted.get_mut(cluster) else { return };
         let (cluster, manners) = (cluster.to_owned(), hosted.manners.clone());
@@ -139,14 +139,14 @@ impl Rival {
         });
     }
 
-    /// Ends one of the operators of a hosted cluster, wherever it is.
+    /// Stops one of the operators of a hosted cluster immediately.
     pub fn stop(&mut self, cluster: &str, operator: Operator) {
         if let Some(task) = self.hosted.get_mut(cluster).and_then(|hosted| hosted.tasks[operator as usize].take()) {
             task.abort();
         }
     }
 
-    /// Has the operators of a hosted cluster behave otherwise from now on; what they want stays.
+    /// Changes the behaviour of the operators of a hosted cluster, but not their desired state.
     pub fn reform(&mut self, cluster: &str, manners: Manners) {
         for operator in [Operator::Parent, Operator::Child] {
             self.stop(cluster, operator);
@@ -159,27 +159,27 @@ impl Rival {
         }
     }
 
-    /// A change of the desired state of one target that has nothing to do with mirrors.
+    /// Changes the desired state of one target, but not its mirrors.
     pub fn change(&self, cluster: &str, target: &'static str) {
         let Some(hosted) = self.hosted.get(cluster) else { return };
         *hosted.ledger.open().changes.entry(target).or_default() += 1;
         hosted.told[usize::from(target != TARGETS[0])].notify_one();
     }
 
-    /// What the two did and saw of a hosted cluster.
+    /// The record of the operators' actions for a hosted cluster.
     ///
     /// # Errors
     ///
-    /// When it was never adopted.
+    /// If it was never adopted.
     pub fn ledger(&self, cluster: &str) -> Result<&Ledger> {
         Ok(&self.hosted.get(cluster).with_context(|| format!("no hosted cluster {cluster}"))?.ledger)
     }
 
-    /// Whether both have seen everything as it is now and have nothing left to do. Answers the three Deployments.
+    /// Whether both operators have processed the current state and are idle. Returns the three Deployments.
     ///
     /// # Errors
     ///
-    /// When they have not: says what is still to be seen.
+    /// If they are not idle. The error describes what is pending.
     pub async fn rests(&self, cluster: &str) -> Result<Vec<Value>> {
         let hosted = objects::hosted_cluster(cluster, &[]);
         let hosted = self.api(&hosted)?.get(cluster).await?.resource_version().unwrap_or_default();
@@ -189,23 +189,26 @@ impl Rival {
             targets.push(serde_json::to_value(self.api(&object)?.get(target).await?)?);
         }
         let pages = self.ledger(cluster)?.open();
-        ensure!(pages.looked.get("").is_some_and(|looked| looked.version == hosted), "the HostedCluster was not seen");
+        ensure!(
+            pages.looked.get("").is_some_and(|looked| looked.version == hosted),
+            "the HostedCluster is not processed yet"
+        );
         for (name, target) in TARGETS.iter().zip(&targets) {
             let version = target["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
             let now = Looked { version, changes: pages.changes_of(name) };
-            ensure!(pages.looked.get(name) == Some(&now), "{name} was not seen as it is");
+            ensure!(pages.looked.get(name) == Some(&now), "the current version of {name} is not processed yet");
         }
         let template = targets.first().map(|parent| desired::digest(&parent["spec"]["template"]));
-        ensure!(template.as_ref() == Some(&pages.running), "control-plane-operator still restarts");
+        ensure!(template.as_ref() == Some(&pages.running), "control-plane-operator is restarting");
         drop(pages);
         Ok(targets)
     }
 
-    /// Creates the namespaces and the HostedCluster that the two need, with these annotations.
+    /// Creates the namespaces and the HostedCluster, with these annotations.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn host(
         &mut self,
         fleet: &crate::Fleet,

@@ -1,4 +1,4 @@
-//! An image in a registry of its own.
+//! An image in its own registry.
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use crate::image::{Image, ImageSource};
 use crate::pki::Authority;
 use crate::registry::Registry;
 
-/// Where the agent lies in its image.
+/// The path of the agent in its image.
 const AGENT: &str = "/usr/local/bin/hypermirror";
 
-/// A registry with one image to begin with.
+/// A registry with one image.
 #[derive(Debug)]
 pub struct Served {
     /// The registry.
     pub registry: Registry,
     /// The digest of the image.
     pub digest: String,
-    /// What a container runtime calls the image.
+    /// The ID of the image in a container runtime.
     pub id: String,
     directory: TempDir,
 }
 
 impl Served {
-    /// Serves a program that does nothing under this name. No two of them are the same image.
+    /// Serves an image with a program that does nothing. Each call creates a different image.
     ///
     /// # Errors
     ///
-    /// When a part is missing or the registry does not start.
+    /// If a part is missing or the registry does not start.
     pub async fn start(name: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let registry = Registry::start(directory.path()).await?;
@@ -38,7 +38,7 @@ impl Served {
         Self::serve(directory, registry, name, &source).await
     }
 
-    /// The same from a registry that has a certificate of this authority.
+    /// Like [`Served::start`], with a registry that has a certificate of this authority.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Served {
     ///
     /// # Errors
     ///
-    /// When it was not built, or the registry does not start.
+    /// If it was not built, or the registry does not start.
     pub async fn agent(name: &str) -> Result<Self> {
         let program = binaries::static_operator()?;
         let directory = tempfile::tempdir()?;
@@ -68,18 +68,18 @@ impl Served {
         Ok(Self { digest: image.digest().to_owned(), id: image.id().to_owned(), registry, directory })
     }
 
-    /// Where its files lie; a place for further images, too.
+    /// The directory of its files, which can also have further images.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// The image by digest, under a name of this registry.
+    /// The image by digest, with a name in this registry.
     pub fn reference(&self, name: &str) -> String {
         format!("{}/{name}@{}", self.registry.host(), self.digest)
     }
 }
 
-/// A program that does nothing. Where no node could be built nobody runs it, and any file will do.
+/// A program that does nothing. Without a node it is never executed, so any file is sufficient.
 fn idle(directory: &Path) -> Result<ImageSource> {
     if let Ok(program) = Servers::from_env().find("pause") {
         return Ok(ImageSource::new("/app", program));

@@ -1,4 +1,4 @@
-//! The command lines of the servers: etcd, kube-apiserver, kube-controller-manager, kube-scheduler.
+//! The command lines of etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
 
 use std::path::Path;
 
@@ -6,13 +6,14 @@ use anyhow::Result;
 
 use crate::{binaries::Servers, files::ClusterFiles, process::Launch};
 
-/// What the etcd of `hack/testbed` removes when its parent is gone: a killed test leaves no files either.
+/// The variable with the directory that the etcd of `hack/testbed` removes when its parent exits, so that a killed test leaves
+/// no files.
 const REMOVE_VARIABLE: &str = "TESTBED_REMOVE_DIR";
 
-/// One etcd member; `remove` is its bed's directory if that is to go with the parent.
+/// One etcd member. `remove` is the directory of its test bed if it is to be removed with the parent.
 pub(crate) fn etcd(servers: &Servers, directory: &Path, port: u16, remove: Option<&Path>) -> Result<Launch> {
     let client = format!("http://127.0.0.1:{port}");
-    // A member without peers has a peer listener all the same: any free port will do.
+    // A member without peers also needs a peer listener, on any free port.
     let peer = "http://127.0.0.1:0";
     let launch = Launch::new("etcd", servers.find("etcd")?, directory)
         .arg("--data-dir")
@@ -20,7 +21,7 @@ pub(crate) fn etcd(servers: &Servers, directory: &Path, port: u16, remove: Optio
         .args([format!("--listen-client-urls={client}"), format!("--advertise-client-urls={client}")])
         .args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}")])
         .arg(format!("--initial-cluster=default={peer}"))
-        // The data of a test goes with it. 8 GiB, as a scenario of 10,000 clusters outgrows the default of 2.
+        // No fsync, because the data of a test is temporary. 8 GiB, because 10,000 clusters need more than the default of 2 GiB.
         .args(["--unsafe-no-fsync", "--quota-backend-bytes=8589934592", "--log-level=warn"]);
     Ok(match remove {
         Some(directory) => launch.env(REMOVE_VARIABLE, directory),
@@ -28,7 +29,7 @@ pub(crate) fn etcd(servers: &Servers, directory: &Path, port: u16, remove: Optio
     })
 }
 
-/// One API server over a share of etcd's keys.
+/// One API server with its own key prefix in etcd.
 pub(crate) fn api_server(
     servers: &Servers,
     files: &ClusterFiles,
@@ -45,7 +46,7 @@ pub(crate) fn api_server(
         .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
         .args(["--service-cluster-ip-range=10.0.0.0/24"])
         .args(["--service-account-issuer=https://kubernetes.default.svc"])
-        // Never rotated: a test reads one file (in MB).
+        // Never rotated, because tests read one file (in MB).
         .args(["--audit-log-maxsize=100000", "--profiling=false"]);
     let launch = [
         ("--client-ca-file", "ca.crt"),
@@ -59,16 +60,16 @@ pub(crate) fn api_server(
     ]
     .into_iter()
     .fold(launch, |launch, (flag, file)| launch.arg(flag).arg(files.path(file)));
-    // Nobody makes the ServiceAccounts that this admission asks for where no controller manager runs.
+    // Without a controller manager, nothing creates the ServiceAccounts that this admission requires.
     Ok(if controller_manager {
-        // A cluster that may get nodes: a kubelet may do what is its own.
+        // Node authorization for kubelets.
         launch.args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"])
     } else {
         launch.args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
     })
 }
 
-/// The controller manager of a cluster, without the controllers that want nodes or a cloud.
+/// The controller manager of a cluster, without controllers that need nodes or a cloud.
 pub(crate) fn controller_manager(servers: &Servers, files: &ClusterFiles) -> Result<Launch> {
     let launch = Launch::new("kube-controller-manager", servers.find("kube-controller-manager")?, &files.directory)
         .args(["--leader-elect=false", "--secure-port=0"])

@@ -18,13 +18,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// Neither `KUBECONFIG` nor a pod's ServiceAccount gives a configuration.
-    #[error("KUBECONFIG is not set and this is no pod with a ServiceAccount")]
+    #[error("no cluster is configured: KUBECONFIG is not set, and this is not a pod with a ServiceAccount")]
     Infer(#[source] kube::config::InferConfigError),
     /// The kubeconfig that was named cannot be used.
-    #[error("the kubeconfig cannot be used")]
+    #[error("failed to load the kubeconfig")]
     Kubeconfig(#[source] kube::config::KubeconfigError),
     /// The configuration does not make a client.
-    #[error("the cluster's configuration does not make a client")]
+    #[error("failed to create a client for the cluster")]
     Build(#[source] kube::Error),
 }
 

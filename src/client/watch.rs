@@ -106,7 +106,11 @@ where
                 Err(error) => {
                     let failure = Failure::new(&error);
                     if self.streaming && failure.means_no_streaming() {
-                        tracing::info!(reason = failure.message, "the API server does not stream lists: paging");
+                        tracing::info!(
+                            reason = failure.message,
+                            "the API server does not support streaming lists; \
+                                                                  listing in pages"
+                        );
                         self.streaming = false;
                         self.events = watcher(self.api.clone(), self.config.clone().page_size(PAGE)).boxed();
                         continue;

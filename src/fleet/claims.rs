@@ -41,14 +41,18 @@ impl Refusal {
     pub fn verdict(&self, namespace: &str) -> Verdict {
         let why = match self {
             Self::OwnedBy(_) => {
-                "its HostedControlPlane belongs to another HostedCluster; delete this HostedCluster, or create it again with \
-                 another name"
+                "its HostedControlPlane belongs to another HostedCluster; delete this HostedCluster, or recreate it \
+                 with another name"
             }
             Self::Shared => {
-                "no HostedControlPlane names one owner; an administrator sees the other HostedCluster with `hypermirror check`"
+                "no HostedControlPlane identifies the owner; `hypermirror check`, run by an administrator, shows the \
+                 other HostedCluster"
             }
         };
-        let message = format!("nothing is written: control-plane namespace {namespace} is claimed twice, and {why}");
+        let message = format!(
+            "nothing is written: control-plane namespace {namespace} is claimed by two \
+                               HostedClusters; {why}"
+        );
         Verdict::new("False", Reason::NamespaceClaimedTwice, message)
     }
 
@@ -56,13 +60,14 @@ impl Refusal {
     pub fn for_administrators(&self, namespace: &str, others: &[String]) -> String {
         match self {
             Self::OwnedBy(owner) => format!(
-                "nothing is written: control-plane namespace {namespace} belongs to HostedCluster {owner} (annotation {} of \
+                "nothing is written: control-plane namespace {namespace} belongs to HostedCluster {owner} \
+                 (annotation {} of \
                  its HostedControlPlane)",
                 annotations::HOSTED_CLUSTER
             ),
             Self::Shared => format!(
                 "nothing is written: control-plane namespace {namespace} is also claimed by HostedCluster {}, and no \
-                 HostedControlPlane names one owner; delete one of them, or create it again with another name",
+                 HostedControlPlane identifies the owner; delete one of them, or recreate it with another name",
                 named(others)
             ),
         }
@@ -107,7 +112,7 @@ mod tests {
             let verdict = refusal.verdict("secret-x");
             assert_eq!((verdict.status, verdict.reason), ("False", Reason::NamespaceClaimedTwice));
             assert!(!verdict.message.contains("secret/x"), "{}", verdict.message);
-            assert!(verdict.message.contains("claimed twice"), "{}", verdict.message);
+            assert!(verdict.message.contains("claimed by two HostedClusters"), "{}", verdict.message);
             assert!(refusal.for_administrators("secret-x", &others).contains("secret/x"));
         }
     }

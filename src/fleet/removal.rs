@@ -48,7 +48,7 @@ impl HeldRemoval {
     /// What a person reads in the condition: what waits, why, and the line that lets it through.
     pub fn message(&self, namespace: &str, lease: &str) -> String {
         format!(
-            "the change would empty the maps of {} of {} hosted clusters and waits; if it is meant: \
+            "waiting for approval: the change would empty the maps of {} of {} hosted clusters; to approve it: \
              kubectl annotate lease -n {namespace} {lease} {}={} --overwrite",
             self.emptied.len(),
             self.with_map,

@@ -84,12 +84,12 @@ pub fn verdict(wishes: &CatalogWishes, differences: &[Difference], handling: &Ha
         let all = all.join("; ");
         return match handling {
             Handling::Left(why) => Verdict::new("False", Reason::CatalogDiffers, format!("{all}: {why}")),
-            _ => Verdict::new("False", Reason::Updating, format!("{all}: stock HyperShift is given time to do it")),
+            _ => Verdict::new("False", Reason::Updating, format!("{all}: waiting for stock HyperShift to change it")),
         };
     }
     match of_weight(Severity::Warning).next() {
         Some(first) => Verdict::new("True", first.reason, told(Severity::Warning)),
-        None => Verdict::new("True", Reason::AsExpected, "the catalogs are as the annotations say"),
+        None => Verdict::new("True", Reason::AsExpected, "the catalogs match the annotations"),
     }
 }
 

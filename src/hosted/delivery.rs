@@ -65,7 +65,7 @@ impl Delivery {
 pub fn meaningless(value: &str) -> String {
     let key = annotations::NODE_DELIVERY;
     let known = Delivery::ALL.map(Delivery::as_str).join(", ");
-    format!("annotation {key} is {value:?}; it is one of {known}, and counts as unset")
+    format!("annotation {key} has the invalid value {value:?} and is ignored; set it to one of {known}")
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub struct GuestOutcome {
 impl GuestOutcome {
     /// Nobody could look: what was known of the nodes may no longer hold.
     pub fn unknown(synced: Verdict, before: Option<&Self>) -> Self {
-        let message = "the guest could not be asked";
+        let message = "failed to connect to the guest cluster";
         let unknown = |verdict: &Option<Verdict>| {
             verdict.as_ref().map(|_| Verdict { status: "Unknown", reason: synced.reason, message: message.to_owned() })
         };

@@ -67,14 +67,14 @@ impl Budget {
         if used.mirrors > limit.mirrors {
             let (mirrors, limit) = (used.mirrors, limit.mirrors);
             return Err(format!(
-                "with its {} mirrors there are {mirrors}, more than the {limit} that {whose} may have",
+                "its {} mirrors exceed a limit: {mirrors} in total, {limit} allowed for {whose}",
                 part.mirrors
             ));
         }
         if used.bytes > limit.bytes {
             let (bytes, limit) = (used.bytes, limit.bytes);
             return Err(format!(
-                "with its {} bytes there are {bytes}, more than the {limit} that {whose} may have",
+                "its {} bytes exceed a limit: {bytes} in total, {limit} allowed for {whose}",
                 part.bytes
             ));
         }
@@ -94,7 +94,7 @@ mod tests {
         let refused = budget.take(Weight { mirrors: 4_001, bytes: 1 }).unwrap_err();
         assert_eq!(
             refused,
-            "with its 4001 mirrors there are 20001, more than the 20000 that one hosted cluster with its NodePools may have"
+            "its 4001 mirrors exceed a limit: 20001 in total, 20000 allowed for one hosted cluster with its NodePools"
         );
         assert_eq!(budget.take(Weight { mirrors: 4_000, bytes: 1 }), Ok(()));
         assert!(budget.take(Weight { mirrors: 0, bytes: CLUSTER_BYTES }).unwrap_err().contains("bytes"));

@@ -60,7 +60,10 @@ pub fn reference(
     match (field, annotation) {
         (Some(field), Some(annotation)) if !annotation.is_empty() && field != annotation => {
             let key = annotations::IMAGE_MIRROR_CONFIG_REF;
-            let message = format!("{FIELD} names {field:?} and annotation {key} {annotation:?}; the field counts");
+            let message = format!(
+                "{FIELD} references {field:?} and annotation {key} references {annotation:?}; the \
+                                   field takes precedence"
+            );
             (of(field, ReferencePlace::Field), Some(SourceTrouble { reason: Reason::ReferenceConflict, message }))
         }
         (Some(field), _) => (of(field, ReferencePlace::Field), None),
@@ -95,8 +98,9 @@ fn pruned(
 fn kept(name: &str) -> (MirrorReference, SourceTrouble) {
     let key = annotations::IMAGE_MIRROR_CONFIG_REF;
     let message = format!(
-        "the HostedCluster CRD lost {FIELD}, and with it the reference to {name:?}, which stays in force: set annotation \
-         {key} to this name, or to \"\" if none is meant; hypermirror crd hostedcluster-patch brings the field back"
+        "the HostedCluster CRD no longer has {FIELD}; the last reference, {name:?}, stays in use: set annotation \
+         {key} to this name, or to \"\" to remove the reference; hypermirror crd hostedcluster-patch prints a patch \
+         that restores the field"
     );
     let reference = MirrorReference { name: name.to_owned(), place: ReferencePlace::Pruned };
     (reference, SourceTrouble { reason: Reason::FieldPruned, message })
@@ -164,7 +168,7 @@ impl MirrorConfig {
         let Some(kind) = kind else {
             let found = document.text_at("/kind").unwrap_or("nothing");
             let names: Vec<&str> = kinds.iter().map(|kind| kind.kind()).collect();
-            let message = format!("{}: kind is {found}; this key holds {}", document.place, names.join(" or "));
+            let message = format!("{}: kind is {found}, but this key requires {}", document.place, names.join(" or "));
             self.trouble(Reason::ConfigMapInvalid, message);
             return;
         };
@@ -201,7 +205,13 @@ fn unknown_key(place: &Origin) -> Finding {
         origin: place.clone(),
         field: format!("data[{key}]"),
         value: String::new(),
-        message: format!("is no key that is read; {} are", KEYS.map(|(key, _)| key).join(" and ")),
+        message: format!(
+            "is not a supported key and is ignored; supported: {}",
+            KEYS.map(|(key, _)| key).join(
+                " and \
+                                                                                                                "
+            )
+        ),
     }
 }
 

@@ -160,7 +160,7 @@ fn view<'a>(spec: &'a TargetSpec, target: Option<&'a ObservedTarget>, known: &Kn
 fn container_missing() -> TargetPlan {
     TargetPlan {
         reason: Some(Reason::ContainerMissing),
-        message: "has no container of the expected name; nothing was written to it".to_owned(),
+        message: "no container has the expected name; nothing was written".to_owned(),
         ..TargetPlan::default()
     }
 }
@@ -207,7 +207,7 @@ fn leave(facts: &Facts<'_>, view: &View<'_>) -> TargetPlan {
     let mut plan = TargetPlan { restarts, patch: patch.build(), ..TargetPlan::default() };
     if plan.patch.is_none() && counts.is_some() {
         plan.reason = Some(Reason::Leaving);
-        "is being rolled out without what was ours".clone_into(&mut plan.message);
+        "waiting for the rollout without the removed entries".clone_into(&mut plan.message);
     }
     plan.up_to_date = plan.patch.is_none() && plan.reason.is_none();
     plan
@@ -227,7 +227,8 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
     if !fits(&plan.value) {
         plan.reason = Some(Reason::ValueTooLarge);
         plan.message = format!(
-            "the override map has {} bytes; an environment variable takes {} with its name; nothing was written",
+            "the override map has {} bytes and was not written: the limit for an environment variable and its name \
+             is {}",
             plan.value.len(),
             super::sources::MAX_VALUE_BYTES
         );
@@ -249,7 +250,7 @@ fn plan_target(facts: &Facts<'_>, known: &Known<'_>, view: &View<'_>, retired: &
         plan.restarts = false;
         plan.patch.clone_from(&plan.announce);
         plan.reason = Some(Reason::Updating);
-        "waits for the entries that its parent hands on".clone_into(&mut plan.message);
+        "waiting for its parent to pass on the entries".clone_into(&mut plan.message);
         return plan;
     }
     plan.restores = plan.restarts && restores(view, &plan, &env, argument.value.as_deref());
@@ -332,7 +333,7 @@ fn note_left_out(plan: &mut TargetPlan, argument: &argument::WantedArgument) {
         notes.push(format!("the stock --registry-overrides already has {}", argument.taken.join(", ")));
     }
     if !argument.wildcards.is_empty() {
-        notes.push(format!("--registry-overrides cannot say {}", argument.wildcards.join(", ")));
+        notes.push(format!("--registry-overrides cannot represent {}", argument.wildcards.join(", ")));
     }
     if !notes.is_empty() {
         plan.reason = Some(Reason::SourceTaken);

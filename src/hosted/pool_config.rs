@@ -135,14 +135,13 @@ impl PoolSources {
         }
         sources.files = node_files::in_force(sources.files);
         if config.beyond > 0 {
-            let message =
-                format!("{} ConfigMaps are named beyond the first {CONFIG_MAPS}, and not read", config.beyond);
+            let message = format!("{} ConfigMaps beyond the first {CONFIG_MAPS} are ignored", config.beyond);
             sources.troubles.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
         }
         if let Some(message) = &config.refused {
             let message = format!(
-                "stock HyperShift refuses the tag mirrors in spec.config, and with them every change of it ({message}): \
-                 move the ImageTagMirrorSet into a ConfigMap that annotation {} names",
+                "stock HyperShift rejects the tag mirrors in spec.config, and with them every change of it \
+                 ({message}): move the ImageTagMirrorSet to a ConfigMap that annotation {} references",
                 annotations::CONFIG
             );
             sources.troubles.push(SourceTrouble { reason: Reason::RefusedByHyperShift, message });
@@ -166,10 +165,16 @@ impl PoolSources {
         match found {
             ReferredConfig::Missing => trouble(Reason::ConfigMapMissing, format!("{object} does not exist")),
             ReferredConfig::Unreadable(why) => {
-                trouble(Reason::SourceUnreadable, format!("{object} cannot be read now: {why}"));
+                trouble(Reason::SourceUnreadable, format!("failed to read {object}: {why}"));
             }
             ReferredConfig::TooLarge(why) => {
-                trouble(Reason::BudgetExceeded, format!("{object} is not used: {why}; what it last said stays"));
+                trouble(
+                    Reason::BudgetExceeded,
+                    format!(
+                        "{object} is not used: {why}; its last valid content stays \
+                                                         in use"
+                    ),
+                );
             }
             ReferredConfig::Read(documents, _) => {
                 self.findings.extend(documents.findings.iter().cloned());

@@ -97,7 +97,8 @@ pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replac
     if replaces_nodes {
         let key = annotations::IMAGE_MIRROR_CONFIG_REF;
         return Verdict::good(format!(
-            "all mirror entries are valid; stock HyperShift replaces nodes when spec.imageContentSources is edited, but not when \
+            "all mirror entries are valid; stock HyperShift replaces nodes when spec.imageContentSources is edited, \
+             but not when \
              the ConfigMap in annotation {key} is edited"
         ));
     }
@@ -121,16 +122,32 @@ pub fn control_plane_verdict(targets: &[(&TargetSpec, Option<&TargetPlan>)], hel
     if let Some((_, worst)) = bad.first() {
         let messages: Vec<String> = bad
             .iter()
-            .map(|(spec, plan)| format!("{} {}", spec.deployment, text_or(&plan.message, "does not carry the map yet")))
+            .map(|(spec, plan)| {
+                format!(
+                    "{}: {}",
+                    spec.deployment,
+                    text_or(
+                        &plan.message,
+                        "waiting for the override \
+                                                                                          map to be written"
+                    )
+                )
+            })
             .collect();
         return Verdict::new("False", worst.reason.unwrap_or(Reason::Updating), messages.join("; "));
     }
     if present.is_empty() {
-        return Verdict::new("Unknown", Reason::TargetsMissing, "the control plane has no Deployment to write to yet");
+        return Verdict::new(
+            "Unknown",
+            Reason::TargetsMissing,
+            "waiting for the Deployments of the control plane to \
+                                                                be created",
+        );
     }
     let missing: Vec<&str> =
         targets.iter().filter(|(_, plan)| plan.is_none()).map(|(spec, _)| spec.deployment.as_str()).collect();
-    let text = format!("not there yet: {}; the others carry the override map", missing.join(", "));
+    let text =
+        format!("waiting for Deployments to be created: {}; the others have the override map", missing.join(", "));
     Verdict::new("True", Reason::TargetsIncomplete, text)
 }
 
@@ -141,7 +158,7 @@ fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
 /// What is told about OLM catalogs: nothing where nothing is annotated about them and nothing was.
 pub fn catalogs_verdict(present: Option<Verdict>, old: &[Condition]) -> Option<Verdict> {
     let was_told = old.iter().any(|condition| condition.type_ == ConditionType::CatalogsValid.as_str());
-    present.or_else(|| was_told.then(|| Verdict::good("nothing is annotated about the catalogs any more")))
+    present.or_else(|| was_told.then(|| Verdict::good("the annotations for OLM catalogs were removed")))
 }
 
 /// `Ready`: False if one is False, else Unknown if one is Unknown.
@@ -152,7 +169,7 @@ pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
             return Verdict { status, reason: verdict.reason, message: cut(message) };
         }
     }
-    Verdict::good("mirrors are resolved and in force")
+    Verdict::good("all mirrors are resolved and applied")
 }
 
 /// Carries the old conditions on: the time moves only with the status.

@@ -253,7 +253,10 @@ impl OwnSources {
             Ok(()) => own.entries.add(entries),
             Err(why) => {
                 own.is_lost = true;
-                let message = format!("spec.imageContentSources is not used: {why}; what it last said stays");
+                let message = format!(
+                    "spec.imageContentSources is not used: {why}; its last valid content stays in \
+                                       use"
+                );
                 own.troubles.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
             }
         }
@@ -283,11 +286,17 @@ impl OwnSources {
                 None
             }
             ReferredConfig::Unreadable(why) => {
-                trouble(Reason::SourceUnreadable, format!("{object} cannot be read now: {why}"));
+                trouble(Reason::SourceUnreadable, format!("failed to read {object}: {why}"));
                 None
             }
             ReferredConfig::TooLarge(why) => {
-                trouble(Reason::BudgetExceeded, format!("{object} is not used: {why}; what it last said stays"));
+                trouble(
+                    Reason::BudgetExceeded,
+                    format!(
+                        "{object} is not used: {why}; its last valid content stays \
+                                                         in use"
+                    ),
+                );
                 None
             }
         };

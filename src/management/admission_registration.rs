@@ -62,7 +62,12 @@ pub async fn remove(client: &Client) -> kube::Result<Vec<String>> {
             Ok(_) => removed.push(format!("{kind} {name}")),
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                tracing::debug!(kind, name, "the manager may not delete it: none of ours");
+                tracing::debug!(
+                    kind,
+                    name,
+                    "skipped: RBAC does not allow deleting it, so the manager did not create \
+                                             it"
+                );
             }
             Err(error) => return Err(error),
         }

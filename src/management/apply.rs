@@ -26,13 +26,13 @@ const PAGE: u32 = 100;
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The object is not as it was observed: look again.
-    #[error("{what} changed meanwhile")]
+    #[error("{what}: another client changed the object at the same time")]
     Conflict {
         /// The object.
         what: String,
     },
     /// The object is gone.
-    #[error("{what} is gone")]
+    #[error("{what}: not found")]
     Gone {
         /// The object.
         what: String,
@@ -47,7 +47,7 @@ pub enum WriteError {
         source: kube::Error,
     },
     /// The API server did not answer in time.
-    #[error("{what}: no answer in {} s", DEADLINE.as_secs())]
+    #[error("{what}: no response within {} s", DEADLINE.as_secs())]
     Timeout {
         /// The object.
         what: String,

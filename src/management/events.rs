@@ -52,7 +52,7 @@ impl Events {
             secondary: None,
         };
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
-            tracing::warn!(object = %about.key, reason, %error, "an event was not recorded");
+            tracing::warn!(object = %about.key, reason, %error, "failed to record an event");
         }
     }
 }

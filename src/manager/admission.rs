@@ -19,7 +19,7 @@ pub async fn look(ctx: &Context) -> bool {
     match installed(&ctx.client).await {
         Ok(admission) => ctx.set_admission(admission),
         Err(error) => {
-            tracing::debug!(%error, "failed to read which admission is installed");
+            tracing::debug!(%error, "failed to detect the installed admission; trying again");
             false
         }
     }

@@ -32,7 +32,7 @@ pub(super) async fn deliver(ctx: &Context, case: &mut Case) {
             }
         };
         if let Err(error) = bring(ctx, case, &mut boots, &pool, wanted.as_deref()).await {
-            let hint = "the manager needs manifests/overlays/rollout-delivery to write it";
+            let hint = "install manifests/overlays/rollout-delivery, which has the required RBAC";
             trouble(case, &pool, Reason::WriteFailed, format!("{error} ({hint})"));
             ctx.queue.add_after(case.key.clone(), Duration::from_secs(30));
         }
@@ -80,7 +80,7 @@ fn wanted(ctx: &Context, case: &Case, name: &str) -> Wanted {
     match ctx.heavy.compute(&case.load, || boot::of_pool(&case.own, &of_pool)) {
         Ok(Some(text)) => Wanted::Text(text),
         Ok(None) => Wanted::Absent,
-        Err(error) => Wanted::Broken(format!("the file that nodes boot with is not written: {error}")),
+        Err(error) => Wanted::Broken(format!("failed to write the file that nodes boot with: {error}")),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) struct Case {
 fn meaningless_annotations(object: &HostedCluster, management_mirrors: Option<String>) -> Vec<SourceTrouble> {
     let mirrors = management_mirrors.map(|value| {
         let key = annotations::MANAGEMENT_MIRRORS;
-        format!("annotation {key} is {value:?}; it is Use or Ignore, and counts as Use")
+        format!("annotation {key} has the invalid value {value:?}, which is treated as Use; set it to Use or Ignore")
     });
     let delivery = Delivery::said(object).1.map(|value| meaningless(&value));
     let messages = mirrors.into_iter().chain(delivery);
@@ -212,16 +212,22 @@ impl Case {
             return Some(Verdict::new("Unknown", Reason::Paused, format!("nothing is written: {why}")));
         }
         if ctx.settings.mode == Mode::Observe {
-            let message = "the manager observes only; `hypermirror diff` shows what would change";
+            let message = "--mode=observe: nothing is written; `hypermirror diff` shows the changes";
             return Some(Verdict::new("False", Reason::Observing, message));
         }
         if ctx.waits_for_admission() {
-            return Some(Verdict::new("False", Reason::Leaving, "leaving: the admission goes first"));
+            return Some(Verdict::new(
+                "False",
+                Reason::Leaving,
+                "removing hypermirror: waiting for the admission to \
+                                                                be removed",
+            ));
         }
         if self.leaving && ctx.settings.guests.agent.who != GuestAgent::Off {
             let left = ctx.index().guests.outcome(&self.key).is_some_and(|outcome| outcome.left);
             if !left {
-                let message = "leaving: the guest's nodes give their mirrors back first";
+                let message = "removing hypermirror: waiting for the nodes of the guest cluster to remove their \
+                               mirrors";
                 return Some(Verdict::new("False", Reason::Leaving, message));
             }
         }
@@ -283,7 +289,7 @@ impl Case {
             *plan = TargetPlan {
                 reason: Some(Reason::Contested),
                 message: format!(
-                    "{by} removes our entry without another change; the target is left unchanged for a while"
+                    "{by} removes the entry of hypermirror without another change; the next attempt is delayed"
                 ),
                 value: std::mem::take(&mut plan.value),
                 foreign: std::mem::take(&mut plan.foreign),

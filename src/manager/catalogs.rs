@@ -133,13 +133,13 @@ async fn bring_about(
     if !left.is_zero() {
         ctx.queue.add_after(case.key.clone(), left);
         let is_contested = tries >= TRIES;
-        let why = || "it was changed back again and again, and is left alone for a while".to_owned();
+        let why = || "another client reverts the change repeatedly; the next attempt is delayed".to_owned();
         return Ok((differences, if is_contested { Handling::Left(why()) } else { Handling::Waiting }));
     }
     let patched = || differences.iter().filter_map(|found| Some((found.object, found.patch.as_ref()?)));
     let why_not = match &case.held {
         _ if ctx.settings.olm_catalogs == OlmCatalogs::Report => {
-            Some("--olm-catalogs=report: it is only told".to_owned())
+            Some("--olm-catalogs=report: hypermirror does not change it".to_owned())
         }
         Some(held) => Some(held.message.clone()),
         None if patched().next().is_none() => Some("nothing is written".to_owned()),

@@ -88,7 +88,7 @@ async fn watch_namespace(ctx: Arc<Context>, namespace: String) {
             }
             Update::Failing(failure) => {
                 let why = failure.message;
-                tracing::warn!(namespace, code = failure.code, error = why, "ConfigMaps cannot be watched now");
+                tracing::warn!(namespace, code = failure.code, error = why, "failed to watch ConfigMaps; trying again");
                 if index.config_maps.fail(&namespace, &why) { index.referred_in(&namespace) } else { BTreeSet::new() }
             }
         };
@@ -243,7 +243,7 @@ async fn get(ctx: &Context, (namespace, name): &Name) -> Result<Option<ConfigMap
         }
         Err(error) => {
             ctx.index().config_maps.fail_to_load(namespace, name, error.to_string());
-            tracing::warn!(namespace, name, %error, "a ConfigMap cannot be read");
+            tracing::warn!(namespace, name, %error, "failed to read a ConfigMap; trying again");
             Err(())
         }
     }
@@ -295,7 +295,7 @@ pub async fn follow_field(ctx: Arc<Context>, awaited: Awaited) {
             let Some(is_served) = field_served(&ctx).await else { continue };
             known = Some(now);
             if ctx.index().serve_reference_field(is_served) {
-                tracing::info!(is_served, "whether HostedClusters have spec.imageMirrorConfigRef");
+                tracing::info!(is_served, "detected whether the HostedCluster CRD has spec.imageMirrorConfigRef");
                 ctx.queue_all();
             }
         }
@@ -314,7 +314,7 @@ async fn field_served(ctx: &Context) -> Option<bool> {
                 return Some(served.into_iter().all(|version| version.pointer(FIELD).is_some()));
             }
             Err(kube::Error::Api(status)) if status.code == 404 => return None,
-            Err(error) => tracing::warn!(%error, "the HostedCluster CRD cannot be read"),
+            Err(error) => tracing::warn!(%error, "failed to read the HostedCluster CRD; trying again"),
         }
         tokio::time::sleep(RETRY).await;
     }

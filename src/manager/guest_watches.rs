@@ -48,7 +48,13 @@ async fn secrets(ctx: Arc<Context>, place: usize, name: &'static str) {
                 vec![secret.namespace]
             }
             Update::Failing(failure) => {
-                tracing::warn!(name, code = failure.code, error = failure.message, "Secrets cannot be watched now");
+                tracing::warn!(
+                    name,
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch Secrets; trying \
+                                                                                    again"
+                );
                 continue;
             }
         };
@@ -72,7 +78,7 @@ pub async fn node_pools(ctx: Arc<Context>, awaited: Awaited) {
             Update::Applied(pool) => pool.map(|pool| ctx.index().guests.apply_pool(&pool)).unwrap_or_default(),
             Update::Deleted(pool) => Vec::from_iter(pool.map(|pool| ctx.index().guests.remove_pool(&pool))),
             Update::Failing(failure) => {
-                tracing::warn!(code = failure.code, error = failure.message, "NodePools cannot be watched now");
+                tracing::warn!(code = failure.code, error = failure.message, "failed to watch NodePools; trying again");
                 continue;
             }
         };

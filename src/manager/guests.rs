@@ -123,9 +123,9 @@ impl Guests {
                 let looked = AssertUnwindSafe(guests.look(&ctx, &key)).catch_unwind().await;
                 if looked.is_err() {
                     // What a guest answers is untrusted: one that brings its look down costs the others nothing.
-                    tracing::error!(cluster = %key, "the look at a guest panicked; it is looked at again later");
-                    let message =
-                        "the work on the guest cluster failed inside hypermirror; the manager's log says where";
+                    tracing::error!(cluster = %key, "the reconcile of a guest cluster panicked; trying again later");
+                    let message = "the reconcile of the guest cluster failed because of a fault in hypermirror; see the log of \
+                         the manager";
                     let synced = Verdict::new("Unknown", Reason::WorkFailed, message);
                     sync::conclude(&ctx, &key, |before| Some(GuestOutcome::unknown(synced, before)));
                     ctx.guest_queue.done(&key, false);

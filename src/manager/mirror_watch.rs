@@ -118,7 +118,13 @@ impl MirrorWatch {
             }
             (Update::Failing(failure), _) => {
                 let kind = self.kind.crd();
-                tracing::warn!(kind, code = failure.code, error = failure.message, "a kind cannot be read now");
+                tracing::warn!(
+                    kind,
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch the objects of a \
+                                                                                    kind; trying again"
+                );
                 if self.ctx.index().mirrors.refuse(self.kind, &failure, Instant::now()) {
                     self.ctx.queue_all();
                 }
@@ -139,7 +145,8 @@ impl MirrorWatch {
             match ask_standing(&self.ctx.client, self.kind.crd()).await {
                 Ok(uid) => return uid.as_deref() == Some(&self.crd),
                 Err(error) => {
-                    tracing::warn!(kind = self.kind.crd(), %error, "nothing is removed before the kind's CRD is read");
+                    tracing::warn!(kind = self.kind.crd(), %error, "failed to read a CRD; deleted objects stay in \
+                                                                    use until it can be read");
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
             }

@@ -16,7 +16,8 @@ pub async fn find(client: &Client, namespace: &str) -> Option<String> {
     match answered(pods.get_opt(&name)).await {
         Ok(pod) => image(&pod?),
         Err(error) => {
-            tracing::warn!(name, %error, "the manager's own pod cannot be read: --agent-image has to say the agent's image");
+            tracing::warn!(name, %error, "failed to read the manager's own pod; set --agent-image to the image of \
+                                          the agent");
             None
         }
     }

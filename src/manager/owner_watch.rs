@@ -30,7 +30,12 @@ pub async fn control_planes(ctx: Arc<Context>, awaited: Awaited) {
             Update::Deleted(control_plane) => ctx.index().remove_control_plane(&control_plane),
             Update::Failing(failure) => {
                 let (code, error) = (failure.code, failure.message);
-                tracing::warn!(code, error, "failed to watch HostedControlPlanes: the last known owners stay");
+                tracing::warn!(
+                    code,
+                    error,
+                    "failed to watch HostedControlPlanes; the last known owners of \
+                                             namespaces stay in use"
+                );
                 continue;
             }
         };

@@ -154,7 +154,7 @@ impl Reporter {
             if ctx.may_write()
                 && let Err(error) = self.write(&ctx, &events, &key, &pending).await
             {
-                tracing::warn!(cluster = %key, %error, "a report was not written; it is tried again");
+                tracing::warn!(cluster = %key, %error, "failed to write a report; trying again");
                 ctx.queue.add_after(key, RETRY);
             }
         }

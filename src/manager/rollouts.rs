@@ -80,7 +80,7 @@ pub(super) async fn take_stock(ctx: &Context) {
                 return ctx.queue.add_all(next);
             }
             Err(error) => {
-                tracing::warn!(%error, "what is in flight is not known yet: no rollout begins");
+                tracing::warn!(%error, "failed to list the rollouts in flight; no rollout starts until it succeeds");
                 tokio::time::sleep(STOCK_RETRY).await;
             }
         }
@@ -290,16 +290,16 @@ impl Housekeeping {
             tracing::warn!(
                 failed,
                 count,
-                "no rollout begins: hosted clusters were not available in time after a change"
+                "rollouts are halted: hosted clusters were not available in time after a change"
             );
         } else if count > 0 {
             tracing::warn!(
                 failed,
                 count,
-                "hosted clusters were not available in time after a change of their own layer"
+                "hosted clusters were not available in time after a change of their own mirrors"
             );
         } else {
-            tracing::info!("rollouts go on");
+            tracing::info!("rollouts resume");
         }
         (self.failed, self.halted) = (standing.failed, standing.halted);
     }

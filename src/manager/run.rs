@@ -49,7 +49,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let lease =
         LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
     let metrics_server = endpoints::metrics(options.metrics_bind_address, registry);
-    let metrics_server = metrics_server.await.context("cannot listen on --metrics-bind-address")?;
+    let metrics_server = metrics_server.await.context("failed to listen on --metrics-bind-address")?;
     let leadership = compete(&metrics, &lease).await?;
     let mut settings = settings(&options, namespace, identity.clone());
     let agent = &mut settings.guests.agent;
@@ -59,7 +59,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let heavy = Heavy::start().context("cannot start the threads for heavy work")?;
     let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone(), heavy);
     let health_server = endpoints::health(options.health_probe_bind_address, ctx.first_look.clone());
-    let health_server = health_server.await.context("cannot listen on --health-probe-bind-address")?;
+    let health_server = health_server.await.context("failed to listen on --health-probe-bind-address")?;
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);
@@ -82,7 +82,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     }
     tasks.spawn(keep_house(Arc::clone(&ctx)));
     until_told_to_end(&ctx).await?;
-    tracing::info!("ending");
+    tracing::info!("terminating");
     ctx.stopping.send_replace(true);
     let _ = tokio::time::timeout(DRAIN, ctx.queue.until_rest()).await;
     tasks.shutdown().await;
@@ -123,7 +123,7 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
         let mut term = ctx.term.clone();
         ctx.first_look.opened().await;
         ctx.index().claims.complete();
-        tracing::info!("everything was seen once");
+        tracing::info!("all watches have delivered their first list");
         while term.begun().await {
             ctx.metrics.leader.set(1);
             ctx.queue_all();
@@ -157,7 +157,7 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
         // One that panics costs the others nothing.
         let work = AssertUnwindSafe(reconcile(&ctx, &reporter, &key).instrument(span)).catch_unwind();
         let Ok(result) = work.await else {
-            tracing::error!(cluster = %key, "the work on a hosted cluster panicked; it is tried again later");
+            tracing::error!(cluster = %key, "the reconcile of a hosted cluster panicked; trying again later");
             rollouts::conclude_failed(&ctx, &key);
             reporter.submit_failure(&ctx, &key);
             ctx.queue.done(&key, true);
@@ -167,7 +167,7 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
         let took = start.elapsed().as_secs_f64();
         ctx.metrics.reconciles.get_or_create(&OutcomeLabels { outcome }).observe(took);
         if let Err(error) = &result {
-            tracing::warn!(cluster = %key, %error, "a hosted cluster is looked at again");
+            tracing::warn!(cluster = %key, %error, "failed to reconcile a hosted cluster; trying again");
         }
         ctx.queue.done(&key, result.is_err());
     }
@@ -192,13 +192,13 @@ async fn keep_house(ctx: Arc<Context>) {
         if settled.used_up
             && let Err(error) = lease::consume_permission(&ctx.client, &ctx.settings.namespace).await
         {
-            tracing::warn!(%error, "the permission for a removal was not taken back yet");
+            tracing::warn!(%error, "failed to remove the approval of a removal from the Lease; trying again");
         }
         let kinds = ctx.index().mirrors.to_remember();
         if let Some(kinds) = kinds
             && let Err(error) = lease::remember_kinds(&ctx.client, &ctx.settings.namespace, &kinds).await
         {
-            tracing::warn!(%error, "the Lease does not remember the mirror kinds yet");
+            tracing::warn!(%error, "failed to record the mirror kinds on the Lease; trying again");
         }
     }
 }
@@ -213,11 +213,11 @@ async fn remove_admission(ctx: &Context) {
     }
     match admission_registration::remove(&ctx.client).await {
         Ok(removed) => {
-            tracing::info!(removed = removed.join(", "), "the fleet is left: the admission is gone");
+            tracing::info!(removed = removed.join(", "), "removing hypermirror: removed the admission");
             ctx.admission_gone.store(true, Ordering::Relaxed);
             ctx.queue_all();
         }
-        Err(error) => tracing::warn!(%error, "the fleet is left: the admission is not gone yet"),
+        Err(error) => tracing::warn!(%error, "removing hypermirror: failed to remove the admission; trying again"),
     }
 }
 

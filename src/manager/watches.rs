@@ -124,13 +124,19 @@ async fn follow_crd(
             Update::Applied(standing) => standing,
             Update::Deleted(_) => None,
             Update::Failing(failure) => {
-                tracing::warn!(crd, code = failure.code, error = failure.message, "a CRD cannot be watched now");
+                tracing::warn!(
+                    crd,
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch a CRD; trying \
+                                                                                   again"
+                );
                 continue;
             }
         };
         // Also when it was removed and installed again while the watch was away.
         if let Some((_, task)) = running.take_if(|(uid, _)| Some(&*uid) != now.as_ref()) {
-            tracing::warn!(crd, "the kind is gone: what is known of it stays");
+            tracing::warn!(crd, "a CRD was removed; the last known objects of its kind stay in use");
             task.abort();
             gone();
         }
@@ -140,7 +146,7 @@ async fn follow_crd(
                 awaited.done();
             }
             Some(uid) if running.is_none() => {
-                tracing::info!(crd, "the kind is there: its objects are watched");
+                tracing::info!(crd, "a CRD is installed; watching its objects");
                 let back = kind.is_some_and(|kind| ctx.index().mirrors.set_presence(kind, Presence::Present));
                 running = Some((uid.clone(), start(uid, back)));
             }
@@ -199,7 +205,12 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
                 }
             }
             Update::Failing(failure) => {
-                tracing::warn!(code = failure.code, error = failure.message, "HostedClusters cannot be read now");
+                tracing::warn!(
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch HostedClusters; trying \
+                                                                              again"
+                );
             }
         }
     }
@@ -210,7 +221,13 @@ fn readable(cluster: Result<HostedCluster, Box<InvalidObject>>) -> Option<Hosted
     cluster
         .map_err(|invalid| {
             let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-            tracing::warn!(namespace, name, error = invalid.error, "a HostedCluster does not decode: left as it is");
+            tracing::warn!(
+                namespace,
+                name,
+                error = invalid.error,
+                "failed to decode a HostedCluster; nothing is \
+                                                                    changed for it"
+            );
         })
         .ok()
 }
@@ -240,7 +257,13 @@ async fn target_deployments(ctx: Arc<Context>, place: usize) {
             }
             Update::Failing(failure) => {
                 let name = &spec.deployment;
-                tracing::warn!(name, code = failure.code, error = failure.message, "Deployments cannot be watched now");
+                tracing::warn!(
+                    name,
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch Deployments; \
+                                                                                    trying again"
+                );
             }
         }
     }
@@ -270,10 +293,18 @@ async fn reports(ctx: Arc<Context>) {
                 }
             }
             Update::Failing(failure) if failure.code == Some(404) => {
-                tracing::error!("the CRD of reports is missing: hypermirror crd | kubectl apply -f -");
+                tracing::error!(
+                    "the CRD of HostedClusterMirrors is not installed; run hypermirror crd | kubectl \
+                                 apply --server-side -f -"
+                );
             }
             Update::Failing(failure) => {
-                tracing::warn!(code = failure.code, error = failure.message, "reports cannot be watched now");
+                tracing::warn!(
+                    code = failure.code,
+                    error = failure.message,
+                    "failed to watch HostedClusterMirrors; \
+                                                                              trying again"
+                );
             }
         }
     }

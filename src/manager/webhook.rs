@@ -29,7 +29,7 @@ pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut Joi
         return Ok(());
     }
     if ctx.settings.mode == Mode::Observe {
-        tracing::warn!("the webhook is not served: the manager only observes");
+        tracing::warn!("the webhook is not served, because of --mode=observe");
         return Ok(());
     }
     let reviewer = Reviewer {
@@ -39,7 +39,7 @@ pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut Joi
     let shown = Arc::new(ShownCertificate::default());
     let router = answer::router(reviewer, ctx.metrics.clone());
     let server = server::serve(options.webhook_bind_address, router, Arc::clone(&shown)).await;
-    tasks.spawn(server.context("cannot listen on --webhook-bind-address")?);
+    tasks.spawn(server.context("failed to listen on --webhook-bind-address")?);
     // clap asks for it where the webhook is served.
     if let Some(directory) = options.webhook_certificate_dir.clone() {
         tasks.spawn(directory::follow(directory, shown, ctx.metrics.clone()));
@@ -54,11 +54,11 @@ fn show(metrics: &ManagerMetrics, shown: &ShownCertificate, certificate: &str, k
             shown.show(servable);
             let expires = certificate::expires(certificate).map_or(0, Timestamp::as_second);
             metrics.webhook_certificate_expires.set(expires);
-            tracing::info!(expires, "the webhook shows another certificate");
+            tracing::info!(expires, "the webhook uses a new certificate");
         }
         Err(error) => {
             let error = anyhow::Error::from(error);
-            tracing::warn!(error = format!("{error:#}"), "the webhook's certificate cannot be used");
+            tracing::warn!(error = format!("{error:#}"), "failed to load the certificate of the webhook");
         }
     }
 }

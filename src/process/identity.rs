@@ -12,7 +12,7 @@ pub fn own_namespace(flag: Option<String>) -> Result<String> {
     }
     std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
         .map(|namespace| namespace.trim().to_owned())
-        .context("no namespace for the Lease: give --namespace, set POD_NAMESPACE, or run in a pod")
+        .context("no namespace for the Lease: set --namespace or POD_NAMESPACE, or run in a pod")
 }
 
 /// Host name and process id: a name that no other instance has.

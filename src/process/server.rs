@@ -124,8 +124,8 @@ where
                 tracing::debug!(%peer, %error, "a connection ended");
             }
         }
-        () = is_silent => tracing::debug!(%peer, "a connection without a request is closed"),
-        () = place.lost() => tracing::debug!(%peer, "a connection makes room for another one"),
+        () = is_silent => tracing::debug!(%peer, "closed a connection without a request"),
+        () = place.lost() => tracing::debug!(%peer, "closed a connection in favour of another one"),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Stands in for CRI-O where a real one cannot be had: answers `Version` on its socket, and on SIGHUP reads its registries
-//! as CRI-O does. `crio-stand-in ROOT`; what it read of the agent's file lies in ROOT/loaded.
+//! Replaces CRI-O if a real one is not available: responds to `Version` on its socket, and loads its registries on SIGHUP.
+//! Usage: `crio-stand-in ROOT`. It copies the content of the agent's file that it has loaded to ROOT/loaded.
 //!
-//! Like CRI-O it makes its socket a while before it takes SIGHUP, which ends it until then. ROOT/deaf: it takes SIGHUP and
-//! reads nothing, as with a broken crio.conf. ROOT/slow: it takes a second to start. ROOT/other: it is called otherwise.
+//! Like CRI-O, it creates its socket before its handler for SIGHUP is installed; until then, the signal terminates it. Files
+//! change its behaviour: ROOT/deaf: it handles SIGHUP without loading the files, like CRI-O with an invalid crio.conf.
+//! ROOT/slow: it takes a second to start. ROOT/other: it has another process name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +16,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const DROP_INS: &str = "etc/containers/registries.conf.d";
 const OURS: &str = "50-hypermirror.conf";
-/// From the socket to the handler, as measured on CRI-O.
+/// Time from the creation of the socket until the handler is installed, as measured with CRI-O.
 const START: Duration = Duration::from_millis(40);
 const SLOW_START: Duration = Duration::from_secs(1);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let root = PathBuf::from(std::env::args_os().nth(1).context("usage: crio-stand-in ROOT")?);
-    // What CRI-O's main process is called, and what nobody may be signalled without.
+    // The name of CRI-O's main process, which the agent requires before it sends a signal.
     fs::write("/proc/self/comm", if root.join("other").exists() { "containerd" } else { "crio" })?;
     let socket = root.join("run/crio/crio.sock");
     fs::create_dir_all(root.join("run/crio"))?;

@@ -1,4 +1,4 @@
-//! The admission of the manifests: the webhook, reached on the loopback address, or the policies.
+//! Installs the admission of the manifests: the webhook, on the loopback address, or the policies.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -13,10 +13,10 @@ use super::{Fleet, PROBES, SOON, TARGETS, deployments};
 use crate::pki::Authority;
 use crate::{eventually, port};
 
-/// What gives back to a write what it takes away.
+/// The admission that restores hypermirror's entries in writes of stock operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Nothing does.
+    /// No admission.
     None,
     /// The webhook, on this port.
     Webhook(u16),
@@ -32,21 +32,25 @@ pub fn webhook_configuration() -> Value {
     })
 }
 
-/// Who issues the webhook's certificates, in place of cert-manager or service-ca: one authority for all scenarios of a process.
+/// The issuer of the webhook's certificates, in place of cert-manager or service-ca: one authority for all scenarios of a
+/// process.
 ///
 /// # Errors
 ///
-/// When it cannot be made.
+/// If it cannot be made.
 pub fn authority() -> Result<&'static Authority> {
     static AUTHORITY: OnceLock<Option<Authority>> = OnceLock::new();
-    AUTHORITY.get_or_init(|| Authority::new("webhook").ok()).as_ref().context("make the webhook's authority")
+    AUTHORITY
+        .get_or_init(|| Authority::new("webhook").ok())
+        .as_ref()
+        .context("failed to create the webhook's authority")
 }
 
-/// Issues a new certificate for the webhook into a directory, as a mounted Secret has it.
+/// Issues a new certificate for the webhook in a directory, with the files of a mounted Secret.
 ///
 /// # Errors
 ///
-/// When it cannot be made or written.
+/// If it cannot be made or written.
 pub fn issue(directory: &Path) -> Result<()> {
     let server = authority()?.server(&["127.0.0.1"])?;
     std::fs::create_dir_all(directory)?;
@@ -60,16 +64,16 @@ fn component(name: &str, file: &str) -> PathBuf {
 }
 
 impl Admission {
-    /// The webhook on a port that nobody has now.
+    /// The webhook on a free port.
     ///
     /// # Errors
     ///
-    /// When no port is free.
+    /// If no port is free.
     pub fn webhook() -> Result<Self> {
         port::free().map(Self::Webhook)
     }
 
-    /// Has a manager serve it, with a certificate that is issued when it starts.
+    /// Configures a manager to serve it, with a certificate that is issued when the manager starts.
     #[must_use]
     pub fn serve(self, launch: ManagerLaunch) -> ManagerLaunch {
         match self {
@@ -82,11 +86,11 @@ impl Admission {
 }
 
 impl Fleet {
-    /// Installs an admission as its overlay does; the webhook is reached by a URL.
+    /// Installs the objects of the admission's overlay. The webhook is configured with a URL.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn admit(&self, admission: Admission) -> Result<()> {
         match admission {
             Admission::None => Ok(()),
@@ -111,11 +115,11 @@ impl Fleet {
         }
     }
 
-    /// Takes an admission away.
+    /// Removes an admission.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn dismiss(&self, admission: Admission) -> Result<()> {
         match admission {
             Admission::None => {}
@@ -129,30 +133,30 @@ impl Fleet {
                 }
             }
         }
-        eventually(SOON, "nothing is given back any more", async || {
+        eventually(SOON, "the admission no longer restores entries", async || {
             Ok((!self.gives_back(TARGETS[1]).await?).then_some(()))
         })
         .await
     }
 
-    /// Waits until the API server has heard of the admission and gets answers.
+    /// Waits until the API server calls the admission and gets responses.
     ///
     /// # Errors
     ///
-    /// When it has not in time.
+    /// If it has not in time.
     pub async fn admits(&self) -> Result<()> {
-        eventually(SOON, "what is missing is given back", async || {
-            ensure!(self.gives_back(TARGETS[1]).await?, "it is not");
+        eventually(SOON, "the admission restores missing entries", async || {
+            ensure!(self.gives_back(TARGETS[1]).await?, "it does not");
             Ok(Some(()))
         })
         .await
     }
 
-    /// How many writes went through because a webhook did not answer: a machine that is busy with other things does so.
+    /// Number of writes that were admitted without the webhook, because it did not respond in time on a loaded machine.
     ///
     /// # Errors
     ///
-    /// When the server does not tell.
+    /// If the server does not tell.
     pub async fn unanswered(&self) -> Result<usize> {
         let metrics = self.client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
         let failures = metrics.lines().filter(|line| line.starts_with("apiserver_admission_webhook_fail_open_count"));
@@ -160,11 +164,11 @@ impl Fleet {
         Ok(counts.sum())
     }
 
-    /// Whether a new Deployment of this name gets what its annotation says. It is not kept.
+    /// Whether the admission changes a new Deployment of this name, tested with a dry run.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn gives_back(&self, target: &str) -> Result<bool> {
         let mut object = deployments::target(PROBES, target, Some("="), "=");
         object["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": "probe.example=m.example"});

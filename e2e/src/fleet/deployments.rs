@@ -1,11 +1,11 @@
-//! The control-plane Deployments in their three forms, as stock HyperShift writes them.
+//! The three control-plane Deployments, as stock HyperShift writes them.
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
 
-/// The name of the env var.
+/// The name of the environment variable.
 pub const ENV: &str = "OPENSHIFT_IMG_OVERRIDES";
 
 /// The control-plane namespace of a hosted cluster.
@@ -13,7 +13,7 @@ pub fn namespace(cluster: &str) -> String {
     format!("{NAMESPACE}-{}", cluster.replace('.', "-"))
 }
 
-/// That namespace, labelled as HyperShift labels it.
+/// The control-plane namespace with HyperShift's label.
 pub fn namespace_of(cluster: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -21,7 +21,7 @@ pub fn namespace_of(cluster: &str) -> Value {
     })
 }
 
-/// One target with this stock env value and `--registry-overrides` value.
+/// One target with these values of the environment variable and of `--registry-overrides`.
 pub fn target(cluster: &str, name: &str, env: Option<&str>, argument: &str) -> Value {
     let mut container = json!({
         "name": name,
@@ -62,7 +62,7 @@ pub fn target(cluster: &str, name: &str, env: Option<&str>, argument: &str) -> V
     })
 }
 
-/// The values of all env vars of that name in a Deployment's first container, in order.
+/// The values of all environment variables of this name in a Deployment's first container, in order.
 pub fn env_values(deployment: &Value) -> Vec<String> {
     let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array();
     let ours = env.into_iter().flatten().filter(|entry| entry["name"] == ENV);
@@ -79,7 +79,7 @@ impl super::Fleet {
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn hosted_cluster(
         &self,
         name: &str,
@@ -97,7 +97,7 @@ impl super::Fleet {
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn hosted_clusters(&self, names: &[&str], env: &str) -> anyhow::Result<()> {
         let each = names.iter().map(|name| self.hosted_cluster(name, &[], env));
         futures::stream::iter(each).buffer_unordered(16).try_collect().await

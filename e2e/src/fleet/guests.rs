@@ -1,4 +1,4 @@
-//! What HyperShift tells about the guest of a hosted cluster: how to get in, and where its nodes reach it.
+//! The objects of HyperShift for a guest cluster: the Secret with its kubeconfig, and the HostedControlPlane.
 
 use anyhow::{Context, Result};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -8,16 +8,16 @@ use super::{Fleet, NAMESPACE, deployments, objects};
 use crate::Cluster;
 use crate::pki::Validity;
 
-/// The identity that the stock admission policies let write mirror objects.
+/// The user that stock admission policies allow to write mirror objects.
 pub const HCCO: &str = "system:hosted-cluster-config";
 
 impl Fleet {
-    /// Makes a cluster the guest of a hosted cluster, whose control-plane namespace has to be there: the Secret with a
-    /// kubeconfig, and the HostedControlPlane with the API server's address.
+    /// Makes a cluster the guest cluster of a hosted cluster, whose control-plane namespace must exist: creates the Secret with a
+    /// kubeconfig, and the HostedControlPlane with the address of the API server.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn guest_of(&self, hosted_cluster: &str, guest: &Cluster) -> Result<()> {
         let namespace = deployments::namespace(hosted_cluster);
         let kubeconfig = guest.kubeconfig(&guest.certificate(HCCO, Some("system:masters"), Validity::Current)?)?;
@@ -34,13 +34,13 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn control_plane(&self, hosted_cluster: &str, host: &str, port: u16) -> Result<()> {
         let control_plane = control_plane(hosted_cluster, &deployments::namespace(hosted_cluster));
         let api = self.api_of(&control_plane)?;
-        // Created and not applied: reduced CRDs leave out what they do not know.
+        // Create instead of apply: reduced CRDs drop unknown fields.
         let object: DynamicObject = serde_json::from_value(control_plane)?;
-        api.create(&PostParams::default(), &object).await.context("create the HostedControlPlane")?;
+        api.create(&PostParams::default(), &object).await.context("failed to create the HostedControlPlane")?;
         let endpoint = json!({"host": host, "port": port});
         let status = json!({"status": {"ready": true, "initialized": true, "controlPlaneEndpoint": endpoint}});
         api.patch_status(hosted_cluster, &PatchParams::default(), &Patch::Merge(&status)).await?;
@@ -48,7 +48,7 @@ impl Fleet {
     }
 }
 
-/// A HostedControlPlane that the stock CRD accepts, too.
+/// A HostedControlPlane that is also valid with the stock CRD.
 pub fn control_plane(name: &str, namespace: &str) -> Value {
     let mut spec = objects::hosted_cluster(name, &[])["spec"].clone();
     spec["releaseImage"] = spec["release"]["image"].clone();

@@ -1,4 +1,4 @@
-//! The real manager as a process, under its own ServiceAccount.
+//! Runs the real manager as a process with its own ServiceAccount.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +14,13 @@ static STARTS: AtomicUsize = AtomicUsize::new(0);
 pub struct Manager {
     /// Its process.
     pub process: Process,
-    /// Where it serves metrics.
+    /// The address of its metrics.
     pub metrics: String,
-    /// Where it serves `/healthz` and `/readyz`.
+    /// The address of `/healthz` and `/readyz`.
     pub health: String,
 }
 
-/// How a manager is started.
+/// The configuration of a manager.
 pub struct ManagerLaunch {
     name: String,
     args: Vec<String>,
@@ -29,9 +29,9 @@ pub struct ManagerLaunch {
 }
 
 impl ManagerLaunch {
-    /// One with this name; its log goes to this directory.
+    /// Creates a configuration. The log is written to this directory.
     pub fn new(name: &str, directory: &Path) -> Self {
-        // Short, because a scenario waits for it when a leader was killed.
+        // Short, because scenarios wait until the lease of a killed leader expires.
         let args = ["--lease-duration=3s", "--settle=300ms", "--handover=5s"];
         let args = args.map(str::to_owned).to_vec();
         Self { name: name.to_owned(), args, env: Vec::new(), directory: directory.to_owned() }
@@ -47,12 +47,11 @@ impl ManagerLaunch {
         self
     }
 
-    /// Lets it push the agent from this image. The agent gets ports that nobody has now: the nodes of a bed share this
-    /// machine's network.
+    /// Enables the agent with this image. The agent gets free ports, because the nodes of a test bed share the machine's network.
     ///
     /// # Errors
     ///
-    /// When no port is free.
+    /// If no port is free.
     pub fn agent(self, image: &str) -> Result<Self> {
         let (metrics, health) = (port::free()?, port::free()?);
         Ok(self
@@ -69,11 +68,11 @@ impl ManagerLaunch {
         self
     }
 
-    /// Starts it on a management cluster; it need not be ready yet.
+    /// Starts it on a management cluster, without waiting until it is ready.
     ///
     /// # Errors
     ///
-    /// When it ends before it serves anything.
+    /// If it exits before it serves its endpoints.
     pub async fn start(mut self, cluster: &Cluster) -> Result<Manager> {
         if self.args.iter().any(|arg| arg == "--webhook=serve") {
             let directory = self.directory.join(&self.name).join("webhook");
@@ -84,7 +83,7 @@ impl ManagerLaunch {
             }
         }
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
-        // Each start has a log of its own: the addresses are read from it.
+        // Each start has its own log, because the addresses are read from it.
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let mut launch = Launch::new(&format!("{}-{start}", self.name), binaries::operator()?, &self.directory)
             .arg("manager")
@@ -102,11 +101,11 @@ impl ManagerLaunch {
         Ok(Manager { process, metrics: format!("http://{metrics}/metrics"), health: format!("http://{health}") })
     }
 
-    /// Starts it and waits until it has seen everything once.
+    /// Starts it and waits until it is ready.
     ///
     /// # Errors
     ///
-    /// When it is not ready in time.
+    /// If it is not ready in time.
     pub async fn start_ready(self, cluster: &Cluster) -> Result<Manager> {
         let mut manager = self.start(cluster).await?;
         let url = format!("{}/readyz", manager.health);
@@ -116,23 +115,23 @@ impl ManagerLaunch {
 }
 
 impl Manager {
-    /// Starts one with the usual flags and waits until it is ready.
+    /// Starts a manager with the usual flags and waits until it is ready.
     ///
     /// # Errors
     ///
-    /// When it is not ready in time.
+    /// If it is not ready in time.
     pub async fn start(cluster: &Cluster) -> Result<Self> {
         ManagerLaunch::new("manager", cluster.directory()).start_ready(cluster).await
     }
 
-    /// Waits until it leads.
+    /// Waits until it is the leader.
     ///
     /// # Errors
     ///
-    /// When it does not in time.
+    /// If it does not in time.
     pub async fn leads(&self) -> Result<()> {
-        eventually(SOON, "the manager leads", async || {
-            anyhow::ensure!(self.metric("hypermirror_leader").await? > 0.5, "it does not lead");
+        eventually(SOON, "the manager is the leader", async || {
+            anyhow::ensure!(self.metric("hypermirror_leader").await? > 0.5, "it is not the leader");
             Ok(Some(()))
         })
         .await
@@ -142,7 +141,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the metrics cannot be read or have no such series.
+    /// If the metrics cannot be read or have no such series.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let text = endpoint::get(&self.metrics).await?.body;
         let of_name =

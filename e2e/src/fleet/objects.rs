@@ -1,4 +1,4 @@
-//! Objects as users write them.
+//! Objects that users create.
 
 use anyhow::{Context, Result};
 use kube::api::ApiResource;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::NAMESPACE;
 
-/// One source with its mirrors and, maybe, its policy.
+/// One source with its mirrors and an optional policy.
 pub type Entry<'a> = (&'a str, &'a [&'a str], Option<&'a str>);
 
 fn entries(entries: &[Entry<'_>]) -> Vec<Value> {
@@ -41,7 +41,7 @@ pub fn icsp(name: &str, list: &[Entry<'_>]) -> Value {
     })
 }
 
-/// A HostedCluster that the stock CRD accepts, too.
+/// A HostedCluster that is also valid with the stock CRD.
 pub fn hosted_cluster(name: &str, sources: &[Entry<'_>]) -> Value {
     let service = |service: &str| json!({"service": service, "servicePublishingStrategy": {"type": "Route"}});
     json!({
@@ -73,7 +73,7 @@ pub fn report(cluster: &str) -> Value {
     })
 }
 
-/// The map that a report tells, as an override value.
+/// The map in a report, as an override value.
 pub fn told_map(report: &Value) -> String {
     let sources = report["sources"].as_array().into_iter().flatten();
     let pairs = sources.flat_map(|source| {
@@ -92,11 +92,11 @@ pub fn lease() -> Value {
     })
 }
 
-/// How the API names an object's kind. The plurals are those of the kinds that scenarios use.
+/// The API resource of an object's kind. Only the plurals of kinds that scenarios use are known.
 ///
 /// # Errors
 ///
-/// When the object has no kind or version.
+/// If the object has no kind or version.
 pub fn resource_of(object: &Value) -> Result<ApiResource> {
     let kind = object["kind"].as_str().context("an object without a kind")?;
     let version = object["apiVersion"].as_str().context("an object without an apiVersion")?;

@@ -1,5 +1,5 @@
-//! Plays the Deployment controller and the kubelets of a test bed without either: Deployments are reported rolled out a
-//! moment after each change, those of some hosted clusters never.
+//! Simulates the Deployment controller and the kubelets: sets Deployments to rolled out shortly after each change, except
+//! those of some hosted clusters.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::{Fleet, SOON, TARGETS, deployments};
 use crate::eventually;
 
-/// Pods that start, or do not; they end with this value.
+/// Simulated pods. Dropping this value stops the simulation.
 pub struct Pods {
     world: World,
     task: JoinHandle<()>,
@@ -26,9 +26,9 @@ pub struct Pods {
 #[derive(Clone)]
 struct World {
     client: Client,
-    /// How long pods take to start.
+    /// Time until a pod is available.
     start: Duration,
-    /// Control-plane namespaces whose pods do not become available; none: those of no namespace do.
+    /// Control-plane namespaces whose pods do not become available. `None` means all namespaces.
     down: Arc<Mutex<Option<BTreeSet<String>>>>,
 }
 
@@ -39,30 +39,30 @@ impl Drop for Pods {
 }
 
 impl Pods {
-    /// Pods that take so long to start.
+    /// Starts the simulation with this start time of pods.
     pub fn run(fleet: &Fleet, start: Duration) -> Self {
         let world = World { client: fleet.client.clone(), start, down: Arc::new(Mutex::new(Some(BTreeSet::new()))) };
         let task = tokio::spawn(world.clone().follow());
         Self { world, task }
     }
 
-    /// From now on no pod that starts becomes available.
+    /// Pods that start from now on do not become available.
     pub fn hold(&self) {
         *self.world.down() = None;
     }
 
-    /// From now on no pod of one hosted cluster that starts becomes available; those that run go on.
+    /// Pods of one hosted cluster that start from now on do not become available. Running pods stay available.
     pub fn hold_next(&self, cluster: &str) {
         if let Some(down) = self.world.down().as_mut() {
             down.insert(deployments::namespace(cluster));
         }
     }
 
-    /// All pods are available, also those that start from now on.
+    /// Makes all pods available, including those that start from now on.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn mend(&self, clusters: &[&str]) -> Result<()> {
         *self.world.down() = Some(BTreeSet::new());
         for cluster in clusters {
@@ -71,11 +71,11 @@ impl Pods {
         Ok(())
     }
 
-    /// The pods of one hosted cluster are no longer available, nor are those that start there.
+    /// Makes all pods of one hosted cluster unavailable, including those that start from now on.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn break_down(&self, cluster: &str) -> Result<()> {
         self.hold_next(cluster);
         self.world.report(cluster).await
@@ -85,7 +85,7 @@ impl Pods {
     ///
     /// # Errors
     ///
-    /// When they are not in time.
+    /// If they are not in time.
     pub async fn available(&self, fleet: &Fleet, clusters: &[&str]) -> Result<()> {
         for cluster in clusters {
             for target in TARGETS {
@@ -116,7 +116,7 @@ impl World {
                 if seen != deployment.metadata.generation {
                     tokio::time::sleep(world.start).await;
                     let namespace = deployment.namespace().unwrap_or_default();
-                    // One that is gone meanwhile needs no status; what failed is seen again with the next change.
+                    // Ignore errors: a deleted Deployment needs no status, and a failed update is repeated with the next change.
                     let _ = world.tell(&namespace, &deployment.name_any()).await;
                 }
             }
@@ -124,7 +124,7 @@ impl World {
         changes.for_each_concurrent(256, play).await;
     }
 
-    /// Tells how the pods of one hosted cluster are.
+    /// Sets the status of the Deployments of one hosted cluster.
     async fn report(&self, cluster: &str) -> Result<()> {
         let namespace = deployments::namespace(cluster);
         for target in TARGETS {

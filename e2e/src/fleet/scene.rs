@@ -1,4 +1,4 @@
-//! A management cluster on which a scenario plays: the fleet's kinds, its managers, and what they wrote.
+//! A management cluster for a scenario: a fleet, its managers, and the audit log.
 
 use anyhow::{Result, ensure};
 
@@ -8,38 +8,38 @@ use crate::audit::{Audit, Event, Mark};
 use crate::bed::Builder;
 use crate::{Cluster, Crds, Testbed, eventually};
 
-/// The kinds of OpenShift in a guest.
+/// The kinds of OpenShift in a guest cluster.
 const GUEST_KINDS: [&str; 3] = [
     "imagedigestmirrorsets.config.openshift.io",
     "imagetagmirrorsets.config.openshift.io",
     "imagecontentsourcepolicies.operator.openshift.io",
 ];
 
-/// A bed with a fleet on its management cluster.
+/// A test bed with a fleet on its management cluster.
 pub struct Scene {
     /// The servers.
     pub bed: Testbed,
-    /// What is on them.
+    /// The fleet.
     pub fleet: Fleet,
-    /// What they were asked.
+    /// The audit log.
     pub audit: Audit,
 }
 
 impl Scene {
-    /// One with all kinds of the fleet and no hosted cluster yet.
+    /// Creates a scene with all kinds of the fleet and no hosted cluster.
     ///
     /// # Errors
     ///
-    /// When a server does not start or refuses something.
+    /// If a server does not start or refuses something.
     pub async fn start() -> Result<Self> {
         Self::with(Testbed::builder(), &Crds::of_the_fleet()?).await
     }
 
-    /// One with other servers, or other kinds.
+    /// Creates a scene with other servers or kinds.
     ///
     /// # Errors
     ///
-    /// When a server does not start or refuses something.
+    /// If a server does not start or refuses something.
     pub async fn with(bed: Builder, crds: &Crds) -> Result<Self> {
         let bed = bed.start().await?;
         let fleet = Fleet::install(bed.management(), crds).await?;
@@ -47,11 +47,12 @@ impl Scene {
         Ok(Self { bed, fleet, audit })
     }
 
-    /// One with so many guests, each as its administrator, which have OpenShift's kinds and nothing else yet.
+    /// Creates a scene with this number of guest clusters, which have only the kinds of OpenShift. Returns a client of the
+    /// administrator for each.
     ///
     /// # Errors
     ///
-    /// When a server does not start or refuses something.
+    /// If a server does not start or refuses something.
     pub async fn with_guests(guests: usize) -> Result<(Self, Vec<Fleet>)> {
         let crds = Crds::of_the_fleet()?;
         let scene = Self::with(Testbed::builder().guests(guests), &crds).await?;
@@ -69,7 +70,7 @@ impl Scene {
         self.bed.management()
     }
 
-    /// A manager of this name, to be started.
+    /// The configuration of a manager.
     pub fn launch(&self, name: &str) -> ManagerLaunch {
         ManagerLaunch::new(name, self.management().directory())
     }
@@ -78,38 +79,38 @@ impl Scene {
     ///
     /// # Errors
     ///
-    /// When it is not ready in time.
+    /// If it is not ready in time.
     pub async fn manager(&self) -> Result<Manager> {
         Manager::start(self.management()).await
     }
 
-    /// What managers wrote since the mark, but for the Lease, which is renewed all the time.
+    /// The writes of managers since the mark, except those of the Lease, which is renewed all the time.
     ///
     /// # Errors
     ///
-    /// When the audit log cannot be read.
+    /// If the audit log cannot be read.
     pub async fn writes(&self, mark: Mark) -> Result<Vec<Event>> {
         let mut writes = self.audit.writes_by(mark, MANAGER_USER).await?;
         writes.retain(|write| write.resource != "leases");
         Ok(writes)
     }
 
-    /// The writes of managers to target Deployments since the mark that the server took.
+    /// The successful writes of managers to target Deployments since the mark.
     ///
     /// # Errors
     ///
-    /// When the audit log cannot be read.
+    /// If the audit log cannot be read.
     pub async fn patches(&self, mark: Mark) -> Result<Vec<Event>> {
         let mut writes = self.writes(mark).await?;
         writes.retain(|write| write.resource == "deployments" && write.succeeded());
         Ok(writes)
     }
 
-    /// Waits until a manager has begun that many watches of a resource since the mark.
+    /// Waits until a manager has started this number of watches of a resource since the mark.
     ///
     /// # Errors
     ///
-    /// When it does not in time.
+    /// If it does not in time.
     pub async fn watched(&self, mark: Mark, resource: &str, watches: usize) -> Result<()> {
         eventually(SOON, &format!("{resource} are watched again"), async || {
             let events = self.audit.since(mark).await?;
@@ -121,11 +122,11 @@ impl Scene {
         .await
     }
 
-    /// Fails if a manager wrote anything but the Lease since the mark.
+    /// Fails if a manager wrote anything except the Lease since the mark.
     ///
     /// # Errors
     ///
-    /// When it did: with what it wrote.
+    /// If it did: with what it wrote.
     pub async fn nothing_written(&self, mark: Mark) -> Result<()> {
         let writes: Vec<String> = self.writes(mark).await?.iter().map(Event::summary).collect();
         ensure!(writes.is_empty(), "written: {writes:#?}");

@@ -1,4 +1,4 @@
-//! Lists as `kubectl get` prints them.
+//! Prints lists like `kubectl get`.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::Fleet;
 
 impl Fleet {
-    /// The rows of a list with the columns of the API server, the header first: what `kubectl get` prints, and with `-A` if
-    /// namespaces are wanted. A column without a value is empty.
+    /// The header and the rows of a list with the columns of the API server, as printed by `kubectl get`, or by `kubectl get -A`
+    /// with namespaces. A column without a value is empty.
     ///
     /// # Errors
     ///
-    /// When the server refuses the list.
+    /// If the server refuses the list.
     pub async fn table(&self, path: &str, namespaces: bool) -> Result<Vec<Vec<String>>> {
         let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
         let request = http::Request::get(path).header("Accept", accept).body(Vec::new())?;

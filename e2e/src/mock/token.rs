@@ -122,7 +122,7 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// When there is no key.
+    /// If there is no key.
     pub fn new(users: impl IntoIterator<Item = User>) -> Result<Self> {
         let authority = Authority::new(ISSUER)?;
         let certificate = authority.server(&["tokens"])?;
@@ -245,7 +245,8 @@ impl Tokens {
         let header = json!({ "typ": "JWT", "alg": "ES256", "x5c": [self.leaf] });
         let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let signed = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).ok().context("sign a token")?;
+        let signature =
+            self.key.sign(&SystemRandom::new(), signed.as_bytes()).ok().context("failed to sign a token")?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 

@@ -33,7 +33,7 @@ impl TokenServer {
     ///
     /// # Errors
     ///
-    /// When there is no port.
+    /// If there is no port.
     pub async fn start(tokens: Arc<Tokens>) -> Result<Self> {
         Self::launch(tokens, None).await
     }
@@ -42,7 +42,7 @@ impl TokenServer {
     ///
     /// # Errors
     ///
-    /// When there is no port or no certificate.
+    /// If there is no port or no certificate.
     pub async fn start_tls(tokens: Arc<Tokens>, authority: &Authority) -> Result<Self> {
         let tls = Tls::new(authority, &["127.0.0.1", "localhost"], None)?;
         Self::launch(tokens, Some(tls)).await

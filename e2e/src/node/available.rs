@@ -1,16 +1,16 @@
-//! Whether a real node can be had here, and what a scenario says when not.
+//! Whether a real node can run on this machine, and the message of a scenario that is skipped.
 
 use std::{io::Write as _, path::Path, process::Command, sync::OnceLock};
 
 use super::config::{CNI_PLUGINS, system_program};
 use crate::binaries::Servers;
 
-/// Set to `off`: as if no node could be had.
+/// If set to `off`, tests behave as if no node could run.
 const VARIABLE: &str = "HYPERMIRROR_E2E_NODE";
 
-/// What `hack/testbed/build-node` builds.
+/// The programs that `hack/testbed/build-node` builds.
 const BUILT: [&str; 7] = ["kubelet", "kube-scheduler", "machine", "pause", "crio", "crictl", "pinns"];
-/// What Debian has, by package.
+/// The programs of Debian, by package.
 const INSTALLED: [(&str, &str); 6] = [
     ("conmon", "conmon"),
     ("runc", "runc"),
@@ -20,7 +20,7 @@ const INSTALLED: [(&str, &str); 6] = [
     ("env", "coreutils"),
 ];
 
-/// Why no real node can be had here, if so.
+/// Why no real node can run on this machine, if so.
 pub(super) fn unavailable() -> Option<String> {
     static REASON: OnceLock<Option<String>> = OnceLock::new();
     REASON.get_or_init(look).clone()
@@ -47,7 +47,7 @@ fn look() -> Option<String> {
     if !plugin.is_file() {
         return Some(format!("no {} (Debian: containernetworking-plugins)", plugin.display()));
     }
-    // Root of a container may not make namespaces, or not mount in them.
+    // In a container, root may not be allowed to create namespaces, or to mount in them.
     let tried = Command::new("unshare").args(["--mount-proc", "--pid", "--ipc", "--fork", "true"]).output();
     match tried {
         Ok(output) if output.status.success() => None,
@@ -56,15 +56,15 @@ fn look() -> Option<String> {
     }
 }
 
-/// Says that the running test is skipped. `.ci/run` counts these lines, and takes them off what passed.
+/// Prints that the current test is skipped. `.ci/run` counts these lines and subtracts them from the passed tests.
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
     let line = format!("SKIPPED: {}: {reason}\n", thread.name().unwrap_or("a scenario"));
-    // Not by a macro: libtest would keep it to itself, as the test passes.
+    // Not with a macro, because libtest captures the output of tests that pass.
     _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Returns from a test, as skipped, where no real node can be had.
+/// Skips a test if no real node can run.
 #[macro_export]
 macro_rules! needs_node {
     () => {

@@ -1,4 +1,4 @@
-//! The files that a node's programs read. Paths are those within its machine: the usual ones of a node.
+//! The configuration files of a node's programs. Paths are those inside its machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,13 +8,13 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::json;
 
-/// The kubelet's configuration, as the machine sees it.
+/// The kubelet's configuration file.
 pub(super) const KUBELET_CONFIG: &str = "/etc/kubernetes/kubelet.yaml";
 /// The kubelet's kubeconfig.
 pub(super) const KUBELET_KUBECONFIG: &str = "/etc/kubernetes/kubelet.kubeconfig";
-/// The authority of the cluster, for requests to the kubelet.
+/// The certificate authority of the cluster, which authenticates requests to the kubelet.
 pub(super) const AUTHORITY: &str = "/etc/kubernetes/ca.crt";
-/// Where CRI-O listens.
+/// The socket of CRI-O.
 pub(super) const SOCKET: &str = "/run/crio/crio.sock";
 /// The base file of containers/image.
 pub(super) const REGISTRIES: &str = "/etc/containers/registries.conf";
@@ -23,39 +23,39 @@ pub(super) const DROP_INS: &str = "/etc/containers/registries.conf.d";
 /// CRI-O's own drop-ins.
 pub(super) const CRIO_DROP_INS: &str = "/etc/crio/crio.conf.d";
 
-/// Debian's, which need not be in the caller's path.
+/// Debian's directories for programs of root, which may not be in the caller's PATH.
 const BINARY_DIRECTORIES: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Debian's containernetworking-plugins.
 pub(super) const CNI_PLUGINS: &str = "/usr/lib/cni";
 
-/// A program that the machine has from its distribution.
+/// The path of a program of the distribution.
 pub(super) fn system_program(name: &str) -> Option<PathBuf> {
     BINARY_DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(|path| path.is_file())
 }
 
-/// Without a network for pods, which share the host's, CRI-O says that the node is not ready.
+/// A CNI configuration. Pods use the host network, but without a CNI configuration CRI-O reports the node as not ready.
 pub(super) fn cni() -> String {
     json!({ "cniVersion": "0.4.0", "name": "lo", "plugins": [{ "type": "loopback" }] }).to_string()
 }
 
-/// Registries of the bed speak HTTP, which is asked for by name; to the image library this prefix is every port.
+/// Allows HTTP for the registries of the test bed. The prefix matches all ports.
 pub(super) fn registries() -> String {
     "[[registry]]\nprefix = \"127.0.0.1\"\nlocation = \"127.0.0.1\"\ninsecure = true\n".to_owned()
 }
 
-/// Signatures are not what is tested.
+/// Accepts images without signatures.
 pub(super) fn policy() -> String {
     json!({ "default": [{ "type": "insecureAcceptAnything" }] }).to_string()
 }
 
-/// How images can be stored below a directory: layers cannot lie on a file system of layers, such as a container's.
+/// The storage driver for a directory: overlay does not work on an overlay file system, such as that of a container.
 pub(super) fn storage_driver(directory: &Path) -> Result<&'static str> {
     let output = Command::new("stat").args(["--file-system", "--format=%T"]).arg(directory).output();
     let kind = output.context("is coreutils installed?")?.stdout;
     Ok(if kind.starts_with(b"overlay") { "vfs" } else { "overlay" })
 }
 
-/// CRI-O's main file. What is not said is CRI-O's default: its paths are the usual ones.
+/// CRI-O's main file. Other settings have their defaults.
 pub(super) fn crio(pinns: &Path, pause_image: &str, storage_driver: &str) -> Result<String> {
     let program = |name: &str| system_program(name).with_context(|| format!("{name} is not installed"));
     let (runc, conmon) = (program("runc")?, program("conmon")?);
@@ -71,7 +71,7 @@ clean_shutdown_file = "/var/lib/crio/clean.shutdown"
 listen = "{SOCKET}"
 
 [crio.runtime]
-# What it tries and what it reads stands at this level.
+# Endpoints and files are logged at this level.
 log_level = "debug"
 cgroup_manager = "cgroupfs"
 default_runtime = "runc"
@@ -103,8 +103,8 @@ enable_nri = false
     ))
 }
 
-/// The kubelet's configuration. Nothing is evicted or collected, and control groups are not looked after: a kubelet ends
-/// what it does not know there, and there may be several on one machine.
+/// The kubelet's configuration, without evictions, garbage collection and cgroup management: a kubelet kills processes in
+/// cgroups that it does not know, and several can run on one machine.
 pub(super) fn kubelet(port: u16) -> Result<String> {
     let config = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -133,5 +133,5 @@ pub(super) fn kubelet(port: u16) -> Result<String> {
         "podLogsDir": "/var/log/pods",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
     });
-    serde_yaml::to_string(&config).context("write the kubelet's configuration")
+    serde_yaml::to_string(&config).context("failed to write the kubelet's configuration")
 }

@@ -1,4 +1,4 @@
-//! crictl, the client of CRI-O for a person and for a test.
+//! Runs crictl, a client of CRI-O.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
-/// It asks CRI-O how much space images take when it connects. CRI-O looks at files of its own there that come and go,
-/// and fails now and then; nothing has been done by then.
+/// The error of a request for the size of images that crictl sends when it connects. CRI-O sometimes fails it because of
+/// temporary files. The command has not been executed, so it can be repeated.
 const FLAKE: &str = "validate CRI v1 image API";
 const TRIES: usize = 10;
 const LIMIT: Duration = Duration::from_mins(2);
@@ -22,7 +22,7 @@ pub struct Crictl {
     config: PathBuf,
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether it succeeded.
@@ -48,15 +48,15 @@ impl Crictl {
         let config = directory.join("crictl.yaml");
         let endpoint = format!("unix://{}", socket.display());
         let text = format!("runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\ntimeout: 60\n");
-        std::fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
+        std::fs::write(&config, text).with_context(|| format!("failed to write {}", config.display()))?;
         Ok(Self { program, config })
     }
 
-    /// Runs it, whatever it comes to.
+    /// Runs a command and returns its result.
     ///
     /// # Errors
     ///
-    /// When it cannot be started or does not end.
+    /// If it cannot be started or does not end.
     pub async fn try_run(&self, args: &[&str]) -> Result<Outcome> {
         let mut tries = 0;
         loop {
@@ -65,8 +65,8 @@ impl Crictl {
             command.arg("--config").arg(&self.config).args(args).kill_on_drop(true);
             let output = tokio::time::timeout(LIMIT, command.output())
                 .await
-                .with_context(|| format!("crictl {args:?} does not end"))?
-                .with_context(|| format!("start {}", self.program.display()))?;
+                .with_context(|| format!("crictl {args:?} timed out"))?
+                .with_context(|| format!("failed to start {}", self.program.display()))?;
             let outcome = Outcome::from(output);
             if outcome.success || tries == TRIES || !outcome.stderr.contains(FLAKE) {
                 return Ok(outcome);
@@ -74,33 +74,33 @@ impl Crictl {
         }
     }
 
-    /// Runs it and gives its standard output.
+    /// Runs a command and returns its standard output.
     ///
     /// # Errors
     ///
-    /// When it fails: with its standard error.
+    /// If it fails. The error has its standard error.
     pub async fn run(&self, args: &[&str]) -> Result<String> {
         let outcome = self.try_run(args).await?;
         ensure!(outcome.success, "crictl {args:?}: {}", outcome.stderr.trim());
         Ok(outcome.stdout)
     }
 
-    /// Pulls an image and gives its id: [`Image::id`](crate::image::Image::id).
+    /// Pulls an image and returns its ID: [`Image::id`](crate::image::Image::id).
     ///
     /// # Errors
     ///
-    /// When the pull fails.
+    /// If the pull fails.
     pub async fn pull(&self, reference: &str) -> Result<String> {
         let output = self.run(&["pull", reference]).await?;
         // "Image is up to date for ID"
         Ok(output.trim().rsplit(' ').next().unwrap_or_default().to_owned())
     }
 
-    /// Removes an image, so that the next pull asks a registry again.
+    /// Removes an image, so that the next pull contacts a registry.
     ///
     /// # Errors
     ///
-    /// When CRI-O refuses.
+    /// If CRI-O refuses.
     pub async fn remove_image(&self, reference: &str) -> Result<()> {
         self.run(&["rmi", reference]).await.map(|_| ())
     }

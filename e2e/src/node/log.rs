@@ -1,48 +1,48 @@
-//! CRI-O's log as a witness: what it tried, in its own words.
+//! Reads from CRI-O's log which endpoints it tried.
 
 use anyhow::{Context, Result};
 
 use super::RealNode;
 
-/// A place in CRI-O's log.
+/// A position in CRI-O's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(usize);
 
-/// What the image library says before each endpoint that it asks, at level debug.
+/// The message of the image library before each endpoint that it tries, at level debug.
 const TRYING: &str = "Trying to access \\\"";
 
 impl RealNode {
-    /// Where CRI-O's log ends now.
+    /// The current end of CRI-O's log.
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn mark(&self) -> Result<Mark> {
         Ok(Mark(self.read_log()?.len()))
     }
 
-    /// What CRI-O has logged since the mark.
+    /// The log of CRI-O since the mark.
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn logged_since(&self, mark: Mark) -> Result<String> {
         Ok(String::from_utf8_lossy(self.read_log()?.get(mark.0..).unwrap_or_default()).into_owned())
     }
 
-    /// The references that CRI-O has tried since the mark, in order. A pull that fails tries everything twice: as an image,
-    /// then as an artifact.
+    /// The references that CRI-O has tried since the mark, in order. A failed pull tries all endpoints twice: as an image, then as
+    /// an artifact.
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn tried_since(&self, mark: Mark) -> Result<Vec<String>> {
         Ok(self.logged_since(mark)?.lines().filter_map(tried).map(str::to_owned).collect())
     }
 
     fn read_log(&self) -> Result<Vec<u8>> {
         let path = self.directory().join("crio.log");
-        std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+        std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
     }
 }
 

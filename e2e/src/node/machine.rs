@@ -1,6 +1,6 @@
-//! The machine of a node: processes that see only each other, and the usual paths of a node below one directory.
+//! The machine of a node: isolated processes, with the usual paths of a node below one directory.
 //!
-//! `hack/testbed/cmd/machine` makes it. When it ends, the kernel takes every process and every mount in it.
+//! `hack/testbed/cmd/machine` creates it. When it ends, the kernel removes all its processes and mounts.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,10 +20,10 @@ use crate::{
 const START_LIMIT: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Nothing of the caller's environment: a proxy, a home directory or a registries.conf of his would decide pulls.
+/// The environment. That of the caller is not used, because its proxy, home directory or registries.conf would affect pulls.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Namespaces of its own for processes and mounts. Dropping it ends all that runs in them.
+/// Namespaces for processes and mounts. Dropping it stops all processes in them.
 #[derive(Debug)]
 pub(super) struct Machine {
     directory: PathBuf,
@@ -34,18 +34,18 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Starts one with its files below `directory`; its log and its process id lie beside that.
+    /// Starts a machine with its files below `directory`. Its log and its process ID are in the parent directory.
     pub(super) async fn start(servers: &Servers, directory: &Path, detached: bool) -> Result<Self> {
         let beside = directory.parent().context("a machine's directory has a parent")?;
         let name = directory.file_name().context("a machine's directory has a name")?.to_string_lossy();
-        std::fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+        std::fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
         let launch = Launch::new(&format!("machine-{name}"), servers.find("machine")?, beside).arg(directory);
         let mut process = launch.detached(detached).spawn()?;
         let first = process.wait_for_log_field("machine is up", "pid", START_LIMIT).await?;
         Ok(Self { directory: directory.to_owned(), first: first.parse()?, detached, process })
     }
 
-    /// Where the files are that processes in it see at `path`.
+    /// The path outside the machine of a file at `path`.
     pub(super) fn outside(&self, path: &str) -> PathBuf {
         self.directory.join(path.trim_start_matches('/'))
     }
@@ -58,10 +58,10 @@ impl Machine {
         self.process.handle()
     }
 
-    /// The ids of its processes, as they are known outside. Containers may have a namespace of their own within its.
+    /// The IDs of its processes outside the machine. Containers can have nested namespaces.
     pub(super) fn processes(&self) -> Result<Vec<u32>> {
         let namespace = |id: u32| std::fs::read_link(format!("/proc/{id}/ns/pid"));
-        let own = namespace(self.first).context("the machine is gone")?;
+        let own = namespace(self.first).context("the machine has ended")?;
         let names = std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let all: Vec<u32> = names.collect();
         let mut found: Vec<u32> = all.iter().copied().filter(|id| namespace(*id).is_ok_and(|it| it == own)).collect();
@@ -75,31 +75,31 @@ impl Machine {
         Ok(found)
     }
 
-    /// Ends it with all that runs in it; blocks the thread, for destructors.
+    /// Stops it and all its processes. Blocks the thread, for destructors.
     pub(super) fn end(&self) {
-        // What cannot be asked is killed when it is dropped.
+        // If the signal fails, the process is killed on drop.
         if self.process.handle().ask_to_end().is_ok() {
             self.process.handle().ended_within_blocking(GRACE);
         }
     }
 
-    /// A program to be started in it.
+    /// Describes a program to start in it.
     pub(super) fn launch(&self, name: &str, program: &Path, environment: &[&str]) -> Launch {
         Launch::new(name, "nsenter", &self.directory)
             .args(self.entrance(environment))
             .arg(program)
-            // It goes with the machine, and not with a Ctrl-C.
+            // It ends with the machine and not with Ctrl-C.
             .detached(true)
     }
 
-    /// A command to be run in it to its end.
+    /// Describes a command to run in it.
     pub(super) fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.args(self.entrance(&[])).arg(program).args(args).stdin(Stdio::null()).kill_on_drop(true);
         command
     }
 
-    /// What stands before a program: the way in, and SIGHUP as a daemon finds it. A parent that ignores it would pass that on.
+    /// The prefix of a command: enters the machine and resets SIGHUP, which would otherwise be ignored if the parent ignores it.
     fn entrance(&self, environment: &[&str]) -> Vec<String> {
         let target = format!("--target={}", self.first);
         let way =
@@ -120,28 +120,29 @@ impl Machine {
             Ok(Handle::open(id.parse()?)?.map(Some))
         })
         .await?;
-        let handle = handle.with_context(|| format!("it ended at once: {}", entrance.log().unwrap_or_default()))?;
+        let handle =
+            handle.with_context(|| format!("it exited immediately: {}", entrance.log().unwrap_or_default()))?;
         Ok(Inmate { entrance, handle, detached: self.detached })
     }
 }
 
-/// Field 4 of /proc/ID/stat, counted from behind the name.
+/// Field 4 of /proc/ID/stat, counted from after the name.
 fn parent_of(id: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// A process in the machine of a node. Dropping it ends it, and so does the end of the node.
+/// A process in the machine of a node. Dropping it, or the end of the node, stops it.
 #[derive(Debug)]
 pub struct Inmate {
-    // nsenter, which waits for it: a new namespace of processes is for children only.
+    // The process of nsenter, which waits for it: only children are in the new PID namespace.
     entrance: Process,
     handle: Handle,
     detached: bool,
 }
 
 impl Inmate {
-    /// The process itself, by its id outside.
+    /// The process, by its ID outside the machine.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -150,28 +151,28 @@ impl Inmate {
     ///
     /// # Errors
     ///
-    /// When it has ended: with the end of its log.
+    /// If it has exited. The error has the end of its log.
     pub fn check(&mut self) -> Result<()> {
         match self.entrance.exit_status()? {
-            Some(status) => bail!("it ended ({status}); its log:\n{}", crate::process::tail(&self.entrance.log()?)),
+            Some(status) => bail!("it exited ({status}); its log:\n{}", crate::process::tail(&self.entrance.log()?)),
             None => Ok(()),
         }
     }
 
-    /// What it has logged so far.
+    /// Its log.
     ///
     /// # Errors
     ///
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub fn log(&self) -> Result<String> {
         self.entrance.log()
     }
 
-    /// Stops it, so that it answers nobody; or lets it go on.
+    /// Freezes or resumes it.
     ///
     /// # Errors
     ///
-    /// When the signal is refused.
+    /// If the signal is refused.
     pub fn freeze(&self, frozen: bool) -> Result<()> {
         if frozen {
             return self.handle.signal(Signal::STOP);
@@ -181,11 +182,11 @@ impl Inmate {
         self.entrance.handle().signal(Signal::CONT)
     }
 
-    /// Ends it by a signal and waits until it is gone; it is killed if it does not comply.
+    /// Sends a signal and waits until it has exited. It is killed after a timeout.
     ///
     /// # Errors
     ///
-    /// When it cannot be signalled.
+    /// If it cannot be signalled.
     pub async fn end(mut self, signal: Signal) -> Result<()> {
         self.handle.signal(signal)?;
         self.freeze(false)?;
@@ -205,7 +206,7 @@ impl Drop for Inmate {
         if asked.is_err() || !self.handle.ended_within_blocking(GRACE) {
             _ = self.handle.signal(Signal::KILL);
         }
-        // It ends with its child; nobody else waits for it.
+        // It exits with its child. No other code waits for it.
         self.entrance.handle().ended_within_blocking(GRACE);
         _ = self.entrance.exit_status();
     }

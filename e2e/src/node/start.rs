@@ -1,4 +1,4 @@
-//! How a node comes up: its files, its machine, CRI-O, the pause image, the kubelet.
+//! Starts a node: its files, its machine, CRI-O, the pause image, the kubelet.
 
 use std::path::Path;
 
@@ -25,18 +25,22 @@ use crate::{
 
 const PAUSE: &str = "testbed/pause:1";
 
-/// CRI-O's own switch. Without `CAP_SYS_RESOURCE`, as in most containers, its helper may not set a score for the kernel's
-/// killer, and fails.
+/// An environment variable of CRI-O. Without `CAP_SYS_RESOURCE`, as in most containers, its helper cannot set an OOM score and
+/// would fail.
 const CRIO_ENVIRONMENT: [&str; 2] = ["_CRIO_ROOTLESS=1", "HOME=/var/lib/crio"];
 const KUBELET_ENVIRONMENT: [&str; 1] = ["HOME=/var/lib/kubelet"];
 
 pub(super) async fn node(cluster: &Cluster, name: &str) -> Result<RealNode> {
-    ensure!(cluster.has_controller_manager(), "{} has no controller manager: no pod would get a token", cluster.name());
+    ensure!(
+        cluster.has_controller_manager(),
+        "{} has no controller manager, so pods would not get tokens",
+        cluster.name()
+    );
     let servers = Servers::from_env();
     cluster.start_scheduler(&servers)?;
     let kubeconfig = std::fs::read_to_string(cluster.kubeconfig_path())?;
     let machine = Machine::start(&servers, &cluster.directory().join(name), cluster.detached()).await?;
-    // It is needed for the first pull only: the image is pinned in the store.
+    // The registry is needed only for the first pull, because the image is pinned in the storage.
     let registry = Registry::start(&machine.outside("/run/pause-registry")).await?;
     let pause = pause_image(&servers, &registry, &machine.outside("/run/pause-image")).await?;
     configure(cluster, name, &servers, &machine, &pause)?;
@@ -58,7 +62,7 @@ async fn pause_image(servers: &Servers, registry: &Registry, directory: &Path) -
     Ok(format!("{}/{PAUSE}", registry.host()))
 }
 
-/// Writes what CRI-O and the kubelet read.
+/// Writes the files of CRI-O and the kubelet.
 fn configure(cluster: &Cluster, name: &str, servers: &Servers, machine: &Machine, pause: &str) -> Result<()> {
     let storage_driver = config::storage_driver(machine.directory())?;
     let user = cluster.certificate(&format!("system:node:{name}"), Some("system:nodes"), Validity::Current)?;
@@ -75,7 +79,7 @@ fn configure(cluster: &Cluster, name: &str, servers: &Servers, machine: &Machine
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)?;
         }
-        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
     }
     for directory in [config::DROP_INS, config::CRIO_DROP_INS] {
         std::fs::create_dir_all(machine.outside(directory))?;
@@ -91,7 +95,7 @@ fn kubelet_launch(servers: &Servers, machine: &Machine, name: &str) -> Result<La
 }
 
 async fn answering(crictl: &Crictl, mut crio: Inmate) -> Result<Inmate> {
-    eventually(LIMIT, "CRI-O answers", async || {
+    eventually(LIMIT, "CRI-O responds", async || {
         crio.check()?;
         crictl.run(&["version"]).await.map(Some)
     })

@@ -1,4 +1,4 @@
-//! One process by its descriptor: a signal or a wait cannot hit another process that took over its id.
+//! A process, identified by its file descriptor, so that signals never reach another process that reuses its ID.
 
 use std::{
     os::fd::OwnedFd,
@@ -12,10 +12,10 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
-/// How soon the end of a process is seen.
+/// Interval of checks whether a process has exited.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// A process that runs or has run, ours or not.
+/// A process, which may have exited or be started by another program.
 #[derive(Debug)]
 pub struct Handle {
     id: u32,
@@ -23,27 +23,27 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The process that has this id now; none if there is none.
+    /// The process that currently has this ID, if there is one.
     ///
     /// # Errors
     ///
-    /// When the kernel gives no descriptor for another reason.
+    /// If the kernel returns another error.
     pub fn open(id: u32) -> Result<Option<Self>> {
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| anyhow!("{id} is no process id"))?;
+        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| anyhow!("{id} is not a process ID"))?;
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => Ok(Some(Self { id, descriptor })),
             Err(Errno::SRCH) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("open process {id}")),
+            Err(error) => Err(error).with_context(|| format!("failed to open process {id}")),
         }
     }
 
-    /// The process that had this id and start time, if it still runs: not another one that took over the id.
+    /// The process with this ID and start time, if it still runs.
     ///
     /// # Errors
     ///
     /// As [`Handle::open`].
     pub fn reopen(id: u32, start_time: u64) -> Result<Option<Self>> {
-        // Opened before its start time is read: what is signalled later is what was looked at.
+        // Open it before reading its start time, so that both belong to the same process.
         let handle = Self::open(id)?;
         Ok(handle.filter(|handle| handle.start_time().is_ok_and(|found| found == start_time)))
     }
@@ -53,42 +53,43 @@ impl Handle {
         self.id
     }
 
-    /// When it was started, in clock ticks since boot: with the id, what tells it from every other process.
+    /// Its start time in clock ticks since boot. Together with the ID, it identifies the process.
     ///
     /// # Errors
     ///
-    /// When it is gone.
+    /// If it has exited.
     pub fn start_time(&self) -> Result<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).context("read the start time")?;
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.id)).context("failed to read the start time")?;
         start_time(&stat).ok_or_else(|| anyhow!("start time of process {}: {stat:?}", self.id))
     }
 
-    /// Sends a signal; that it has ended already is no error.
+    /// Sends a signal. It is not an error if the process has already exited.
     ///
     /// # Errors
     ///
-    /// When the signal is refused.
+    /// If the signal is refused.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         match pidfd_send_signal(&self.descriptor, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("signal process {}", self.id)),
+            Err(error) => Err(error).with_context(|| format!("failed to signal process {}", self.id)),
         }
     }
 
-    /// Asks it to end, also if it is frozen.
+    /// Sends SIGTERM, and resumes it if it is frozen.
     ///
     /// # Errors
     ///
-    /// When the signal is refused.
+    /// If the signal is refused.
     pub fn ask_to_end(&self) -> Result<()> {
         self.signal(Signal::TERM)?;
         self.signal(Signal::CONT)
     }
 
-    /// Whether it ended within `limit`.
+    /// Whether it exited within `limit`.
     pub async fn ended_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        // Looked at again and again: tokio's own way to wait for a descriptor that it has not made needs unsafe code.
+        // Poll, because waiting for a foreign file descriptor with tokio requires unsafe code.
         while !self.ended_within_blocking(Duration::ZERO) {
             if Instant::now() >= deadline {
                 return false;
@@ -98,7 +99,7 @@ impl Handle {
         true
     }
 
-    /// Whether it ended within `limit`; blocks the thread, for destructors.
+    /// Whether it exited within `limit`. Blocks the thread, for destructors.
     pub fn ended_within_blocking(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
@@ -114,7 +115,7 @@ impl Handle {
     }
 }
 
-/// Field 22 of /proc/ID/stat. Field 2, the name, may hold spaces and parentheses, so counting starts behind it.
+/// Field 22 of /proc/ID/stat. Field 2, the name, can contain spaces and parentheses, so counting starts after it.
 fn start_time(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! An administrator who edits mirrors and HostedClusters by chance, and what each target has to say then.
+//! Simulates an administrator who edits mirrors and HostedClusters at random, and computes the expected value of each target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +16,10 @@ pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
 /// Ordered mirrors of each source.
 pub type Map = BTreeMap<String, Vec<String>>;
 
-/// One entry of a set: source, mirrors, whether the source may never be contacted.
+/// One entry of a set: source, mirrors, and whether its policy is NeverContactSource.
 type Entry = (String, Vec<String>, bool);
 
-/// Each object with the sources that it may name. A source is in one object of a pool only: how objects merge is tested
-/// elsewhere.
+/// Each object with its possible sources. Each source is in only one object of a pool, because other tests cover merging.
 const OBJECTS: [(&str, &str, &[&str]); 4] = [
     ("idms", "one", &["a.example/one", "b.example/one", "c.example/one"]),
     ("idms", "two", &["a.example/two", "d.example"]),
@@ -28,18 +27,18 @@ const OBJECTS: [(&str, &str, &[&str]); 4] = [
     ("itms", "tags", &["a.example/one", "t.example/tags"]),
 ];
 
-/// What stands in the mirror objects now.
+/// The current content of the mirror objects.
 #[derive(Default)]
 pub struct Administrator {
     sets: BTreeMap<usize, Vec<Entry>>,
 }
 
 impl Administrator {
-    /// Changes one object by chance: other mirrors, another order, other sources, or it goes.
+    /// Changes one object at random: other mirrors, another order, other sources, or its deletion.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn edit(&mut self, fleet: &Fleet, random: &mut Random) -> Result<()> {
         let (place, (kind, name, sources)) = *random.one_of(&OBJECTS.iter().copied().enumerate().collect::<Vec<_>>());
         if self.sets.contains_key(&place) && random.percent(15) {
@@ -60,20 +59,20 @@ impl Administrator {
         Ok(())
     }
 
-    /// Has one object say exactly this; nothing: it goes.
+    /// Replaces the entries of one object, or deletes it if there are none.
     ///
     /// # Errors
     ///
-    /// When there is no such object, or the server refuses it.
+    /// If there is no such object, or the server refuses it.
     pub async fn declare(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
         self.say(fleet, name, list, false).await
     }
 
-    /// The same with `NeverContactSource`.
+    /// Like [`Self::set`], with `NeverContactSource`.
     ///
     /// # Errors
     ///
-    /// When there is no such object, or the server refuses it.
+    /// If there is no such object, or the server refuses it.
     pub async fn forbid(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
         self.say(fleet, name, list, true).await
     }
@@ -93,7 +92,7 @@ impl Administrator {
         Ok(())
     }
 
-    /// The map of a hosted cluster, and which of its sources may never be contacted.
+    /// The map of a hosted cluster, and its sources with NeverContactSource.
     pub fn map(&self, member: &Member) -> (Map, BTreeSet<String>) {
         let mut map: Map = member.own_map();
         let mut strict = BTreeSet::new();
@@ -147,15 +146,15 @@ fn object(kind: &str, name: &str, entries: &[Entry]) -> Value {
 pub struct Member {
     /// Its name.
     pub name: String,
-    /// Whether it wants no management mirrors.
+    /// Whether it opts out of the management mirrors.
     pub opted_out: bool,
-    /// Whether it has mirrors of its own.
+    /// Whether it has its own mirrors.
     pub own: bool,
-    /// The static flag of its hypershift operator: what nobody but the stock operators knows.
+    /// The static flag of its hypershift operator, which only stock operators know.
     pub flag: &'static str,
 }
 
-/// The mirrors of its own that a member has, if it has any: the order of the first is lost on stock operators.
+/// The own mirrors of a member, if it has any. Stock operators lose the order of the first one.
 pub const OWN: [objects::Entry<'_>; 2] = [
     ("own.example/x", &["z-mirror.example/own", "a-mirror.example/own"], None),
     ("b.example/one", &["own-mirror.example/b"], None),
@@ -172,11 +171,11 @@ impl Member {
         if self.own { &OWN } else { &[] }
     }
 
-    /// Opts out, or in again.
+    /// Toggles the opt-out.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn turn(&mut self, fleet: &Fleet) -> Result<()> {
         self.opted_out = !self.opted_out;
         let object = objects::hosted_cluster(&self.name, &[]);
@@ -192,12 +191,12 @@ impl Member {
     }
 }
 
-/// One by name.
+/// Finds a member by name.
 pub fn member(name: &str, opted_out: bool, own: bool, flag: &'static str) -> Member {
     Member { name: name.to_owned(), opted_out, own, flag }
 }
 
-/// Hosted clusters of every sort.
+/// Hosted clusters with all combinations of settings.
 pub fn every_sort() -> Vec<Member> {
     vec![
         member("c0", false, false, "="),

@@ -1,4 +1,4 @@
-//! Rounds of changes by chance.
+//! Runs rounds of random changes.
 
 use std::time::{Duration, Instant};
 
@@ -7,24 +7,24 @@ use anyhow::{Result, ensure};
 use super::stage::{Accounts, Act, Stage};
 use crate::fleet::manager::Manager;
 
-/// What a run came to.
+/// The totals of a run.
 #[derive(Debug, Default)]
 pub struct Totals {
-    /// Acts of the rival and of people.
+    /// Actions of the rival and of users.
     pub changes: usize,
     /// Edits by the administrator.
     pub edits: usize,
-    /// Rollouts by the rival, for a change of its own.
+    /// Rollouts by the rival for its own changes.
     pub rival: usize,
-    /// Rollouts by the rival that put something back.
+    /// Rollouts by the rival that revert a change.
     pub reverts: usize,
     /// Rollouts by the manager.
     pub ours: usize,
-    /// Those of them in hosted clusters in which people edited a value in place.
+    /// Rollouts by the manager in hosted clusters in which users edited a value.
     pub after_people: usize,
-    /// Writes by the manager that restart nothing.
+    /// Writes by the manager without a rollout.
     pub quiet: usize,
-    /// The longest time until a value was right.
+    /// The longest time until a value was correct.
     pub longest: Duration,
 }
 
@@ -43,29 +43,29 @@ impl Totals {
     }
 }
 
-/// In a round every hosted cluster has its own change, in half of them the administrator edits something, too.
+/// Random rounds. In each round every hosted cluster has its own change, and in half of them the administrator edits mirrors.
 pub struct Rounds<'s> {
-    /// Where they happen.
+    /// The stage.
     pub stage: &'s mut Stage,
-    /// What they came to so far.
+    /// The totals so far.
     pub totals: Totals,
 }
 
 impl Rounds<'_> {
-    /// One round, until everything has come to rest: every value is right in time, at no more rollouts than promised.
+    /// Runs one round until all values are correct, and verifies the time and the number of rollouts.
     ///
     /// # Errors
     ///
-    /// When a promise is broken: with all that happened.
+    /// If a limit is exceeded. The error has the timeline.
     pub async fn judged(&mut self) -> Result<()> {
         self.judged_with(50).await
     }
 
-    /// The same, with edits by the administrator in so many of a hundred rounds.
+    /// Like [`Self::round`], with edits by the administrator in this percentage of rounds.
     ///
     /// # Errors
     ///
-    /// When a promise is broken: with all that happened.
+    /// If a limit is exceeded. The error has the timeline.
     pub async fn judged_with(&mut self, percent: u64) -> Result<()> {
         let edits = self.totals.edits;
         let edited = self.changes(percent).await?;
@@ -76,11 +76,11 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// One round in which the manager is killed in the middle; answers the next manager.
+    /// Runs one round in which the manager is killed, and returns the next manager.
     ///
     /// # Errors
     ///
-    /// When it does not settle, or something was edited in place.
+    /// If it does not settle, or something was edited in place.
     pub async fn with_a_crash(&mut self, mut manager: Manager, next: &str) -> Result<Manager> {
         self.changes(80).await?;
         self.stage.random.hesitate(Duration::ZERO..=Duration::from_millis(1500)).await;
@@ -89,11 +89,11 @@ impl Rounds<'_> {
         let accounts = self.stage.settles().await?;
         self.totals.add(&accounts);
         let edited_in_place = accounts.values().flatten().any(|account| account.reverts > account.people);
-        ensure!(!edited_in_place, "the rival had to put something back: {accounts:?}");
+        ensure!(!edited_in_place, "the rival reverted a change: {accounts:?}");
         Ok(next)
     }
 
-    /// Everybody acts; in this many of a hundred cases the administrator does, too, and it is told when.
+    /// Performs the actions of a round. Returns the time of the administrator's edit, if there is one.
     async fn changes(&mut self, edits: u64) -> Result<Option<Instant>> {
         let acts = self.stage.everybody_acts().await?;
         self.totals.changes += acts.iter().filter(|act| **act != Act::Rest).count();

@@ -1,4 +1,4 @@
-//! The control-plane-operator of one hosted cluster: a process that reads its own pod's values once, when it starts.
+//! Simulates the control-plane-operator of one hosted cluster, whose process reads the values of its pod only at its start.
 
 use std::sync::Arc;
 
@@ -25,22 +25,22 @@ pub(super) struct Child {
     pub random: Random,
 }
 
-/// What a process knows from its start.
+/// The values that a process has read at its start.
 struct Values {
     env: String,
     flag: String,
 }
 
-/// A pod on its way: when it runs, and of which pod template it is.
+/// A starting pod: its start time and its pod template.
 struct Starting {
     at: Instant,
     template: String,
 }
 
 impl Child {
-    /// Reconciles both children on each event of theirs; a new pod template of its own restarts it after a while.
+    /// Reconciles both children after each of their events. A new pod template restarts the process after a delay.
     ///
-    /// Meanwhile the old pod goes on with the old values, as in a rolling update.
+    /// Until then, the old pod continues with the old values, as in a rolling update.
     pub async fn run(mut self) {
         let any = deployments::target(&self.cluster, TARGETS[1], None, "=");
         let Ok(any) = watch_of(&self.hand.client, &any) else { return };
@@ -63,12 +63,12 @@ impl Child {
                 }
             }
             if self.look(running.as_ref(), &mut starting).await.is_err() {
-                self.told.notify_one(); // a conflict: it looks again
+                self.told.notify_one(); // a conflict: reconcile again
             }
         }
     }
 
-    /// The pod starts: the values of its template are what it knows until it is started anew.
+    /// Starts the pod with the values of its template.
     async fn start(&self) -> Result<Option<Values>> {
         let Some(own) = self.hand.read(&self.cluster, TARGETS[0]).await? else { return Ok(None) };
         let env = deployments::env_values(&own).pop().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the rival wants of a Deployment, and how it brings it about (HyperShift, `support/upsert/apply.go`).
+//! The desired Deployments of the rival, and how it applies them (HyperShift, `support/upsert/apply.go`).
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::writes::Why;
 use crate::fleet::{deployments, objects};
 
-/// The annotation with the hash of what was wanted last.
+/// The annotation with the hash of the last desired state.
 pub const HASH: &str = "hypershift.openshift.io/desired-state-hash";
 
-/// Where the one container is.
+/// The path of the container.
 pub const CONTAINER: &str = "/spec/template/spec/containers/0";
 
-/// A whole Deployment as its operator wants it. `version` stands for everything that is not about mirrors: an odd one
-/// brings another image, an even one another env var.
+/// The desired Deployment. `version` represents all changes except mirrors: odd versions change the image, even ones another
+/// environment variable.
 pub fn deployment(cluster: &str, target: &str, env: &str, argument: &str, version: u64) -> Value {
     let mut deployment = deployments::target(cluster, target, Some(env), argument);
     if let Some(container) = deployment.pointer_mut(CONTAINER) {
@@ -36,8 +36,8 @@ pub fn digest(value: &Value) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// Whether `current` has everything of `desired`: more keys and more elements at the end of a list are nothing to it, nor
-/// is what is empty in `desired` (apimachinery, `equality.Semantic.DeepDerivative`).
+/// Whether `current` has all values of `desired`. Additional keys, additional elements at the end of a list, and empty values of
+/// `desired` are ignored (apimachinery, `equality.Semantic.DeepDerivative`).
 pub fn derives(desired: &Value, current: &Value) -> bool {
     match (desired, current) {
         (Value::Null | Value::Bool(false), _) => true,
@@ -53,45 +53,46 @@ pub fn derives(desired: &Value, current: &Value) -> bool {
     }
 }
 
-/// Whether somebody appended to the lists of the container.
+/// Whether the lists of the container have appended elements.
 fn is_longer(desired: &Value, current: &Value) -> bool {
     let length = |deployment: &Value, list: &str| deployment.pointer(CONTAINER)?[list].as_array().map(Vec::len);
     ["env", "args", "command"].iter().any(|list| length(current, list) > length(desired, list))
 }
 
-/// What became of it.
+/// The result of a reconcile.
 pub struct Outcome {
-    /// The Deployment as it is now.
+    /// The current Deployment.
     pub current: Value,
     /// Why it was written, if it was.
     pub wrote: Option<Why>,
 }
 
-/// An operator's hand: its client, its name as a field manager, and its manners.
+/// The client of an operator, its field manager and its behaviour.
 #[derive(Clone)]
 pub struct Hand {
-    /// Its own.
+    /// The client of the operator.
     pub client: Client,
     /// Its field manager.
     pub manager: &'static str,
 }
 
 impl Hand {
-    /// The Deployment of this name, if it is there.
+    /// The Deployment of this name, if it exists.
     ///
     /// # Errors
     ///
-    /// When the server refuses to tell.
+    /// If the request fails.
     pub async fn read(&self, cluster: &str, target: &str) -> Result<Option<Value>> {
         let current = self.api(&deployments::target(cluster, target, None, "="))?.get_opt(target).await?;
         Ok(current.map(serde_json::to_value).transpose()?)
     }
 
-    /// Creates it or updates it whole, if it is not as wanted. `greedy`: what is appended is not tolerated either.
+    /// Creates or fully updates a Deployment that differs from the desired one. With `greedy`, appended elements also count as a
+    /// difference.
     ///
     /// # Errors
     ///
-    /// When the server refuses something: a conflict, too, after which the caller looks again.
+    /// If a request fails. After a conflict, the caller must reconcile again.
     pub async fn bring_about(&self, cluster: &str, target: &str, desired: Value, greedy: bool) -> Result<Outcome> {
         let params = PostParams { field_manager: Some(self.manager.to_owned()), dry_run: false };
         let api = self.api(&desired)?;
@@ -117,7 +118,7 @@ impl Hand {
     }
 }
 
-/// A full update keeps other people's annotations and labels on the Deployment itself, and nothing else of theirs.
+/// The content of a full update. It preserves only annotations and labels of other clients on the Deployment itself.
 fn merge_metadata(mut desired: Value, current: &Value) -> Result<DynamicObject> {
     desired["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
     for field in ["annotations", "labels"] {

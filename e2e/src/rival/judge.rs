@@ -1,4 +1,4 @@
-//! What happened to each target since a moment: who changed its pod template how often, and since when it reads right.
+//! Evaluates the timeline of each target: which client changed its pod template how often, and since when its value is correct.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,44 +14,44 @@ use super::writes::Why;
 use super::{Rival, values};
 use crate::fleet::{TARGETS, deployments};
 
-/// What one target has to say.
+/// The expected values of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The last `OPENSHIFT_IMG_OVERRIDES`: ordered mirrors of each source.
+    /// The effective `OPENSHIFT_IMG_OVERRIDES`: ordered mirrors of each source.
     pub env: Map,
-    /// All `--registry-overrides` together, without the pair of two empty texts.
+    /// The combined `--registry-overrides`, without the pair of two empty strings.
     pub flags: BTreeMap<String, String>,
 }
 
-/// What became of one target.
+/// The changes of one target.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// Changes of the pod template by the rival because its desired state had changed.
+    /// Changes of the pod template by the rival after a change of its desired state.
     pub rival: usize,
-    /// Changes of the pod template by the rival although it had not.
+    /// Changes of the pod template by the rival without a change of its desired state.
     pub reverts: usize,
-    /// Changes of the pod template by people.
+    /// Changes of the pod template by users.
     pub people: usize,
     /// Changes of the pod template by the manager.
     pub ours: usize,
-    /// Changes by the manager that restart nothing: annotations.
+    /// Changes by the manager without a rollout: annotations.
     pub quiet: usize,
-    /// When the rival, or people, wrote last.
+    /// The time of the last write by the rival or by users.
     pub last_write: Option<Instant>,
-    /// When it began to read right, if it did not all the time.
+    /// The time when the value became correct, if it was not correct all the time.
     pub right_since: Option<Instant>,
 }
 
-/// The judge of one run.
+/// Evaluates one run.
 #[derive(Default)]
 pub struct Judge {
-    /// The versions that people made.
+    /// The versions that users wrote.
     pub people: BTreeSet<String>,
-    /// What the rival wrote last, by namespace and name.
+    /// The last version that the rival wrote, by namespace and name.
     stock: BTreeMap<(String, &'static str), Value>,
 }
 
-/// What a target says.
+/// The current values of a target.
 pub fn says(deployment: &Value) -> Wanted {
     let env = deployments::env_values(deployment).pop().unwrap_or_default();
     let mut map = values::parse_env(&env);
@@ -73,11 +73,11 @@ pub fn says(deployment: &Value) -> Wanted {
 }
 
 impl Judge {
-    /// Accounts for one target in a part of the timeline.
+    /// Evaluates one target in a part of the timeline.
     ///
     /// # Errors
     ///
-    /// When something of the rival's was edited in place: with all that happened.
+    /// If a value of the rival was edited in place. The error has the timeline.
     pub fn account(
         &mut self,
         rival: &Rival,
@@ -129,9 +129,9 @@ impl Judge {
         if why.is_some() {
             self.stock.insert(place, version.object["spec"].clone());
         } else if !people && let Some(stock) = self.stock.get(&place) {
-            // Compared with the version before, too: people may have edited something in place just now.
+            // Also compare with the previous version, because a user may have edited a value in place.
             let kept = derives(stock, &version.object["spec"]) || derives(&first_env(before), &first_env(version));
-            ensure!(kept, "something of the rival's was edited in place");
+            ensure!(kept, "a value of the rival was edited in place");
         }
         if why.is_some() || people {
             account.last_write = Some(version.at);
@@ -140,17 +140,17 @@ impl Judge {
     }
 }
 
-/// The stock env var and everything before it.
+/// The stock environment variable and all variables before it.
 fn first_env(version: &Version) -> Value {
     let env = version.object.pointer(CONTAINER).map(|container| container["env"].clone()).unwrap_or_default();
     Value::Array(env.as_array().into_iter().flatten().take(3).cloned().collect())
 }
 
-/// The versions of a target as lines for a person.
+/// The versions of a target as text.
 pub fn tell(versions: &[Version], writes: &BTreeMap<String, Why>) -> String {
     let start = versions.first().map(|version| version.at);
     let lines = versions.iter().map(|version| {
-        let by = writes.get(&version.version).map_or("somebody else".to_owned(), |why| format!("the rival ({why:?})"));
+        let by = writes.get(&version.version).map_or("another client".to_owned(), |why| format!("the rival ({why:?})"));
         let annotation = |key| deployments::annotation(&version.object, key);
         format!(
             "+{:?} {} {} version {} by {by}\n  env {:#?}\n  overrides {:?}\n  retired {:?}",
@@ -166,7 +166,7 @@ pub fn tell(versions: &[Version], writes: &BTreeMap<String, Why>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The timeline of all targets of one hosted cluster since a place, for a person.
+/// The timeline of all targets of one hosted cluster since a position, as text.
 pub fn history(rival: &Rival, timeline: &Timeline, since: usize, cluster: &str) -> String {
     let writes = rival.ledger(cluster).map(|ledger| {
         let pages = ledger.open();

@@ -1,4 +1,4 @@
-//! The hypershift operator, as far as one hosted cluster's control-plane-operator Deployment goes.
+//! Simulates the hypershift operator for the control-plane-operator Deployment of one hosted cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::writes::Ledger;
 use super::{Manners, Random, watch_of};
 use crate::fleet::{NAMESPACE, TARGETS, objects};
 
-/// The kinds that it reads, and where their entries are. Tag mirrors are none of its business.
+/// The kinds that it reads, and the paths of their entries. It does not read tag mirrors.
 const MIRROR_KINDS: [(&str, &str, &str); 2] = [
     ("operator.openshift.io/v1alpha1", "ImageContentSourcePolicy", "repositoryDigestMirrors"),
     ("config.openshift.io/v1", "ImageDigestMirrorSet", "imageDigestMirrors"),
@@ -35,7 +35,7 @@ pub(super) struct Parent {
 }
 
 impl Parent {
-    /// Reconciles on each event of its HostedCluster and of its Deployment, and never because of a mirror.
+    /// Reconciles after each event of its HostedCluster and of its Deployment, and never after a change of mirrors.
     pub async fn run(mut self) {
         let hosted = objects::hosted_cluster(&self.cluster, &[]);
         let target = crate::fleet::deployments::target(&self.cluster, TARGETS[0], None, "=");
@@ -54,7 +54,7 @@ impl Parent {
                 () = self.told.notified() => {}
             }
             tokio::time::sleep(self.random.within(&self.manners.reaction)).await;
-            // A conflict, or a HostedCluster that is gone: the next event finds it again.
+            // A conflict or a deleted HostedCluster: the next event triggers another reconcile.
             if self.reconcile().await.is_err() {
                 self.told.notify_one();
             }
@@ -78,7 +78,7 @@ impl Parent {
         Ok(())
     }
 
-    /// Every mirror of every object, appended in the order of the objects (`GetAllImageRegistryMirrors`).
+    /// All mirrors of all objects, appended in the order of the objects (`GetAllImageRegistryMirrors`).
     async fn mirrors(&self) -> Result<Mirrors> {
         let mut mirrors: Mirrors = BTreeMap::new();
         for (version, kind, list) in MIRROR_KINDS {

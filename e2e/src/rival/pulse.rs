@@ -1,4 +1,4 @@
-//! How fast the machine is now: a promise in seconds is kept or broken by the manager, not by who else runs beside it.
+//! Measures the load of the machine, so that limits in seconds do not depend on other programs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use tokio::task::JoinHandle;
 
-/// Between two beats.
+/// Interval between two measurements.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What a request takes on a machine that has nothing else to do, with some room.
+/// Duration of a request on an idle machine, with a margin.
 const USUAL: Duration = Duration::from_millis(10);
 
-/// One beat: a pause and a small request.
+/// One measurement: a pause and a small request.
 #[derive(Clone, Copy, Debug)]
 struct Beat {
     begin: Instant,
@@ -19,7 +19,7 @@ struct Beat {
 }
 
 impl Beat {
-    /// By how much it was late, as far as it lies between two moments.
+    /// Its delay between two times.
     fn late(&self, from: Instant, to: Instant) -> Duration {
         let within = self.end.min(to).saturating_duration_since(self.begin.max(from));
         let took = self.end.saturating_duration_since(self.begin);
@@ -27,14 +27,14 @@ impl Beat {
     }
 }
 
-/// A pulse. Dropping it ends it.
+/// A running measurement. Dropping it stops it.
 pub struct Pulse {
     beats: Arc<Mutex<Vec<Beat>>>,
     task: JoinHandle<()>,
 }
 
 impl Pulse {
-    /// Beats on an API server.
+    /// Starts to measure with an API server.
     pub fn start(client: Client) -> Self {
         let beats: Arc<Mutex<Vec<Beat>>> = Arc::default();
         let told = Arc::clone(&beats);
@@ -43,14 +43,14 @@ impl Pulse {
                 let begin = Instant::now();
                 tokio::time::sleep(PAUSE).await;
                 let Ok(request) = http::Request::get("/version").body(Vec::new()) else { return };
-                let _ = client.request_text(request).await; // refused is answered, too
+                let _ = client.request_text(request).await; // a rejected request also has a response
                 told.lock().unwrap_or_else(PoisonError::into_inner).push(Beat { begin, end: Instant::now() });
             }
         });
         Self { beats, task }
     }
 
-    /// How much of the time between two moments the machine was busy with other things.
+    /// The time between two times in which the machine was busy with other programs.
     pub fn stalled(&self, from: Instant, to: Instant) -> Duration {
         let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
         beats.iter().map(|beat| beat.late(from, to)).sum()

@@ -1,4 +1,4 @@
-//! Chance that is the same in each run.
+//! Reproducible random numbers.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
-    /// One that gives the same numbers for the same seed.
+    /// Creates a generator with a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The same, unless `HYPERMIRROR_E2E_SEED` is set: another seed finds other things.
+    /// Creates a generator with a seed, which `HYPERMIRROR_E2E_SEED` overrides.
     pub fn seeded(usual: u64) -> Self {
         let other = std::env::var("HYPERMIRROR_E2E_SEED").ok().and_then(|seed| seed.parse().ok());
         Self::new(other.unwrap_or(usual))
@@ -28,30 +28,30 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `limit`, which is not 0.
+    /// A number below `limit`, which must not be 0.
     pub const fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    /// True in this many of a hundred cases.
+    /// True with this probability in percent.
     pub const fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of some things.
+    /// A random element.
     pub fn one_of<'t, T>(&mut self, things: &'t [T]) -> &'t T {
         let place = self.below(things.len() as u64);
         &things[usize::try_from(place).unwrap_or_default()]
     }
 
-    /// A time from a range.
+    /// A random duration from a range.
     pub fn within(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let span = range.end().saturating_sub(*range.start()).as_millis();
         let extra = self.below(u64::try_from(span).unwrap_or(u64::MAX).saturating_add(1));
         *range.start() + Duration::from_millis(extra)
     }
 
-    /// Lets some of a range of time pass: people and operators do not act at once.
+    /// Sleeps for a random duration from a range.
     pub async fn hesitate(&mut self, range: RangeInclusive<Duration>) {
         tokio::time::sleep(self.within(&range)).await;
     }

@@ -1,4 +1,4 @@
-//! A fleet under a rival and the real manager, and rounds of changes on it.
+//! A fleet with a rival and the real manager, and rounds of changes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,30 +17,30 @@ use crate::fleet::manager::ManagerLaunch;
 use crate::fleet::{Fleet, SOON, TARGETS, deployments, objects};
 use crate::{Crds, Testbed, eventually};
 
-/// The promise: right this long after the last write of anybody else.
+/// Time after the last write of another client until all values must be correct.
 pub const PROMPT: Duration = Duration::from_secs(2);
 
-/// One hosted cluster's share of a round.
+/// The action for one hosted cluster in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Nothing of its own.
+    /// None.
     Rest,
-    /// A change of the hypershift operator's own.
+    /// An own change of the hypershift operator.
     Parent,
-    /// A change of the control-plane-operator's own, on one child.
+    /// An own change of the control-plane-operator, on one child.
     Child(&'static str),
-    /// Both at once.
+    /// Both at the same time.
     Both(&'static str),
-    /// An event on the HostedCluster that changes nothing.
+    /// An event on the HostedCluster without a change.
     Poke,
-    /// Somebody restarts a Deployment.
+    /// A user restarts a Deployment.
     Restart(&'static str),
-    /// Somebody edits the stock value in place, which its operator puts back.
+    /// A user edits the stock value, which its operator reverts.
     Deface(&'static str),
 }
 
 impl Act {
-    /// One by chance.
+    /// A random action.
     pub fn any(random: &mut Random) -> Self {
         let child = *random.one_of(&TARGETS[1..]);
         let target = *random.one_of(&TARGETS);
@@ -55,43 +55,43 @@ impl Act {
     }
 }
 
-/// Everything on stage.
+/// The parts of a scenario.
 pub struct Stage {
-    /// What is on the management cluster.
+    /// The fleet on the management cluster.
     pub fleet: Fleet,
     /// The stock operators.
     pub rival: Rival,
-    /// What became of every Deployment.
+    /// All versions of all Deployments.
     pub timeline: Timeline,
     pulse: Pulse,
-    /// Who declares mirrors.
+    /// The administrator, who declares mirrors.
     pub administrator: Administrator,
     /// The hosted clusters.
     pub members: Vec<Member>,
-    /// Who wrote what.
+    /// The evaluation of the timeline.
     pub judge: Judge,
-    /// What is done by chance.
+    /// The random numbers.
     pub random: Random,
-    /// What gives back to a write what it takes away.
+    /// The installed admission.
     pub admission: Admission,
-    /// Writes that went through because the webhook did not answer in time: in this round, and altogether.
+    /// Writes that were admitted without the webhook because it did not respond in time: in this round, and in total.
     pub unanswered: (usize, usize),
-    /// Where this round and the one before begin in the timeline.
+    /// The start of this round and of the previous one in the timeline.
     since: usize,
     before: usize,
-    /// The servers. Last: what stands on them goes first.
+    /// The servers. Last, so that they are dropped after their clients.
     pub bed: Testbed,
 }
 
-/// What became of every target in one round, by hosted cluster.
+/// The changes of all targets in one round, by hosted cluster.
 pub type Accounts = BTreeMap<String, [Account; 3]>;
 
 impl Stage {
-    /// A fleet of these members, their Deployments written by the rival; no manager yet.
+    /// Creates a fleet of these members, with Deployments of the rival and without a manager.
     ///
     /// # Errors
     ///
-    /// When a server does not start or refuses something.
+    /// If a server does not start or refuses something.
     pub async fn set(members: Vec<Member>, manners: &Manners, seed: u64) -> Result<Self> {
         let bed = Testbed::builder().start().await?;
         let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
@@ -125,24 +125,24 @@ impl Stage {
         })
     }
 
-    /// The manager as these scenarios start it.
+    /// The configuration of the manager for these scenarios.
     pub fn manager(&self, name: &str) -> ManagerLaunch {
         let launch = ManagerLaunch::new(name, self.bed.management().directory()).arg("--max-removal=100");
         self.admission.serve(launch)
     }
 
-    /// Installs an admission; the managers that are started from now on serve it.
+    /// Installs an admission. Managers that are started afterwards serve it.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn admit(&mut self, admission: Admission) -> Result<()> {
         self.fleet.admit(admission).await?;
         self.admission = admission;
         Ok(())
     }
 
-    /// What one target of a member has to say.
+    /// The expected values of one target of a member.
     pub fn wanted(&self, member: &Member, target: &str) -> Wanted {
         let (map, strict) = self.administrator.map(member);
         let static_flags = values::parse_flags([member.flag]);
@@ -160,11 +160,11 @@ impl Stage {
         wanted
     }
 
-    /// Does one act.
+    /// Performs one action.
     ///
     /// # Errors
     ///
-    /// When the server refuses it.
+    /// If the API server rejects it.
     pub async fn act(&mut self, cluster: &str, act: Act) -> Result<()> {
         match act {
             Act::Rest => {}
@@ -201,12 +201,11 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until every target reads right and the rival has nothing left to do; answers what became of each target since
-    /// the last time.
+    /// Waits until all targets are correct and the rival is idle. Returns the changes of each target since the last call.
     ///
     /// # Errors
     ///
-    /// When one does not in time: with all that happened.
+    /// If a target is not correct in time. The error has the timeline.
     pub async fn settles(&mut self) -> Result<Accounts> {
         let waits = self.members.iter().map(|member| self.member_settles(member));
         for (member, result) in self.members.iter().zip(join_all(waits).await) {
@@ -230,13 +229,13 @@ impl Stage {
         Ok(accounts)
     }
 
-    /// What happened to the targets of a hosted cluster in this round.
+    /// The changes of the targets of a hosted cluster in this round.
     pub fn history(&self, cluster: &str) -> String {
         history(&self.rival, &self.timeline, self.before, cluster)
     }
 
     async fn member_settles(&self, member: &Member) -> Result<()> {
-        eventually(SOON, &format!("{} reads right and rests", member.name), async || {
+        eventually(SOON, &format!("{} is correct and idle", member.name), async || {
             self.member_reads_right(member)?;
             for (name, target) in TARGETS.iter().zip(&self.rival.rests(&member.name).await?) {
                 let told = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
@@ -251,36 +250,36 @@ impl Stage {
         TARGETS.iter().try_for_each(|target| self.target_reads_right(member, target))
     }
 
-    /// Whether one target says what it has to say, as far as the timeline goes.
+    /// Whether one target has the expected values, according to the timeline.
     ///
     /// # Errors
     ///
-    /// When it does not: with what it says.
+    /// If it does not. The error has its values.
     pub fn target_reads_right(&self, member: &Member, target: &str) -> Result<()> {
         let now = self.timeline.last(&deployments::namespace(&member.name), target).context("not there")?;
         let (says, wanted) = (says(&now.object), self.wanted(member, target));
-        ensure!(says == wanted, "{target} says {says:?}, wanted is {wanted:?}");
+        ensure!(says == wanted, "{target} has {says:?}, expected {wanted:?}");
         Ok(())
     }
 
-    /// What became of one target since the last round, so far.
+    /// The changes of one target since the last round.
     ///
     /// # Errors
     ///
-    /// When something of the rival's was edited in place.
+    /// If a value of the rival was edited in place.
     pub fn so_far(&self, place: (&str, &'static str)) -> Result<Account> {
         let part = self.since..self.timeline.len();
         Judge::default().account(&self.rival, &self.timeline, part, place, &Wanted::default())
     }
 
-    /// Waits until every target reads right, whatever the rival has still to do, if it is there at all.
+    /// Waits until all targets are correct, without waiting for the rival.
     ///
     /// # Errors
     ///
-    /// When one does not in time: with all that happened.
+    /// If a target is not correct in time. The error has the timeline.
     pub async fn reads_right(&self) -> Result<()> {
         for member in &self.members {
-            eventually(SOON, &format!("{} reads right", member.name), async || {
+            eventually(SOON, &format!("{} is correct", member.name), async || {
                 self.member_reads_right(member).map(Some)
             })
             .await
@@ -289,17 +288,17 @@ impl Stage {
         Ok(())
     }
 
-    /// Asserts the promises of one round, with so many edits by the administrator in it; answers the longest delay.
+    /// Verifies the limits of one round with this number of edits by the administrator. Returns the longest delay.
     ///
     /// # Errors
     ///
-    /// When one is broken: with all that happened.
+    /// If a limit is exceeded. The error has the timeline.
     pub fn judge(&self, accounts: &Accounts, edits: usize, edited: Option<Instant>) -> Result<Duration> {
         let mut longest = Duration::ZERO;
         for (cluster, accounts) in accounts {
             let tell = || self.history(cluster);
             let last_write = accounts.iter().filter_map(|account| account.last_write).chain(edited).max();
-            // People who edit a value in place say something: we follow, and back again.
+            // After an edit of the stock value, the manager follows twice: the edit, and its revert.
             let defaced = accounts.iter().any(|account| account.people > 0 && (account.reverts > 0 || edits > 0));
             let joined = self.admission != Admission::None && !defaced;
             for (account, target) in accounts.iter().zip(TARGETS) {
@@ -307,26 +306,30 @@ impl Stage {
                 let allowed = self.unanswered.0 + if joined { edits } else { theirs + edits };
                 ensure!(
                     account.ours <= allowed,
-                    "{cluster}/{target}: {} rollouts of ours where {allowed} are allowed: {account:?}\n{}",
+                    "{cluster}/{target}: {} rollouts by the manager, {allowed} allowed: {account:?}\n{}",
                     account.ours,
                     tell()
                 );
                 let wrong = joined && edits + self.unanswered.0 == 0 && account.right_since.is_some();
-                ensure!(!wrong, "{cluster}/{target} read wrong for a while: {account:?}\n{}", tell());
+                ensure!(!wrong, "{cluster}/{target} was temporarily wrong: {account:?}\n{}", tell());
                 let Some((right, last)) = account.right_since.zip(last_write) else { continue };
                 let delay = right.saturating_duration_since(last).saturating_sub(self.pulse.stalled(last, right));
-                ensure!(delay <= PROMPT, "{cluster}/{target} was right {delay:?} after the last write\n{}", tell());
+                ensure!(
+                    delay <= PROMPT,
+                    "{cluster}/{target} was correct only {delay:?} after the last write\n{}",
+                    tell()
+                );
                 longest = longest.max(delay);
             }
         }
         Ok(longest)
     }
 
-    /// Everybody acts by chance, all at once.
+    /// Performs random actions for all hosted clusters at the same time.
     ///
     /// # Errors
     ///
-    /// When the server refuses something.
+    /// If the API server rejects a request.
     pub async fn everybody_acts(&mut self) -> Result<Vec<Act>> {
         let mut acts = Vec::new();
         for cluster in self.members.iter().map(|member| member.name.clone()).collect::<Vec<_>>() {
@@ -337,11 +340,11 @@ impl Stage {
         Ok(acts)
     }
 
-    /// Hosted clusters that are told to be contested, or ever were.
+    /// Hosted clusters that are or were reported as contested.
     ///
     /// # Errors
     ///
-    /// When the server does not tell.
+    /// If the server does not tell.
     pub async fn contested(&self) -> Result<Vec<String>> {
         let events = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
         let events = self.fleet.list(&objects::resource_of(&events)?).await?;

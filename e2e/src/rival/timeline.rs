@@ -1,4 +1,4 @@
-//! Every version of every Deployment, in order, as a watch tells it.
+//! Records all versions of all Deployments, in order, with a watch.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,20 +21,20 @@ pub struct Version {
     pub name: String,
     /// Its resource version.
     pub version: String,
-    /// When the watch told.
+    /// The time of the watch event.
     pub at: Instant,
-    /// All of it.
+    /// The object.
     pub object: Value,
 }
 
-/// A recorder. Dropping it ends the watch.
+/// A recorder. Dropping it stops the watch.
 pub struct Timeline {
     versions: Arc<Mutex<Vec<Version>>>,
     task: JoinHandle<()>,
 }
 
 impl Timeline {
-    /// Records from now on, beginning with what is there.
+    /// Starts to record, with the existing Deployments first.
     pub fn start(client: Client) -> Self {
         let versions: Arc<Mutex<Vec<Version>>> = Arc::default();
         let task = tokio::spawn(record(client, Arc::clone(&versions)));
@@ -45,7 +45,7 @@ impl Timeline {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many versions there are: a place in the timeline.
+    /// The number of versions, which is a position in the timeline.
     pub fn len(&self) -> usize {
         self.versions().len()
     }
@@ -55,13 +55,13 @@ impl Timeline {
         self.versions().is_empty()
     }
 
-    /// The last version of one Deployment that was told.
+    /// The last recorded version of one Deployment.
     pub fn last(&self, namespace: &str, name: &str) -> Option<Version> {
         let own = |version: &&Version| version.namespace == namespace && version.name == name;
         self.versions().iter().rev().find(own).cloned()
     }
 
-    /// The versions of one Deployment in a part of the timeline, after the one that stood at its beginning.
+    /// The versions of one Deployment in a part of the timeline, preceded by the one at its start.
     pub fn of(&self, part: Range<usize>, namespace: &str, name: &str) -> Vec<Version> {
         let versions = self.versions();
         let own = |version: &&Version| version.namespace == namespace && version.name == name;

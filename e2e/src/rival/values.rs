@@ -1,17 +1,17 @@
-//! What HyperShift prints and parses, as its own code does it: nothing of ours is used here.
+//! Prints and parses values like HyperShift's code. Independent of hypermirror's implementation.
 
 use std::collections::BTreeMap;
 
-/// How both forms say that there is nothing.
+/// The empty value in both formats.
 pub const EMPTY: &str = "=";
 
-/// A static `--registry-overrides` of a hypershift operator: what only stock operators know.
+/// A static `--registry-overrides` of a hypershift operator, which only stock operators know.
 pub const FLAG: &str = "zz.example=m.example/zz,yy.example/y=m.example/yy";
 
 /// Sources with all their mirrors.
 pub type Mirrors = BTreeMap<String, Vec<String>>;
 
-/// Prints `OPENSHIFT_IMG_OVERRIDES`: the mirrors of each source sorted, nothing dropped
+/// Prints `OPENSHIFT_IMG_OVERRIDES` with the mirrors of each source sorted
 /// (`ConvertOpenShiftImageRegistryOverridesToCommandLineFlag`).
 pub fn print_env(mirrors: &Mirrors) -> String {
     let pairs = mirrors.iter().flat_map(|(source, mirrors)| {
@@ -22,7 +22,7 @@ pub fn print_env(mirrors: &Mirrors) -> String {
     or_empty(pairs.collect::<Vec<_>>().join(","))
 }
 
-/// Parses it (`ConvertImageRegistryOverrideStringToMap`): the order of mirrors stays, nothing is dropped.
+/// Parses `OPENSHIFT_IMG_OVERRIDES` and preserves the order of mirrors (`ConvertImageRegistryOverrideStringToMap`).
 pub fn parse_env(value: &str) -> Mirrors {
     let mut mirrors = Mirrors::new();
     for (source, mirror) in value.split(',').filter_map(|part| part.split_once('=')) {
@@ -33,15 +33,15 @@ pub fn parse_env(value: &str) -> Mirrors {
     mirrors
 }
 
-/// Prints `--registry-overrides`: whole pairs sorted (`ConvertRegistryOverridesToCommandLineFlag`).
+/// Prints `--registry-overrides` with sorted pairs (`ConvertRegistryOverridesToCommandLineFlag`).
 pub fn print_flag(pairs: &BTreeMap<String, String>) -> String {
     let mut pairs: Vec<String> = pairs.iter().map(|(source, mirror)| format!("{source}={mirror}")).collect();
     pairs.sort_unstable();
     or_empty(pairs.join(","))
 }
 
-/// Parses all `--registry-overrides` of one process: later pairs replace earlier ones, and `=` is the pair of two empty
-/// texts (pflag, `StringToString`). Quotes are not understood: no scenario has any.
+/// Parses all `--registry-overrides` of one process: later pairs replace earlier ones, and `=` is the pair of two empty strings
+/// (pflag, `StringToString`). Quotes are not supported, because no scenario uses them.
 pub fn parse_flags<'v>(values: impl IntoIterator<Item = &'v str>) -> BTreeMap<String, String> {
     let mut pairs = BTreeMap::new();
     for value in values {

@@ -1,4 +1,4 @@
-//! What the rival did and what it has looked at, for a scenario that wants to know when it is done.
+//! Records the writes of the rival and the versions that it has processed, so that scenarios can wait until it is idle.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Why the rival wrote a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// It was not there.
+    /// It did not exist.
     Missing,
-    /// Its own desired state had changed.
+    /// Its desired state had changed.
     Changed,
-    /// It was not as desired, and the desired state had not changed.
+    /// It differed from the desired state, which had not changed.
     Reverted,
 }
 
@@ -25,46 +25,46 @@ pub struct Write {
     pub why: Why,
 }
 
-/// Up to where the rival has looked at something.
+/// The version that the rival has processed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     /// The object's version.
     pub version: String,
-    /// The number of its own changes that it knew.
+    /// The number of its own changes at that time.
     pub changes: u64,
 }
 
-/// What the two operators of one hosted cluster share with the scenario.
+/// The record of one hosted cluster, which the operators share with the scenario.
 #[derive(Debug, Default)]
 pub struct Ledger(Mutex<Pages>);
 
 /// Its content.
 #[derive(Debug, Default)]
 pub struct Pages {
-    /// How often the desired state of each target was changed.
+    /// The number of changes of the desired state of each target.
     pub changes: BTreeMap<&'static str, u64>,
-    /// What each target was last found to be good as; the HostedCluster has the key `""`.
+    /// The last processed version of each target. The HostedCluster has the key `""`.
     pub looked: BTreeMap<&'static str, Looked>,
-    /// The pod template that the parent's process runs with, as a digest.
+    /// The digest of the pod template with which the parent's process runs.
     pub running: String,
     /// Every write, in order.
     pub writes: Vec<Write>,
 }
 
 impl Ledger {
-    /// The pages, for a moment.
+    /// Locks the record.
     pub fn open(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pages {
-    /// How often the desired state of a target was changed.
+    /// The number of changes of the desired state of one target.
     pub fn changes_of(&self, target: &str) -> u64 {
         self.changes.get(target).copied().unwrap_or_default()
     }
 
-    /// Notes that a target was looked at, and written if it was.
+    /// Records that a target was processed, and its write, if any.
     pub fn note(&mut self, target: &'static str, version: String, changes: u64, wrote: Option<Why>) {
         self.looked.insert(target, Looked { version: version.clone(), changes });
         if let Some(why) = wrote {

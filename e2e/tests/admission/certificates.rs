@@ -6,7 +6,7 @@ use hypermirror_e2e::fleet::admission::{Admission, authority, issue, webhook_con
 use hypermirror_e2e::{Scene, eventually, port};
 use serde_json::json;
 
-const SHOWN: &str = "the webhook shows another certificate";
+const SHOWN: &str = "the webhook uses a new certificate";
 
 #[tokio::test]
 async fn a_renewed_certificate_is_served_without_a_review_that_fails() -> Result<()> {
@@ -25,7 +25,7 @@ async fn a_renewed_certificate_is_served_without_a_review_that_fails() -> Result
     std::fs::write(directory.join("tls.crt"), &next.certificate)?;
     eventually(SOON, "the certificate without its key is refused", async || {
         ensure!(fleet.gives_back("ignition-server").await?, "a review failed");
-        Ok(manager.process.log()?.contains("the webhook's certificate cannot be used").then_some(()))
+        Ok(manager.process.log()?.contains("failed to load the certificate of the webhook").then_some(()))
     })
     .await?;
     std::fs::write(directory.join("tls.key"), &next.key)?;

@@ -118,7 +118,7 @@ async fn an_agent_may_not_write_the_report_of_another_node() -> Result<()> {
     let agent = thief.unready_agent(&[]).await?;
     eventually(hypermirror_e2e::fleet::SOON, "the write is refused", async || {
         let log = agent.process.log()?;
-        ensure!(log.contains("of its own node only"), "{log}");
+        ensure!(log.contains("may write only the NodeMirrorStatus of its own node"), "{log}");
         Ok(Some(()))
     })
     .await?;

@@ -90,7 +90,7 @@ async fn policy_in_force(guest: &Cluster) -> Result<()> {
     eventually(SOON, "the policy is in force", async || {
         let answer = nobody.api_of(&report)?.patch("none", &params, &Patch::Apply(&report)).await;
         let Err(kube::Error::Api(status)) = answer else { return Ok(None) };
-        Ok(status.message.contains("its own node only").then_some(()))
+        Ok(status.message.contains("may write only the NodeMirrorStatus of its own node").then_some(()))
     })
     .await
 }
@@ -118,7 +118,7 @@ impl Node {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(&path, content).with_context(|| format!("write {}", path.display()))
+        fs::write(&path, content).with_context(|| format!("failed to write {}", path.display()))
     }
 
     /// The names in the drop-in directory.

@@ -105,7 +105,7 @@ async fn two_sources_at_once_are_told_to_be_ambiguous_and_nothing_is_written() -
     let mark = scene.audit.mark().await?;
     let _manager = manager(&scene, std::time::Duration::from_millis(100)).await?;
     let message = scene.fleet.condition("a", "CatalogsValid", "False", "CatalogIneffective").await?;
-    assert!(message.contains("\"quay.io\" has no effect") && message.contains("left to chance"), "{message}");
+    assert!(message.contains("\"quay.io\" has no effect") && message.contains("at random"), "{message}");
     no_catalog_is_written(&scene, mark).await?;
     let annotations = json!({OVERRIDES: "registry.redhat.io=a.example,registry.redhat.io/redhat=b.example/r"});
     scene.fleet.merge(&hosted_cluster("a", &[]), &json!({"metadata": {"annotations": annotations}})).await?;

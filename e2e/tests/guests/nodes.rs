@@ -140,7 +140,7 @@ async fn an_agent_may_not_write_the_status_of_another_node() -> Result<()> {
         // A policy is in force a moment after it is written.
         eventually(SOON, &format!("{name} is denied"), async || {
             let Err(error) = agent.apply(&status(name)).await else { bail!("it was not") };
-            ensure!(format!("{error:#}").contains("its own node only"), "{error:#}");
+            ensure!(format!("{error:#}").contains("may write only the NodeMirrorStatus of its own node"), "{error:#}");
             Ok(Some(()))
         })
         .await?;

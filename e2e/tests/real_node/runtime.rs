@@ -53,7 +53,7 @@ async fn a_runtime_that_is_down_or_starting_is_named_and_never_killed_by_a_reloa
     stage.node().end_crio(Signal::KILL).await?;
     two.edit(&stage, 0).await?;
     let message = stage.nodes("False", "NodesFailing").await?;
-    ensure!(message.contains("RuntimeNotReady") && message.contains("does not answer"), "{message}");
+    ensure!(message.contains("RuntimeNotReady") && message.contains("does not respond"), "{message}");
     // Edits all the time while it starts: each of them wants a reload, and a signal too early would end it.
     for round in 0..5 {
         stage.node().start_crio().await?;

@@ -35,7 +35,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the manager, its metrics or its process cannot be reached.
+    /// If the manager, its metrics or its process cannot be reached.
     pub async fn start(cluster: &Cluster, number: usize) -> Result<Self> {
         Self::start_with(cluster, number, &[]).await
     }
@@ -69,7 +69,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the manager, its metrics or its process cannot be reached.
+    /// If the manager, its metrics or its process cannot be reached.
     pub async fn stop(mut self) -> Result<()> {
         let status = self.process.stop().await?;
         anyhow::ensure!(status.success(), "the manager ended with {status}");
@@ -80,7 +80,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the manager, its metrics or its process cannot be reached.
+    /// If the manager, its metrics or its process cannot be reached.
     pub fn usage(&self) -> Result<Usage> {
         usage(self.process.handle().id())
     }
@@ -89,7 +89,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the manager, its metrics or its process cannot be reached.
+    /// If the manager, its metrics or its process cannot be reached.
     pub async fn count(&self, name: &str) -> Result<usize> {
         Ok(self.series(name).await?.values().sum())
     }
@@ -98,7 +98,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the manager, its metrics or its process cannot be reached.
+    /// If the manager, its metrics or its process cannot be reached.
     pub async fn series(&self, name: &str) -> Result<BTreeMap<String, usize>> {
         let text = endpoint::get(&self.metrics).await?.body;
         let of_name = |line: &str| -> Option<(String, usize)> {
@@ -113,7 +113,7 @@ impl Manager {
     ///
     /// # Errors
     ///
-    /// When the manager, its metrics or its process cannot be reached.
+    /// If the manager, its metrics or its process cannot be reached.
     pub async fn rests(&self) -> Result<()> {
         let start = Instant::now();
         let mut last = (0, 0);
@@ -140,7 +140,7 @@ impl Manager {
 ///
 /// # Errors
 ///
-/// When the manager, its metrics or its process cannot be reached.
+/// If the manager, its metrics or its process cannot be reached.
 pub fn usage(process: impl fmt::Display) -> Result<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let megabytes = |field: &str| -> Result<f64> {

@@ -14,10 +14,9 @@ const NAMED: usize = 3;
 
 /// It waits for a place.
 pub fn waiting(budget: &Budget) -> Verdict {
-    let message = format!(
-        "waits: {} may change at a time (--max-concurrent-rollouts), and this one is in line",
-        clusters(budget.at_once)
-    );
+    let limit = budget.at_once;
+    let are = if limit == 1 { "is" } else { "are" };
+    let message = format!("queued: {} {are} already rolling out (--max-concurrent-rollouts={limit})", clusters(limit));
     Verdict::new("False", Reason::RolloutWaiting, message)
 }
 
@@ -31,7 +30,8 @@ pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> Verdict {
     let names = Some(named(&here)).filter(|names| !names.is_empty());
     let who: Vec<String> = names.into_iter().chain(of_others).collect();
     let message = format!(
-        "waiting: rollouts are halted because {} {} not available within {} (--max-failed-rollouts={}); they resume when \
+        "waiting: rollouts are halted because {} {} not available within {} (--max-failed-rollouts={}); they resume \
+         when \
          the Deployments there are available",
         who.join(" and "),
         if here.len() + halt.elsewhere == 1 { "was" } else { "were" },
@@ -44,7 +44,8 @@ pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> Verdict {
 /// These targets were not available before the change.
 pub fn unavailable(missing: &[&str]) -> Verdict {
     let message = format!(
-        "not available before the change: {}; nothing is written until the rollout there is complete",
+        "waiting for targets that were not available before the change: {}; nothing is written until their rollouts \
+         are complete",
         missing.join(", ")
     );
     Verdict::new("False", Reason::TargetsUnavailable, message)
@@ -53,7 +54,8 @@ pub fn unavailable(missing: &[&str]) -> Verdict {
 /// These targets are not back in time.
 pub fn failed(budget: &Budget, since: Timestamp, missing: &[&str]) -> Verdict {
     let message = format!(
-        "not back within {} since {since}: {}; it counts as failed until the rollout there is complete",
+        "rollout failed: not available within {} since {since}: {}; it counts as failed until these rollouts are \
+         complete",
         time(budget),
         missing.join(", ")
     );
@@ -99,7 +101,8 @@ mod tests {
         assert_eq!((one.status, one.reason), ("False", Reason::RolloutHalted));
         assert_eq!(
             one.message,
-            "waiting: rollouts are halted because clusters/c0 was not available within 10m (--max-failed-rollouts=1); they \
+            "waiting: rollouts are halted because clusters/c0 was not available within 10m \
+             (--max-failed-rollouts=1); they \
              resume when the Deployments there are available"
         );
         let contains = |verdict: Verdict, text: &str| assert!(verdict.message.contains(text), "{}", verdict.message);
@@ -110,8 +113,8 @@ mod tests {
 
     #[test]
     fn what_waits_says_for_how_many_places() {
-        assert!(waiting(&BUDGET).message.contains("10 hosted clusters may change at a time"));
+        assert!(waiting(&BUDGET).message.contains("queued: 10 hosted clusters are already rolling out"));
         let one = Budget { at_once: 1, ..BUDGET };
-        assert!(waiting(&one).message.contains("1 hosted cluster may change"));
+        assert!(waiting(&one).message.contains("queued: 1 hosted cluster is already rolling out"));
     }
 }

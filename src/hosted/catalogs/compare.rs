@@ -80,11 +80,14 @@ impl fmt::Display for Difference {
             write!(f, "{comma} {} has {}", change.place, change.before)?;
             match &change.after {
                 Some(after) => write!(f, ", not {after}")?,
-                None => f.write_str(", which is neither stock nor annotated, and is left alone")?,
+                None => f.write_str(
+                    ", which is neither the stock image nor that of the annotation, and is not \
+                                     changed",
+                )?,
             }
         }
         if self.is_triggered {
-            write!(f, " {} lets an ImageStream choose the image", annotations::IMAGE_TRIGGERS)?;
+            write!(f, "; annotation {} makes an ImageStream select the image", annotations::IMAGE_TRIGGERS)?;
         }
         Ok(())
     }

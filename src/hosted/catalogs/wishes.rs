@@ -72,7 +72,7 @@ pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
         Catalog::ALL.into_iter().filter_map(|catalog| Some((catalog, value(catalog.annotation())?))).collect();
     if in_guest {
         for (catalog, image) in &images {
-            let message = "spec.olmCatalogPlacement is guest: it has an effect in management placement only";
+            let message = "no effect: spec.olmCatalogPlacement is guest, and the annotation applies only to management";
             wishes.find(Severity::Error, Reason::CatalogIneffective, catalog.annotation(), image, message);
         }
     } else {
@@ -82,7 +82,7 @@ pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
     if let Some(text) = value(annotations::CATALOG_REGISTRY_OVERRIDES) {
         let registries = wishes.read_overrides(text);
         if is_overridden {
-            let message = "the catalogs' images are annotated: it has no effect on them";
+            let message = "no effect: annotations for the images of the catalogs take precedence";
             let key = annotations::CATALOG_REGISTRY_OVERRIDES;
             wishes.find(Severity::Warning, Reason::CatalogIneffective, key, text, message);
         } else if let Some(registries) = registries.filter(|_| !in_guest) {
@@ -90,14 +90,15 @@ pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
         }
     }
     if let Some(image) = value(annotations::MARKETPLACE_CATALOG_IMAGE) {
-        let message = "HyperShift has no such catalog any more: it has no effect";
+        let message = "no effect: HyperShift no longer has this catalog";
         let key = annotations::MARKETPLACE_CATALOG_IMAGE;
         wishes.find(Severity::Warning, Reason::CatalogIneffective, key, image, message);
     }
     if disabled && !in_guest {
         wishes.wanted = Wanted::Nothing;
         let key = annotations::OF_CATALOGS.into_iter().find(|key| value(key).is_some()).unwrap_or_default();
-        let message = "spec.configuration.operatorhub.disableAllDefaultSources is true: there is no catalog";
+        let message = "no effect: spec.configuration.operatorhub.disableAllDefaultSources is true, so there are no \
+                       catalogs";
         wishes.find(Severity::Warning, Reason::CatalogIneffective, key, value(key).unwrap_or_default(), message);
     }
     Some(wishes)
@@ -120,7 +121,7 @@ impl CatalogWishes {
             if !image.contains("@sha256:") {
                 self.find(Severity::Error, Reason::CatalogInvalid, catalog.annotation(), image, BY_DIGEST_ONLY);
             } else if let Err(error) = ImageReference::parse(image) {
-                let message = format!("{image:?} is no image: {error}");
+                let message = format!("{image:?} is not a valid image reference: {error}");
                 self.find(Severity::Error, Reason::CatalogInvalid, catalog.annotation(), image, &message);
             }
         }
@@ -145,7 +146,7 @@ impl CatalogWishes {
                 self.find_override(
                     Reason::CatalogInvalid,
                     part,
-                    &format!("{part:?} is not SOURCE=MIRROR, and is skipped"),
+                    &format!("{part:?} is not SOURCE=MIRROR and is ignored"),
                 );
                 continue;
             };
@@ -154,9 +155,11 @@ impl CatalogWishes {
                 REGISTRY_KEY if mirror.contains('/') => of_registry.push(mirror.to_owned()),
                 REGISTRY_KEY => of_registry.push(format!("{mirror}/redhat")),
                 _ => {
-                    let space = if source.trim() == source { "" } else { "; white space counts" };
-                    let message =
-                        format!("source {source:?} has no effect: only {NAMESPACE_KEY} and {REGISTRY_KEY} have{space}");
+                    let space = if source.trim() == source { "" } else { "; white space is significant" };
+                    let message = format!(
+                        "source {source:?} has no effect: only {NAMESPACE_KEY} and {REGISTRY_KEY} are \
+                                 used{space}"
+                    );
                     self.find_override(Reason::CatalogIneffective, part, &message);
                     continue;
                 }
@@ -169,7 +172,8 @@ impl CatalogWishes {
         if !of_namespace.is_empty() && !of_registry.is_empty() {
             is_certain = false;
             let message = format!(
-                "both {NAMESPACE_KEY} and {REGISTRY_KEY} are sources: whether the mirrors of the latter count is left to chance"
+                "both {NAMESPACE_KEY} and {REGISTRY_KEY} are sources: HyperShift uses the mirrors of the latter at \
+                 random"
             );
             self.find_override(Reason::CatalogAmbiguous, text, &message);
         }

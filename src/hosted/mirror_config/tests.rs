@@ -55,8 +55,8 @@ fn what_is_wrong_names_the_config_map_the_key_the_document_and_the_line() {
     assert!(message.starts_with(expected) && message.ends_with("(line 8)"), "{message}");
 
     let (_, message) = only_trouble(&[("itms.yaml", IDMS)]);
-    let expected = "ConfigMap clusters/mirrors, key itms.yaml, document 1 (line 1): kind is ImageDigestMirrorSet; \
-                    this key holds ImageTagMirrorSet";
+    let expected = "ConfigMap clusters/mirrors, key itms.yaml, document 1 (line 1): kind is ImageDigestMirrorSet, \
+                        but this key requires ImageTagMirrorSet";
     assert_eq!(message, expected);
 }
 

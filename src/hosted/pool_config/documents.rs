@@ -52,13 +52,13 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Con
     let mut found = ConfigDocuments { weight: Weight::of_config_map(0, bytes), ..ConfigDocuments::default() };
     let object = format!("ConfigMap {namespace}/{name}");
     let Some(text) = data.get(KEY).filter(|text| !text.trim().is_empty()) else {
-        let message = format!("{object} has no key {KEY}; stock HyperShift takes that for no configuration at all");
+        let message = format!("{object} has no key {KEY}; stock HyperShift treats this as no configuration");
         found.tear(Reason::ConfigMapKeyMissing, message);
         return found;
     };
     if let Some(line) = bad_separator(text) {
         let message = format!(
-            "{object}, key {KEY}, line {line}: only a comment may follow --- on its line; HyperShift refuses it"
+            "{object}, key {KEY}, line {line}: only a comment may follow --- on its line; HyperShift rejects it"
         );
         found.tear(Reason::ConfigMapInvalid, message);
         return found;
@@ -153,12 +153,13 @@ impl ConfigDocuments {
             ("ContainerRuntimeConfig", MACHINE_GROUP) => CONTAINER_RUNTIME_CONFIG,
             // HyperShift reads v1alpha1 as v1 (`NormalizeV1Alpha1ClusterImagePolicy`).
             ("ClusterImagePolicy", "config.openshift.io/v1" | "config.openshift.io/v1alpha1") => CLUSTER_IMAGE_POLICY,
-            ("", _) => return self.refuse(document, "has no kind; HyperShift refuses it"),
+            ("", _) => return self.refuse(document, "has no kind; HyperShift rejects it"),
             _ => {
                 let message = format!(
-                    "kind {kind} of {api_version:?} is no node configuration; MachineConfig, KubeletConfig and \
+                    "kind {kind} of {api_version:?} is not a supported node configuration; supported: MachineConfig, \
+                     KubeletConfig and \
                      ContainerRuntimeConfig ({MACHINE_GROUP}), ImageContentSourcePolicy, ImageDigestMirrorSet, \
-                     ImageTagMirrorSet and ClusterImagePolicy are"
+                     ImageTagMirrorSet and ClusterImagePolicy"
                 );
                 return self.refuse(document, &message);
             }
@@ -191,15 +192,17 @@ impl ConfigDocuments {
             let role = value["metadata"]["labels"][ROLE_LABEL].as_str().filter(|role| *role != "worker");
             if let Some(role) = role {
                 let field = format!("metadata.labels[{ROLE_LABEL}]");
-                let message = format!("{role:?} is replaced by \"worker\"");
+                let message = format!("HyperShift replaces {role:?} with \"worker\"");
                 self.warn(place, FindingReason::FieldReplaced, &field, message);
             }
             return;
         }
         let selector = &value["spec"]["machineConfigPoolSelector"];
         if !selector.is_null() && selector["matchLabels"].get(BUILT_IN).is_none() {
-            let message =
-                format!("is replaced by matchLabels {{{BUILT_IN}: \"\"}}: it applies to every node of the pool");
+            let message = format!(
+                "HyperShift replaces it with matchLabels {{{BUILT_IN}: \"\"}}, so it applies to every node \
+                         of the pool"
+            );
             self.warn(place, FindingReason::FieldReplaced, "spec.machineConfigPoolSelector", message);
         }
     }
@@ -215,7 +218,7 @@ impl ConfigDocuments {
         if !is_read {
             let found = version.map_or_else(|| "nothing".to_owned(), |version| format!("{version:?}"));
             let message =
-                format!("spec.config.ignition.version: {found} is no version that is read; 3.2.0 is, for example");
+                format!("spec.config.ignition.version: {found} is not a supported version; use 3.2.0, for example");
             self.refuse(document, &message);
         }
         let files = config["storage"]["files"].as_array().into_iter().flatten().enumerate();
@@ -223,9 +226,9 @@ impl ConfigDocuments {
             let path = file["path"].as_str().unwrap_or_default();
             let field = format!("spec.config.storage.files[{index}].path");
             if !path.starts_with('/') {
-                self.refuse(document, &format!("{field}: {path:?} is no absolute path"));
+                self.refuse(document, &format!("{field}: {path:?} is not an absolute path"));
             } else if OWN_FILES.iter().any(|own| path.ends_with(own)) {
-                self.refuse(document, &format!("{field}: {path:?} is written by hypermirror itself"));
+                self.refuse(document, &format!("{field}: {path:?} is reserved, because hypermirror writes this file"));
             } else if node_files::is_read(path) {
                 self.node_file(document, place, file, &field);
             }
@@ -238,7 +241,7 @@ impl ConfigDocuments {
         let content = match node_files::content(file) {
             Ok(content) => content,
             Err(why) => {
-                let message = format!("{path:?} also configures mirrors, and its content is unknown: {why}");
+                let message = format!("{path:?} also configures mirrors, but its content is not known: {why}");
                 return self.warn(place, FindingReason::NodeFileUnknown, field, message);
             }
         };

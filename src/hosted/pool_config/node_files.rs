@@ -75,12 +75,12 @@ pub fn content(file: &Value) -> Result<Vec<u8>, String> {
     let is_append =
         file["append"].as_bool() == Some(true) || file["append"].as_array().is_some_and(|list| !list.is_empty());
     if is_append {
-        return Err("the machine-config-operator refuses files that are appended to".to_owned());
+        return Err("the machine-config-operator rejects files with append".to_owned());
     }
     let contents = &file["contents"];
     match contents["compression"].as_str() {
         None | Some("") => {}
-        Some(compression) => return Err(format!("its content is compressed ({compression}) and is not read")),
+        Some(compression) => return Err(format!("its content is compressed ({compression}), which is not supported")),
     }
     match contents["source"].as_str() {
         None | Some("") => Ok(Vec::new()),

@@ -34,7 +34,7 @@ pub struct Misfit {
     pub field: String,
     /// What is wrong with it.
     pub message: String,
-    /// The field is none of its kind's: stock HyperShift drops it without a word.
+    /// Whether the kind does not have this field. Stock HyperShift drops it silently.
     pub is_unknown: bool,
 }
 
@@ -141,8 +141,8 @@ pub fn misfits(shape: Shape, value: &Value, path: &str) -> Vec<Misfit> {
     match shape {
         _ if value.is_null() => Vec::new(),
         Any => Vec::new(),
-        Text => fits(value.is_string(), "a text"),
-        Number => fits(value.is_i64() || value.is_u64(), "a whole number"),
+        Text => fits(value.is_string(), "a string"),
+        Number => fits(value.is_i64() || value.is_u64(), "an integer"),
         Flag => fits(value.is_boolean(), "true or false"),
         Quantity => fits(value.is_string() || value.is_number(), "a quantity"),
         OneOf(texts) => {
@@ -173,8 +173,8 @@ fn field_misfits(fields: &[(&str, Shape)], key: &str, value: &Value, path: &str)
         return misfits(*shape, value, &field);
     }
     let like = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
-    let hint = like.map(|(name, _)| format!("; {name} is meant?")).unwrap_or_default();
-    let message = format!("is not a field of its kind, and is dropped without a word{hint}");
+    let hint = like.map(|(name, _)| format!("; did you mean {name}?")).unwrap_or_default();
+    let message = format!("is not a field of its kind and is silently dropped{hint}");
     vec![Misfit { field, message, is_unknown: true }]
 }
 
@@ -203,11 +203,11 @@ mod tests {
             .map(|misfit| format!("{} {}", misfit.field, misfit.message))
             .collect();
         let expected = [
-            "spec.containerRuntimeConfig.LogLevel is not a field of its kind, and is dropped without a word; logLevel is meant?",
+            "spec.containerRuntimeConfig.LogLevel is not a field of its kind and is silently dropped; did you mean logLevel?",
             "spec.containerRuntimeConfig.defaultRuntime \"kata\" is not one of crun, runc",
-            "spec.containerRuntimeConfig.pidLimit is not a field of its kind, and is dropped without a word",
-            "spec.containerRuntimeConfig.pidsLimit \"5\" is not a whole number",
-            "spec.machineConfigPoolSelector.matchLabels[a] 1 is not a text",
+            "spec.containerRuntimeConfig.pidLimit is not a field of its kind and is silently dropped",
+            "spec.containerRuntimeConfig.pidsLimit \"5\" is not an integer",
+            "spec.machineConfigPoolSelector.matchLabels[a] 1 is not a string",
         ];
         assert_eq!(found, expected);
         assert!(

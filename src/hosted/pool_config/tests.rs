@@ -44,23 +44,23 @@ fn what_no_node_could_use_is_an_error_that_names_the_document() {
     for (text, expected) in [
         (
             machine("KubeletConfg", "{}"),
-            "kind KubeletConfg of \"machineconfiguration.openshift.io/v1\" is no node configuration",
+            "kind KubeletConfg of \"machineconfiguration.openshift.io/v1\" is not a supported node configuration",
         ),
-        ("spec: {}\n".to_owned(), "has no kind; HyperShift refuses it"),
+        ("spec: {}\n".to_owned(), "has no kind; HyperShift rejects it"),
         (
             machine("ContainerRuntimeConfig", "{containerRuntimeConfig: {pidsLimit: many}}"),
-            "spec.containerRuntimeConfig.pidsLimit: \"many\" is not a whole number",
+            "spec.containerRuntimeConfig.pidsLimit: \"many\" is not an integer",
         ),
         (
             machine("MachineConfig", "{config: {ignition: {version: 4.0.0}}}"),
-            "spec.config.ignition.version: \"4.0.0\" is no version that is read",
+            "spec.config.ignition.version: \"4.0.0\" is not a supported version",
         ),
         (
             machine(
                 "MachineConfig",
                 "{config: {ignition: {version: 3.2.0}, storage: {files: [{path: /etc/containers/registries.conf.d/50-hypermirror.conf}]}}}",
             ),
-            "spec.config.storage.files[0].path: \"/etc/containers/registries.conf.d/50-hypermirror.conf\" is written by hypermirror itself",
+            "spec.config.storage.files[0].path: \"/etc/containers/registries.conf.d/50-hypermirror.conf\" is reserved",
         ),
         (IDMS.replace("v1\n", "v2\n"), "apiVersion: \"config.openshift.io/v2\" is not config.openshift.io/v1"),
     ] {
@@ -125,7 +125,7 @@ fn both_places_count_once_and_a_refusal_says_what_to_do() {
     assert_eq!(sources.replacing, ["a", "b"]);
     let told = verdict(&BTreeMap::from([("workers".to_owned(), sources)])).unwrap();
     assert_eq!((told.status, told.reason), ("False", Reason::RefusedByHyperShift));
-    assert!(told.message.contains("that annotation hypermirror.dev/config names"), "{}", told.message);
+    assert!(told.message.contains("that annotation hypermirror.dev/config references"), "{}", told.message);
 }
 
 #[test]

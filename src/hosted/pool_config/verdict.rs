@@ -33,15 +33,15 @@ fn of_pool(pool: &PoolSources) -> Option<Verdict> {
         let reason = pool.troubles.first().map_or(Reason::InvalidEntries, |trouble| trouble.reason);
         return Some(Verdict::new("False", reason, messages.join("; ")));
     }
-    let mut message = "every document was read and is valid".to_owned();
+    let mut message = "all documents are valid".to_owned();
     let warnings = found.len();
     if warnings > 0 {
-        message = format!("{message}; {warnings} warnings, as check tells them");
+        message = format!("{message}; {warnings} warnings, which hypermirror check prints");
     }
     if !pool.replacing.is_empty() {
         message = format!(
-            "{message}; stock HyperShift replaces the nodes when the mirrors in {} change: a ConfigMap that annotation {} \
-             names is changed without",
+            "{message}; stock HyperShift replaces the nodes when the mirrors in {} change; it does not when the \
+             mirrors are in a ConfigMap that annotation {} references",
             pool.replacing.join(", "),
             annotations::CONFIG
         );
@@ -60,7 +60,7 @@ pub fn verdict(pools: &BTreeMap<String, PoolSources>) -> Option<Verdict> {
             Some(Verdict::new("False", first.reason, texts.collect::<Vec<_>>().join("; ")))
         }
         None if verdicts.len() > 1 => {
-            Some(Verdict::new("True", Reason::AsExpected, "every document of every NodePool was read and is valid"))
+            Some(Verdict::new("True", Reason::AsExpected, "the configuration of all NodePools is valid"))
         }
         None => verdicts.into_iter().next().map(|(_, only)| only),
     }

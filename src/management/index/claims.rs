@@ -182,9 +182,10 @@ impl Claims {
         let namespace = key.control_plane_namespace();
         if let Some(refusal) = self.refused.get(key) {
             let why = self.explain(key, refusal);
-            tracing::warn!(cluster = %key, namespace, why, "a HostedCluster does not own its control-plane namespace");
+            tracing::warn!(cluster = %key, namespace, why, "nothing is written: the control-plane namespace belongs \
+                                                            to another HostedCluster");
         } else {
-            tracing::info!(cluster = %key, namespace, "a HostedCluster owns its control-plane namespace again");
+            tracing::info!(cluster = %key, namespace, "the HostedCluster owns its control-plane namespace again");
         }
     }
 }

@@ -159,8 +159,8 @@ impl MirrorKinds {
                 troubles.push(SourceTrouble {
                     reason: Reason::KindVanished,
                     message: format!(
-                        "{} is gone from the management cluster: nothing is removed until it is back or \
-                         `hypermirror forget {kind}` is run",
+                        "{} was removed from the management cluster; the last known mirrors stay in use until it is \
+                         installed again or `hypermirror forget {kind}` is run",
                         kind.crd()
                     ),
                 });
@@ -171,14 +171,14 @@ impl MirrorKinds {
             {
                 troubles.push(SourceTrouble {
                     reason: Reason::SourceUnreadable,
-                    message: format!("{} cannot be read ({message}); the last known entries stay", kind.crd()),
+                    message: format!("failed to list {} ({message}); the last known entries stay in use", kind.crd()),
                 });
             }
             for (name, declared) in &state.objects {
                 if let Declared::Malformed(error) = declared {
                     troubles.push(SourceTrouble {
                         reason: Reason::MalformedObject,
-                        message: format!("{}/{name} was left out: {error}", kind.kind()),
+                        message: format!("failed to decode {}/{name}, which is ignored: {error}", kind.kind()),
                     });
                 }
             }

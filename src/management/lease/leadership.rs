@@ -128,7 +128,7 @@ impl Leadership {
     pub async fn release(self) {
         let _ = self.end.send(());
         if self.task.await.is_err() {
-            tracing::warn!("the Lease was not released; another instance has to wait until it expires");
+            tracing::warn!("failed to release the Lease; other replicas wait until it expires");
         }
     }
 }
@@ -155,7 +155,7 @@ impl Holder {
         if self.term.send_replace(None).is_some()
             && let Err(error) = answered_within(RELEASE_LIMIT, self.give_up()).await
         {
-            tracing::warn!(%error, "the Lease was not released; another instance has to wait until it expires");
+            tracing::warn!(%error, "failed to release the Lease; other replicas wait until it expires");
         }
     }
 
@@ -173,8 +173,8 @@ impl Holder {
                 self.held = None;
                 self.tell();
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or written now"),
-            Err(_) => tracing::warn!("the API server does not answer for the Lease"),
+            Ok(Err(error)) => tracing::warn!(%error, "failed to renew the Lease; trying again"),
+            Err(_) => tracing::warn!("failed to renew the Lease: no response; trying again"),
         }
         if self.held.is_some_and(|held| held.until <= Instant::now()) {
             self.held = None;

@@ -22,7 +22,7 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
                 let message = format!("node {node} cannot pull the agent ({why}); {cure}");
                 return Verdict::new("False", Reason::BehindMirror, message);
             }
-            Err(error) => tracing::debug!(cluster = %key, %error, "the agents' pods cannot be read"),
+            Err(error) => tracing::debug!(cluster = %key, %error, "failed to list the pods of the agents"),
         }
     }
     let of_cluster = Delivery::of(&*case.object);
@@ -35,7 +35,8 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
         let (entries, _) = node_entries(case.own.entries.iter());
         if let Some(source) = beyond_boot(&entries, image) {
             let message = format!(
-                "new nodes cannot pull {image}: {source} has NeverContactSource, and they boot without a mirror for it; {cure}"
+                "new nodes cannot pull {image}: {source} has NeverContactSource, and new nodes boot without its \
+                 mirrors; {cure}"
             );
             return Verdict::new("False", Reason::BehindMirror, message);
         }

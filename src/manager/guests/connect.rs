@@ -58,7 +58,7 @@ pub(super) async fn connect(
     let Some(connection) = guest.connection.clone() else { return Err(NoConnection::Undecided(RETRY)) };
     if let Some(end) = connection.expires.filter(|end| *end <= jiff::Timestamp::now()) {
         let name = connection.secret.name;
-        let message = format!("the client certificate in Secret {name} is not valid since {end}");
+        let message = format!("the client certificate in Secret {name} expired at {end}");
         return Err(NoConnection::Told(Verdict::new("False", Reason::CredentialsExpired, message), None));
     }
     if is_new || guest.health != Health::default() {
@@ -76,7 +76,8 @@ async fn open(
     let namespace = key.control_plane_namespace();
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
     let read = answered(api.get_opt(secret.name)).await.map_err(|error| {
-        tracing::warn!(cluster = %key, secret = secret.name, %error, "a guest's kubeconfig cannot be read now");
+        tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest \
+                                                                      cluster; trying again");
         NoConnection::Undecided(RETRY)
     })?;
     let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // its watch tells soon

@@ -34,7 +34,7 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
         Ok(None) => {
             guest.health.worked();
             guest.base = None;
-            gone(ctx, key, "nothing of hypermirror is left in the guest cluster");
+            gone(ctx, key, "hypermirror is removed from the guest cluster");
             None
         }
         Ok(Some(summary)) if late => {
@@ -46,7 +46,7 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
         Ok(Some(summary)) => {
             guest.health.worked();
             let done = &summary.report.summary;
-            let message = format!("waiting for nodes to remove their mirror configuration: {done} have");
+            let message = format!("waiting for nodes to remove their mirror configuration: {done} done");
             let synced = Verdict::new("False", Reason::Leaving, message);
             conclude(ctx, key, |before| {
                 let unknown = GuestOutcome::unknown(synced, before);
@@ -90,7 +90,7 @@ pub(super) fn without_connection(
         NoConnection::Told(verdict, pause) => (format!(" ({})", verdict.message), pause),
     };
     let message = format!(
-        "the guest cluster was not reached within {}{why}: its nodes keep their mirrors and agents",
+        "timed out: the guest cluster was not reachable within {}{why}; its nodes keep their mirrors and agents",
         told_duration(timeout)
     );
     left_behind(ctx, key, message, |before| {
@@ -112,7 +112,10 @@ fn nodes_left_behind(summary: &Summary, timeout: Duration) -> String {
     let more = count.checked_sub(summary.unconfirmed_names.len()).filter(|more| *more > 0);
     let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
     let timeout = told_duration(timeout);
-    format!("{nodes} did not confirm within {timeout} and may keep their mirror configuration: {names}{more}")
+    format!(
+        "timed out: {nodes} did not confirm within {timeout} and may keep their mirror configuration: \
+             {names}{more}"
+    )
 }
 
 fn told_duration(duration: Duration) -> String {
@@ -124,7 +127,7 @@ fn told_duration(duration: Duration) -> String {
 
 /// All is done; the report of a cluster that leaves goes, unless nodes are on record that keep something.
 fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
-    tracing::info!(cluster = %key, message, "the guest cluster is done");
+    tracing::info!(cluster = %key, message, "finished with the guest cluster");
     conclude(ctx, key, |before| {
         if let Some(before) = before.filter(|before| is_left_behind(before) && before.guest.is_none()) {
             return Some(GuestOutcome { left: true, ..before.clone() });
@@ -141,7 +144,7 @@ fn left_behind(
     message: String,
     kept: impl FnOnce(Option<&GuestOutcome>) -> (Option<GuestReport>, Option<NodesReport>),
 ) {
-    tracing::warn!(cluster = %key, message, "left behind");
+    tracing::warn!(cluster = %key, message, "finished, but some mirrors remain in the guest cluster");
     let synced = Verdict::new("False", Reason::LeftBehind, message);
     conclude(ctx, key, |before| {
         let (guest, nodes_report) = kept(before);

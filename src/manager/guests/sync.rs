@@ -133,12 +133,18 @@ pub(super) async fn overrule(ctx: &Context, guest: &mut Guest, error: &GuestErro
                 what,
                 term,
                 ours = guest.term,
-                "the numbers of the Lease began anew; the object is ours to write"
+                "the Lease was recreated, so its term restarted; overwriting the object"
             );
             guest.overrules = *term;
         }
-        Ok(false) => tracing::warn!(what, term, ours = guest.term, "a later leader wrote to the guest"),
-        Err(error) => tracing::warn!(%error, "the Lease cannot be read now"),
+        Ok(false) => tracing::warn!(
+            what,
+            term,
+            ours = guest.term,
+            "a newer leader has written to the guest cluster; \
+                                                                    this replica does not write"
+        ),
+        Err(error) => tracing::warn!(%error, "failed to read the Lease; trying again"),
     }
 }
 
@@ -210,11 +216,13 @@ fn guest_report(secret: &str, given: &Given) -> GuestReport {
 fn synced(ctx: &Context, guest: &Guest) -> Verdict {
     let options = &ctx.settings.guests.agent;
     if options.who == GuestAgent::Managed && options.image.is_none() {
-        let message = "the mirrors are up to date, but the agent is missing: its image is unknown (--agent-image)";
+        let message = "the mirrors are up to date, but the agent is not installed: its image is unknown (set \
+                       --agent-image)";
         return Verdict::new("False", Reason::AgentImageMissing, message);
     }
     if guest.base.as_ref().is_some_and(|base| !base.kinds.admission_policies) {
-        let message = "all hypermirror objects in the guest cluster are up to date; without ValidatingAdmissionPolicies an agent can \
+        let message = "all hypermirror objects in the guest cluster are up to date; without \
+                       ValidatingAdmissionPolicies an agent can \
              write the status of any node";
         return Verdict::new("True", Reason::NodeIdentityUnverified, message);
     }

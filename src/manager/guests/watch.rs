@@ -122,7 +122,8 @@ impl Watch {
         tokio::select! {
             _ = term.ended() => {}
             error = self.until_it_fails() => {
-                tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest has ended");
+                tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest cluster \
+                                                                                      ended");
                 // Either it is a whim, or the guest is down: a look finds out.
                 let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
                 self.asker.queue.add_after(self.asker.key.clone(), pause);
@@ -143,7 +144,12 @@ impl Watch {
             match ended.await {
                 Ok(()) if start.elapsed() >= SHORTEST_WATCH => {}
                 Ok(()) => {
-                    return GuestError::Failed { what: self.kind.to_owned(), message: "it ended at once".to_owned() };
+                    return GuestError::Failed {
+                        what: self.kind.to_owned(),
+                        message: "the server ended the watch \
+                                                                                      immediately"
+                            .to_owned(),
+                    };
                 }
                 // Too old: from now on; whatever was missed is found by a look.
                 Err(GuestError::Gone { .. }) if from.take().is_some() => self.asker.queue.add(self.asker.key.clone()),

@@ -35,19 +35,19 @@ const BODY: Duration = Duration::from_secs(1);
 #[derive(Debug, Error)]
 enum AnswerError {
     /// More reviews than are worked at are there.
-    #[error("too many reviews at once")]
+    #[error("too many concurrent reviews")]
     Busy,
     /// It is larger than any object and its predecessor.
-    #[error("the body is larger than {MAX_BYTES} bytes")]
+    #[error("the body exceeds the limit of {MAX_BYTES} bytes")]
     TooLarge,
     /// It did not come whole in time.
-    #[error("the body did not come within {BODY:?}")]
+    #[error("the body was not received within {BODY:?}")]
     Slow,
     /// It is too large, or did not come whole.
     #[error("failed to read the body")]
     Body(#[source] axum::Error),
     /// It is no review.
-    #[error("the body is no AdmissionReview")]
+    #[error("the body is not an AdmissionReview")]
     Review(#[source] serde_json::Error),
     /// It asks nothing.
     #[error("the AdmissionReview has no request")]
@@ -147,7 +147,7 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
         Err(error) => {
             let (status, outcome) = error.told();
             desk.count("none", outcome);
-            tracing::warn!(%peer, %error, "a review is not answered");
+            tracing::warn!(%peer, %error, "failed to respond to a review");
             (status, error.to_string()).into_response()
         }
     }
@@ -188,7 +188,7 @@ impl Desk {
         let Some(patch) = self.reviewer.review(&write).map_err(AnswerError::Review)? else {
             return Ok(unchanged(rule));
         };
-        tracing::debug!(asked.namespace, asked.name, user, "restored what a write removed");
+        tracing::debug!(asked.namespace, asked.name, user, "restored the entries that a write removed");
         let patch = serde_json::to_string(&patch).map_err(AnswerError::Review)?;
         Ok(Answer { patch: Some(patch), ..unchanged(rule) })
     }

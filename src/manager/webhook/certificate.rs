@@ -13,7 +13,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum CertificateError {
     /// What is there is no certificate.
-    #[error("{what} is not PEM of the kind that is expected there")]
+    #[error("{what} does not contain PEM data of the expected type")]
     Pem {
         /// `tls.crt` or `tls.key`.
         what: &'static str,
@@ -22,7 +22,7 @@ pub enum CertificateError {
         source: rustls::pki_types::pem::Error,
     },
     /// The certificate and its key cannot be served.
-    #[error("tls.crt and tls.key cannot be served")]
+    #[error("tls.crt and tls.key cannot be used")]
     Serve(#[source] rustls::Error),
 }
 

@@ -21,7 +21,7 @@ pub async fn follow(directory: PathBuf, shown: Arc<ShownCertificate>, metrics: M
                 // What was shown before stays.
                 Err(error) => {
                     let directory = directory.display();
-                    tracing::warn!(%directory, error, "failed to read the webhook's certificate; it is tried again");
+                    tracing::warn!(%directory, error, "failed to read the certificate of the webhook; trying again");
                 }
             }
             before = Some(now);

@@ -46,7 +46,7 @@ impl Cli {
             .stdin(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        child.stdin.take().context("no stdin")?.write_all(list.to_string().as_bytes())?;
+        child.stdin.take().context("failed to open stdin")?.write_all(list.to_string().as_bytes())?;
         ensure!(child.wait()?.success(), "hypermirror explain failed");
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The processes of an earlier run, as their id files tell: `DIRECTORY/CLUSTER/PROGRAM.pid`.
+//! Finds the processes of an earlier run from their PID files, `DIRECTORY/CLUSTER/PROGRAM.pid`.
 
 use std::{fmt, fs, io::ErrorKind, path::Path, time::Duration};
 
@@ -17,11 +17,11 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Waits until it has ended, as it was asked to, and kills it if it does not.
+    /// Waits until it has exited after SIGTERM, and kills it after a timeout.
     pub(crate) async fn end(self) -> Result<Self> {
         if !self.handle.ended_within(GRACE).await {
             self.handle.signal(Signal::KILL)?;
-            ensure!(self.handle.ended_within(GRACE).await, "{self} does not end");
+            ensure!(self.handle.ended_within(GRACE).await, "{self} does not exit");
         }
         Ok(self)
     }
@@ -40,7 +40,7 @@ pub(crate) fn running(directory: &Path) -> Result<Vec<Recorded>> {
         for file in names(&directory.join(&cluster))? {
             let Some(program) = file.strip_suffix(".pid") else { continue };
             let path = directory.join(&cluster).join(&file);
-            let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
             let (id, start_time) = parse(&text).with_context(|| format!("{}: {text:?}", path.display()))?;
             if let Some(handle) = Handle::reopen(id, start_time)? {
                 found.push(Recorded { cluster: cluster.clone(), program: program.to_owned(), handle });
@@ -54,18 +54,18 @@ pub(crate) fn running(directory: &Path) -> Result<Vec<Recorded>> {
 pub(crate) fn forget(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", directory.display()))
+            Err(error).with_context(|| format!("failed to remove {}", directory.display()))
         }
         _ => Ok(()),
     }
 }
 
-/// The names of a directory's entries, sorted; none for what is no directory.
+/// The names of a directory's entries, sorted. Empty if it is not a directory.
 fn names(directory: &Path) -> Result<Vec<String>> {
     if !directory.is_dir() {
         return Ok(Vec::new());
     }
-    let entries = fs::read_dir(directory).with_context(|| format!("list {}", directory.display()))?;
+    let entries = fs::read_dir(directory).with_context(|| format!("failed to list {}", directory.display()))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
     names.sort();

@@ -133,7 +133,7 @@ fn a_difference_reads_as_a_sentence() {
     let found = compare(&named(), &objects(deployment(STOCK, true), None));
     let expected = format!(
         "Deployment redhat-operators-catalog: container registry has {STOCK}, not {WANTED}, container extract-content has \
-         {STOCK}, not {WANTED} image.openshift.io/triggers lets an ImageStream choose the image"
+         {STOCK}, not {WANTED}; annotation image.openshift.io/triggers makes an ImageStream select the image"
     );
     assert_eq!(found[0].to_string(), expected);
 }

@@ -103,7 +103,7 @@ fn what_upstream_lets_pass_and_no_node_can_pull_is_refused() {
         assert_eq!((wishes.findings.len(), &wishes.wanted), (1, &Wanted::Nothing), "{bad}");
         let finding = &wishes.findings[0];
         assert_eq!((finding.reason, finding.value.as_str()), (Reason::CatalogInvalid, bad));
-        assert!(finding.message.contains("is no image: "), "{}", finding.message);
+        assert!(finding.message.contains("is not a valid image reference: "), "{}", finding.message);
     }
 }
 
@@ -132,26 +132,27 @@ fn registries_are_those_that_upstream_computes() {
 fn what_upstream_skips_in_silence_is_told_and_the_rest_counts() {
     let rest = "registry.redhat.io=m.example";
     for (part, reason, message) in [
-        ("nonsense", "CatalogInvalid", "\"nonsense\" is not SOURCE=MIRROR, and is skipped"),
-        ("=m.example", "CatalogInvalid", "\"=m.example\" is not SOURCE=MIRROR, and is skipped"),
-        ("registry.redhat.io=", "CatalogInvalid", "\"registry.redhat.io=\" is not SOURCE=MIRROR, and is skipped"),
-        ("", "CatalogInvalid", "\"\" is not SOURCE=MIRROR, and is skipped"),
+        ("nonsense", "CatalogInvalid", "\"nonsense\" is not SOURCE=MIRROR and is ignored"),
+        ("=m.example", "CatalogInvalid", "\"=m.example\" is not SOURCE=MIRROR and is ignored"),
+        ("registry.redhat.io=", "CatalogInvalid", "\"registry.redhat.io=\" is not SOURCE=MIRROR and is ignored"),
+        ("", "CatalogInvalid", "\"\" is not SOURCE=MIRROR and is ignored"),
         (
             "quay.io=m.example",
             "CatalogIneffective",
-            "source \"quay.io\" has no effect: only registry.redhat.io/redhat and registry.redhat.io have",
+            "source \"quay.io\" has no effect: only registry.redhat.io/redhat and registry.redhat.io are used",
         ),
         (
             "registry.redhat.io/redhat/redhat-operator-index=m.example/x",
             "CatalogIneffective",
-            "source \"registry.redhat.io/redhat/redhat-operator-index\" has no effect: only registry.redhat.io/redhat and \
-             registry.redhat.io have",
+            "source \"registry.redhat.io/redhat/redhat-operator-index\" has no effect: only \
+             registry.redhat.io/redhat and \
+             registry.redhat.io are used",
         ),
         (
             " registry.redhat.io=m.example",
             "CatalogIneffective",
-            "source \" registry.redhat.io\" has no effect: only registry.redhat.io/redhat and registry.redhat.io have; \
-             white space counts",
+            "source \" registry.redhat.io\" has no effect: only registry.redhat.io/redhat and registry.redhat.io are used; \
+                         white space is significant",
         ),
     ] {
         let wishes = read("management", &[(OVERRIDES, &format!("{rest},{part}"))]);
@@ -218,9 +219,9 @@ fn images_come_before_registries_and_what_has_no_effect_is_a_warning() {
     let wishes = read("management", &annotated);
     assert!(matches!(wishes.wanted, Wanted::Images(_)));
     let expected = [
-        "Warning CatalogIneffective olm-catalogs-is-registry-overrides: the catalogs' images are annotated: it has no effect on \
-         them",
-        "Warning CatalogIneffective redhat-marketplace-catalog-image: HyperShift has no such catalog any more: it has no effect",
+        "Warning CatalogIneffective olm-catalogs-is-registry-overrides: no effect: annotations for the images of the \
+         catalogs take precedence",
+        "Warning CatalogIneffective redhat-marketplace-catalog-image: no effect: HyperShift no longer has this catalog",
     ];
     assert_eq!(told(&wishes), expected);
 

@@ -79,6 +79,6 @@ fn grown(mut deployment: Value) -> Value {
 async fn post(client: &Client, path: &str, object: &Value) -> Result<()> {
     let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
     let request = request.body(serde_json::to_vec(object)?)?;
-    client.request_text(request).await.with_context(|| format!("create in {path}"))?;
+    client.request_text(request).await.with_context(|| format!("failed to create in {path}"))?;
     Ok(())
 }
