@@ -40,17 +40,17 @@ pub struct AgentOptions {
 /// Subcommands of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum AgentAction {
-    /// Remove the agent's file from the node and make CRI-O reload
+    /// Remove the agent's file from the node and reload CRI-O
     Cleanup,
 }
 
 /// The node's files and sockets.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
-    /// Directory below which the node's files are
+    /// Directory that is the root of the node's file system
     #[arg(long, value_name = "DIR", default_value = "/", global = true)]
     pub root: PathBuf,
-    /// How to make CRI-O reload its configuration
+    /// Method to reload CRI-O
     #[arg(long, value_enum, default_value_t, value_name = "METHOD", global = true)]
     pub reload: ReloadMethod,
     /// CRI-O's socket, relative to --root

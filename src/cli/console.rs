@@ -35,22 +35,17 @@ static MARK: LazyLock<String> = LazyLock::new(|| format!("\u{fdd0}{:016x}", Rand
 /// Machine-readable output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DataFormat {
-    /// JSON.
     #[default]
     Json,
-    /// YAML.
     Yaml,
 }
 
 /// Output formats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns or text.
     #[default]
     Table,
-    /// JSON.
     Json,
-    /// YAML.
     Yaml,
 }
 

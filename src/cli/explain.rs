@@ -27,10 +27,10 @@ use crate::mirrors::validate::image_hint;
   hypermirror explain quay.io/app:v1 --hosted-cluster clusters/west \\
     --node worker-0
   hypermirror explain quay.io/app:v1 -f mirrors.yaml --consumer control-plane
-With -f and the node's files, the drop-in that the agent would write is added to
-the files. With the files only, they are used unchanged. With --node, the sets in
-the guest cluster that match the node are used; standard error shows whether the
-node has applied them.")]
+With -f and the node's files, the drop-in that the agent would write is added
+to the files. Without -f, the files are used unchanged. With --node, the
+NodeMirrorSets in the guest cluster that match the node are used; standard
+error shows whether the node has applied them.")]
 pub struct ExplainArgs {
     /// Image references, as in a pod or with the prefix docker://
     #[arg(required = true, value_name = "IMAGE")]

@@ -17,8 +17,8 @@ use crate::management::mirror_kind::MirrorKind;
 /// Flags of `forget`.
 #[derive(Args, Debug)]
 #[command(after_help = "When the CRD of a mirror kind is deleted, the manager keeps the mirrors of that
-kind, because the CRD may have been deleted by mistake. This command confirms the
-deletion. The manager then removes these mirrors from all control planes.
+kind, because the CRD may have been deleted by mistake. This command confirms
+the deletion. The manager then removes these mirrors from all control planes.
 
 Example:
   hypermirror forget icsp")]

@@ -37,7 +37,7 @@ pub struct MigrateArgs {
     /// Print a HostedCluster's imageContentSources as a ConfigMap
     #[arg(long)]
     to_config_map: bool,
-    /// HostedCluster to convert; required if the input holds several
+    /// HostedCluster to convert; required if the input has several
     #[arg(long, value_name = "NAMESPACE/NAME", requires = "to_config_map")]
     hosted_cluster: Option<ClusterKey>,
     /// Name of the ConfigMap (default: the name of the HostedCluster with the suffix -mirrors)

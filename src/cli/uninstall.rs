@@ -26,10 +26,10 @@ use progress::Progress;
 
 /// Flags of `uninstall`.
 #[derive(Args, Debug)]
-#[command(after_help = "The manager removes hypermirror in this order: the mirrors on nodes, its objects in
-the guest cluster, its entries in the Deployments. Each Deployment rolls out once,
-limited by --max-concurrent-rollouts. The request is an annotation, so the removal
-continues when this command ends.
+#[command(after_help = "The manager removes hypermirror in this order: the mirrors on nodes, its objects
+in the guest cluster, its entries in the Deployments. Each Deployment rolls out
+once, limited by --max-concurrent-rollouts. The request is an annotation, so the
+removal continues when this command ends.
 
 Examples:
   hypermirror uninstall --hosted-cluster clusters/west

@@ -18,7 +18,7 @@ use crate::telemetry::logs::LogFormat;
 /// Whether changes are applied or only reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Plan and report; apply nothing
+    /// Only report what would change
     Observe,
     /// Apply changes
     #[default]
@@ -47,7 +47,7 @@ impl From<RegistryOverridesArgument> for ArgumentMode {
 /// What to do with OLM catalogs that differ from a HostedCluster's annotations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OlmCatalogs {
-    /// Write those that stock HyperShift leaves different
+    /// Update those that stock HyperShift does not update
     #[default]
     Apply,
     /// Only report them
@@ -60,13 +60,13 @@ pub enum GuestAgent {
     /// The manager
     #[default]
     Managed,
-    /// Somebody else; the manager only applies the mirrors
+    /// Other tooling; the manager only applies the mirrors
     External,
-    /// Nobody; the manager does not touch guest clusters
+    /// Nobody; the manager does not write to guest clusters
     Off,
 }
 
-/// The agent on the nodes of guest clusters, for the manager and for `render guest` alike.
+/// Flags about the agent, for the manager and for `render guest`.
 #[derive(Args, Clone, Debug)]
 pub struct GuestAgentOptions {
     /// Who installs the agent on the nodes of guest clusters
@@ -75,7 +75,7 @@ pub struct GuestAgentOptions {
     /// Agent image by digest, NAME@sha256:... (default: the manager's own)
     #[arg(long = "agent-image", value_name = "IMAGE", value_parser = parse_agent_image)]
     pub image: Option<String>,
-    /// How agents make CRI-O reload its configuration
+    /// Method with which agents reload CRI-O
     #[arg(long = "agent-reload", value_enum, default_value_t, value_name = "METHOD")]
     pub reload: ReloadMethod,
     #[command(flatten)]
@@ -84,14 +84,14 @@ pub struct GuestAgentOptions {
 }
 
 impl GuestAgentOptions {
-    /// The agent that guests are given; none if somebody else brings it, or nobody said which image it has.
+    /// The agent to apply. `None` if the manager does not install it, or if its image is unknown.
     pub fn spec(&self) -> Option<AgentSpec> {
         let image = self.image.clone().filter(|_| self.who == GuestAgent::Managed)?;
         Some(AgentSpec { image, reload: self.reload, ports: self.ports, api: None })
     }
 }
 
-/// How guest clusters are reached and what is applied there.
+/// Flags about guest clusters.
 #[derive(Args, Clone, Debug)]
 pub struct GuestOptions {
     #[command(flatten)]
@@ -108,10 +108,10 @@ pub struct GuestOptions {
     pub leave_timeout: Duration,
 }
 
-/// An image by digest: a tag may be another image tomorrow, and a node must not pull without need.
+/// Parses an image by digest. Tags are rejected, because they can move and would cause additional pulls on nodes.
 ///
 /// # Errors
-/// If it is none.
+/// If it is not an image reference with a digest.
 pub fn parse_agent_image(text: &str) -> Result<String, String> {
     match ImageReference::parse(text) {
         Ok(reference) if reference.digest.is_some() => Ok(text.to_owned()),
@@ -120,10 +120,10 @@ pub fn parse_agent_image(text: &str) -> Result<String, String> {
     }
 }
 
-/// What is planned, for the manager and for the commands that plan alike.
+/// Flags that affect plans, for the manager and for commands.
 #[derive(Args, Clone, Debug)]
 pub struct PlanOptions {
-    /// Sources to add to --registry-overrides, which takes one mirror each and never falls back
+    /// Sources to add to --registry-overrides, which supports one mirror each and has no fallback
     #[arg(long, value_enum, default_value_t, value_name = "SOURCES")]
     pub registry_overrides_argument: RegistryOverridesArgument,
     /// What to do with OLM catalogs that differ from their annotations
@@ -138,7 +138,7 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// All targets, the parent first.
+    /// All targets, with the parent first.
     pub fn targets(&self) -> Vec<TargetSpec> {
         let mut targets = stock_targets();
         targets.extend(self.further_targets.iter().cloned());
@@ -146,13 +146,13 @@ impl PlanOptions {
     }
 }
 
-/// How many control planes roll out at the same time.
+/// Flags about concurrent rollouts.
 #[derive(Args, Clone, Debug)]
 pub struct RolloutOptions {
     /// Maximum number of hosted clusters to roll out at once (0: no limit)
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_concurrent_rollouts: u16,
-    /// Number of failed rollouts that halt others, of all or of the namespace
+    /// Number of failed rollouts, in the fleet or in one namespace, that halts new ones
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_failed_rollouts: u16,
     /// Time after which a rollout fails if its Deployments are not available
@@ -161,7 +161,7 @@ pub struct RolloutOptions {
 }
 
 impl RolloutOptions {
-    /// As the decision takes it.
+    /// The budget for the decision.
     pub fn budget(&self) -> Budget {
         Budget {
             at_once: self.max_concurrent_rollouts.into(),

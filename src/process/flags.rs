@@ -13,35 +13,35 @@ pub enum ReloadMethod {
     /// Ask systemd over the host's D-Bus
     #[default]
     Dbus,
-    /// Send SIGHUP to the process behind its socket (needs hostPID)
+    /// Send SIGHUP to the process that serves CRI-O's socket (needs hostPID)
     Signal,
-    /// Do nothing: CRI-O watches its files itself
+    /// Do not reload; for a CRI-O with auto_reload_registries
     None,
 }
 
-/// `:8080`, `127.0.0.1:8080`, `[::1]:8080`: no host means every address.
+/// Parses `:8080`, `127.0.0.1:8080` or `[::1]:8080`. Without a host, all addresses are used.
 ///
 /// # Errors
-/// If it is neither.
+/// If it is not `HOST:PORT` or `:PORT`.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
     full.parse().map_err(|_| format!("{text:?} is not HOST:PORT or :PORT"))
 }
 
-/// `300ms`, `2m`, `1h30m`.
+/// Parses `300ms`, `2m` or `1h30m`.
 ///
 /// # Errors
-/// If it is no duration, or a negative one.
+/// If it is not a duration, or negative.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| format!("{text:?} is not a duration such as 300ms or 2m"))?;
     Duration::try_from(span).map_err(|_| format!("{text:?} is negative"))
 }
 
-/// `a=b,c!=d,e,!f,g in (h,i),j notin (k)`, as kubectl takes it.
+/// Parses a label selector in the format of kubectl: `a=b,c!=d,e,!f,g in (h,i),j notin (k)`.
 ///
 /// # Errors
-/// Names the requirement that is none.
+/// If a requirement is invalid. The error names it.
 pub fn parse_selector(text: &str) -> Result<Selector, String> {
     let mut expressions = Vec::new();
     for part in split_requirements(text) {

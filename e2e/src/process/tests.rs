@@ -34,7 +34,7 @@ async fn a_process_that_ends_instead_of_logging_is_reported_with_its_log() {
     assert_eq!(process.ended(LIMIT).await.unwrap().code(), Some(3));
     let error = process.wait_for_log_field("up", "address", Duration::from_millis(100)).await.unwrap_err();
     let error = format!("{error:#}");
-    assert!(error.contains("broken") && error.contains("it ended (exit status: 3)"), "{error}");
+    assert!(error.contains("broken") && error.contains("it exited (exit status: 3)"), "{error}");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use hypermirror_api::ClusterKey;
 /// Selects the node.
 #[derive(Args, Clone, Debug, Default)]
 pub struct NodeScope {
-    /// HostedCluster of the node; required if the input holds several
+    /// HostedCluster of the node; required if the input has several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pub hosted_cluster: Option<ClusterKey>,
     /// NodePool of the node

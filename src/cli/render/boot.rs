@@ -19,7 +19,7 @@ use hypermirror_api::ClusterKey;
 pub struct BootArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// HostedCluster; required if the input holds several
+    /// HostedCluster; required if the input has several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
 }

@@ -18,7 +18,7 @@ use hypermirror_api::ClusterKey;
 pub struct ControlPlaneArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// HostedCluster of the Deployments; required if the input holds several
+    /// HostedCluster of the Deployments; required if the input has several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
     #[command(flatten)]

@@ -24,7 +24,7 @@ objects of kinds that a guest cluster does not serve.")]
 pub struct GuestArgs {
     #[command(flatten)]
     input: InputArgs,
-    /// HostedCluster; required if the input holds several
+    /// HostedCluster; required if the input has several
     #[arg(long, value_name = "NAMESPACE/NAME")]
     hosted_cluster: Option<ClusterKey>,
     #[command(flatten)]

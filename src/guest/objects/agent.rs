@@ -22,10 +22,10 @@ pub struct AgentSpec {
 /// The agent's ports. They are ports of the node, so the defaults avoid common ones.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AgentPorts {
-    /// Port on each node at which its agent serves /metrics
+    /// Port of the agent on each node for /metrics
     #[arg(long = "agent-metrics-port", value_name = "PORT", default_value_t = Self::default().metrics)]
     pub metrics: u16,
-    /// Port on each node's loopback address at which its agent serves probes
+    /// Port of the agent on each node's loopback address for probes
     #[arg(long = "agent-health-port", value_name = "PORT", default_value_t = Self::default().health)]
     pub health: u16,
 }

@@ -152,8 +152,8 @@ mod tests {
             (json!({"contents": {"source": "data:,%4"}}), "two hexadecimal digits"),
             (json!({"contents": {"source": "data:;base64,!"}}), "not base64"),
             (json!({"contents": {"source": "data:,x", "compression": "gzip"}}), "compressed (gzip)"),
-            (json!({"append": [{"source": "data:,x"}]}), "appended"),
-            (json!({"append": true, "contents": {"source": "data:,x"}}), "appended"),
+            (json!({"append": [{"source": "data:,x"}]}), "with append"),
+            (json!({"append": true, "contents": {"source": "data:,x"}}), "with append"),
         ] {
             assert!(content(&file).unwrap_err().contains(expected), "{file}");
         }

@@ -207,8 +207,8 @@ mod tests {
             tally.finish()
         };
         let told = |nodes: usize| nodes_left_behind(&summary(nodes), Duration::from_mins(5));
-        assert_eq!(told(1), "1 node did not confirm within 5m and may keep their mirror configuration: n00");
-        assert!(told(2).starts_with("2 nodes did not confirm within 5m"), "{}", told(2));
+        assert_eq!(told(1), "timed out: 1 node did not confirm within 5m and may keep their mirror configuration: n00");
+        assert!(told(2).starts_with("timed out: 2 nodes did not confirm within 5m"), "{}", told(2));
         assert!(told(25).ends_with("n18, n19 and 5 more"), "{}", told(25));
         assert_eq!(
             (told_duration(Duration::from_secs(90)), told_duration(Duration::ZERO)),

@@ -21,7 +21,7 @@ pub enum Webhook {
 /// The webhook that gives back what writes of stock operators take away.
 #[derive(Args, Clone, Debug)]
 pub struct WebhookOptions {
-    /// Whether to serve the webhook that keeps our entries when stock operators write
+    /// Whether to serve the webhook that restores overrides in writes of stock operators
     #[arg(long, value_enum, default_value_t)]
     pub webhook: Webhook,
     /// Address that serves the webhook (port 0: a free port)

@@ -106,7 +106,7 @@ fn somebodys_own_image_is_told_and_left_alone() {
     for image in ["registry.redhat.io/redhatx/i:v1", "internal:5000/ns/catalogs@sha256:0a", "first.example/rx/i:v1"] {
         let found = compare(&registries(&["first.example/r"]), &objects(deployment(image, false), None));
         assert_eq!((found.len(), &found[0].patch), (1, &None), "{image}");
-        assert!(found[0].to_string().contains("neither stock nor annotated"), "{}", found[0]);
+        assert!(found[0].to_string().contains("neither the stock image nor that of the annotation"), "{}", found[0]);
     }
 }
 

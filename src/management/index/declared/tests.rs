@@ -96,7 +96,7 @@ fn what_exceeds_the_budget_of_a_hosted_cluster_is_told_and_the_last_good_set_sta
     stage.load("mirrors", &set(CLUSTER_MIRRORS + 1));
     let own = stage.resolve("a").own;
     assert_eq!((own.entries.len(), own.is_lost, reasons(&own.troubles)), (5, false, vec![Reason::BudgetExceeded]));
-    assert!(own.troubles[0].message.starts_with("ConfigMap clusters/mirrors is not used: with its 20001 mirrors"));
+    assert!(own.troubles[0].message.starts_with("ConfigMap clusters/mirrors is not used: its 20001 mirrors"));
     assert!(own.troubles[0].message.contains("20000"), "{}", own.troubles[0].message);
     stage.load("mirrors", &set(CLUSTER_MIRRORS));
     assert_eq!(stage.resolve("a").own.entries.len(), CLUSTER_MIRRORS);
