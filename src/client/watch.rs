@@ -108,8 +108,7 @@ where
                     if self.streaming && failure.means_no_streaming() {
                         tracing::info!(
                             reason = failure.message,
-                            "the API server does not support streaming lists; \
-                                                                  listing in pages"
+                            "the API server does not support streaming lists; listing in pages"
                         );
                         self.streaming = false;
                         self.events = watcher(self.api.clone(), self.config.clone().page_size(PAGE)).boxed();

@@ -65,8 +65,7 @@ pub async fn remove(client: &Client) -> kube::Result<Vec<String>> {
                 tracing::debug!(
                     kind,
                     name,
-                    "skipped: RBAC does not allow deleting it, so the manager did not create \
-                                             it"
+                    "skipped: RBAC does not allow deleting it, so the manager did not create it"
                 );
             }
             Err(error) => return Err(error),

@@ -48,13 +48,7 @@ async fn secrets(ctx: Arc<Context>, place: usize, name: &'static str) {
                 vec![secret.namespace]
             }
             Update::Failing(failure) => {
-                tracing::warn!(
-                    name,
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch Secrets; trying \
-                                                                                    again"
-                );
+                tracing::warn!(name, code = failure.code, error = failure.message, "failed to watch Secrets");
                 continue;
             }
         };
@@ -78,7 +72,7 @@ pub async fn node_pools(ctx: Arc<Context>, awaited: Awaited) {
             Update::Applied(pool) => pool.map(|pool| ctx.index().guests.apply_pool(&pool)).unwrap_or_default(),
             Update::Deleted(pool) => Vec::from_iter(pool.map(|pool| ctx.index().guests.remove_pool(&pool))),
             Update::Failing(failure) => {
-                tracing::warn!(code = failure.code, error = failure.message, "failed to watch NodePools; trying again");
+                tracing::warn!(code = failure.code, error = failure.message, "failed to watch NodePools");
                 continue;
             }
         };

@@ -122,8 +122,7 @@ impl MirrorWatch {
                     kind,
                     code = failure.code,
                     error = failure.message,
-                    "failed to watch the objects of a \
-                                                                                    kind; trying again"
+                    "failed to watch the objects of a kind; trying again"
                 );
                 if self.ctx.index().mirrors.refuse(self.kind, &failure, Instant::now()) {
                     self.ctx.queue_all();
@@ -145,8 +144,7 @@ impl MirrorWatch {
             match ask_standing(&self.ctx.client, self.kind.crd()).await {
                 Ok(uid) => return uid.as_deref() == Some(&self.crd),
                 Err(error) => {
-                    tracing::warn!(kind = self.kind.crd(), %error, "failed to read a CRD; deleted objects stay in \
-                                                                    use until it can be read");
+                    tracing::warn!(kind = self.kind.crd(), %error, "failed to read a CRD; deleted objects stay in use until it can be read");
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
             }

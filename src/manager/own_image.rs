@@ -16,8 +16,7 @@ pub async fn find(client: &Client, namespace: &str) -> Option<String> {
     match answered(pods.get_opt(&name)).await {
         Ok(pod) => image(&pod?),
         Err(error) => {
-            tracing::warn!(name, %error, "failed to read the manager's own pod; set --agent-image to the image of \
-                                          the agent");
+            tracing::warn!(name, %error, "failed to read the manager's own pod; set --agent-image to the image of the agent");
             None
         }
     }

@@ -33,8 +33,7 @@ pub async fn control_planes(ctx: Arc<Context>, awaited: Awaited) {
                 tracing::warn!(
                     code,
                     error,
-                    "failed to watch HostedControlPlanes; the last known owners of \
-                                             namespaces stay in use"
+                    "failed to watch HostedControlPlanes; the last known owners of namespaces stay in use"
                 );
                 continue;
             }

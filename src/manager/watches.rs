@@ -124,13 +124,7 @@ async fn follow_crd(
             Update::Applied(standing) => standing,
             Update::Deleted(_) => None,
             Update::Failing(failure) => {
-                tracing::warn!(
-                    crd,
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch a CRD; trying \
-                                                                                   again"
-                );
+                tracing::warn!(crd, code = failure.code, error = failure.message, "failed to watch a CRD");
                 continue;
             }
         };
@@ -205,12 +199,7 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
                 }
             }
             Update::Failing(failure) => {
-                tracing::warn!(
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch HostedClusters; trying \
-                                                                              again"
-                );
+                tracing::warn!(code = failure.code, error = failure.message, "failed to watch HostedClusters");
             }
         }
     }
@@ -225,8 +214,7 @@ fn readable(cluster: Result<HostedCluster, Box<InvalidObject>>) -> Option<Hosted
                 namespace,
                 name,
                 error = invalid.error,
-                "failed to decode a HostedCluster; nothing is \
-                                                                    changed for it"
+                "failed to decode a HostedCluster; nothing is changed for it"
             );
         })
         .ok()
@@ -257,13 +245,7 @@ async fn target_deployments(ctx: Arc<Context>, place: usize) {
             }
             Update::Failing(failure) => {
                 let name = &spec.deployment;
-                tracing::warn!(
-                    name,
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch Deployments; \
-                                                                                    trying again"
-                );
+                tracing::warn!(name, code = failure.code, error = failure.message, "failed to watch Deployments");
             }
         }
     }
@@ -294,17 +276,11 @@ async fn reports(ctx: Arc<Context>) {
             }
             Update::Failing(failure) if failure.code == Some(404) => {
                 tracing::error!(
-                    "the CRD of HostedClusterMirrors is not installed; run hypermirror crd | kubectl \
-                                 apply --server-side -f -"
+                    "the CRD of HostedClusterMirrors is not installed; run hypermirror crd | kubectl apply --server-side -f -"
                 );
             }
             Update::Failing(failure) => {
-                tracing::warn!(
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch HostedClusterMirrors; \
-                                                                              trying again"
-                );
+                tracing::warn!(code = failure.code, error = failure.message, "failed to watch HostedClusterMirrors");
             }
         }
     }

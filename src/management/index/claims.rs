@@ -182,8 +182,7 @@ impl Claims {
         let namespace = key.control_plane_namespace();
         if let Some(refusal) = self.refused.get(key) {
             let why = self.explain(key, refusal);
-            tracing::warn!(cluster = %key, namespace, why, "nothing is written: the control-plane namespace belongs \
-                                                            to another HostedCluster");
+            tracing::warn!(cluster = %key, namespace, why, "nothing is written: the control-plane namespace belongs to another HostedCluster");
         } else {
             tracing::info!(cluster = %key, namespace, "the HostedCluster owns its control-plane namespace again");
         }

@@ -76,8 +76,7 @@ async fn open(
     let namespace = key.control_plane_namespace();
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
     let read = answered(api.get_opt(secret.name)).await.map_err(|error| {
-        tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest \
-                                                                      cluster; trying again");
+        tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest cluster; trying again");
         NoConnection::Undecided(RETRY)
     })?;
     let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // its watch tells soon

@@ -79,10 +79,7 @@ async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
 async fn api_address(ctx: &Context, key: &ClusterKey) -> Option<(String, u16)> {
     let api: Api<HostedControlPlane> = Api::namespaced(ctx.client.clone(), &key.control_plane_namespace());
     let found = answered(api.get_opt(&key.name)).await;
-    let found = found.map_err(|error| {
-        tracing::warn!(cluster = %key, %error, "failed to read a HostedControlPlane; \
-                                                                              trying again")
-    });
+    let found = found.map_err(|error| tracing::warn!(cluster = %key, %error, "failed to read a HostedControlPlane"));
     api_endpoint(&found.ok()??)
 }
 

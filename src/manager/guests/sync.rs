@@ -141,8 +141,7 @@ pub(super) async fn overrule(ctx: &Context, guest: &mut Guest, error: &GuestErro
             what,
             term,
             ours = guest.term,
-            "a newer leader has written to the guest cluster; \
-                                                                    this replica does not write"
+            "a newer leader has written to the guest cluster; this replica does not write"
         ),
         Err(error) => tracing::warn!(%error, "failed to read the Lease; trying again"),
     }

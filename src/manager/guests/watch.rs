@@ -122,8 +122,7 @@ impl Watch {
         tokio::select! {
             _ = term.ended() => {}
             error = self.until_it_fails() => {
-                tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest cluster \
-                                                                                      ended");
+                tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest cluster ended");
                 // Either it is a whim, or the guest is down: a look finds out.
                 let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
                 self.asker.queue.add_after(self.asker.key.clone(), pause);
