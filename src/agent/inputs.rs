@@ -4,28 +4,23 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use clap::ValueEnum;
-use futures::StreamExt as _;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
 use k8s_openapi::api::core::v1::Node;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::sets::{Set, SetKind, Sets};
-use crate::client::optional_kind::{ask_standing, crd_watch, standing};
-use crate::client::watch::{Update, updates};
+use crate::client::optional_kind::{Follower, InstalledCrd, Objects, follow, follow_objects};
+use crate::client::watch::{Failure, Update, updates};
 use crate::process::first_look::{Awaited, FirstLook};
-
-/// Time after a CRD is restored during which missing objects are not treated as deleted: they are usually restored after
-/// the CRD.
-const RESTORE_GRACE: Duration = Duration::from_secs(10);
-/// Pause after a failed read of a CRD.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The objects that declare mirrors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -98,7 +93,11 @@ impl Inputs {
         tasks.spawn(Arc::clone(self).follow_node(awaited));
         for kind in self.source.kinds() {
             let awaited = self.first_look.await_watch(kind.crd());
-            tasks.spawn(Arc::clone(self).follow_kind(*kind, awaited));
+            let mut watch = KindWatch { inputs: Arc::clone(self), kind: *kind, awaited, was_there: false };
+            tasks.spawn(async move {
+                let client = watch.inputs.client.clone();
+                follow(&client, watch.kind.crd(), &mut watch).await;
+            });
         }
     }
 
@@ -133,80 +132,20 @@ impl Inputs {
             }
         }
     }
-
-    /// Follows one CRD: watches its objects while it is installed, and keeps their last known state when it is removed.
-    async fn follow_kind(self: Arc<Self>, kind: SetKind, awaited: Awaited) {
-        let crd = kind.crd();
-        let (api, config) = crd_watch(&self.client, crd);
-        let mut stream = pin!(updates(api, config, |crd| standing(&crd)));
-        let mut running: Option<(String, Ending)> = None;
-        let mut was_there = false;
-        while let Some(update) = stream.next().await {
-            let now = match update {
-                Update::Replaced(list) => list.into_iter().next().flatten(),
-                Update::Applied(standing) => standing,
-                Update::Deleted(_) => None,
-                Update::Failing(failure) => {
-                    tracing::warn!(
-                        crd,
-                        code = failure.code,
-                        error = failure.message,
-                        "failed to watch a CRD; trying again"
-                    );
-                    continue;
-                }
-            };
-            if running.take_if(|(uid, _)| Some(&*uid) != now.as_ref()).is_some() {
-                tracing::warn!(crd, "a CRD was removed; the last known mirrors of its kind stay in use");
-            }
-            match now {
-                // NodeMirrorSets are the only source of mirrors in a guest cluster, so without their CRD nothing may be removed.
-                None if self.source == Source::Guest => tracing::warn!(crd, "waiting for a CRD to be installed"),
-                None => awaited.done(),
-                Some(uid) if running.is_none() => {
-                    let task = tokio::spawn(Arc::clone(&self).objects(kind, uid.clone(), awaited.clone(), was_there));
-                    running = Some((uid, Ending(task.abort_handle())));
-                    was_there = true;
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    async fn objects(self: Arc<Self>, kind: SetKind, crd: String, awaited: Awaited, back: bool) {
-        let watch = ObjectWatch { inputs: self, kind, crd, awaited, back };
-        match kind {
-            SetKind::Node => watch.run(Set::of_nodes).await,
-            SetKind::Digest => watch.run(Set::of_digests).await,
-            SetKind::Tag => watch.run(Set::of_tags).await,
-            SetKind::Policy => watch.run(Set::of_policies).await,
-            SetKind::PerNode => watch.run(Set::of_per_node).await,
-        }
-    }
 }
 
-/// Aborts a task on drop.
-struct Ending(AbortHandle);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The watch of the objects of one kind.
-struct ObjectWatch {
+/// The watch of one kind.
+#[derive(Clone)]
+struct KindWatch {
     inputs: Arc<Inputs>,
     kind: SetKind,
-    /// The UID of its CRD.
-    crd: String,
     awaited: Awaited,
-    /// Whether the CRD was removed and installed again.
-    back: bool,
+    /// Whether the CRD was installed before.
+    was_there: bool,
 }
 
-impl ObjectWatch {
-    async fn run<K>(self, read: fn(&K) -> Set)
+impl KindWatch {
+    async fn run<K>(mut self, crd: InstalledCrd, is_restored: bool, read: fn(&K) -> Set)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
@@ -214,83 +153,81 @@ impl ObjectWatch {
             Ok(object) => read(&object),
             Err(invalid) => Set::unreadable(&invalid),
         };
-        let api: Api<DeserializeGuard<K>> = Api::all(self.inputs.client.clone());
-        let open = || Box::pin(updates(api.clone(), watcher::Config::default(), slim));
-        let mut stream = open();
-        let mut again = self.inputs.again.subscribe();
-        let mut grace = pin!(tokio::time::sleep(if self.back { RESTORE_GRACE } else { Duration::ZERO }));
-        let mut restored = self.back.then(BTreeSet::new);
-        loop {
-            tokio::select! {
-                () = &mut grace, if restored.is_some() => {
-                    let restored = restored.take().unwrap_or_default();
-                    let changed = self.inputs.sets().keep_only(self.kind, &restored);
-                    self.inputs.note(changed);
-                }
-                Ok(()) = again.changed() => stream = open(),
-                update = stream.next() => match update {
-                    Some(update) => self.take(update, restored.as_mut()).await,
-                    None => return,
-                },
-            }
+        let api: Api<DeserializeGuard<K>> = Api::all(crd.client.clone());
+        let open = || updates(api.clone(), watcher::Config::default(), slim).boxed();
+        let again = stream::unfold(self.inputs.again.subscribe(), |mut again| async {
+            again.changed().await.ok().map(|()| ((), again))
+        });
+        follow_objects(&mut self, &crd, is_restored, again, open).await;
+    }
+}
+
+impl Follower for KindWatch {
+    fn present(&mut self, crd: InstalledCrd) -> BoxFuture<'static, ()> {
+        let is_restored = std::mem::replace(&mut self.was_there, true);
+        let watch = self.clone();
+        match self.kind {
+            SetKind::Node => watch.run(crd, is_restored, Set::of_nodes).boxed(),
+            SetKind::Digest => watch.run(crd, is_restored, Set::of_digests).boxed(),
+            SetKind::Tag => watch.run(crd, is_restored, Set::of_tags).boxed(),
+            SetKind::Policy => watch.run(crd, is_restored, Set::of_policies).boxed(),
+            SetKind::PerNode => watch.run(crd, is_restored, Set::of_per_node).boxed(),
         }
     }
 
-    async fn take(&self, update: Update<Set>, restoring: Option<&mut BTreeSet<String>>) {
-        let sets = || self.inputs.sets();
-        let changed = match (update, restoring) {
-            (Update::Replaced(list), Some(restored)) => {
-                *restored = list.iter().map(|set| Sets::name_of(set).to_owned()).collect();
-                let mut sets = sets();
-                let applied: Vec<bool> = list.into_iter().map(|set| sets.apply(self.kind, set)).collect();
-                applied.contains(&true)
-            }
-            (Update::Applied(set), restored) => {
-                if let Some(restored) = restored {
-                    restored.insert(Sets::name_of(&set).to_owned());
-                }
-                sets().apply(self.kind, set)
-            }
-            (Update::Deleted(set), Some(restored)) => {
-                restored.remove(Sets::name_of(&set));
-                false
-            }
-            (Update::Replaced(list), None) => {
-                let lacks = sets().lacks_any(self.kind, &list);
-                if lacks && !self.kind_stays().await {
-                    return;
-                }
-                let changed = sets().replace(self.kind, list);
-                self.awaited.done();
-                changed
-            }
-            (Update::Deleted(set), None) => self.kind_stays().await && sets().remove(self.kind, Sets::name_of(&set)),
-            (Update::Failing(failure), _) => {
-                let crd = self.kind.crd();
-                tracing::warn!(
-                    crd,
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch the objects of a kind; trying again"
-                );
-                false
-            }
-        };
-        self.inputs.note(changed);
+    fn gone(&mut self) {}
+
+    fn absent(&mut self) {
+        // NodeMirrorSets are the only source of mirrors in a guest cluster, so without their CRD nothing may be removed.
+        if self.inputs.source == Source::Guest {
+            tracing::warn!(crd = self.kind.crd(), "waiting for a CRD to be installed");
+        } else {
+            self.awaited.done();
+        }
+    }
+}
+
+impl Objects for KindWatch {
+    type Object = Set;
+
+    fn name(set: &Set) -> &str {
+        Sets::name_of(set)
     }
 
-    /// Whether the CRD still exists after an object was deleted. When a CRD is deleted, the API server first deletes its objects,
-    /// whose mirrors must stay in use.
-    async fn kind_stays(&self) -> bool {
-        // Without an answer neither case may be assumed, so the read is repeated until it succeeds.
-        loop {
-            match ask_standing(&self.inputs.client, self.kind.crd()).await {
-                Ok(uid) => return uid.as_deref() == Some(&self.crd),
-                Err(error) => {
-                    tracing::warn!(crd = self.kind.crd(), %error, "failed to read a CRD; deleted objects stay in use until it can be read");
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
+    fn apply(&mut self, list: Vec<Set>) {
+        let mut is_changed = false;
+        {
+            let mut sets = self.inputs.sets();
+            for set in list {
+                is_changed |= sets.apply(self.kind, set);
             }
         }
+        self.inputs.note(is_changed);
+    }
+
+    fn lacks_any(&self, list: &[Set]) -> bool {
+        self.inputs.sets().lacks_any(self.kind, list)
+    }
+
+    fn replace(&mut self, list: Vec<Set>) {
+        let is_changed = self.inputs.sets().replace(self.kind, list);
+        self.awaited.done();
+        self.inputs.note(is_changed);
+    }
+
+    fn remove(&mut self, name: &str) {
+        let is_changed = self.inputs.sets().remove(self.kind, name);
+        self.inputs.note(is_changed);
+    }
+
+    fn keep_only(&mut self, names: &BTreeSet<String>) {
+        let is_changed = self.inputs.sets().keep_only(self.kind, names);
+        self.inputs.note(is_changed);
+    }
+
+    fn failing(&mut self, failure: &Failure) {
+        let crd = self.kind.crd();
+        let (code, error) = (failure.code, &failure.message);
+        tracing::warn!(crd, code, error, "failed to watch the objects of a kind; trying again");
     }
 }

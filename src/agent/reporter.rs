@@ -15,14 +15,13 @@ use tokio::sync::watch;
 
 use super::inputs::Inputs;
 use super::report::{Snapshot, status};
+use crate::client::backoff::Backoff;
 use crate::client::deadline::answered;
 
 /// Delay that combines a write of the file and the following reload into one status update.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// First pause after a failure. It doubles with each failure, so that an overloaded API server can recover.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum pause, so that a status is current soon after the API server is available again.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Pauses after failed writes: an overloaded API server can recover, and a status is current soon after one is available again.
+const RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
 /// Interval at which the status is read again, to restore it if it was deleted or edited.
 const RESYNC: Duration = Duration::from_mins(10);
 
@@ -42,7 +41,7 @@ impl Reporter {
 
     /// Writes the status after each change, until the task is aborted.
     pub async fn run(self, mut snapshots: watch::Receiver<Option<Snapshot>>) {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = None;
         // The current status on the server, if it is known.
         let mut current: Option<NodeMirrorStatusStatus> = None;
         loop {
@@ -53,15 +52,13 @@ impl Reporter {
             let Some(snapshot) = snapshots.borrow_and_update().clone() else { continue };
             let wait = match self.write(&snapshot, &mut current).await {
                 Ok(()) => {
-                    pause = FIRST_PAUSE;
+                    pause = None;
                     RESYNC
                 }
                 Err(error) => {
                     tracing::warn!(%error, "failed to write the NodeMirrorStatus; trying again");
                     current = None;
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    wait
+                    RETRY.next(&mut pause)
                 }
             };
             if tokio::time::timeout(wait, snapshots.changed()).await.is_err() {

@@ -21,6 +21,7 @@ use super::report::{Snapshot, Verdict};
 use super::reporter::Reporter;
 use super::server::{self, Pulse};
 use super::watch_files::FileWatch;
+use crate::client::backoff::Backoff;
 use crate::client::connect::connect;
 use crate::telemetry::metrics::OutcomeLabels;
 
@@ -30,10 +31,8 @@ const TOGETHER: Duration = Duration::from_millis(50);
 const RESYNC: Duration = Duration::from_secs(30);
 /// Interval of passes after a failed read or write.
 const RETRY: Duration = Duration::from_secs(2);
-/// First pause after an unconfirmed reload. It doubles with each attempt.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum pause. It is not shorter because CRI-O logs 8 KB for each reload.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Pauses after unconfirmed reloads. The longest is not shorter because CRI-O logs 8 KB for each reload.
+const RELOAD_RETRY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 /// Time for the last report on termination.
 const LAST_REPORT: Duration = Duration::from_millis(200);
 
@@ -94,7 +93,8 @@ struct Reload {
 
 struct Pending {
     next: Instant,
-    pause: Duration,
+    /// The pause before it, if an attempt failed.
+    pause: Option<Duration>,
     /// The result of the last attempt.
     last: Option<Verdict>,
 }
@@ -108,7 +108,7 @@ impl Reload {
     fn schedule(&mut self) {
         if self.reloader.is_enabled() {
             let last = self.pending.take().and_then(|pending| pending.last);
-            self.pending = Some(Pending { next: Instant::now(), pause: FIRST_PAUSE, last });
+            self.pending = Some(Pending { next: Instant::now(), pause: None, last });
         }
     }
 
@@ -126,8 +126,7 @@ impl Reload {
     fn failed(&mut self, error: &ReloadError) {
         let Some(pending) = &mut self.pending else { return };
         pending.last = Some(Verdict::new(error.reason(), error.to_string()));
-        pending.next = Instant::now() + pending.pause;
-        pending.pause = (pending.pause * 2).min(LONGEST_PAUSE);
+        pending.next = Instant::now() + RELOAD_RETRY.next(&mut pending.pause);
     }
 }
 

@@ -10,7 +10,7 @@ use kube::Api;
 
 use super::console;
 use super::input::Connection;
-use crate::client::optional_kind::ask_standing;
+use crate::client::optional_kind::InstalledCrd;
 use crate::management::lease::{LeaseMemory, remember_kinds};
 use crate::management::mirror_kind::MirrorKind;
 
@@ -36,7 +36,7 @@ pub struct ForgetArgs {
 pub async fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let client = args.connection.connect().await?;
     let (kind, lease) = (args.kind.kind(), format!("Lease {}/{}", args.namespace, names::LEASE));
-    let standing = ask_standing(&client, args.kind.crd()).await;
+    let standing = InstalledCrd::read(&client, args.kind.crd()).await;
     if standing.with_context(|| format!("failed to read CRD {}", args.kind.crd()))?.is_some() {
         bail!("the CRD of {kind} is still installed; delete its objects or its CRD first");
     }

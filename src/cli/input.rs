@@ -95,7 +95,7 @@ pub struct Input {
     pub node_sets: Vec<MirrorObject>,
     /// Deployments, in the order of the input.
     pub deployments: Vec<Value>,
-    /// ImageStreams of OLM catalogs.
+    /// `ImageStream`s of OLM catalogs.
     pub image_streams: Vec<Value>,
     pub reports: Vec<HostedClusterMirrors>,
     /// NodePools, in the order of the input.

@@ -19,6 +19,7 @@ use serde_json::json;
 use super::input::Connection;
 use super::{Usage, console};
 use crate::client::deadline::answered;
+use crate::client::pages::Pages;
 use crate::management::lease::ask_to_uninstall;
 use crate::process::flags::parse_duration;
 use hypermirror_api::ClusterKey;
@@ -155,19 +156,17 @@ impl UninstallArgs {
             return Ok(found.context("failed to read the report")?.map(entry).into_iter().collect());
         }
         let api: Api<HostedClusterMirrors> = Api::all(client.clone());
-        let mut params = ListParams::default().limit(PAGE);
+        let mut pages = Pages::of(ListParams::default(), PAGE);
         let mut reports = Reports::new();
-        loop {
-            let page = match answered(api.list(&params)).await {
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(reports),
+        while let Some(params) = pages.next() {
+            let page = match answered(api.list(params)).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => break,
                 page => page.context("failed to list the reports")?,
             };
+            pages.read(&page.metadata);
             reports.extend(page.items.into_iter().map(entry));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(reports),
-            }
         }
+        Ok(reports)
     }
 
     async fn request(&self, client: &Client) -> Result<()> {

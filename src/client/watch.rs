@@ -8,10 +8,10 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-/// The first pause after a failure; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(400);
-/// Short enough that an API server that is back is used again soon, long enough for a server in trouble.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use super::backoff::Backoff;
+
+/// The longest is short enough that an API server that is back is used again soon, and long enough for a server in trouble.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(400), longest: Duration::from_secs(5) };
 /// Objects in a page of the fall-back: small pages keep the peak memory of a first list low.
 const PAGE: u32 = 50;
 
@@ -65,7 +65,8 @@ struct Watch<K: Clone + DeserializeOwned + Debug, S> {
     slim: S,
     events: BoxStream<'static, watcher::Result<Event<K>>>,
     streaming: bool,
-    pause: Duration,
+    /// The pause after the last failure, if the watch has failed since its last event.
+    pause: Option<Duration>,
 }
 
 /// Watches for ever. `slim` makes of each object what is worth keeping, before a whole list of them is held.
@@ -76,7 +77,7 @@ where
     S: FnMut(K) -> T + Send + 'static,
 {
     let events = watcher(api.clone(), config.clone().streaming_lists()).boxed();
-    let watch = Watch { api, config, slim, events, streaming: true, pause: FIRST_PAUSE };
+    let watch = Watch { api, config, slim, events, streaming: true, pause: None };
     unfold((watch, Vec::new()), |(mut watch, mut list)| async move {
         let update = watch.next(&mut list).await?;
         Some((update, (watch, list)))
@@ -94,7 +95,7 @@ where
         loop {
             match self.events.next().await? {
                 Ok(event) => {
-                    self.pause = FIRST_PAUSE;
+                    self.pause = None;
                     match event {
                         Event::Init => list.clear(),
                         Event::InitApply(object) => list.push((self.slim)(object)),
@@ -114,8 +115,7 @@ where
                         self.events = watcher(self.api.clone(), self.config.clone().page_size(PAGE)).boxed();
                         continue;
                     }
-                    tokio::time::sleep(self.pause).await;
-                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                    tokio::time::sleep(RETRY.next(&mut self.pause)).await;
                     return Some(Update::Failing(failure));
                 }
             }

@@ -18,6 +18,8 @@ use super::kubeconfig::{Credentials, GuestAccess};
 use super::look::Look;
 use super::page::{self, PageError};
 use super::shape;
+use crate::client::deadline::within;
+use crate::client::pages::Pages;
 use crate::telemetry::requests::{CountRequests, RequestMetrics};
 
 /// Time to connect. A reachable API server accepts a connection within milliseconds.
@@ -109,14 +111,12 @@ impl GuestClient {
     ) -> Result<T, GuestError> {
         let left = self.look.as_ref().map(|look| look.end.saturating_duration_since(Instant::now()));
         let ends_first = left.filter(|left| *left < limit);
-        match tokio::time::timeout(ends_first.unwrap_or(limit), call).await {
-            Ok(answer) => answer,
-            Err(_) if ends_first.is_some() => Err(GuestError::Unfinished { what: what.to_owned() }),
-            Err(_) => Err(GuestError::Down {
-                what: what.to_owned(),
-                message: format!("no response within {} s", limit.as_secs()),
-            }),
-        }
+        let what = what.to_owned();
+        within(ends_first.unwrap_or(limit), call, |late| match ends_first {
+            Some(_) => GuestError::Unfinished { what },
+            None => GuestError::Down { what, message: late.to_string() },
+        })
+        .await
     }
 
     /// Sends a read request and returns a response of at most `bound` bytes.
@@ -256,10 +256,14 @@ impl GuestClient {
     ) -> Result<(), GuestError> {
         let what = format!("LIST {path}");
         let too_large = || GuestError::TooLarge { what: what.clone() };
-        let mut params = ListParams::default().labels(selector).limit(PAGE);
-        let (mut items, mut bytes) = (0, 0);
-        for _ in 0..MAX_PAGES {
-            let request = request(&kube::core::Request::new(path), &params)
+        let mut pages = Pages::of(ListParams::default().labels(selector), PAGE);
+        let (mut count, mut items, mut bytes) = (0, 0, 0);
+        while let Some(params) = pages.next() {
+            count += 1;
+            if count > MAX_PAGES {
+                return Err(too_large());
+            }
+            let request = request(&kube::core::Request::new(path), params)
                 .map_err(|error| GuestError::of(&what, &kube::Error::BuildRequest(error)))?;
             let answer = match self.ask(&what, request, MAX_PAGE_BYTES.min(MAX_LIST_BYTES - bytes)).await {
                 Ok(answer) => answer,
@@ -272,17 +276,18 @@ impl GuestClient {
                 PageError::Malformed(error) => GuestError::unreadable(&what, &error),
             })?;
             items += page.items;
-            let Some(token) = page.next else { return Ok(()) };
-            if page.items == 0 {
-                let message = "the API server returned an empty page with a continue token".to_owned();
-                return Err(GuestError::Failed { what, message });
+            if let Some(token) = &page.next {
+                if page.items == 0 {
+                    let message = "the API server returned an empty page with a continue token".to_owned();
+                    return Err(GuestError::Failed { what, message });
+                }
+                if token.len() > MAX_TOKEN_BYTES {
+                    return Err(too_large());
+                }
             }
-            if token.len() > MAX_TOKEN_BYTES {
-                break;
-            }
-            params.continue_token = Some(token);
+            pages.go_on(page.next);
         }
-        Err(too_large())
+        Ok(())
     }
 }
 

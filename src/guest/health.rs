@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::client::backoff::Backoff;
+
 /// Consecutive failures after which a guest cluster is down. A single one, such as a restart, is not reported.
 const FAILURES_TO_DOWN: u32 = 3;
 /// Consecutive successful probes after which a reconcile is tried again.
@@ -14,8 +16,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// Pause between probes of a guest cluster that is down. It doubles each time up to the maximum. A guest cluster that
 /// responds again is reconciled after the maximum, its jitter of a fifth and two probes: within 30 s. 200 unreachable ones of
 /// 1,000 cost 10 probes per second.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+const DOWN: Backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) };
 
 /// The health of one guest cluster. The initial state is up.
 ///
@@ -29,8 +30,8 @@ pub struct Health {
     answers: u32,
     /// Consecutive probes without a response.
     silence: u32,
-    /// Number of times that the pause has doubled.
-    doublings: u32,
+    /// The last pause between probes of a guest cluster that is down.
+    pause: Option<Duration>,
 }
 
 /// What to do after a successful probe.
@@ -51,7 +52,7 @@ impl Health {
     /// Records a successful probe.
     pub fn answered(&mut self) -> Next {
         if std::mem::take(&mut self.silence) >= SILENCE_TO_AWAY {
-            self.doublings = 0;
+            self.pause = None;
         }
         if !self.is_down() {
             return Next::Work;
@@ -77,9 +78,7 @@ impl Health {
         if !self.is_down() {
             return SOON;
         }
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.pow(self.doublings)).min(LONGEST_PAUSE);
-        self.doublings = (self.doublings + 1).min(8);
-        pause
+        DOWN.next(&mut self.pause)
     }
 }
 
@@ -137,13 +136,13 @@ mod tests {
             health.failed();
         }
         while health.answered() != Next::Work {}
-        assert_eq!(health.failed(), FIRST_PAUSE, "it is not ready yet");
+        assert_eq!(health.failed(), DOWN.first, "it is not ready yet");
         while health.answered() != Next::Work {}
-        assert_eq!(health.failed(), FIRST_PAUSE * 2);
+        assert_eq!(health.failed(), DOWN.first * 2);
         health.unanswered();
         health.failed();
         while health.answered() != Next::Work {}
-        assert!(health.failed() > FIRST_PAUSE * 4, "one probe that fails is no start");
+        assert!(health.failed() > DOWN.first * 4, "one probe that fails is no start");
         assert!(health.is_down());
     }
 

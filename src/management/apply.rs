@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::index::targets::TargetMeta;
-use crate::client::deadline::DEADLINE;
+use crate::client::deadline::{DEADLINE, within};
+use crate::client::pages::Pages;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
@@ -97,10 +98,8 @@ impl Writer {
     }
 
     async fn timed<T>(&self, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
-        match tokio::time::timeout(DEADLINE, call).await {
-            Ok(answer) => answer.map_err(|error| WriteError::of(what, error)),
-            Err(_) => Err(WriteError::Timeout { what: what.to_owned() }),
-        }
+        let call = async { call.await.map_err(|error| WriteError::of(what, error)) };
+        within(DEADLINE, call, |_| WriteError::Timeout { what: what.to_owned() }).await
     }
 
     /// Reads one target.
@@ -119,16 +118,15 @@ impl Writer {
     /// [`WriteError`].
     pub async fn list_targets(&self, spec: &TargetSpec) -> Result<Vec<TargetMeta>, WriteError> {
         let api: Api<Deployment> = Api::all(self.client.clone());
-        let mut params = ListParams::default().fields(&format!("metadata.name={}", spec.deployment)).limit(PAGE);
+        let params = ListParams::default().fields(&format!("metadata.name={}", spec.deployment));
+        let mut pages = Pages::of(params, PAGE);
         let mut targets = Vec::new();
-        loop {
-            let page = self.timed(&format!("Deployments {}", spec.deployment), api.list_metadata(&params)).await?;
+        while let Some(params) = pages.next() {
+            let page = self.timed(&format!("Deployments {}", spec.deployment), api.list_metadata(params)).await?;
+            pages.read(&page.metadata);
             targets.extend(page.items.iter().map(TargetMeta::of));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(targets),
-            }
         }
+        Ok(targets)
     }
 
     /// Writes one target and answers what it is now.

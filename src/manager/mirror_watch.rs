@@ -1,12 +1,14 @@
-//! The objects of one mirror kind: a deletion counts only while the kind itself stays.
+//! The objects of one mirror kind, as the index has them.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures::StreamExt as _;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
@@ -14,140 +16,130 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use crate::client::optional_kind::ask_standing;
-use crate::client::watch::{Update, updates};
+use crate::client::optional_kind::{Follower, InstalledCrd, Objects, Presence, follow_objects};
+use crate::client::watch::{Failure, updates};
 use crate::management::index::mirror_kinds::Declared;
 use crate::management::mirror_kind::MirrorKind;
-use crate::mirrors::entry::MirrorEntry;
+use crate::mirrors::Layer;
+use crate::mirrors::entry::{self, MirrorEntry};
 use crate::process::first_look::Awaited;
 
-/// How long the objects of a kind that is back may take to follow it: whoever restores a CRD restores them next.
-const RESTORE_GRACE: Duration = Duration::from_secs(10);
-/// Between two questions for a CRD that was not answered.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-
-/// What the watch of one kind works with.
+/// Follows one mirror kind.
+#[derive(Clone)]
 pub struct MirrorWatch {
     /// Shared.
     pub ctx: Arc<Context>,
     /// The kind.
     pub kind: MirrorKind,
-    /// The UID of its CRD.
-    pub crd: String,
     /// Told when the management layer has to be resolved again.
     pub changed: mpsc::Sender<()>,
     /// Told when the first list is in.
     pub awaited: Awaited,
 }
 
-/// The objects of a kind that is back, until the grace is over: what was known stays, what is told is added.
-struct Restore {
-    until: tokio::time::Instant,
-    told: BTreeSet<String>,
-}
-
-type Told = (String, Declared);
-
 impl MirrorWatch {
-    /// Watches until it is aborted. `back`: the kind was there before, went away, and is there again.
-    pub async fn run<K>(self, back: bool, read: impl Fn(&K) -> Vec<MirrorEntry> + Send + 'static)
-    where
+    async fn run<K>(
+        mut self,
+        crd: InstalledCrd,
+        is_restored: bool,
+        read: impl Fn(&K) -> Vec<MirrorEntry> + Clone + Send + 'static,
+    ) where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
     {
         let slim = move |object: DeserializeGuard<K>| match object.0 {
             Ok(object) => (object.name_any(), Declared::Entries(read(&object).into())),
             Err(invalid) => (invalid.metadata.name.unwrap_or_default(), Declared::Malformed(invalid.error)),
         };
-        let api: Api<DeserializeGuard<K>> = Api::all(self.ctx.client.clone());
-        let mut stream = pin!(updates(api, watcher::Config::default(), slim));
-        let mut restore =
-            back.then(|| Restore { until: tokio::time::Instant::now() + RESTORE_GRACE, told: BTreeSet::new() });
-        loop {
-            let until = restore.as_ref().map(|restore| restore.until);
-            let over = async {
-                match until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let moved = tokio::select! {
-                () = over => self.end_restore(&mut restore),
-                update = stream.next() => match update {
-                    Some(update) => self.take(update, &mut restore).await,
-                    None => return,
-                },
-            };
-            if moved {
-                let _ = self.changed.try_send(()); // full: a change is already waiting to be resolved
+        let api: Api<DeserializeGuard<K>> = Api::all(crd.client.clone());
+        let open = || updates(api.clone(), watcher::Config::default(), slim.clone()).boxed();
+        follow_objects(&mut self, &crd, is_restored, stream::empty(), open).await;
+    }
+
+    fn note(&self, is_changed: bool) {
+        if is_changed {
+            let _ = self.changed.try_send(()); // full: a change is already waiting to be resolved
+        }
+    }
+}
+
+impl Follower for MirrorWatch {
+    fn present(&mut self, crd: InstalledCrd) -> BoxFuture<'static, ()> {
+        let back = self.ctx.index().mirrors.set_presence(self.kind, Presence::Present);
+        let watch = self.clone();
+        let layer = Layer::Management;
+        match self.kind {
+            MirrorKind::Icsp => {
+                let read = move |set: &ImageContentSourcePolicy| entry::of_object(&set.name_any(), &set.spec, layer);
+                watch.run(crd, back, read).boxed()
+            }
+            MirrorKind::Idms => {
+                let read = move |set: &ImageDigestMirrorSet| entry::of_object(&set.name_any(), &set.spec, layer);
+                watch.run(crd, back, read).boxed()
+            }
+            MirrorKind::Itms => {
+                let read = move |set: &ImageTagMirrorSet| entry::of_object(&set.name_any(), &set.spec, layer);
+                watch.run(crd, back, read).boxed()
             }
         }
     }
 
-    async fn take(&self, update: Update<Told>, restore: &mut Option<Restore>) -> bool {
-        match (update, restore) {
-            (Update::Replaced(objects), Some(restore)) => {
-                restore.told = objects.iter().map(|(name, _)| name.clone()).collect();
-                let mut index = self.ctx.index();
-                objects
-                    .into_iter()
-                    .fold(false, |moved, (name, told)| index.mirrors.apply(self.kind, name, told) || moved)
-            }
-            (Update::Applied((name, declared)), Some(restore)) => {
-                restore.told.insert(name.clone());
-                self.ctx.index().mirrors.apply(self.kind, name, declared)
-            }
-            (Update::Deleted((name, _)), Some(restore)) => {
-                restore.told.remove(&name);
-                false
-            }
-            (Update::Replaced(objects), None) => {
-                let lost = self.ctx.index().mirrors.misses_any(self.kind, &objects);
-                if lost && !self.kind_stays().await {
-                    return false;
-                }
-                if self.ctx.index().mirrors.replace(self.kind, objects) {
-                    // At once: this may be what the first look waits for, and no plan may be made without it.
-                    self.ctx.resolve_management();
-                }
-                self.awaited.done();
-                false
-            }
-            (Update::Applied((name, declared)), None) => self.ctx.index().mirrors.apply(self.kind, name, declared),
-            (Update::Deleted((name, _)), None) => {
-                self.kind_stays().await && self.ctx.index().mirrors.remove(self.kind, &name)
-            }
-            (Update::Failing(failure), _) => {
-                let kind = self.kind.crd();
-                tracing::warn!(
-                    kind,
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch the objects of a kind; trying again"
-                );
-                if self.ctx.index().mirrors.refuse(self.kind, &failure, Instant::now()) {
-                    self.ctx.queue_all();
-                }
-                false
+    fn gone(&mut self) {
+        self.ctx.index().mirrors.set_presence(self.kind, Presence::Absent);
+        self.note(true);
+        self.ctx.queue_all();
+    }
+
+    fn absent(&mut self) {
+        self.gone();
+        self.awaited.done();
+    }
+}
+
+impl Objects for MirrorWatch {
+    type Object = (String, Declared);
+
+    fn name(object: &Self::Object) -> &str {
+        &object.0
+    }
+
+    fn apply(&mut self, objects: Vec<Self::Object>) {
+        let mut is_changed = false;
+        {
+            let mut index = self.ctx.index();
+            for (name, declared) in objects {
+                is_changed |= index.mirrors.apply(self.kind, name, declared);
             }
         }
+        self.note(is_changed);
     }
 
-    fn end_restore(&self, restore: &mut Option<Restore>) -> bool {
-        restore.take().is_some_and(|restore| self.ctx.index().mirrors.keep_only(self.kind, &restore.told))
+    fn lacks_any(&self, objects: &[Self::Object]) -> bool {
+        self.ctx.index().mirrors.lacks_any(self.kind, objects)
     }
 
-    /// Whether an object was deleted by somebody, or goes with its kind. When a CRD is deleted the API server deletes its
-    /// objects first, so only the CRD's own state tells the difference; and one that was installed again since is no
-    /// better than none.
-    async fn kind_stays(&self) -> bool {
-        loop {
-            match ask_standing(&self.ctx.client, self.kind.crd()).await {
-                Ok(uid) => return uid.as_deref() == Some(&self.crd),
-                Err(error) => {
-                    tracing::warn!(kind = self.kind.crd(), %error, "failed to read a CRD; deleted objects stay in use until it can be read");
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
-            }
+    fn replace(&mut self, objects: Vec<Self::Object>) {
+        if self.ctx.index().mirrors.replace(self.kind, objects) {
+            // At once: this may be what the first look waits for, and no plan may be made without it.
+            self.ctx.resolve_management();
+        }
+        self.awaited.done();
+    }
+
+    fn remove(&mut self, name: &str) {
+        let is_changed = self.ctx.index().mirrors.remove(self.kind, name);
+        self.note(is_changed);
+    }
+
+    fn keep_only(&mut self, names: &BTreeSet<String>) {
+        let is_changed = self.ctx.index().mirrors.keep_only(self.kind, names);
+        self.note(is_changed);
+    }
+
+    fn failing(&mut self, failure: &Failure) {
+        let (kind, code, error) = (self.kind.crd(), failure.code, &failure.message);
+        tracing::warn!(kind, code, error, "failed to watch the objects of a kind; trying again");
+        if self.ctx.index().mirrors.refuse(self.kind, failure, Instant::now()) {
+            self.ctx.queue_all();
         }
     }
 }

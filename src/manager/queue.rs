@@ -4,15 +4,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hypermirror_api::ClusterKey;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use hypermirror_api::ClusterKey;
+use crate::client::backoff::Backoff;
 
-/// The first pause after a failure; doubled with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Long enough to spare a server in trouble, short enough that nobody waits for it by hand.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest is long enough to spare a server in trouble, and short enough that nobody waits for it by hand.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_mins(1) };
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,7 +20,8 @@ struct State {
     at_work: HashSet<ClusterKey>,
     again: HashSet<ClusterKey>,
     later: HashMap<ClusterKey, Instant>,
-    failures: HashMap<ClusterKey, u32>,
+    /// The pauses of those that failed.
+    pauses: HashMap<ClusterKey, Duration>,
 }
 
 /// A queue of hosted clusters; clones are the same queue.
@@ -103,12 +103,11 @@ impl Queue {
         state.at_work.remove(key);
         let again = state.again.remove(key);
         let pause = if failed {
-            let failures = state.failures.entry(key.clone()).or_default();
-            *failures += 1;
-            let doubled = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow((*failures - 1).min(16)));
-            Some(doubled.min(LONGEST_PAUSE))
+            let pause = RETRY.after(state.pauses.get(key).copied());
+            state.pauses.insert(key.clone(), pause);
+            Some(pause)
         } else {
-            state.failures.remove(key);
+            state.pauses.remove(key);
             None
         };
         let idle = state.line.is_empty() && state.at_work.is_empty() && !again;

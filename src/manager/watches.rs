@@ -4,19 +4,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use hypermirror_api::hypershift::HostedCluster;
-use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
 use hypermirror_api::names::{HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, NODE_POOLS_CRD};
 use hypermirror_api::{ClusterKey, HostedClusterMirrors, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
-use kube::{Api, ResourceExt};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::config_maps;
 use super::context::Context;
@@ -24,14 +24,12 @@ use super::guest_watches;
 use super::mirror_watch::MirrorWatch;
 use super::options::GuestAgent;
 use super::owner_watch;
-use crate::client::optional_kind::{Presence, crd_watch, standing};
+use crate::client::optional_kind::{Follower, InstalledCrd, follow};
 use crate::client::watch::{Update, updates};
 use crate::management::index::cluster::SeenCluster;
 use crate::management::index::targets::TargetMeta;
 use crate::management::lease::LeaseMemory;
 use crate::management::mirror_kind::MirrorKind;
-use crate::mirrors::Layer;
-use crate::mirrors::entry;
 use crate::process::first_look::Awaited;
 
 /// Edits that come together are resolved together; short enough that nobody notices.
@@ -39,44 +37,24 @@ const COALESCE: Duration = Duration::from_millis(20);
 
 /// Starts all watches.
 pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
-    let (told, bursts) = mpsc::channel(1);
+    let (changed, bursts) = mpsc::channel(1);
     tasks.spawn(resolve_changes(Arc::clone(ctx), bursts));
     for kind in MirrorKind::ALL {
         let awaited = ctx.first_look.await_watch(kind.crd());
-        let (ctx, changed) = (Arc::clone(ctx), told.clone());
-        tasks.spawn(async move {
-            follow_crd(&ctx, kind.crd(), Some(kind), &changed, &awaited, |crd, back| {
-                let (ctx, changed, awaited) = (Arc::clone(&ctx), changed.clone(), awaited.clone());
-                mirror_watch(MirrorWatch { ctx, kind, crd, changed, awaited }, back)
-            })
-            .await;
-        });
+        let mut watch = MirrorWatch { ctx: Arc::clone(ctx), kind, changed: changed.clone(), awaited };
+        let client = ctx.client.clone();
+        tasks.spawn(async move { follow(&client, kind.crd(), &mut watch).await });
     }
-    let awaited = ctx.first_look.await_watch(HOSTED_CLUSTERS_CRD);
-    let (context, changed) = (Arc::clone(ctx), told.clone());
-    tasks.spawn(async move {
-        let start = |_, _| tokio::spawn(hosted_clusters(Arc::clone(&context), awaited.clone()));
-        follow_crd(&context, HOSTED_CLUSTERS_CRD, None, &changed, &awaited, start).await;
-    });
+    watch_kind(ctx, tasks, HOSTED_CLUSTERS_CRD, |ctx, awaited| hosted_clusters(ctx, awaited).boxed());
     // Before its first list nobody knows whose a control-plane namespace is. Where the kind is not installed, no namespace
     // that two HostedClusters claim is written to.
-    let awaited = ctx.first_look.await_watch(HOSTED_CONTROL_PLANES_CRD);
-    let (context, changed) = (Arc::clone(ctx), told.clone());
-    tasks.spawn(async move {
-        let start = |_, _| tokio::spawn(owner_watch::control_planes(Arc::clone(&context), awaited.clone()));
-        follow_crd(&context, HOSTED_CONTROL_PLANES_CRD, None, &changed, &awaited, start).await;
-    });
+    watch_kind(ctx, tasks, HOSTED_CONTROL_PLANES_CRD, |ctx, awaited| owner_watch::control_planes(ctx, awaited).boxed());
     for place in 0..ctx.settings.targets.len() {
         tasks.spawn(target_deployments(Arc::clone(ctx), place));
     }
     if ctx.settings.guests.agent.who != GuestAgent::Off {
         guest_watches::start(ctx, tasks);
-        let awaited = ctx.first_look.await_watch(NODE_POOLS_CRD);
-        let context = Arc::clone(ctx);
-        tasks.spawn(async move {
-            let start = |_, _| tokio::spawn(guest_watches::node_pools(Arc::clone(&context), awaited.clone()));
-            follow_crd(&context, NODE_POOLS_CRD, None, &told, &awaited, start).await;
-        });
+        watch_kind(ctx, tasks, NODE_POOLS_CRD, |ctx, awaited| guest_watches::node_pools(ctx, awaited).boxed());
     }
     let awaited = ctx.first_look.await_watch("imageMirrorConfigRef");
     tasks.spawn(config_maps::follow_field(Arc::clone(ctx), awaited));
@@ -95,74 +73,34 @@ async fn resolve_changes(ctx: Arc<Context>, mut bursts: mpsc::Receiver<()>) {
     }
 }
 
-fn tell(changed: &mpsc::Sender<()>) {
-    let _ = changed.try_send(()); // full: a change is already waiting to be resolved
+/// Watches the objects of a kind while its CRD is there.
+fn watch_kind(ctx: &Arc<Context>, tasks: &mut JoinSet<()>, crd: &'static str, objects: ObjectWatch) {
+    let awaited = ctx.first_look.await_watch(crd);
+    let mut kind = Kind { ctx: Arc::clone(ctx), awaited, objects };
+    tasks.spawn(async move {
+        let client = kind.ctx.client.clone();
+        follow(&client, crd, &mut kind).await;
+    });
 }
 
-/// Follows one CRD: its objects are watched while it is there.
-async fn follow_crd(
-    ctx: &Context,
-    crd: &str,
-    kind: Option<MirrorKind>,
-    changed: &mpsc::Sender<()>,
-    awaited: &Awaited,
-    start: impl Fn(String, bool) -> JoinHandle<()>,
-) {
-    let gone = || {
-        if let Some(kind) = kind {
-            ctx.index().mirrors.set_presence(kind, Presence::Absent);
-            tell(changed);
-            ctx.queue_all();
-        }
-    };
-    let (api, config) = crd_watch(&ctx.client, crd);
-    let mut stream = pin!(updates(api, config, |crd| standing(&crd)));
-    let mut running: Option<(String, JoinHandle<()>)> = None;
-    while let Some(update) = stream.next().await {
-        let now = match update {
-            Update::Replaced(list) => list.into_iter().next().flatten(),
-            Update::Applied(standing) => standing,
-            Update::Deleted(_) => None,
-            Update::Failing(failure) => {
-                tracing::warn!(crd, code = failure.code, error = failure.message, "failed to watch a CRD");
-                continue;
-            }
-        };
-        // Also when it was removed and installed again while the watch was away.
-        if let Some((_, task)) = running.take_if(|(uid, _)| Some(&*uid) != now.as_ref()) {
-            tracing::warn!(crd, "a CRD was removed; the last known objects of its kind stay in use");
-            task.abort();
-            gone();
-        }
-        match now {
-            None => {
-                gone();
-                awaited.done();
-            }
-            Some(uid) if running.is_none() => {
-                tracing::info!(crd, "a CRD is installed; watching its objects");
-                let back = kind.is_some_and(|kind| ctx.index().mirrors.set_presence(kind, Presence::Present));
-                running = Some((uid.clone(), start(uid, back)));
-            }
-            Some(_) => {}
-        }
+type ObjectWatch = fn(Arc<Context>, Awaited) -> BoxFuture<'static, ()>;
+
+/// A kind whose objects decide nothing while it is not there.
+struct Kind {
+    ctx: Arc<Context>,
+    awaited: Awaited,
+    objects: ObjectWatch,
+}
+
+impl Follower for Kind {
+    fn present(&mut self, _: InstalledCrd) -> BoxFuture<'static, ()> {
+        (self.objects)(Arc::clone(&self.ctx), self.awaited.clone())
     }
-}
 
-fn mirror_watch(watch: MirrorWatch, back: bool) -> JoinHandle<()> {
-    match watch.kind {
-        MirrorKind::Icsp => {
-            let read = |set: &ImageContentSourcePolicy| entry::of_object(&set.name_any(), &set.spec, Layer::Management);
-            tokio::spawn(watch.run(back, read))
-        }
-        MirrorKind::Idms => {
-            let read = |set: &ImageDigestMirrorSet| entry::of_object(&set.name_any(), &set.spec, Layer::Management);
-            tokio::spawn(watch.run(back, read))
-        }
-        MirrorKind::Itms => {
-            let read = |set: &ImageTagMirrorSet| entry::of_object(&set.name_any(), &set.spec, Layer::Management);
-            tokio::spawn(watch.run(back, read))
-        }
+    fn gone(&mut self) {}
+
+    fn absent(&mut self) {
+        self.awaited.done();
     }
 }
 

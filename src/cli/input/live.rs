@@ -22,6 +22,7 @@ use super::super::catalogs;
 use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
 use crate::client::connect::{Origin, connect_to};
+use crate::client::pages::Pages;
 use crate::management::index::claims::ControlPlaneMeta;
 use crate::management::lease::LeaseMemory;
 use crate::management::mirror_kind::MirrorKind;
@@ -107,10 +108,10 @@ impl Reader {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let api: Api<DeserializeGuard<K>> = Api::all(self.client.clone());
-        let mut params = ListParams::default().limit(PAGE);
+        let mut pages = Pages::of(ListParams::default(), PAGE);
         let mut found = Vec::new();
-        loop {
-            let page = match api.list(&params).await {
+        while let Some(params) = pages.next() {
+            let page = match api.list(params).await {
                 Ok(page) => page,
                 Err(kube::Error::Api(status)) if status.code == 404 => {
                     self.input.absent.push(Absent(kind));
@@ -118,7 +119,7 @@ impl Reader {
                 }
                 Err(error) => return Err(error).with_context(|| format!("failed to list objects of kind {kind}")),
             };
-            let next = page.metadata.continue_.clone().filter(|next| !next.is_empty());
+            pages.read(&page.metadata);
             for object in page.items {
                 match object.0 {
                     Ok(object) => found.push(read(object)),
@@ -130,11 +131,8 @@ impl Reader {
                     }
                 }
             }
-            match next {
-                Some(next) => params.continue_token = Some(next),
-                None => return Ok(found),
-            }
         }
+        Ok(found)
     }
 
     /// Determines from the Lease and the reports which of the absent kinds were served before.
@@ -178,21 +176,19 @@ impl Reader {
     /// Determines the owners of control-plane namespaces from the metadata of HostedControlPlanes, if the kind is served.
     async fn read_owners(&mut self) -> Result<()> {
         let api: Api<HostedControlPlane> = Api::all(self.client.clone());
-        let mut params = ListParams::default().limit(PAGE);
-        loop {
-            let page = match api.list_metadata(&params).await {
+        let mut pages = Pages::of(ListParams::default(), PAGE);
+        while let Some(params) = pages.next() {
+            let page = match api.list_metadata(params).await {
                 Ok(page) => page,
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 Err(error) => return Err(error).context("failed to list HostedControlPlanes"),
             };
+            pages.read(&page.metadata);
             for control_plane in &page.items {
                 self.input.claims.apply(ControlPlaneMeta::of(control_plane));
             }
-            match page.metadata.continue_.filter(|next| !next.is_empty()) {
-                Some(next) => params.continue_token = Some(next),
-                None => return Ok(()),
-            }
         }
+        Ok(())
     }
 
     async fn read_control_planes(&mut self) -> Result<()> {

@@ -89,7 +89,7 @@ impl MirrorKinds {
     }
 
     /// Whether an object that is known is none of these.
-    pub fn misses_any(&self, kind: MirrorKind, objects: &[(String, Declared)]) -> bool {
+    pub fn lacks_any(&self, kind: MirrorKind, objects: &[(String, Declared)]) -> bool {
         let listed: BTreeSet<&str> = objects.iter().map(|(name, _)| name.as_str()).collect();
         self.kinds.get(&kind).is_some_and(|state| state.objects.keys().any(|name| !listed.contains(name.as_str())))
     }

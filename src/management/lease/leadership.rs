@@ -163,18 +163,17 @@ impl Holder {
     async fn turn(&mut self) -> Duration {
         let start = Instant::now();
         let limit = self.held.map_or(self.candidate.holds_for(), |held| held.until.saturating_duration_since(start));
-        match tokio::time::timeout(limit, self.look_and_write()).await {
-            Ok(Ok(Some(number))) => {
+        match answered_within(limit, self.look_and_write()).await {
+            Ok(Some(number)) => {
                 let (until, others_from) = (start + self.candidate.holds_for(), start + self.candidate.promise());
                 self.held = Some(Held { until, others_from, number });
                 self.tell();
             }
-            Ok(Ok(None)) => {
+            Ok(None) => {
                 self.held = None;
                 self.tell();
             }
-            Ok(Err(error)) => tracing::warn!(%error, "failed to renew the Lease; trying again"),
-            Err(_) => tracing::warn!("failed to renew the Lease: no response; trying again"),
+            Err(error) => tracing::warn!(%error, "failed to renew the Lease; trying again"),
         }
         if self.held.is_some_and(|held| held.until <= Instant::now()) {
             self.held = None;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
+use crate::client::backoff::Backoff;
 use crate::guest::seen::Seen;
 use crate::guest::{GuestClient, GuestError};
 use crate::management::lease::Term;
@@ -21,8 +22,7 @@ const OF_OTHERS: usize = 500;
 /// Our own writes are told, too, now and then before they are answered.
 const OWN_WRITE: Duration = Duration::from_millis(150);
 /// Between two looks that a watch asks for, at first and at most: somebody may fight us, or want to keep us busy.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
 /// After so long without news the first pause holds again.
 const CALM: Duration = Duration::from_mins(2);
 /// A watch that ends sooner did not work.
@@ -217,10 +217,7 @@ impl Pace {
 
 /// The pause after one more, which is doubled unless it was calm meanwhile.
 fn longer(last: Option<(Instant, Duration)>, now: Instant) -> Duration {
-    match last {
-        Some((at, pause)) if now < at + pause + CALM => (pause * 2).min(LONGEST_PAUSE),
-        _ => FIRST_PAUSE,
-    }
+    PAUSES.after(last.filter(|(at, pause)| now < *at + *pause + CALM).map(|(_, pause)| pause))
 }
 
 #[cfg(test)]
@@ -243,10 +240,10 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         pace.asked(now, true);
-        now += LONGEST_PAUSE + CALM;
+        now += PAUSES.longest + CALM;
         assert_eq!(pace.news(now), Some(OWN_WRITE));
         pace.asked(now, true);
-        assert_eq!(pace.news(now), Some(FIRST_PAUSE), "it was calm");
+        assert_eq!(pace.news(now), Some(PAUSES.first), "it was calm");
     }
 
     #[test]

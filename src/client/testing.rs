@@ -1,0 +1,143 @@
+//! An API server of tests. It is strict: it takes the requests that a test lists, in their order, and no other one.
+
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tower_test::mock::{self, Handle, SendResponse};
+
+/// A listed request that has not come by then is missing. The clock of tests is paused, so nobody waits for it.
+const MISSING: Duration = Duration::from_hours(1);
+
+/// One request, and what is done with it.
+#[derive(Clone)]
+pub struct Step {
+    method: Method,
+    path: String,
+    answer: Answer,
+}
+
+#[derive(Clone)]
+enum Answer {
+    Response(u16, String),
+    /// Nothing, for ever.
+    Silence,
+    /// The connection is lost.
+    Lost,
+}
+
+impl Step {
+    /// A request for a path; its query does not matter.
+    pub fn new(method: Method, path: &str, status: u16, body: &impl ToString) -> Self {
+        Self { method, path: path.to_owned(), answer: Answer::Response(status, body.to_string()) }
+    }
+
+    /// One that is refused with this status.
+    pub fn refused(method: Method, path: &str, code: u16) -> Self {
+        Self::new(method, path, code, &refusal(code))
+    }
+
+    /// One that is never answered.
+    pub fn silent(method: Method, path: &str) -> Self {
+        Self { method, path: path.to_owned(), answer: Answer::Silence }
+    }
+
+    /// One whose connection is lost.
+    pub fn lost(method: Method, path: &str) -> Self {
+        Self { method, path: path.to_owned(), answer: Answer::Lost }
+    }
+}
+
+/// The body of a refusal, as API servers write it.
+pub fn refusal(code: u16) -> Value {
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        410 => "Expired",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        _ => "InternalError",
+    };
+    let message = format!("refused: {reason}");
+    json!({
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    })
+}
+
+/// The server, which serves its steps while the test goes on.
+pub struct ApiServer(JoinHandle<Vec<Value>>);
+
+impl ApiServer {
+    /// A server for these requests, and a client of it.
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> (Client, Self) {
+        let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
+        let served = serve(handle, steps.into_iter().collect());
+        (Client::new(service, "default"), Self(tokio::spawn(served)))
+    }
+
+    /// The bodies of the requests: all listed ones have come, and no other one does.
+    ///
+    /// # Panics
+    /// If that is not so.
+    pub async fn end(self) -> Vec<Value> {
+        self.0.await.expect("the requests are those that the test lists")
+    }
+}
+
+async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, steps: Vec<Step>) -> Vec<Value> {
+    let mut bodies = Vec::new();
+    // Of requests that are never answered.
+    let mut open: Vec<SendResponse<Response<Body>>> = Vec::new();
+    for step in steps {
+        let next = timeout(MISSING, handle.next_request()).await.ok().flatten();
+        let (request, send) = next.unwrap_or_else(|| panic!("missing: {} {}", step.method, step.path));
+        assert_eq!((request.method(), request.uri().path()), (&step.method, step.path.as_str()));
+        let body = request.into_body().collect_bytes().await.unwrap();
+        bodies.push(serde_json::from_slice(&body).unwrap_or_default());
+        match step.answer {
+            Answer::Response(status, body) => {
+                send.send_response(Response::builder().status(status).body(Body::from(body.into_bytes())).unwrap());
+            }
+            Answer::Silence => open.push(send),
+            Answer::Lost => send.send_error("connection reset by peer"),
+        }
+    }
+    if let Ok(Some((request, _))) = timeout(MISSING, handle.next_request()).await {
+        panic!("not listed: {} {}", request.method(), request.uri());
+    }
+    bodies
+}
+
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+
+    use super::*;
+
+    const PATH: &str = "/api/v1/namespaces/default/configmaps/a";
+
+    async fn read(steps: Vec<Step>, times: usize) -> Result<Vec<Value>, tokio::task::JoinError> {
+        let (client, server) = ApiServer::new(steps);
+        for _ in 0..times {
+            let _ = Api::<ConfigMap>::default_namespaced(client.clone()).get_opt("a").await;
+        }
+        server.0.await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_fails_a_test_whose_requests_are_others_than_it_lists() {
+        let step = || Step::new(Method::GET, PATH, 200, &json!({"metadata": {"name": "a"}}));
+        assert_eq!(read(vec![step()], 1).await.unwrap(), [Value::Null]);
+        assert!(read(vec![step()], 0).await.unwrap_err().is_panic(), "missing");
+        assert!(read(vec![step()], 2).await.unwrap_err().is_panic(), "one too many");
+        assert!(read(vec![Step::refused(Method::PATCH, PATH, 404)], 1).await.unwrap_err().is_panic(), "another method");
+        assert!(read(vec![Step::lost(Method::GET, "/version")], 1).await.unwrap_err().is_panic(), "another path");
+    }
+}
