@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod cli;
 pub mod client;
+pub mod digest;
 pub mod documents;
 pub mod fleet;
 pub mod guest;

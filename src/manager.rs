@@ -1,9 +1,7 @@
 //! The manager's process: watches feed the index, the index feeds the queue, workers reconcile hosted clusters.
 
+mod act;
 mod admission;
-mod boot;
-mod case;
-mod catalogs;
 pub mod config_maps;
 pub mod context;
 pub mod fleet_gate;
@@ -11,6 +9,7 @@ pub mod guest_watches;
 pub mod guests;
 mod heavy;
 pub mod mirror_watch;
+mod observe;
 pub mod options;
 mod own_image;
 mod owner_watch;

@@ -50,18 +50,18 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     if input.clusters.is_empty() {
         console::warning("the input has no HostedCluster: nothing to compare");
     }
-    let planner = Planner::new(&input, &args.plan);
+    let planner = Planner::new(&input, &args.plan, true);
     let remaining = input.clusters.iter().filter(|cluster| cluster.metadata.deletion_timestamp.is_none());
-    let plans: Vec<ClusterPlan> = remaining.map(|cluster| planner.plan(cluster, true)).collect();
+    let plans: Vec<ClusterPlan> = remaining.map(|cluster| planner.plan(cluster)).collect();
     let plan_findings = plans.iter().flat_map(|plan| plan.map.findings.iter());
     findings::report(planner.management.findings.iter().chain(plan_findings));
     for plan in &plans {
-        findings::report_plan(&planner, plan);
+        findings::report_plan(plan);
     }
     let held = held_removals(&input, &plans, args.max_removal);
     let mut changed = Vec::new();
     for plan in &plans {
-        let mut of_cluster = ClusterChanges::new(&input, &planner, plan, held.contains(&plan.key.to_string()))?;
+        let mut of_cluster = ClusterChanges::new(&input, plan, held.contains(&plan.key.to_string()))?;
         of_cluster.catalogs = of_catalogs(&input, plan, &args.plan);
         changed.extend(Some(of_cluster).filter(ClusterChanges::is_any));
     }
@@ -87,7 +87,8 @@ fn held_removals(input: &Input, plans: &[ClusterPlan], limit_percent: u8) -> Vec
     let in_care = plans.iter().filter(|plan| !plan.leaving);
     let members = in_care.map(|plan| {
         let carries = |value: Option<&str>| value.is_some_and(|value| entries(value).next().is_some());
-        let annotated = plan.targets.iter().flatten().any(|target| carries(target.observed.overrides.as_deref()));
+        let mut observed = plan.plan.targets.iter().filter_map(|target| target.observed.as_ref());
+        let annotated = observed.any(|observed| carries(observed.overrides.as_deref()));
         let report = input.reports.iter().find(|report| {
             report.name_any() == plan.key.name && report.namespace().as_deref() == Some(&plan.key.namespace)
         });

@@ -7,7 +7,7 @@ use hypermirror_api::hypershift::{HostedCluster, NodePool};
 
 use super::console;
 use super::input::Input;
-use super::planning::{ClusterPlan, Planner};
+use super::planning::ClusterPlan;
 use crate::hosted::delivery::{Delivery, meaningless};
 use crate::mirrors::finding::{Finding, Severity};
 use hypermirror_api::ClusterKey;
@@ -53,7 +53,7 @@ pub fn report_input(input: &Input) {
 }
 
 /// Reports problems of one hosted cluster's plan.
-pub fn report_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
+pub fn report_plan(plan: &ClusterPlan) {
     if let Some(value) = &plan.unknown_setting {
         console::warning(unknown_setting(&plan.key, value));
     }
@@ -61,9 +61,9 @@ pub fn report_plan(planner: &Planner<'_>, plan: &ClusterPlan) {
         console::error(format!("HostedCluster/{}: {} ({})", plan.key, trouble.message, trouble.reason.as_str()));
     }
     let namespace = plan.key.control_plane_namespace();
-    for (spec, change) in planner.specs.iter().zip(&plan.plan.targets) {
-        if let Some(change) = change.as_ref().filter(|change| !change.message.is_empty()) {
-            console::warning(format!("Deployment {namespace}/{}: {}", spec.deployment, change.message));
+    for target in &plan.plan.targets {
+        if let Some(change) = target.plan.as_ref().filter(|change| !change.message.is_empty()) {
+            console::warning(format!("Deployment {namespace}/{}: {}", target.name(), change.message));
         }
     }
 }

@@ -1,42 +1,36 @@
-//! Plans the changes of each hosted cluster in the input, with the same rules as the manager.
+//! Plans the changes of each hosted cluster in the input, with the same turn as the manager.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use hypermirror_api::annotations;
+use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::HostedCluster;
 use kube::ResourceExt as _;
 use kube::core::SelectorExt as _;
 use serde_json::Value;
 
 use super::input::Input;
+use crate::fleet::rollout::Budget;
 use crate::hosted::carry_over::carried;
-use crate::hosted::known::EntrySet;
+use crate::hosted::facts::{ClusterFacts, Flags, FleetFacts, Moment, RolloutFacts};
 use crate::hosted::observed::ObservedTarget;
-use crate::hosted::plan::{Counted, Facts, Plan, plan};
-use crate::hosted::report::{SourceTrouble, foreign_of};
-use crate::hosted::sources::{ClusterMap, ClusterSettings, ManagementLayer, cluster_map, settings};
+use crate::hosted::plan::{Plan, Target};
+use crate::hosted::settings::{ClusterSettings, settings};
+use crate::hosted::sources::{ClusterMap, ManagementLayer, cluster_map};
 use crate::hosted::target::TargetSpec;
-use crate::hosted::value::remembered;
+use crate::hosted::turn::turn;
+use crate::hosted::verdict::SourceTrouble;
 use crate::manager::options::PlanOptions;
-use hypermirror_api::ClusterKey;
 
 /// The input that all hosted clusters share.
 pub struct Planner<'a> {
     input: &'a Input,
     options: &'a PlanOptions,
-    /// The targets, the parent first.
-    pub specs: Vec<TargetSpec>,
+    flags: Arc<Flags>,
     /// The mirrors of the management cluster.
-    pub management: ManagementLayer,
-}
-
-/// One target Deployment of the input.
-pub struct Target {
-    /// Its index in the Deployments of the input.
-    pub place: usize,
-    /// The relevant part of the Deployment.
-    pub observed: ObservedTarget,
+    pub management: Arc<ManagementLayer>,
 }
 
 /// The planned changes of one hosted cluster.
@@ -49,82 +43,124 @@ pub struct ClusterPlan {
     /// Problems with its ConfigMap or its settings.
     pub troubles: Vec<SourceTrouble>,
     pub map: ClusterMap,
-    /// Whether the selector excludes it.
+    /// Whether the selector excludes it, or its annotation uninstalls it.
     pub leaving: bool,
-    /// The targets that are in the input, in the order of [`Planner::specs`].
-    pub targets: Vec<Option<Target>>,
     pub plan: Plan,
+    /// The index of each target in the Deployments of the input.
+    places: Vec<Option<usize>>,
 }
 
 impl<'a> Planner<'a> {
-    /// Resolves the management layer.
-    pub fn new(input: &'a Input, options: &'a PlanOptions) -> Self {
-        let management = ManagementLayer::new(&input.mirror_entries());
-        Self { input, options, specs: options.targets(), management }
-    }
-
-    /// Plans all targets of one hosted cluster. `may_touch` allows triggering stock operators.
-    pub fn plan(&self, cluster: &HostedCluster, may_touch: bool) -> ClusterPlan {
-        let key = ClusterKey::of(cluster);
-        let (settings, unknown_setting) = settings(cluster, jiff::Timestamp::now());
-        let own = self.input.own_sources(cluster);
-        let mut map = cluster_map(&self.management, &own, settings.use_management);
-        let leaving = !self.options.hosted_cluster_selector.matches(cluster.labels());
-        let targets = self.targets(&key);
-        let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == key);
-        let report = report.and_then(|report| report.status.as_ref());
-        let observed = || targets.iter().flatten().map(|target| &target.observed);
-        let remembered = remembered(observed(), |target| foreign_of(report, target));
-        let is_blind = settings.use_management && !self.input.vanished.is_empty();
-        if is_blind || own.is_lost {
-            let mode = self.options.registry_overrides_argument.into();
-            map.map = Arc::new(carried(&map.map, report, observed(), mode));
-        }
-        let pairs = self.specs.iter().zip(targets.iter().map(|target| target.as_ref().map(|target| &target.observed)));
-        let pairs: Vec<_> = pairs.collect();
-        let facts = Facts {
-            map: &map.map,
-            management: &self.management,
-            departed: &EntrySet::new(),
-            remembered: &remembered,
-            targets: &pairs,
-            argument: self.options.registry_overrides_argument.into(),
-            leaving,
-            handover_over: true,
-            may_touch: may_touch && !is_blind,
-            rollout: Counted::default(),
+    /// Resolves the management layer. `asks`: stock operators may be asked to read it again.
+    pub fn new(input: &'a Input, options: &'a PlanOptions, asks: bool) -> Self {
+        let management = Arc::new(ManagementLayer::new(&input.mirror_entries()));
+        // The end is shown, and not the steps to it: no waiting, no limit, and nobody else's work in between.
+        let flags = Flags {
+            targets: options.targets().into_iter().map(Arc::new).collect(),
+            argument: options.registry_overrides_argument.into(),
+            observes: false,
+            has_guests: false,
+            asks,
+            whole: true,
+            rollouts: Budget::OFF,
+            settle: std::time::Duration::ZERO,
+            handover: std::time::Duration::ZERO,
+            namespace: String::new(),
         };
-        let plan = plan(&facts, cluster.annotations().get(annotations::MIRRORS_OBSERVED).map(String::as_str));
-        ClusterPlan { key, settings, unknown_setting, troubles: own.troubles, map, leaving, targets, plan }
+        Self { input, options, flags: Arc::new(flags), management }
     }
 
-    fn targets(&self, key: &ClusterKey) -> Vec<Option<Target>> {
+    /// Plans all targets of one hosted cluster.
+    pub fn plan(&self, cluster: &HostedCluster) -> ClusterPlan {
+        let now = Moment { instant: Instant::now(), time: jiff::Timestamp::now() };
+        let key = ClusterKey::of(cluster);
+        let places = self.places(&key);
+        let facts = self.facts(cluster, &key, &places, now);
+        let turn = turn(&facts, now);
+        ClusterPlan {
+            key,
+            leaving: facts.leaves(),
+            settings: facts.settings,
+            unknown_setting: facts.unknown_setting,
+            troubles: facts.own.troubles,
+            map: facts.map,
+            plan: turn.plan,
+            places,
+        }
+    }
+
+    /// What the input says of a hosted cluster; nothing is remembered of an earlier turn.
+    fn facts(&self, cluster: &HostedCluster, key: &ClusterKey, places: &[Option<usize>], now: Moment) -> ClusterFacts {
+        let (settings, unknown_setting) = settings(cluster, now.time);
+        let own = self.input.own_sources(cluster);
+        let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == *key);
+        let fleet = FleetFacts {
+            management: Arc::clone(&self.management),
+            is_blind: !self.input.vanished.is_empty(),
+            ..FleetFacts::default()
+        };
+        let mut facts = ClusterFacts {
+            key: key.clone(),
+            object: Arc::new(cluster.clone()),
+            flags: Arc::clone(&self.flags),
+            fleet,
+            is_selected: self.options.hosted_cluster_selector.matches(cluster.labels()),
+            map: cluster_map(&self.management, &own, settings.use_management),
+            settings,
+            unknown_setting,
+            own,
+            pool_sources: BTreeMap::new(),
+            pools: Arc::default(),
+            targets: self.targets(places),
+            report: report.and_then(|report| report.status.clone()).map(Arc::new),
+            refusal: self.input.claims.refusal(key).cloned(),
+            guest: None,
+            rollout: RolloutFacts::default(),
+            has_claim: false,
+            memory: Arc::default(),
+        };
+        if facts.is_blind() || facts.own.is_lost {
+            let observed = facts.targets.iter().filter_map(|target| target.observed.as_deref());
+            let map = carried(&facts.map.map, facts.report.as_deref(), observed, self.flags.argument);
+            facts.map.map = Arc::new(map);
+        }
+        facts
+    }
+
+    /// Where the targets of a hosted cluster are among the input's Deployments: nowhere in a namespace that is not its own.
+    fn places(&self, key: &ClusterKey) -> Vec<Option<usize>> {
         let namespace = key.control_plane_namespace();
         let is = |deployment: &Value, name: &str| {
             let metadata = &deployment["metadata"];
             metadata["namespace"] == namespace.as_str() && metadata["name"] == name
         };
-        let find = |spec: &TargetSpec| {
-            let place = self.input.deployments.iter().position(|deployment| is(deployment, &spec.deployment))?;
-            let observed = ObservedTarget::read(self.input.deployments.get(place)?, spec);
-            Some(Target { place, observed })
+        let find = |spec: &Arc<TargetSpec>| {
+            self.input.deployments.iter().position(|deployment| is(deployment, &spec.deployment))
         };
-        // In a namespace that another HostedCluster owns, the Deployments belong to that one.
         let is_its_own = self.input.claims.refusal(key).is_none();
-        self.specs.iter().map(|spec| find(spec).filter(|_| is_its_own)).collect()
+        self.flags.targets.iter().map(|spec| find(spec).filter(|_| is_its_own)).collect()
+    }
+
+    fn targets(&self, places: &[Option<usize>]) -> Vec<Target> {
+        let target = |(spec, place): (&Arc<TargetSpec>, &Option<usize>)| {
+            let deployment = place.and_then(|place| self.input.deployments.get(place));
+            let observed = deployment.map(|deployment| Arc::new(ObservedTarget::read(deployment, spec)));
+            Target::new(Arc::clone(spec), observed)
+        };
+        self.flags.targets.iter().zip(places).map(target).collect()
     }
 }
 
 impl ClusterPlan {
-    /// The patched Deployments, each with the index of its target.
-    pub fn patched(&self, deployments: &[Value]) -> Result<Vec<(usize, Value)>> {
+    /// The patched Deployments, each with its target and its index in the Deployments of the input.
+    pub fn patched(&self, deployments: &[Value]) -> Result<Vec<(&Target, usize, Value)>> {
         let mut patched = Vec::new();
-        for (place, (target, change)) in self.targets.iter().zip(&self.plan.targets).enumerate() {
-            let patch = change.as_ref().and_then(|change| change.patch.as_ref());
-            let (Some(target), Some(patch)) = (target, patch) else { continue };
-            let Some(mut deployment) = deployments.get(target.place).cloned() else { continue };
+        for (target, place) in self.plan.targets.iter().zip(&self.places) {
+            let patch = target.plan.as_ref().and_then(|plan| plan.patch.as_ref());
+            let (Some(place), Some(patch)) = (*place, patch) else { continue };
+            let Some(mut deployment) = deployments.get(place).cloned() else { continue };
             json_patch::patch(&mut deployment, patch).context("failed to apply the patch for a Deployment")?;
-            patched.push((place, deployment));
+            patched.push((target, place, deployment));
         }
         Ok(patched)
     }

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use hypermirror_api::{Reason, annotations};
+use hypermirror_api::annotations;
 use jiff::Timestamp;
 
 use super::rollout::messages::named;
-use crate::hosted::report::Verdict;
 
 /// Why nothing is written for a HostedCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub fn refusal(claimant: &str, owners: &BTreeSet<&str>, is_alone: bool) -> Optio
 
 impl Refusal {
     /// What the report says: not who the other one is.
-    pub fn verdict(&self, namespace: &str) -> Verdict {
+    pub fn message(&self, namespace: &str) -> String {
         let why = match self {
             Self::OwnedBy(_) => {
                 "its HostedControlPlane belongs to another HostedCluster; delete this HostedCluster, or recreate it \
@@ -49,11 +48,7 @@ impl Refusal {
                  other HostedCluster"
             }
         };
-        let message = format!(
-            "nothing is written: control-plane namespace {namespace} is claimed by two \
-                               HostedClusters; {why}"
-        );
-        Verdict::new("False", Reason::NamespaceClaimedTwice, message)
+        format!("nothing is written: control-plane namespace {namespace} is claimed by two HostedClusters; {why}")
     }
 
     /// What the administrator of the management cluster reads; `others` claim the namespace, too.
@@ -109,10 +104,8 @@ mod tests {
     fn a_report_never_names_the_other_one() {
         let others = ["secret/x".to_owned()];
         for refusal in [Refusal::OwnedBy("secret/x".to_owned()), Refusal::Shared] {
-            let verdict = refusal.verdict("secret-x");
-            assert_eq!((verdict.status, verdict.reason), ("False", Reason::NamespaceClaimedTwice));
-            assert!(!verdict.message.contains("secret/x"), "{}", verdict.message);
-            assert!(verdict.message.contains("claimed by two HostedClusters"), "{}", verdict.message);
+            let message = refusal.message("secret-x");
+            assert!(!message.contains("secret/x") && message.contains("claimed by two HostedClusters"), "{message}");
             assert!(refusal.for_administrators("secret-x", &others).contains("secret/x"));
         }
     }

@@ -1,6 +1,6 @@
 //! Whether a change may be made now: the mass-loss gate.
 
-use crate::hosted::observed::short_digest;
+use crate::digest::short_digest;
 
 /// The smallest fleet that the gate guards: below it every change may be meant.
 pub const GUARDED_FLEET: usize = 10;
@@ -45,6 +45,11 @@ pub fn mass_removal(members: impl IntoIterator<Item = FleetMember>, limit_percen
 }
 
 impl HeldRemoval {
+    /// Whether the map of this hosted cluster, `namespace/name`, is one of those.
+    pub fn holds(&self, key: &str) -> bool {
+        self.emptied.binary_search_by(|emptied| emptied.as_str().cmp(key)).is_ok()
+    }
+
     /// What a person reads in the condition: what waits, why, and the line that lets it through.
     pub fn message(&self, namespace: &str, lease: &str) -> String {
         format!(

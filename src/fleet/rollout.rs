@@ -257,6 +257,11 @@ impl<K: Member> Rollouts<K> {
         self.flights.get(key).filter(|flight| flight.marked).map(|flight| flight.mark)
     }
 
+    /// Whether it holds a place for which nothing stands on the server.
+    pub fn has_claim(&self, key: &K) -> bool {
+        self.flights.get(key).is_some_and(|flight| !flight.marked)
+    }
+
     /// Whether it was left out because it was not available.
     pub fn is_left_out(&self, key: &K) -> bool {
         self.unavailable.contains(key)

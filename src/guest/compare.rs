@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::hosted::observed::short_digest;
+use crate::digest::short_digest;
 
 /// Annotation of each object: a digest of the last applied content, which also detects removed fields.
 pub const CONTENT: &str = "hypermirror.dev/content";

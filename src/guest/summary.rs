@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::error::words;
 use super::few::Few;
-use crate::hosted::report::Verdict;
+use crate::hosted::verdict::Verdict;
 
 /// Nodes, entries and files that a report names. Its size is limited, and the first ones show what is wrong.
 const NAMED: usize = 20;

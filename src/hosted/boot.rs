@@ -1,12 +1,17 @@
 //! The file that nodes boot with, and the ConfigMap by which stock HyperShift takes it up without an edit of the NodePool.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hypermirror_api::names;
 use serde_json::{Value, json};
 
+use super::delivery::Delivery;
+use super::facts::ClusterFacts;
 use super::pool_config::{NodeFile, PoolSources, node_files};
 use super::sources::OwnSources;
+use crate::digest::short_digest;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{RegistriesConfig, RenderError, render};
 use crate::mirrors::{MirrorEntry, Resolved};
@@ -35,6 +40,45 @@ pub fn of_pool(cluster: &OwnSources, pool: &PoolSources) -> Result<Option<String
     let of_cluster = cluster.entries.iter().filter(|entry| entry.is_image_content_source());
     let entries = cluster.entries.iter().chain(pool.entries.iter());
     drop_in(entries, of_cluster.chain(pool.stock()), &pool.files)
+}
+
+/// What the nodes of one NodePool are to boot with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BootWish {
+    /// The NodePool.
+    pub pool: String,
+    /// Its ConfigMap, none where there is to be none; or why no node would accept the file.
+    pub config_map: Result<Option<Value>, String>,
+}
+
+/// What is to be done for nodes that boot, for each NodePool that is delivered to so or may have been before. Where
+/// something cannot be read now, what stands stays.
+pub fn wishes(facts: &ClusterFacts) -> Vec<BootWish> {
+    let namespace = facts.key.control_plane_namespace();
+    let is_by_rollout = |pool: &str| facts.delivery_of_pool(pool).is_some_and(Delivery::is_by_rollout);
+    let reported = facts.report.iter().flat_map(|report| &report.boot).map(|boot| &boot.node_pool);
+    let delivered = facts.pools.keys().filter(|pool| is_by_rollout(pool));
+    let concerned: BTreeSet<&String> = delivered.chain(reported).chain(facts.memory.boots.keys()).collect();
+    let nothing = PoolSources::default();
+    let wish = |pool: &String| {
+        let sources = facts.pool_sources.get(pool).unwrap_or(&nothing);
+        let config_map = if facts.leaves() || !is_by_rollout(pool) {
+            Ok(None)
+        } else if facts.own.is_lost || !sources.lost.is_empty() {
+            return None;
+        } else {
+            of_pool(&facts.own, sources)
+                .map(|text| text.map(|text| config_map(&namespace, pool, &text)))
+                .map_err(|error| format!("failed to write the file that nodes boot with: {error}"))
+        };
+        Some(BootWish { pool: pool.clone(), config_map })
+    };
+    concerned.into_iter().filter_map(wish).collect()
+}
+
+/// What of a ConfigMap reaches nodes, as a digest.
+pub fn digest(config_map: &Value) -> String {
+    short_digest(&format!("{}{}", config_map["data"]["config"], config_map["metadata"]["labels"]))
 }
 
 fn drop_in<'e>(

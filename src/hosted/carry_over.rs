@@ -11,8 +11,8 @@ use hypermirror_api::report::SourceReport;
 use super::argument::{self, ArgumentMode};
 use super::known::entries;
 use super::observed::ObservedTarget;
-use super::report::foreign_of;
 use super::sources::{OverrideMap, carry_over};
+use crate::digest::short_digest;
 use crate::mirrors::Policy;
 
 /// A map with what is in force or was reported added to it: nothing of it is lost, neither a mirror nor that a source is
@@ -125,6 +125,13 @@ fn stock_arguments(target: &ObservedTarget) -> BTreeSet<&str> {
     let ours = argument::appended(target, container);
     let stock = container.arguments.iter().filter(|entry| !ours.contains(entry));
     stock.flat_map(|entry| entries(&entry.value)).collect()
+}
+
+/// Which entries of a target's annotation are somebody else's, if the report was written for this very annotation.
+pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Option<String> {
+    let admitted = short_digest(target.overrides.as_deref()?);
+    let targets = &report?.control_plane.targets;
+    targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
 }
 
 #[cfg(test)]

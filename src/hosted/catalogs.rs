@@ -4,13 +4,14 @@
 //! catalogs' objects and makes the patches; this file puts both into one verdict.
 
 pub mod compare;
+pub mod patience;
 pub mod wishes;
 
 use hypermirror_api::{Reason, annotations};
 
 use self::compare::Difference;
 use self::wishes::CatalogWishes;
-use super::report::Verdict;
+use super::verdict::Verdict;
 use crate::mirrors::finding::Severity;
 
 /// One of the three catalogs that stock HyperShift runs in a control plane (`v2/olm/catalogs`).

@@ -1,17 +1,24 @@
 //! Deployments and maps for the tests of this folder.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::argument::ArgumentMode;
+use super::facts::{ClusterFacts, Flags, FleetFacts, RolloutFacts};
 use super::known::EntrySet;
 use super::observed::ObservedTarget;
-use super::plan::{Counted, Facts, Plan, plan};
-use super::sources::{ManagementLayer, OverrideMap};
+use super::plan::{Counted, Plan, PlanInput, Target, plan};
+use super::settings::ClusterSettings;
+use super::sources::{ClusterMap, ManagementLayer, OverrideMap, OwnSources};
 use super::target::{ArgumentList, TargetSpec, stock_targets};
+use crate::fleet::rollout::Budget;
 use crate::mirrors::entry::{MirrorEntry, of_object};
 use crate::mirrors::{Layer, merge};
+use hypermirror_api::ClusterKey;
+use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
 use hypermirror_api::mirror_sets::{ImageDigestMirrorSetSpec, ImageTagMirrorSetSpec, SourceMirrors};
 
 /// Entries of one IDMS: source, mirrors, and whether the source may never be contacted.
@@ -115,21 +122,24 @@ impl World {
         }
     }
 
+    /// The Deployments as targets.
+    pub fn targets(&self) -> Vec<Target> {
+        let read = |(spec, deployment): (TargetSpec, &Value)| {
+            let observed = ObservedTarget::read(deployment, &spec);
+            Target::new(Arc::new(spec), Some(Arc::new(observed)))
+        };
+        stock_targets().into_iter().zip(&self.deployments).map(read).collect()
+    }
+
     /// Plans once.
     pub fn plan(&self, mirrors_observed: Option<&str>) -> Plan {
-        let specs = stock_targets();
-        let observed: Vec<ObservedTarget> = self
-            .deployments
-            .iter()
-            .zip(&specs)
-            .map(|(deployment, spec)| ObservedTarget::read(deployment, spec))
-            .collect();
-        let targets: Vec<_> = specs.iter().zip(observed.iter().map(Some)).collect();
-        let remembered = super::value::remembered(&observed, |target| {
+        let targets = self.targets();
+        let observed = || targets.iter().filter_map(|target| target.observed.as_deref());
+        let remembered = super::value::remembered(observed(), |target| {
             self.reported.get(target.overrides.as_deref().unwrap_or_default()).cloned()
         });
         let remembered = remembered.union(&self.remembered).cloned().collect();
-        let facts = Facts {
+        let input = PlanInput {
             map: &self.map,
             management: &self.management,
             departed: &self.departed,
@@ -141,13 +151,13 @@ impl World {
             may_touch: true,
             rollout: Counted { mark: self.mark.as_deref(), in_flight: self.in_flight },
         };
-        plan(&facts, mirrors_observed)
+        plan(&input, mirrors_observed)
     }
 
     /// Applies the patches of a plan as the API server would.
     pub fn apply(&mut self, plan: &Plan) {
         for (deployment, target) in self.deployments.iter_mut().zip(&plan.targets) {
-            if let Some(patch) = target.as_ref().and_then(|target| target.patch.as_ref()) {
+            if let Some(patch) = target.plan.as_ref().and_then(|target| target.patch.as_ref()) {
                 json_patch::patch(deployment, patch).unwrap();
                 let generation = deployment["metadata"]["generation"].as_i64().unwrap();
                 deployment["metadata"]["generation"] = json!(generation + 1);
@@ -158,7 +168,7 @@ impl World {
     /// Applies the annotations that a plan announces.
     pub fn announce(&mut self, plan: &Plan) {
         for (deployment, target) in self.deployments.iter_mut().zip(&plan.targets) {
-            if let Some(patch) = target.as_ref().and_then(|target| target.announce.as_ref()) {
+            if let Some(patch) = target.plan.as_ref().and_then(|target| target.announce.as_ref()) {
                 json_patch::patch(deployment, patch).unwrap();
                 let generation = deployment["metadata"]["generation"].as_i64().unwrap();
                 deployment["metadata"]["generation"] = json!(generation + 1);
@@ -185,5 +195,54 @@ impl World {
         }
         let plan = self.plan(None);
         assert!(!plan.writes(), "still to write: {plan:#?}");
+    }
+}
+
+/// What there is of a target, to be changed.
+pub fn observed_mut(target: &mut Target) -> &mut ObservedTarget {
+    Arc::make_mut(target.observed.as_mut().unwrap())
+}
+
+/// Facts of a hosted cluster that uses these mirrors of the management cluster, and whose targets have this stock value and
+/// are available.
+pub fn facts(entries: &[MirrorEntry], stock: &str) -> ClusterFacts {
+    let mut targets = World::new(entries, stock).targets();
+    for target in &mut targets {
+        observed_mut(target).rolled_out = true;
+    }
+    let mut object = HostedCluster::new("a", HostedClusterSpec::default());
+    (object.metadata.namespace, object.metadata.generation) = (Some("clusters".to_owned()), Some(1));
+    let management = Arc::new(ManagementLayer::new(entries));
+    let flags = Flags {
+        targets: targets.iter().map(|target| Arc::clone(&target.spec)).collect(),
+        argument: ArgumentMode::default(),
+        observes: false,
+        has_guests: false,
+        asks: true,
+        whole: false,
+        rollouts: Budget::OFF,
+        settle: Duration::ZERO,
+        handover: Duration::from_mins(2),
+        namespace: "hypermirror-system".to_owned(),
+    };
+    ClusterFacts {
+        key: ClusterKey::of(&object),
+        object: Arc::new(object),
+        flags: Arc::new(flags),
+        is_selected: true,
+        settings: ClusterSettings { use_management: true, paused: None },
+        unknown_setting: None,
+        own: OwnSources::default(),
+        pool_sources: BTreeMap::new(),
+        pools: Arc::default(),
+        map: ClusterMap { map: Arc::clone(&management.map), findings: Arc::default() },
+        fleet: FleetFacts { management, management_revision: 1, ..FleetFacts::default() },
+        targets,
+        report: None,
+        refusal: None,
+        guest: None,
+        rollout: RolloutFacts::default(),
+        has_claim: false,
+        memory: Arc::default(),
     }
 }

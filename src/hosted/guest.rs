@@ -5,7 +5,7 @@ use hypermirror_api::report::{GuestReport, NodesReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::report::Verdict;
+use super::verdict::Verdict;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::scope::best_match_in;

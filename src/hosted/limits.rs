@@ -3,6 +3,11 @@
 //! Everything that is declared is kept in memory, again and again merged, and handed to guests. A hosted cluster can use
 //! no more anyway: an override map ends at 128 KiB, and an API server takes no set of more than 1.5 MiB.
 
+/// How many findings about the fields of one ConfigMap are kept.
+pub const FINDINGS_OF_MAP: usize = 100;
+/// How many troubles of one ConfigMap are told: what follows them is cut from every message anyway.
+pub const TROUBLES: usize = 50;
+
 /// Mirrors of one hosted cluster: of its own, and of each of its NodePools.
 pub const CLUSTER_MIRRORS: usize = 20_000;
 /// Bytes of the ConfigMaps that one hosted cluster and its NodePools refer to.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hypermirror_api::{annotations, names};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::target::{ArgumentForm, ArgumentList, TargetSpec};
+use crate::digest::short_digest;
 
 /// One observed target Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -220,15 +220,6 @@ fn remove(container: &mut Value, field: &str, places: impl Iterator<Item = (usiz
             list.drain(index.min(end)..end);
         }
     }
-}
-
-/// The first 16 hexadecimal digits of a text's SHA-256: enough to tell values apart, short enough to read.
-pub fn short_digest(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes()).iter().take(8).fold(String::with_capacity(16), |mut digest, byte| {
-        let _ = write!(digest, "{byte:02x}"); // writing to a String cannot fail
-        digest
-    })
 }
 
 #[cfg(test)]

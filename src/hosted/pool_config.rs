@@ -16,8 +16,9 @@ use hypermirror_api::hypershift::NodePool;
 use hypermirror_api::{Reason, annotations};
 use kube::ResourceExt as _;
 
-use super::report::{SourceTrouble, cut};
+use super::delivery::Delivery;
 use super::sources::ReferredConfig;
+use super::verdict::{SourceTrouble, cut};
 use crate::mirrors::entry::Entries;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::{MirrorEntry, Pool};
@@ -70,11 +71,17 @@ impl PoolConfig {
     pub fn config_maps(&self) -> impl Iterator<Item = &String> {
         self.stock.iter().chain(&self.own)
     }
+}
 
-    /// The same, taken.
-    pub fn names(self) -> impl Iterator<Item = String> {
-        self.stock.into_iter().chain(self.own)
-    }
+/// A NodePool, as far as it matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownPool {
+    /// How its nodes get mirrors, if it says so itself.
+    pub delivery: Option<Delivery>,
+    /// Its uid.
+    pub uid: String,
+    /// Its configuration, as stock HyperShift and hypermirror have it.
+    pub config: PoolConfig,
 }
 
 /// What the configuration of one NodePool declares.

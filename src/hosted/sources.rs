@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::report::MirrorConfigReport;
-use hypermirror_api::{Reason, annotations, names};
+use hypermirror_api::{Reason, names};
 use kube::ResourceExt;
 
 use super::known::{EntrySet, entries};
 use super::limits::{Budget, Weight};
 use super::mirror_config::{MirrorConfig, MirrorReference};
-use super::observed::short_digest;
-use super::report::SourceTrouble;
+use super::verdict::SourceTrouble;
+use crate::digest::short_digest;
 use crate::mirrors::entry::{self, Entries, MirrorEntry};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::hypershift::validate;
@@ -92,43 +92,6 @@ fn stock_value<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> String
         .collect();
     pairs.sort();
     overrides::print_pairs(&pairs)
-}
-
-/// What one HostedCluster asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterSettings {
-    /// Whether the management mirrors are used (`hypermirror.dev/management-mirrors`).
-    pub use_management: bool,
-    /// Why nothing may be written now, if so.
-    pub paused: Option<String>,
-}
-
-/// Reads a HostedCluster's annotations and `pausedUntil`. `now` is RFC 3339.
-///
-/// An unknown value of `management-mirrors` counts as `Use`, the default, and is returned as the second value.
-pub fn settings(cluster: &HostedCluster, now: jiff::Timestamp) -> (ClusterSettings, Option<String>) {
-    let wanted = cluster.annotations().get(annotations::MANAGEMENT_MIRRORS).map(String::as_str);
-    let unknown = wanted.filter(|value| !matches!(*value, "Use" | "Ignore")).map(str::to_owned);
-    let paused = match cluster.annotations().get(annotations::PAUSED).map(String::as_str) {
-        Some(value) if value != "false" => Some(format!("annotation {} is {value:?}", annotations::PAUSED)),
-        _ => paused_until(cluster.spec.paused_until.as_deref(), now),
-    };
-    (ClusterSettings { use_management: wanted != Some("Ignore"), paused }, unknown)
-}
-
-/// `true`, or a time that is still to come; anything else is no pause (HyperShift, `IsReconciliationPaused`).
-fn paused_until(value: Option<&str>, now: jiff::Timestamp) -> Option<String> {
-    let value = value?;
-    let paused = match value.parse::<bool>() {
-        Ok(paused) => paused,
-        Err(_) => value.parse::<jiff::Timestamp>().is_ok_and(|until| until > now),
-    };
-    paused.then(|| format!("spec.pausedUntil is {value:?}"))
-}
-
-/// When a pause ends by itself.
-pub fn pause_ends(cluster: &HostedCluster, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
-    cluster.spec.paused_until.as_deref()?.parse().ok().filter(|until| *until > now)
 }
 
 /// One hosted cluster's map and what is wrong with its own entries.

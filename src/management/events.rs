@@ -34,8 +34,16 @@ impl Events {
         Self { recorder: Recorder::new(client, reporter) }
     }
 
-    /// Tells one transition. A failure is logged: an event is never worth a retry.
-    pub async fn tell(&self, about: &About<'_>, good: bool, reason: &str, message: &str) {
+    /// Records one transition, which may point at another object that failed. A failure is logged: an event is never worth
+    /// a retry.
+    pub async fn record(
+        &self,
+        about: &About<'_>,
+        good: bool,
+        reason: &str,
+        message: &str,
+        related: Option<ObjectReference>,
+    ) {
         let reference = ObjectReference {
             api_version: Some("hypershift.openshift.io/v1beta1".to_owned()),
             kind: Some(about.kind.to_owned()),
@@ -49,7 +57,7 @@ impl Events {
             reason: reason.to_owned(),
             note: Some(note(message)),
             action: "Reconcile".to_owned(),
-            secondary: None,
+            secondary: related,
         };
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
             tracing::warn!(object = %about.key, reason, %error, "failed to record an event");

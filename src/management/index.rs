@@ -1,10 +1,10 @@
 //! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
 
-pub mod boots;
 pub mod claims;
 pub mod cluster;
 pub mod config_maps;
 pub mod declared;
+mod facts;
 pub mod guests;
 mod members;
 pub mod mirror_kinds;
@@ -19,11 +19,13 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use self::claims::Claims;
 use self::cluster::{Cluster, SeenCluster};
 use self::config_maps::ConfigMaps;
+pub use self::facts::Taken;
 use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use crate::fleet::rollout::{Budget, Rollouts};
 use crate::hosted::known::EntrySet;
+use crate::hosted::memory::Memory;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::sources::ManagementLayer;
 
@@ -112,7 +114,9 @@ impl Index {
 
     /// This instance leads no more: what it admitted is no longer what is in force, another one may go on.
     pub fn end_term(&mut self) {
-        self.clusters.values_mut().for_each(Cluster::end_term);
+        for cluster in self.clusters.values_mut() {
+            cluster.memory = Arc::new(cluster.memory.after_term());
+        }
         self.guests.end_term();
         self.rollouts.end_term();
     }
@@ -142,9 +146,16 @@ impl Index {
         self.clusters.get(key)
     }
 
-    /// One hosted cluster, to change what is remembered of it.
-    pub fn cluster_mut(&mut self, key: &ClusterKey) -> Option<&mut Cluster> {
-        self.clusters.get_mut(key)
+    /// Remembers what a turn saw and did. Not if something else is remembered by now: then the term has ended meanwhile, or
+    /// the HostedCluster was made anew, and it is not about that.
+    pub fn remember(&mut self, key: &ClusterKey, before: &Arc<Memory>, memory: Memory) {
+        if let Some(cluster) = self.clusters.get_mut(key).filter(|cluster| Arc::ptr_eq(&cluster.memory, before)) {
+            let is_back = cluster.memory.rollout_done != memory.rollout_done;
+            cluster.memory = Arc::new(memory);
+            if is_back {
+                self.recount(key);
+            }
+        }
     }
 
     /// Takes a HostedCluster in; answers the hosted clusters to look at.
@@ -252,6 +263,11 @@ impl Index {
         let changed = keys.into_iter().filter(|key| self.apply_report(key, reports.remove(key))).collect();
         self.early_reports = reports;
         changed
+    }
+
+    /// A target was not there when it was read.
+    pub fn miss_target(&mut self, key: &ClusterKey, place: usize) {
+        self.targets.miss(&key.control_plane_namespace(), place);
     }
 
     /// Has the targets of one hosted cluster read again before the next plan.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use hypermirror_api::ClusterKey;
 use hypermirror_api::names::HOSTED_CLUSTERS_CRD;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -23,7 +22,7 @@ use super::context::Context;
 use crate::client::deadline::answered;
 use crate::client::optional_kind::{crd_watch, standing};
 use crate::client::watch::{Update, updates};
-use crate::management::index::config_maps::{ConfigMapState, LoadedConfigMap};
+use crate::management::index::config_maps::LoadedConfigMap;
 use crate::process::first_look::Awaited;
 
 /// A pause after a ConfigMap that could not be read.
@@ -98,23 +97,8 @@ async fn watch_namespace(ctx: Arc<Context>, namespace: String) {
     }
 }
 
-/// Has those ConfigMaps of a hosted cluster read that are new; it is looked at again when they are.
-pub fn load(ctx: &Context, key: &ClusterKey) {
-    let index = ctx.index();
-    let is_asked = |name: &String| match index.config_maps.state(&key.namespace, name) {
-        ConfigMapState::Stale(_) => true,
-        ConfigMapState::Loaded(content) => index.has_room(&content),
-        ConfigMapState::Unlisted(_) | ConfigMapState::Missing => false,
-    };
-    let asked: Vec<String> = index.referred(key).into_iter().filter(is_asked).collect();
-    drop(index);
-    for name in asked {
-        ctx.reading.ask((key.namespace.clone(), name));
-    }
-}
-
 /// A ConfigMap: its namespace and name.
-type Name = (String, String);
+pub type Name = (String, String);
 
 /// The ConfigMaps that have to be read: each at most once in line or at work, whoever refers to it.
 #[derive(Debug)]
@@ -135,7 +119,8 @@ impl Default for Reading {
 }
 
 impl Reading {
-    fn ask(&self, name: Name) {
+    /// Has a ConfigMap read; who refers to it is enqueued when it is.
+    pub fn ask(&self, name: Name) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.1.insert(name.clone()) {
             known.0.push_back(name);

@@ -2,24 +2,22 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hypermirror_api::ClusterKey;
 use hypermirror_api::report::Admission;
+use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use kube::Client;
 use tokio::sync::{Notify, watch};
 
-use super::catalogs::Catalogs;
 use super::config_maps::Reading;
 use super::fleet_gate::FleetGate;
 use super::heavy::Heavy;
 use super::options::{GuestOptions, Mode, OlmCatalogs};
 use super::queue::Queue;
 use crate::fleet::removal::FleetMember;
-use crate::fleet::rollout::{Budget, Rollouts};
-use crate::hosted::argument::ArgumentMode;
+use crate::fleet::rollout::Rollouts;
+use crate::hosted::facts::{Flags, Moment};
 use crate::hosted::sources::ManagementLayer;
-use crate::hosted::target::TargetSpec;
 use crate::management::apply::Writer;
 use crate::management::index::Index;
 use crate::management::lease::{self, LeaseMemory, Term};
@@ -31,22 +29,14 @@ use crate::telemetry::metrics::ManagerMetrics;
 pub struct Settings {
     /// Change, or only tell.
     pub mode: Mode,
+    /// What decides, the same for every hosted cluster.
+    pub flags: Arc<Flags>,
     /// Which HostedClusters are in our care.
     pub selector: kube::core::Selector,
-    /// The targets, the parent first.
-    pub targets: Vec<TargetSpec>,
-    /// What goes into the argument.
-    pub argument: ArgumentMode,
     /// The mass-loss limit.
     pub max_removal: u8,
-    /// The rollout budget.
-    pub rollouts: Budget,
-    /// For the stock operators.
-    pub settle: Duration,
     /// For further edits of what nodes boot with.
     pub rollout_batch: Duration,
-    /// For the children.
-    pub handover: Duration,
     /// Whether OLM catalogs are written.
     pub olm_catalogs: OlmCatalogs,
     /// For the stock operators, before a catalog is written.
@@ -87,8 +77,6 @@ pub struct Context {
     pub metrics: ManagerMetrics,
     /// The mass-loss gate.
     pub gate: FleetGate,
-    /// What is remembered of OLM catalogs.
-    pub catalogs: Catalogs,
     /// What the Lease remembers.
     pub memory: watch::Sender<LeaseMemory>,
     /// Whether this instance leads.
@@ -104,8 +92,8 @@ pub struct Context {
 impl Context {
     /// Puts the parts together.
     pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, term: Term, heavy: Heavy) -> Arc<Self> {
-        let mut index = Index::new(settings.targets.len());
-        index.rollouts = Rollouts::new(settings.rollouts);
+        let mut index = Index::new(settings.flags.targets.len());
+        index.rollouts = Rollouts::new(settings.flags.rollouts);
         Arc::new(Self {
             writer: Writer::new(client.clone(), metrics.clone()),
             index: Mutex::new(index),
@@ -117,7 +105,6 @@ impl Context {
             heavy,
             resolving: Mutex::new(()),
             gate: FleetGate::new(settings.max_removal),
-            catalogs: Catalogs::default(),
             memory: watch::Sender::new(LeaseMemory::default()),
             settings,
             client,
@@ -132,6 +119,11 @@ impl Context {
     /// The index, for a moment: never across an await.
     pub fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The report of a hosted cluster that stands.
+    pub fn report(&self, key: &ClusterKey) -> Option<Arc<HostedClusterMirrorsStatus>> {
+        self.index().cluster(key).and_then(|cluster| cluster.report.clone())
     }
 
     /// Which admission is installed, as far as known.
@@ -208,4 +200,9 @@ impl Context {
             self.guest_queue.add(key);
         }
     }
+}
+
+/// Now.
+pub fn moment() -> Moment {
+    Moment { instant: Instant::now(), time: jiff::Timestamp::now() }
 }

@@ -25,7 +25,7 @@ use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::guest::{GuestClient, InFlight, Look};
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::report::Verdict;
+use crate::hosted::verdict::Verdict;
 use crate::management::index::guests::KubeconfigSecret;
 use hypermirror_api::ClusterKey;
 

@@ -101,6 +101,11 @@ pub struct Heavy {
 pub struct Load(Option<OwnedSemaphorePermit>);
 
 impl Load {
+    /// The same for so many mirrors: a place that is held is kept. None if it is heavy and every place is taken.
+    pub fn raised(self, mirrors: usize, places: &Arc<Semaphore>) -> Option<Self> {
+        if self.0.is_some() { Some(self) } else { Self::of(mirrors, places) }
+    }
+
     /// The load of so many mirrors; none if it is heavy and every place is taken.
     pub fn of(mirrors: usize, places: &Arc<Semaphore>) -> Option<Self> {
         if mirrors <= HEAVY {

@@ -21,6 +21,7 @@ use super::reconcile::reconcile;
 use super::reporter::Reporter;
 use super::{admission as admissions, own_image, rollouts, watches, webhook};
 use crate::client::connect::connect;
+use crate::hosted::facts::Flags;
 use crate::management::admission_registration;
 use crate::management::apply::WriteError;
 use crate::management::events::Events;
@@ -99,14 +100,21 @@ async fn compete(metrics: &ManagerMetrics, lease: &LeaseSettings) -> Result<Lead
 fn settings(options: &ManagerOptions, namespace: String, identity: String) -> Settings {
     Settings {
         mode: options.mode,
+        flags: Arc::new(Flags {
+            targets: options.plan.targets().into_iter().map(Arc::new).collect(),
+            argument: options.plan.registry_overrides_argument.into(),
+            observes: options.mode == Mode::Observe,
+            has_guests: options.guests.agent.who != GuestAgent::Off,
+            asks: true,
+            whole: false,
+            rollouts: options.rollouts.budget(),
+            settle: options.settle,
+            handover: options.handover,
+            namespace: namespace.clone(),
+        }),
         selector: options.plan.hosted_cluster_selector.clone(),
-        targets: options.plan.targets(),
-        argument: options.plan.registry_overrides_argument.into(),
         max_removal: options.max_removal,
-        rollouts: options.rollouts.budget(),
-        settle: options.settle,
         rollout_batch: options.rollout_batch,
-        handover: options.handover,
         olm_catalogs: options.plan.olm_catalogs,
         catalog_patience: options.catalog_patience,
         namespace,
@@ -127,7 +135,7 @@ async fn until_told_to_end(ctx: &Context) -> Result<()> {
         while term.begun().await {
             ctx.metrics.leader.set(1);
             ctx.queue_all();
-            let ((), lasts) = tokio::join!(rollouts::take_stock(ctx), term.ended());
+            let ((), lasts) = tokio::join!(ctx.count_flights(), term.ended());
             if !lasts {
                 break;
             }
@@ -158,7 +166,7 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
         let work = AssertUnwindSafe(reconcile(&ctx, &reporter, &key).instrument(span)).catch_unwind();
         let Ok(result) = work.await else {
             tracing::error!(cluster = %key, "the reconcile of a hosted cluster panicked; trying again later");
-            rollouts::conclude_failed(&ctx, &key);
+            ctx.release_failed(&key);
             reporter.submit_failure(&ctx, &key);
             ctx.queue.done(&key, true);
             continue;

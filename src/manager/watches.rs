@@ -49,7 +49,7 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     // Before its first list nobody knows whose a control-plane namespace is. Where the kind is not installed, no namespace
     // that two HostedClusters claim is written to.
     watch_kind(ctx, tasks, HOSTED_CONTROL_PLANES_CRD, |ctx, awaited| owner_watch::control_planes(ctx, awaited).boxed());
-    for place in 0..ctx.settings.targets.len() {
+    for place in 0..ctx.settings.flags.targets.len() {
         tasks.spawn(target_deployments(Arc::clone(ctx), place));
     }
     if ctx.settings.guests.agent.who != GuestAgent::Off {
@@ -160,7 +160,7 @@ fn readable(cluster: Result<HostedCluster, Box<InvalidObject>>) -> Option<Hosted
 
 /// Watches the Deployments of one target's name, everywhere, as metadata.
 async fn target_deployments(ctx: Arc<Context>, place: usize) {
-    let Some(spec) = ctx.settings.targets.get(place) else { return };
+    let Some(spec) = ctx.settings.flags.targets.get(place) else { return };
     let awaited = ctx.first_look.await_watch(format!("deployments/{}", spec.deployment));
     let api: Api<PartialObjectMeta<Deployment>> = Api::all(ctx.client.clone());
     let config = watcher::Config::default().fields(&format!("metadata.name={}", spec.deployment));

@@ -33,7 +33,7 @@ pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut Joi
         return Ok(());
     }
     let reviewer = Reviewer {
-        targets: ctx.settings.targets.clone(),
+        targets: ctx.settings.flags.targets.iter().map(|spec| (**spec).clone()).collect(),
         field_unaware_users: options.field_unaware_users.iter().cloned().collect(),
     };
     let shown = Arc::new(ShownCertificate::default());

@@ -106,7 +106,7 @@ fn a_removal_of_everything_at_once_is_held() {
                  containers:\n      - name: control-plane-operator\n        env:\n        - {{name: \
                  OPENSHIFT_IMG_OVERRIDES, value: '='}}\n        - {{name: OPENSHIFT_IMG_OVERRIDES, value: 'a.example=b.example'}}\n"
             );
-            let digest = hypermirror::hosted::observed::short_digest("a.example=b.example");
+            let digest = hypermirror::digest::short_digest("a.example=b.example");
             let status = format!(
                 "status: {{sourceCount: 1, controlPlane: {{targets: [{{name: control-plane-operator, admitted: {digest}}}]}}}}\n"
             );

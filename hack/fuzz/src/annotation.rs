@@ -5,7 +5,7 @@ use hypermirror::hosted::catalogs::wishes::{Wanted, wishes};
 use hypermirror::hosted::delivery::{Delivery, meaningless};
 use hypermirror::hosted::mirror_config::reference;
 use hypermirror::hosted::pool_config::PoolConfig;
-use hypermirror::hosted::sources::{pause_ends, settings};
+use hypermirror::hosted::settings::{pause_ends, settings};
 use hypermirror::mirrors::ImageReference;
 use hypermirror::mirrors::finding::Severity;
 use hypermirror::mirrors::validate::invalid_mirror;

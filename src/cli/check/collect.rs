@@ -14,6 +14,7 @@ use super::Row;
 use crate::hosted::catalogs::wishes::wishes;
 use crate::hosted::delivery::meaningless;
 use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
+use crate::hosted::plan::Target;
 use crate::hosted::sources::{MAX_VALUE_BYTES, fits};
 use crate::manager::options::PlanOptions;
 use crate::mirrors::finding::{Finding, Severity};
@@ -57,15 +58,15 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     rows.extend(input.noticed.iter().map(noticed_row));
     rows.extend(malformed_rows(input));
     rows.extend(claim_rows(input));
-    let planner = Planner::new(input, options);
+    let planner = Planner::new(input, options, false);
     for cluster in &input.clusters {
-        let plan = planner.plan(cluster, false);
+        let plan = planner.plan(cluster);
         rows.extend(setting_row(&plan));
         rows.extend(catalog_rows(input, cluster, &plan));
         rows.extend(delivery_rows(input, cluster));
         rows.extend(super::declared::rows(input, cluster));
         rows.extend(size_row(&plan));
-        rows.extend(target_rows(&planner, &plan));
+        rows.extend(target_rows(&plan));
     }
     rows.extend(report_rows(input));
     rows.extend(admission_row(input));
@@ -249,18 +250,17 @@ fn size_row(plan: &ClusterPlan) -> Option<Row> {
 }
 
 /// Problems of existing target Deployments.
-fn target_rows(planner: &Planner<'_>, plan: &ClusterPlan) -> Vec<Row> {
+fn target_rows(plan: &ClusterPlan) -> Vec<Row> {
     let map_fits = fits(&plan.map.map.env);
     let namespace = plan.key.control_plane_namespace();
-    let targets = planner.specs.iter().zip(&plan.plan.targets);
-    let row = |(spec, target): (&crate::hosted::target::TargetSpec, &Option<crate::hosted::plan::TargetPlan>)| {
-        let target = target.as_ref()?;
-        let reason = target.reason.filter(|reason| map_fits || *reason != Reason::ValueTooLarge)?;
+    let row = |target: &Target| {
+        let planned = target.plan.as_ref()?;
+        let reason = planned.reason.filter(|reason| map_fits || *reason != Reason::ValueTooLarge)?;
         let severity = if reason == Reason::SourceTaken { Severity::Warning } else { Severity::Error };
-        let row = cluster_row(severity, reason, plan, target.message.clone());
-        Some(Row { object: format!("Deployment/{namespace}/{}", spec.deployment), ..row })
+        let row = cluster_row(severity, reason, plan, planned.message.clone());
+        Some(Row { object: format!("Deployment/{namespace}/{}", target.name()), ..row })
     };
-    targets.filter_map(row).collect()
+    plan.plan.targets.iter().filter_map(row).collect()
 }
 
 /// One row for the whole fleet, because the admission does not depend on the hosted cluster.

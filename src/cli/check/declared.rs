@@ -8,7 +8,7 @@ use super::Row;
 use super::collect::{entry_row, plain_row};
 use crate::hosted::delivery::Delivery;
 use crate::hosted::pool_config::{PoolConfig, PoolSources, findings, node_files};
-use crate::hosted::report::SourceTrouble;
+use crate::hosted::verdict::SourceTrouble;
 use crate::mirrors::Pool;
 use crate::mirrors::entry::Entries;
 use crate::mirrors::finding::Severity;

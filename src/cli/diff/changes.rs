@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::input::Input;
-use super::super::planning::{ClusterPlan, Planner};
+use super::super::planning::ClusterPlan;
 use crate::hosted::catalogs::compare::{Difference, ImageChange};
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::target::TargetSpec;
@@ -117,14 +117,13 @@ pub struct AnnotationChange {
 
 impl ClusterChanges {
     /// Compares the current Deployments with the patched ones.
-    pub fn new(input: &Input, planner: &Planner<'_>, plan: &ClusterPlan, is_held: bool) -> Result<Self> {
+    pub fn new(input: &Input, plan: &ClusterPlan, is_held: bool) -> Result<Self> {
         let removal = is_held.then(|| "waiting for approval: too many maps would become empty at once".to_owned());
         let paused = plan.settings.paused.as_ref().map(|why| format!("paused: {why}"));
         let mut targets = Vec::new();
-        for (place, after) in plan.patched(&input.deployments)? {
-            let parts = planner.specs.get(place).zip(plan.targets.get(place).and_then(Option::as_ref));
-            let (Some((spec, target)), Some(Some(change))) = (parts, plan.plan.targets.get(place)) else { continue };
-            let changes = TargetChanges::new(spec, &target.observed, &after);
+        for (target, _, after) in plan.patched(&input.deployments)? {
+            let (Some(before), Some(change)) = (&target.observed, &target.plan) else { continue };
+            let changes = TargetChanges::new(&target.spec, before, &after);
             let namespace = plan.key.control_plane_namespace();
             targets.push(TargetChanges {
                 namespace,

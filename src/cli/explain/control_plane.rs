@@ -8,7 +8,8 @@ use anyhow::Result;
 use super::super::input::{Input, Wanted};
 use super::super::{console, findings};
 use super::{ExplainArgs, RequestedImage, text, with_hint};
-use crate::hosted::sources::{ManagementLayer, OverrideMap, cluster_map, settings};
+use crate::hosted::settings::settings;
+use crate::hosted::sources::{ManagementLayer, OverrideMap, cluster_map};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::hypershift::{ControlPlaneExplanation, explain};
 

@@ -11,8 +11,8 @@ use kube::ResourceExt as _;
 use super::Input;
 use crate::hosted::mirror_config::{self, MirrorReference, reference};
 use crate::hosted::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
-use crate::hosted::report::SourceTrouble;
 use crate::hosted::sources::{OwnSources, ReferredConfig};
+use crate::hosted::verdict::SourceTrouble;
 use hypermirror_api::ClusterKey;
 
 impl Input {

@@ -109,7 +109,9 @@ impl Input {
             .filter_map(|cluster| Some((cluster.namespace().unwrap_or_default(), self.reference(cluster).0?.name)));
         let of_pools = self.pools.iter().flat_map(|pool| {
             let namespace = pool.namespace().unwrap_or_default();
-            PoolConfig::of(pool).names().map(move |name| (namespace.clone(), name))
+            let config = PoolConfig::of(pool);
+            let names: Vec<String> = config.config_maps().cloned().collect();
+            names.into_iter().map(move |name| (namespace.clone(), name))
         });
         of_clusters.chain(of_pools).collect()
     }

@@ -32,11 +32,11 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     findings::report_input(&input);
     let cluster = input.select(args.hosted_cluster.as_ref())?.cloned();
     let patched = if let Some(cluster) = &cluster {
-        let planner = Planner::new(&input, &args.plan);
-        let plan = planner.plan(cluster, false);
+        let planner = Planner::new(&input, &args.plan, false);
+        let plan = planner.plan(cluster);
         report(&planner, &plan);
         let targets = plan.patched(&input.deployments)?.into_iter();
-        targets.filter_map(|(target, value)| Some((plan.targets.get(target)?.as_ref()?.place, value))).collect()
+        targets.map(|(_, place, value)| (place, value)).collect()
     } else {
         console::warning("the input has no HostedCluster: the Deployments are unchanged");
         Vec::new()
@@ -62,7 +62,7 @@ pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
 fn report(planner: &Planner<'_>, plan: &ClusterPlan) {
     let management = planner.management.findings.iter().filter(|_| plan.settings.use_management);
     findings::report(management.chain(plan.map.findings.iter()));
-    findings::report_plan(planner, plan);
+    findings::report_plan(plan);
 }
 
 /// Removes `managedFields`, which only the API server uses.

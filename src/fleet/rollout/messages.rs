@@ -1,27 +1,22 @@
 //! How the rollout budget is told to a person. Texts change only when something happens: each is in the report of every
 //! hosted cluster that waits.
 
-use hypermirror_api::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Budget, Halt};
-use crate::hosted::observed::ObservedTarget;
-use crate::hosted::report::Verdict;
-use crate::hosted::target::TargetSpec;
 
 /// How many hosted clusters that are not back a message names.
 const NAMED: usize = 3;
 
 /// It waits for a place.
-pub fn waiting(budget: &Budget) -> Verdict {
+pub fn waiting(budget: &Budget) -> String {
     let limit = budget.at_once;
     let are = if limit == 1 { "is" } else { "are" };
-    let message = format!("queued: {} {are} already rolling out (--max-concurrent-rollouts={limit})", clusters(limit));
-    Verdict::new("False", Reason::RolloutWaiting, message)
+    format!("queued: {} {are} already rolling out (--max-concurrent-rollouts={limit})", clusters(limit))
 }
 
 /// None begins. Of other namespaces only a number is told: whose they are is for the administrator's `status` and log.
-pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> Verdict {
+pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> String {
     let here: Vec<String> = halt.here.iter().map(ToString::to_string).collect();
     let of_others = match halt.elsewhere {
         0 => None,
@@ -29,43 +24,32 @@ pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> Verdict {
     };
     let names = Some(named(&here)).filter(|names| !names.is_empty());
     let who: Vec<String> = names.into_iter().chain(of_others).collect();
-    let message = format!(
-        "waiting: rollouts are halted because {} {} not available within {} (--max-failed-rollouts={}); they resume \
-         when \
+    format!(
+        "waiting: rollouts are halted because {} {} not available within {} (--max-failed-rollouts={}); they resume when \
          the Deployments there are available",
         who.join(" and "),
         if here.len() + halt.elsewhere == 1 { "was" } else { "were" },
         time(budget),
         budget.failures,
-    );
-    Verdict::new("False", Reason::RolloutHalted, message)
+    )
 }
 
 /// These targets were not available before the change.
-pub fn unavailable(missing: &[&str]) -> Verdict {
-    let message = format!(
-        "waiting for targets that were not available before the change: {}; nothing is written until their rollouts \
-         are complete",
+pub fn unavailable(missing: &[&str]) -> String {
+    format!(
+        "waiting for targets that were not available before the change: {}; nothing is written until their rollouts are \
+         complete",
         missing.join(", ")
-    );
-    Verdict::new("False", Reason::TargetsUnavailable, message)
+    )
 }
 
 /// These targets are not back in time.
-pub fn failed(budget: &Budget, since: Timestamp, missing: &[&str]) -> Verdict {
-    let message = format!(
-        "rollout failed: not available within {} since {since}: {}; it counts as failed until these rollouts are \
-         complete",
+pub fn failed(budget: &Budget, since: Timestamp, missing: &[&str]) -> String {
+    format!(
+        "rollout failed: not available within {} since {since}: {}; it counts as failed until these rollouts are complete",
         time(budget),
         missing.join(", ")
-    );
-    Verdict::new("False", Reason::RolloutFailed, message)
-}
-
-/// The targets that are there and not rolled out, or not available.
-pub fn missing<'a>(targets: impl IntoIterator<Item = (&'a TargetSpec, Option<&'a ObservedTarget>)>) -> Vec<&'a str> {
-    let there = targets.into_iter().filter_map(|(spec, target)| Some((spec, target?)));
-    there.filter(|(_, target)| !target.rolled_out).map(|(spec, _)| spec.deployment.as_str()).collect()
+    )
 }
 
 /// The first of these names, and how many more there are.
@@ -97,15 +81,12 @@ mod tests {
             let here = (0..here).map(|n| format!("clusters/c{n}")).collect();
             halted(&BUDGET, &Halt { here, elsewhere })
         };
-        let one = halt(1, 0);
-        assert_eq!((one.status, one.reason), ("False", Reason::RolloutHalted));
         assert_eq!(
-            one.message,
-            "waiting: rollouts are halted because clusters/c0 was not available within 10m \
-             (--max-failed-rollouts=1); they \
+            halt(1, 0),
+            "waiting: rollouts are halted because clusters/c0 was not available within 10m (--max-failed-rollouts=1); they \
              resume when the Deployments there are available"
         );
-        let contains = |verdict: Verdict, text: &str| assert!(verdict.message.contains(text), "{}", verdict.message);
+        let contains = |message: String, text: &str| assert!(message.contains(text), "{message}");
         contains(halt(5, 0), "because clusters/c0, clusters/c1, clusters/c2 and 2 more were not available");
         contains(halt(0, 1), "because 1 hosted cluster of other namespaces was not available");
         contains(halt(1, 2), "because clusters/c0 and 2 hosted clusters of other namespaces were not available");
@@ -113,8 +94,8 @@ mod tests {
 
     #[test]
     fn what_waits_says_for_how_many_places() {
-        assert!(waiting(&BUDGET).message.contains("queued: 10 hosted clusters are already rolling out"));
+        assert!(waiting(&BUDGET).contains("queued: 10 hosted clusters are already rolling out"));
         let one = Budget { at_once: 1, ..BUDGET };
-        assert!(waiting(&one).message.contains("queued: 1 hosted cluster is already rolling out"));
+        assert!(waiting(&one).contains("queued: 1 hosted cluster is already rolling out"));
     }
 }

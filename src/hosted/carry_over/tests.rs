@@ -2,7 +2,6 @@ use hypermirror_api::report::{ControlPlaneReport, TargetReport};
 use serde_json::Value;
 
 use super::super::fixtures::{World, deployment, idms, map, stock_managed};
-use super::super::observed::short_digest;
 use super::super::sources::ManagementLayer;
 use super::super::target::stock_targets;
 use super::*;

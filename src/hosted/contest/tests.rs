@@ -25,7 +25,7 @@ impl Ring {
         let plan = self.world.plan(None);
         let spec = stock_targets().swap_remove(0);
         let target = ObservedTarget::read(&self.world.deployments[0], &spec);
-        let planned = plan.targets[0].as_ref().unwrap();
+        let planned = plan.targets[0].plan.as_ref().unwrap();
         if self.world.leaving {
             self.contest.forget();
         } else if let Some(left) = self.contest.observe(&target, planned, HANDOVER, self.now) {
@@ -184,7 +184,7 @@ fn what_is_announced_was_never_taken() {
     for _ in 0..9 {
         let plan = ring.world.plan(None);
         let target = ObservedTarget::read(&ring.world.deployments[0], &stock_targets()[0]);
-        let planned = plan.targets[0].as_ref().unwrap();
+        let planned = plan.targets[0].plan.as_ref().unwrap();
         assert!(planned.restarts && !planned.carries);
         assert_eq!(ring.contest.observe(&target, planned, HANDOVER, ring.now), None);
     }

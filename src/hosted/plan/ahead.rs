@@ -9,12 +9,12 @@ use super::super::argument::{self, WantedArgument};
 use super::super::known::{Known, entries};
 use super::super::patch::PatchBuilder;
 use super::super::value;
-use super::{Facts, TargetPlan, View};
+use super::{PlanInput, TargetPlan, View};
 
 /// The mark, ahead of a rollout that a stock operator is asked for: it goes with what is announced.
-pub(super) fn mark_ahead(facts: &Facts<'_>, parent: &View<'_>, plan: &mut TargetPlan) {
+pub(super) fn mark_ahead(input: &PlanInput<'_>, parent: &View<'_>, plan: &mut TargetPlan) {
     let (mut patch, current) = (PatchBuilder::new(parent.target, parent.container), parent.target.rollout.as_deref());
-    patch.annotation(annotations::ROLLOUT, current, facts.rollout.mark.or(current));
+    patch.annotation(annotations::ROLLOUT, current, input.rollout.mark.or(current));
     let Some(mark) = patch.build() else { return };
     match &mut plan.announce {
         Some(announce) => announce.0.extend(mark.0.last().cloned()), // the other operations are there already
@@ -37,7 +37,7 @@ pub(super) struct Next<'a> {
 /// No value where nothing of ours is there and the stock operator is about to say it itself; nothing at all where our env
 /// var repeats an entry of somebody else's that its owner took back meanwhile: it would be remembered as ours.
 pub(super) fn announce(
-    facts: &Facts<'_>,
+    input: &PlanInput<'_>,
     known: &Known<'_>,
     view: &View<'_>,
     next: &Next<'_>,
@@ -49,14 +49,14 @@ pub(super) fn announce(
     // What our own env var still says and is no longer wanted must stay recognisable until the env var follows.
     let ours = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
     let foreign: HashSet<&str> = entries(&plan.foreign).collect();
-    let gone = |entry: &&str| !facts.map.entries.contains(*entry) && !foreign.contains(entry);
+    let gone = |entry: &&str| !input.map.entries.contains(*entry) && !foreign.contains(entry);
     let leaving: Vec<&str> = entries(ours.unwrap_or_default()).filter(gone).collect();
     if !leaving.iter().all(|entry| known.contains(entry)) {
         return None;
     }
     let (mut patch, target) = (PatchBuilder::new(view.target, view.container), view.target);
     let argument = leaving_arguments(known, view, next.argument);
-    let stock_will_say = || value::says(Some(&next_stock_value(facts, plan, next.child)), &plan.value);
+    let stock_will_say = || value::says(Some(&next_stock_value(input, plan, next.child)), &plan.value);
     let value = Some(plan.value.as_str()).filter(|_| target.overrides.is_some() || !stock_will_say());
     let retired = if value.is_some() { next.retired } else { target.retired.as_deref() };
     let retired: BTreeSet<&str> =
@@ -80,14 +80,14 @@ fn leaving_arguments<'v>(known: &Known<'_>, view: &View<'v>, next: &WantedArgume
 }
 
 /// What the stock operator will write next: the management mirrors on the parent, the parent's value, sorted, on a child.
-fn next_stock_value(facts: &Facts<'_>, plan: &TargetPlan, child: bool) -> String {
+fn next_stock_value(input: &PlanInput<'_>, plan: &TargetPlan, child: bool) -> String {
     if child {
         let mut sorted: Vec<&str> = entries(&plan.value).collect();
         sorted.sort_unstable();
         return sorted.join(",");
     }
     match plan.foreign.as_str() {
-        "" => facts.management.stock_value.clone(),
-        foreign => format!("{},{foreign}", facts.management.stock_value),
+        "" => input.management.stock_value.clone(),
+        foreign => format!("{},{foreign}", input.management.stock_value),
     }
 }

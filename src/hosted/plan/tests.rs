@@ -115,7 +115,7 @@ fn a_wiped_env_var_is_appended_again_from_the_same_memory() {
     world.deployments[0] = deployment(&stock_targets()[0], &["="], Some("="));
     world.deployments[0]["metadata"]["annotations"] = annotations;
     let plan = world.plan(None);
-    let target = plan.targets[0].as_ref().unwrap();
+    let target = plan.targets[0].plan.as_ref().unwrap();
     assert!(target.restarts && !target.carries);
     world.settle();
     assert_eq!(env_of(&world.deployments[0]).len(), 2);
@@ -129,7 +129,7 @@ fn a_value_that_no_env_var_can_hold_is_refused() {
     let list: Vec<_> = sources.iter().map(|source| (source.as_str(), mirrors.as_slice(), false)).collect();
     let world = World::new(&idms(&list), "=");
     let plan = world.plan(None);
-    let target = plan.targets[0].as_ref().unwrap();
+    let target = plan.targets[0].plan.as_ref().unwrap();
     assert_eq!((target.reason, &target.patch), (Some(Reason::ValueTooLarge), &None));
     assert!(target.message.contains("131072"), "{}", target.message);
 }
@@ -139,8 +139,8 @@ fn a_missing_container_is_told_and_nothing_is_written() {
     let mut world = World::new(&a_and_b(), "=");
     world.deployments[1]["spec"]["template"]["spec"]["containers"] = json!([{"name": "other"}]);
     let plan = world.plan(None);
-    assert_eq!(plan.targets[1].as_ref().unwrap().reason, Some(Reason::ContainerMissing));
-    assert!(plan.targets[0].as_ref().unwrap().patch.is_some());
+    assert_eq!(plan.targets[1].plan.as_ref().unwrap().reason, Some(Reason::ContainerMissing));
+    assert!(plan.targets[0].plan.as_ref().unwrap().patch.is_some());
 }
 
 #[test]
@@ -220,7 +220,7 @@ mod stock {
     fn nothing_is_announced_where_the_stock_operator_will_say_it_itself() {
         let world = world(&a_and_b(), "=");
         let plan = world.plan(None);
-        assert!(plan.targets.iter().flatten().all(|target| target.announce.is_none()));
+        assert!(plan.planned().all(|target| target.announce.is_none()));
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod stock {
     fn children_wait_for_the_parents_entries_and_then_only_the_order_is_mended() {
         let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
         let plan = world.plan(None);
-        let waits: Vec<bool> = plan.targets.iter().flatten().map(|target| target.waits_for_parent).collect();
+        let waits: Vec<bool> = plan.planned().map(|target| target.waits_for_parent).collect();
         assert_eq!(waits, [false, true, true]);
         world.apply(&plan);
         assert_eq!(env_of(&world.deployments[1]), ["="]);
@@ -248,7 +248,7 @@ mod stock {
             world.deployments[place]["metadata"]["annotations"] = annotations;
         }
         let plan = world.plan(None);
-        assert!(plan.targets.iter().flatten().all(|target| !target.waits_for_parent));
+        assert!(plan.planned().all(|target| !target.waits_for_parent));
         world.apply(&plan);
         assert_eq!(env_of(&world.deployments[1])[1], "s.example=z.example,s.example=a.example");
     }
@@ -258,7 +258,7 @@ mod stock {
         let mut world = world(&a_and_b(), "=");
         world.handover_over = true;
         let plan = world.plan(None);
-        assert!(plan.targets.iter().flatten().all(|target| target.restarts));
+        assert!(plan.planned().all(|target| target.restarts));
     }
 
     #[test]

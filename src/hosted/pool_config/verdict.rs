@@ -6,7 +6,7 @@ use hypermirror_api::report::NodePoolReport;
 use hypermirror_api::{Reason, annotations};
 
 use super::PoolSources;
-use crate::hosted::report::{Verdict, cut};
+use crate::hosted::verdict::{Verdict, cut};
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::validate::{Consumer, validate};
 

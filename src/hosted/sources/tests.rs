@@ -14,10 +14,6 @@ fn cluster(own: &[(&str, &str)]) -> HostedCluster {
     cluster
 }
 
-fn at(text: &str) -> jiff::Timestamp {
-    text.parse().unwrap()
-}
-
 #[test]
 fn a_cluster_without_mirrors_of_its_own_shares_the_management_map() {
     let management = ManagementLayer::new(&idms(&[("s.example", &["m.example/s"], false)]));
@@ -43,49 +39,6 @@ fn stock_operators_read_digest_mirrors_sorted_and_nothing_else() {
     let layer = ManagementLayer::new(&entries);
     assert_eq!(layer.stock_value, "s.example=a.example,s.example=z.example");
     assert_eq!(ManagementLayer::new(&itms(&[("t.example", &["m"], false)])).stock_value, "=");
-}
-
-#[test]
-fn a_pause_is_an_annotation_or_a_time_to_come() {
-    let now = at("2026-01-01T00:00:00Z");
-    let paused_by = |annotation: Option<&str>, until: Option<&str>| {
-        let mut cluster = cluster(&[]);
-        if let Some(value) = annotation {
-            cluster.annotations_mut().insert(annotations::PAUSED.to_owned(), value.to_owned());
-        }
-        cluster.spec.paused_until = until.map(str::to_owned);
-        settings(&cluster, now).0.paused.is_some()
-    };
-    for (annotation, until, expected) in [
-        (None, None, false),
-        (Some("true"), None, true),
-        (Some(""), None, true),
-        (Some("false"), None, false),
-        (None, Some("true"), true),
-        (None, Some("false"), false),
-        (None, Some("2026-01-02T00:00:00Z"), true),
-        (None, Some("2025-12-31T00:00:00Z"), false),
-        (None, Some("tomorrow"), false),
-        (Some("false"), Some("true"), true),
-    ] {
-        assert_eq!(paused_by(annotation, until), expected, "{annotation:?} {until:?}");
-    }
-    let mut timed = cluster(&[]);
-    timed.spec.paused_until = Some("2026-01-02T00:00:00Z".to_owned());
-    assert_eq!(pause_ends(&timed, now), Some(at("2026-01-02T00:00:00Z")));
-}
-
-#[test]
-fn an_unknown_choice_counts_as_the_default_and_is_told() {
-    let now = at("2026-01-01T00:00:00Z");
-    for (value, use_management, unknown) in
-        [("Use", true, None), ("Ignore", false, None), ("ignore", true, Some("ignore".to_owned()))]
-    {
-        let mut cluster = cluster(&[]);
-        cluster.annotations_mut().insert(annotations::MANAGEMENT_MIRRORS.to_owned(), value.to_owned());
-        let (settings, told) = settings(&cluster, now);
-        assert_eq!((settings.use_management, told), (use_management, unknown));
-    }
 }
 
 #[test]

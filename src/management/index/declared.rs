@@ -10,8 +10,8 @@ use super::{ClusterKey, Index};
 use crate::hosted::limits::{Budget, Weight};
 use crate::hosted::mirror_config::{MirrorConfig, MirrorReference, reference};
 use crate::hosted::pool_config::{ConfigDocuments, LastDocuments, PoolConfig, PoolSources};
-use crate::hosted::report::SourceTrouble;
 use crate::hosted::sources::{LastConfig, OwnSources, ReferredConfig};
+use crate::hosted::verdict::SourceTrouble;
 use crate::management::index::cluster::Cluster;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::weight;
@@ -45,6 +45,12 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether something else is in force now than when it was declared.
+    pub fn is_news_to(&self, declaration: &Declaration) -> bool {
+        !is_same_config(self.last_config.as_ref(), declaration.last_config.as_ref())
+            || *self.last_documents != *declaration.last_documents
+    }
+
     /// How many mirrors it has.
     pub fn mirrors(&self) -> usize {
         let entries = self.pools.values().map(|pool| &pool.entries).chain([&self.own.entries]);
@@ -101,6 +107,13 @@ fn within<C>(
     (refused, last.is_some_and(|last| budget.take(weight(last)).is_ok()))
 }
 
+fn is_same_config(a: Option<&LastConfig>, b: Option<&LastConfig>) -> bool {
+    match (a, b) {
+        (Some((a, version_of_a)), Some((b, version_of_b))) => Arc::ptr_eq(a, b) && version_of_a == version_of_b,
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 impl Index {
     /// Whether the HostedCluster CRD has the field of the reference; true if that is news.
     pub fn serve_reference_field(&mut self, is_served: bool) -> bool {
@@ -117,7 +130,8 @@ impl Index {
     /// The ConfigMaps that a hosted cluster and its NodePools refer to, by name; all in its namespace.
     pub fn referred(&self, key: &ClusterKey) -> BTreeSet<String> {
         let own = self.cluster(key).and_then(|cluster| self.reference(cluster).0).map(|reference| reference.name);
-        own.into_iter().chain(self.guests.pools(key).into_values().flat_map(|pool| pool.config.names())).collect()
+        let pools = self.guests.pools(key);
+        own.into_iter().chain(pools.values().flat_map(|pool| pool.config.config_maps()).cloned()).collect()
     }
 
     /// The namespaces in which somebody refers to a ConfigMap.
@@ -150,13 +164,13 @@ impl Index {
             None => None,
         };
         let mut pools = BTreeMap::new();
-        for (name, pool) in self.guests.pools(key) {
+        for (name, pool) in &*self.guests.pools(key) {
             let mut found = BTreeMap::new();
             for config_map in pool.config.config_maps() {
                 let state = self.config_maps.state(&key.namespace, config_map);
                 found.insert(config_map.clone(), state.referred(LoadedConfigMap::documents)?);
             }
-            pools.insert(name, (pool.config, found));
+            pools.insert(name.clone(), (pool.config.clone(), found));
         }
         Some(Declaration {
             namespace: key.namespace.clone(),
@@ -170,13 +184,11 @@ impl Index {
         })
     }
 
-    /// Remembers what of a declaration is in force from now on, unless something else was remembered meanwhile.
-    pub fn remember(&mut self, key: &ClusterKey, declaration: &Declaration, sources: &Sources) {
+    /// Keeps what of a declaration is in force from now on, unless something else was kept meanwhile.
+    pub fn keep_in_force(&mut self, key: &ClusterKey, declaration: &Declaration, sources: &Sources) {
         let Some(cluster) = self.clusters.get_mut(key) else { return };
-        let config =
-            |last: &Option<LastConfig>| last.as_ref().map(|(config, version)| (Arc::as_ptr(config), version.clone()));
         let is_same = Arc::ptr_eq(&cluster.object, &declaration.object)
-            && config(&cluster.last_config) == config(&declaration.last_config)
+            && is_same_config(cluster.last_config.as_ref(), declaration.last_config.as_ref())
             && Arc::ptr_eq(&cluster.last_documents, &declaration.last_documents);
         if is_same {
             cluster.last_config.clone_from(&sources.last_config);

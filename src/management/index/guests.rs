@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::pool_config::PoolConfig;
+use crate::hosted::pool_config::{KnownPool, PoolConfig};
 
 /// The Secrets with a kubeconfig, best first: the first is the one identity that the stock admission policies of a guest
 /// allow to write mirror objects (HyperShift, `kas/admissionpolicies.go`).
@@ -33,23 +33,12 @@ pub struct KubeconfigSecret {
     pub resource_version: String,
 }
 
-/// A NodePool, as far as it matters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pool {
-    /// How its nodes get mirrors, if it says so itself.
-    pub delivery: Option<Delivery>,
-    /// Its uid.
-    pub uid: String,
-    /// Its configuration, as stock HyperShift and hypermirror have it.
-    pub config: PoolConfig,
-}
-
 /// Everything about guests.
 #[derive(Debug, Default)]
 pub struct Guests {
     /// By control-plane namespace: the version of each Secret.
     secrets: HashMap<String, [Option<String>; KUBECONFIG_SECRETS.len()]>,
-    pools: HashMap<ClusterKey, BTreeMap<String, Pool>>,
+    pools: HashMap<ClusterKey, Arc<BTreeMap<String, KnownPool>>>,
     outcomes: HashMap<ClusterKey, Arc<GuestOutcome>>,
 }
 
@@ -97,13 +86,14 @@ impl Guests {
     /// Takes a NodePool in; answers the hosted clusters that it matters to.
     pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
         let key = owner(pool);
-        let known = Pool {
+        let known = KnownPool {
             delivery: Delivery::said(pool).0,
             uid: pool.uid().unwrap_or_default(),
             config: PoolConfig::of(pool),
         };
         // Its cluster's name cannot change on stock HyperShift; if it could, the old one would have to forget it.
-        let before = self.pools.entry(key.clone()).or_default().insert(pool.name_any(), known.clone());
+        let pools = Arc::make_mut(self.pools.entry(key.clone()).or_default());
+        let before = pools.insert(pool.name_any(), known.clone());
         if before == Some(known) { Vec::new() } else { vec![key] }
     }
 
@@ -124,7 +114,7 @@ impl Guests {
     pub fn remove_pool(&mut self, pool: &NodePool) -> ClusterKey {
         let key = owner(pool);
         if let Some(pools) = self.pools.get_mut(&key) {
-            pools.remove(&pool.name_any());
+            Arc::make_mut(pools).remove(&pool.name_any());
             if pools.is_empty() {
                 self.pools.remove(&key);
             }
@@ -133,7 +123,7 @@ impl Guests {
     }
 
     /// The NodePools of a hosted cluster, by name.
-    pub fn pools(&self, key: &ClusterKey) -> BTreeMap<String, Pool> {
+    pub fn pools(&self, key: &ClusterKey) -> Arc<BTreeMap<String, KnownPool>> {
         self.pools.get(key).cloned().unwrap_or_default()
     }
 

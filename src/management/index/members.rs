@@ -6,7 +6,7 @@ use kube::core::{Selector, SelectorExt as _};
 use super::{ClusterKey, Index};
 use crate::fleet::removal::FleetMember;
 use crate::hosted::known::entries;
-use crate::hosted::sources::settings;
+use crate::hosted::settings::settings;
 
 impl Index {
     /// Each hosted cluster in our care: whether it has a map now, and whether it is to have none.
@@ -22,7 +22,7 @@ impl Index {
             // While a kind is gone whose objects nobody saw, an empty map is none that is wanted.
             let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
             let wants_none = may_be_empty && !cluster.contributes && self.declares_nothing(key);
-            let has_map = match &cluster.admitted {
+            let has_map = match &cluster.memory.admitted {
                 Some(entries) => !entries.is_empty(),
                 // A process that was just started knows it from the report, which may be behind, and the annotations.
                 None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.may_carry(key),

@@ -9,7 +9,7 @@ use hypermirror_api::Reason;
 use super::super::mirror_kind::MirrorKind;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
-use crate::hosted::report::SourceTrouble;
+use crate::hosted::verdict::SourceTrouble;
 use crate::mirrors::entry::{Entries, MirrorEntry};
 
 /// How long a kind must be refused before it is told: shorter ones are a server that restarts.

@@ -32,14 +32,6 @@ impl Index {
         }
     }
 
-    /// The rollout with this mark is back.
-    pub fn finish_rollout(&mut self, key: &ClusterKey, mark: Timestamp) {
-        if let Some(cluster) = self.clusters.get_mut(key) {
-            cluster.rollout_done = cluster.rollout_done.max(Some(mark));
-            self.recount(key);
-        }
-    }
-
     /// Takes in what the server tells of one hosted cluster. One that is being deleted, or whose control-plane namespace is
     /// not its own, holds no place.
     pub(super) fn recount(&mut self, key: &ClusterKey) {
@@ -52,7 +44,7 @@ impl Index {
             return;
         }
         let report = cluster.report.as_ref().and_then(|report| report.control_plane.rollout.as_ref());
-        let done = report.and_then(done).max(cluster.rollout_done);
+        let done = report.and_then(done).max(cluster.memory.rollout_done);
         let mark = self.last_mark(key);
         self.rollouts.told(key, mark.filter(|mark| done.is_none_or(|done| mark.at > done)));
     }

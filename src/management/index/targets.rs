@@ -46,6 +46,24 @@ pub struct TargetSlot {
     mark: NewestMark,
 }
 
+/// What the facts of a hosted cluster have of one target.
+#[derive(Clone, Debug, Default)]
+pub struct KnownTarget {
+    /// Whether there is such a Deployment.
+    pub exists: bool,
+    /// Whether it has to be read before anything is planned.
+    pub is_stale: bool,
+    /// What it looked like when it was last read or written.
+    pub observed: Option<Arc<ObservedTarget>>,
+}
+
+impl From<&TargetSlot> for KnownTarget {
+    fn from(slot: &TargetSlot) -> Self {
+        let (exists, is_stale) = (slot.meta.is_some(), slot.is_stale());
+        Self { exists, is_stale, observed: slot.observed.clone().filter(|_| exists) }
+    }
+}
+
 /// The newest known `hypermirror.dev/rollout` of one Deployment. The watch may be behind what we wrote ourselves, and the
 /// generation, which moves with annotations, tells.
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,6 +175,21 @@ impl Targets {
     /// The last rollout of one namespace that the rollout budget counted.
     pub fn mark(&self, namespace: &str) -> Option<Mark> {
         self.namespaces.get(namespace)?.iter().filter_map(|slot| slot.mark.mark).max()
+    }
+
+    /// Drops what was observed of one target: there is no such Deployment, as its watch will tell.
+    pub fn miss(&mut self, namespace: &str, place: usize) {
+        if let Some(slot) = self.namespaces.get_mut(namespace).and_then(|slots| slots.get_mut(place)) {
+            slot.observed = None;
+        }
+    }
+
+    /// What facts have of the targets of one namespace, by place.
+    pub fn known(&self, namespace: &str) -> Vec<KnownTarget> {
+        match self.namespaces.get(namespace) {
+            Some(slots) => slots.iter().map(KnownTarget::from).collect(),
+            None => vec![KnownTarget::default(); self.count],
+        }
     }
 
     /// The targets of one namespace, by place.

@@ -10,7 +10,6 @@ use super::*;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
 use crate::fleet::rollout::{Cause, Mark};
-use crate::hosted::sources::OverrideMap;
 
 fn cluster(name: &str) -> HostedCluster {
     let mut cluster = HostedCluster::new(name, HostedClusterSpec::default());
@@ -114,22 +113,17 @@ fn a_refusal_is_told_when_it_lasts_and_never_for_a_server_that_is_away() {
 }
 
 #[test]
-fn a_cluster_remembers_its_own_entries_and_not_those_that_the_management_layer_explains() {
-    let map = |text: &str| {
-        let mut map = OverrideMap::default();
-        map.entries = Arc::new(crate::hosted::known::entries(text).map(str::to_owned).collect());
-        Arc::new(map)
-    };
-    let mut cluster = Cluster::new(cluster("a").into());
-    let explained = map("m=1,m=2").entries.clone();
-    cluster.admit(&map("m=1,own=1"), &explained);
-    cluster.admit(&map("m=2,own=2"), &explained);
-    assert_eq!(*cluster.departed, *map("own=1").entries);
-    let back = map("m=2,own=1");
-    assert_eq!(*cluster.departing(&back, &explained), *map("own=2").entries);
-    cluster.admit(&back, &explained);
-    let same = cluster.departing(&back, &explained);
-    assert!(Arc::ptr_eq(&same, &cluster.departed), "nothing moved: nothing is copied");
+fn what_a_turn_saw_is_forgotten_when_its_term_has_ended_meanwhile() {
+    let mut index = Index::new(1);
+    let key = index.apply_cluster(cluster("a")).remove(0);
+    let remembered = |index: &Index| index.cluster(&key).unwrap().memory.settled;
+    let before = index.take(&key, Instant::now()).unwrap().memory;
+    index.remember(&key, &before, Memory { settled: Some(1), ..Memory::default() });
+    assert_eq!(remembered(&index), Some(1));
+    let before = index.take(&key, Instant::now()).unwrap().memory;
+    index.end_term();
+    index.remember(&key, &before, Memory { settled: Some(2), ..Memory::default() });
+    assert_eq!(remembered(&index), None);
 }
 
 /// A budget of one, and one hosted cluster with one target that was patched at second 5.
@@ -172,7 +166,8 @@ fn a_mark_is_in_flight_until_the_report_says_it_is_done() {
         index.apply_report(&key, report);
         assert_eq!(index.rollouts.in_flight(&key).is_some(), expected);
     }
-    index.finish_rollout(&key, second(5));
+    let before = index.take(&key, Instant::now()).unwrap().memory;
+    index.remember(&key, &before, Memory { rollout_done: Some(second(5)), ..Memory::default() });
     assert_eq!(index.rollouts.in_flight(&key), None, "before any report says so");
 }
 

@@ -6,14 +6,13 @@ use crate::guest::GuestClient;
 use crate::guest::summary::Summary;
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::{beyond_boot, node_entries};
-use crate::hosted::report::Verdict;
-use crate::management::index::guests::Pool;
-use crate::manager::case::Case;
+use crate::hosted::verdict::Verdict;
 use crate::manager::context::Context;
+use crate::manager::observe::Seen;
 
 /// The condition `BootstrapCovered`: what is declared, and what the kubelets of silent nodes say.
-pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, summary: &Summary) -> Verdict {
-    let key = &case.key;
+pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, summary: &Summary) -> Verdict {
+    let key = &seen.facts.key;
     let cure = "let new nodes boot with the mirrors: annotation hypermirror.dev/node-delivery: AgentAndRollout";
     if !summary.silent.is_empty() {
         match client.agent_without_image(|node| summary.silent.contains(node)).await {
@@ -25,14 +24,13 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, case: &Case, su
             Err(error) => tracing::debug!(cluster = %key, %error, "failed to list the pods of the agents"),
         }
     }
-    let of_cluster = Delivery::of(&*case.object);
-    let pools = ctx.index().guests.pools(key);
-    let by_rollout = |pool: &Pool| Delivery::of_pool(of_cluster, pool.delivery).is_by_rollout();
-    if !pools.is_empty() && pools.values().all(by_rollout) {
+    let facts = &seen.facts;
+    let by_rollout = |pool: &String| facts.delivery_of_pool(pool).is_some_and(Delivery::is_by_rollout);
+    if !facts.pools.is_empty() && facts.pools.keys().all(by_rollout) {
         return Verdict::new("True", Reason::AsExpected, "all nodes boot with their mirrors");
     }
     if let Some(image) = &ctx.settings.guests.agent.image {
-        let (entries, _) = node_entries(case.own.entries.iter());
+        let (entries, _) = node_entries(seen.facts.own.entries.iter());
         if let Some(source) = beyond_boot(&entries, image) {
             let message = format!(
                 "new nodes cannot pull {image}: {source} has NeverContactSource, and new nodes boot without its \

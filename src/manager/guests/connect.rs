@@ -13,7 +13,7 @@ use crate::guest::certificate;
 use crate::guest::health::{Health, Next};
 use crate::guest::kubeconfig::GuestAccess;
 use crate::guest::{GuestClient, GuestError, InFlight};
-use crate::hosted::report::Verdict;
+use crate::hosted::verdict::Verdict;
 use crate::management::index::guests::KubeconfigSecret;
 use crate::manager::context::Context;
 use hypermirror_api::ClusterKey;

@@ -6,8 +6,8 @@ use crate::guest::objects::SetInput;
 use crate::guest::{GuestClient, GuestError, path};
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::node_entries;
-use crate::manager::case::Case;
 use crate::manager::context::Context;
+use crate::manager::observe::Seen;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::{Entries, of_node_mirror_set};
 
@@ -15,28 +15,27 @@ use crate::mirrors::entry::{Entries, of_node_mirror_set};
 pub(super) async fn declared(
     ctx: &Context,
     client: &GuestClient,
-    case: &Case,
+    seen: &Seen,
 ) -> Result<(Vec<MirrorEntry>, Vec<SetInput>), GuestError> {
-    let known = ctx.index().guests.pools(&case.key);
     let is_lost = |entry: &MirrorEntry| !entry.is_image_content_source();
     let valid = async |entries: &Entries| {
         let entries = entries.clone();
-        ctx.heavy.compute_apart(&case.load, move || node_entries(entries.iter()).0).await
+        ctx.heavy.compute_apart(&seen.load, move || node_entries(entries.iter()).0).await
     };
-    let mut entries = valid(&case.own.entries).await;
-    if case.own.is_lost {
+    let mut entries = valid(&seen.facts.own.entries).await;
+    if seen.facts.own.is_lost {
         entries.extend(standing(client, names::CLUSTER_SET, is_lost).await?);
     }
     let mut pools = Vec::new();
-    for (name, pool) in known {
-        let sources = case.pools.get(&name).cloned().unwrap_or_default();
+    for name in seen.facts.pools.keys() {
+        let sources = seen.facts.pool_sources.get(name).cloned().unwrap_or_default();
         let mut entries = valid(&sources.entries).await;
         if !sources.lost.is_empty() {
             let is_lost = |entry: &MirrorEntry| sources.lost.contains(&entry.origin.name);
-            entries.extend(standing(client, &names::node_pool_set(&name), is_lost).await?);
+            entries.extend(standing(client, &names::node_pool_set(name), is_lost).await?);
         }
-        let delivery = Delivery::of_pool(Delivery::of(&*case.object), pool.delivery);
-        pools.push(SetInput { name, entries, delivered: delivery.is_by_agent() });
+        let delivered = seen.facts.delivery_of_pool(name).is_some_and(Delivery::is_by_agent);
+        pools.push(SetInput { name: name.clone(), entries, delivered });
     }
     Ok((entries, pools))
 }

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::declared::declared;
 use super::{Base, Change, Guest, Guests, jittered};
 use crate::client::deadline::answered;
+use crate::digest::short_digest;
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crds, mirror_objects, node_mirror_sets};
 use crate::guest::summary::GuestSet;
 use crate::guest::{GuestClient, GuestError, guest_set, path};
 use crate::hosted::guest::api_endpoint;
-use crate::hosted::observed::short_digest;
-use crate::manager::case::Case;
 use crate::manager::context::Context;
+use crate::manager::observe::Seen;
 use crate::manager::options::GuestAgent;
 use hypermirror_api::ClusterKey;
 
@@ -91,9 +91,9 @@ pub(super) async fn give(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    case: &Case,
+    seen: &Seen,
 ) -> Result<Turn, GuestError> {
-    let key = &case.key;
+    let key = &seen.facts.key;
     let interval = ctx.settings.guests.guest_interval;
     if guest.watches.seen.take_news() {
         guest.base = None; // somebody changed what is there
@@ -103,7 +103,7 @@ pub(super) async fn give(
         Some(base) => base.kinds,
         None => kinds(client).await?,
     };
-    let wanted = wanted_mirrors(ctx, client, case, kinds).await?;
+    let wanted = wanted_mirrors(ctx, client, seen, kinds).await?;
     let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
     let last = base.as_ref().zip(guest.mirrors.as_ref());
     if let Some((base, mirrors)) = last
@@ -139,16 +139,16 @@ pub(super) async fn give(
 async fn wanted_mirrors(
     ctx: &Context,
     client: &GuestClient,
-    case: &Case,
+    seen: &Seen,
     kinds: GuestKinds,
 ) -> Result<Vec<Value>, GuestError> {
-    let (entries, pools) = declared(ctx, client, case).await?;
+    let (entries, pools) = declared(ctx, client, seen).await?;
     let wanted = move || {
         let mut wanted = node_mirror_sets(&entries, &pools);
         wanted.extend(mirror_objects(&entries, kinds));
         wanted
     };
-    Ok(ctx.heavy.compute_apart(&case.load, wanted).await)
+    Ok(ctx.heavy.compute_apart(&seen.load, wanted).await)
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {

@@ -14,16 +14,16 @@ use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestObjects, nod
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError, guest_set};
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::report::Verdict;
-use crate::manager::case::Case;
+use crate::hosted::verdict::Verdict;
 use crate::manager::context::Context;
+use crate::manager::observe::Seen;
 use crate::process::flags::ReloadMethod;
 
 const KIND: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodemirrorsets.hypermirror.dev";
 
 /// Takes everything of ours out of a guest that answers.
-pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient, case: &Case) -> Option<Duration> {
-    let key = &case.key;
+pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient, seen: &Seen) -> Option<Duration> {
+    let key = &seen.facts.key;
     guest.watches.stop();
     if known(ctx, key).is_some_and(|known| is_left_behind(&known) && known.guest.is_some()) {
         guest.leaving_since = None; // it is back: its nodes get their time from now
@@ -58,7 +58,7 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
         Err(error) => {
             overrule(ctx, guest, &error).await;
             let none = failed(guest, key, &error);
-            without_connection(ctx, guest, case, none)
+            without_connection(ctx, guest, seen, none)
         }
     }
 }
@@ -67,10 +67,10 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
 pub(super) fn without_connection(
     ctx: &Context,
     guest: &mut Guest,
-    case: &Case,
+    seen: &Seen,
     none: NoConnection,
 ) -> Option<Duration> {
-    let key = &case.key;
+    let key = &seen.facts.key;
     let known = known(ctx, key);
     let has_ours = guest.mirrors.is_some() || known.as_ref().is_some_and(|known| known.guest.is_some());
     if !has_ours && !matches!(none, NoConnection::Undecided(_)) {
@@ -97,7 +97,7 @@ pub(super) fn without_connection(
         before.map(|before| (before.guest.clone(), before.nodes_report.clone())).unwrap_or_default()
     });
     // A person who uninstalls may bring it back; whoever is no longer selected may be another manager's by now.
-    let tries_on = case.uninstalls(ctx) || !case.leaving;
+    let tries_on = seen.facts.uninstalls() || !seen.facts.leaves();
     tries_on.then(|| pause.unwrap_or_else(|| jittered(Duration::from_mins(1), key)))
 }
 

@@ -13,35 +13,47 @@ use super::{Guest, Guests, bootstrap, jittered, leave, pace};
 use crate::guest::seen::WATCHED;
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
+use crate::hosted::gates::{GateName, held};
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::report::Verdict;
+use crate::hosted::verdict::Verdict;
 use crate::management::index::Index;
-use crate::manager::case::Case;
-use crate::manager::config_maps;
-use crate::manager::context::Context;
+use crate::manager::context::{Context, moment};
+use crate::manager::heavy::Load;
+use crate::manager::observe::{Absent, Seen};
 use crate::manager::options::GuestAgent;
 use hypermirror_api::ClusterKey;
 
+/// When a heavy guest looks for a place again.
+const PLACE_AGAIN: Duration = Duration::from_millis(100);
+
 /// Looks at one guest; answers when to look again, if nothing happens before.
 pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
-    config_maps::load(ctx, key);
-    let case = Case::new(ctx, key, &ctx.guest_queue, &ctx.heavy.guests).await?;
-    if let Some(refused) = case.refused() {
-        *guest = Guest::default(); // whatever is known of it is another one's
-        conclude(ctx, key, |before| Some(GuestOutcome::refused(refused.clone(), before)));
-        return Some(jittered(ctx.settings.guests.guest_interval, key));
-    }
-    if let Some(held) = case.held.clone().filter(|held| held.reason != Reason::Leaving) {
-        conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
-        return Some(jittered(ctx.settings.guests.guest_interval, key));
+    let seen = match ctx.see(key, Load::default(), &ctx.heavy.guests).await {
+        Ok(seen) => seen,
+        Err(Absent::Busy) => return Some(PLACE_AGAIN),
+        Err(Absent::Gone | Absent::Unread) => return None,
+    };
+    let now = moment();
+    let interval = jittered(ctx.settings.guests.guest_interval, key);
+    match held(&seen.facts, now) {
+        Some((GateName::NamespaceClaim, refused)) => {
+            *guest = Guest::default(); // whatever is known of it is another one's
+            conclude(ctx, key, |before| Some(GuestOutcome::refused(refused, before)));
+            return Some(interval);
+        }
+        Some((gate, held)) if !gate.is_of_leaving() => {
+            conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
+            return seen.facts.pause_left(now).into_iter().chain([interval]).min();
+        }
+        _ => {}
     }
     match connect(ctx, guests, guest, key).await {
-        Ok(client) if case.wants_guest_left() => leave::leave(ctx, guest, &client, &case).await,
+        Ok(client) if seen.facts.wants_guest_left() => leave::leave(ctx, guest, &client, &seen).await,
         Ok(client) => {
             guest.leaving_since = None;
-            serve(ctx, guests, guest, &client, &case).await
+            serve(ctx, guests, guest, &client, &seen).await
         }
-        Err(none) if case.wants_guest_left() => leave::without_connection(ctx, guest, &case, none),
+        Err(none) if seen.facts.wants_guest_left() => leave::without_connection(ctx, guest, &seen, none),
         Err(none) => tell(ctx, key, none),
     }
 }
@@ -95,14 +107,14 @@ async fn serve(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    case: &Case,
+    seen: &Seen,
 ) -> Option<Duration> {
-    let key = &case.key;
-    match give_and_read(ctx, guests, guest, client, case).await {
+    let key = &seen.facts.key;
+    match give_and_read(ctx, guests, guest, client, seen).await {
         Ok(Ok((given, summary))) => {
             guest.health.worked();
             watch(ctx, guests, guest, key);
-            Some(told(ctx, guest, client, case, &given, summary).await)
+            Some(told(ctx, guest, client, seen, &given, summary).await)
         }
         Ok(Err(pause)) => Some(pause),
         Err(error) => {
@@ -153,9 +165,9 @@ async fn give_and_read(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    case: &Case,
+    seen: &Seen,
 ) -> Result<Result<(Given, Summary), Duration>, GuestError> {
-    let given = match give(ctx, guests, guest, client, case).await? {
+    let given = match give(ctx, guests, guest, client, seen).await? {
         Turn::Now(given) => given,
         Turn::Later(pause) => return Ok(Err(pause)),
     };
@@ -170,11 +182,11 @@ async fn told(
     ctx: &Context,
     guest: &mut Guest,
     client: &GuestClient,
-    case: &Case,
+    seen: &Seen,
     given: &Given,
     summary: Summary,
 ) -> Duration {
-    let key = &case.key;
+    let key = &seen.facts.key;
     let complete = summary.is_complete();
     let age = guest.change.as_ref().map(|change| change.since.elapsed());
     if complete || age.is_some_and(|age| age > pace::PATIENCE) {
@@ -183,7 +195,7 @@ async fn told(
     // Nodes need a moment: what they confirm in it is told once, and not as a failure before.
     let early = !complete && age.is_some_and(|age| age < pace::GRACE) && summary.verdict.reason != Reason::NodesFailing;
     if !early {
-        let bootstrap = bootstrap::covered(ctx, client, case, &summary).await;
+        let bootstrap = bootstrap::covered(ctx, client, seen, &summary).await;
         let secret = guest.connection.as_ref().map(|connection| connection.secret.name).unwrap_or_default();
         let report = guest_report(secret, given);
         let synced = synced(ctx, guest);

@@ -40,7 +40,8 @@ fn what_a_stock_operator_is_asked_for_is_marked_before_it_is_asked() {
         world.mark = Some(FIRST.to_owned());
         let plan = world.plan(None);
         assert!(plan.stock_is_behind && plan.touch.is_some() && plan.restarts());
-        let parent = |plan: &Plan| plan.targets[0].as_ref().unwrap().announce.clone().map_or(0, |patch| patch.0.len());
+        let parent =
+            |plan: &Plan| plan.targets[0].plan.as_ref().unwrap().announce.clone().map_or(0, |patch| patch.0.len());
         assert!(parent(&plan) > parent(&without));
         world.announce(&plan);
         assert_eq!(marks(&world), [Some(FIRST), None, None]);
@@ -70,7 +71,7 @@ fn leaving_is_marked_and_the_mark_goes_when_it_is_back() {
 
     world.in_flight = true;
     let plan = world.plan(None);
-    let first = plan.targets[0].as_ref().unwrap();
+    let first = plan.targets[0].plan.as_ref().unwrap();
     assert!(!plan.writes() && !first.up_to_date && first.reason == Some(Reason::Leaving), "{first:?}");
 
     world.in_flight = false;
@@ -78,7 +79,7 @@ fn leaving_is_marked_and_the_mark_goes_when_it_is_back() {
     assert!(plan.writes() && !plan.restarts(), "the mark alone goes");
     world.apply(&plan);
     assert_eq!(marks(&world), [None; 3]);
-    assert!(world.plan(None).targets.iter().flatten().all(|target| target.up_to_date));
+    assert!(world.plan(None).is_up_to_date());
 }
 
 #[test]

@@ -210,7 +210,7 @@ impl Model {
         self.world.reported.clear();
         for (deployment, target) in self.world.deployments.iter().zip(&plan.targets) {
             let annotation = deployment["metadata"]["annotations"]["hypermirror.dev/overrides"].as_str();
-            if let (Some(annotation), Some(target)) = (annotation, target) {
+            if let (Some(annotation), Some(target)) = (annotation, &target.plan) {
                 self.world.reported.insert(annotation.to_owned(), target.admitted_foreign.clone());
             }
         }

@@ -60,7 +60,7 @@ impl Stage {
         let key = key(name);
         let declaration = self.index.declaration(&key).unwrap();
         let sources = declaration.resolve();
-        self.index.remember(&key, &declaration, &sources);
+        self.index.keep_in_force(&key, &declaration, &sources);
         sources
     }
 

@@ -1,13 +1,18 @@
-use super::super::target::stock_targets;
+use std::sync::Arc;
+
+use super::super::target::{TargetSpec, stock_targets};
 use super::*;
 
 fn up_to_date() -> TargetPlan {
     TargetPlan { up_to_date: true, ..TargetPlan::default() }
 }
 
-fn verdict(plans: &[Option<TargetPlan>], held: Option<Verdict>) -> Verdict {
-    let specs = stock_targets();
-    let targets: Vec<_> = specs.iter().zip(plans.iter().map(Option::as_ref)).collect();
+fn verdict(plans: &[Option<TargetPlan>], held: Option<&Verdict>) -> Verdict {
+    let target = |(spec, plan): (TargetSpec, &Option<TargetPlan>)| Target {
+        plan: plan.clone(),
+        ..Target::new(Arc::new(spec), None)
+    };
+    let targets: Vec<Target> = stock_targets().into_iter().zip(plans).map(target).collect();
     control_plane_verdict(&targets, held)
 }
 
@@ -29,22 +34,22 @@ fn the_control_plane_is_as_good_as_its_worst_target() {
 
 #[test]
 fn a_gate_is_told_only_where_it_holds_something_back() {
-    let held = || Some(Verdict::new("False", Reason::Observing, "observes"));
+    let held = Verdict::new("False", Reason::Observing, "observes");
     let all = [Some(up_to_date()), Some(up_to_date()), Some(up_to_date())];
-    assert_eq!(verdict(&all, held()).reason, Reason::AsExpected);
-    assert_eq!(verdict(&[Some(TargetPlan::default()), None, None], held()).reason, Reason::Observing);
+    assert_eq!(verdict(&all, Some(&held)).reason, Reason::AsExpected);
+    assert_eq!(verdict(&[Some(TargetPlan::default()), None, None], Some(&held)).reason, Reason::Observing);
 }
 
 #[test]
 fn a_transition_time_moves_with_the_status_alone() {
     let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
     let good = Verdict::new("True", Reason::AsExpected, "a");
-    let first = conditions(&[], &[(ConditionType::Ready, &good)], 1, at(1));
+    let first = merge(&[], &[(ConditionType::Ready, &good)], 1, at(1));
     let reworded = Verdict::new("True", Reason::TargetsIncomplete, "b");
-    let second = conditions(&first, &[(ConditionType::Ready, &reworded)], 2, at(2));
+    let second = merge(&first, &[(ConditionType::Ready, &reworded)], 2, at(2));
     assert_eq!((second[0].last_transition_time.0, second[0].observed_generation), (at(1), Some(2)));
     let bad = Verdict::new("False", Reason::Updating, "c");
-    let third = conditions(&second, &[(ConditionType::Ready, &bad)], 2, at(3));
+    let third = merge(&second, &[(ConditionType::Ready, &bad)], 2, at(3));
     assert_eq!(third[0].last_transition_time.0, at(3));
 }
 
@@ -61,22 +66,6 @@ fn ready_repeats_the_first_condition_that_is_not_true() {
     assert_eq!(of(&good, &good).0, "True");
     assert_eq!(of(&unknown, &good), ("Unknown", Reason::KindVanished, "SourcesResolved: gone".to_owned()));
     assert_eq!(of(&unknown, &bad).1, Reason::Updating);
-}
-
-#[test]
-fn a_long_message_is_cut_between_characters() {
-    let verdict = Verdict::new("False", Reason::Updating, "ä".repeat(5000));
-    assert!(verdict.message.len() <= MESSAGE_BYTES && verdict.message.ends_with('…'));
-}
-
-#[test]
-fn a_long_map_is_cut_and_says_how_much_is_missing() {
-    let source = |n: usize| (format!("s.example/{n:05}"), crate::mirrors::ResolvedSource::default());
-    let resolved = Resolved { sources: (0..2000).map(source).collect() };
-    let (reports, missing) = source_reports(&resolved);
-    assert_eq!(reports.len() + missing, 2000);
-    let bytes: usize = reports.iter().map(|report| serde_json::to_string(report).unwrap().len()).sum();
-    assert!(missing > 0 && bytes <= SOURCES_BYTES);
 }
 
 #[test]
@@ -102,7 +91,7 @@ fn work_that_failed_is_told_once_and_goes_with_the_next_that_does_not() {
     ];
     let verdicts = [(sources, &good), (control_plane, &good), (guest, &waits), (ready, &good)];
     let before = HostedClusterMirrorsStatus {
-        conditions: conditions(&[], &verdicts, 1, at(1)),
+        conditions: merge(&[], &verdicts, 1, at(1)),
         source_count: 7,
         ..HostedClusterMirrorsStatus::default()
     };
@@ -117,8 +106,8 @@ fn work_that_failed_is_told_once_and_goes_with_the_next_that_does_not() {
     assert_eq!(work_failed(Some(&first), 2, at(3)), first, "the same again is not written again");
     let bad = Verdict::new("False", Reason::InvalidEntries, "1 invalid entries are ignored");
     let invalid = [(sources, &bad), (control_plane, &good), (ready, &bad)];
-    let invalid = HostedClusterMirrorsStatus { conditions: conditions(&[], &invalid, 1, at(1)), ..before.clone() };
+    let invalid = HostedClusterMirrorsStatus { conditions: merge(&[], &invalid, 1, at(1)), ..before.clone() };
     assert_eq!(told(&work_failed(Some(&invalid), 2, at(2)))[2], owned(&[("Ready", "False", "InvalidEntries")])[0]);
-    let after = conditions(&first.conditions, &verdicts, 2, at(4));
+    let after = merge(&first.conditions, &verdicts, 2, at(4));
     assert!(after.iter().all(|condition| condition.reason != "WorkFailed"), "{after:?}");
 }

@@ -3,7 +3,7 @@
 use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::report::NodesReport;
 
-use super::cut_at;
+use super::super::verdict::cut_at;
 
 /// How large a status may be: etcd takes objects of 1.5 MiB, metadata included.
 pub const REPORT_BYTES: usize = 1 << 20;

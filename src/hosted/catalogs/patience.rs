@@ -1,0 +1,172 @@
+//! How long differing catalogs are left to stock HyperShift before they are written, and when they are read again.
+
+use std::time::{Duration, Instant};
+
+use hypermirror_api::hypershift::HostedCluster;
+
+use super::compare::Difference;
+use super::wishes::{CatalogWishes, Wanted, wishes};
+use super::{Handling, verdict};
+use crate::hosted::verdict::Verdict;
+
+/// Between two reads of catalogs that are as they should be: nobody tells when one changes.
+pub const IDLE: Duration = Duration::from_mins(5);
+/// Between two reads while stock HyperShift has its time.
+pub const BUSY: Duration = Duration::from_secs(2);
+/// After how many writes that did not last the catalogs count as contested; three objects are written at once.
+pub const TRIES: u32 = 9;
+/// The longest time that a contested catalog is left alone.
+const TRUCE: Duration = Duration::from_hours(1);
+
+/// What is remembered between two reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CatalogMemory {
+    wanted: Wanted,
+    /// Since when the present differences stand.
+    differs: Option<(Vec<Difference>, Instant)>,
+    /// When they were last read.
+    looked: Instant,
+    /// How often they were written for the present wish without standing for long.
+    tries: u32,
+    written: Option<Instant>,
+}
+
+impl CatalogMemory {
+    /// How long what was found to be right need not be read again.
+    fn rests(&self, wanted: &Wanted, now: Instant) -> Option<Duration> {
+        let is_right = self.wanted == *wanted && self.differs.is_none();
+        let left = IDLE.checked_sub(now.saturating_duration_since(self.looked))?;
+        Some(left).filter(|left| is_right && !left.is_zero())
+    }
+
+    /// Takes in what was found; answers how long it has to be left to stock HyperShift, and how often it was written in
+    /// vain.
+    pub fn found(
+        before: Option<&Self>,
+        wanted: &Wanted,
+        found: &[Difference],
+        patience: Duration,
+        now: Instant,
+    ) -> (Self, Duration, u32) {
+        let known = before.filter(|known| known.wanted == *wanted);
+        let written = known.and_then(|known| known.written);
+        let lasts = written.is_some_and(|written| now.saturating_duration_since(written) <= TRUCE);
+        let tries = known.filter(|_| lasts).map_or(0, |known| known.tries);
+        let differs = known.and_then(|known| known.differs.as_ref());
+        let since = differs.filter(|(before, _)| before == found).map_or(now, |(_, since)| *since);
+        let differs = (!found.is_empty()).then(|| (found.to_vec(), since));
+        let wait = patience.saturating_mul(2_u32.saturating_pow(tries / 3)).min(TRUCE.max(patience));
+        let memory = Self { wanted: wanted.clone(), differs, looked: now, tries, written };
+        (memory, wait.saturating_sub(now.saturating_duration_since(since)), tries)
+    }
+
+    /// One of them was written.
+    pub fn wrote(&mut self, now: Instant) {
+        self.tries = self.tries.saturating_add(1);
+        self.written = Some(now);
+    }
+}
+
+/// What is to be done about the catalogs of one hosted cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CatalogStep {
+    /// Nothing is annotated about them: none is ever read.
+    None,
+    /// Nothing is done, and the condition says why.
+    Report(Verdict),
+    /// They were as they should be a moment ago: they are read again after this time.
+    Rest(Duration, Verdict),
+    /// They are read, and written where stock HyperShift has not done it in time.
+    Read(CatalogWishes),
+}
+
+/// Decides it. `refused`: the control-plane namespace, and the catalogs in it, are another one's.
+pub fn step(
+    cluster: &HostedCluster,
+    leaving: bool,
+    refused: Option<&Verdict>,
+    memory: Option<&CatalogMemory>,
+    now: Instant,
+) -> CatalogStep {
+    let Some(wishes) = wishes(cluster).filter(|_| !leaving) else { return CatalogStep::None };
+    if let Some(refused) = refused {
+        return CatalogStep::Report(refused.clone());
+    }
+    let as_wished = || verdict(&wishes, &[], &Handling::Waiting);
+    if wishes.wanted == Wanted::Nothing {
+        return CatalogStep::Report(as_wished());
+    }
+    match memory.and_then(|memory| memory.rests(&wishes.wanted, now)) {
+        Some(left) => CatalogStep::Rest(left, as_wished()),
+        None => CatalogStep::Read(wishes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosted::catalogs::Catalog;
+    use crate::hosted::catalogs::compare::CatalogObject;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn found(catalog: Catalog) -> Vec<Difference> {
+        let object = CatalogObject::Deployment(catalog);
+        vec![Difference { object, images: Vec::new(), is_triggered: true, patch: None }]
+    }
+
+    fn wanted(registry: &str) -> Wanted {
+        Wanted::Registries(vec![registry.to_owned()])
+    }
+
+    /// The memory of one hosted cluster, and a clock.
+    struct Seen(Option<CatalogMemory>, Instant);
+
+    impl Seen {
+        fn find(&mut self, wanted: &Wanted, found: &[Difference], patience: Duration) -> (Duration, u32) {
+            let (memory, wait, tries) = CatalogMemory::found(self.0.as_ref(), wanted, found, patience, self.1);
+            self.0 = Some(memory);
+            (wait, tries)
+        }
+    }
+
+    #[test]
+    fn stock_hypershift_has_its_time_from_the_last_change() {
+        let mut seen = Seen(None, Instant::now());
+        assert_eq!(seen.find(&wanted("x"), &found(Catalog::Redhat), PATIENCE), (PATIENCE, 0));
+        seen.1 += Duration::from_secs(10);
+        assert_eq!(seen.find(&wanted("x"), &found(Catalog::Redhat), PATIENCE).0, Duration::from_secs(20));
+        assert_eq!(seen.find(&wanted("x"), &found(Catalog::Certified), PATIENCE).0, PATIENCE, "something else differs");
+        assert_eq!(seen.find(&wanted("y"), &found(Catalog::Certified), PATIENCE).0, PATIENCE, "another wish");
+        assert_eq!(seen.find(&wanted("y"), &found(Catalog::Certified), Duration::ZERO).0, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_was_right_is_not_read_again_at_once_unless_something_else_is_wanted() {
+        let mut seen = Seen(None, Instant::now());
+        seen.find(&wanted("x"), &[], PATIENCE);
+        let rests = |seen: &Seen, registry: &str| seen.0.as_ref().unwrap().rests(&wanted(registry), seen.1);
+        assert_eq!(rests(&seen, "x"), Some(IDLE));
+        assert_eq!(rests(&seen, "y"), None);
+        seen.1 += IDLE;
+        assert_eq!(rests(&seen, "x"), None);
+        seen.find(&wanted("x"), &found(Catalog::Redhat), PATIENCE);
+        assert_eq!(rests(&seen, "x"), None);
+    }
+
+    #[test]
+    fn whoever_changes_it_back_again_and_again_is_left_alone_for_longer_and_longer() {
+        let mut seen = Seen(None, Instant::now());
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            waits.push(seen.find(&wanted("x"), &found(Catalog::Redhat), PATIENCE));
+            let now = seen.1;
+            (0..3).for_each(|_| seen.0.as_mut().unwrap().wrote(now));
+            seen.find(&wanted("x"), &[], PATIENCE);
+        }
+        let doubled = [(30, 0), (60, 3), (120, 6), (240, TRIES)];
+        assert_eq!(waits, doubled.map(|(seconds, tries)| (Duration::from_secs(seconds), tries)));
+        seen.1 += TRUCE + Duration::from_secs(1);
+        assert_eq!(seen.find(&wanted("x"), &found(Catalog::Redhat), PATIENCE), (PATIENCE, 0), "it stood for an hour");
+    }
+}

@@ -1,0 +1,154 @@
+//! The conditions of a report: each is built from what it is about, and all are merged with the old ones once.
+
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::guest::carried;
+use super::plan::{Target, TargetPlan};
+use super::verdict::{SourceTrouble, Verdict, cut};
+use crate::mirrors::finding::{Finding, Severity};
+
+/// What the sources of one hosted cluster come to. `replaces_nodes`: it has `imageContentSources`, an edit of which makes
+/// stock HyperShift replace its nodes.
+pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replaces_nodes: bool) -> Verdict {
+    // What cannot be seen now may be as it was; everything else is wrong.
+    let is_unseen =
+        |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
+    if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
+        let status = if is_unseen(&trouble) { "Unknown" } else { "False" };
+        let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+        return Verdict::new(status, trouble.reason, messages.join("; "));
+    }
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("{} {}: {}", finding.origin, finding.field, finding.message))
+        .collect();
+    if !errors.is_empty() {
+        let text = format!("{} invalid entries are ignored: {}", errors.len(), errors.join("; "));
+        return Verdict::new("False", Reason::InvalidEntries, text);
+    }
+    if replaces_nodes {
+        let key = annotations::IMAGE_MIRROR_CONFIG_REF;
+        return Verdict::good(format!(
+            "all mirror entries are valid; stock HyperShift replaces nodes when spec.imageContentSources is edited, but not when \
+             the ConfigMap in annotation {key} is edited"
+        ));
+    }
+    Verdict::good("all mirror entries are valid")
+}
+
+/// What the targets come to. `held` is a gate that stopped the change before any target was looked at.
+pub fn control_plane_verdict(targets: &[Target], held: Option<&Verdict>) -> Verdict {
+    // Its targets are another one's, and are not looked at.
+    if let Some(refused) = held.filter(|held| held.reason == Reason::NamespaceClaimedTwice) {
+        return refused.clone();
+    }
+    let present: Vec<(&str, &TargetPlan)> =
+        targets.iter().filter_map(|target| Some((target.name(), target.plan.as_ref()?))).collect();
+    let bad: Vec<_> = present.iter().filter(|(_, plan)| !plan.up_to_date).collect();
+    if bad.is_empty() && present.len() == targets.len() {
+        return Verdict::good("all target Deployments have the override map");
+    }
+    if let Some(held) = held.filter(|_| !bad.is_empty()) {
+        return held.clone();
+    }
+    if let Some((_, worst)) = bad.first() {
+        let message = |(name, plan): &&(&str, &TargetPlan)| {
+            format!("{name}: {}", text_or(&plan.message, "waiting for the override map to be written"))
+        };
+        let messages: Vec<String> = bad.iter().map(message).collect();
+        return Verdict::new("False", worst.reason.unwrap_or(Reason::Updating), messages.join("; "));
+    }
+    if present.is_empty() {
+        return Verdict::new(
+            "Unknown",
+            Reason::TargetsMissing,
+            "waiting for the Deployments of the control plane to be created",
+        );
+    }
+    let missing: Vec<&str> = targets.iter().filter(|target| target.plan.is_none()).map(Target::name).collect();
+    let text =
+        format!("waiting for Deployments to be created: {}; the others have the override map", missing.join(", "));
+    Verdict::new("True", Reason::TargetsIncomplete, text)
+}
+
+fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
+    if text.is_empty() { otherwise } else { text }
+}
+
+/// What is told about OLM catalogs: nothing where nothing is annotated about them and nothing was.
+pub fn catalogs_verdict(present: Option<Verdict>, old: &[Condition]) -> Option<Verdict> {
+    let was_told = old.iter().any(|condition| condition.type_ == ConditionType::CatalogsValid.as_str());
+    present.or_else(|| was_told.then(|| Verdict::good("the annotations for OLM catalogs were removed")))
+}
+
+/// `Ready`: False if one is False, else Unknown if one is Unknown.
+pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
+    for status in ["False", "Unknown"] {
+        if let Some((kind, verdict)) = parts.iter().find(|(_, verdict)| verdict.status == status) {
+            let message = format!("{}: {}", kind.as_str(), verdict.message);
+            return Verdict { status, reason: verdict.reason, message: cut(message) };
+        }
+    }
+    Verdict::good("all mirrors are resolved and applied")
+}
+
+/// Merges all conditions with the old ones: the time moves only with the status.
+pub fn merge(
+    old: &[Condition],
+    verdicts: &[(ConditionType, &Verdict)],
+    generation: i64,
+    now: jiff::Timestamp,
+) -> Vec<Condition> {
+    // The API keeps seconds: what is told here must equal what comes back.
+    let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let condition = |(kind, verdict): &(ConditionType, &Verdict)| {
+        let before = old.iter().find(|old| old.type_ == kind.as_str());
+        let unchanged = before.filter(|old| old.status == verdict.status);
+        Condition {
+            type_: kind.as_str().to_owned(),
+            status: verdict.status.to_owned(),
+            reason: verdict.reason.as_str().to_owned(),
+            message: verdict.message.clone(),
+            observed_generation: Some(generation),
+            last_transition_time: unchanged.map_or(Time(now), |old| old.last_transition_time.clone()),
+        }
+    };
+    verdicts.iter().map(condition).collect()
+}
+
+/// The report after work that panicked: what it said before, but for whether the control plane has its map, which nobody
+/// knows now. The next work that ends well says everything anew.
+pub fn work_failed(
+    old: Option<&HostedClusterMirrorsStatus>,
+    generation: i64,
+    now: jiff::Timestamp,
+) -> HostedClusterMirrorsStatus {
+    let mut status = old.cloned().unwrap_or_default();
+    let message = "the reconcile of the hosted cluster failed inside hypermirror and is retried; the manager's log has the details";
+    let failed = Verdict::new("Unknown", Reason::WorkFailed, message);
+    let is_kept = |kind: ConditionType| !matches!(kind, ConditionType::ControlPlaneUpToDate | ConditionType::Ready);
+    let kept: Vec<(ConditionType, Verdict)> = ConditionType::ALL
+        .iter()
+        .filter_map(|kind| {
+            let told = status.conditions.iter().find(|told| is_kept(*kind) && told.type_ == kind.as_str())?;
+            Some((*kind, carried(told)))
+        })
+        .collect();
+    let counting = kept.iter().filter(|(_, told)| told.reason != Reason::KubeconfigMissing);
+    let control_plane = (ConditionType::ControlPlaneUpToDate, &failed);
+    let parts = std::iter::once(control_plane).chain(counting.map(|(kind, told)| (*kind, told)));
+    let ready = ready_verdict(&parts.collect::<Vec<_>>());
+    let told = merge(&status.conditions, &[control_plane, (ConditionType::Ready, &ready)], generation, now);
+    for condition in told {
+        match status.conditions.iter_mut().find(|before| before.type_ == condition.type_) {
+            Some(before) => *before = condition,
+            None => status.conditions.push(condition),
+        }
+    }
+    status
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! How the last rollout of one hosted cluster stands with the rollout budget.
+
+use std::time::Duration;
+
+use hypermirror_api::Reason;
+use hypermirror_api::report::{RolloutReport, RolloutState};
+use jiff::Timestamp;
+
+use super::facts::{ClusterFacts, Moment};
+use super::gates::Gate;
+use super::plan::Plan;
+use super::verdict::Verdict;
+use crate::fleet::rollout::{Look, answer_due, look, messages};
+
+/// How often a hosted cluster in flight is looked at when its watches tell nothing.
+const BACKSTOP: Duration = Duration::from_secs(30);
+
+/// How a rollout stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flight {
+    /// For the report.
+    pub report: Option<RolloutReport>,
+    /// That it is not back in time.
+    pub failed: Option<Verdict>,
+    /// It is back: when it began.
+    pub is_back: Option<Timestamp>,
+    /// When to look again.
+    pub again_after: Option<Duration>,
+}
+
+/// Looks whether a hosted cluster is back.
+pub fn of(facts: &ClusterFacts, plan: &Plan, gate: &Gate, now: Moment) -> Flight {
+    let budget = &facts.flags.rollouts;
+    let before = facts.report.as_ref().and_then(|report| report.control_plane.rollout.clone());
+    if !budget.is_on() {
+        // What is done stays done if there is a limit again.
+        return Flight { report: before, ..Flight::default() };
+    }
+    let report = |since: Timestamp, state: RolloutState| {
+        let started = since.to_string();
+        let limit = before.as_ref().filter(|before| before.started == started).map(|before| before.limit);
+        let limit = limit.unwrap_or_else(|| i64::try_from(budget.at_once).unwrap_or(i64::MAX));
+        Some(RolloutReport { started, state, limit })
+    };
+    let Some(since) = facts.rollout.in_flight.map(|mark| mark.at) else {
+        let report = facts.rollout.last.and_then(|last| report(last, RolloutState::Done));
+        return Flight { report, ..Flight::default() };
+    };
+    let answer = answer_left(facts, plan, now).filter(|_| !gate.holds_map());
+    let is_pending = !gate.holds_map() && (plan.restarts() || plan.waits_for_parent() || answer.is_some());
+    let flight = |state| Flight { report: report(since, state), again_after: answer, ..Flight::default() };
+    match look(budget, since, now.time, facts.is_rolled_out(), is_pending) {
+        Look::Back => Flight { is_back: Some(since), ..flight(RolloutState::Done) },
+        Look::InFlight => {
+            let left = budget.left(since, now.time).clamp(Duration::from_millis(10), BACKSTOP);
+            Flight {
+                again_after: Some(answer.map_or(left, |answer| answer.min(left))),
+                ..flight(RolloutState::InFlight)
+            }
+        }
+        Look::Failed => Flight {
+            failed: Some(Verdict::new(
+                "False",
+                Reason::RolloutFailed,
+                messages::failed(budget, since, &facts.unavailable()),
+            )),
+            again_after: Some(BACKSTOP),
+            ..flight(RolloutState::Failed)
+        },
+    }
+}
+
+/// How long a stock operator that was asked, and has not answered, still keeps the place of the hosted cluster.
+fn answer_left(facts: &ClusterFacts, plan: &Plan, now: Moment) -> Option<Duration> {
+    let (_, since) = facts.memory.touched.as_ref().filter(|_| plan.stock_is_behind)?;
+    let asked = now.instant.saturating_duration_since(*since);
+    answer_due(asked, facts.flags.settle, facts.flags.handover)
+}

@@ -1,0 +1,163 @@
+//! What this process remembers of one hosted cluster between two turns, all of it.
+//!
+//! What stands on the API server is not kept here: annotations, marks and reports are read again, also by the next leader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::catalogs::patience::CatalogMemory;
+use super::contest::Contest;
+use super::edits::Edits;
+use super::known::EntrySet;
+use super::plan::TargetPlan;
+use super::sources::OverrideMap;
+
+/// What is known of the ConfigMap that the nodes of one NodePool boot with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// A digest of what is wanted; none if nothing is.
+    pub wanted: Option<String>,
+    /// Since when that is wanted.
+    pub since: Instant,
+    /// A digest of what stands there, once that is known; none in it if nothing stands.
+    pub stands: Option<Option<String>>,
+    /// When that was read or written.
+    pub looked: Instant,
+}
+
+/// The ConfigMaps of one hosted cluster, by NodePool.
+pub type Boots = BTreeMap<String, Boot>;
+
+/// The memory of one hosted cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The entries of the map that was last admitted by this process.
+    pub admitted: Option<Arc<EntrySet>>,
+    /// Entries of its own that left the map while this process ran; see [`Self::departing`].
+    pub departed: Arc<EntrySet>,
+    /// With which value stock operators were last asked to read the mirrors, and when.
+    pub touched: Option<(String, Instant)>,
+    /// A digest of the value that the parent carries, and since when.
+    pub parent_since: Option<(String, Instant)>,
+    /// The revision of the management layer with which everything was last in force: a rollout that begins while it is the
+    /// same is begun by the hosted cluster itself.
+    pub settled: Option<u64>,
+    /// The last rollout that this process saw come back, by its mark; the report may not say so yet.
+    pub rollout_done: Option<Timestamp>,
+    /// For each target, whether somebody removes our entries.
+    pub contests: Vec<Contest>,
+    /// The edits of its map.
+    pub edits: Edits,
+    /// The ConfigMaps that its nodes boot with.
+    pub boots: Boots,
+    /// Its OLM catalogs, if anything is annotated about them.
+    pub catalogs: Option<CatalogMemory>,
+}
+
+impl Memory {
+    /// What is left when this instance leads no more. Another one may write meanwhile: only what stays true whoever leads is
+    /// kept, and a leader that returns begins as after a restart.
+    #[must_use]
+    pub fn after_term(&self) -> Self {
+        Self { departed: Arc::clone(&self.departed), rollout_done: self.rollout_done, ..Self::default() }
+    }
+
+    /// The entries that have departed once this map is admitted, but for those that the management layer explains: every
+    /// hosted cluster knows these, and they are kept once for all.
+    pub fn departing(&self, map: &OverrideMap, explained: &EntrySet) -> Arc<EntrySet> {
+        if self.admitted.as_ref().is_some_and(|before| Arc::ptr_eq(before, &map.entries)) {
+            return Arc::clone(&self.departed);
+        }
+        let left = self.admitted.iter().flat_map(|before| before.iter()).chain(self.departed.iter());
+        Arc::new(left.filter(|entry| !map.entries.contains(*entry) && !explained.contains(*entry)).cloned().collect())
+    }
+
+    /// A new map is admitted: what is no longer in it has departed.
+    pub fn admit(&mut self, map: &OverrideMap, explained: &EntrySet) {
+        self.departed = self.departing(map, explained);
+        self.admitted = Some(Arc::clone(&map.entries));
+    }
+
+    /// Stock operators are asked to read the mirrors: each of them may write its targets now.
+    pub fn asked(&mut self, value: &str, now: Instant) {
+        self.touched = Some((value.to_owned(), now));
+        self.contests.iter_mut().for_each(|contest| contest.ask(now));
+    }
+
+    /// A plan was written to the target in this place: it may have taken our entry away, and a new pod of the parent writes
+    /// its children. Neither is somebody's who fights us.
+    pub fn wrote(&mut self, place: usize, plan: &TargetPlan, now: Instant) {
+        if !plan.restarts {
+            return;
+        }
+        if let Some(contest) = self.contests.get_mut(place).filter(|_| !plan.keeps) {
+            contest.forget();
+        }
+        if place == 0 {
+            self.contests.iter_mut().skip(1).for_each(|contest| contest.ask(now));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::catalogs::wishes::Wanted;
+    use super::super::known::entries;
+    use super::*;
+
+    fn map(text: &str) -> OverrideMap {
+        let mut map = OverrideMap::default();
+        map.entries = Arc::new(entries(text).map(str::to_owned).collect());
+        map
+    }
+
+    #[test]
+    fn own_entries_are_remembered_and_not_those_that_the_management_layer_explains() {
+        let mut memory = Memory::default();
+        let explained = map("m=1,m=2").entries;
+        memory.admit(&map("m=1,own=1"), &explained);
+        memory.admit(&map("m=2,own=2"), &explained);
+        assert_eq!(*memory.departed, *map("own=1").entries);
+        let back = map("m=2,own=1");
+        assert_eq!(*memory.departing(&back, &explained), *map("own=2").entries);
+        memory.admit(&back, &explained);
+        let same = memory.departing(&back, &explained);
+        assert!(Arc::ptr_eq(&same, &memory.departed), "nothing moved: nothing is copied");
+    }
+
+    #[test]
+    fn a_leader_that_returns_gives_stock_hypershift_its_time_with_catalogs_again() {
+        let (now, wanted) = (Instant::now(), Wanted::Registries(vec!["r.example".to_owned()]));
+        let (known, ..) = CatalogMemory::found(None, &wanted, &[], Duration::from_mins(5), now);
+        let memory = Memory { catalogs: Some(known), settled: Some(3), ..Memory::default() };
+        let after = memory.after_term();
+        assert!(after.catalogs.is_none() && after.settled.is_none() && after.admitted.is_none());
+    }
+
+    #[test]
+    fn what_left_the_map_and_which_rollout_is_done_outlives_a_term() {
+        let mut memory = Memory { rollout_done: Timestamp::from_second(5).ok(), ..Memory::default() };
+        memory.admit(&map("own=1"), &EntrySet::new());
+        memory.admit(&map(""), &EntrySet::new());
+        let after = memory.after_term();
+        assert_eq!((after.rollout_done, after.departed), (memory.rollout_done, map("own=1").entries));
+    }
+
+    #[test]
+    fn a_restart_of_the_parent_has_its_children_written_by_it() {
+        let now = Instant::now();
+        let mut memory = Memory { contests: vec![Contest::default(); 3], ..Memory::default() };
+        let plan = TargetPlan { restarts: true, keeps: true, ..TargetPlan::default() };
+        memory.wrote(1, &plan, now);
+        assert_eq!(memory.contests, vec![Contest::default(); 3]);
+        memory.wrote(0, &plan, now);
+        let mut asked = Contest::default();
+        asked.ask(now);
+        assert_eq!(memory.contests, [Contest::default(), asked.clone(), asked]);
+    }
+}

@@ -1,0 +1,252 @@
+//! The report of one hosted cluster, and which of its conditions are worth an event.
+
+mod lists;
+mod size;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hypermirror_api::report::BootReport;
+use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::boot::config_map_name;
+use super::conditions::{catalogs_verdict, control_plane_verdict, merge, ready_verdict, sources_verdict};
+use super::facts::{ClusterFacts, Moment};
+use super::gates::GateName;
+use super::guest::GuestOutcome;
+use super::memory::{Boot, Boots};
+use super::pool_config::{self, PoolSources};
+use super::turn::Turn;
+use super::verdict::{SourceTrouble, Verdict};
+use crate::fleet::claims::Refusal;
+use crate::mirrors::finding::Finding;
+use crate::printable;
+
+pub use size::{REPORT_BYTES, fitted};
+
+/// What came of a turn that was carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Why a write failed.
+    pub failure: Option<String>,
+    /// About its OLM catalogs, if anything is annotated about them.
+    pub catalogs: Option<Verdict>,
+    /// What could not be written for nodes that boot, by NodePool.
+    pub boot_troubles: BTreeMap<String, Vec<SourceTrouble>>,
+    /// The ConfigMaps that nodes boot with.
+    pub boots: Boots,
+}
+
+/// The report, cut to what an API server takes; none if nothing of it is left to report: it has left our care.
+pub fn status(facts: &ClusterFacts, turn: &Turn, outcome: &Outcome, now: Moment) -> Option<HostedClusterMirrorsStatus> {
+    // One whose namespace nobody can be said to own may have left something of ours there.
+    let is_disputed = matches!(facts.refusal, Some(Refusal::Shared));
+    let is_done = facts.leaves() && !is_disputed && turn.plan.is_up_to_date();
+    // A guest that was asked to be left keeps something of ours.
+    let is_left_behind = |guest: &GuestOutcome| guest.synced.reason == Reason::LeftBehind;
+    let keeps_record = facts.uninstalls() && facts.guest.as_deref().is_some_and(is_left_behind);
+    if is_done && !keeps_record {
+        return None;
+    }
+    let control_plane = control_plane(turn, outcome);
+    let conditions = conditions(facts, outcome, &control_plane, now);
+    let generation = facts.object.metadata.generation.unwrap_or_default();
+    let (guest, nodes) = match facts.guest.as_deref() {
+        Some(guest) => (guest.guest.clone(), guest.nodes_report.clone()),
+        None => (None, None),
+    };
+    let keeps_map = control_plane.reason == Reason::RemovalHeld || is_disputed;
+    let old = facts.report.as_deref();
+    let status = match old.filter(|_| keeps_map) {
+        // The map that is reported is the one in force.
+        Some(old) => {
+            let mut control_plane = old.control_plane.clone();
+            control_plane.rollout.clone_from(&turn.rollout.report);
+            control_plane.admission = facts.fleet.admission;
+            HostedClusterMirrorsStatus {
+                conditions,
+                hosted_cluster_generation: generation,
+                guest,
+                nodes,
+                control_plane,
+                ..old.clone()
+            }
+        }
+        None => HostedClusterMirrorsStatus { guest, nodes, ..resolved(facts, turn, outcome, conditions, generation) },
+    };
+    Some(fitted(printable::value(status)))
+}
+
+/// What is resolved, beside what its guest says.
+fn resolved(
+    facts: &ClusterFacts,
+    turn: &Turn,
+    outcome: &Outcome,
+    conditions: Vec<Condition>,
+    generation: i64,
+) -> HostedClusterMirrorsStatus {
+    let (sources, cut) = lists::source_reports(&turn.map.resolved);
+    let of_pools: Vec<Finding> = facts.pool_sources.values().flat_map(pool_config::findings).collect();
+    let findings: Vec<&Finding> = facts.findings().chain(&of_pools).collect();
+    let before = facts.report.as_ref().map(|old| old.boot.as_slice()).unwrap_or_default();
+    HostedClusterMirrorsStatus {
+        hosted_cluster_generation: generation,
+        conditions,
+        source_count: count(turn.map.resolved.sources.len()),
+        sources,
+        sources_cut: count(cut),
+        findings: lists::finding_reports(&findings),
+        mirror_config: facts.own.reference.clone(),
+        node_pools: pool_config::reports(&pools(facts, outcome)),
+        boot: boot_reports(&outcome.boots, before),
+        control_plane: lists::control_plane_report(
+            &turn.plan.targets,
+            turn.rollout.report.clone(),
+            facts.fleet.admission,
+        ),
+        ..HostedClusterMirrorsStatus::default()
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A write that failed comes before the gate that would have held the next, and a rollout that is not back before both.
+fn control_plane(turn: &Turn, outcome: &Outcome) -> Verdict {
+    let failure = outcome.failure.as_ref().map(|error| Verdict::new("False", Reason::WriteFailed, error.clone()));
+    // What is contested is a target's own verdict.
+    let held = turn.gate.verdict().filter(|_| turn.gate.holding() != Some(GateName::Contested));
+    let verdict = control_plane_verdict(&turn.plan.targets, failure.as_ref().or(held));
+    let failed = turn.rollout.failed.clone().filter(|_| verdict.reason != Reason::RemovalHeld);
+    failed.unwrap_or(verdict)
+}
+
+fn pools(facts: &ClusterFacts, outcome: &Outcome) -> BTreeMap<String, PoolSources> {
+    let mut pools = facts.pool_sources.clone();
+    for (pool, troubles) in &outcome.boot_troubles {
+        pools.entry(pool.clone()).or_default().troubles.extend(troubles.iter().cloned());
+    }
+    pools
+}
+
+/// Every condition: those that `Ready` is made of, those that it leaves out, and `Ready`.
+fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Verdict, now: Moment) -> Vec<Condition> {
+    let old = facts.report.as_ref().map(|old| old.conditions.as_slice()).unwrap_or_default();
+    let replaces_nodes = !facts.object.spec.image_content_sources.is_empty();
+    let findings: Vec<&Finding> = facts.findings().collect();
+    let sources = sources_verdict(&findings, &facts.troubles(), replaces_nodes);
+    let pools = pool_config::verdict(&pools(facts, outcome));
+    let catalogs = catalogs_verdict(outcome.catalogs.clone(), old);
+    let guest = facts.guest.as_deref();
+    let mut verdicts =
+        vec![(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, control_plane)];
+    verdicts.extend(pools.iter().map(|verdict| (ConditionType::NodePoolConfigValid, verdict)));
+    verdicts.extend(guest.map(GuestOutcome::verdicts).unwrap_or_default());
+    verdicts.extend(catalogs.iter().map(|verdict| (ConditionType::CatalogsValid, verdict)));
+    let counts =
+        |kind: ConditionType| !super::guest::CONDITIONS.contains(&kind) || guest.is_some_and(GuestOutcome::counts);
+    let counting: Vec<_> = verdicts.iter().copied().filter(|(kind, _)| counts(*kind)).collect();
+    let ready = ready_verdict(&counting);
+    verdicts.push((ConditionType::Ready, &ready));
+    merge(old, &verdicts, facts.object.metadata.generation.unwrap_or_default(), now.time)
+}
+
+/// The ConfigMaps that stand, by NodePool; of what was not read yet what the last report says.
+fn boot_reports(boots: &Boots, before: &[BootReport]) -> Vec<BootReport> {
+    let is_known = |pool: &str| boots.get(pool).is_some_and(|boot| boot.stands.is_some());
+    let report = |(pool, boot): (&String, &Boot)| {
+        let digest = boot.stands.clone()??;
+        Some(BootReport { node_pool: pool.clone(), config_map: config_map_name(pool), digest })
+    };
+    let unknown = before.iter().filter(|before| !is_known(&before.node_pool)).cloned();
+    let mut reports: Vec<BootReport> = boots.iter().filter_map(report).chain(unknown).collect();
+    reports.sort_by(|a, b| a.node_pool.cmp(&b.node_pool));
+    reports
+}
+
+/// An object that an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About<'a> {
+    /// The HostedCluster.
+    HostedCluster,
+    /// One of its NodePools, by name.
+    NodePool(&'a str),
+}
+
+/// An object that failed, for an event to point at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Related {
+    /// A target Deployment in the control-plane namespace, by name.
+    Target(String),
+    /// The ConfigMap in the namespace of the HostedCluster that it refers to, by name.
+    ConfigMap(String),
+}
+
+/// Something that is worth an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition<'a> {
+    /// What it is about.
+    pub about: About<'a>,
+    /// Whether it went right.
+    pub is_good: bool,
+    /// The condition's type where it is good, its reason otherwise.
+    pub reason: &'a str,
+    /// For a person.
+    pub message: &'a str,
+    /// The object that failed, if it is another one.
+    pub related: Option<Related>,
+}
+
+/// What moved from one report to the next. A cluster that is being born has no kubeconfig, one that waits for its place no
+/// trouble: nothing went wrong.
+pub fn transitions<'a>(
+    old: Option<&HostedClusterMirrorsStatus>,
+    new: &'a HostedClusterMirrorsStatus,
+) -> Vec<Transition<'a>> {
+    let quiet: BTreeSet<&str> = [Reason::KubeconfigMissing, Reason::RolloutWaiting].map(Reason::as_str).into();
+    let of_cluster = new.conditions.iter().filter_map(|condition| {
+        let before = old.iter().flat_map(|old| &old.conditions).find(|before| before.type_ == condition.type_);
+        let is_good = condition.status == "True";
+        let has_moved =
+            before.map_or(!is_good, |before| before.status != condition.status || before.reason != condition.reason);
+        let is_told =
+            has_moved && !quiet.contains(&*condition.reason) && condition.type_ != ConditionType::Ready.as_str();
+        is_told.then(|| Transition {
+            about: About::HostedCluster,
+            is_good,
+            reason: if is_good { &condition.type_ } else { &condition.reason },
+            message: &condition.message,
+            related: if is_good { None } else { related(condition, new) },
+        })
+    });
+    let of_pools = new.node_pools.iter().filter_map(|pool| {
+        let before = old.iter().flat_map(|old| &old.node_pools).find(|before| before.name == pool.name);
+        let has_moved = before.map_or(!pool.valid, |before| before.valid != pool.valid || before.reason != pool.reason);
+        has_moved.then(|| Transition {
+            about: About::NodePool(&pool.name),
+            is_good: pool.valid,
+            reason: if pool.valid { ConditionType::NodePoolConfigValid.as_str() } else { &pool.reason },
+            message: &pool.message,
+            related: None,
+        })
+    });
+    of_cluster.chain(of_pools).collect()
+}
+
+/// The object behind a condition that is not good.
+fn related(condition: &Condition, status: &HostedClusterMirrorsStatus) -> Option<Related> {
+    if condition.type_ == ConditionType::ControlPlaneUpToDate.as_str() {
+        let bad = status.control_plane.targets.iter().find(|target| !target.up_to_date)?;
+        return Some(Related::Target(bad.name.clone()));
+    }
+    let is_of_config = condition.type_ == ConditionType::SourcesResolved.as_str()
+        && [Reason::ConfigMapMissing, Reason::SourceUnreadable, Reason::BudgetExceeded, Reason::MalformedObject]
+            .iter()
+            .any(|reason| reason.as_str() == condition.reason);
+    let config = status.mirror_config.as_ref().filter(|_| is_of_config)?;
+    Some(Related::ConfigMap(config.name.clone()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The lists of a report, each cut where it gets too long.
+
+use hypermirror_api::report::{
+    Admission, ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport,
+};
+
+use crate::digest::short_digest;
+use crate::hosted::plan::Target;
+use crate::hosted::verdict::cut;
+use crate::mirrors::finding::{Finding, Severity};
+use crate::mirrors::{Mirror, Resolved};
+
+/// How much of a status the list of sources may take: an object of etcd has 1.5 MiB, and thousands of reports are kept.
+pub const SOURCES_BYTES: usize = 32 * 1024;
+/// How many findings are told.
+pub const FINDINGS: usize = 50;
+/// The map for people, cut at [`SOURCES_BYTES`]; the second value is how many sources are missing.
+pub(super) fn source_reports(resolved: &Resolved) -> (Vec<SourceReport>, usize) {
+    let mut reports = Vec::new();
+    let mut bytes = 0;
+    for (name, source) in &resolved.sources {
+        let report = SourceReport {
+            source: name.clone(),
+            digest_mirrors: locations(&source.digest_mirrors),
+            tag_mirrors: locations(&source.tag_mirrors),
+            policy: source.policy.as_str().to_owned(),
+            origins: source.origins.iter().map(ToString::to_string).collect(),
+        };
+        bytes += serde_json::to_string(&report).map_or(0, |text| text.len());
+        if bytes > SOURCES_BYTES {
+            break;
+        }
+        reports.push(report);
+    }
+    let missing = resolved.sources.len() - reports.len();
+    (reports, missing)
+}
+
+fn locations(mirrors: &[Mirror]) -> Vec<String> {
+    mirrors.iter().map(|mirror| mirror.location.clone()).collect()
+}
+
+/// The first [`FINDINGS`] findings, errors before warnings.
+pub(super) fn finding_reports(findings: &[&Finding]) -> Vec<FindingReport> {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning);
+    let report = |finding: &&Finding| FindingReport {
+        severity: finding.severity.as_str().to_owned(),
+        reason: finding.reason.as_str().to_owned(),
+        origin: finding.origin.to_string(),
+        message: cut(format!("{}: {}", finding.field, finding.message)),
+    };
+    errors.chain(warnings).take(FINDINGS).map(report).collect()
+}
+
+/// The targets for people.
+pub(super) fn control_plane_report(
+    targets: &[Target],
+    rollout: Option<RolloutReport>,
+    admission: Option<Admission>,
+) -> ControlPlaneReport {
+    let reports: Vec<TargetReport> = targets.iter().filter_map(target_report).collect();
+    let up_to_date = reports.iter().filter(|report| report.up_to_date).count();
+    ControlPlaneReport { summary: format!("{up_to_date}/{}", reports.len()), targets: reports, rollout, admission }
+}
+
+fn target_report(target: &Target) -> Option<TargetReport> {
+    let plan = target.plan.as_ref()?;
+    let admitted = target.observed.as_ref().and_then(|observed| observed.overrides.as_deref()).map(short_digest);
+    // Not of the stock value: the annotation may be older or newer than what is planned from that.
+    let foreign = if admitted.is_some() { &plan.admitted_foreign } else { &plan.foreign };
+    Some(TargetReport {
+        name: target.name().to_owned(),
+        up_to_date: plan.up_to_date,
+        reason: plan.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        message: cut(plan.message.clone()),
+        foreign: foreign.clone(),
+        admitted: admitted.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_map_is_cut_and_says_how_much_is_missing() {
+        let source = |n: usize| (format!("s.example/{n:05}"), crate::mirrors::ResolvedSource::default());
+        let resolved = Resolved { sources: (0..2000).map(source).collect() };
+        let (reports, missing) = source_reports(&resolved);
+        assert_eq!(reports.len() + missing, 2000);
+        let bytes: usize = reports.iter().map(|report| serde_json::to_string(report).unwrap().len()).sum();
+        assert!(missing > 0 && bytes <= SOURCES_BYTES);
+    }
+}

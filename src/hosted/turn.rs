@@ -1,0 +1,189 @@
+//! One turn of one hosted cluster: from everything that is known of it to what is to be done, as a value.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hypermirror_api::annotations;
+use kube::ResourceExt as _;
+
+use super::boot::{self, BootWish};
+use super::carry_over::foreign_of;
+use super::catalogs::patience::{CatalogStep, step};
+use super::contest::Contest;
+use super::facts::{ClusterFacts, Moment};
+use super::flight::{self, Flight};
+use super::gates::{Gate, GateName, Proposal, gate, is_uncounted};
+use super::memory::Memory;
+use super::plan::{Counted, Plan, PlanInput, Target, plan};
+use super::sources::OverrideMap;
+use super::value::remembered;
+use crate::digest::short_digest;
+use crate::fleet::rollout::{Cause, Mark, next_mark};
+use crate::mirrors::Policy;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The map that is wanted.
+    pub map: Arc<OverrideMap>,
+    /// What would be written to the control plane.
+    pub plan: Plan,
+    /// Whether it may be written now.
+    pub gate: Gate,
+    /// It is written without a place of the rollout budget, although there is a limit.
+    pub is_uncounted: bool,
+    /// What nodes are to boot with; nothing while what reaches nodes is held.
+    pub boot: Vec<BootWish>,
+    /// What is to be done about the OLM catalogs.
+    pub catalogs: CatalogStep,
+    /// Our annotation is taken off the HostedCluster: it leaves, and nothing of ours is in its control plane.
+    pub withdraws: bool,
+    /// How its last rollout stands.
+    pub rollout: Flight,
+    /// What is remembered, with what was seen in this turn.
+    pub memory: Memory,
+    /// When another turn is worth taking, if nothing happens before.
+    pub again_after: Option<Duration>,
+}
+
+/// Takes a turn. The same facts give the same turn, whoever leads.
+pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
+    let is_uncounted = is_uncounted(facts);
+    let mut plan = planned(facts, !is_uncounted, now);
+    let mut memory = Memory::clone(&facts.memory);
+    let contested = leave_contested(facts, &mut memory.contests, &mut plan.targets, now);
+    if !facts.leaves() {
+        memory.edits.see(&wanted_digest(facts), facts.flags.settle, now.instant);
+    }
+    let gate = gate(&Proposal { facts, plan: Some(&plan), edits: &memory.edits, now });
+    if gate == Gate::Go && plan.writes() {
+        memory.edits.begin(now.instant);
+    }
+    let reaches_nodes = matches!(gate, Gate::Go | Gate::Hold(..)) && !gate.holds_nodes();
+    let refused = gate.verdict().filter(|_| gate.holding() == Some(GateName::NamespaceClaim));
+    let catalogs = step(&facts.object, facts.leaves(), refused, memory.catalogs.as_ref(), now.instant);
+    let is_asked = memory.touched.is_some() || facts.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);
+    let rollout = flight::of(facts, &plan, &gate, now);
+    let pause = facts.pause_left(now);
+    let handover = plan.waits_for_parent().then(|| facts.flags.handover + Duration::from_millis(50));
+    let of_gate = if let Gate::Wait(_, left) = &gate { Some(*left) } else { None };
+    Turn {
+        map: Arc::clone(&facts.map.map),
+        is_uncounted,
+        boot: if reaches_nodes { boot::wishes(facts) } else { Vec::new() },
+        catalogs,
+        withdraws: reaches_nodes && facts.leaves() && is_asked && plan.is_up_to_date(),
+        again_after: contested.into_iter().chain(pause).chain(handover).chain(of_gate).chain(rollout.again_after).min(),
+        rollout,
+        memory,
+        gate,
+        plan,
+    }
+}
+
+impl Turn {
+    /// What is remembered from now on, when everything of this turn is carried out that its gate lets through.
+    pub fn conclude(&self, facts: &ClusterFacts, memory: &mut Memory, now: Moment) {
+        // What was put off by a pause is the owner's to begin.
+        if self.gate.holding() == Some(GateName::Paused) || self.plan.is_up_to_date() {
+            memory.settled = Some(facts.fleet.management_revision);
+        }
+        if !self.gate.holds_map() && !facts.leaves() {
+            memory.admit(&self.map, &facts.fleet.management.explained);
+        }
+        let parent = self.plan.targets.first().and_then(|target| target.plan.as_ref());
+        let digest = short_digest(&self.map.env);
+        let is_known = memory.parent_since.as_ref().is_some_and(|(known, _)| *known == digest);
+        match (parent.is_some_and(|parent| parent.up_to_date), is_known) {
+            (true, false) => memory.parent_since = Some((digest, now.instant)),
+            (false, _) => memory.parent_since = None,
+            (true, true) => {}
+        }
+        memory.rollout_done = memory.rollout_done.max(self.rollout.is_back);
+    }
+}
+
+/// The plan. `counts`: each write that restarts something leaves the mark of the rollout budget.
+fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
+    let (flags, management, memory) = (&facts.flags, &facts.fleet.management, &facts.memory);
+    let departed = memory.departing(&facts.map.map, &management.explained);
+    let observed = facts.targets.iter().filter_map(|target| target.observed.as_deref());
+    let remembered = remembered(observed, |target| foreign_of(facts.report.as_deref(), target));
+    let mark = mark(facts, now).filter(|_| counts);
+    let in_flight = facts.rollout.in_flight.is_some() && !facts.is_rolled_out();
+    let handover_over = memory.parent_since.as_ref().is_some_and(|(digest, since)| {
+        *digest == short_digest(&facts.map.map.env) && now.left(*since, flags.handover).is_none()
+    });
+    let input = PlanInput {
+        map: &facts.map.map,
+        management,
+        departed: &departed,
+        remembered: &remembered,
+        targets: &facts.targets,
+        argument: flags.argument,
+        leaving: facts.leaves(),
+        handover_over: flags.whole || handover_over,
+        may_touch: flags.asks && !facts.is_blind(),
+        rollout: Counted { in_flight: mark.is_some() && in_flight, mark: mark.as_deref() },
+    };
+    // The watch of HostedClusters may be behind our own touch.
+    let annotation = facts.object.annotations().get(annotations::MIRRORS_OBSERVED);
+    let touched = memory.touched.as_ref().map(|(value, _)| value).or(annotation);
+    plan(&input, touched.map(String::as_str))
+}
+
+/// The mark of what is written now; none where there is no limit. A rollout that is not back keeps its mark, also through
+/// further edits: it has its time once, and counts for whom it counted.
+fn mark(facts: &ClusterFacts, now: Moment) -> Option<String> {
+    if !facts.flags.rollouts.is_on() {
+        return None;
+    }
+    let in_flight = facts.rollout.in_flight.filter(|_| !facts.is_rolled_out());
+    let next = || Mark::of(next_mark(facts.rollout.last, now.time), cause(facts));
+    Some(in_flight.unwrap_or_else(next).to_string())
+}
+
+/// What a rollout that begins now comes from: an owner must not be able to make it look like the management layer's. The
+/// fleet's administrator has the whole fleet left; of a hosted cluster that does without the management layer nothing comes
+/// from there; and with everything in force nothing but its own layer can have changed.
+fn cause(facts: &ClusterFacts) -> Cause {
+    let is_settled = facts.memory.settled == Some(facts.fleet.management_revision);
+    let is_own = !facts.fleet.leaves && (!facts.settings.use_management || is_settled);
+    if is_own { Cause::Own } else { Cause::Management }
+}
+
+/// Leaves alone for a while what somebody takes away again and again. Answers when the first such target may be written
+/// again.
+fn leave_contested(
+    facts: &ClusterFacts,
+    contests: &mut Vec<Contest>,
+    targets: &mut [Target],
+    now: Moment,
+) -> Option<Duration> {
+    if facts.leaves() {
+        contests.clear(); // what goes now is taken by nobody else
+        return None;
+    }
+    contests.resize_with(targets.len(), Default::default);
+    let mut again: Option<Duration> = None;
+    for (target, contest) in targets.iter_mut().zip(contests) {
+        let (Some(plan), Some(observed)) = (&mut target.plan, &target.observed) else { continue };
+        if let Some(left) = contest.observe(observed, plan, facts.flags.handover, now.instant) {
+            *plan = std::mem::take(plan).contested(observed.last_writer.as_deref());
+            again = again.into_iter().chain([left]).min();
+        }
+    }
+    again
+}
+
+/// Everything that an edit of mirrors changes, as a digest.
+fn wanted_digest(facts: &ClusterFacts) -> String {
+    let map = &facts.map.map;
+    let is_strict =
+        |(_, source): &(&String, &crate::mirrors::ResolvedSource)| source.policy == Policy::NeverContactSource;
+    let strict: Vec<&str> = map.resolved.sources.iter().filter(is_strict).map(|(name, _)| name.as_str()).collect();
+    short_digest(&format!("{} {} {}", map.env, strict.join(","), facts.fleet.management.stock_digest))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Carries turns out: the only place that writes to the management cluster for a hosted cluster, its report apart.
+
+mod boot;
+mod catalogs;
+
+use futures::future::join_all;
+use hypermirror_api::{ClusterKey, Reason};
+
+use super::context::Context;
+use crate::hosted::facts::{ClusterFacts, Moment, Place};
+use crate::hosted::gates::{Gate, GateName};
+use crate::hosted::memory::Memory;
+use crate::hosted::plan::TargetPlan;
+use crate::hosted::status::Outcome;
+use crate::hosted::turn::Turn;
+use crate::management::apply::WriteError;
+
+/// How often one reconcile writes because the targets moved meanwhile, before the queue's back-off takes over.
+const WRITES: usize = 6;
+
+/// What carrying out a turn came to.
+pub(super) enum Acted {
+    /// Something moved: another turn is taken, with this place of the rollout budget.
+    Again(Place),
+    /// It is not time yet, or this instance may no longer write: nothing is reported.
+    Waits,
+    /// Nothing is left to do now.
+    Done { outcome: Outcome, failure: Option<WriteError> },
+}
+
+/// What of a plan is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The annotations alone, ahead of the change.
+    Announcement,
+    /// The change.
+    Change,
+}
+
+impl Part {
+    fn of(self, target: &TargetPlan) -> Option<&json_patch::Patch> {
+        match self {
+            Self::Announcement => target.announce.as_ref(),
+            Self::Change => target.patch.as_ref(),
+        }
+    }
+}
+
+/// One turn, being carried out.
+pub(super) struct Act<'a> {
+    ctx: &'a Context,
+    key: &'a ClusterKey,
+    facts: &'a ClusterFacts,
+    turn: &'a Turn,
+    now: Moment,
+    namespace: String,
+    /// What is remembered from now on.
+    memory: Memory,
+    outcome: Outcome,
+}
+
+impl<'a> Act<'a> {
+    pub(super) fn new(ctx: &'a Context, facts: &'a ClusterFacts, turn: &'a Turn, now: Moment) -> Self {
+        let (key, memory) = (&facts.key, turn.memory.clone());
+        let namespace = key.control_plane_namespace();
+        Self { ctx, key, facts, turn, now, namespace, memory, outcome: Outcome::default() }
+    }
+
+    /// Writes what the gate lets through; `writes` counts how often this reconcile did.
+    ///
+    /// What was seen and done is remembered also after a failure: it is what is true.
+    pub(super) async fn carry_out(mut self, writes: &mut usize) -> Result<Acted, WriteError> {
+        let acted = self.write_through(writes).await;
+        self.ctx.index().remember(self.key, &self.facts.memory, self.memory);
+        acted
+    }
+
+    async fn write_through(&mut self, writes: &mut usize) -> Result<Acted, WriteError> {
+        let place = &self.facts.rollout.place;
+        let failure = match &self.turn.gate {
+            Gate::Wait(..) => return Ok(Acted::Waits),
+            Gate::Claim => return Ok(Acted::Again(self.ctx.claim(self.key))),
+            Gate::Hold(GateName::RolloutBudget, held) => {
+                if held.reason == Reason::TargetsUnavailable && *place == Place::Claimed {
+                    self.ctx.leave_out(self.key);
+                }
+                None
+            }
+            Gate::Go if self.turn.plan.writes() => {
+                if !self.ctx.may_write_for(self.key) {
+                    return Ok(Acted::Waits); // another instance may lead by now, or another HostedCluster own the namespace
+                }
+                *writes += 1;
+                let mut next = place.clone();
+                if self.turn.is_uncounted && next != Place::Uncounted {
+                    self.ctx.leave_out(self.key);
+                    next = Place::Uncounted;
+                }
+                if self.ask_stock_operators().await? {
+                    return Ok(Acted::Again(next));
+                }
+                match self.write(Part::Change).await {
+                    Ok(()) | Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if *writes < WRITES => {
+                        return Ok(Acted::Again(next));
+                    }
+                    Ok(()) => None,
+                    Err(error) => Some(error),
+                }
+            }
+            Gate::Go | Gate::Hold(..) => None,
+        };
+        self.finish(failure).await
+    }
+
+    /// What follows the targets: what nodes boot with, and the catalogs.
+    async fn finish(&mut self, failure: Option<WriteError>) -> Result<Acted, WriteError> {
+        if self.ctx.may_write_for(self.key) {
+            self.deliver_boot().await;
+            if self.turn.withdraws {
+                self.withdraw().await?;
+            }
+        }
+        self.turn.conclude(self.facts, &mut self.memory, self.now);
+        self.outcome.catalogs = self.handle_catalogs().await;
+        self.outcome.boots.clone_from(&self.memory.boots);
+        self.outcome.failure = failure.as_ref().map(ToString::to_string);
+        Ok(Acted::Done { outcome: std::mem::take(&mut self.outcome), failure })
+    }
+
+    /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
+    /// will write something then. Answers whether they are asked for something: it is theirs to write for a moment.
+    async fn ask_stock_operators(&mut self) -> Result<bool, WriteError> {
+        let plan = &self.turn.plan;
+        let Some(value) = &plan.touch else { return Ok(false) };
+        if plan.stock_is_behind {
+            match self.write(Part::Announcement).await {
+                Ok(()) => {}
+                // What counts the rollout has to stand before it begins.
+                Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !self.facts.flags.rollouts.is_on() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.ctx.writer.touch(self.key, Some(value)).await?;
+        self.memory.asked(value, self.now.instant);
+        self.memory.admit(&self.turn.map, &self.facts.fleet.management.explained);
+        Ok(plan.stock_is_behind)
+    }
+
+    /// Takes our annotation off a HostedCluster that leaves, once nothing of ours is in its control plane.
+    async fn withdraw(&mut self) -> Result<(), WriteError> {
+        match self.ctx.writer.touch(self.key, None).await {
+            Ok(()) | Err(WriteError::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.memory.touched = None;
+        Ok(())
+    }
+
+    /// Writes to all targets at once, and remembers what they look like now.
+    async fn write(&mut self, part: Part) -> Result<(), WriteError> {
+        let (ctx, key, namespace) = (self.ctx, self.key, &self.namespace);
+        let writes = self.turn.plan.targets.iter().enumerate().filter_map(|(place, target)| {
+            let plan = target.plan.as_ref()?;
+            let patch = part.of(plan)?;
+            Some(async move {
+                let written = ctx.writer.patch_target(namespace, &target.spec, patch).await;
+                let mut index = ctx.index();
+                match written {
+                    Ok(written) => drop(index.observe_target(key, place, written)),
+                    Err(error) => {
+                        index.distrust_targets(key);
+                        return Err(error);
+                    }
+                }
+                Ok((place, plan))
+            })
+        });
+        let mut errors = Vec::new();
+        for result in join_all(writes).await {
+            match result {
+                Ok((place, plan)) if part == Part::Change => self.memory.wrote(place, plan, self.now.instant),
+                Ok(_) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        // All are tried; a real failure is reported before a conflict, which only means to look again.
+        errors.sort_by_key(|error| matches!(error, WriteError::Conflict { .. } | WriteError::Gone { .. }));
+        errors.into_iter().next().map_or(Ok(()), Err)
+    }
+}

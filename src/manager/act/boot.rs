@@ -1,0 +1,76 @@
+//! The ConfigMaps that nodes boot with, in the control-plane namespace: written when a set changed, and taken away.
+
+use std::time::Duration;
+
+use hypermirror_api::Reason;
+use serde_json::Value;
+
+use super::Act;
+use crate::hosted::boot::{BootWish, config_map_name, digest};
+use crate::hosted::memory::Boot;
+use crate::hosted::verdict::SourceTrouble;
+use crate::management::apply::WriteError;
+
+/// A pause after a ConfigMap that could not be written: a person has to allow it first.
+const RETRY: Duration = Duration::from_secs(30);
+
+impl Act<'_> {
+    /// Brings the ConfigMaps to what is wanted; what could not be written is a trouble of its NodePool.
+    ///
+    /// Stock HyperShift replaces nodes at each change of one: so it waits for further edits (`--rollout-batch`).
+    pub(super) async fn deliver_boot(&mut self) {
+        let turn = self.turn;
+        for BootWish { pool, config_map } in &turn.boot {
+            let (reason, message) = match config_map {
+                Err(message) => (Reason::InvalidEntries, message.clone()),
+                Ok(wanted) => match self.deliver(pool, wanted.as_ref()).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        self.ctx.queue.add_after(self.key.clone(), RETRY);
+                        let hint = "install manifests/overlays/rollout-delivery, which has the required RBAC";
+                        (Reason::WriteFailed, format!("{error} ({hint})"))
+                    }
+                },
+            };
+            self.outcome.boot_troubles.entry(pool.clone()).or_default().push(SourceTrouble { reason, message });
+        }
+    }
+
+    async fn deliver(&mut self, pool: &str, object: Option<&Value>) -> Result<(), WriteError> {
+        let (ctx, now) = (self.ctx, self.now.instant);
+        let wanted = object.map(digest);
+        let unknown = || Boot { wanted: None, since: now, stands: None, looked: now };
+        let boot = self.memory.boots.entry(pool.to_owned()).or_insert_with(unknown);
+        if boot.wanted != wanted {
+            (boot.wanted, boot.since) = (wanted.clone(), now);
+        }
+        // Nobody tells when somebody edits or deletes it.
+        let interval = ctx.settings.guests.guest_interval;
+        let known = boot.stands.clone().filter(|_| self.now.left(boot.looked, interval).is_some());
+        let stands = if let Some(stands) = known {
+            stands
+        } else {
+            boot.looked = now;
+            ctx.writer.read_config_map(&self.namespace, &config_map_name(pool)).await?.as_ref().map(digest)
+        };
+        boot.stands = Some(stands.clone());
+        if stands == wanted {
+            if wanted.is_some() {
+                ctx.queue.add_after(self.key.clone(), interval);
+            }
+            return Ok(());
+        }
+        if let Some(left) = self.now.left(boot.since, ctx.settings.rollout_batch) {
+            ctx.queue.add_after(self.key.clone(), left);
+            return Ok(());
+        }
+        boot.stands = None; // nobody knows how a failed write ended
+        match object {
+            Some(object) => ctx.writer.apply_config_map(object).await?,
+            None => ctx.writer.delete_config_map(&self.namespace, &config_map_name(pool)).await?,
+        }
+        boot.stands = Some(wanted);
+        ctx.queue.add_after(self.key.clone(), interval);
+        Ok(())
+    }
+}

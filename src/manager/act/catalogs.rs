@@ -1,0 +1,104 @@
+//! The OLM catalogs of hosted clusters that say something about them: nobody else's are ever read.
+
+use std::time::Instant;
+
+use super::Act;
+use crate::hosted::catalogs::compare::{Difference, compare};
+use crate::hosted::catalogs::patience::{BUSY, CatalogMemory, CatalogStep, IDLE, TRIES};
+use crate::hosted::catalogs::wishes::CatalogWishes;
+use crate::hosted::catalogs::{Handling, verdict};
+use crate::hosted::verdict::Verdict;
+use crate::management::apply::WriteError;
+use crate::manager::options::OlmCatalogs;
+
+impl Act<'_> {
+    /// Reads the catalogs, writes what stock HyperShift has left different for long enough, and answers the condition; none
+    /// where nothing is annotated about them.
+    pub(super) async fn handle_catalogs(&mut self) -> Option<Verdict> {
+        let (ctx, turn) = (self.ctx, self.turn);
+        let wishes = match &turn.catalogs {
+            CatalogStep::None => {
+                self.memory.catalogs = None;
+                return None;
+            }
+            CatalogStep::Report(verdict) => {
+                self.memory.catalogs = None;
+                return Some(verdict.clone());
+            }
+            CatalogStep::Rest(left, verdict) => {
+                ctx.queue.add_after(self.key.clone(), *left);
+                return Some(verdict.clone());
+            }
+            CatalogStep::Read(wishes) => wishes,
+        };
+        let (differences, handling) = match self.bring_catalogs(wishes).await {
+            Ok(outcome) => outcome,
+            Err(error) => (Vec::new(), Handling::Failed(error.to_string())),
+        };
+        let pause = match handling {
+            Handling::Waiting if differences.is_empty() => IDLE,
+            Handling::Waiting => BUSY,
+            Handling::Left(_) | Handling::Failed(_) => ctx.settings.catalog_patience.clamp(BUSY, IDLE),
+        };
+        ctx.queue.add_after(self.key.clone(), pause);
+        Some(verdict(wishes, &differences, &handling))
+    }
+
+    /// The differences that remain, and what becomes of them.
+    async fn bring_catalogs(&mut self, wishes: &CatalogWishes) -> Result<(Vec<Difference>, Handling), WriteError> {
+        let (differences, left, tries) = self.find_differences(wishes).await?;
+        if differences.is_empty() {
+            return Ok((differences, Handling::Waiting));
+        }
+        if !left.is_zero() {
+            self.ctx.queue.add_after(self.key.clone(), left);
+            let is_contested = tries >= TRIES;
+            let why = || "another client reverts the change repeatedly; the next attempt is delayed".to_owned();
+            return Ok((differences, if is_contested { Handling::Left(why()) } else { Handling::Waiting }));
+        }
+        if let Some(why) = self.why_not_written(&differences) {
+            return Ok((differences, Handling::Left(why)));
+        }
+        for difference in &differences {
+            let Some(patch) = &difference.patch else { continue };
+            match self.ctx.writer.patch_catalog(&self.namespace, difference.object, patch).await {
+                Ok(()) => {
+                    if let Some(memory) = &mut self.memory.catalogs {
+                        memory.wrote(Instant::now());
+                    }
+                }
+                // It moved meanwhile, which may have been stock HyperShift: it is read again.
+                Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (differences, ..) = self.find_differences(wishes).await?;
+        Ok((differences, Handling::Waiting))
+    }
+
+    fn why_not_written(&self, differences: &[Difference]) -> Option<String> {
+        if self.ctx.settings.olm_catalogs == OlmCatalogs::Report {
+            return Some("--olm-catalogs=report: hypermirror does not change it".to_owned());
+        }
+        if let Some(held) = self.turn.gate.verdict().filter(|_| self.turn.gate.holds_map()) {
+            return Some(held.message.clone());
+        }
+        if differences.iter().all(|difference| difference.patch.is_none()) {
+            return Some("nothing is written".to_owned());
+        }
+        (!self.ctx.may_write_for(self.key)).then(|| "another instance leads".to_owned())
+    }
+
+    /// What differs, how long it has to be left to stock HyperShift, and how often it was written in vain.
+    async fn find_differences(
+        &mut self,
+        wishes: &CatalogWishes,
+    ) -> Result<(Vec<Difference>, std::time::Duration, u32), WriteError> {
+        let objects = self.ctx.writer.read_catalogs(&self.namespace, &wishes.wanted).await?;
+        let (found, patience) = (compare(&wishes.wanted, &objects), self.ctx.settings.catalog_patience);
+        let before = self.memory.catalogs.as_ref();
+        let (memory, left, tries) = CatalogMemory::found(before, &wishes.wanted, &found, patience, Instant::now());
+        self.memory.catalogs = Some(memory);
+        Ok((found, left, tries))
+    }
+}

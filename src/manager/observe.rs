@@ -1,0 +1,161 @@
+//! Facts of one hosted cluster: taken in one short lock, and completed outside it.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use hypermirror_api::ClusterKey;
+use kube::ResourceExt as _;
+use kube::core::SelectorExt as _;
+use tokio::sync::Semaphore;
+
+use super::context::{Context, moment};
+use super::heavy::Load;
+use crate::hosted::carry_over::carried;
+use crate::hosted::facts::{ClusterFacts, FleetFacts};
+use crate::hosted::guest::GuestOutcome;
+use crate::hosted::plan::Target;
+use crate::hosted::settings::settings;
+use crate::hosted::sources::ClusterMap;
+use crate::management::apply::WriteError;
+use crate::management::index::Taken;
+use crate::management::index::targets::KnownTarget;
+
+/// The facts, and how heavy what is declared is.
+pub(super) struct Seen {
+    pub(super) facts: ClusterFacts,
+    pub(super) load: Load,
+}
+
+/// Why there are no facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Absent {
+    /// The HostedCluster is gone or going: its owner takes everything away, the report included.
+    Gone,
+    /// One of its ConfigMaps is read first; it is enqueued when that is done.
+    Unread,
+    /// It is heavy, and every place for such is taken.
+    Busy,
+}
+
+impl Context {
+    /// What is known of a hosted cluster now. `load` is what it holds already.
+    pub(super) async fn see(&self, key: &ClusterKey, load: Load, places: &Arc<Semaphore>) -> Result<Seen, Absent> {
+        let taken = self.index().take(key, moment().instant);
+        self.complete(key, taken.ok_or(Absent::Gone)?, load, places).await
+    }
+
+    /// The same with targets as they are: those that moved since they were last read or written are read before, or all,
+    /// where it matters how their pods are.
+    pub(super) async fn observe(
+        &self,
+        key: &ClusterKey,
+        load: Load,
+        all: bool,
+    ) -> Result<Result<Seen, Absent>, WriteError> {
+        let Some(mut taken) = self.index().take(key, moment().instant) else { return Ok(Err(Absent::Gone)) };
+        let all = all || taken.rollout.in_flight.is_some() || taken.rollout.is_left_out;
+        let is_read = |target: &KnownTarget| target.is_stale || (all && target.exists);
+        if taken.targets.iter().any(is_read) {
+            let reads = taken.targets.iter().enumerate().filter(|(_, target)| is_read(target));
+            let reads = reads.map(|(place, _)| self.read_target(key, place));
+            join_all(reads).await.into_iter().collect::<Result<(), WriteError>>()?;
+            let Some(again) = self.index().take(key, moment().instant) else { return Ok(Err(Absent::Gone)) };
+            taken = again;
+        }
+        Ok(self.complete(key, taken, load, &self.heavy.clusters).await)
+    }
+
+    async fn read_target(&self, key: &ClusterKey, place: usize) -> Result<(), WriteError> {
+        let Some(spec) = self.settings.flags.targets.get(place) else { return Ok(()) };
+        match self.writer.read_target(&key.control_plane_namespace(), spec).await {
+            Ok(target) => drop(self.index().observe_target(key, place, target)),
+            Err(WriteError::Gone { .. }) => self.index().miss_target(key, place), // its watch tells soon
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Puts together what is declared, and merges its map: all of it outside the lock.
+    async fn complete(
+        &self,
+        key: &ClusterKey,
+        taken: Taken,
+        load: Load,
+        places: &Arc<Semaphore>,
+    ) -> Result<Seen, Absent> {
+        if taken.object.metadata.deletion_timestamp.is_some() {
+            return Err(Absent::Gone);
+        }
+        taken.unread.iter().for_each(|name| self.reading.ask((key.namespace.clone(), name.clone())));
+        let Some(declaration) = &taken.declaration else { return Err(Absent::Unread) };
+        let sources = declaration.resolve();
+        let load = load.raised(sources.mirrors(), places).ok_or(Absent::Busy)?;
+        if sources.is_news_to(declaration) {
+            self.index().keep_in_force(key, declaration, &sources);
+        }
+        let now = moment();
+        let (settings, unknown_setting) = settings(&taken.object, now.time);
+        let map = self.heavy.map(&load, &taken.management, &sources.own.entries, settings.use_management).await;
+        let fleet = FleetFacts {
+            management: taken.management,
+            management_revision: taken.management_revision,
+            is_blind: taken.is_blind,
+            troubles: taken.troubles,
+            ..self.fleet()
+        };
+        let mut facts = ClusterFacts {
+            key: key.clone(),
+            flags: Arc::clone(&self.settings.flags),
+            is_selected: self.settings.selector.matches(taken.object.labels()),
+            settings,
+            unknown_setting,
+            own: sources.own,
+            pool_sources: sources.pools,
+            pools: taken.pools,
+            map,
+            targets: self.targets(taken.targets),
+            guest: taken.guest.filter(|_| self.settings.flags.has_guests),
+            report: taken.report,
+            refusal: taken.refusal,
+            rollout: taken.rollout,
+            has_claim: taken.has_claim,
+            memory: taken.memory,
+            object: taken.object,
+            fleet,
+        };
+        self.add_what_is_rare(&mut facts, taken.revision);
+        Ok(Seen { facts, load })
+    }
+
+    /// What the Lease and the admission say of the whole fleet.
+    fn fleet(&self) -> FleetFacts {
+        FleetFacts {
+            leaves: self.memory.borrow().uninstall,
+            has_admission_to_remove: self.waits_for_admission(),
+            admission: self.admission(),
+            ..FleetFacts::default()
+        }
+    }
+
+    fn targets(&self, known: Vec<KnownTarget>) -> Vec<Target> {
+        let known = self.settings.flags.targets.iter().zip(known);
+        known.map(|(spec, known)| Target::new(Arc::clone(spec), known.observed)).collect()
+    }
+
+    /// What costs more than pointers and matters to few.
+    fn add_what_is_rare(&self, facts: &mut ClusterFacts, revision: u64) {
+        if facts.guest.is_none() && facts.flags.has_guests {
+            facts.guest = facts.report.as_deref().and_then(GuestOutcome::reported).map(Arc::new);
+        }
+        // While something cannot be read that nobody remembers, what was admitted or reported before stays.
+        if facts.is_blind() || facts.own.is_lost {
+            let observed = facts.targets.iter().filter_map(|target| target.observed.as_deref());
+            let map = carried(&facts.map.map, facts.report.as_deref(), observed, facts.flags.argument);
+            facts.map = ClusterMap { map: Arc::new(map), ..facts.map.clone() };
+        }
+        if facts.map.map.entries.is_empty() && !facts.leaves() {
+            let permission = self.memory.borrow().allow_removal.clone();
+            facts.fleet.removal = self.gate.held(revision, || self.members(), permission.as_deref());
+        }
+    }
+}
