@@ -26,6 +26,9 @@ use crate::telemetry::metrics::{ManagerMetrics, ReviewLabels};
 
 /// The object as it is and as it was, each at most what etcd takes (1.5 MiB).
 const MAX_BYTES: usize = 3 * 1024 * 1024;
+/// Above this, a review is large. A Deployment of HyperShift and its previous state are much smaller, so only hostile reviews
+/// wait for each other.
+const LARGE_BYTES: u64 = 512 * 1024;
 /// API servers wait as long as the configuration says: 2 s.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// API servers send the body with the headers.
@@ -160,9 +163,16 @@ impl Desk {
 
     async fn answer(&self, peer: IpAddr, body: Body) -> Result<Answer, AnswerError> {
         let deadline = Instant::now() + DEADLINE;
-        if body.size_hint().lower() > MAX_BYTES as u64 {
+        let size = body.size_hint();
+        if size.lower() > MAX_BYTES as u64 {
             return Err(AnswerError::TooLarge);
         }
+        // Before the other turn, which is for those that do not wait. API servers declare the length.
+        let is_large = size.upper().is_none_or(|bytes| bytes > LARGE_BYTES);
+        let _large = match is_large.then(|| self.turns.large()) {
+            Some(turn) => Some(timeout_at(deadline, turn).await.ok().flatten().ok_or(AnswerError::Busy)?),
+            None => None,
+        };
         // Nothing of a body is read before it is its turn.
         let turn = timeout_at(deadline, self.turns.wait(peer)).await.ok().flatten();
         let _turn = turn.ok_or(AnswerError::Busy)?;
@@ -234,6 +244,22 @@ mod tests {
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "ignition-server", "annotations": {"hypermirror.dev/overrides": "a=b"}},
             "spec": {"template": {"spec": {"containers": [{"name": "ignition-server"}]}}}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_review_waits_for_another_one_and_a_usual_one_does_not() {
+        let reviewer = Reviewer { targets: stock_targets(), field_unaware_users: [].into() };
+        let metrics = ManagerMetrics::register(&mut Registry::default());
+        let desk = Desk { reviewer, metrics, turns: Turns::default() };
+        let other = desk.turns.large().await.unwrap();
+        let mut large = review("", &deployment());
+        large["padding"] = "x".repeat(600 * 1024).into();
+        let peer = Ipv4Addr::LOCALHOST.into();
+        let answer = async |review: &Value| desk.answer(peer, Body::from(review.to_string())).await.map(|_| ());
+        assert!(matches!(answer(&large).await, Err(AnswerError::Busy)), "until its API server waits no longer");
+        assert!(answer(&review("", &deployment())).await.is_ok());
+        drop(other);
+        assert!(answer(&large).await.is_ok());
     }
 
     #[tokio::test]

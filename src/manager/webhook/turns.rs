@@ -3,18 +3,27 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Bodies that are held at once.
 const AT_ONCE: usize = 4;
 /// Of one peer: whoever sends bodies that never end keeps nobody else waiting.
 const OF_ONE_PEER: usize = 2;
 
+/// A large review is followed by a pause of so many times its duration, in which no other large one starts: together they take
+/// at most a tenth of one processor from the reconciles.
+const REST: u32 = 9;
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 /// Who is at work.
 #[derive(Debug)]
 pub struct Turns {
     all: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     peers: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
 }
 
@@ -25,9 +34,30 @@ pub struct Turn {
     _of_all: OwnedSemaphorePermit,
 }
 
+/// The right to read one large body. Dropping it starts the pause.
+#[derive(Debug)]
+pub struct LargeTurn {
+    since: Instant,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for LargeTurn {
+    fn drop(&mut self) {
+        let (permit, rest) = (self.permit.take(), (self.since.elapsed() * REST).min(LONGEST_REST));
+        // Without a runtime the process ends, and nobody waits.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                tokio::time::sleep(rest).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
 impl Default for Turns {
     fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(AT_ONCE)), peers: Mutex::default() }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { all: places(AT_ONCE), large: places(1), peers: Mutex::default() }
     }
 }
 
@@ -38,6 +68,12 @@ impl Turns {
         let of_peer = self.of(peer).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Turn { _of_peer: of_peer, _of_all: of_all })
+    }
+
+    /// Waits until no other large review is at work or was a moment ago.
+    pub async fn large(&self) -> Option<LargeTurn> {
+        let permit = Arc::clone(&self.large).acquire_owned().await.ok()?;
+        Some(LargeTurn { since: Instant::now(), permit: Some(permit) })
     }
 
     fn of(&self, peer: IpAddr) -> Arc<Semaphore> {
@@ -71,6 +107,18 @@ mod tests {
         assert!(turns.wait(peer(3)).now_or_never().is_some());
         drop(first);
         assert!(third.now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_reviews_come_one_at_a_time_with_a_pause_between_them() {
+        let turns = Turns::default();
+        let first = turns.large().await.unwrap();
+        assert!(turns.large().now_or_never().is_none());
+        tokio::time::advance(Duration::from_millis(20)).await;
+        drop(first);
+        let start = Instant::now();
+        drop(turns.large().await.unwrap());
+        assert_eq!(start.elapsed(), Duration::from_millis(20) * REST);
     }
 
     #[test]
