@@ -177,10 +177,7 @@ impl PoolSources {
             ReferredConfig::TooLarge(why) => {
                 trouble(
                     Reason::BudgetExceeded,
-                    format!(
-                        "{object} is not used: {why}; its last valid content stays \
-                                                         in use"
-                    ),
+                    format!("{object} is not used: {why}; its last valid content stays in use"),
                 );
             }
             ReferredConfig::Read(documents, _) => {

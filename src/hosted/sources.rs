@@ -255,10 +255,7 @@ impl OwnSources {
             ReferredConfig::TooLarge(why) => {
                 trouble(
                     Reason::BudgetExceeded,
-                    format!(
-                        "{object} is not used: {why}; its last valid content stays \
-                                                         in use"
-                    ),
+                    format!("{object} is not used: {why}; its last valid content stays in use"),
                 );
                 None
             }

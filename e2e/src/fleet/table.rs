@@ -11,7 +11,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// If the server refuses the list.
+    /// If the API server rejects the list.
     pub async fn table(&self, path: &str, namespaces: bool) -> Result<Vec<Vec<String>>> {
         let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
         let request = http::Request::get(path).header("Accept", accept).body(Vec::new())?;

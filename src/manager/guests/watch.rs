@@ -145,9 +145,7 @@ impl Watch {
                 Ok(()) => {
                     return GuestError::Failed {
                         what: self.kind.to_owned(),
-                        message: "the server ended the watch \
-                                                                                      immediately"
-                            .to_owned(),
+                        message: "the server ended the watch immediately".to_owned(),
                     };
                 }
                 // Too old: from now on; whatever was missed is found by a look.
