@@ -1,4 +1,4 @@
-//! What the benchmarks share: a figure of several runs, and what the kernel says of a process.
+//! Shared by the benchmarks: statistics of several runs, and measurements of a process.
 
 pub mod manager;
 pub mod process;
@@ -6,19 +6,19 @@ pub mod process;
 use std::fmt;
 use std::time::Duration;
 
-/// The least, the middle and the greatest of several runs.
+/// Minimum, median and maximum of several runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// The middle; of an even number of runs the mean of the two in the middle.
+    /// The median. For an even number of runs, the mean of the two middle values.
     pub median: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of these runs; all zero if there are none.
+    /// Of these runs. All values are zero if there are none.
     pub fn of(runs: impl IntoIterator<Item = f64>) -> Self {
         let mut runs: Vec<f64> = runs.into_iter().collect();
         runs.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ impl Spread {
         Self { min: at(0), median: f64::midpoint(at(lower), at(upper)), max: at(runs.len().saturating_sub(1)) }
     }
 
-    /// The value that so many percent of these runs do not exceed; zero if there are none.
+    /// The percentile of these runs. Zero if there are none.
     pub fn percentile(runs: impl IntoIterator<Item = f64>, percent: usize) -> f64 {
         let mut runs: Vec<f64> = runs.into_iter().collect();
         runs.sort_by(f64::total_cmp);
@@ -35,14 +35,14 @@ impl Spread {
         runs.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
-    /// Of these times, in milliseconds.
+    /// Of these durations, in milliseconds.
     pub fn of_milliseconds(runs: impl IntoIterator<Item = Duration>) -> Self {
         Self::of(runs.into_iter().map(|run| run.as_secs_f64() * 1000.0))
     }
 }
 
 impl fmt::Display for Spread {
-    /// `median (min to max)`, with the digits that the format asks for, two if it does not.
+    /// `median (min to max)`, with the precision of the format, which defaults to two digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);
         write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.min, self.max)

@@ -1,4 +1,4 @@
-//! The manager as a process, with the flags that it has in production, and what the kernel says of it.
+//! Runs the manager as a process with the flags of a production installation, and measures it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,30 +8,30 @@ use anyhow::{Context, Result, bail};
 use hypermirror_e2e::fleet::{SERVICE_ACCOUNT, SYSTEM};
 use hypermirror_e2e::{Cluster, Launch, Process, endpoint, eventually};
 
-/// Nothing in here takes as long.
+/// Timeout of all waits. No step takes this long.
 pub const LIMIT: Duration = Duration::from_mins(5);
 
 /// A running manager.
 pub struct Manager {
     process: Process,
     metrics: String,
-    /// From the start of the process until it has seen everything once.
+    /// Time from the start of the process until it is ready.
     pub ready_after: Duration,
 }
 
-/// Memory and processor time of a process.
+/// Memory and CPU time of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Resident now, MB.
+    /// Current resident memory, MB.
     pub resident: f64,
-    /// The most that was resident, MB.
+    /// Peak resident memory, MB.
     pub peak: f64,
-    /// Seconds of processor time.
+    /// CPU time, seconds.
     pub cpu: f64,
 }
 
 impl Manager {
-    /// Starts it and waits until it is ready and leads.
+    /// Starts it and waits until it is ready and the leader.
     ///
     /// # Errors
     ///
@@ -58,25 +58,25 @@ impl Manager {
         let health = process.wait_for_log_field("health server listening", "address", LIMIT).await?;
         process.wait_until_ready(&format!("http://{health}/readyz"), LIMIT).await?;
         let manager = Self { process, metrics: format!("http://{metrics}/metrics"), ready_after: start.elapsed() };
-        eventually(LIMIT, "the manager leads", async || {
+        eventually(LIMIT, "the manager is the leader", async || {
             Ok((manager.count("hypermirror_leader").await? == 1).then_some(()))
         })
         .await?;
         Ok(manager)
     }
 
-    /// Ends it in order.
+    /// Stops it.
     ///
     /// # Errors
     ///
     /// If the manager, its metrics or its process cannot be reached.
     pub async fn stop(mut self) -> Result<()> {
         let status = self.process.stop().await?;
-        anyhow::ensure!(status.success(), "the manager ended with {status}");
+        anyhow::ensure!(status.success(), "the manager exited with {status}");
         Ok(())
     }
 
-    /// Memory and processor time.
+    /// Memory and CPU time.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Manager {
         usage(self.process.handle().id())
     }
 
-    /// The sum of all series of a metric; zero if there is none yet.
+    /// The sum of all series of a metric. Zero if there are none yet.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Manager {
         Ok(self.series(name).await?.values().sum())
     }
 
-    /// All series of a metric, which counts, by their labels.
+    /// All series of a counter, by their labels.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ impl Manager {
         Ok(text.lines().filter_map(of_name).collect())
     }
 
-    /// Waits until no request and no reconcile came for two seconds.
+    /// Waits until there was no request and no reconcile for two seconds.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Manager {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        bail!("the manager finds no rest")
+        bail!("the manager does not become idle")
     }
 
     async fn requests(&self, resource: &str) -> Result<usize> {

@@ -1,4 +1,4 @@
-//! What the kernel says of a process: memory and processor time.
+//! Reads memory and CPU time of a process from the kernel.
 
 use std::fmt;
 use std::fs;
@@ -10,27 +10,27 @@ use anyhow::{Context, Result};
 /// Memory of a process, in MB of 1,000,000 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Memory {
-    /// Resident: with pages of files that other processes may have, too.
+    /// Resident memory, including file pages that other processes share.
     pub resident: f64,
-    /// The most that was resident.
+    /// Peak resident memory.
     pub peak: f64,
-    /// Resident, shared pages divided by the number of those who share them.
+    /// Resident memory, with shared pages divided by the number of processes that share them.
     pub proportional: f64,
-    /// Resident pages that no other process has.
+    /// Resident pages that are not shared.
     pub private: f64,
-    /// Resident pages that are of no file, or are changed copies of one.
+    /// Resident anonymous pages, including changed copies of file pages.
     pub anonymous: f64,
     /// Resident pages of the program's code.
     pub code: f64,
-    /// Resident pages of the program's constants, those that relocation changed included.
+    /// Resident pages of the program's constants, including relocated ones.
     pub constants: f64,
 }
 
 impl Memory {
-    /// Of a process id, now.
+    /// Reads the memory of a process.
     ///
     /// # Errors
-    /// If there is no such process, or it is somebody else's.
+    /// If the process does not exist or belongs to another user.
     pub fn of(process: u32) -> Result<Self> {
         let read = |file: &str| {
             let path = format!("/proc/{process}/{file}");
@@ -69,9 +69,9 @@ impl Memory {
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resident, peak, proportional, private, anonymous, code, constants } = self;
-        write!(f, "{resident:.1} MB resident (at most {peak:.1}): {anonymous:.1} of no file, ")?;
+        write!(f, "{resident:.1} MB resident (at most {peak:.1}): {anonymous:.1} anonymous, ")?;
         write!(f, "{code:.1} of code, {constants:.1} of constants; ")?;
-        write!(f, "{proportional:.1} in proportion, {private:.1} private")
+        write!(f, "{proportional:.1} proportional, {private:.1} private")
     }
 }
 
@@ -102,10 +102,10 @@ fn field(text: &str, name: &str) -> Option<f64> {
     Some(kibibytes * 1024.0 / 1_000_000.0)
 }
 
-/// Processor time of all threads of a process that are there now: finer than the ticks of `stat`.
+/// CPU time of all current threads of a process, with a finer resolution than the ticks of `stat`.
 ///
 /// # Errors
-/// If there is no such process.
+/// If the process does not exist.
 pub fn processor_time(process: u32) -> Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {

@@ -1,4 +1,4 @@
-//! Annotations of HostedClusters and NodePools, and the fields beside them: one a line, in the order of [`KEYS`].
+//! Annotations of HostedClusters and NodePools, and related fields: one per line, in the order of [`KEYS`].
 
 use hypermirror::hosted::catalogs::Catalog;
 use hypermirror::hosted::catalogs::wishes::{Wanted, wishes};
@@ -26,7 +26,7 @@ const KEYS: [&str; 10] = [
     annotations::CONFIG,
 ];
 
-/// The line of an annotation that is not there.
+/// The line for an absent annotation.
 const ABSENT: &str = "-";
 
 pub fn check(input: &[u8]) {
@@ -77,7 +77,7 @@ fn check_catalogs(cluster: &HostedCluster) {
             let is_error = |annotation| {
                 wishes.findings.iter().any(|it| it.severity == Severity::Error && it.annotation == annotation)
             };
-            assert!(!of_images.into_iter().any(is_error), "nothing is wanted of what is wrong");
+            assert!(!of_images.into_iter().any(is_error), "invalid values have no effect");
         }
         Wanted::Registries(registries) => {
             assert!(!registries.is_empty());
@@ -91,9 +91,9 @@ fn check_settings(cluster: &HostedCluster) {
     let (settings, unknown) = settings(cluster, now);
     let wanted = cluster.annotations().get(annotations::MANAGEMENT_MIRRORS).map(String::as_str);
     assert_eq!(settings.use_management, wanted != Some("Ignore"));
-    assert!(unknown.is_none() || settings.use_management, "what is unknown counts as the default");
+    assert!(unknown.is_none() || settings.use_management, "an unknown value is treated as the default");
     if let Some(end) = pause_ends(cluster, now) {
-        assert!(end > now && settings.paused.is_some(), "what ends has begun");
+        assert!(end > now && settings.paused.is_some(), "a pause that ends has started");
     }
     for served in [true, false] {
         let (reference, _) = reference(cluster, served, None);
@@ -112,7 +112,7 @@ fn check_delivery(cluster: &HostedCluster) {
 fn check_pool(pool: &NodePool) {
     let config = PoolConfig::of(pool);
     for (place, name) in config.own.iter().enumerate() {
-        assert!(!name.is_empty() && name.trim() == name && !name.contains(','), "{name:?} is no name");
+        assert!(!name.is_empty() && name.trim() == name && !name.contains(','), "{name:?} is not a valid name");
         assert!(!config.stock.contains(name), "{name} is HyperShift's");
         assert_eq!(config.own.iter().position(|own| own == name), Some(place), "{name} is named once");
     }

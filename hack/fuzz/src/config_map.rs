@@ -12,7 +12,7 @@ use crate::parts;
 
 static COST: OnceLock<Duration> = OnceLock::new();
 
-/// A third part is a key that is not read.
+/// A third part becomes an unsupported key.
 const OTHER_KEY: &str = "notes";
 
 pub fn check(input: &[u8]) {
@@ -23,12 +23,16 @@ pub fn check(input: &[u8]) {
         read(OBJECT.0, OBJECT.1, &BTreeMap::from([(KEY_NAMES[0].to_owned(), text.to_owned())]))
     });
     let config = read(OBJECT.0, OBJECT.1, &data);
-    assert_eq!(read(OBJECT.0, OBJECT.1, &data), config, "the same is read the same");
+    assert_eq!(read(OBJECT.0, OBJECT.1, &data), config, "parsing is deterministic");
     check_origins(&config.entries, &config.findings, |key| data.contains_key(key));
     let is_told = config.findings.iter().any(|finding| finding.origin.key.as_deref() == Some(OTHER_KEY));
-    assert_eq!(is_told, data.contains_key(OTHER_KEY), "a key that is not read is told");
+    assert_eq!(is_told, data.contains_key(OTHER_KEY), "an unsupported key is reported");
     for trouble in &config.troubles {
-        assert!(trouble.message.starts_with("ConfigMap clusters/mirrors"), "names no object: {}", trouble.message);
+        assert!(
+            trouble.message.starts_with("ConfigMap clusters/mirrors"),
+            "the message does not name the object: {}",
+            trouble.message
+        );
     }
     check_entries(&config.entries);
 }

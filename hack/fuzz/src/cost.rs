@@ -1,18 +1,18 @@
-//! What reading costs: no more than a few times what an honest text of that length does, whatever it says.
+//! Limits the cost of parsing any text to a multiple of that of a realistic text of the same length.
 //!
-//! Processor time of this thread, so that the machine's other work does not count; compared with an honest text read by the
-//! same build on the same machine, so that neither checks nor instrumentation count.
+//! It measures the CPU time of the current thread, which does not depend on other programs, and compares it with a realistic
+//! text in the same build, so that checks and instrumentation have no effect.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How many times as much as an honest text of the same length.
+/// Maximum ratio to a realistic text of the same length.
 const FACTOR: u32 = 8;
-/// What any text may cost: less is noise.
+/// Cost that is always allowed, because smaller times are noise.
 const FREE: Duration = Duration::from_millis(50);
-/// An honest text as long as an API server takes, divided by eight.
+/// Size of the realistic text: an eighth of the limit of an API server.
 const HONEST_ENTRIES: usize = 2_000;
 
 fn processor_time() -> Duration {
@@ -26,7 +26,7 @@ fn measured<T>(read: impl FnOnce() -> T) -> (T, Duration) {
     (value, processor_time().saturating_sub(start))
 }
 
-/// A set of mirrors as people write them.
+/// A realistic mirror set.
 pub fn honest() -> String {
     let entry = |n: usize| {
         format!("  - source: quay.io/organisation/repository-{n}\n    mirrors:\n    - mirror.example/repository-{n}\n")
@@ -35,7 +35,7 @@ pub fn honest() -> String {
     format!("apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nspec:\n  imageDigestMirrors:\n{entries}")
 }
 
-/// Reads a text and panics if that costs over linear. `known` keeps what an honest one costs with this reader.
+/// Parses a text and panics if its cost is more than linear. `known` caches the cost of a realistic text for this parser.
 pub fn linear<T>(known: &OnceLock<Duration>, text: &str, read: impl Fn(&str) -> T) -> T {
     let honest_text = honest();
     let of_honest = *known.get_or_init(|| (0..3).map(|_| measured(|| read(&honest_text)).1).max().unwrap_or_default());
@@ -43,11 +43,11 @@ pub fn linear<T>(known: &OnceLock<Duration>, text: &str, read: impl Fn(&str) -> 
     let allowed = FREE + of_honest.saturating_mul(FACTOR).saturating_mul(share) / 1_000;
     let (value, took) = measured(|| read(text));
     if took > allowed {
-        // Once more: the first time may have paid for something that was done first.
+        // Measure again, because the first run may include one-time initialization.
         let (_, took) = measured(|| read(text));
         assert!(
             took <= allowed,
-            "{} bytes took {took:?}; {allowed:?} is {FACTOR} times what an honest text takes",
+            "{} bytes took {took:?}; the limit is {allowed:?}, {FACTOR} times the cost of a realistic text",
             text.len()
         );
     }

@@ -25,18 +25,18 @@ pub fn check(input: &[u8]) {
 fn check_pairs(text: &str) {
     let pairs = parse_pairs(text);
     let printed = print_pairs(&pairs);
-    assert_eq!(parse_pairs(&printed), pairs, "what is printed is read");
+    assert_eq!(parse_pairs(&printed), pairs, "printed values can be parsed");
     assert!(same_meaning(text, &printed));
     let mirrors = ordered_mirrors(&pairs);
     assert!(mirrors.values().all(|mirrors| !mirrors.is_empty()));
-    // The readers of both forms agree about what has nothing special in it.
+    // The parsers of both formats agree for values without special characters.
     if !pairs.is_empty() && !printed.contains(['"', '\r', '\n']) {
         let last: BTreeMap<String, String> = pairs.into_iter().collect();
         assert_eq!(parse_argument(&[&printed]), Ok(last));
     }
 }
 
-/// Several values of one argument: each as if it were alone, a later one over an earlier one.
+/// Several values of one argument: each is parsed separately, and later ones take precedence.
 fn check_arguments(values: &[&str]) {
     let mut united = BTreeMap::new();
     for value in values {
@@ -45,8 +45,8 @@ fn check_arguments(values: &[&str]) {
             Err(error) => {
                 let (ArgumentError::NotAPair(said) | ArgumentError::Quote(said) | ArgumentError::NoRecord(said)) =
                     &error;
-                assert!(said.len() <= value.len(), "says more than there is: {error}");
-                assert_eq!(parse_argument(values), Err(error), "the first that is refused is told");
+                assert!(said.len() <= value.len(), "the error is longer than the value: {error}");
+                assert_eq!(parse_argument(values), Err(error), "the first invalid value is reported");
                 return;
             }
         }

@@ -17,13 +17,17 @@ pub fn check(input: &[u8]) {
     let documents =
         linear(&COST, &text, |text| read(OBJECT.0, OBJECT.1, &BTreeMap::from([(KEY.to_owned(), text.to_owned())])));
     let data = BTreeMap::from([(KEY.to_owned(), text)]);
-    assert_eq!(read(OBJECT.0, OBJECT.1, &data), documents, "the same is read the same");
+    assert_eq!(read(OBJECT.0, OBJECT.1, &data), documents, "parsing is deterministic");
     check_origins(&documents.entries, &documents.findings, |key| key == KEY);
     for trouble in &documents.troubles {
-        assert!(trouble.message.starts_with("ConfigMap clusters/mirrors"), "names no object: {}", trouble.message);
+        assert!(
+            trouble.message.starts_with("ConfigMap clusters/mirrors"),
+            "the message does not name the object: {}",
+            trouble.message
+        );
     }
-    assert!(documents.has_mirrors_whole() || !documents.troubles.is_empty(), "what is torn is told");
+    assert!(documents.has_mirrors_whole() || !documents.troubles.is_empty(), "an invalid document is reported");
     let has_tags = documents.entries.iter().any(|entry| entry.pool == Pool::Tag);
-    assert!(documents.has_tag_mirrors || !has_tags, "tag mirrors come from somewhere");
+    assert!(documents.has_tag_mirrors || !has_tags, "tag mirrors have an origin");
     check_entries(&documents.entries);
 }

@@ -1,4 +1,4 @@
-//! A node's registries.conf and its drop-ins, and the drop-in that is written beside them.
+//! A node's registries.conf and drop-ins, and the drop-in that hypermirror writes for them.
 
 use hypermirror::mirrors::merge::merge_layer;
 use hypermirror::mirrors::registries::{
@@ -18,20 +18,23 @@ pub fn check(input: &[u8]) {
     let mut contents = parts.iter().map(String::as_bytes);
     let main = contents.next().map(|content| (MAIN, content));
     let drop_ins: Vec<(&str, &[u8])> = NAMES.into_iter().zip(contents).collect();
-    // Bytes that are no text are for this reader alone.
+    // Only this parser accepts input that is not valid UTF-8.
     let _ = RegistriesFile::parse(input, Role::Main);
     let _ = RegistriesFile::parse(input, Role::DropIn);
     let Ok(verdict) = judge(main, drop_ins.iter().copied()) else {
-        assert!(RegistriesConfig::load(main, drop_ins.iter().copied()).is_err(), "a judge refuses what a node refuses");
+        assert!(
+            RegistriesConfig::load(main, drop_ins.iter().copied()).is_err(),
+            "validation rejects the same files as a node"
+        );
         return;
     };
     let foreign = verdict.config;
     assert_eq!(RegistriesConfig::load(main, drop_ins.iter().copied()).as_ref(), Ok(&foreign));
     let set = mirrors_of(&foreign);
     let rendered = render(&set, &foreign);
-    assert_eq!(render(&set, &foreign), rendered, "the same is written the same");
-    let Ok(rendered) = rendered else { panic!("no drop-in for what a node accepts: {rendered:?}") };
-    let Ok(node) = with_ours(&foreign, &rendered) else { panic!("a node refuses {rendered:?}") };
+    assert_eq!(render(&set, &foreign), rendered, "rendering is deterministic");
+    let Ok(rendered) = rendered else { panic!("no drop-in for files that a node accepts: {rendered:?}") };
+    let Ok(node) = with_ours(&foreign, &rendered) else { panic!("a node rejects {rendered:?}") };
     if let Some(text) = &rendered.text {
         let all = drop_ins.iter().copied().chain([(OURS, text.as_bytes())]);
         let loaded = RegistriesConfig::load(main, all);
@@ -52,7 +55,7 @@ fn check_pulls(node: &RegistriesConfig, set: &Resolved, foreign: &RegistriesConf
     }
 }
 
-/// Mirrors for what the node's own files are about, as far as they are valid, and for a source of their own.
+/// Mirrors for the valid sources in the node's own files, and for one more source.
 fn mirrors_of(foreign: &RegistriesConfig) -> Resolved {
     let prefixes = foreign.tables().map(|loaded| loaded.table.prefix.clone());
     let sources = ["quay.example/team".to_owned()].into_iter().chain(prefixes);

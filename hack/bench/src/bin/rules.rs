@@ -1,4 +1,4 @@
-//! Merge and print of 10,000 entries, in the shapes that fleets have and in those that make merging hard.
+//! Measures merging and printing of 10,000 entries, in realistic shapes and in shapes that are expensive to merge.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::hint::black_box;
@@ -15,21 +15,21 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Parser)]
 #[command(name = "rules")]
 struct Arguments {
-    /// How many entries there are.
+    /// Number of entries.
     #[arg(long, default_value_t = 10_000)]
     entries: usize,
-    /// How many runs count, after two that do not.
+    /// Number of measured runs, after two for warming up.
     #[arg(long, default_value_t = 15)]
     runs: usize,
 }
 
-/// One kind of input.
+/// One shape of input.
 struct Shape {
     name: &'static str,
     entries: Vec<MirrorEntry>,
 }
 
-/// What the steps of one run took.
+/// The times of the steps of one run.
 struct Run {
     merge: Duration,
     print: Duration,
@@ -42,7 +42,7 @@ struct Run {
 fn main() {
     let arguments = Arguments::parse();
     println!(
-        "{} entries, milliseconds of processor time, median (min to max) of {} runs\n",
+        "{} entries, milliseconds of CPU time, median (min to max) of {} runs\n",
         arguments.entries, arguments.runs
     );
     println!(
@@ -67,9 +67,8 @@ fn main() {
     }
 }
 
-/// Printed is what a control plane is given: the value of the environment variable and of the argument; rendered what a
-/// node is given: registries.conf, which is read back before it is handed out. The last step is what the manager does
-/// with the management layer after each edit.
+/// `print` creates the environment variable and the argument for a control plane. `render` creates registries.conf for a node,
+/// which is read back for validation. The last column is the work of the manager for the management layer after each edit.
 fn run(entries: &[MirrorEntry]) -> Run {
     let (merge, resolved) = timed(|| merge::merge_layer(black_box(entries)));
     let (print, _) = timed(|| (overrides::print_env(&resolved), overrides::print_argument(&resolved)));
@@ -81,8 +80,8 @@ fn run(entries: &[MirrorEntry]) -> Run {
     Run { merge, print, render, read_back, layer }
 }
 
-/// How much processor time something takes: one thread does it all, so on an idle machine that is the time that passes,
-/// and on a busy one it is not the time that others take.
+/// The CPU time of a function. It runs in one thread, so this equals the elapsed time on an idle machine and does not depend on
+/// other programs.
 fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     let now = || {
         let now = clock_gettime(ClockId::ThreadCPUTime);
@@ -124,7 +123,7 @@ fn shapes(count: usize) -> Vec<Shape> {
 }
 
 fn as_entry(n: usize, source: String, mirrors: Vec<String>) -> MirrorEntry {
-    // The last shape wants both pools; the others do not mind.
+    // The last shape requires both pools; for the others this has no effect.
     let pool = if n.is_multiple_of(2) { Pool::Digest } else { Pool::Tag };
     let (kind, list) = match pool {
         Pool::Digest => ("ImageDigestMirrorSet", "spec.imageDigestMirrors"),

@@ -1,4 +1,4 @@
-//! One agent on a real API server: from an edit to the disk, memory, processor time when nothing happens.
+//! Measures one agent on a real API server: time from an edit to the file on disk, memory, and CPU time when idle.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod stage;
@@ -17,13 +17,13 @@ use crate::stage::Stage;
 #[derive(Parser, Clone, Copy)]
 #[command(name = "agent")]
 struct Arguments {
-    /// How many edits of one set are timed.
+    /// Number of measured edits of one set.
     #[arg(long, default_value_t = 200)]
     edits: usize,
-    /// How many sources the large set has, each with two mirrors.
+    /// Number of sources of the large set, each with two mirrors.
     #[arg(long, default_value_t = 1000)]
     sources: usize,
-    /// For how many seconds nothing happens.
+    /// Seconds without changes, to measure the idle CPU time.
     #[arg(long, default_value_t = 30)]
     idle: u64,
 }
@@ -61,11 +61,11 @@ async fn main() -> Result<()> {
 }
 
 async fn idle(process: u32, seconds: u64, what: &str) -> Result<()> {
-    // Its report follows the file.
+    // The report is written after the file.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = processor_time(process)?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let used = processor_time(process)?.saturating_sub(before).as_secs_f64() * 1000.0;
-    println!("idle with {what} for {seconds} s: {used:.1} ms of processor time; {}", Memory::of(process)?);
+    println!("idle with {what} for {seconds} s: {used:.1} ms of CPU time; {}", Memory::of(process)?);
     Ok(())
 }

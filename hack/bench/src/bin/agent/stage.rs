@@ -1,4 +1,4 @@
-//! A guest without a manager, and one node of it.
+//! A guest cluster with one node and without a manager.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use hypermirror::process::flags::ReloadMethod;
 use hypermirror_e2e::{AgentNode, Crds, Fleet, Process, Testbed, binaries};
 use serde_json::{Value, json};
 
-/// Nothing in here takes as long.
+/// Timeout of all waits. No step takes this long.
 const LIMIT: Duration = Duration::from_mins(1);
-/// Between two looks at the file: the finest that the runtime's timer has, much less than what is measured.
+/// Interval between two reads of the file: the resolution of the runtime's timer, which is much less than the measured times.
 const LOOK: Duration = Duration::from_millis(1);
-/// Where the manager puts the agent, and its ServiceAccount.
+/// The namespace and the ServiceAccount of the agent.
 const AGENT: (&str, &str) = ("hypermirror-system", "hypermirror-agent");
 
 pub struct Stage {
-    // Fields are dropped in this order: the agent goes before its server.
+    // Fields are dropped in this order: the agent before its server.
     pub agent: Process,
     node: AgentNode,
     guest: Fleet,
@@ -41,7 +41,7 @@ impl Stage {
         Ok(Self { agent, node, guest, _bed: bed })
     }
 
-    /// Changes the set; answers how long the file took after the server's answer.
+    /// Changes the set. Returns the time from the server's response until the file is on disk.
     pub async fn edit(&self, sources: usize, edit: usize) -> Result<Duration> {
         self.guest.apply(&set(sources, edit)).await?;
         let answered = Instant::now();
@@ -51,7 +51,7 @@ impl Stage {
             if said.contains(&mark) && said.contains(&last) {
                 return Ok(answered.elapsed());
             }
-            ensure!(answered.elapsed() < LIMIT, "the file does not say {mark}: {said}");
+            ensure!(answered.elapsed() < LIMIT, "the file does not contain {mark}: {said}");
             tokio::time::sleep(LOOK).await;
         }
     }

@@ -1,4 +1,4 @@
-//! The bare client: it knows every patch beforehand and does nothing but send them.
+//! The bare client, which sends prepared patches.
 
 use anyhow::{Context, Result, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -16,16 +16,16 @@ pub struct BarePatch {
 }
 
 impl BarePatch {
-    /// What the manager sent in an edit, to be sent again for a later one.
+    /// A patch that the manager sent for an edit, as a template for later edits.
     pub fn of(event: &Event) -> Result<Self> {
         let path = event.uri.split('?').next().unwrap_or_default().to_owned();
         Ok(Self { path, body: event.request_object.clone().context("a patch without a body")? })
     }
 
-    /// The same patch for the next edit: the next values, and the guards that hold then.
+    /// The same patch for the next edit, with the next values and guards.
     pub fn next(&self, edit: usize) -> Result<Self> {
         let text = self.body.to_string();
-        // The order matters: what the last edit wrote is what the next one finds.
+        // The order matters: the values of the last edit are the current ones of the next edit.
         let text = text.replace(&generation(edit), &generation(edit + 1));
         let text = text.replace(&generation(edit - 1), &generation(edit));
         let mut body: Value = serde_json::from_str(&text)?;
@@ -38,7 +38,7 @@ impl BarePatch {
     }
 }
 
-/// Sends all patches, so many at once.
+/// Sends all patches, with this number of concurrent requests.
 pub async fn send(client: &Client, patches: &[BarePatch], at_once: usize) -> Result<()> {
     ensure!(!patches.is_empty(), "nothing to send");
     let requests = patches.iter().map(|patch| {
@@ -46,7 +46,7 @@ pub async fn send(client: &Client, patches: &[BarePatch], at_once: usize) -> Res
         let request = request.header(http::header::CONTENT_TYPE, "application/json-patch+json");
         Ok(request.body(serde_json::to_vec(&patch.body)?)?)
     });
-    // Made before the first is sent: what is measured is the sending.
+    // Create all requests first, because only sending is measured.
     let requests: Vec<http::Request<Vec<u8>>> = requests.collect::<Result<_>>()?;
     let one = |request: http::Request<Vec<u8>>| async move {
         let path = request.uri().to_string();

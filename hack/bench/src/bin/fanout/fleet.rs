@@ -1,4 +1,4 @@
-//! The fleet: hosted clusters, their targets at the size that stock HyperShift gives them, and other Deployments.
+//! The fleet: hosted clusters, their targets of realistic size, and other Deployments.
 
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -7,12 +7,12 @@ use hypermirror_e2e::fleet::{NAMESPACE, TARGETS, deployments};
 use kube::Client;
 use serde_json::{Value, json};
 
-/// What one edit changes: a part of the name of each first mirror.
+/// The part of the name of each first mirror that an edit changes.
 pub fn generation(edit: usize) -> String {
     format!("generation-{edit:04}")
 }
 
-/// The mirror set after so many edits.
+/// The mirror set after this number of edits.
 pub fn mirror_set(sources: usize, edit: usize) -> Value {
     let names: Vec<(String, [String; 2])> = (0..sources)
         .map(|n| {
@@ -32,7 +32,7 @@ fn name(n: usize) -> String {
     format!("hosted-{n:05}")
 }
 
-/// Creates the whole fleet; answers how many objects that are.
+/// Creates the fleet and returns the number of objects.
 pub async fn create(client: &Client, clusters: usize, bystanders: usize) -> Result<usize> {
     let one = |n: usize| async move {
         let cluster = name(n);
@@ -57,7 +57,7 @@ pub async fn create(client: &Client, clusters: usize, bystanders: usize) -> Resu
     Ok(clusters * (2 + TARGETS.len() + bystanders))
 }
 
-/// A target with as many env vars, volumes and mounts as the real ones have: about 10 kB.
+/// A target with as many environment variables, volumes and mounts as a real one: about 10 kB.
 fn grown(mut deployment: Value) -> Value {
     let pod = &mut deployment["spec"]["template"]["spec"];
     let volumes =

@@ -1,5 +1,5 @@
-//! One mirror edit over a fleet: how long it takes, against a bare client that makes the same patches; what is written;
-//! how much memory and processor time the manager takes; what a restart costs.
+//! Measures one mirror edit on a fleet: its time compared with a bare client that sends the same patches, the writes, memory
+//! and CPU time of the manager, and the cost of a restart.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures and its progress")]
 
 mod bare;
@@ -19,19 +19,19 @@ use crate::rounds::Bench;
 #[derive(Parser, Clone, Copy)]
 #[command(name = "fanout")]
 struct Arguments {
-    /// How many hosted clusters there are.
+    /// Number of hosted clusters.
     #[arg(long, default_value_t = 1000)]
     clusters: usize,
-    /// How many other Deployments stand in each control-plane namespace.
+    /// Number of other Deployments in each control-plane namespace.
     #[arg(long, default_value_t = 40)]
     bystanders: usize,
-    /// How many sources the mirror set has, each with two mirrors.
+    /// Number of sources of the mirror set, each with two mirrors.
     #[arg(long, default_value_t = 20)]
     sources: usize,
-    /// How many times the manager and the bare client make an edit, in turn.
+    /// Number of rounds, each with an edit by the manager and one by the bare client.
     #[arg(long, default_value_t = 4)]
     rounds: usize,
-    /// Measure no bare client: the manager alone.
+    /// Measure only the manager, without the bare client.
     #[arg(long)]
     no_bare: bool,
 }
@@ -54,6 +54,6 @@ async fn main() -> Result<()> {
     }
     bench.restart().await?;
     bench.summary();
-    println!("\ntook {:.0} s in all", started.elapsed().as_secs_f64());
+    println!("\nfinished after {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The order of events: a first rollout, then edits by the manager and by the bare client in turn, on the same objects.
+//! The sequence of a run: a first rollout, then alternating edits by the manager and by the bare client on the same objects.
 
 use std::fmt;
 use std::time::Instant;
@@ -22,32 +22,32 @@ const REPORTS: &str = "patch hostedclustermirrors/status";
 /// One edit, by the manager or by the bare client.
 #[derive(Clone, Copy)]
 struct Edit {
-    /// From the edit to the last patch.
+    /// Time from the edit to the last patch.
     seconds: f64,
-    /// Processor time of the manager or of the bare client.
+    /// CPU time of the manager or of the bare client.
     client: f64,
-    /// The same with that of the API server and etcd: on a machine that others use, too, the steadier figure.
+    /// CPU time including the API server and etcd, which varies less on a shared machine.
     all: f64,
 }
 
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} s, processor time {:.1} s, with the servers {:.1} s", self.seconds, self.client, self.all)
+        write!(f, "{:.1} s, CPU time {:.1} s, including the servers {:.1} s", self.seconds, self.client, self.all)
     }
 }
 
-/// The benchmark under way.
+/// The state of the benchmark.
 pub struct Bench<'a> {
     bed: &'a Testbed,
     cluster: &'a Cluster,
     fleet: Fleet,
     audit: Audit,
-    /// The bare client: the manager's own user.
+    /// The bare client, with the manager's user.
     client: Client,
     arguments: Arguments,
     manager: Option<Manager>,
     starts: usize,
-    /// The last edit that was made, and the patches that made it.
+    /// The last edit and its patches.
     edit: usize,
     patches: Vec<BarePatch>,
     at_once: usize,
@@ -57,7 +57,7 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// On this bed.
+    /// Creates the state for a test bed.
     pub async fn new(bed: &'a Testbed, fleet: Fleet, arguments: Arguments) -> Result<Self> {
         let cluster = bed.management();
         Ok(Self {
@@ -86,7 +86,7 @@ impl<'a> Bench<'a> {
         self.arguments.clusters * TARGETS.len()
     }
 
-    /// Starts the manager and waits until it has nothing left to do.
+    /// Starts the manager and waits until it is idle.
     async fn start_manager(&mut self) -> Result<()> {
         self.starts += 1;
         let manager = Manager::start(self.cluster, self.starts).await?;
@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Processor time of the API server and etcd.
+    /// CPU time of the API server and etcd.
     fn servers(&self) -> Result<f64> {
         let api_server = self.cluster.api_server_id().context("the API server does not run")?;
         Ok(manager::usage(api_server)?.cpu + manager::usage(self.bed.etcd_id())?.cpu)
@@ -120,7 +120,7 @@ impl<'a> Bench<'a> {
         Ok(Window::new(self.audit.writes_by(mark, &user).await?))
     }
 
-    /// Nothing is there but hosted clusters; then the first mirror set comes.
+    /// Starts with hosted clusters only, then adds the first mirror set.
     pub async fn first_rollout(&mut self) -> Result<()> {
         self.start_manager().await?;
         println!("ready after {:.2} s with a new fleet", self.manager()?.ready_after.as_secs_f64());
@@ -152,7 +152,7 @@ impl<'a> Bench<'a> {
         let done = self.manager()?.count("hypermirror_target_patches_total").await?;
         self.edit_mirror_set().await?;
         let (manager, wanted) = (self.manager()?, self.targets());
-        eventually(LIMIT, "every target is patched", async || {
+        eventually(LIMIT, "all targets are patched", async || {
             let patched = manager.count("hypermirror_target_patches_total").await? - done;
             anyhow::ensure!(patched >= wanted, "{patched} of {wanted}");
             Ok(Some(()))
@@ -169,7 +169,7 @@ impl<'a> Bench<'a> {
         Ok((Edit { seconds, client, all }, window))
     }
 
-    /// The same edit by the bare client, the manager stopped.
+    /// The same edit by the bare client, while the manager is stopped.
     async fn edit_by_bare_client(&mut self, at_once: usize) -> Result<Edit> {
         let next: Result<Vec<BarePatch>> = self.patches.iter().map(|patch| patch.next(self.edit)).collect();
         let next = next?;
@@ -185,7 +185,7 @@ impl<'a> Bench<'a> {
         Ok(Edit { seconds: window.seconds(None)?, client, all })
     }
 
-    /// Which number of requests at once suits the bare client best.
+    /// Finds the number of concurrent requests with which the bare client is fastest.
     pub async fn calibrate(&mut self) -> Result<()> {
         self.stop_manager().await?;
         let mut best = f64::MAX;
@@ -199,7 +199,7 @@ impl<'a> Bench<'a> {
         self.start_again().await
     }
 
-    /// Starts the manager after edits that the bare client made: every target is right, every report is behind.
+    /// Starts the manager after edits by the bare client: all targets are up to date, but not the reports.
     async fn start_again(&mut self) -> Result<()> {
         let mark = self.audit.mark().await?;
         self.start_manager().await?;
@@ -219,14 +219,12 @@ impl<'a> Bench<'a> {
         self.stop_manager().await?;
         let bare = self.edit_by_bare_client(self.at_once).await?;
         let (time, work) = (ours.seconds / bare.seconds, ours.all / bare.all);
-        println!(
-            "round {round}: manager {ours}; bare client {bare}; ratio of time {time:.2}, of processor time {work:.2}"
-        );
+        println!("round {round}: manager {ours}; bare client {bare}; ratio of time {time:.2}, of CPU time {work:.2}");
         self.pairs.push((ours, bare));
         self.start_again().await
     }
 
-    /// A restart where nothing changed: what it asks for, and that it writes nothing.
+    /// A restart without a change: counts its requests and verifies that it writes nothing.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop_manager().await?;
         let mark = self.audit.mark().await?;
@@ -235,7 +233,7 @@ impl<'a> Bench<'a> {
         let manager = self.manager()?;
         let usage = manager.usage()?;
         println!(
-            "restart: ready after {:.2} s, idle after {:.1} s (including 2 s to detect it), {:.1} s of processor time",
+            "restart: ready after {:.2} s, idle after {:.1} s (including 2 s to detect it), {:.1} s of CPU time",
             manager.ready_after.as_secs_f64(),
             start.elapsed().as_secs_f64(),
             usage.cpu
@@ -259,7 +257,7 @@ impl<'a> Bench<'a> {
         let managers = self.alone.iter().chain(self.pairs.iter().map(|(ours, _)| ours));
         let of = |value: fn(&Edit) -> f64| Spread::of(managers.clone().map(value));
         println!("manager, edit to last patch: {:.1} s", of(|edit| edit.seconds));
-        println!("manager, processor time of an edit: {:.1} s", of(|edit| edit.client));
+        println!("manager, CPU time of an edit: {:.1} s", of(|edit| edit.client));
         let of = |value: fn(&Usage) -> f64| Spread::of(self.usages.iter().map(value));
         println!("memory: {:.0} MB resident, {:.0} MB at most", of(|usage| usage.resident), of(|usage| usage.peak));
         if self.pairs.is_empty() {
@@ -270,6 +268,6 @@ impl<'a> Bench<'a> {
         let ratio =
             |value: fn(&Edit) -> f64| Spread::of(self.pairs.iter().map(|(ours, bare)| value(ours) / value(bare)));
         println!("ratio of time: {:.2}", ratio(|edit| edit.seconds));
-        println!("ratio of processor time, servers included: {:.2}", ratio(|edit| edit.all));
+        println!("ratio of CPU time, including the servers: {:.2}", ratio(|edit| edit.all));
     }
 }

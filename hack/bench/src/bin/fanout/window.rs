@@ -1,4 +1,4 @@
-//! What the audit log says of one edit.
+//! Evaluates the audit log of one edit.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use hypermirror_e2e::audit::Event;
 pub struct Window {
     /// Patches of target Deployments, in the order of the log.
     pub patches: Vec<Event>,
-    /// How many writes of each kind there were: leases and events apart, refused ones included.
+    /// Number of writes of each kind, except Leases and Events, including rejected ones.
     pub counts: BTreeMap<String, usize>,
-    /// How many answers of patches were errors.
+    /// Number of rejected patches.
     pub refused: usize,
 }
 
 impl Window {
-    /// Takes the writes of one user.
+    /// Collects the writes of one user.
     pub fn new(writes: Vec<Event>) -> Self {
         let mut counts = BTreeMap::new();
         for write in writes.iter().filter(|write| !matches!(write.resource.as_str(), "leases" | "events")) {
@@ -28,7 +28,7 @@ impl Window {
         Self { patches: patches.collect(), counts, refused }
     }
 
-    /// Seconds from this event, or from the first patch, to the last patch's answer.
+    /// Seconds from this event, or from the first patch, to the response of the last patch.
     pub fn seconds(&self, from: Option<&Event>) -> Result<f64> {
         let first = match from {
             Some(event) => event.received,
@@ -44,7 +44,7 @@ impl Window {
         format!("{} ({} rejected)", counts.join(", "), self.refused)
     }
 
-    /// Fails unless exactly these writes were made.
+    /// Fails if the writes differ from the expected ones.
     pub fn expect(&self, expected: &[(&str, usize)]) -> Result<()> {
         let expected: BTreeMap<String, usize> =
             expected.iter().filter(|(_, count)| *count > 0).map(|(what, count)| ((*what).to_owned(), *count)).collect();

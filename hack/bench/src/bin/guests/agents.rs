@@ -1,4 +1,4 @@
-//! Many agents on one guest: what they and the manager ask of its API server, for a change and when nothing happens.
+//! Many agents in one guest cluster: counts the requests of the agents and the manager for a change and when idle.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use crate::Arguments;
 use crate::requests::{count, lines};
 use crate::stage::{LIMIT, Stage};
 
-/// Where the manager puts the agent, and its ServiceAccount.
+/// The namespace and the ServiceAccount of the agent.
 const AGENT: (&str, &str) = ("hypermirror-system", "hypermirror-agent");
-/// So long after the last answer nobody has anything left to say.
+/// Time without requests after which all agents are idle.
 const REST: Duration = Duration::from_secs(3);
 
 pub async fn measure(arguments: &Arguments) -> Result<()> {
@@ -66,13 +66,13 @@ async fn start(guest: &Cluster, agents: usize) -> Result<Vec<(AgentNode, Process
     stream::iter(0..agents).map(one).buffer_unordered(8).try_collect().await
 }
 
-/// Makes an edit; answers when it was on the last node, and when the report told that.
+/// Makes an edit. Returns the times when it was on the last node, and when the report showed that.
 async fn follow(stage: &Stage, nodes: &[&AgentNode], edit: usize) -> Result<(Duration, Duration)> {
     let mirror = format!("mirror.example/edit-{edit}");
     let started = Instant::now();
     stage.edit(0, &mirror).await?;
     let mut behind = nodes.to_vec();
-    eventually(LIMIT, "every node has it", async || {
+    eventually(LIMIT, "all nodes have the edit", async || {
         behind.retain(|node| !node.ours().is_some_and(|file| file.contains(&mirror)));
         anyhow::ensure!(behind.is_empty(), "{} nodes are not up to date", behind.len());
         Ok(Some(()))
@@ -81,7 +81,7 @@ async fn follow(stage: &Stage, nodes: &[&AgentNode], edit: usize) -> Result<(Dur
     let on_disk = started.elapsed();
     let (set, all) = (format!("cluster@{}", edit + 2), format!("{0}/{0}", nodes.len()));
     let cluster = crate::stage::name(0);
-    eventually(LIMIT, "the report tells it", async || {
+    eventually(LIMIT, "the report shows the edit", async || {
         let report = stage.scene.fleet.report(&cluster).await?;
         let told = report["guest"]["sets"][0] == set.as_str() && report["nodes"]["summary"] == all.as_str();
         anyhow::ensure!(told, "{report}");

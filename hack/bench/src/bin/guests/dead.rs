@@ -1,4 +1,4 @@
-//! Guests that are none: a port where nobody listens, or somebody who never answers.
+//! Guest clusters that are down: a closed port, or a listener that never responds.
 
 use anyhow::{Context, Result};
 use hypermirror_e2e::{Cluster, port};
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::stage::kubeconfig;
 
-/// Dead guests; those who never answer listen until this is dropped.
+/// Guest clusters that are down. The listeners stop when this is dropped.
 #[derive(Default)]
 pub struct Dead {
     silent: JoinSet<()>,
@@ -16,7 +16,8 @@ pub struct Dead {
 }
 
 impl Dead {
-    /// So many, half of each kind; their kubeconfigs are that of a real guest but for the address.
+    /// Creates this number of guest clusters, half of each kind. The kubeconfigs differ from that of a real one only in the
+    /// address.
     pub async fn start(number: usize, like: &Cluster) -> Result<Self> {
         let mut dead = Self::default();
         for index in 0..number {
@@ -30,7 +31,9 @@ impl Dead {
     }
 
     async fn silent(&mut self) -> Result<String> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for a guest that never answers")?;
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("failed to open a port for a guest cluster that never responds")?;
         let address = listener.local_addr()?.to_string();
         self.silent.spawn(async move {
             let mut held = Vec::new();

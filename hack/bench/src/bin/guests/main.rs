@@ -1,4 +1,5 @@
-//! The manager and its guests: what many agents ask of one guest, and what dead guests cost the others.
+//! Measures the manager with guest clusters: the requests of many agents in one guest cluster, and the effect of guest clusters
+//! that are down on the others.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures and its progress")]
 
 mod agents;
@@ -16,25 +17,25 @@ use clap::Parser;
 #[derive(Parser, Clone, Copy)]
 #[command(name = "guests")]
 struct Arguments {
-    /// How many agents run on one guest; 0 leaves that part out.
+    /// Number of agents in one guest cluster; 0 skips this part.
     #[arg(long, default_value_t = 100)]
     agents: usize,
-    /// For how many seconds nothing happens on that guest.
+    /// Seconds without changes in that guest cluster.
     #[arg(long, default_value_t = 30)]
     idle: u64,
-    /// How many edits the agents follow.
+    /// Number of edits that the agents apply.
     #[arg(long, default_value_t = 5)]
     edits: usize,
-    /// How many guests there are, dead ones included; 0 leaves that part out. Each that lives takes 280 MB.
+    /// Number of guest clusters, including those that are down; 0 skips this part. Each one that is up takes 280 MB.
     #[arg(long, default_value_t = 20)]
     guests: usize,
-    /// How many of them are dead: by turns nobody listens, or nobody answers.
+    /// Number of guest clusters that are down, alternately with a closed port and without a response.
     #[arg(long, default_value_t = 4)]
     dead: usize,
-    /// How many times it is measured without dead guests and with them, in turn.
+    /// Number of rounds, each without and with guest clusters that are down.
     #[arg(long, default_value_t = 4)]
     rounds: usize,
-    /// How many edits of every guest at once there are in each of them.
+    /// Number of edits of all guest clusters in each round.
     #[arg(long, default_value_t = 4)]
     edits_of_all: usize,
 }
@@ -47,9 +48,9 @@ async fn main() -> Result<()> {
         agents::measure(&arguments).await?;
     }
     if arguments.guests > 0 {
-        anyhow::ensure!(arguments.dead < arguments.guests, "--dead: one guest at least has to live");
+        anyhow::ensure!(arguments.dead < arguments.guests, "--dead: at least one guest cluster must be up");
         outage::measure(&arguments).await?;
     }
-    println!("\ntook {:.0} s in all", started.elapsed().as_secs_f64());
+    println!("\nfinished after {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }

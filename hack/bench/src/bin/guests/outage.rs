@@ -1,4 +1,5 @@
-//! An edit of every hosted cluster at once: how soon it is in the guests that live, without dead ones and with them.
+//! Edits all hosted clusters at the same time and measures the time until the guest clusters that are up have the edit, with
+//! and without guest clusters that are down.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::Arguments;
 use crate::dead::Dead;
 use crate::stage::{LIMIT, Stage, name};
 
-/// A guest that lives, watched.
+/// A guest cluster that is up, with a watch.
 type Seen = watch::Receiver<String>;
 
 pub async fn measure(arguments: &Arguments) -> Result<()> {
@@ -80,7 +81,7 @@ fn told(delays: &[f64]) -> String {
     format!("{spread:.0} ms, 99th percentile {:.0} ms ({} times)", slowest(delays), delays.len())
 }
 
-/// Gives hosted clusters the guests that are dead, and waits until that is told.
+/// Assigns the guest clusters that are down, and waits until the reports show that.
 async fn bury(stage: &Stage, alive: usize, dead: &Dead) -> Result<()> {
     for (place, kubeconfig) in dead.kubeconfigs.iter().enumerate() {
         stage.connect(alive + place, kubeconfig).await?;
@@ -101,24 +102,24 @@ async fn raise(stage: &Stage, alive: usize, dead: &Dead) -> Result<()> {
     Ok(())
 }
 
-/// Edits every hosted cluster at once; answers how long each guest that lives took, in milliseconds.
+/// Edits all hosted clusters at the same time. Returns the time of each guest cluster that is up, in milliseconds.
 async fn edit_all(stage: &Stage, all: &[usize], seen: &[Seen], mirror: &str) -> Result<Vec<f64>> {
     let edits = all.iter().map(|index| stage.edit(*index, mirror));
     let started = Instant::now();
     let arrivals = seen.iter().map(|seen| async move {
         let mut seen = seen.clone();
         let arrived = seen.wait_for(|found| found == mirror);
-        tokio::time::timeout(LIMIT, arrived).await.context("an edit never came")??;
+        tokio::time::timeout(LIMIT, arrived).await.context("an edit was not applied in time")??;
         Ok::<_, anyhow::Error>(started.elapsed().as_secs_f64() * 1000.0)
     });
     let (sent, delays) = futures::join!(join_all(edits), try_join_all(arrivals));
     sent.into_iter().collect::<Result<Vec<()>>>()?;
-    // The reports follow: they are no part of the next edit.
+    // Wait for the reports, so that they are not part of the next edit.
     tokio::time::sleep(Duration::from_secs(2)).await;
     delays
 }
 
-/// Watches the set of a guest: asking again and again would be a load of its own.
+/// Watches the set of a guest cluster, because polling would add load.
 fn follow(guest: &Fleet, watches: &mut JoinSet<()>) -> Result<Seen> {
     let object = json!({"apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorSet"});
     let api: Api<DynamicObject> = Api::all_with(guest.client.clone(), &resource_of(&object)?);

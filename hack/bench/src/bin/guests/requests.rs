@@ -1,4 +1,4 @@
-//! What a guest was asked, counted.
+//! Counts the requests to a guest cluster.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::stage::MANAGER;
 /// The agents' user.
 const AGENT: &str = "system:serviceaccount:hypermirror-system:hypermirror-agent";
 
-/// Requests by who asked, verb and resource.
+/// Requests by client, verb and resource.
 pub type Requests = BTreeMap<String, usize>;
 
-/// Counts each request of the manager and of agents once: a watch when it begins, all others when they are answered.
+/// Counts each request of the manager and of agents once: a watch at its start, all others at their response.
 pub fn count(events: &[Event]) -> Requests {
     let mut requests = Requests::new();
     for event in events {
@@ -33,7 +33,7 @@ pub fn count(events: &[Event]) -> Requests {
     requests
 }
 
-/// All of them, by who asked, verb and resource.
+/// All requests, by client, verb and resource.
 pub fn lines(runs: &[Requests]) -> Vec<String> {
     let mut kinds: Vec<&String> = runs.iter().flat_map(BTreeMap::keys).collect();
     kinds.sort_unstable();

@@ -1,4 +1,4 @@
-//! A management cluster with a manager, and guests that are real.
+//! A management cluster with a manager, and real guest clusters.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use hypermirror_e2e::pki::Validity;
 use hypermirror_e2e::{Cluster, Scene, eventually};
 use serde_json::{Value, json};
 
-/// Nothing in here takes as long.
+/// Timeout of all waits. No step takes this long.
 pub const LIMIT: Duration = Duration::from_mins(1);
-/// What HyperShift gives its own components: the manager comes to a guest as this user.
+/// The user of HyperShift's own components, with which the manager connects to guest clusters.
 pub const MANAGER: &str = "system:hosted-cluster-config";
-/// The one source of every hosted cluster.
+/// The source of all hosted clusters.
 const SOURCE: &str = "registry.example/organisation";
-/// An image by digest that nobody pulls here.
+/// An image by digest, which is never pulled.
 const IMAGE: &str = "quay.example/hypermirror@sha256:0000000000000000000000000000000000000000000000000000000000000001";
 pub struct Stage {
-    // Fields are dropped in this order: the manager goes before its servers.
+    // Fields are dropped in this order: the manager before its servers.
     _manager: Manager,
-    /// Each guest as its administrator.
+    /// A client of the administrator for each guest cluster.
     pub guests: Vec<Fleet>,
     pub scene: Scene,
 }
 
 impl Stage {
-    /// So many guests, each with a hosted cluster that the manager serves.
+    /// Creates this number of guest clusters, each with a hosted cluster.
     pub async fn start(guests: usize) -> Result<Self> {
         let (scene, fleets) = Scene::with_guests(guests).await?;
         let launch = scene.launch("manager").arg(format!("--agent-image={IMAGE}")).arg("--agent-reload=none");
@@ -43,19 +43,19 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Gives a hosted cluster the kubeconfig of its guest.
+    /// Creates the kubeconfig Secret of a hosted cluster.
     pub async fn connect(&self, index: usize, kubeconfig: &str) -> Result<()> {
         let mut secret = secret(index);
         secret["stringData"] = json!({"kubeconfig": kubeconfig});
         self.scene.fleet.apply(&secret).await.map(|_| ())
     }
 
-    /// Takes it away.
+    /// Deletes the kubeconfig Secret.
     pub async fn disconnect(&self, index: usize) -> Result<()> {
         self.scene.fleet.delete(&secret(index)).await
     }
 
-    /// Sends the one mirror of a hosted cluster.
+    /// Sets the mirror of a hosted cluster.
     pub async fn edit(&self, index: usize, mirror: &str) -> Result<()> {
         let object = hosted_cluster(&name(index), &[(SOURCE, &[mirror], None)]);
         self.scene.fleet.apply(&object).await.map(|_| ())
@@ -75,12 +75,12 @@ impl Stage {
     }
 }
 
-/// The hosted cluster of a guest.
+/// The hosted cluster of a guest cluster.
 pub fn name(index: usize) -> String {
     format!("west-{index}")
 }
 
-/// What HyperShift writes for its own components.
+/// The kubeconfig of HyperShift's own components.
 pub fn kubeconfig(guest: &Cluster) -> Result<String> {
     guest.kubeconfig(&guest.certificate(MANAGER, Some("system:masters"), Validity::Current)?)
 }
