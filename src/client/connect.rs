@@ -1,4 +1,4 @@
-//! The client of the management cluster: time limits, a name for the audit log, and a count of every request.
+//! Creates the client of the management cluster, with timeouts, a user agent and a counter of requests.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,40 +11,39 @@ use thiserror::Error;
 
 use crate::telemetry::requests::{CountRequests, RequestMetrics};
 
-/// How long to wait for a connection.
+/// Time to connect. A reachable API server accepts a connection within milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no client.
+/// Why the client could not be created.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Neither `KUBECONFIG` nor a pod's ServiceAccount gives a configuration.
+    /// There is neither a `KUBECONFIG` nor a pod's ServiceAccount.
     #[error("no cluster is configured: KUBECONFIG is not set, and this is not a pod with a ServiceAccount")]
     Infer(#[source] kube::config::InferConfigError),
-    /// The kubeconfig that was named cannot be used.
+    /// The selected kubeconfig is invalid.
     #[error("failed to load the kubeconfig")]
     Kubeconfig(#[source] kube::config::KubeconfigError),
-    /// The configuration does not make a client.
+    /// The configuration is invalid.
     #[error("failed to create a client for the cluster")]
     Build(#[source] kube::Error),
 }
 
-/// Makes the client from `KUBECONFIG` or the pod's ServiceAccount.
+/// Creates the client from `KUBECONFIG` or the pod's ServiceAccount.
 ///
-/// It never retries by itself: a retry inside would hold a worker for minutes, and the queue has a backoff for each
-/// hosted cluster.
+/// It does not retry: a retry would block a worker for minutes, and the queue has a back-off for each hosted cluster.
 ///
 /// # Errors
-/// [`ClientError`] if there is no configuration, or none that works.
+/// [`ClientError`] if there is no valid configuration.
 pub async fn connect(metrics: &RequestMetrics) -> Result<Client, ClientError> {
     connect_to(&Origin::default(), metrics).await
 }
 
-/// What a person chose; nothing is the same as for [`connect`].
+/// The cluster that a user selected. The default is that of [`connect`].
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
     /// A kubeconfig.
     pub kubeconfig: Option<PathBuf>,
-    /// A context of it, or of the one in `KUBECONFIG`.
+    /// A context in it, or in the one of `KUBECONFIG`.
     pub context: Option<String>,
 }
 
@@ -62,10 +61,10 @@ impl Origin {
     }
 }
 
-/// [`connect`], to the cluster that a person chose.
+/// [`connect`] to the cluster that a user selected.
 ///
 /// # Errors
-/// [`ClientError`] if there is no configuration, or none that works.
+/// [`ClientError`] if there is no valid configuration.
 pub async fn connect_to(origin: &Origin, metrics: &RequestMetrics) -> Result<Client, ClientError> {
     let mut config = origin.config().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);

@@ -1,4 +1,4 @@
-//! A watch that never ends: streaming lists with a paged fall-back, backoff, and whole lists instead of their pieces.
+//! A watch that never ends: streaming lists with paged lists as a fallback, back-off, and complete lists instead of pages.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use serde::de::DeserializeOwned;
 
 use super::backoff::Backoff;
 
-/// The longest is short enough that an API server that is back is used again soon, and long enough for a server in trouble.
+/// The maximum is short enough to notice soon that an API server is available again, and long enough for an overloaded server.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(400), longest: Duration::from_secs(5) };
-/// Objects in a page of the fall-back: small pages keep the peak memory of a first list low.
+/// Objects per page of the fallback. Small pages limit the peak memory of the first list.
 const PAGE: u32 = 50;
 
-/// What a watch tells.
+/// An event of a watch.
 #[derive(Debug)]
 pub enum Update<T> {
-    /// The whole list: what is not in it is gone.
+    /// The complete list. All other objects were deleted.
     Replaced(Vec<T>),
-    /// Created or changed.
+    /// An object was created or changed.
     Applied(T),
-    /// Gone.
+    /// An object was deleted.
     Deleted(T),
-    /// The watch fails now and is tried again; what was told stays valid.
+    /// The watch failed and is retried. Earlier events stay valid.
     Failing(Failure),
 }
 
-/// Why a watch fails.
+/// Why a watch failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The API server's answer; none if there was no answer.
+    /// The status code of the API server, if it responded.
     pub code: Option<u16>,
-    /// What a person needs.
+    /// The error.
     pub message: String,
 }
 
@@ -52,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// Servers before 1.34, or on an etcd that cannot report progress, do not stream lists.
+    /// Whether the server does not support streaming lists: it is older than 1.34, or its etcd cannot report progress.
     fn means_no_streaming(&self) -> bool {
         let names_it = |text: &str| self.message.contains(text);
         names_it("RequestWatchProgress") || names_it("sendInitialEvents") || names_it("resourceVersionMatch")
@@ -69,7 +69,7 @@ struct Watch<K: Clone + DeserializeOwned + Debug, S> {
     pause: Option<Duration>,
 }
 
-/// Watches for ever. `slim` makes of each object what is worth keeping, before a whole list of them is held.
+/// Watches until the stream is dropped. `slim` reduces each object before the complete list is in memory.
 pub fn updates<K, T, S>(api: Api<K>, config: watcher::Config, slim: S) -> impl Stream<Item = Update<T>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,

@@ -1,4 +1,4 @@
-//! `--registry-overrides`: which sources are said there, although nothing stands behind a mirror that fails.
+//! The argument `--registry-overrides`, which has no fallback if a mirror fails, and the sources in it.
 
 use std::collections::BTreeSet;
 
@@ -7,34 +7,34 @@ use super::observed::{ArgumentEntry, ObservedContainer, ObservedTarget};
 use super::target::{ArgumentForm, IGNITION_SERVER, TargetSpec};
 use crate::mirrors::{Policy, Resolved, overrides};
 
-/// Which sources go into the argument.
+/// The sources in the argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ArgumentMode {
     /// None.
     None,
-    /// On ignition-server, those that may never be contacted.
+    /// On ignition-server, sources with NeverContactSource.
     #[default]
     Strict,
 }
 
-/// What one target's argument should say.
+/// The desired argument of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedArgument {
-    /// The value, if there is something to say.
+    /// The value, if the argument is needed.
     pub value: Option<String>,
     /// Sources that the stock argument already has.
     pub taken: Vec<String>,
-    /// Wildcard sources, which the argument cannot say.
+    /// Wildcard sources, which the argument does not support.
     pub wildcards: Vec<String>,
 }
 
-/// Our argument: the last of those that are ours.
+/// The argument of hypermirror: the last appended one.
 pub fn ours<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -> Option<&'a ArgumentEntry> {
     appended(target, container).pop()
 }
 
-/// Everything of the kind that we appended: what follows the stock argument and says nothing but what our annotations say or
-/// retire. The annotation may be written ahead of the argument; then the one before is still there, and known by its pairs.
+/// All appended arguments: those after the stock argument that have only pairs of hypermirror's annotations. If the annotation
+/// was written before the argument, the previous argument still exists and is identified by its pairs.
 pub fn appended<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -> Vec<&'a ArgumentEntry> {
     let annotation = target.argument.as_deref();
     let retired = target.retired.as_deref().unwrap_or_default();
@@ -45,12 +45,12 @@ pub fn appended<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -
     };
     let further = container.arguments.iter().skip(1).filter(|entry| is_ours(&entry.value));
     let further: Vec<_> = further.collect();
-    // The first may be ours where no stock operator writes one.
+    // The first one may be appended if there is no stock argument.
     let first = container.arguments.first().filter(|entry| Some(&*entry.value) == annotation);
     if further.is_empty() { first.into_iter().collect() } else { further }
 }
 
-/// Composes the argument: the first mirror of each source, ascending.
+/// The desired argument: the first mirror of each source, ascending.
 pub fn wanted(
     mode: ArgumentMode,
     spec: &TargetSpec,
@@ -87,11 +87,11 @@ fn stock_sources(target: &ObservedTarget, container: &ObservedContainer) -> BTre
     let ours = appended(target, container);
     let stock: Vec<&str> =
         container.arguments.iter().filter(|entry| !ours.contains(entry)).map(|entry| &*entry.value).collect();
-    // A value that its own reader refuses names nothing.
+    // A value that HyperShift's parser rejects has no sources.
     overrides::parse_argument(&stock).map(|sources| sources.into_keys().collect()).unwrap_or_default()
 }
 
-/// The form in which this target's own argument is written, or the usual one.
+/// The form of the stock argument of this target, or the default form.
 pub fn form(spec: &TargetSpec, container: &ObservedContainer) -> ArgumentForm {
     container.arguments.first().map_or(spec.form, |entry| entry.form)
 }

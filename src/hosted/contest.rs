@@ -1,31 +1,32 @@
-//! Whether somebody takes our entry away again and again without a change of its own.
+//! Detects clients that repeatedly remove the entry of hypermirror without another change.
 
 use std::time::{Duration, Instant};
 
 use super::observed::ObservedTarget;
 use super::plan::TargetPlan;
 
-/// How often our entry may be taken away without a change before it is left alone.
+/// Number of removals without another change before the next attempt is delayed. Single removals, such as manual edits, are
+/// restored immediately.
 const STRIKES: u32 = 3;
-/// The first time it is left alone; doubled with each further strike.
+/// First delay. It doubles with each further removal.
 const FIRST_TRUCE: Duration = Duration::from_secs(10);
-/// The longest.
+/// Maximum delay.
 const LONGEST_TRUCE: Duration = Duration::from_mins(10);
 
-/// How long a strike counts: longer than the longest truce, so that a fight goes on counting, and not for ever, so that what
-/// happens once in a while is none.
+/// Time for which a removal counts: longer than the maximum delay, so that repeated removals are counted, and limited, so that
+/// occasional ones are not.
 const STRIKE_LASTS: Duration = LONGEST_TRUCE.saturating_mul(2);
 
-/// What is remembered of one target.
+/// The state of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contest {
-    /// The Deployment that all this is about.
+    /// The UID of the Deployment.
     uid: String,
-    /// The digest of its stock part when it was last seen.
+    /// The last observed digest of its stock part.
     stock_digest: Option<String>,
-    /// Whether our entry was there then.
+    /// Whether the entry existed at that time.
     carried: bool,
-    /// When we last did something that has a stock operator write this target, until it has.
+    /// The time when hypermirror last triggered a write of a stock operator, until that write.
     asked: Option<Instant>,
     strikes: u32,
     last_strike: Option<Instant>,
@@ -33,12 +34,11 @@ pub struct Contest {
 }
 
 impl Contest {
-    /// Takes in what is there and what is planned; answers how long the target is to be left alone, if it is.
+    /// Records the current target and its plan. Returns the remaining delay, if writes are delayed.
     ///
-    /// A strike is our entry gone although the stock part is as it was: a stock operator that goes on with its work changes
-    /// something of its own in the write that takes our entry along. No strike is what we did or caused ourselves: our own
-    /// removal, see [`Self::forget`], and one write of a stock operator within `handover` after [`Self::ask`], which may
-    /// change its part to and fro before anybody looks.
+    /// A removal counts if the stock part did not change: a stock operator that works normally changes its own part in the write
+    /// that drops the entry. Removals that hypermirror caused do not count: its own removal, see [`Self::forget`], and one write
+    /// of a stock operator within `handover` after [`Self::ask`], which may change and revert its part between two observations.
     pub fn observe(
         &mut self,
         target: &ObservedTarget,
@@ -60,7 +60,7 @@ impl Contest {
             }
         }
         if plan.carries || !plan.restarts {
-            return None; // nothing is put back
+            return None; // nothing is restored
         }
         self.truce_until?.checked_duration_since(now).filter(|left| !left.is_zero())
     }
@@ -75,12 +75,12 @@ impl Contest {
         }
     }
 
-    /// We took our entry away ourselves: its absence says nothing.
+    /// Records that hypermirror removed the entry, so that its absence does not count.
     pub fn forget(&mut self) {
         self.carried = false;
     }
 
-    /// We did something that has a stock operator write this target.
+    /// Records that hypermirror triggered a write of a stock operator.
     pub fn ask(&mut self, now: Instant) {
         self.asked = Some(now);
     }

@@ -1,19 +1,19 @@
-//! How mirrors get to nodes: by an agent in place, with a rollout when they boot, both, or not at all.
+//! The delivery of mirrors to nodes: by the agent, at boot with a rollout, both, or none.
 
 use hypermirror_api::annotations;
 use kube::ResourceExt;
 
-/// How mirrors get to nodes.
+/// The delivery of mirrors to nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// By the agent, in place.
+    /// By the agent, without a restart of the node.
     #[default]
     Agent,
-    /// In a MachineConfig that nodes boot with: stock HyperShift replaces them when it changes.
+    /// In a MachineConfig that nodes boot with. Stock HyperShift replaces the nodes when it changes.
     Rollout,
-    /// Both: a node boots with its mirrors, and the agent keeps them current.
+    /// Both: nodes boot with their mirrors, and the agent updates them.
     AgentAndRollout,
-    /// Not at all.
+    /// None.
     None,
 }
 
@@ -30,7 +30,7 @@ impl Delivery {
         }
     }
 
-    /// What an object's annotation says; the second value is one that means nothing, and counts as none.
+    /// The value of an object's annotation. The second element is an invalid value, which is ignored.
     pub fn said(object: &impl ResourceExt) -> (Option<Self>, Option<String>) {
         let Some(value) = object.annotations().get(annotations::NODE_DELIVERY) else { return (None, None) };
         match Self::ALL.into_iter().find(|delivery| delivery.as_str() == value) {
@@ -39,18 +39,17 @@ impl Delivery {
         }
     }
 
-    /// That of a HostedCluster.
+    /// The delivery of a HostedCluster.
     pub fn of(cluster: &impl ResourceExt) -> Self {
         Self::said(cluster).0.unwrap_or_default()
     }
 
-    /// That of a NodePool, whose own annotation counts before its cluster's. A cluster whose nodes get nothing at all is
-    /// no exception for a pool.
+    /// The delivery of a NodePool. Its own annotation takes precedence, unless that of its HostedCluster is `None`.
     pub fn of_pool(cluster: Self, said: Option<Self>) -> Self {
         if cluster == Self::None { cluster } else { said.unwrap_or(cluster) }
     }
 
-    /// Whether agents bring the mirrors.
+    /// Whether agents deliver the mirrors.
     pub const fn is_by_agent(self) -> bool {
         matches!(self, Self::Agent | Self::AgentAndRollout)
     }
@@ -61,7 +60,7 @@ impl Delivery {
     }
 }
 
-/// What is wrong with a value that means nothing.
+/// The message for an invalid value.
 pub fn meaningless(value: &str) -> String {
     let key = annotations::NODE_DELIVERY;
     let known = Delivery::ALL.map(Delivery::as_str).join(", ");

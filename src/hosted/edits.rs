@@ -1,24 +1,24 @@
-//! Edits that come in a row: the first is acted on at once, what follows when it has been quiet for a moment.
+//! Debounces edits: the first one is applied immediately, later ones after a short time without edits.
 //!
-//! Each edit that is acted on restarts pods, by us or by a stock operator that is asked to read the mirrors again.
+//! Each applied edit restarts pods, directly or through a stock operator that is triggered to read the mirrors.
 
 use std::time::{Duration, Instant};
 
-/// The longest that an edit waits for a row to end.
+/// Maximum delay of an edit while edits continue.
 pub const LONGEST: Duration = Duration::from_secs(5);
 
-/// What is remembered of the edits of one hosted cluster's map. `wanted` stands for everything that an edit can change.
+/// The state of the edits of one hosted cluster's map. `wanted` represents all values that an edit can change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     wanted: String,
-    /// When the present row began, and its last edit came.
+    /// The times of the first and the last edit of the current series.
     row: Option<(Instant, Instant)>,
-    /// What was acted on last, and when.
+    /// The last applied value, and its time.
     begun: Option<(String, Instant)>,
 }
 
 impl Edits {
-    /// Takes in what is wanted now. An edit belongs to a row if the one before it is no longer ago than `settle`.
+    /// Records the current desired value. An edit belongs to the current series if the previous one is at most `settle` ago.
     pub fn see(&mut self, wanted: &str, settle: Duration, now: Instant) {
         if self.row.is_some() && self.wanted == wanted {
             return;
@@ -29,8 +29,8 @@ impl Edits {
         self.row = Some((since, now));
     }
 
-    /// How long what is wanted now still waits: until no edit has come for `settle`, and for [`LONGEST`] at most. None: it
-    /// is the first of its row, or was begun with already.
+    /// The remaining delay of the current value: until there was no edit for `settle`, and [`LONGEST`] at most. `None` if it is the
+    /// first edit of its series, or already applied.
     pub fn wait(&self, settle: Duration, now: Instant) -> Option<Duration> {
         let (since, last) = self.row?;
         let (begun, at) = self.begun.as_ref().filter(|(_, at)| *at >= since)?;
@@ -41,7 +41,7 @@ impl Edits {
         due.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
-    /// What is wanted now is acted on.
+    /// Records that the current value is applied.
     pub fn begin(&mut self, now: Instant) {
         if self.begun.as_ref().is_none_or(|(begun, _)| *begun != self.wanted) {
             self.begun = Some((self.wanted.clone(), now));

@@ -1,36 +1,36 @@
-//! Whose an entry of a stock value is: ours, or somebody else's.
+//! Distinguishes entries of a stock value that hypermirror manages from those of other managers.
 
 use std::collections::HashSet;
 
 /// A set of `source=mirror` texts.
 pub type EntrySet = HashSet<String>;
 
-/// The entries of an override value as `source=mirror` texts, in order; what upstream's parser skips is skipped
-/// (HyperShift, `ConvertImageRegistryOverrideStringToMap`).
+/// The entries of an override value as `source=mirror` texts, in order. As in HyperShift
+/// (`ConvertImageRegistryOverrideStringToMap`), invalid parts are skipped.
 pub fn entries(value: &str) -> impl Iterator<Item = &str> {
     value
         .split(',')
         .filter(|entry| entry.split_once('=').is_some_and(|(source, mirror)| !source.is_empty() && !mirror.is_empty()))
 }
 
-/// What is known of one hosted cluster's entries.
+/// The known entries of one hosted cluster.
 ///
-/// An entry is *known* if the management layer or the cluster's own map explains it, now or at some time before. A known
-/// entry that is not wanted is left out; any other entry of a stock value is somebody else's and is kept.
+/// An entry is *known* if it is or was in the management layer or in the cluster's own map. Known entries that are no longer
+/// desired are dropped. All other entries of a stock value belong to another manager and are preserved.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// The entries that the management layer explains, wanted here or not.
+    /// The entries of the management layer, even if the hosted cluster has opted out.
     pub management: &'a EntrySet,
-    /// The entries of the map that is wanted.
+    /// The entries of the desired map.
     pub wanted: &'a EntrySet,
-    /// Entries that left the map while this process ran.
+    /// Entries that were removed from the map while this process ran.
     pub departed: &'a EntrySet,
-    /// Entries that an annotation or a report of ours remembers.
+    /// Entries that are recorded in an annotation or a report.
     pub remembered: &'a EntrySet,
 }
 
 impl Known<'_> {
-    /// Whether the entry is hypermirror's to keep or to drop.
+    /// Whether hypermirror manages the entry.
     pub fn contains(&self, entry: &str) -> bool {
         self.wanted.contains(entry)
             || self.management.contains(entry)
@@ -38,7 +38,7 @@ impl Known<'_> {
             || self.departed.contains(entry)
     }
 
-    /// The entries of a stock value that are somebody else's, in their order, each once.
+    /// The entries of a stock value that belong to other managers, in order, without duplicates.
     pub fn foreign<'v>(&self, stock: &'v str) -> Vec<&'v str> {
         let mut seen = HashSet::new();
         entries(stock).filter(|entry| !self.contains(entry) && seen.insert(*entry)).collect()

@@ -1,4 +1,4 @@
-//! One JSON patch for one target: guarded by tests, so that it applies to what was observed or not at all.
+//! Builds the JSON patch for one target, with `test`s, so that it applies only to the observed version.
 
 use hypermirror_api::{annotations, names};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::observed::{ArgumentEntry, EnvEntry, ObservedContainer, ObservedTarget};
 use super::target::{ArgumentForm, ArgumentList};
 
-/// A patch in the making.
+/// Builds a patch.
 #[derive(Debug)]
 pub struct PatchBuilder<'a> {
     target: &'a ObservedTarget,
@@ -16,12 +16,12 @@ pub struct PatchBuilder<'a> {
 }
 
 impl<'a> PatchBuilder<'a> {
-    /// An empty patch of this target.
+    /// Creates an empty patch for a target.
     pub fn new(target: &'a ObservedTarget, container: &'a ObservedContainer) -> Self {
         Self { target, container, annotations_exist: target.has_annotations, changes: Vec::new() }
     }
 
-    /// Sets, or with `None` removes, one annotation of the Deployment; no change if it stands so already.
+    /// Sets an annotation of the Deployment, or removes it with `None`. Has no effect if it is already up to date.
     pub fn annotation(&mut self, key: &str, current: Option<&str>, wanted: Option<&str>) -> &mut Self {
         let path = format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"));
         match wanted {
@@ -37,14 +37,14 @@ impl<'a> PatchBuilder<'a> {
         self
     }
 
-    /// The annotations that remember the admitted value and what is retired.
+    /// Sets the annotations with the admitted value and the retired entries.
     pub fn memory(&mut self, overrides: Option<&str>, retired: Option<&str>) -> &mut Self {
         let target = self.target;
         self.annotation(annotations::OVERRIDES, target.overrides.as_deref(), overrides);
         self.annotation(annotations::RETIRED, target.retired.as_deref(), retired)
     }
 
-    /// Appends our env var as the last of its name.
+    /// Appends the environment variable.
     pub fn append_env(&mut self, value: &str) -> &mut Self {
         let entry = json!({"name": names::OVERRIDES_ENV, "value": value});
         if self.container.has_env {
@@ -55,14 +55,14 @@ impl<'a> PatchBuilder<'a> {
         self
     }
 
-    /// Changes the value of an env var of ours.
+    /// Changes the value of the appended environment variable.
     pub fn replace_env(&mut self, entry: &EnvEntry, value: &str) -> &mut Self {
         self.test_env(entry);
         self.push(json!({"op": "replace", "path": self.path(&format!("env/{}/value", entry.index)), "value": value}));
         self
     }
 
-    /// Removes an env var of ours.
+    /// Removes the appended environment variable.
     pub fn remove_env(&mut self, entry: &EnvEntry) -> &mut Self {
         self.test_env(entry);
         self.push(json!({"op": "remove", "path": self.path(&format!("env/{}", entry.index))}));
@@ -75,7 +75,7 @@ impl<'a> PatchBuilder<'a> {
         self.push(json!({"op": "test", "path": format!("{path}/value"), "value": &*entry.value}));
     }
 
-    /// Appends our argument in the given form.
+    /// Appends the argument in this form.
     pub fn append_argument(&mut self, form: ArgumentForm, value: &str) -> &mut Self {
         let words = if form.split {
             vec![names::OVERRIDES_ARGUMENT.to_owned(), value.to_owned()]
@@ -97,7 +97,7 @@ impl<'a> PatchBuilder<'a> {
         self
     }
 
-    /// Removes an argument of ours.
+    /// Removes the appended argument.
     pub fn remove_argument(&mut self, entry: &ArgumentEntry) -> &mut Self {
         let at = |index: usize| self.path(&format!("{}/{index}", entry.form.list.field()));
         let (first, second) = (at(entry.index), at(entry.index + 1));
@@ -113,15 +113,15 @@ impl<'a> PatchBuilder<'a> {
         self
     }
 
-    /// The changes alone, for an object that is still on its way to the API server; none if nothing changes.
+    /// The changes without guards, for an object in an admission request. `None` if there are no changes.
     pub fn unguarded(self) -> Option<json_patch::Patch> {
         if self.changes.is_empty() { None } else { serde_json::from_value(Value::Array(self.changes)).ok() }
     }
 
-    /// The patch with its guards; none if nothing changes.
+    /// The patch with its guards. `None` if there are no changes.
     ///
-    /// The generation moves with every change of the spec and of the Deployment's annotations but not with its status:
-    /// the exact guard for "as observed", without conflicts from status writers.
+    /// The guard is the generation, because it changes with the spec and the annotations of a Deployment, but not with its status.
+    /// Status updates therefore cause no conflicts.
     pub fn build(self) -> Option<json_patch::Patch> {
         if self.changes.is_empty() {
             return None;

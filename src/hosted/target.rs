@@ -1,6 +1,6 @@
 //! The Deployments of a hosted control plane that read image overrides.
 
-/// Where and how one target reads its overrides (HyperShift, `v2/controlplaneoperator`, `v2/ignitionserver`,
+/// One target, and how it reads its overrides (HyperShift, `v2/controlplaneoperator`, `v2/ignitionserver`,
 /// `v2/configoperator`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetSpec {
@@ -8,20 +8,20 @@ pub struct TargetSpec {
     pub deployment: String,
     /// The container's name.
     pub container: String,
-    /// How the argument is written where the Deployment itself does not show it.
+    /// The form of the argument if the Deployment has none.
     pub form: ArgumentForm,
 }
 
-/// How `--registry-overrides` is written.
+/// The form of `--registry-overrides`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgumentForm {
-    /// The list that holds it.
+    /// The list with the argument.
     pub list: ArgumentList,
     /// Two elements (`--registry-overrides`, value) instead of one with `=`.
     pub split: bool,
 }
 
-/// A container's two lists of words.
+/// The lists of arguments of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentList {
     /// `args`.
@@ -40,14 +40,14 @@ impl ArgumentList {
     }
 }
 
-/// The parent: its process writes the two others.
+/// The parent. Its process writes the other two.
 pub const CONTROL_PLANE_OPERATOR: &str = "control-plane-operator";
-/// The target whose images are looked up without any fallback.
+/// The target that resolves images without a fallback.
 pub const IGNITION_SERVER: &str = "ignition-server";
 /// The second child of the control-plane-operator.
 pub const HOSTED_CLUSTER_CONFIG_OPERATOR: &str = "hosted-cluster-config-operator";
 
-/// The three Deployments of stock HyperShift, the parent first.
+/// The three Deployments of stock HyperShift, with the parent first.
 pub fn stock_targets() -> Vec<TargetSpec> {
     let target = |name: &str, list, split| TargetSpec {
         deployment: name.to_owned(),
@@ -61,7 +61,7 @@ pub fn stock_targets() -> Vec<TargetSpec> {
     ]
 }
 
-/// Parses `--target DEPLOYMENT[/CONTAINER]`: a further Deployment, with its argument in `args`, one element.
+/// Parses `--target DEPLOYMENT[/CONTAINER]`: an additional Deployment, with its argument as one element of `args`.
 ///
 /// # Errors
 /// If it is not one or two lower-case DNS names.

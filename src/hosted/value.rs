@@ -1,4 +1,4 @@
-//! What one target should carry, and which of its env vars is ours.
+//! The desired value of one target, and the identification of the appended environment variable.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,21 +9,21 @@ use crate::mirrors::overrides;
 /// The value that stands for an empty map.
 pub const EMPTY: &str = "=";
 
-/// One target's env vars, told apart.
+/// The environment variables of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnvView<'a> {
-    /// Ours, as a place in [`ObservedContainer::env`].
+    /// The index of the appended one in [`ObservedContainer::env`].
     pub ours: Option<usize>,
-    /// What the process would read without ours; none if there is no other.
+    /// The stock value: the effective value without the appended one.
     pub stock: Option<&'a str>,
-    /// What the process reads: the last one counts (kubelet).
+    /// The effective value: that of the last variable (kubelet).
     pub effective: Option<&'a str>,
 }
 
-/// Tells our env var from the stock one.
+/// Identifies the appended environment variable.
 ///
-/// Ours is the one that equals the annotation. Where the annotation was written ahead of the env var, ours is the last of
-/// several that says nothing but what is known or stands in the annotation: then it is ours, or as good as ours.
+/// It is the one that equals the annotation. If the annotation was written before the variable, it is the last of several
+/// variables that has only entries that are known or in the annotation.
 pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer, known: &Known<'_>) -> EnvView<'a> {
     let env = &container.env;
     let ours = target.overrides.as_deref().and_then(|annotation| {
@@ -48,16 +48,16 @@ pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer
     }
 }
 
-/// What one target's env var should say.
+/// The desired value of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedValue {
-    /// Our map, then the entries of the stock value that are somebody else's.
+    /// The map, followed by the entries of the stock value that belong to other managers.
     pub value: String,
-    /// Those entries alone, as a value; empty if there are none.
+    /// The entries of other managers, as a value. Empty if there are none.
     pub foreign: String,
 }
 
-/// Composes the whole truth for one target.
+/// Computes the desired value of one target.
 pub fn wanted_value(map_env: &str, stock: Option<&str>, known: &Known<'_>) -> WantedValue {
     let foreign = known.foreign(stock.unwrap_or_default()).join(",");
     let value = match (entries(map_env).next().is_some(), foreign.is_empty()) {
@@ -68,7 +68,7 @@ pub fn wanted_value(map_env: &str, stock: Option<&str>, known: &Known<'_>) -> Wa
     WantedValue { value, foreign }
 }
 
-/// Entries of any stock value that are known and not wanted, ascending; empty if there are none.
+/// Entries of stock values that are known and not desired, ascending. Empty if there are none.
 pub fn retired<'v>(stock_values: impl IntoIterator<Item = &'v str>, known: &Known<'_>) -> String {
     let stale: BTreeSet<&str> = stock_values
         .into_iter()
@@ -78,17 +78,16 @@ pub fn retired<'v>(stock_values: impl IntoIterator<Item = &'v str>, known: &Know
     stale.into_iter().collect::<Vec<_>>().join(",")
 }
 
-/// Whether a value, or its absence, says what is wanted: the ordered mirrors of each source.
+/// Whether a value, or its absence, is equivalent to the desired one.
 pub fn says(value: Option<&str>, wanted: &str) -> bool {
     let value = value.unwrap_or(EMPTY);
     value == wanted || overrides::same_meaning(value, wanted)
 }
 
-/// The entries of the annotations of all targets, as far as they are ours.
+/// The managed entries in the annotations of all targets.
 ///
-/// `retired` is ours by definition. `overrides` holds foreign entries too; `foreign_of` answers which ones, and `None`
-/// where that is not known for this very value: then none of it is taken for ours, so that nothing of somebody else's is
-/// ever dropped.
+/// All entries of `retired` are managed. `overrides` also has entries of other managers, which `foreign_of` returns. If they are
+/// not known for the current value (`None`), all its entries count as foreign, so that no entry of another manager is dropped.
 pub fn remembered<'a>(
     targets: impl IntoIterator<Item = &'a ObservedTarget>,
     foreign_of: impl Fn(&ObservedTarget) -> Option<String>,

@@ -1,4 +1,4 @@
-//! The admission: which one the cluster has, and how it is taken away.
+//! Detects which admission is installed, and removes it.
 
 use hypermirror_api::names;
 use hypermirror_api::report::Admission;
@@ -13,7 +13,7 @@ const POLICY: &str = "MutatingAdmissionPolicy";
 const BINDING: &str = "MutatingAdmissionPolicyBinding";
 const CONFIGURATION: &str = "MutatingWebhookConfiguration";
 
-/// A kind of the admission. The crate's types do not have the policies yet.
+/// A kind of the admission. `k8s-openapi` does not have the policies yet.
 fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
     let plural = match kind {
         POLICY => "mutatingadmissionpolicies".to_owned(),
@@ -23,17 +23,18 @@ fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, &plural))
 }
 
-/// Which admission restores our entries: the webhook's, if API servers know how to reach it, or the policy's, if it is bound.
+/// Detects the installed admission: the webhook if its configuration has a certificate authority, or the policy if it has a
+/// binding.
 ///
 /// # Errors
-/// [`kube::Error`] if that could not be read; then nobody knows.
+/// [`kube::Error`] if a read failed.
 pub async fn installed(client: &Client) -> kube::Result<Admission> {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let configuration = answered(configurations.get_opt(names::WEBHOOK_CONFIGURATION)).await?;
     if configuration.is_some_and(|configuration| is_trusted(&configuration)) {
         return Ok(Admission::Webhook);
     }
-    // Where the API server does not serve the kind it answers 404, too.
+    // The API server also responds with 404 if it does not serve the kind.
     for kind in [POLICY, BINDING] {
         if answered(api(client, kind).get_opt(names::ADMISSION_POLICIES[0])).await?.is_none() {
             return Ok(Admission::None);
@@ -42,17 +43,17 @@ pub async fn installed(client: &Client) -> kube::Result<Admission> {
     Ok(Admission::Policy)
 }
 
-/// Whether API servers were given a certificate authority for every webhook: without one each call fails.
+/// Whether all webhooks have a certificate authority. Without one, each call fails.
 fn is_trusted(configuration: &MutatingWebhookConfiguration) -> bool {
     let mut webhooks = configuration.webhooks.iter().flatten().peekable();
     webhooks.peek().is_some()
         && webhooks.all(|webhook| webhook.client_config.ca_bundle.as_ref().is_some_and(|bundle| !bundle.0.is_empty()))
 }
 
-/// Takes the admission away, whichever there is. Answers what was there; what the manager may not delete is not its own.
+/// Removes the admission and returns the removed objects. Objects that the manager may not delete do not belong to it.
 ///
 /// # Errors
-/// [`kube::Error`] if something may still be there.
+/// [`kube::Error`] if an object may still exist.
 pub async fn remove(client: &Client) -> kube::Result<Vec<String>> {
     let policies = names::ADMISSION_POLICIES;
     let objects = [BINDING, POLICY].iter().flat_map(|kind| policies.map(|name| (*kind, name)));

@@ -1,4 +1,4 @@
-//! The writes on the management cluster: each with a deadline, each counted, none of more than what changed.
+//! Writes to the management cluster. Each write has a deadline, is counted, and has only what changed.
 
 use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{ClusterKey, HostedClusterMirrors, HostedClusterMirrorsStatus, annotations, names};
@@ -20,34 +20,34 @@ use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
 
 pub(crate) mod catalogs;
 
-/// Objects in a page of a list: small pages keep the peak memory low.
+/// Objects per page of a list. Small pages limit the peak memory.
 const PAGE: u32 = 100;
 
-/// Why a read or write did not happen.
+/// Why a read or write failed.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// The object is not as it was observed: look again.
+    /// The object has changed since it was observed: reconcile again.
     #[error("{what}: another client changed the object at the same time")]
     Conflict {
         /// The object.
         what: String,
     },
-    /// The object is gone.
+    /// The object does not exist.
     #[error("{what}: not found")]
     Gone {
         /// The object.
         what: String,
     },
-    /// The API server refused or failed.
+    /// The API server rejected the request, or failed.
     #[error("{what}: {source}")]
     Failed {
         /// The object.
         what: String,
-        /// Its answer.
+        /// The error.
         #[source]
         source: kube::Error,
     },
-    /// The API server did not answer in time.
+    /// The API server did not respond in time.
     #[error("{what}: no response within {} s", DEADLINE.as_secs())]
     Timeout {
         /// The object.
@@ -56,7 +56,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// The outcome as a metric's label.
+    /// The outcome as the label of a metric.
     pub const fn category(&self) -> &'static str {
         match self {
             Self::Conflict { .. } | Self::Gone { .. } => "conflict",
@@ -65,7 +65,7 @@ impl WriteError {
         }
     }
 
-    /// Whether the API server refused: then nothing was written. Any other failure may have come after the write.
+    /// Whether the API server rejected the request, so that nothing was written. Other failures may have occurred after the write.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::Conflict { .. } | Self::Gone { .. } => true,
@@ -84,7 +84,7 @@ impl WriteError {
     }
 }
 
-/// The management cluster, to be written to.
+/// Writes to the management cluster.
 #[derive(Clone)]
 pub struct Writer {
     client: Client,
@@ -92,7 +92,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes with this client.
+    /// Creates a writer.
     pub fn new(client: Client, metrics: ManagerMetrics) -> Self {
         Self { client, metrics }
     }
@@ -112,7 +112,7 @@ impl Writer {
         Ok(ObservedTarget::read(&self.timed(&what, call).await?, spec))
     }
 
-    /// Lists one target everywhere, as metadata, as it stands now: watches may be behind.
+    /// Lists the metadata of one target in all namespaces from the API server, because watches may be delayed.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -129,10 +129,10 @@ impl Writer {
         Ok(targets)
     }
 
-    /// Writes one target and answers what it is now.
+    /// Writes one target and returns the new object.
     ///
     /// # Errors
-    /// [`WriteError`]; `Conflict` if the target is not what the patch was planned for.
+    /// [`WriteError`]; `Conflict` if the target has changed since the patch was planned.
     pub async fn patch_target(
         &self,
         namespace: &str,
@@ -153,7 +153,8 @@ impl Writer {
         Ok(ObservedTarget::read(&answer?, spec))
     }
 
-    /// Asks the stock operators of one hosted cluster to read the mirrors again; without a value, takes the question away.
+    /// Triggers the stock operators of one hosted cluster to read the mirrors, with an annotation. Without a value, removes the
+    /// annotation.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -166,7 +167,7 @@ impl Writer {
         self.timed(&format!("HostedCluster {cluster}"), call).await.map(|_| ())
     }
 
-    /// Reads a ConfigMap; none if there is none.
+    /// Reads a ConfigMap, if it exists.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -176,7 +177,7 @@ impl Writer {
         Ok(read.and_then(|found| serde_json::to_value(found).ok()))
     }
 
-    /// Writes a ConfigMap of ours.
+    /// Writes a ConfigMap of hypermirror.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -189,10 +190,10 @@ impl Writer {
         self.timed(&format!("ConfigMap {namespace}/{name}"), api.patch(name, &params, &body)).await.map(|_| ())
     }
 
-    /// Deletes a ConfigMap of ours.
+    /// Deletes a ConfigMap of hypermirror.
     ///
     /// # Errors
-    /// [`WriteError`]; none if there is none.
+    /// [`WriteError`], except if it does not exist.
     pub async fn delete_config_map(&self, namespace: &str, name: &str) -> Result<(), WriteError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &config_maps());
         let params = kube::api::DeleteParams::default();
@@ -223,10 +224,10 @@ impl Writer {
         self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|_| ())
     }
 
-    /// Deletes the report of a hosted cluster that is no longer in our care.
+    /// Deletes the report of a hosted cluster that is no longer managed.
     ///
     /// # Errors
-    /// [`WriteError`]; none if there is no report.
+    /// [`WriteError`], except if it does not exist.
     pub async fn delete_report(&self, cluster: &ClusterKey) -> Result<(), WriteError> {
         let api: Api<HostedClusterMirrors> = Api::namespaced(self.client.clone(), &cluster.namespace);
         let params = kube::api::DeleteParams::default();
@@ -237,7 +238,7 @@ impl Writer {
         }
     }
 
-    /// Writes the status of a report, whole.
+    /// Writes the complete status of a report.
     ///
     /// # Errors
     /// [`WriteError`]; `Gone` if the report does not exist.
@@ -259,8 +260,8 @@ impl Writer {
     }
 }
 
-/// A failed `test` of a JSON patch is answered with 422 and nothing else; an object that is invalid after the patch is
-/// answered with 422 and its causes (measured on 1.36).
+/// Whether a `test` of a JSON patch failed: the response is 422 without causes. If the patched object is invalid, the response
+/// is 422 with causes (measured with 1.36).
 fn is_failed_test(status: &Status) -> bool {
     status.code == 422 && status.details.as_ref().is_none_or(|details| details.causes.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The manager's Lease: who leads, and what is remembered beside it.
+//! The manager's Lease: leader election, and state that must survive a restart.
 
 pub mod election;
 pub mod leadership;

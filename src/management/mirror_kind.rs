@@ -15,7 +15,7 @@ pub enum MirrorKind {
 }
 
 impl MirrorKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Icsp, Self::Idms, Self::Itms];
 
     /// The short name.

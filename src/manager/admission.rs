@@ -1,4 +1,4 @@
-//! Which admission is installed, looked at now and then. Reports tell it; nothing else depends on it.
+//! Periodically detects the installed admission, only for reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use super::context::Context;
 use super::options::Mode;
 use crate::management::admission_registration::installed;
 
-/// An administrator installs or removes one now and then, and a report may say so a little later.
+/// Interval. An admission is rarely installed or removed, and a delay in reports is acceptable.
 const LOOK: Duration = Duration::from_mins(1);
 
-/// Looks once. Answers whether something else is known now.
+/// Detects the admission once. Returns whether it has changed.
 pub async fn look(ctx: &Context) -> bool {
-    // Who only observes has nothing to restore.
+    // With --mode=observe there are no entries to restore.
     if ctx.settings.mode == Mode::Observe {
         return false;
     }
@@ -25,7 +25,7 @@ pub async fn look(ctx: &Context) -> bool {
     }
 }
 
-/// Looks again and again until the process ends.
+/// Detects the admission periodically until the process ends.
 pub async fn follow(ctx: Arc<Context>) {
     loop {
         tokio::time::sleep(LOOK).await;

@@ -1,24 +1,24 @@
-//! The mass-loss gate over the whole fleet: decided once for a burst of questions, approved on the Lease.
+//! The gate for mass removals: decides once for many hosted clusters. Approvals are on the Lease.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fleet::removal::{FleetMember, HeldRemoval, mass_removal};
 
-/// How long one decision is used: a burst asks for each of its hosted clusters.
+/// Time for which a decision is reused, because a change of mirrors requests it for each hosted cluster.
 const DECISION_LASTS: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 struct State {
     decided: Option<Decision>,
-    /// The token that was named last to whoever asked.
+    /// The last reported token.
     told: Option<String>,
 }
 
 #[derive(Debug)]
 struct Decision {
     at: Instant,
-    /// The index's, when the fleet was looked at.
+    /// The revision of the index at that time.
     revision: u64,
     held: Option<HeldRemoval>,
 }
@@ -30,19 +30,19 @@ pub struct FleetGate {
     state: Mutex<State>,
 }
 
-/// What the gate comes to for the whole fleet.
+/// The decision for the whole fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// Hosted clusters whose maps wait to be emptied.
+    /// Hosted clusters whose removal waits for approval.
     pub held: usize,
-    /// Another removal is held than before, or none any more: reports name a token that is no longer right.
+    /// Whether the held removal has changed, so that the token in reports is outdated.
     pub moved: bool,
-    /// Nothing is left to remove: the permission is used up.
+    /// Whether the removal is complete, so that the approval has to be removed.
     pub used_up: bool,
 }
 
 impl FleetGate {
-    /// A gate that holds more than this share of the fleet.
+    /// Creates a gate with this limit in percent.
     pub fn new(limit_percent: u8) -> Self {
         Self { limit_percent, state: Mutex::default() }
     }
@@ -51,8 +51,7 @@ impl FleetGate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether removals of whole maps are held now. `revision` moves with what is wanted; `permission` is the token on the
-    /// Lease.
+    /// The held removal, if there is one. `revision` changes with the desired maps; `permission` is the token on the Lease.
     pub fn held(
         &self,
         revision: u64,
@@ -73,7 +72,7 @@ impl FleetGate {
         Some(held)
     }
 
-    /// Looks at the whole fleet from time to time.
+    /// Evaluates the whole fleet periodically.
     pub fn settle(&self, fleet: Vec<FleetMember>, permission: Option<&str>) -> Settled {
         let pending = fleet.iter().any(|member| member.has_map && member.wants_none);
         let held = mass_removal(fleet, self.limit_percent);

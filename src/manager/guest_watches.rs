@@ -1,4 +1,4 @@
-//! The watches that tell about guests: their kubeconfigs, as metadata of three names, and the NodePools.
+//! Watches the Secrets with kubeconfigs of guest clusters, as metadata of three names, and the NodePools.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::client::watch::{Update, updates};
 use crate::management::index::guests::{KUBECONFIG_SECRETS, SecretMeta};
 use crate::process::first_look::Awaited;
 
-/// Starts those of the kubeconfigs.
+/// Starts the watches of the Secrets.
 pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
     for (place, name) in KUBECONFIG_SECRETS.into_iter().enumerate() {
         tasks.spawn(secrets(Arc::clone(ctx), place, name));
     }
 }
 
-/// Watches the Secrets of one name, everywhere, never their content.
+/// Watches the metadata of Secrets of one name in all namespaces.
 async fn secrets(ctx: Arc<Context>, place: usize, name: &'static str) {
     let awaited = ctx.first_look.await_watch(format!("secrets/{name}"));
     let api: Api<PartialObjectMeta<Secret>> = Api::all(ctx.client.clone());
@@ -60,7 +60,7 @@ async fn secrets(ctx: Arc<Context>, place: usize, name: &'static str) {
 /// Watches the NodePools.
 pub async fn node_pools(ctx: Arc<Context>, awaited: Awaited) {
     let api: Api<DeserializeGuard<NodePool>> = Api::all(ctx.client.clone());
-    // One that does not decode is left as it is known.
+    // If a NodePool cannot be decoded, its last known state is kept.
     let slim = |pool: DeserializeGuard<NodePool>| pool.0.ok();
     let mut stream = pin!(updates(api, watcher::Config::default(), slim));
     while let Some(update) = stream.next().await {

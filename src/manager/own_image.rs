@@ -1,4 +1,4 @@
-//! The image that this process runs from, by digest: the agents are the same program.
+//! Detects the image of the manager's own pod by digest, which agents use as well.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
@@ -6,10 +6,10 @@ use kube::{Api, Client};
 use super::options::parse_agent_image;
 use crate::client::deadline::answered;
 
-/// The container of `manifests/base`.
+/// The name of the container in `manifests/base`.
 const CONTAINER: &str = "manager";
 
-/// The image of the own pod; none where this is no pod, or the pod does not tell.
+/// The image of the own pod. `None` outside a pod, or if the status has no digest.
 pub async fn find(client: &Client, namespace: &str) -> Option<String> {
     let name = std::env::var("POD_NAME").ok()?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -25,7 +25,7 @@ pub async fn find(client: &Client, namespace: &str) -> Option<String> {
 fn image(pod: &Pod) -> Option<String> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let status = statuses.iter().find(|status| status.name == CONTAINER)?;
-    // Some runtimes say how they got it: `docker-pullable://name@sha256:…`.
+    // Some runtimes add a prefix: `docker-pullable://name@sha256:…`.
     let image = status.image_id.rsplit_once("://").map_or(status.image_id.as_str(), |(_, image)| image);
     parse_agent_image(image).ok()
 }

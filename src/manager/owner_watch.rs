@@ -14,7 +14,7 @@ use crate::client::watch::{Update, updates};
 use crate::management::index::claims::ControlPlaneMeta;
 use crate::process::first_look::Awaited;
 
-/// Watches until it is aborted. When the kind goes away, the owners that are known stay.
+/// Watches until it is aborted. If the CRD is removed, the last known owners are kept.
 pub async fn control_planes(ctx: Arc<Context>, awaited: Awaited) {
     let api: Api<PartialObjectMeta<HostedControlPlane>> = Api::all(ctx.client.clone());
     let slim = |control_plane: PartialObjectMeta<HostedControlPlane>| ControlPlaneMeta::of(&control_plane);

@@ -1,4 +1,4 @@
-//! The work queue: each hosted cluster at most once in line, never twice at work, with a backoff of its own.
+//! The work queue. Each hosted cluster is queued at most once, never reconciled concurrently, and has its own back-off.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::client::backoff::Backoff;
 
-/// The longest is long enough to spare a server in trouble, and short enough that nobody waits for it by hand.
+/// The maximum is long enough for an overloaded API server, and short enough that users do not have to intervene.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_mins(1) };
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct State {
     pauses: HashMap<ClusterKey, Duration>,
 }
 
-/// A queue of hosted clusters; clones are the same queue.
+/// A queue of hosted clusters. Clones share the queue.
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     state: Arc<Mutex<State>>,
@@ -34,11 +34,11 @@ pub struct Queue {
 
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock; if something did, the queue is still a queue.
+        // No code panics while it holds the lock, and the queue would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a hosted cluster in line, or has it looked at again if it is at work.
+    /// Enqueues a hosted cluster. If it is being reconciled, it is reconciled again afterwards.
     pub fn add(&self, key: ClusterKey) {
         let mut state = self.state();
         state.later.remove(&key);
@@ -51,12 +51,12 @@ impl Queue {
         }
     }
 
-    /// Puts many in line.
+    /// Enqueues many hosted clusters.
     pub fn add_all(&self, keys: impl IntoIterator<Item = ClusterKey>) {
         keys.into_iter().for_each(|key| self.add(key));
     }
 
-    /// Puts a hosted cluster in line after a while, unless it gets there earlier.
+    /// Enqueues a hosted cluster after a delay, unless it is enqueued earlier.
     pub fn add_after(&self, key: ClusterKey, pause: Duration) {
         let at = Instant::now() + pause;
         {
@@ -76,7 +76,7 @@ impl Queue {
         });
     }
 
-    /// The next hosted cluster to work on; waits for one.
+    /// Waits for the next hosted cluster to reconcile.
     pub async fn next(&self) -> ClusterKey {
         loop {
             let changed = self.changed.notified();
@@ -97,7 +97,7 @@ impl Queue {
         }
     }
 
-    /// Work on a hosted cluster has ended; a failure puts it in line again after a pause that grows.
+    /// Records the end of a reconcile. After a failure, the hosted cluster is enqueued again after an increasing pause.
     pub fn done(&self, key: &ClusterKey, failed: bool) {
         let mut state = self.state();
         state.at_work.remove(key);
@@ -122,25 +122,25 @@ impl Queue {
         }
     }
 
-    /// How many are in line.
+    /// The number of queued hosted clusters.
     pub fn waiting(&self) -> usize {
         self.state().line.len()
     }
 
-    /// Whether nothing is in line or at work.
+    /// Whether nothing is queued or being reconciled.
     pub fn is_idle(&self) -> bool {
         let state = self.state();
         state.line.is_empty() && state.at_work.is_empty()
     }
 
-    /// Waits until nothing is at work.
+    /// Waits until nothing is being reconciled.
     pub async fn until_rest(&self) {
         while !self.state().at_work.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Waits until nothing is in line or at work.
+    /// Waits until nothing is queued or being reconciled.
     pub async fn until_idle(&self) {
         loop {
             let idle = self.idle.notified();

@@ -34,7 +34,7 @@ async fn write_metrics(State(registry): State<Arc<Registry>>) -> Response {
     }
 }
 
-/// Serves `/healthz` (the process works) and `/readyz` (everything was seen once).
+/// Serves `/healthz` (the process is running) and `/readyz` (all watches have delivered their first list).
 ///
 /// # Errors
 /// If the address cannot be bound.

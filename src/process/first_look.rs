@@ -1,18 +1,18 @@
-//! The first look: nothing is written, and the process is not ready, before every watch has told its first list.
+//! The readiness gate: the process is not ready and writes nothing until all watches have delivered their first list.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// Opens when every handle that was given out is done.
+/// Opens when all handles are done.
 #[derive(Clone, Debug)]
 pub struct FirstLook {
     missing: Arc<Mutex<BTreeSet<String>>>,
     open: watch::Sender<bool>,
 }
 
-/// One watch that has to tell its first list.
+/// The handle of one watch.
 #[derive(Clone, Debug)]
 pub struct Awaited {
     look: FirstLook,
@@ -26,33 +26,33 @@ impl Default for FirstLook {
 }
 
 impl FirstLook {
-    /// Waits for one more watch.
+    /// Adds a watch.
     pub fn await_watch(&self, name: impl Into<String>) -> Awaited {
         let name = name.into();
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         Awaited { look: self.clone(), name }
     }
 
-    /// What has not told its first list yet.
+    /// The watches without a first list.
     pub fn missing(&self) -> Vec<String> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Whether all have.
+    /// Whether all watches have delivered their first list.
     pub fn is_open(&self) -> bool {
         *self.open.borrow()
     }
 
-    /// Waits until all have.
+    /// Waits until all watches have delivered their first list.
     pub async fn opened(&self) {
         let mut open = self.open.subscribe();
-        // The sender lives in self.
+        // The sender is a field of self.
         let _ = open.wait_for(|open| *open).await;
     }
 }
 
 impl Awaited {
-    /// This watch has told its first list; further calls change nothing.
+    /// Records the first list of the watch. Further calls have no effect.
     pub fn done(&self) {
         let mut missing = self.look.missing.lock().unwrap_or_else(PoisonError::into_inner);
         missing.remove(&self.name);

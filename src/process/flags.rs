@@ -1,4 +1,4 @@
-//! How flags are written that several processes have.
+//! Parsers of flags that several processes share.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub enum ReloadMethod {
     /// Ask systemd over the host's D-Bus
     #[default]
     Dbus,
-    /// Send SIGHUP to the process that serves CRI-O's socket (needs hostPID)
+    /// Send SIGHUP to the process that listens on CRI-O's socket
     Signal,
     /// Do not reload; for a CRI-O with auto_reload_registries
     None,
@@ -93,7 +93,7 @@ fn parse_requirement(text: &str) -> Result<Expression, String> {
     }
 }
 
-/// A selector as text for an error or a log; for tests of the parser.
+/// A selector as text, for tests of the parser.
 pub fn selector_text(selector: &Selector) -> String {
     let selector: LabelSelector = selector.clone().into();
     serde_json::to_string(&selector).unwrap_or_default()

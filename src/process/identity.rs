@@ -1,11 +1,11 @@
-//! Who this process is, and in which namespace it runs.
+//! The identity of this process and its namespace.
 
 use anyhow::{Context as _, Result};
 
-/// The pod's own namespace, where the environment does not say.
+/// The namespace of the pod, if it is not set in the environment.
 ///
 /// # Errors
-/// If nothing says.
+/// If the namespace is unknown.
 pub fn own_namespace(flag: Option<String>) -> Result<String> {
     if let Some(namespace) = flag {
         return Ok(namespace);
@@ -15,7 +15,7 @@ pub fn own_namespace(flag: Option<String>) -> Result<String> {
         .context("no namespace for the Lease: set --namespace or POD_NAMESPACE, or run in a pod")
 }
 
-/// Host name and process id: a name that no other instance has.
+/// Host name and process ID, which are unique among replicas.
 pub fn own_identity() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}-{}", host.trim(), std::process::id())

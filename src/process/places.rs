@@ -1,5 +1,5 @@
-//! The places of a port: a bounded number of connections in all and for each peer. Nobody is turned away: a newcomer takes
-//! the place of a connection of the peer that holds the most.
+//! Limits the connections of a port, in total and for each peer. New connections are never rejected: they replace a connection
+//! of the peer that has the most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// How many connections a port holds at once.
+/// Limits of the connections of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From everybody.
+    /// In total.
     pub connections: usize,
-    /// From one peer.
+    /// For one peer.
     pub per_peer: usize,
 }
 
-/// The places of one port.
+/// The connections of one port.
 #[derive(Debug)]
 pub struct Places {
     limits: Limits,
@@ -26,7 +26,7 @@ pub struct Places {
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
-    /// In the order in which they came.
+    /// In the order in which they were accepted.
     holders: BTreeMap<u64, Holder>,
 }
 
@@ -37,7 +37,7 @@ struct Holder {
     lost: Arc<Notify>,
 }
 
-/// One place, which is free again when this value is dropped.
+/// The slot of one connection, which is released on drop.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -45,7 +45,8 @@ pub struct Place {
     lost: Arc<Notify>,
 }
 
-/// The peer of an address: an IPv4 address, or the 64 bits of an IPv6 network, all of whose addresses one machine may have.
+/// The peer of an address: the IPv4 address, or the /64 network of an IPv6 address, because one machine can use all its
+/// addresses.
 pub fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -57,12 +58,12 @@ pub fn peer_of(address: IpAddr) -> IpAddr {
 }
 
 impl Places {
-    /// All of them free.
+    /// Creates empty slots.
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self { limits, held: Mutex::default() })
     }
 
-    /// Takes a place for a connection from this peer, from another connection if there is none left.
+    /// Acquires a slot for a connection of this peer. If there is no free one, another connection loses its slot.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Place {
         let mut held = self.held();
         if let Some(lost) = victim(&held.holders, peer, self.limits).and_then(|victim| held.holders.remove(&victim)) {
@@ -79,8 +80,8 @@ impl Places {
     }
 }
 
-/// Who makes room for a connection from `peer`, if somebody has to: of the peer that holds the most, or of `peer` itself where
-/// it holds all that one may; first those that wait for a request, of these the oldest.
+/// The connection that loses its slot for one from `peer`, if necessary: one of the peer with the most connections, or of
+/// `peer` itself if it has reached its limit. Idle connections come first, then the oldest.
 fn victim(holders: &BTreeMap<u64, Holder>, peer: IpAddr, limits: Limits) -> Option<u64> {
     let mut counts: HashMap<IpAddr, usize> = HashMap::new();
     for holder in holders.values() {
@@ -98,12 +99,12 @@ fn victim(holders: &BTreeMap<u64, Holder>, peer: IpAddr, limits: Limits) -> Opti
 }
 
 impl Place {
-    /// Returns when somebody else has the place.
+    /// Waits until the connection has lost its slot.
     pub async fn lost(&self) {
         self.lost.notified().await;
     }
 
-    /// Whether a request of the connection is being answered: such a one loses its place last.
+    /// Records whether the connection is processing a request. Such connections lose their slots last.
     pub fn set_at_work(&self, is_at_work: bool) {
         if let Some(holder) = self.places.held().holders.get_mut(&self.number) {
             holder.is_at_work = is_at_work;

@@ -1,4 +1,4 @@
-//! An HTTP server for a port that anybody in the cluster's network may reach: bounded in connections, headers and time.
+//! An HTTP server for a port that is reachable in the cluster's network, with limits for connections, headers and time.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -24,32 +24,32 @@ use tower::Service;
 
 use super::places::{Limits, Place, Places, peer_of};
 
-/// For probes and scrapes: each comes from a kubelet or from monitoring, which hold a few connections.
+/// Limits for probes and scrapes: kubelets and monitoring use a few connections.
 pub const OF_PROBES: Limits = Limits { connections: 64, per_peer: 16 };
-/// How long a handshake and the headers of the first request may take together.
+/// Time for the TLS handshake and the headers of the first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
-/// How long a connection may wait between requests. API servers give idle connections up after 90 s: were it less, a request
-/// could meet a connection that is just being closed.
+/// Idle time of a connection. API servers close idle connections after 90 s; with a shorter time here, a request could arrive
+/// while the connection is being closed.
 const IDLE: Duration = Duration::from_mins(2);
-/// API servers, kubelets and Prometheus send less than one KiB of headers.
+/// Maximum size of headers. API servers, kubelets and Prometheus send less than 1 KiB.
 const MAX_HEADERS: usize = 16 * 1024;
-/// After a connection could not be accepted: there are no descriptors left, most likely.
+/// Pause after a failed accept, probably because of a lack of file descriptors.
 const RECOVERY: Duration = Duration::from_millis(100);
 
-/// Whose request it is, among its extensions.
+/// The peer of a request, in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
-/// What answers, over TLS or not.
+/// The router, with optional TLS.
 pub struct Server {
     router: Router,
     tls: Option<TlsAcceptor>,
     places: Arc<Places>,
-    /// They end with it.
+    /// The connections, which end with the listener.
     connections: JoinSet<()>,
 }
 
-/// Serves a router without TLS until the process ends; `what` is logged with the address.
+/// Serves a router without TLS until the process ends. `what` is logged with the address.
 ///
 /// # Errors
 /// If the address cannot be bound.
@@ -64,12 +64,12 @@ pub async fn serve(
 }
 
 impl Server {
-    /// One without TLS.
+    /// Creates a listener without TLS.
     pub fn new(router: Router, limits: Limits) -> Self {
         Self { router, tls: None, places: Places::new(limits), connections: JoinSet::new() }
     }
 
-    /// One with TLS.
+    /// Creates a listener with TLS.
     #[must_use]
     pub fn with_tls(self, tls: TlsAcceptor) -> Self {
         Self { tls: Some(tls), ..self }
@@ -89,7 +89,7 @@ impl Server {
         }
     }
 
-    /// Gives a connection a place, before anything is read from it.
+    /// Acquires a slot for a connection before anything is read from it.
     fn take<S>(&mut self, stream: S, address: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -101,7 +101,7 @@ impl Server {
     }
 }
 
-/// Answers until the client or its silence ends it, or somebody else takes its place.
+/// Serves a connection until the client closes it, it is idle for too long, or it loses its slot.
 async fn connection<S>(stream: S, tls: Option<TlsAcceptor>, desk: Desk)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -134,22 +134,22 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    // It counts the time between requests, too.
+    // This also applies to the time between requests.
     http.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEADERS);
     http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(desk)).await
 }
 
-/// Where the requests of one connection are answered.
+/// The service of one connection.
 #[derive(Clone)]
 struct Desk {
     router: Router,
     peer: IpAddr,
     place: Arc<Place>,
-    /// The first request is here.
+    /// Notified by the first request.
     asked: Arc<Notify>,
 }
 
-/// A request that is being answered.
+/// A request that is being processed.
 struct Work(Arc<Place>);
 
 impl Drop for Work {

@@ -1,4 +1,4 @@
-//! For whom failed rollouts count: owners of other namespaces must not be able to stop everybody.
+//! Decides which rollouts a failed rollout halts. The owner of a namespace must not be able to halt those of all others.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{Budget, Cause};
 
 /// The name of a hosted cluster.
 pub trait Member: Ord + Clone {
-    /// The namespace of its HostedCluster, whose owner can make its rollouts fail.
+    /// The namespace of its HostedCluster. Its owner can cause failed rollouts.
     fn namespace(&self) -> &str;
 }
 
@@ -18,19 +18,20 @@ impl Member for ClusterKey {
     }
 }
 
-/// Why none begins.
+/// Why rollouts are halted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Halt<K> {
-    /// Those of the same namespace that are not back in time, ascending.
+    /// Hosted clusters of the same namespace whose rollouts failed, ascending.
     pub here: Vec<K>,
-    /// How many of other namespaces are not back in time, where that stops everybody; their names are not for this one.
+    /// Number of failed rollouts in other namespaces, if these halt all rollouts. Their names are confidential.
     pub elsewhere: usize,
 }
 
-/// The rollouts that are not back in time.
+/// The failed rollouts.
 ///
-/// Those that the management layer began count for everybody. Those that a hosted cluster began itself count for its own
-/// namespace; only when so many *different* namespaces have some, and at least two, is it taken for everybody's trouble.
+/// Rollouts that a change of the management mirrors caused count for all namespaces. Rollouts that a change of a hosted
+/// cluster's own mirrors caused count for its namespace. They halt all namespaces only if the limit of *different*
+/// namespaces, and at least two, have such failures.
 #[derive(Debug)]
 pub(super) struct Failures<'a, K> {
     limit: usize,
@@ -40,14 +41,14 @@ pub(super) struct Failures<'a, K> {
 }
 
 impl<'a, K: Member> Failures<'a, K> {
-    /// Those that failed, ascending by name.
+    /// The failed rollouts, ascending by name.
     pub(super) fn new(budget: &Budget, failed: impl Iterator<Item = (&'a K, Cause)>) -> Self {
         let failed: Vec<(&K, Cause)> = failed.collect();
         let mut by_namespace = BTreeMap::new();
         for (key, _) in &failed {
             *by_namespace.entry(key.namespace()).or_default() += 1;
         }
-        // Also where every place is held by one that is not back.
+        // Also if failed rollouts occupy all slots.
         let limit = budget.failures.min(budget.at_once).max(1);
         Self { limit, limit_of_namespaces: budget.failures.max(2), failed, by_namespace }
     }
@@ -56,18 +57,18 @@ impl<'a, K: Member> Failures<'a, K> {
         self.failed.iter().map(|(key, _)| (*key).clone()).collect()
     }
 
-    /// Whether none begins anywhere.
+    /// Whether rollouts are halted in all namespaces.
     pub(super) fn halts_all(&self) -> bool {
         let of_management = self.failed.iter().filter(|(_, cause)| *cause == Cause::Management).count();
         of_management >= self.limit || self.by_namespace.len() >= self.limit_of_namespaces
     }
 
-    /// Whether none begins in this namespace by its own failures.
+    /// Whether rollouts are halted in this namespace because of its own failures.
     pub(super) fn halts(&self, namespace: &str) -> bool {
         self.by_namespace.get(namespace).is_some_and(|failed| *failed >= self.limit)
     }
 
-    /// What stops those of a namespace, if something does.
+    /// Why rollouts of a namespace are halted, if they are.
     pub(super) fn halt(&self, namespace: &str) -> Option<Halt<K>> {
         let all = self.halts_all();
         if !all && !self.halts(namespace) {

@@ -1,35 +1,35 @@
-//! The mark of a rollout on its targets: when it began, and what began it.
+//! The mark of a rollout on its targets: its start time and its cause.
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 
-/// The suffix of a mark whose rollout the hosted cluster began itself. RFC 9557 lets readers that do not know it pass it
-/// over, and managers before it do.
+/// The suffix of a mark whose rollout was caused by the hosted cluster's own mirrors. According to RFC 9557, parsers ignore
+/// unknown suffixes, as older managers do.
 const OWN: &str = "[cause=own]";
 
-/// What began a rollout: for whom a failure counts.
+/// The cause of a rollout, which decides where its failure counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// The management layer changed, or nobody knows any more: a failure counts for everybody.
+    /// A change of the management mirrors, or unknown: a failure counts for all namespaces.
     #[default]
     Management,
-    /// The hosted cluster's own layer: a failure counts for its namespace.
+    /// A change of the hosted cluster's own mirrors: a failure counts for its namespace.
     Own,
 }
 
 /// The value of the annotation `hypermirror.dev/rollout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// When the rollout began.
+    /// Start time of the rollout.
     pub at: Timestamp,
-    /// What began it.
+    /// Its cause.
     pub cause: Cause,
 }
 
 impl Mark {
-    /// A mark.
+    /// Creates a mark.
     pub const fn of(at: Timestamp, cause: Cause) -> Self {
         Self { at, cause }
     }
@@ -52,8 +52,8 @@ impl FromStr for Mark {
     }
 }
 
-/// The time for a rollout that begins now: later than the last one of this hosted cluster, whoever's clock that came from.
-/// Milliseconds: what is written equals what is read.
+/// The start time of a new rollout: later than that of the last one, which may come from another clock. In milliseconds, so
+/// that parsing the printed value results in the same time.
 pub fn next_mark(last: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let millis = |at: Timestamp| Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
     let after = last.and_then(|last| last.checked_add(jiff::SignedDuration::from_millis(1)).ok());

@@ -1,4 +1,4 @@
-//! The catalogs' objects beside what is wanted, and the patch that brings each to it.
+//! Compares the objects of the catalogs with the desired images, and creates the patches.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::wishes::{NAMESPACE_KEY, Wanted};
 use super::{Catalog, IMAGE_STREAM};
 
-/// The containers of a catalog's pod that have the catalog's image, and the list that each stands in.
+/// The containers of a catalog's pod with the catalog's image, and their lists.
 const CONTAINERS: [(&str, &str); 2] = [("containers", "registry"), ("initContainers", "extract-content")];
 
-/// What the control-plane namespace has of the catalogs.
+/// The objects of the catalogs in a control-plane namespace.
 #[derive(Clone, Debug, Default)]
 pub struct CatalogObjects {
     /// The Deployments that exist.
@@ -20,12 +20,12 @@ pub struct CatalogObjects {
     pub image_stream: Option<Value>,
 }
 
-/// The object that differs.
+/// An object of the catalogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatalogObject {
     /// The catalog's Deployment.
     Deployment(Catalog),
-    /// The ImageStream of all three.
+    /// The ImageStream of all catalogs.
     ImageStream,
 }
 
@@ -47,27 +47,27 @@ impl CatalogObject {
     }
 }
 
-/// An image that is not as wanted.
+/// An image that differs from the desired one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageChange {
     /// The container, or the tag of the ImageStream.
     pub place: String,
-    /// The image now.
+    /// The current image.
     pub before: String,
-    /// The image that is wanted; none: it is somebody's own, and left alone.
+    /// The desired image. `None` if another client set the current one, which is not changed.
     pub after: Option<String>,
 }
 
-/// An object that is not as wanted.
+/// An object that differs from the desired state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Which one.
+    /// The object.
     pub object: CatalogObject,
-    /// Its images that are not as wanted.
+    /// The images that differ.
     pub images: Vec<ImageChange>,
-    /// Whether its image follows an ImageStream although the images are named.
+    /// Whether its image follows an ImageStream although the annotations set images.
     pub is_triggered: bool,
-    /// What brings it to what is wanted, guarded by `test`s; none where everything is left alone.
+    /// The patch, guarded by `test`s. `None` if nothing is changed.
     pub patch: Option<json_patch::Patch>,
 }
 
@@ -93,10 +93,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Everything that is not as wanted.
+/// All differences.
 ///
-/// Named images are compared with those of the Deployments. For registries the ImageStream is compared where there is one,
-/// for the Deployments follow it; else the Deployments.
+/// Annotated images are compared with the Deployments. Registries are compared with the ImageStream, which the Deployments
+/// follow, or with the Deployments if there is no ImageStream.
 pub fn compare(wanted: &Wanted, objects: &CatalogObjects) -> Vec<Difference> {
     let deployments = objects.deployments.iter();
     match (wanted, &objects.image_stream) {
@@ -115,8 +115,8 @@ pub fn compare(wanted: &Wanted, objects: &CatalogObjects) -> Vec<Difference> {
     }
 }
 
-/// The image that is wanted in place of this one: itself where it comes from one of the registries; the same below the
-/// first registry where it is the stock one, tag and digest kept; none where it is somebody's own.
+/// The desired image: the current one if it is in one of the registries; the same name, tag and digest in the first registry
+/// if it is the stock image; `None` for other images.
 fn from_registries(image: &str, registries: &[String]) -> Option<String> {
     let below = |registry: &str| image.strip_prefix(registry).and_then(|rest| rest.strip_prefix('/'));
     if registries.iter().any(|registry| below(registry).is_some()) {
@@ -166,7 +166,7 @@ fn image_stream(object: &Value, registries: &[String]) -> Option<Difference> {
     change.into_difference(CatalogObject::ImageStream, false)
 }
 
-/// A difference in the making.
+/// Builds a difference.
 struct Change<'a> {
     object: &'a Value,
     images: Vec<ImageChange>,
@@ -178,7 +178,7 @@ impl<'a> Change<'a> {
         Self { object, images: Vec::new(), operations: Vec::new() }
     }
 
-    /// An image at `path/field` of something with a name at `path/name`.
+    /// Compares the image at `path/field` of an element with a name at `path/name`.
     fn image(&mut self, place: String, before: &str, after: Option<String>, path: &str, field: &str) {
         if after.as_deref() == Some(before) {
             return;

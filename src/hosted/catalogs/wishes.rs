@@ -1,5 +1,5 @@
-//! What the annotations of a HostedCluster say about its catalogs, read as stock HyperShift reads them
-//! (`v2/olm/catalogs/deployment.go`, `support/catalogs/images.go`), and what stock HyperShift does not say about them.
+//! Parses the annotations of a HostedCluster for its catalogs like stock HyperShift (`v2/olm/catalogs/deployment.go`,
+//! `support/catalogs/images.go`), and reports problems that stock HyperShift ignores.
 
 use std::collections::BTreeMap;
 
@@ -21,34 +21,34 @@ const BY_DIGEST_ONLY: &str = "images for OLM catalogs should be referenced only 
 const ALL_OR_NOTHING: &str =
     "if OLM catalog images are overridden, all the values for the 3 default catalogs should be provided";
 
-/// What the catalogs of the control plane should be; nothing as soon as it is not certain.
+/// The desired state of the catalogs. `Nothing` if it is not certain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// Whatever stock HyperShift makes of it.
+    /// That of stock HyperShift.
     #[default]
     Nothing,
-    /// Exactly these images, by digest.
+    /// These images, by digest.
     Images(BTreeMap<Catalog, String>),
-    /// Images from one of these, `host[:port][/path]`; the first is preferred.
+    /// Images in one of these registries, `host[:port][/path]`. The first one is preferred.
     Registries(Vec<String>),
 }
 
-/// Something about one annotation.
+/// A finding about one annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogFinding {
-    /// Error: it does not do what it says. Warning: it does nothing, and nothing is lost by that.
+    /// `Error` if the annotation does not have the intended effect, `Warning` if it has no effect and is not needed.
     pub severity: Severity,
     /// `CatalogInvalid`, `CatalogAmbiguous` or `CatalogIneffective`.
     pub reason: Reason,
     /// The annotation.
     pub annotation: &'static str,
-    /// The value, or that part of it.
+    /// The value, or the affected part of it.
     pub value: String,
-    /// What a person needs to mend it.
+    /// What is wrong and how to fix it.
     pub message: String,
 }
 
-/// What is annotated, and what is wrong with it.
+/// The desired state, and findings about the annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CatalogWishes {
     /// For the catalogs of the control plane.
@@ -57,7 +57,7 @@ pub struct CatalogWishes {
     pub findings: Vec<CatalogFinding>,
 }
 
-/// Reads the annotations; none if there is none about catalogs. An empty value is none, as upstream.
+/// Parses the annotations. `None` if there is none about catalogs. As upstream, an empty value counts as absent.
 pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
     let value = |key: &str| cluster.annotations().get(key).map(String::as_str).filter(|value| !value.is_empty());
     if annotations::OF_CATALOGS.iter().all(|key| value(key).is_none()) {
@@ -110,8 +110,8 @@ impl CatalogWishes {
         self.findings.push(CatalogFinding { severity, reason, annotation, value, message });
     }
 
-    /// The three images: all of them by digest, or none (`checkCatalogImageOverides`); beyond upstream's look for
-    /// `@sha256:` each has to be an image.
+    /// The three images: all by digest, or none (`checkCatalogImageOverides`). Unlike upstream, which only searches for
+    /// `@sha256:`, each must be a valid image reference.
     fn read_images(&mut self, images: &BTreeMap<Catalog, &str>) {
         if images.is_empty() {
             return;
@@ -134,11 +134,11 @@ impl CatalogWishes {
         }
     }
 
-    /// The registries of the overrides, in upstream's order; none if it is not certain which they are.
+    /// The registries of the overrides, in upstream's order. `None` if they are not certain.
     fn read_overrides(&mut self, text: &str) -> Option<Vec<String>> {
         let (mut of_namespace, mut of_registry) = (Vec::new(), Vec::new());
         let mut is_certain = true;
-        // `=` is how HyperShift prints an empty map: whoever says only that asks for nothing, and is not warned.
+        // HyperShift prints an empty map as `=`, which is therefore no reason for a warning.
         for part in text.split(',').filter(|part| *part != "=") {
             let Some((source, mirror)) =
                 part.split_once('=').filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty())

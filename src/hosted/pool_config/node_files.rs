@@ -1,4 +1,4 @@
-//! The registries.conf and drop-ins that a MachineConfig writes: files of the nodes, beside ours.
+//! The registries.conf and drop-ins that `MachineConfig`s write to nodes.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub const MAIN_FILE: &str = "/etc/containers/registries.conf";
 const DIRECTORY: &str = "/etc/containers/registries.conf.d/";
 const SUFFIX: &str = ".conf";
 
-/// As Ignition reads it: with or without padding.
+/// Like Ignition, accepts base64 with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -26,16 +26,16 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct NodeFile {
     /// Its absolute path.
     pub path: String,
-    /// Its content, shared by all that read its ConfigMap.
+    /// Its content, shared by all users of its ConfigMap.
     pub content: Arc<[u8]>,
-    /// The MachineConfig: of several that write one file the last by name counts.
+    /// The MachineConfig. If several write the same file, the last one by name takes precedence.
     pub machine_config: String,
-    /// The ConfigMap that holds it.
+    /// The ConfigMap with the MachineConfig.
     pub config_map: String,
 }
 
 impl NodeFile {
-    /// Whether it is registries.conf itself.
+    /// Whether it is registries.conf.
     pub fn is_main(&self) -> bool {
         self.path == MAIN_FILE
     }
@@ -46,14 +46,15 @@ impl NodeFile {
     }
 }
 
-/// The files that a node ends up with: of several `MachineConfig`s that write one, the last by name decides.
+/// The resulting files on a node. If several `MachineConfig`s write the same file, the last one by name takes precedence.
 pub fn in_force(mut files: Vec<NodeFile>) -> Vec<NodeFile> {
     files.sort_by(|a, b| (&a.path, &b.machine_config).cmp(&(&b.path, &a.machine_config)));
     files.dedup_by(|later, first| later.path == first.path);
     files
 }
 
-/// What a node makes of these files, with a main file where none of them is one; nothing if it refuses them.
+/// The configuration of a node with these files, and with this main file unless one of them replaces it. `None` if the node
+/// rejects them.
 pub fn config(main: Option<(&str, &[u8])>, files: &[NodeFile]) -> Option<RegistriesConfig> {
     let own_main = files.iter().find(|file| file.is_main()).map(|file| (file.path.as_str(), &*file.content));
     let drop_ins = files.iter().filter(|file| !file.is_main());
@@ -61,16 +62,16 @@ pub fn config(main: Option<(&str, &[u8])>, files: &[NodeFile]) -> Option<Registr
     RegistriesConfig::load(own_main.or(main), drop_ins).ok()
 }
 
-/// Whether a node reads mirrors from a file of this path.
+/// Whether a node reads mirrors from a file with this path.
 pub fn is_read(path: &str) -> bool {
     let drop_in = path.strip_prefix(DIRECTORY).and_then(|name| name.strip_suffix(SUFFIX));
     path == MAIN_FILE || drop_in.is_some_and(|name| !name.contains('/'))
 }
 
-/// What an entry of `storage.files` writes.
+/// The content that an entry of `storage.files` writes.
 ///
 /// # Errors
-/// Why that is not known here.
+/// Why the content is not known.
 pub fn content(file: &Value) -> Result<Vec<u8>, String> {
     let is_append =
         file["append"].as_bool() == Some(true) || file["append"].as_array().is_some_and(|list| !list.is_empty());

@@ -2,24 +2,24 @@
 
 use serde_json::Value;
 
-/// What a field may hold.
+/// The type of a field.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
-    /// Anything: the CRD keeps it as it is.
+    /// Any value, which the CRD preserves.
     Any,
-    /// A text.
+    /// A string.
     Text,
-    /// A whole number.
+    /// An integer.
     Number,
     /// `true` or `false`.
     Flag,
-    /// A number or a text, such as `8Gi`.
+    /// A number or a string, such as `8Gi`.
     Quantity,
-    /// One of these texts.
+    /// One of these strings.
     OneOf(&'static [&'static str]),
     /// A list.
     List(&'static Shape),
-    /// A map of texts.
+    /// A map of strings.
     Texts,
     /// An object with these fields.
     Object(&'static [(&'static str, Shape)]),
@@ -27,12 +27,12 @@ pub enum Shape {
 
 use Shape::{Any, Flag, List, Number, Object, OneOf, Quantity, Text, Texts};
 
-/// A value that does not have its shape.
+/// A value of the wrong type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// The path of the field.
     pub field: String,
-    /// What is wrong with it.
+    /// The error.
     pub message: String,
     /// Whether the kind does not have this field. Stock HyperShift drops it silently.
     pub is_unknown: bool,
@@ -43,7 +43,7 @@ const SELECTOR: Shape = Object(&[("matchExpressions", List(&REQUIREMENT)), ("mat
 const TLS_VERSION: Shape = OneOf(&["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"]);
 const STORES: Shape = List(&Object(&[("path", Text)]));
 
-/// `MachineConfig.spec`; what is below `config` is Ignition's.
+/// `MachineConfig.spec`. Ignition defines `config`.
 pub const MACHINE_CONFIG: Shape = Object(&[
     ("baseOSExtensionsContainerImage", Text),
     ("config", Any),
@@ -54,7 +54,7 @@ pub const MACHINE_CONFIG: Shape = Object(&[
     ("osImageURL", Text),
 ]);
 
-/// `KubeletConfig.spec`; what is below `kubeletConfig` is the kubelet's.
+/// `KubeletConfig.spec`. The kubelet defines `kubeletConfig`.
 pub const KUBELET_CONFIG: Shape = Object(&[
     ("autoSizingReserved", Flag),
     ("kubeletConfig", Any),
@@ -134,7 +134,7 @@ pub const CLUSTER_IMAGE_POLICY: Shape = Object(&[
     ("scopes", List(&Text)),
 ]);
 
-/// Every value that does not have its shape; null is as good as absent.
+/// All values of the wrong type. Null counts as absent.
 pub fn misfits(shape: Shape, value: &Value, path: &str) -> Vec<Misfit> {
     let misfit = |message: String| vec![Misfit { field: path.to_owned(), message, is_unknown: false }];
     let fits = |fits: bool, wanted: &str| if fits { Vec::new() } else { misfit(format!("{value} is not {wanted}")) };

@@ -1,8 +1,8 @@
-//! Entries of somebody else's that come or go with a write of a stock operator, in the value that we append to it.
+//! Updates the appended value for entries of other managers that a write of a stock operator adds or removes.
 //!
-//! The hypershift operator's own `--registry-overrides` reaches a child in both forms, its argument and its env var, while
-//! mirrors of the management cluster reach it in the env var alone (`ConvertRegistryOverridesToCommandLineFlag` and its
-//! callers): an entry in both is somebody else's, without anything else being known.
+//! The hypershift operator's own `--registry-overrides` are passed to a child both in its argument and in its environment
+//! variable, while mirrors of the management cluster are only in the environment variable
+//! (`ConvertRegistryOverridesToCommandLineFlag` and its callers). An entry in both therefore belongs to another manager.
 
 use std::collections::HashSet;
 
@@ -11,14 +11,14 @@ use super::super::observed::ObservedContainer;
 use super::super::sources::fits;
 use super::super::value::EMPTY;
 
-/// The two forms in which a stock operator names mirrors to one container.
+/// The mirrors of a stock operator in one container, in both formats.
 struct Stock<'a> {
     env: HashSet<&'a str>,
     argument: HashSet<&'a str>,
 }
 
 impl<'a> Stock<'a> {
-    /// `ours`: the value of our own argument.
+    /// `ours` is the value of the appended argument.
     fn of(container: &'a ObservedContainer, ours: Option<&str>) -> Self {
         let arguments = container.arguments.iter().filter(|argument| Some(&*argument.value) != ours);
         Self {
@@ -27,19 +27,18 @@ impl<'a> Stock<'a> {
         }
     }
 
-    /// Whether the entry is somebody else's and named here.
+    /// Whether this has the entry and it belongs to another manager.
     fn has_foreign(&self, entry: &str) -> bool {
         self.env.contains(entry) && self.argument.contains(entry)
     }
 
-    /// Whether the entry is named here at all.
+    /// Whether this has the entry.
     fn has(&self, entry: &str) -> bool {
         self.env.contains(entry) || self.argument.contains(entry)
     }
 }
 
-/// The remembered value with the entries that came and without those that went; none if nothing came or went, or the result
-/// is too long.
+/// The recorded value with added entries and without removed ones. `None` if there is no change, or if the result is too long.
 pub fn carried(
     remembered: &str,
     argument: Option<&str>,

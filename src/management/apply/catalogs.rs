@@ -1,4 +1,4 @@
-//! The OLM catalogs of a control plane: read when they are looked at, written where stock HyperShift does not do it.
+//! Reads the OLM catalogs of a control plane, and writes them if stock HyperShift does not.
 
 use hypermirror_api::names;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,7 +12,7 @@ use crate::hosted::catalogs::compare::{CatalogObject, CatalogObjects};
 use crate::hosted::catalogs::wishes::Wanted;
 use crate::hosted::catalogs::{Catalog, IMAGE_STREAM};
 
-/// Where an object of a catalog's lives, without its name.
+/// The path of the kind of an object.
 fn collection(namespace: &str, object: CatalogObject) -> String {
     match object {
         CatalogObject::Deployment(_) => Deployment::url_path(&(), Some(namespace)),
@@ -27,8 +27,7 @@ pub(crate) fn get(namespace: &str, object: CatalogObject) -> kube::Result<http::
 }
 
 impl Writer {
-    /// Reads what a control-plane namespace has of the catalogs, as far as it is compared. What does not exist, or is of a
-    /// kind that is not served, is absent.
+    /// Reads the objects of the catalogs that are compared. Objects of kinds that are not served are absent.
     ///
     /// # Errors
     /// [`WriteError`]; never `Gone`.
@@ -56,7 +55,7 @@ impl Writer {
     /// Writes one of the objects.
     ///
     /// # Errors
-    /// [`WriteError`]; `Conflict` if it is not what the patch was made for.
+    /// [`WriteError`]; `Conflict` if the object has changed since the patch was planned.
     pub async fn patch_catalog(
         &self,
         namespace: &str,

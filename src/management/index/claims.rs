@@ -1,4 +1,4 @@
-//! Which HostedClusters claim a control-plane namespace, and for which of them nothing may be written.
+//! Determines the owners of control-plane namespaces, and the HostedClusters for which nothing may be written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,21 +9,21 @@ use kube::{Resource, ResourceExt};
 use super::{ClusterKey, Index};
 use crate::fleet::claims::{Refusal, owners, refusal};
 
-/// What is kept of a HostedControlPlane.
+/// The relevant fields of a HostedControlPlane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlPlaneMeta {
     /// The control-plane namespace.
     pub namespace: String,
     /// The name.
     pub name: String,
-    /// When it was created.
+    /// Its creation time.
     pub created: Option<Timestamp>,
     /// `namespace/name` of its HostedCluster.
     pub owner: Option<String>,
 }
 
 impl ControlPlaneMeta {
-    /// Of an object or its metadata.
+    /// Reads the fields of an object or its metadata.
     pub fn of(object: &impl Resource) -> Self {
         let owner = object.annotations().get(annotations::HOSTED_CLUSTER);
         Self {
@@ -35,15 +35,16 @@ impl ControlPlaneMeta {
     }
 }
 
-/// All claims. A tenant can make thousands of names that lead to one namespace: nothing here costs more for them than they do.
+/// All claims. A tenant can create thousands of names for one namespace, so the cost of each operation must not depend on their
+/// number.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     claimants: HashMap<String, BTreeSet<ClusterKey>>,
     control_planes: HashMap<String, BTreeMap<String, ControlPlaneMeta>>,
-    /// The one of each namespace that may be written for.
+    /// The owner of each namespace.
     owners: HashMap<String, ClusterKey>,
     refused: HashMap<ClusterKey, Refusal>,
-    /// Every HostedCluster and HostedControlPlane was seen once: what is judged now is worth a line in the log.
+    /// Whether the first lists are complete. Changes of ownership are logged from then on.
     complete: bool,
 }
 
@@ -53,7 +54,7 @@ impl Claims {
         self.refused.get(key)
     }
 
-    /// Each hosted cluster for which nothing may be written, by name, with what an administrator has to know.
+    /// The hosted clusters for which nothing may be written, by name, with the message for administrators.
     pub fn refused(&self) -> BTreeMap<&ClusterKey, String> {
         self.refused.iter().map(|(key, refusal)| (key, self.explain(key, refusal))).collect()
     }
@@ -63,17 +64,17 @@ impl Claims {
         self.owners.get(namespace).cloned()
     }
 
-    /// A HostedCluster is there. This and the following answer the hosted clusters that are judged otherwise now.
+    /// Adds a HostedCluster. This and the following methods return the hosted clusters whose ownership has changed.
     pub fn claim(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
         let namespace = key.control_plane_namespace();
         let claimants = self.claimants.entry(namespace.clone()).or_default();
         claimants.insert(key.clone());
-        // A third one changes nothing for the first two.
+        // A third claim has no effect on the first two.
         let only = (claimants.len() > 2).then_some(key);
         self.judge(&namespace, only)
     }
 
-    /// A HostedCluster is gone.
+    /// Removes a HostedCluster.
     pub fn release(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
         let namespace = key.control_plane_namespace();
         self.refused.remove(key);
@@ -87,11 +88,11 @@ impl Claims {
         match left {
             0 => self.claimants.remove(&namespace).map(|_| Vec::new()).unwrap_or_default(),
             1 => self.judge(&namespace, None),
-            _ => Vec::new(), // they stay as many too many
+            _ => Vec::new(), // there are still several claims
         }
     }
 
-    /// A HostedControlPlane is there.
+    /// Adds a HostedControlPlane.
     pub fn apply(&mut self, control_plane: ControlPlaneMeta) -> Vec<ClusterKey> {
         let namespace = control_plane.namespace.clone();
         let known = self.control_planes.entry(namespace.clone()).or_default();
@@ -102,7 +103,7 @@ impl Claims {
         self.judge(&namespace, None)
     }
 
-    /// A HostedControlPlane is gone.
+    /// Removes a HostedControlPlane.
     pub fn remove(&mut self, control_plane: &ControlPlaneMeta) -> Vec<ClusterKey> {
         let namespace = &control_plane.namespace;
         if let Some(known) = self.control_planes.get_mut(namespace) {
@@ -114,7 +115,7 @@ impl Claims {
         self.judge(namespace, None)
     }
 
-    /// These HostedControlPlanes are there, and no others.
+    /// Replaces all HostedControlPlanes.
     pub fn replace(&mut self, control_planes: Vec<ControlPlaneMeta>) -> Vec<ClusterKey> {
         self.control_planes.clear();
         for control_plane in control_planes {
@@ -125,7 +126,7 @@ impl Claims {
         namespaces.iter().flat_map(|namespace| self.judge(namespace, None)).collect()
     }
 
-    /// Everything was seen once: administrators read in the log what is refused.
+    /// Records that the first lists are complete, and logs all hosted clusters for which nothing may be written.
     pub fn complete(&mut self) {
         self.complete = true;
         for key in self.refused.keys() {
@@ -138,7 +139,7 @@ impl Claims {
         owners(control_planes.filter_map(|known| Some((known.created, known.owner.as_deref()?))))
     }
 
-    /// Judges the claimants of a namespace, or one of them.
+    /// Determines the ownership for all claimants of a namespace, or for one of them.
     fn judge(&mut self, namespace: &str, only: Option<&ClusterKey>) -> Vec<ClusterKey> {
         let Some(claimants) = self.claimants.get(namespace) else { return Vec::new() };
         let owners = self.named_owners(namespace);
@@ -190,31 +191,30 @@ impl Claims {
 }
 
 impl Index {
-    /// Whether the control-plane namespace of a hosted cluster is its own: nothing is read from it or written to it for
-    /// anybody else.
+    /// Whether a hosted cluster owns its control-plane namespace. Otherwise nothing in it is read or written.
     pub fn owns_namespace(&self, key: &ClusterKey) -> bool {
         self.claims.refusal(key).is_none()
     }
 
-    /// Takes a HostedControlPlane in; answers the hosted clusters to look at.
+    /// Adds a HostedControlPlane and returns the hosted clusters to reconcile.
     pub fn apply_control_plane(&mut self, control_plane: ControlPlaneMeta) -> Vec<ClusterKey> {
         let moved = self.claims.apply(control_plane);
         self.judged(moved)
     }
 
-    /// Forgets a HostedControlPlane.
+    /// Removes a HostedControlPlane.
     pub fn remove_control_plane(&mut self, control_plane: &ControlPlaneMeta) -> Vec<ClusterKey> {
         let moved = self.claims.remove(control_plane);
         self.judged(moved)
     }
 
-    /// Takes the whole list of HostedControlPlanes in.
+    /// Replaces all HostedControlPlanes.
     pub fn replace_control_planes(&mut self, control_planes: Vec<ControlPlaneMeta>) -> Vec<ClusterKey> {
         let moved = self.claims.replace(control_planes);
         self.judged(moved)
     }
 
-    /// Who does not own its namespace holds no place of the rollout budget, and counts for no removal.
+    /// Hosted clusters without a namespace of their own have no slot of the rollout budget and do not count for removals.
     pub(super) fn judged(&mut self, moved: Vec<ClusterKey>) -> Vec<ClusterKey> {
         self.revision += u64::from(!moved.is_empty());
         for key in &moved {

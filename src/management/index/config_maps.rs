@@ -1,4 +1,4 @@
-//! The ConfigMaps of the namespaces that hold HostedClusters: which there are, and what those say that somebody refers to.
+//! The ConfigMaps in namespaces of HostedClusters: their versions, and the content of referenced ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::hosted::mirror_config::{self, MirrorConfig};
 use crate::hosted::pool_config::{self, ConfigDocuments};
 use crate::hosted::sources::ReferredConfig;
 
-/// What is known of ConfigMaps, by namespace.
+/// The known ConfigMaps, by namespace.
 #[derive(Debug, Default)]
 pub struct ConfigMaps {
     namespaces: HashMap<String, Namespace>,
@@ -16,18 +16,18 @@ pub struct ConfigMaps {
 
 #[derive(Debug, Default)]
 struct Namespace {
-    /// Whether its first list has come.
+    /// Whether the first list is complete.
     is_listed: bool,
-    /// Why it cannot be listed now.
+    /// The error if the namespace cannot be listed.
     failing: Option<String>,
     /// The `resourceVersion` of each ConfigMap by name.
     versions: HashMap<String, String>,
     loaded: HashMap<String, Arc<LoadedConfigMap>>,
-    /// Why a ConfigMap could not be read when it was tried last.
+    /// The error of the last read of a ConfigMap, if it failed.
     unreadable: HashMap<String, String>,
 }
 
-/// What a ConfigMap says that somebody refers to; its text is not kept.
+/// The parsed content of a referenced ConfigMap. Its text is not kept.
 #[derive(Debug)]
 pub struct LoadedConfigMap {
     pub(super) namespace: String,
@@ -36,14 +36,14 @@ pub struct LoadedConfigMap {
     pub version: String,
     pub(super) mirrors: Arc<MirrorConfig>,
     pub(super) documents: Arc<ConfigDocuments>,
-    /// What it takes of its namespace's budget.
+    /// Its share of the limits of its namespace.
     pub(super) weight: Weight,
-    /// Why nothing of it is used, if the budget has no room for it.
+    /// The error if it exceeds a limit, so that it is not used.
     pub(super) refusal: Option<String>,
 }
 
 impl LoadedConfigMap {
-    /// Reads a ConfigMap, which may take a while; `data` is its text by key.
+    /// Parses a ConfigMap, which may take long. `data` is its text by key.
     pub fn read(namespace: &str, name: &str, version: String, data: &BTreeMap<String, String>) -> Self {
         let mirrors = mirror_config::read(namespace, name, data);
         let documents = pool_config::read(namespace, name, data);
@@ -54,12 +54,12 @@ impl LoadedConfigMap {
         Self { namespace, name, version, mirrors, documents, weight, refusal: None }
     }
 
-    /// The same without what it says.
+    /// A copy without the content.
     pub(super) fn refused(self, why: String) -> Self {
         Self { mirrors: Arc::default(), documents: Arc::default(), refusal: Some(why), ..self }
     }
 
-    /// What is kept of it.
+    /// The part that is kept.
     pub(super) fn kept(&self) -> Weight {
         if self.refusal.is_some() { Weight::of_config_map(0, 0) } else { self.weight }
     }
@@ -75,21 +75,21 @@ impl LoadedConfigMap {
     }
 }
 
-/// One ConfigMap, as far as it is known.
+/// The known state of one ConfigMap.
 #[derive(Clone, Debug)]
 pub enum ConfigMapState {
-    /// Its namespace was not listed yet; why, if that fails.
+    /// Its namespace is not listed yet, with the error, if there was one.
     Unlisted(Option<String>),
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// There is one that has to be read; why that failed, if it was tried.
+    /// It exists and is not read yet, with the error, if there was one.
     Stale(Option<String>),
-    /// As it is now.
+    /// The current version is read.
     Loaded(Arc<LoadedConfigMap>),
 }
 
 impl ConfigMapState {
-    /// What it says, read by `read`; none as long as it has to be read first.
+    /// Its content, parsed by `read`. `None` until it is read.
     pub fn referred<C>(self, read: impl Fn(&LoadedConfigMap) -> Arc<C>) -> Option<ReferredConfig<C>> {
         match self {
             Self::Unlisted(None) | Self::Stale(None) => None,
@@ -104,13 +104,13 @@ impl ConfigMapState {
 }
 
 impl ConfigMaps {
-    /// Takes a ConfigMap's version in; true if it is new.
+    /// Records the version of a ConfigMap. Returns whether it is new.
     pub fn apply(&mut self, namespace: &str, name: &str, version: &str) -> bool {
         let known = self.namespaces.entry(namespace.to_owned()).or_default();
         known.versions.insert(name.to_owned(), version.to_owned()).as_deref() != Some(version)
     }
 
-    /// Takes the whole list of a namespace in; answers the names that changed, and whether it is the first list.
+    /// Replaces the list of a namespace. Returns the changed names, and whether it is the first list.
     pub fn replace(&mut self, namespace: &str, list: Vec<(String, String)>) -> (BTreeSet<String>, bool) {
         let known = self.namespaces.entry(namespace.to_owned()).or_default();
         let before = std::mem::replace(&mut known.versions, list.into_iter().collect());
@@ -124,7 +124,7 @@ impl ConfigMaps {
         (changed, is_first)
     }
 
-    /// Forgets a ConfigMap.
+    /// Removes a ConfigMap.
     pub fn remove(&mut self, namespace: &str, name: &str) {
         if let Some(known) = self.namespaces.get_mut(namespace) {
             known.versions.remove(name);
@@ -133,36 +133,35 @@ impl ConfigMaps {
         }
     }
 
-    /// Nobody in this namespace refers to a ConfigMap any more: it is no longer watched.
+    /// Removes a namespace in which no ConfigMap is referenced any more.
     pub fn forget(&mut self, namespace: &str) {
         self.namespaces.remove(namespace);
     }
 
-    /// The namespace cannot be listed now; true if that is news.
+    /// Records that a namespace cannot be listed. Returns whether this is new.
     pub fn fail(&mut self, namespace: &str, why: &str) -> bool {
         let known = self.namespaces.entry(namespace.to_owned()).or_default();
         known.failing.replace(why.to_owned()).as_deref() != Some(why)
     }
 
-    /// The version of a ConfigMap that was told last.
+    /// The last known version of a ConfigMap.
     pub fn version(&self, namespace: &str, name: &str) -> Option<String> {
         self.namespaces.get(namespace)?.versions.get(name).cloned()
     }
 
-    /// Those of a namespace that were read.
+    /// The parsed ConfigMaps of a namespace.
     pub(super) fn loaded(&self, namespace: &str) -> impl Iterator<Item = &LoadedConfigMap> {
         self.namespaces.get(namespace).into_iter().flat_map(|known| known.loaded.values()).map(AsRef::as_ref)
     }
 
-    /// Forgets what those say that nobody refers to any more.
+    /// Drops the content of ConfigMaps that are no longer referenced.
     pub(super) fn keep_only(&mut self, namespace: &str, names: &BTreeSet<String>) {
         if let Some(known) = self.namespaces.get_mut(namespace) {
             known.loaded.retain(|name, _| names.contains(name));
         }
     }
 
-    /// Takes the content of a ConfigMap in. Where its watch has told of a newer version than `before` meanwhile, that one
-    /// is still to be read.
+    /// Records the content of a ConfigMap. If the watch has reported a newer version than `before`, that one is still to be read.
     pub(super) fn load(&mut self, content: LoadedConfigMap, before: Option<&str>) {
         let known = self.namespaces.entry(content.namespace.clone()).or_default();
         if known.versions.get(&content.name).map(String::as_str) == before {
@@ -172,12 +171,12 @@ impl ConfigMaps {
         known.loaded.insert(content.name.clone(), Arc::new(content));
     }
 
-    /// A ConfigMap could not be read.
+    /// Records that a ConfigMap could not be read.
     pub fn fail_to_load(&mut self, namespace: &str, name: &str, why: String) {
         self.namespaces.entry(namespace.to_owned()).or_default().unreadable.insert(name.to_owned(), why);
     }
 
-    /// One ConfigMap.
+    /// The state of one ConfigMap.
     pub fn state(&self, namespace: &str, name: &str) -> ConfigMapState {
         let Some(known) = self.namespaces.get(namespace) else { return ConfigMapState::Unlisted(None) };
         if !known.is_listed {

@@ -1,7 +1,7 @@
-//! Who leads, decided from one look at the Lease: pure, so that every turn of it can be tested.
+//! Leader election: decides the next step from one read of the Lease. Pure.
 //!
-//! The rules are those of client-go's leader election: only the local clock counts, from the moment at which a record was
-//! first seen, so that clocks of different machines may differ.
+//! The rules are those of client-go's leader election: times are measured with the local clock since a record was first
+//! observed, so that the clocks of machines may differ.
 
 use std::time::{Duration, Instant};
 
@@ -9,33 +9,33 @@ use k8s_openapi::api::coordination::v1::LeaseSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 
-/// What to do after a look at the Lease.
+/// What to do after a read of the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Somebody else holds it.
+    /// Another replica holds it: wait.
     Wait,
-    /// We hold it: write the time.
+    /// This replica holds it: renew.
     Renew,
-    /// Nobody holds it, or its holder is silent for longer than it promised.
+    /// No replica holds it, or it has expired: acquire it.
     Take,
 }
 
-/// One candidate.
+/// One replica.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     identity: String,
     duration: Duration,
-    /// The record that was last seen, and since when it has not moved.
+    /// The last observed record, and when it was first observed.
     seen: Option<(LeaseSpec, Instant)>,
 }
 
 impl Candidate {
-    /// A candidate that promises to renew within `duration`.
+    /// Creates a candidate with this lease duration.
     pub fn new(identity: &str, duration: Duration) -> Self {
         Self { identity: identity.to_owned(), duration, seen: None }
     }
 
-    /// Decides after a look.
+    /// Decides the next step.
     pub fn step(&mut self, lease: &LeaseSpec, now: Instant) -> Step {
         let since = match &self.seen {
             Some((seen, since)) if seen == lease => *since,
@@ -53,7 +53,7 @@ impl Candidate {
         if holder.is_empty() || now.duration_since(since) > promised { Step::Take } else { Step::Wait }
     }
 
-    /// The `spec` that a step writes, as a merge patch; nothing for [`Step::Wait`].
+    /// The `spec` that a step writes, as a merge patch. `None` for [`Step::Wait`].
     pub fn write(&self, step: Step, lease: &LeaseSpec, time: jiff::Timestamp) -> Option<Value> {
         let time = MicroTime(time);
         match step {
@@ -69,17 +69,18 @@ impl Candidate {
         }
     }
 
-    /// How long a holder may go on after the start of its last renewal: well before anybody else may take over.
+    /// Time since the start of the last renewal for which the leader may write: shorter than the lease duration, so that it stops
+    /// before another replica takes over.
     pub fn holds_for(&self) -> Duration {
         self.duration * 2 / 3
     }
 
-    /// How long after the start of a holder's last renewal nobody else may take over.
+    /// Time since the start of the last renewal before which no other replica takes over.
     pub fn promise(&self) -> Duration {
-        Duration::from_secs(self.duration.as_secs()) // as the record says it
+        Duration::from_secs(self.duration.as_secs()) // as written to the record
     }
 
-    /// How often to look.
+    /// Interval between two reads.
     pub fn period(&self, leads: bool) -> Duration {
         if leads { self.duration / 4 } else { self.duration / 6 }
     }

@@ -1,4 +1,4 @@
-//! What the Lease remembers beside its holder, in annotations.
+//! State of the manager in annotations of the Lease, which survives a restart.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use serde_json::json;
 use super::super::mirror_kind::MirrorKind;
 use crate::client::deadline::answered;
 
-/// What the Lease remembers beside its holder.
+/// The annotations of the Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseMemory {
-    /// Mirror kinds that were once there.
+    /// Mirror kinds whose CRDs were found.
     pub once_there: BTreeSet<MirrorKind>,
-    /// The token of a mass removal that a person let through.
+    /// The token of an approved mass removal.
     pub allow_removal: Option<String>,
-    /// Everything of ours is to be taken away, everywhere.
+    /// Whether hypermirror is to be removed from all hosted clusters.
     pub uninstall: bool,
 }
 
 impl LeaseMemory {
-    /// Reads the annotations; unknown kinds are skipped, a newer version may know them.
+    /// Parses the annotations. Unknown kinds are skipped, because a newer version may have written them.
     pub fn of(lease: &PartialObjectMeta<Lease>) -> Self {
         let known = lease.annotations().get(annotations::KNOWN_KINDS).map(String::as_str).unwrap_or_default();
         Self {
@@ -35,7 +35,7 @@ impl LeaseMemory {
     }
 }
 
-/// Remembers on the Lease which kinds were once there.
+/// Records on the Lease the mirror kinds whose CRDs were found.
 ///
 /// # Errors
 /// [`kube::Error`] if the Lease cannot be written.
@@ -44,7 +44,7 @@ pub async fn remember_kinds(client: &Client, namespace: &str, kinds: &BTreeSet<M
     annotate(client, namespace, annotations::KNOWN_KINDS, Some(&text)).await
 }
 
-/// Takes the permission for a mass removal away: it was for one.
+/// Removes the approval of a mass removal, which is valid for only one.
 ///
 /// # Errors
 /// [`kube::Error`] if the Lease cannot be written.
@@ -52,7 +52,7 @@ pub async fn consume_permission(client: &Client, namespace: &str) -> kube::Resul
     annotate(client, namespace, annotations::ALLOW_REMOVAL, None).await
 }
 
-/// Has the manager take away everything of ours, everywhere.
+/// Requests the removal of hypermirror from all hosted clusters.
 ///
 /// # Errors
 /// [`kube::Error`] if the Lease cannot be written.

@@ -1,17 +1,16 @@
-//! When the nodes of a guest are asked again.
+//! The intervals at which the status of nodes is read.
 
 use std::time::Duration;
 
-/// So long after a change nobody worries about nodes that have not confirmed it: most do within a second.
+/// Time after a change in which unconfirmed nodes are not reported. Most nodes confirm within a second.
 pub(super) const GRACE: Duration = Duration::from_millis(1500);
-/// So long a change may hold one of `--max-concurrent-guests`: a node that is broken must not stop the fleet.
+/// Maximum time for which a change occupies a slot of `--max-concurrent-guests`, so that a broken node does not block the fleet.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 
-/// In milliseconds: soon after a change, then less and less.
+/// Pauses in milliseconds: short after a change, then increasing.
 const PAUSES: [u64; 12] = [60, 100, 150, 250, 400, 700, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
-/// The pause before the nodes are asked again, after they were asked so often since the last change; none: often enough,
-/// the usual interval will do.
+/// The pause before the next read, after this number of reads since the last change. `None`: use the usual interval.
 pub(super) fn pause(asked: u32) -> Option<Duration> {
     PAUSES.get(usize::try_from(asked).ok()?).copied().map(Duration::from_millis)
 }

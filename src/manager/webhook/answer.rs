@@ -1,4 +1,4 @@
-//! One `AdmissionReview`: read, reviewed, answered. Nothing is ever refused.
+//! Handles one `AdmissionReview`. Requests are never denied.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -24,41 +24,41 @@ use crate::hosted::review::{Reviewer, Rule, Write};
 use crate::process::server::Peer;
 use crate::telemetry::metrics::{ManagerMetrics, ReviewLabels};
 
-/// The object as it is and as it was, each at most what etcd takes (1.5 MiB).
+/// Maximum body: the new and the old object, each at most 1.5 MiB (etcd).
 const MAX_BYTES: usize = 3 * 1024 * 1024;
-/// Above this, a review is large. A Deployment of HyperShift and its previous state are much smaller, so only hostile reviews
-/// wait for each other.
+/// Above this, a review is large. A Deployment of HyperShift and its previous state are much smaller, so only hostile
+/// reviews wait for each other.
 const LARGE_BYTES: u64 = 512 * 1024;
-/// API servers wait as long as the configuration says: 2 s.
+/// Time for a review, below the timeout of API servers in the configuration (2 s).
 const DEADLINE: Duration = Duration::from_secs(2);
-/// API servers send the body with the headers.
+/// Time to receive the body, which API servers send with the headers.
 const BODY: Duration = Duration::from_secs(1);
 
-/// Why there is no answer.
+/// Why a review failed.
 #[derive(Debug, Error)]
 enum AnswerError {
-    /// More reviews than are worked at are there.
+    /// Too many concurrent reviews.
     #[error("too many concurrent reviews")]
     Busy,
-    /// It is larger than any object and its predecessor.
+    /// The body exceeds the limit.
     #[error("the body exceeds the limit of {MAX_BYTES} bytes")]
     TooLarge,
-    /// It did not come whole in time.
+    /// The body was not received in time.
     #[error("the body was not received within {BODY:?}")]
     Slow,
-    /// It is too large, or did not come whole.
+    /// The body could not be read.
     #[error("failed to read the body")]
     Body(#[source] axum::Error),
-    /// It is no review.
+    /// The body is not a review.
     #[error("the body is not an AdmissionReview")]
     Review(#[source] serde_json::Error),
-    /// It asks nothing.
+    /// The review has no request.
     #[error("the AdmissionReview has no request")]
     NoRequest,
 }
 
 impl AnswerError {
-    /// The HTTP status, and the outcome in the metrics.
+    /// The HTTP status, and the outcome for the metrics.
     const fn told(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -69,7 +69,7 @@ impl AnswerError {
     }
 }
 
-/// What is read of a review; serde passes over the rest without keeping it.
+/// The relevant fields of a review. serde skips all others.
 #[derive(Deserialize)]
 struct Review<'a> {
     #[serde(default, borrow)]
@@ -107,7 +107,7 @@ struct User {
     username: Option<String>,
 }
 
-/// What is answered to a review.
+/// The response to a review.
 struct Answer {
     uid: String,
     rule: Option<Rule>,
@@ -115,7 +115,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// As API servers read it: a patch is base64.
+    /// The patch in base64, the format of the API.
     fn review(&self) -> serde_json::Value {
         let mut response = json!({"uid": self.uid, "allowed": true});
         if let Some(patch) = &self.patch {
@@ -126,14 +126,14 @@ impl Answer {
     }
 }
 
-/// What the handler works with.
+/// The state of the handler.
 struct Desk {
     reviewer: Reviewer,
     metrics: ManagerMetrics,
     turns: Turns,
 }
 
-/// Answers reviews under [`names::WEBHOOK_PATH`].
+/// Serves reviews at [`names::WEBHOOK_PATH`].
 pub fn router(reviewer: Reviewer, metrics: ManagerMetrics) -> Router {
     let desk = Desk { reviewer, metrics, turns: Turns::default() };
     Router::new().route(names::WEBHOOK_PATH, post(answer)).with_state(Arc::new(desk))
@@ -167,13 +167,13 @@ impl Desk {
         if size.lower() > MAX_BYTES as u64 {
             return Err(AnswerError::TooLarge);
         }
-        // Before the other turn, which is for those that do not wait. API servers declare the length.
+        // Before the other slot, so that a large review that waits occupies none. API servers declare the length.
         let is_large = size.upper().is_none_or(|bytes| bytes > LARGE_BYTES);
         let _large = match is_large.then(|| self.turns.large()) {
             Some(turn) => Some(timeout_at(deadline, turn).await.ok().flatten().ok_or(AnswerError::Busy)?),
             None => None,
         };
-        // Nothing of a body is read before it is its turn.
+        // The body is read only when the review has a slot, to limit memory.
         let turn = timeout_at(deadline, self.turns.wait(peer)).await.ok().flatten();
         let _turn = turn.ok_or(AnswerError::Busy)?;
         let body = timeout(BODY, body::to_bytes(body, MAX_BYTES)).await.map_err(|_| AnswerError::Slow)?;

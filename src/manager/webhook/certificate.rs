@@ -1,4 +1,4 @@
-//! The webhook's certificate, as whoever issues it left it in a directory.
+//! Parses the certificate of the webhook.
 
 use std::sync::Arc;
 
@@ -9,34 +9,34 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
-/// Why a certificate cannot be served.
+/// Why a certificate is not usable.
 #[derive(Debug, Error)]
 pub enum CertificateError {
-    /// What is there is no certificate.
+    /// The file has no certificate or no key.
     #[error("{what} does not contain PEM data of the expected type")]
     Pem {
         /// `tls.crt` or `tls.key`.
         what: &'static str,
-        /// Why.
+        /// The error.
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// The certificate and its key cannot be served.
+    /// The certificate and the key do not match or are not supported.
     #[error("tls.crt and tls.key cannot be used")]
     Serve(#[source] rustls::Error),
 }
 
-/// Until when a certificate is valid.
+/// The expiry of a certificate.
 pub fn expires(certificate: &str) -> Option<Timestamp> {
     let (_, block) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).ok()?;
     let parsed = block.parse_x509().ok()?;
     Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
 }
 
-/// A certificate with its key, ready to be served.
+/// Parses a certificate and its key.
 ///
 /// # Errors
-/// [`CertificateError`] if it is none, or the key is another one's.
+/// [`CertificateError`] if one of them is invalid, or if they do not match.
 pub fn servable(certificate: &str, key: &str) -> Result<Arc<CertifiedKey>, CertificateError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
     let chain = chain.map_err(|source| CertificateError::Pem { what: "tls.crt", source })?;

@@ -1,4 +1,4 @@
-//! The certificate in a directory: the Secret of cert-manager or service-ca, mounted. It is read again when it changes.
+//! Follows the certificate in a directory: the mounted Secret of cert-manager or service-ca.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::server::ShownCertificate;
 use crate::telemetry::metrics::ManagerMetrics;
 
-/// Two small files of a file system in memory: a look costs nothing, and a kubelet replaces both at once.
+/// Interval. Reading two small files is cheap, and a kubelet replaces both atomically.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Follows it until the process ends.
+/// Reads the certificate periodically until the process ends.
 pub async fn follow(directory: PathBuf, shown: Arc<ShownCertificate>, metrics: ManagerMetrics) {
     let mut before = None;
     loop {
@@ -18,7 +18,7 @@ pub async fn follow(directory: PathBuf, shown: Arc<ShownCertificate>, metrics: M
         if before.as_ref() != Some(&now) {
             match &now {
                 Ok((certificate, key)) => super::show(&metrics, &shown, certificate, key),
-                // What was shown before stays.
+                // The previous certificate stays in use.
                 Err(error) => {
                     let directory = directory.display();
                     tracing::warn!(%directory, error, "failed to read the certificate of the webhook; trying again");

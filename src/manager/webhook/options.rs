@@ -18,7 +18,7 @@ pub enum Webhook {
     Serve,
 }
 
-/// The webhook that gives back what writes of stock operators take away.
+/// Flags of the webhook.
 #[derive(Args, Clone, Debug)]
 pub struct WebhookOptions {
     /// Whether to serve the webhook that restores overrides in writes of stock operators

@@ -1,4 +1,4 @@
-//! The webhook's server: TLS with whatever certificate is there now.
+//! The server of the webhook, which uses the current certificate for each TLS handshake.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,15 +14,15 @@ use tokio_rustls::TlsAcceptor;
 use crate::process::places::Limits;
 use crate::process::server::Server;
 
-/// An API server keeps a connection for each review that it waits for. Through a tunnel all of them come from one address.
+/// Connections. An API server uses one for each pending review; with a tunnel, all have the same address.
 const LIMITS: Limits = Limits { connections: 256, per_peer: 64 };
 
-/// The certificate that is shown from now on; none: every handshake fails.
+/// The current certificate. Without one, all handshakes fail.
 #[derive(Debug, Default)]
 pub struct ShownCertificate(Mutex<Option<Arc<CertifiedKey>>>);
 
 impl ShownCertificate {
-    /// Shows another one.
+    /// Replaces the certificate.
     pub fn show(&self, key: Arc<CertifiedKey>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
     }
@@ -37,7 +37,7 @@ impl ResolvesServerCert for ShownCertificate {
 /// Serves a router with a certificate until the process ends.
 ///
 /// # Errors
-/// If the address cannot be bound, or TLS not be set up.
+/// If the address cannot be bound, or if TLS cannot be set up.
 pub async fn serve(
     address: SocketAddr,
     router: Router,

@@ -1,4 +1,4 @@
-//! Which reviews are worked at: few at once, whose bodies are all that is held, and of one peer not all of them.
+//! Limits concurrent reviews, in total and for each peer, because their bodies are in memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,17 +9,18 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Bodies that are held at once.
+/// Maximum number of concurrent reviews.
 const AT_ONCE: usize = 4;
-/// Of one peer: whoever sends bodies that never end keeps nobody else waiting.
+/// Maximum for one peer, so that a peer that sends slowly does not block the others.
 const OF_ONE_PEER: usize = 2;
 
-/// A large review is followed by a pause of so many times its duration, in which no other large one starts: together they take
-/// at most a tenth of one processor from the reconciles.
+/// After a large review, no other one starts for this many times its duration: large reviews take at most a tenth of one
+/// processor from the reconciles.
 const REST: u32 = 9;
+/// Maximum pause, so that one slow review does not block the large ones for long.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// Who is at work.
+/// The current reviews.
 #[derive(Debug)]
 pub struct Turns {
     all: Arc<Semaphore>,
@@ -27,7 +28,7 @@ pub struct Turns {
     peers: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
 }
 
-/// The right to read one body and to answer it.
+/// A slot for one review.
 #[derive(Debug)]
 pub struct Turn {
     _of_peer: OwnedSemaphorePermit,
@@ -62,15 +63,15 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for a turn. How many wait is bounded by the connections: each has one request at a time.
+    /// Waits for a slot. The number of waiting reviews is limited by the number of connections.
     pub async fn wait(&self, peer: IpAddr) -> Option<Turn> {
-        // First its own line: in the line of all a peer has no more places than it may work at.
+        // Wait for the slot of the peer first, so that a peer does not occupy the common queue.
         let of_peer = self.of(peer).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Turn { _of_peer: of_peer, _of_all: of_all })
     }
 
-    /// Waits until no other large review is at work or was a moment ago.
+    /// Waits until no large review runs and the pause after the last one is over.
     pub async fn large(&self) -> Option<LargeTurn> {
         let permit = Arc::clone(&self.large).acquire_owned().await.ok()?;
         Some(LargeTurn { since: Instant::now(), permit: Some(permit) })
@@ -78,7 +79,7 @@ impl Turns {
 
     fn of(&self, peer: IpAddr) -> Arc<Semaphore> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waits or works holds one, too.
+        // Each waiting or running review also has a reference.
         peers.retain(|_, of_peer| Arc::strong_count(of_peer) > 1);
         Arc::clone(peers.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_PEER))))
     }
