@@ -1,9 +1,9 @@
-//! One hosted cluster, from what is declared to what is written: pure values in, pure values out.
+//! The decisions for one hosted cluster, from its declared mirrors to the writes and the report. Pure.
 //!
-//! `sources` says what is wanted, `carry_over` what stays where a source cannot be read, `observed` what is there, `known` whose
-//! an entry is, `value` and `patch` what has to change on a target, `plan` in which order, `contest` and `edits` whether now,
-//! `review` what is given back to a write of somebody else's, and `status` how it is reported. `mirror_config` and
-//! `pool_config` read what ConfigMaps declare within `limits`, `delivery` and `boot` say how it gets to nodes.
+//! `sources` resolves the desired map, `carry_over` the entries to keep while a source cannot be read, `observed` the current
+//! state, `known` the manager of an entry, `value` and `patch` the changes of a target, `plan` their order, `contest` and
+//! `edits` their time, `review` the response of the admission, and `status` the report. `mirror_config` and `pool_config` parse
+//! ConfigMaps within `limits`; `delivery` and `boot` are about nodes.
 
 pub mod argument;
 pub mod boot;

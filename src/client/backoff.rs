@@ -1,8 +1,9 @@
-//! How long to wait before another attempt.
+//! Pauses between attempts.
 
 use std::time::Duration;
 
-/// A pause that doubles with each failure, so that a server in trouble is spared and one that is back is soon used again.
+/// A pause that doubles with each failure up to a maximum: an overloaded server can recover, and an available one is soon used
+/// again.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// After the first failure.

@@ -1,10 +1,10 @@
-//! How long one request may take.
+//! Deadlines of requests.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// A slow admission chain takes seconds; more is a server that does not answer.
+/// The default. A slow admission chain takes seconds; a server that takes longer does not respond.
 pub const DEADLINE: Duration = Duration::from_secs(15);
 
 /// There was no response in time.
@@ -12,15 +12,15 @@ pub const DEADLINE: Duration = Duration::from_secs(15);
 #[error("no response within {} s", .0.as_secs())]
 pub struct NoResponse(pub Duration);
 
-/// Awaits a response, but not for ever: a connection whose other end is gone says nothing for many minutes.
+/// Awaits a response with the default deadline, because a broken connection can stay silent for many minutes.
 ///
 /// # Errors
-/// The call's own; [`kube::Error::Service`] with [`NoResponse`] after [`DEADLINE`].
+/// The error of the call, or [`kube::Error::Service`] with [`NoResponse`] after [`DEADLINE`].
 pub async fn answered<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
     answered_within(DEADLINE, call).await
 }
 
-/// The same with another time.
+/// [`answered`] with another deadline.
 ///
 /// # Errors
 /// As [`answered`].
@@ -28,10 +28,10 @@ pub async fn answered_within<T>(limit: Duration, call: impl Future<Output = kube
     within(limit, call, |late| kube::Error::Service(late.into())).await
 }
 
-/// The same with an error of the caller's own.
+/// [`answered`] with another deadline and error.
 ///
 /// # Errors
-/// The call's own; `late` after this time.
+/// The error of the call, or `late` after this time.
 pub async fn within<T, E>(
     limit: Duration,
     call: impl Future<Output = Result<T, E>>,

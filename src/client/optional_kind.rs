@@ -1,5 +1,5 @@
-//! Kinds that come and go: a CRD is watched by its name, its objects while it is there. What is known of a kind stays when it
-//! goes away, because nobody deleted its objects one by one.
+//! Optional kinds: watches a CRD by its name, and its objects while it is installed. When a CRD is removed, the last known
+//! objects are kept, because they were not deleted individually.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -17,21 +17,21 @@ use tokio::time::Instant;
 use super::deadline::answered;
 use super::watch::{Failure, Update, updates};
 
-/// How long the objects of a restored kind may take to follow it: whoever restores a CRD restores them next.
+/// Time after a CRD is restored during which missing objects are not removed, because they are usually restored after it.
 const RESTORE_GRACE: Duration = Duration::from_secs(10);
-/// Between two requests for a CRD that could not be read.
+/// Pause after a failed read of a CRD.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Whether a CRD is there and stays.
+/// Whether a CRD is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// Its objects can be watched.
     Present,
-    /// It is not there, or on its way out: then the API server deletes all objects of the kind first.
+    /// It is not installed or is being deleted, in which case the API server deletes all objects of the kind first.
     Absent,
 }
 
-/// The UID of a CRD that is there to stay; none while it is on its way out. One that is installed again is another one.
+/// The UID of an installed CRD. `None` while it is being deleted. A CRD that is installed again has another UID.
 pub fn standing(crd: &PartialObjectMeta<CustomResourceDefinition>) -> Option<String> {
     crd.uid().filter(|_| crd.metadata.deletion_timestamp.is_none())
 }
@@ -42,7 +42,7 @@ pub fn crd_watch(client: &Client, crd: &str) -> (Api<PartialObjectMeta<CustomRes
     (Api::all(client.clone()), config)
 }
 
-/// A CRD as it was when the watch of its objects began.
+/// A CRD at the start of the watch of its objects.
 #[derive(Clone)]
 pub struct InstalledCrd {
     /// Reads it.
@@ -54,20 +54,20 @@ pub struct InstalledCrd {
 }
 
 impl InstalledCrd {
-    /// Reads the UID of a CRD that is there to stay, from the API server and not from a cache.
+    /// Reads the UID of an installed CRD from the API server, not from a cache.
     ///
     /// # Errors
-    /// Any answer but yes and no: then nothing may be concluded.
+    /// Any response from which neither its presence nor its absence follows.
     pub async fn read(client: &Client, name: &str) -> kube::Result<Option<String>> {
         let api = Api::<CustomResourceDefinition>::all(client.clone());
         Ok(answered(api.get_metadata_opt(name)).await?.as_ref().and_then(standing))
     }
 
-    /// Whether a missing object was deleted by somebody, and not with its kind.
+    /// Whether a missing object was deleted individually, and not with its kind.
     ///
-    /// When a CRD is deleted the API server deletes its objects first, so only the CRD's own state tells the difference. One
-    /// that was installed again since is another one, whose objects are still to come. While it cannot be read nothing may be
-    /// removed, so this waits.
+    /// When a CRD is deleted, the API server first deletes its objects, so only the state of the CRD shows the difference. If it
+    /// was installed again, its objects may still follow. While it cannot be read nothing may be removed, so this retries until
+    /// the read succeeds.
     async fn stays(&self) -> bool {
         loop {
             match Self::read(&self.client, self.name).await {
@@ -81,17 +81,17 @@ impl InstalledCrd {
     }
 }
 
-/// Whoever wants to know when a kind comes and goes.
+/// The user of a kind.
 pub trait Follower: Send {
-    /// The kind is there: the future watches its objects, and is dropped when the kind goes away.
+    /// The CRD is installed. The returned future watches its objects and is dropped when the CRD is removed.
     fn present(&mut self, crd: InstalledCrd) -> BoxFuture<'static, ()>;
-    /// The kind went away; it may have been installed again since.
+    /// The CRD was removed. It may have been installed again.
     fn gone(&mut self);
-    /// The kind is not there now.
+    /// The CRD is not installed.
     fn absent(&mut self);
 }
 
-/// Follows a kind by the name of its CRD, for ever.
+/// Follows a kind by the name of its CRD, until it is dropped.
 pub async fn follow(client: &Client, crd: &'static str, follower: &mut impl Follower) {
     let (api, config) = crd_watch(client, crd);
     let crds = updates(api, config, |crd| standing(&crd));
@@ -112,7 +112,7 @@ async fn follow_crd(
             if let Some((_, objects)) = &mut running {
                 objects.await;
             }
-            // Their watch never ends by itself; if it did, it would begin again with the next CRD.
+            // The watch never ends by itself. If it did, it would start again with the next version of the CRD.
             std::future::pending::<()>().await;
         };
         let update = tokio::select! {
@@ -134,7 +134,7 @@ async fn follow_crd(
                 continue;
             }
         };
-        // Also when it was removed and installed again while the watch was away.
+        // Also if it was removed and installed again while the watch was interrupted.
         if running.take_if(|(uid, _)| Some(&*uid) != now.as_ref()).is_some() {
             tracing::warn!(crd = name, "a CRD was removed; the last known objects of its kind stay in use");
             follower.gone();
@@ -150,32 +150,32 @@ async fn follow_crd(
     }
 }
 
-/// What is known of the objects of one kind.
+/// The known objects of one kind.
 pub trait Objects: Send {
-    /// What is kept of an object.
+    /// The part of an object that is kept.
     type Object: Send;
 
     /// Its name.
     fn name(object: &Self::Object) -> &str;
     /// Adds or replaces objects.
     fn apply(&mut self, objects: Vec<Self::Object>);
-    /// Whether a known object is not in a list.
+    /// Whether a known object is missing in a list.
     fn lacks_any(&self, objects: &[Self::Object]) -> bool;
     /// Records the complete list.
     fn replace(&mut self, objects: Vec<Self::Object>);
-    /// Removes an object that somebody deleted.
+    /// Removes an object that was deleted.
     fn remove(&mut self, name: &str);
-    /// Removes all objects but these.
+    /// Removes all objects except these.
     fn keep_only(&mut self, names: &BTreeSet<String>);
-    /// The objects cannot be read now.
+    /// Records that the objects cannot be read.
     fn failing(&mut self, failure: &Failure);
 }
 
-/// Keeps what is known of a kind's objects up to date, until it is dropped. `open` starts a watch; it is called again each time
-/// that `again` yields.
+/// Keeps the known objects of a kind up to date, until it is dropped. `open` starts a watch, and is called again each time that
+/// `again` yields.
 ///
-/// `is_restored`: the kind was there before, went away, and is there again. Then objects are only added for [`RESTORE_GRACE`];
-/// those that did not follow their kind by then are removed.
+/// `is_restored`: the CRD was removed and installed again. Objects are then only added for [`RESTORE_GRACE`]; those that are
+/// still missing afterwards are removed.
 pub async fn follow_objects<O, S>(
     objects: &mut O,
     crd: &InstalledCrd,
@@ -211,7 +211,7 @@ pub async fn follow_objects<O, S>(
     }
 }
 
-/// Records an update of a kind that is being restored: nothing is removed yet.
+/// Records an update of a kind that is being restored, without removing objects.
 fn restore<O: Objects>(objects: &mut O, update: Update<O::Object>, restored: &mut BTreeSet<String>) {
     match update {
         Update::Replaced(list) => {

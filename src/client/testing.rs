@@ -1,4 +1,4 @@
-//! An API server of tests. It is strict: it takes the requests that a test lists, in their order, and no other one.
+//! A strict API server for tests: it accepts only the requests that a test lists, in order.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tower_test::mock::{self, Handle, SendResponse};
 
-/// A listed request that has not come by then is missing. The clock of tests is paused, so nobody waits for it.
+/// Time after which a listed request counts as missing. The clock of tests is paused, so this takes no real time.
 const MISSING: Duration = Duration::from_hours(1);
 
-/// One request, and what is done with it.
+/// One request, and its response.
 #[derive(Clone)]
 pub struct Step {
     method: Method,
@@ -24,35 +24,35 @@ pub struct Step {
 #[derive(Clone)]
 enum Answer {
     Response(u16, String),
-    /// Nothing, for ever.
+    /// No response.
     Silence,
     /// The connection is lost.
     Lost,
 }
 
 impl Step {
-    /// A request for a path; its query does not matter.
+    /// A request for a path. Its query is ignored.
     pub fn new(method: Method, path: &str, status: u16, body: &impl ToString) -> Self {
         Self { method, path: path.to_owned(), answer: Answer::Response(status, body.to_string()) }
     }
 
-    /// One that is refused with this status.
+    /// A request that is rejected with this status.
     pub fn refused(method: Method, path: &str, code: u16) -> Self {
         Self::new(method, path, code, &refusal(code))
     }
 
-    /// One that is never answered.
+    /// A request without a response.
     pub fn silent(method: Method, path: &str) -> Self {
         Self { method, path: path.to_owned(), answer: Answer::Silence }
     }
 
-    /// One whose connection is lost.
+    /// A request whose connection is lost.
     pub fn lost(method: Method, path: &str) -> Self {
         Self { method, path: path.to_owned(), answer: Answer::Lost }
     }
 }
 
-/// The body of a refusal, as API servers write it.
+/// The body of an error response.
 pub fn refusal(code: u16) -> Value {
     let reason = match code {
         403 => "Forbidden",
@@ -71,21 +71,21 @@ pub fn refusal(code: u16) -> Value {
     })
 }
 
-/// The server, which serves its steps while the test goes on.
+/// The server, which serves its steps in the background.
 pub struct ApiServer(JoinHandle<Vec<Value>>);
 
 impl ApiServer {
-    /// A server for these requests, and a client of it.
+    /// Creates a server for these requests, and a client.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> (Client, Self) {
         let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
         let served = serve(handle, steps.into_iter().collect());
         (Client::new(service, "default"), Self(tokio::spawn(served)))
     }
 
-    /// The bodies of the requests: all listed ones have come, and no other one does.
+    /// Verifies that all listed requests, and no others, were received, and returns their bodies.
     ///
     /// # Panics
-    /// If that is not so.
+    /// If a request is missing or was not listed.
     pub async fn end(self) -> Vec<Value> {
         self.0.await.expect("the requests are those that the test lists")
     }
@@ -93,7 +93,7 @@ impl ApiServer {
 
 async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, steps: Vec<Step>) -> Vec<Value> {
     let mut bodies = Vec::new();
-    // Of requests that are never answered.
+    // Keeps the channels of requests without a response open.
     let mut open: Vec<SendResponse<Response<Body>>> = Vec::new();
     for step in steps {
         let next = timeout(MISSING, handle.next_request()).await.ok().flatten();

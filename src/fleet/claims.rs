@@ -1,5 +1,5 @@
-//! Who owns a control-plane namespace: the names of two HostedClusters can lead to the same one, `clusters-a/b` and
-//! `clusters/a-b` for example. The other HostedClusters' names are for administrators only, never for a report.
+//! Determines the owner of a control-plane namespace. Two HostedClusters can have the same one, for example `clusters-a/b` and
+//! `clusters/a-b`. The name of the other HostedCluster is only for administrators and must not be in a report.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,20 @@ use super::rollout::messages::named;
 pub enum Refusal {
     /// The HostedControlPlane in the namespace belongs to this HostedCluster, `namespace/name`.
     OwnedBy(String),
-    /// Others claim the namespace, too, and no HostedControlPlane decides.
+    /// Several HostedClusters claim the namespace, and no HostedControlPlane identifies the owner.
     Shared,
 }
 
-/// The HostedClusters that own a namespace by its HostedControlPlanes, each with its time of creation: the oldest decides,
-/// so that nobody takes a namespace over by a second one.
+/// The owners of a namespace according to its HostedControlPlanes, with their creation times. The oldest HostedControlPlane
+/// takes precedence, so that a second one cannot take over the namespace.
 pub fn owners<'a>(control_planes: impl IntoIterator<Item = (Option<Timestamp>, &'a str)>) -> BTreeSet<&'a str> {
     let control_planes: Vec<_> = control_planes.into_iter().collect();
     let oldest = control_planes.iter().map(|(created, _)| *created).min();
     control_planes.into_iter().filter(|(created, _)| Some(*created) == oldest).map(|(_, owner)| owner).collect()
 }
 
-/// Judges one claimant of a namespace. `owners` come from [`owners`]; `is_alone`: nobody else claims it.
+/// Why nothing may be written for one claimant of a namespace. `owners` is the result of [`owners`]; `is_alone` is whether
+/// there is no other claimant.
 pub fn refusal(claimant: &str, owners: &BTreeSet<&str>, is_alone: bool) -> Option<Refusal> {
     match (owners.len(), owners.contains(claimant)) {
         (0, _) => (!is_alone).then_some(Refusal::Shared),
@@ -36,7 +37,7 @@ pub fn refusal(claimant: &str, owners: &BTreeSet<&str>, is_alone: bool) -> Optio
 }
 
 impl Refusal {
-    /// What the report says: not who the other one is.
+    /// The verdict for the report, without the name of the other HostedCluster.
     pub fn message(&self, namespace: &str) -> String {
         let why = match self {
             Self::OwnedBy(_) => {
@@ -51,7 +52,7 @@ impl Refusal {
         format!("nothing is written: control-plane namespace {namespace} is claimed by two HostedClusters; {why}")
     }
 
-    /// What the administrator of the management cluster reads; `others` claim the namespace, too.
+    /// The message for administrators of the management cluster, with the names of the other claimants.
     pub fn for_administrators(&self, namespace: &str, others: &[String]) -> String {
         match self {
             Self::OwnedBy(owner) => format!(

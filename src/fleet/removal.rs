@@ -1,30 +1,30 @@
-//! Whether a change may be made now: the mass-loss gate.
+//! The gate for mass removals.
 
 use crate::digest::short_digest;
 
-/// The smallest fleet that the gate guards: below it every change may be meant.
+/// The smallest fleet for which the gate applies. In smaller fleets, a percentage is not significant.
 pub const GUARDED_FLEET: usize = 10;
 
-/// A removal that is held.
+/// A removal that waits for approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldRemoval {
-    /// How many hosted clusters have a map now.
+    /// Number of hosted clusters that have a map.
     pub with_map: usize,
-    /// Those that would lose all of it, ascending.
+    /// The hosted clusters whose maps would become empty, ascending.
     pub emptied: Vec<String>,
-    /// The value that lets exactly this removal through: a digest of all hosted clusters that are to have no map, so that
-    /// it stays the same while the removal goes on, also under another leader.
+    /// The value that approves this removal: a digest of all hosted clusters without a desired map, so that it stays the same
+    /// during the removal and after a change of the leader.
     pub token: String,
 }
 
-/// One hosted cluster, as far as the gate looks at it.
+/// The relevant state of one hosted cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetMember {
     /// `namespace/name`.
     pub key: String,
-    /// A map with entries is in force now.
+    /// Whether the current map has entries.
     pub has_map: bool,
-    /// The wanted map has no entry.
+    /// Whether the desired map is empty.
     pub wants_none: bool,
 }
 
@@ -45,12 +45,12 @@ pub fn mass_removal(members: impl IntoIterator<Item = FleetMember>, limit_percen
 }
 
 impl HeldRemoval {
-    /// Whether the map of this hosted cluster, `namespace/name`, is one of those.
+    /// Whether the map of this hosted cluster, `namespace/name`, would become empty.
     pub fn holds(&self, key: &str) -> bool {
         self.emptied.binary_search_by(|emptied| emptied.as_str().cmp(key)).is_ok()
     }
 
-    /// What a person reads in the condition: what waits, why, and the line that lets it through.
+    /// The message of the condition, with the command that approves the removal.
     pub fn message(&self, namespace: &str, lease: &str) -> String {
         format!(
             "waiting for approval: the change would empty the maps of {} of {} hosted clusters; to approve it: \

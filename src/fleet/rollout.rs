@@ -1,8 +1,8 @@
-//! The rollout budget: how many hosted clusters may change at a time, who is next, and when none may begin.
+//! The rollout budget: limits concurrent rollouts, selects the next hosted cluster, and halts rollouts after failures.
 //!
-//! A hosted cluster is *in flight* from the moment a place is taken for it until all its targets are back. What stands on
-//! the API server says who is in flight: a mark on the targets, and in the report which mark is done with. A place that is
-//! taken and not marked yet is a *claim*; it lives in the leader alone and dies with it, for nothing was written.
+//! A hosted cluster is *in flight* from the acquisition of a slot until all its targets are available. This state is on the API
+//! server: a mark on the targets, and the completed mark in the report. A slot without a mark is a *claim*, which only the leader
+//! knows. It is lost with the leader, because nothing was written for it.
 
 mod halt;
 mod mark;
@@ -17,14 +17,14 @@ use self::halt::Failures;
 pub use self::halt::{Halt, Member};
 pub use self::mark::{Cause, Mark, next_mark};
 
-/// What the flags allow.
+/// The limits, from the flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// How many hosted clusters may change at a time; 0: no limit, and nothing of this module is used.
+    /// Maximum number of concurrent rollouts. 0 disables the budget.
     pub at_once: usize,
-    /// After how many that are not back in time none begins; [`Halt`] says which of them count for whom.
+    /// Number of failed rollouts that halts others; see [`Halt`].
     pub failures: usize,
-    /// How long a hosted cluster may take to be back.
+    /// Time after which a rollout fails.
     pub timeout: Duration,
 }
 
@@ -37,32 +37,32 @@ impl Budget {
         self.at_once > 0
     }
 
-    /// Whether a rollout that began then should be back by now.
+    /// Whether a rollout with this start time has failed.
     pub fn is_late(&self, since: Timestamp, now: Timestamp) -> bool {
         self.left(since, now).is_zero()
     }
 
-    /// How long a rollout that began then still may take.
+    /// The remaining time of a rollout with this start time.
     pub fn left(&self, since: Timestamp, now: Timestamp) -> Duration {
-        // One that begins in the future was marked by a clock that is ahead.
+        // A start time in the future is from a clock that is ahead.
         let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
         self.timeout.saturating_sub(age)
     }
 }
 
-/// What one look at a hosted cluster in flight comes to.
+/// The progress of a hosted cluster in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// It is still changing.
+    /// The rollout is in progress.
     InFlight,
-    /// It is not back in time.
+    /// The rollout has failed.
     Failed,
-    /// All its targets are rolled out and available, and it has nothing more to change.
+    /// All targets are rolled out and available, and no further change is pending.
     Back,
 }
 
-/// Judges one look: `rolled_out` says whether all targets are back, `pending` whether more of them is still to change, for
-/// example children that wait for their parent. Those hold the place for the timeout and not longer.
+/// Determines the progress. `rolled_out` is whether all targets are available, `pending` whether further changes are pending,
+/// such as children that wait for their parent. Pending changes keep the slot until the timeout.
 pub fn look(budget: &Budget, since: Timestamp, now: Timestamp, rolled_out: bool, pending: bool) -> Look {
     match (rolled_out, budget.is_late(since, now)) {
         (true, late) if late || !pending => Look::Back,
@@ -71,63 +71,63 @@ pub fn look(budget: &Budget, since: Timestamp, now: Timestamp, rolled_out: bool,
     }
 }
 
-/// How many times `--settle` the answer of a stock operator is waited for that was asked to read the mirrors. They answer
-/// within a tenth of a second; one that does not has nothing to write, or is not there.
+/// Multiple of `--settle` to wait for a triggered stock operator. They respond within 0.1 s; one that does not has nothing to
+/// write, or is not running.
 const ANSWER: u32 = 10;
 
-/// How long a hosted cluster still holds its place for that answer, when it was asked `asked` ago.
+/// The remaining time for which a hosted cluster keeps its slot, if its operators were triggered `asked` ago.
 pub fn answer_due(asked: Duration, settle: Duration, handover: Duration) -> Option<Duration> {
     settle.saturating_mul(ANSWER).min(handover).checked_sub(asked).filter(|left| !left.is_zero())
 }
 
-/// May a hosted cluster begin?
+/// The result of a request for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<K> {
-    /// It is in flight already, or there is no limit: it goes on.
+    /// It is already in flight, or there is no limit.
     Goes,
-    /// A place was free: it is claimed.
+    /// A free slot was claimed.
     Begins,
-    /// It waits for a place.
+    /// It is queued.
     Waits,
-    /// None begins in its namespace, or at all.
+    /// Rollouts of its namespace, or all rollouts, are halted.
     Halted(Halt<K>),
 }
 
-/// How the fleet stands.
+/// The rollouts of all hosted clusters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing<K> {
-    /// How many are in flight, those included that are not back in time.
+    /// Number of rollouts in flight, including failed ones.
     pub in_flight: usize,
-    /// How many wait.
+    /// Number of queued hosted clusters.
     pub waiting: usize,
-    /// How many are left out because they were not available before the change.
+    /// Number of hosted clusters that were not available before the change.
     pub unavailable: usize,
-    /// Those that are not back in time, ascending.
+    /// Hosted clusters with failed rollouts, ascending.
     pub failed: Vec<K>,
-    /// Whether none may begin in any namespace.
+    /// Whether rollouts are halted in all namespaces.
     pub halted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     mark: Mark,
-    /// It stands on the server.
+    /// The mark is on the server.
     marked: bool,
 }
 
 impl Flight {
-    /// It failed by what its own namespace did: it holds no place of others.
+    /// It failed because of a change of its own mirrors, so it does not occupy a slot.
     fn frees_place(&self, budget: &Budget, now: Timestamp) -> bool {
         self.marked && self.mark.cause == Cause::Own && budget.is_late(self.mark.at, now)
     }
 }
 
-/// The fleet's rollouts. Names are ordered, and those that wait begin in the order of their last rollouts and then of their
-/// names: the same under every leader, and whoever has been served goes to the end of the line.
+/// The rollouts of the fleet. Queued hosted clusters are ordered by their last rollout and then by name, so that the order is
+/// the same for every leader.
 #[derive(Clone, Debug)]
 pub struct Rollouts<K> {
     budget: Budget,
-    /// Everything that is in flight is known.
+    /// Whether all rollouts in flight are known.
     counted: bool,
     flights: BTreeMap<K, Flight>,
     line: BTreeSet<(Option<Timestamp>, K)>,
@@ -136,7 +136,7 @@ pub struct Rollouts<K> {
 }
 
 impl<K: Member> Rollouts<K> {
-    /// Nothing is known to be in flight, and nobody begins before [`Self::begin_term`].
+    /// Creates the budget. No rollout starts before [`Self::begin_term`].
     pub fn new(budget: Budget) -> Self {
         Self {
             budget,
@@ -148,12 +148,12 @@ impl<K: Member> Rollouts<K> {
         }
     }
 
-    /// What the flags allow.
+    /// Sets the limits, which come from the flags.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The server tells since when a hosted cluster is in flight, or that it is not. A claim stays.
+    /// Records the state on the server: the mark of a hosted cluster in flight, or none. A claim is kept.
     pub fn told(&mut self, key: &K, mark: Option<Mark>) {
         if !self.budget.is_on() {
             return;
@@ -170,7 +170,7 @@ impl<K: Member> Rollouts<K> {
         }
     }
 
-    /// Asks for a place; `last` is when its last rollout began. Who gets none is in line from now on.
+    /// Requests a slot. `last` is the start time of its last rollout. Without a free slot, it is queued.
     pub fn ask(&mut self, key: &K, last: Option<Timestamp>, now: Timestamp) -> Answer<K> {
         if !self.budget.is_on() || self.flights.contains_key(key) {
             return Answer::Goes;
@@ -190,21 +190,21 @@ impl<K: Member> Rollouts<K> {
         Answer::Begins
     }
 
-    /// Nothing was written for a claim: its place is free again. What is marked stays in flight.
+    /// Releases a claim for which nothing was written. Marked rollouts stay in flight.
     pub fn give_back(&mut self, key: &K) {
         if self.flights.get(key).is_some_and(|flight| !flight.marked) {
             self.flights.remove(key);
         }
     }
 
-    /// It is not available before the change: its claim is free again, and it is out of the line until it asks again.
+    /// Releases the claim of a hosted cluster that was not available before the change, and removes it from the queue.
     pub fn leave_out(&mut self, key: &K) {
         self.give_back(key);
         self.leave_line(key);
         self.unavailable.insert(key.clone());
     }
 
-    /// It has nothing to ask for now.
+    /// Removes a hosted cluster from the queue, because it has no change.
     pub fn leave_line(&mut self, key: &K) {
         if let Some(last) = self.waiting.remove(key) {
             self.line.remove(&(last, key.clone()));
@@ -212,18 +212,18 @@ impl<K: Member> Rollouts<K> {
         self.unavailable.remove(key);
     }
 
-    /// It is gone.
+    /// Removes a hosted cluster that was deleted.
     pub fn forget(&mut self, key: &K) {
         self.leave_line(key);
         self.flights.remove(key);
     }
 
-    /// This instance leads, and was told of everything that the last leader has left in flight.
+    /// Starts a term, when the rollouts that the last leader started are known.
     pub fn begin_term(&mut self) {
         self.counted = true;
     }
 
-    /// This instance leads no more: what it claimed and who asked it means nothing to the next leader.
+    /// Ends a term. Claims and the queue are dropped, because they have no meaning for the next leader.
     pub fn end_term(&mut self) {
         self.counted = false;
         self.flights.retain(|_, flight| flight.marked);
@@ -232,7 +232,7 @@ impl<K: Member> Rollouts<K> {
         self.unavailable.clear();
     }
 
-    /// Who may begin now, the first of the line first.
+    /// The queued hosted clusters that may start, in order.
     pub fn next(&self, now: Timestamp) -> Vec<K> {
         if !self.counted || self.line.is_empty() {
             return Vec::new();
@@ -240,39 +240,39 @@ impl<K: Member> Rollouts<K> {
         self.first(&self.failures(now), now).cloned().collect()
     }
 
-    /// Those of the line for whom there is a place; whose namespace is halted stays in line and is passed over.
+    /// The queued hosted clusters for which there is a free slot. Those of halted namespaces are skipped.
     fn first<'a>(&'a self, failures: &Failures<'a, K>, now: Timestamp) -> impl Iterator<Item = &'a K> {
         let free = if failures.halts_all() { 0 } else { self.free(now) };
         let may_begin = self.line.iter().map(|(_, key)| key).filter(|key| !failures.halts(key.namespace()));
         may_begin.take(free)
     }
 
-    /// Those in line.
+    /// The queued hosted clusters.
     pub fn waiting(&self) -> impl Iterator<Item = &K> {
         self.waiting.keys()
     }
 
-    /// The mark of a hosted cluster that is in flight, if that stands on the server.
+    /// The mark of a hosted cluster in flight, if it is on the server.
     pub fn in_flight(&self, key: &K) -> Option<Mark> {
         self.flights.get(key).filter(|flight| flight.marked).map(|flight| flight.mark)
     }
 
-    /// Whether it holds a place for which nothing stands on the server.
+    /// Whether it has a claim.
     pub fn has_claim(&self, key: &K) -> bool {
         self.flights.get(key).is_some_and(|flight| !flight.marked)
     }
 
-    /// Whether it was left out because it was not available.
+    /// Whether it was not available before the change.
     pub fn is_left_out(&self, key: &K) -> bool {
         self.unavailable.contains(key)
     }
 
-    /// Whether it matters how its targets are.
+    /// Whether the state of its targets is relevant.
     pub fn follows(&self, key: &K) -> bool {
         self.flights.contains_key(key) || self.unavailable.contains(key)
     }
 
-    /// How the fleet stands.
+    /// The rollouts of all hosted clusters, for the report.
     pub fn standing(&self, now: Timestamp) -> Standing<K> {
         let failures = self.failures(now);
         Standing {

@@ -1,4 +1,4 @@
-//! The file that nodes boot with, and the ConfigMap by which stock HyperShift takes it up without an edit of the NodePool.
+//! The file that nodes boot with, and the ConfigMap with which stock HyperShift uses it without an edit of the NodePool.
 
 use std::collections::BTreeSet;
 
@@ -16,11 +16,11 @@ use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{RegistriesConfig, RenderError, render};
 use crate::mirrors::{MirrorEntry, Resolved};
 
-/// The file's name: before that of the agent's, whose tables replace its own.
+/// The file's name, which sorts before that of the agent's file, whose tables replace those of this file.
 pub const BOOT_FILE: &str = "40-hypermirror-boot.conf";
-/// Where nodes read drop-ins.
+/// The directory of drop-ins on nodes.
 const DIRECTORY: &str = "/etc/containers/registries.conf.d";
-/// Read by stock HyperShift from every ConfigMap with these labels in a control-plane namespace
+/// Labels of ConfigMaps in a control-plane namespace that stock HyperShift reads
 /// (`hypershift-operator/controllers/nodepool/nto.go`; measured on the real operator).
 const TUNING_LABEL: &str = "hypershift.openshift.io/nto-generated-machine-config";
 
@@ -29,30 +29,30 @@ pub fn config_map_name(pool: &str) -> String {
     format!("hypermirror-boot-{pool}")
 }
 
-/// The file for the nodes of a NodePool; none if there is nothing to say.
+/// The file for the nodes of a NodePool. `None` if there are no mirrors.
 ///
-/// It is folded over what stock HyperShift brings to these nodes itself. It names no origins: where an entry stands may
-/// change, and that replaces no node.
+/// It is merged with the mirrors that stock HyperShift writes to these nodes. It has no origins, because a change of an origin
+/// must not replace nodes.
 ///
 /// # Errors
-/// [`RenderError`]: no node would accept it.
+/// [`RenderError`] if nodes would reject the file.
 pub fn of_pool(cluster: &OwnSources, pool: &PoolSources) -> Result<Option<String>, RenderError> {
     let of_cluster = cluster.entries.iter().filter(|entry| entry.is_image_content_source());
     let entries = cluster.entries.iter().chain(pool.entries.iter());
     drop_in(entries, of_cluster.chain(pool.stock()), &pool.files)
 }
 
-/// What the nodes of one NodePool are to boot with.
+/// The desired boot file of one NodePool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BootWish {
     /// The NodePool.
     pub pool: String,
-    /// Its ConfigMap, none where there is to be none; or why no node would accept the file.
+    /// The ConfigMap, `None` if there should be none, or why nodes would reject the file.
     pub config_map: Result<Option<Value>, String>,
 }
 
-/// What is to be done for nodes that boot, for each NodePool that is delivered to so or may have been before. Where
-/// something cannot be read now, what stands stays.
+/// The desired boot files of all NodePools that have or may have had one. NodePools whose mirrors cannot be read are omitted, so
+/// that their files are not changed.
 pub fn wishes(facts: &ClusterFacts) -> Vec<BootWish> {
     let namespace = facts.key.control_plane_namespace();
     let is_by_rollout = |pool: &str| facts.delivery_of_pool(pool).is_some_and(Delivery::is_by_rollout);
@@ -76,7 +76,7 @@ pub fn wishes(facts: &ClusterFacts) -> Vec<BootWish> {
     concerned.into_iter().filter_map(wish).collect()
 }
 
-/// What of a ConfigMap reaches nodes, as a digest.
+/// A digest of the content of a ConfigMap.
 pub fn digest(config_map: &Value) -> String {
     short_digest(&format!("{}{}", config_map["data"]["config"], config_map["metadata"]["labels"]))
 }
@@ -88,7 +88,7 @@ fn drop_in<'e>(
 ) -> Result<Option<String>, RenderError> {
     let base = render(&anonymous(stock), &RegistriesConfig::default())?;
     let main = base.text.as_deref().map(|text| ("registries.conf", text.as_bytes()));
-    // Each of them was read when it was rendered, or when its ConfigMap was.
+    // All of them were parsed when they were rendered, or when their ConfigMap was read.
     let base = node_files::config(main, files).unwrap_or_default();
     Ok(render(&anonymous(entries), &base)?.text)
 }
@@ -124,7 +124,7 @@ pub fn config_map(namespace: &str, pool: &str, drop_in: &str) -> Value {
             "namespace": namespace,
             "labels": {TUNING_LABEL: "true", names::NODE_POOL_LABEL: pool, names::MANAGED_LABEL: "true"}
         },
-        // JSON is YAML, and its bytes are stable.
+        // JSON is valid YAML, and its serialization is deterministic.
         "data": {"config": machine_config.to_string()}
     })
 }

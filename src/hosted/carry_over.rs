@@ -1,7 +1,7 @@
-//! What stays in force while a source cannot be read and nobody remembers what it said.
+//! Keeps entries while a source cannot be read and its last content is not known, such as after a restart.
 //!
-//! The annotation on a Deployment is what is in force there. A report may be older: it counts only where it was written for
-//! the very annotations that are there now.
+//! The annotation on a Deployment has its current map. A report may be older, so it is used only if it was written for the
+//! current annotations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +15,8 @@ use super::sources::{OverrideMap, carry_over};
 use crate::digest::short_digest;
 use crate::mirrors::Policy;
 
-/// A map with what is in force or was reported added to it: nothing of it is lost, neither a mirror nor that a source is
-/// never contacted, and nothing is rolled back to a report that is older than the Deployments.
+/// A map with the current or reported entries added, so that no mirror and no NeverContactSource is lost, and nothing is reverted
+/// to a report that is older than the Deployments.
 pub fn carried<'a>(
     map: &OverrideMap,
     report: Option<&HostedClusterMirrorsStatus>,
@@ -47,7 +47,7 @@ impl Memory<'_> {
         self.targets.iter().filter(|target| target.overrides.is_some()).any(|target| unknown(&target))
     }
 
-    /// Our entries of the annotation on one target.
+    /// The managed entries in the annotation of one target.
     fn in_force(&self, target: &ObservedTarget) -> Option<String> {
         let annotation = target.overrides.as_deref()?;
         let told = foreign_of(self.report, target);
@@ -58,9 +58,8 @@ impl Memory<'_> {
         Some(entries(annotation).filter(|entry| !foreign.contains(entry)).collect::<Vec<_>>().join(","))
     }
 
-    /// Entries of a stock value that are somebody else's as far as can be known without the sources: those that the report
-    /// names, whatever annotation it was written for, and those of the operators' own flag, which each of them adds to its
-    /// children's value.
+    /// Entries of a stock value that belong to other managers, as far as this is known without the sources: those in the report, even
+    /// of an older annotation, and those of the operators' own flag, which each operator adds to its children's values.
     fn foreign_in_stock<'t>(&self, target: &'t ObservedTarget) -> BTreeSet<&'t str> {
         let reported = self.report.into_iter().flat_map(|report| &report.control_plane.targets);
         let told: BTreeSet<&str> = reported.flat_map(|told| entries(&told.foreign)).collect();
@@ -68,12 +67,12 @@ impl Memory<'_> {
         stock_entries(target).filter(|entry| told.contains(entry) || flags.contains(entry)).collect()
     }
 
-    /// What the report says of the sources, unless something newer is in force.
+    /// The sources in the report, unless the Deployments are newer.
     fn reported(&self) -> Option<String> {
         let report = self.report.filter(|_| !self.is_behind())?;
         let known: BTreeMap<&str, BTreeSet<&str>> =
             report.sources.iter().map(|source| (source.source.as_str(), mirrors(source).collect())).collect();
-        // Without an annotation the stock value alone is in force: one that names another mirror of a source is newer.
+        // Without an annotation only the stock value applies. If it has another mirror of a source, it is newer than the report.
         let bare = self.targets.iter().filter(|target| target.overrides.is_none());
         let newer: BTreeSet<&str> = bare
             .flat_map(|target| {
@@ -89,8 +88,8 @@ impl Memory<'_> {
         Some(pairs.collect::<Vec<_>>().join(","))
     }
 
-    /// Sources that are never contacted. What our arguments say is in force; they cannot name a wildcard nor a source that
-    /// the stock argument has.
+    /// Sources with NeverContactSource. The appended arguments have the current ones, except wildcards and sources of the stock
+    /// argument.
     fn never_contacted(&self, mode: ArgumentMode) -> BTreeSet<String> {
         let name = |entry: &str| entry.split_once('=').map(|(source, _)| source.to_owned());
         let arguments = self.targets.iter().filter_map(|target| target.argument.as_deref());
@@ -111,7 +110,7 @@ fn mirrors(source: &SourceReport) -> impl Iterator<Item = &str> {
     source.digest_mirrors.iter().chain(&source.tag_mirrors).map(String::as_str)
 }
 
-/// What the stock operator's own env var says: the first, unless that one is ours.
+/// The value of the stock environment variable: the first one, unless hypermirror appended it.
 fn stock_entries(target: &ObservedTarget) -> impl Iterator<Item = &str> {
     let env = target.container.as_ref().map(|container| container.env.as_slice()).unwrap_or_default();
     let is_ours = |value: &str| env.len() == 1 && !target.stock_managed && target.overrides.as_deref() == Some(value);
@@ -127,7 +126,7 @@ fn stock_arguments(target: &ObservedTarget) -> BTreeSet<&str> {
     stock.flat_map(|entry| entries(&entry.value)).collect()
 }
 
-/// Which entries of a target's annotation are somebody else's, if the report was written for this very annotation.
+/// The entries in a target's annotation that belong to other managers, if the report was written for this annotation.
 pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Option<String> {
     let admitted = short_digest(target.overrides.as_deref()?);
     let targets = &report?.control_plane.targets;

@@ -1,7 +1,7 @@
-//! The OLM catalogs of one hosted cluster: what its annotations say, and whether its control plane is as they say.
+//! The OLM catalogs of one hosted cluster: its annotations, and whether the control plane matches them.
 //!
-//! `wishes` reads the annotations as stock HyperShift does and says what is wrong with them; `compare` looks at the
-//! catalogs' objects and makes the patches; this file puts both into one verdict.
+//! `wishes` parses the annotations like stock HyperShift; `compare` compares the objects and creates patches; this file creates
+//! the condition.
 
 pub mod compare;
 pub mod patience;
@@ -26,7 +26,7 @@ pub enum Catalog {
 }
 
 impl Catalog {
-    /// All of them.
+    /// All catalogs.
     pub const ALL: [Self; 3] = [Self::Certified, Self::Community, Self::Redhat];
 
     /// The catalog's Deployment in the control-plane namespace.
@@ -38,7 +38,7 @@ impl Catalog {
         }
     }
 
-    /// The annotation of a HostedCluster that names its image.
+    /// The annotation of a HostedCluster with its image.
     pub const fn annotation(self) -> &'static str {
         match self {
             Self::Certified => annotations::CERTIFIED_CATALOG_IMAGE,
@@ -48,15 +48,15 @@ impl Catalog {
     }
 }
 
-/// The ImageStream that the Deployments' images follow where the management cluster has such a kind.
+/// The ImageStream that the images of the Deployments follow, if the management cluster has this kind.
 pub const IMAGE_STREAM: &str = "catalogs";
 
-/// What becomes of differences.
+/// How differences are handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handling {
-    /// Stock HyperShift still has time to write them.
+    /// Waiting for stock HyperShift to write them.
     Waiting,
-    /// Nobody writes them; the reason stands here, such as a flag.
+    /// They are not written, for this reason, such as a flag.
     Left(String),
     /// A read or write failed, with this error.
     Failed(String),
@@ -64,8 +64,8 @@ pub enum Handling {
 
 /// The condition `CatalogsValid`.
 ///
-/// What cannot be meant comes before what differs: the former is why the latter is not mended. What merely has no effect is
-/// told, and is no failure.
+/// Invalid annotations take precedence over differences, because they are the reason why these are not corrected. Annotations
+/// without effect are reported, but the condition is True.
 pub fn verdict(wishes: &CatalogWishes, differences: &[Difference], handling: &Handling) -> Verdict {
     let of_weight = |severity: Severity| wishes.findings.iter().filter(move |finding| finding.severity == severity);
     let told = |severity: Severity| {

@@ -1,4 +1,4 @@
-//! The conditions of a report: each is built from what it is about, and all are merged with the old ones once.
+//! Builds the conditions of a report, and merges them with the previous ones.
 
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,10 +8,10 @@ use super::plan::{Target, TargetPlan};
 use super::verdict::{SourceTrouble, Verdict, cut};
 use crate::mirrors::finding::{Finding, Severity};
 
-/// What the sources of one hosted cluster come to. `replaces_nodes`: it has `imageContentSources`, an edit of which makes
-/// stock HyperShift replace its nodes.
+/// The condition `SourcesResolved`. `replaces_nodes` is whether it has `imageContentSources`, whose edits make stock HyperShift
+/// replace nodes.
 pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replaces_nodes: bool) -> Verdict {
-    // What cannot be seen now may be as it was; everything else is wrong.
+    // A source that cannot be read may be unchanged, so the status is Unknown. All other problems result in False.
     let is_unseen =
         |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
     if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
@@ -38,9 +38,9 @@ pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replac
     Verdict::good("all mirror entries are valid")
 }
 
-/// What the targets come to. `held` is a gate that stopped the change before any target was looked at.
+/// The condition `ControlPlaneUpToDate`. `held` is the gate that holds the change, if there is one.
 pub fn control_plane_verdict(targets: &[Target], held: Option<&Verdict>) -> Verdict {
-    // Its targets are another one's, and are not looked at.
+    // The targets belong to another HostedCluster and are not considered.
     if let Some(refused) = held.filter(|held| held.reason == Reason::NamespaceClaimedTwice) {
         return refused.clone();
     }
@@ -77,13 +77,13 @@ fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     if text.is_empty() { otherwise } else { text }
 }
 
-/// What is told about OLM catalogs: nothing where nothing is annotated about them and nothing was.
+/// The condition `CatalogsValid`, if the HostedCluster has or had annotations for OLM catalogs.
 pub fn catalogs_verdict(present: Option<Verdict>, old: &[Condition]) -> Option<Verdict> {
     let was_told = old.iter().any(|condition| condition.type_ == ConditionType::CatalogsValid.as_str());
     present.or_else(|| was_told.then(|| Verdict::good("the annotations for OLM catalogs were removed")))
 }
 
-/// `Ready`: False if one is False, else Unknown if one is Unknown.
+/// The condition `Ready`: False if a condition is False, otherwise Unknown if a condition is Unknown.
 pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
     for status in ["False", "Unknown"] {
         if let Some((kind, verdict)) = parts.iter().find(|(_, verdict)| verdict.status == status) {
@@ -94,14 +94,14 @@ pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
     Verdict::good("all mirrors are resolved and applied")
 }
 
-/// Merges all conditions with the old ones: the time moves only with the status.
+/// Merges the conditions with the previous ones. The transition time changes only with the status.
 pub fn merge(
     old: &[Condition],
     verdicts: &[(ConditionType, &Verdict)],
     generation: i64,
     now: jiff::Timestamp,
 ) -> Vec<Condition> {
-    // The API keeps seconds: what is told here must equal what comes back.
+    // The API has a precision of seconds, and the written value must equal the one that is read back.
     let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
     let condition = |(kind, verdict): &(ConditionType, &Verdict)| {
         let before = old.iter().find(|old| old.type_ == kind.as_str());
@@ -118,8 +118,8 @@ pub fn merge(
     verdicts.iter().map(condition).collect()
 }
 
-/// The report after work that panicked: what it said before, but for whether the control plane has its map, which nobody
-/// knows now. The next work that ends well says everything anew.
+/// The report after a reconcile that panicked: the previous one, with an unknown state of the control plane. The next successful
+/// reconcile replaces it.
 pub fn work_failed(
     old: Option<&HostedClusterMirrorsStatus>,
     generation: i64,

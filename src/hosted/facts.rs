@@ -1,7 +1,7 @@
-//! Everything that is known of one hosted cluster at one moment.
+//! The input of a turn: the state of one hosted cluster at one time.
 //!
-//! Facts are taken in one short lock and share what is large: nothing is parsed or merged meanwhile. What takes long, such as
-//! its map, is made from them before a turn begins, where it holds up nobody else.
+//! Facts are collected under one short lock and share large values; nothing is parsed or merged under the lock. Expensive
+//! values, such as the map, are computed afterwards, before the turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,99 +28,99 @@ use crate::fleet::removal::HeldRemoval;
 use crate::fleet::rollout::{Budget, Halt, Mark};
 use crate::mirrors::finding::Finding;
 
-/// When a turn is taken: times that went by are measured with one clock, dates compared with the other.
+/// The current time, in two clocks: one for durations and one for dates.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// For times that went by.
+    /// For durations.
     pub instant: Instant,
     /// For dates.
     pub time: Timestamp,
 }
 
 impl Moment {
-    /// How much is left of a time that began then; none if nothing is.
+    /// The remaining part of a duration since a start time. `None` if it is over.
     pub fn left(&self, since: Instant, duration: Duration) -> Option<Duration> {
         duration.checked_sub(self.instant.saturating_duration_since(since)).filter(|left| !left.is_zero())
     }
 }
 
-/// What the flags of the process decide, the same for every hosted cluster.
+/// The flags of the process, which are the same for all hosted clusters.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // independent switches, each read by itself
 pub struct Flags {
     /// The targets, the parent first.
     pub targets: Vec<Arc<TargetSpec>>,
-    /// What goes into `--registry-overrides`.
+    /// The sources in `--registry-overrides`.
     pub argument: ArgumentMode,
-    /// Nothing is ever written.
+    /// `--mode=observe`: nothing is written.
     pub observes: bool,
-    /// Guests are looked after, too.
+    /// Whether the manager reconciles guest clusters.
     pub has_guests: bool,
-    /// Stock operators may be asked to read the mirrors again.
+    /// Whether stock operators may be triggered to read the mirrors.
     pub asks: bool,
-    /// The end is planned and not the next step: children together with their parent.
+    /// Whether to plan the final state instead of the next step: children together with their parent.
     pub whole: bool,
     /// The rollout budget.
     pub rollouts: Budget,
-    /// How long further edits, and stock operators that were asked, are waited for.
+    /// Time to wait for further edits, and for triggered stock operators.
     pub settle: Duration,
-    /// How long children have to get our entries from their parent.
+    /// Time for children to get the entries from their parent.
     pub handover: Duration,
     /// The namespace of the manager's Lease.
     pub namespace: String,
 }
 
-/// What is known of the whole fleet.
+/// The state of the whole fleet.
 #[derive(Clone, Debug, Default)]
 pub struct FleetFacts {
-    /// The management layer that is in force.
+    /// The current management layer.
     pub management: Arc<ManagementLayer>,
-    /// Moves with its mirrors.
+    /// Changes with its mirrors.
     pub management_revision: u64,
-    /// A mirror kind of the management cluster is gone, and nobody saw its objects.
+    /// Whether a mirror kind is not served and its objects were never listed.
     pub is_blind: bool,
-    /// What is wrong with its kinds and whole objects.
+    /// Problems with mirror kinds and objects.
     pub troubles: Vec<SourceTrouble>,
-    /// A person asked to have everything of ours taken away everywhere.
+    /// Whether the removal of hypermirror from all hosted clusters is requested.
     pub leaves: bool,
-    /// The admission is still to be taken away, which goes first.
+    /// Whether the admission still has to be removed, which must happen first.
     pub has_admission_to_remove: bool,
-    /// Which admission is installed, as far as known.
+    /// The installed admission, if it is known.
     pub admission: Option<Admission>,
-    /// The removal that is held now; only taken where the map is empty.
+    /// The held removal. Only set if the map is empty.
     pub removal: Option<HeldRemoval>,
 }
 
-/// What asking for a place of the rollout budget came to.
+/// The result of a request for a slot of the rollout budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Place {
-    /// Nobody asked yet.
+    /// Not requested yet.
     #[default]
     Unasked,
-    /// It was free and is claimed; the targets were read after that.
+    /// A slot is claimed, and the targets were read afterwards.
     Claimed,
-    /// Every place is taken.
+    /// All slots are in use.
     Waits,
-    /// None begins.
+    /// Rollouts are halted.
     Halted(Halt<ClusterKey>),
-    /// It goes without a place: it leaves, and what is not available cannot become so by waiting.
+    /// No slot is needed: hypermirror is being removed, and unavailable targets would not become available by waiting.
     Uncounted,
 }
 
-/// How a hosted cluster stands with the rollout budget.
+/// The state of a hosted cluster in the rollout budget.
 #[derive(Clone, Debug, Default)]
 pub struct RolloutFacts {
-    /// The mark of its rollout that is not back yet.
+    /// The mark of its rollout in flight.
     pub in_flight: Option<Mark>,
-    /// When its last rollout began.
+    /// The start time of its last rollout.
     pub last: Option<Timestamp>,
-    /// It was left out because it was not available; its targets were read again for this turn.
+    /// Whether it was not available before. Its targets were read again for this turn.
     pub is_left_out: bool,
-    /// Whether it has a place.
+    /// Whether it has a slot.
     pub place: Place,
 }
 
-/// Everything that is known of one hosted cluster.
+/// The state of one hosted cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterFacts {
     /// Its name.
@@ -133,89 +133,89 @@ pub struct ClusterFacts {
     pub fleet: FleetFacts,
     /// Whether the selector matches it.
     pub is_selected: bool,
-    /// What its annotations ask for.
+    /// The settings in its annotations.
     pub settings: ClusterSettings,
-    /// A value of `management-mirrors` that means nothing.
+    /// An invalid value of `management-mirrors`.
     pub unknown_setting: Option<String>,
-    /// What it declares itself.
+    /// Its own mirrors.
     pub own: OwnSources,
-    /// What its NodePools declare, by name.
+    /// The mirrors of its NodePools, by name.
     pub pool_sources: BTreeMap<String, PoolSources>,
     /// Its NodePools, by name.
     pub pools: Arc<BTreeMap<String, KnownPool>>,
-    /// The map that is wanted; while something cannot be read that nobody remembers, with what is in force added to it.
+    /// The desired map, including the current entries while a source cannot be read and its last content is not known.
     pub map: ClusterMap,
     /// Its targets, the parent first.
     pub targets: Vec<Target>,
-    /// The report that stands.
+    /// The current report.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
-    /// Why its control-plane namespace is not its own.
+    /// Why it does not own its control-plane namespace.
     pub refusal: Option<Refusal>,
-    /// What the last look at its guest came to, of this process or of the one before it.
+    /// The result of the last reconcile of its guest cluster, by this process or a previous one.
     pub guest: Option<Arc<GuestOutcome>>,
     /// The rollout budget.
     pub rollout: RolloutFacts,
-    /// It holds a place of the budget from an earlier try, for which nothing may have been written.
+    /// Whether it has a slot from an earlier attempt, for which nothing may have been written.
     pub has_claim: bool,
-    /// What this process remembers.
+    /// The memory of this process.
     pub memory: Arc<Memory>,
 }
 
 impl ClusterFacts {
-    /// Whether a person asked to have everything of ours taken away from it.
+    /// Whether its removal is requested.
     pub fn uninstalls(&self) -> bool {
         self.fleet.leaves || self.object.annotations().get(annotations::UNINSTALL).is_some_and(|value| value == "true")
     }
 
-    /// Whether it leaves our care.
+    /// Whether hypermirror is being removed from it.
     pub fn leaves(&self) -> bool {
         self.uninstalls() || !self.is_selected
     }
 
-    /// Whether nothing of ours is to be in the guest: it leaves our care, or wants nothing on its nodes.
+    /// Whether the guest cluster should have no objects of hypermirror: it is being removed, or its delivery is `None`.
     pub fn wants_guest_left(&self) -> bool {
         self.leaves() || self.delivery() == Delivery::None
     }
 
-    /// How mirrors get to its nodes.
+    /// The delivery of mirrors to its nodes.
     pub fn delivery(&self) -> Delivery {
         Delivery::of(&*self.object)
     }
 
-    /// How mirrors get to the nodes of one NodePool; none if there is no such NodePool.
+    /// The delivery of mirrors to the nodes of one NodePool, if it exists.
     pub fn delivery_of_pool(&self, pool: &str) -> Option<Delivery> {
         self.pools.get(pool).map(|pool| Delivery::of_pool(self.delivery(), pool.delivery))
     }
 
-    /// How long its pause still lasts, if that ends by itself.
+    /// The remaining time of its pause, if it ends by itself.
     pub fn pause_left(&self, now: Moment) -> Option<Duration> {
         let ends = pause_ends(&self.object, now.time)?;
         Some(Duration::try_from(ends.duration_since(now.time)).unwrap_or_default())
     }
 
-    /// While mirrors cannot be read that nobody remembers, an empty map is none that is wanted.
+    /// Whether the empty map is intended. While a source cannot be read and its last content is not known, it is not.
     pub fn is_blind(&self) -> bool {
         self.fleet.is_blind && self.settings.use_management
     }
 
-    /// Whether every target that is there was rolled out and available when it was read.
+    /// Whether all existing targets were rolled out and available when they were read.
     pub fn is_rolled_out(&self) -> bool {
         self.targets.iter().filter_map(|target| target.observed.as_ref()).all(|observed| observed.rolled_out)
     }
 
-    /// The names of the others.
+    /// The names of targets that were not.
     pub fn unavailable(&self) -> Vec<&str> {
         let is_missing = |target: &&Target| target.observed.as_ref().is_some_and(|observed| !observed.rolled_out);
         self.targets.iter().filter(is_missing).map(|target| target.spec.deployment.as_str()).collect()
     }
 
-    /// What is wrong with the entries that it uses.
+    /// Findings about its entries.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         let of_management = self.fleet.management.findings.iter().filter(|_| self.settings.use_management);
         of_management.chain(self.map.findings.iter()).chain(&self.own.findings)
     }
 
-    /// What is wrong with the objects and kinds that it uses, and with its annotations.
+    /// Problems with its objects, mirror kinds and annotations.
     pub fn troubles(&self) -> Vec<SourceTrouble> {
         let of_kinds = self.fleet.troubles.iter().filter(|_| self.settings.use_management);
         let setting = self.unknown_setting.as_ref().map(|value| {

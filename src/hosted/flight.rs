@@ -1,4 +1,4 @@
-//! How the last rollout of one hosted cluster stands with the rollout budget.
+//! Determines the state of the last rollout of one hosted cluster.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use super::plan::Plan;
 use super::verdict::Verdict;
 use crate::fleet::rollout::{Look, answer_due, look, messages};
 
-/// How often a hosted cluster in flight is looked at when its watches tell nothing.
+/// Interval of reconciles of a hosted cluster in flight without watch events.
 const BACKSTOP: Duration = Duration::from_secs(30);
 
-/// How a rollout stands.
+/// The state of a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flight {
     /// For the report.
     pub report: Option<RolloutReport>,
-    /// That it is not back in time.
+    /// The verdict of a failed rollout.
     pub failed: Option<Verdict>,
-    /// It is back: when it began.
+    /// The start time, if the rollout is done.
     pub is_back: Option<Timestamp>,
-    /// When to look again.
+    /// When to check again.
     pub again_after: Option<Duration>,
 }
 
-/// Looks whether a hosted cluster is back.
+/// Checks whether the rollout of a hosted cluster is done.
 pub fn of(facts: &ClusterFacts, plan: &Plan, gate: &Gate, now: Moment) -> Flight {
     let budget = &facts.flags.rollouts;
     let before = facts.report.as_ref().and_then(|report| report.control_plane.rollout.clone());
     if !budget.is_on() {
-        // What is done stays done if there is a limit again.
+        // Without a limit, a completed rollout stays completed.
         return Flight { report: before, ..Flight::default() };
     }
     let report = |since: Timestamp, state: RolloutState| {
@@ -70,7 +70,7 @@ pub fn of(facts: &ClusterFacts, plan: &Plan, gate: &Gate, now: Moment) -> Flight
     }
 }
 
-/// How long a stock operator that was asked, and has not answered, still keeps the place of the hosted cluster.
+/// The remaining time for which a triggered stock operator without a response keeps the slot of the hosted cluster.
 fn answer_left(facts: &ClusterFacts, plan: &Plan, now: Moment) -> Option<Duration> {
     let (_, since) = facts.memory.touched.as_ref().filter(|_| plan.stock_is_behind)?;
     let asked = now.instant.saturating_duration_since(*since);

@@ -1,6 +1,6 @@
-//! Whether anything may be written for a hosted cluster now: every gate, in one order.
+//! The gates that can hold the writes for a hosted cluster, in one order.
 //!
-//! The first that does not let it through decides. Those up to the held removal need no plan: they hold its nodes, too.
+//! The first gate that holds decides. Those up to the held removal do not need a plan and also hold writes for nodes.
 
 use std::time::Duration;
 
@@ -13,51 +13,51 @@ use super::plan::Plan;
 use super::verdict::Verdict;
 use crate::fleet::rollout::messages;
 
-/// The gates, in their order.
+/// The gates, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GateName {
-    /// Another HostedCluster claims the control-plane namespace: nothing there is even read.
+    /// The control-plane namespace is claimed by another HostedCluster, so nothing in it is read.
     NamespaceClaim,
-    /// Its owner wants nothing written.
+    /// The owner has paused it.
     Paused,
-    /// The manager writes nothing at all.
+    /// The manager runs with `--mode=observe`.
     Observing,
-    /// The fleet is left, and the admission would give back what is taken away.
+    /// hypermirror is being removed from the fleet, and the admission would restore removed entries.
     LeavingAdmission,
-    /// It leaves, and nodes still use what its guest has.
+    /// hypermirror is being removed from it, and nodes still use mirrors.
     LeavingNodes,
     /// Too many maps would become empty at once.
     RemovalHeld,
-    /// Somebody removes our entries again and again.
+    /// Another client repeatedly removes the entries.
     Contested,
-    /// Too many hosted clusters change already.
+    /// There is no free slot of the rollout budget.
     RolloutBudget,
-    /// Further edits, or what stock operators write, are waited for.
+    /// Waiting for further edits, or for writes of stock operators.
     Settling,
 }
 
 impl GateName {
-    /// Whether what leaves is held only until what goes before it is gone.
+    /// Whether the gate holds a removal until an earlier step of it is complete.
     pub const fn is_of_leaving(self) -> bool {
         matches!(self, Self::LeavingAdmission | Self::LeavingNodes)
     }
 }
 
-/// What the gates come to.
+/// The decision of the gates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// Whatever is planned is written.
+    /// The plan is written.
     Go,
-    /// Nothing is written, and the condition says why.
+    /// Nothing is written, for the reason in the condition.
     Hold(GateName, Verdict),
-    /// Nothing is written or reported before this time is over.
+    /// Nothing is written or reported until this time has passed.
     Wait(GateName, Duration),
-    /// A place of the rollout budget is claimed, the targets are read again, and another turn is taken.
+    /// Claim a slot of the rollout budget, read the targets again and start another turn.
     Claim,
 }
 
 impl Gate {
-    /// What the condition says.
+    /// The verdict for the condition.
     pub fn verdict(&self) -> Option<&Verdict> {
         match self {
             Self::Hold(_, verdict) => Some(verdict),
@@ -65,7 +65,7 @@ impl Gate {
         }
     }
 
-    /// The gate that holds it.
+    /// The gate that holds.
     pub fn holding(&self) -> Option<GateName> {
         match self {
             Self::Hold(name, _) => Some(*name),
@@ -73,30 +73,30 @@ impl Gate {
         }
     }
 
-    /// Whether what reaches nodes is held: not by what only the control plane waits for.
+    /// Whether writes for nodes are held, which gates of the control plane do not.
     pub fn holds_nodes(&self) -> bool {
         self.holding().is_some_and(|name| name <= GateName::RemovalHeld)
     }
 
-    /// Whether the wanted map is not the one in force: a contest does not keep it from being wanted.
+    /// Whether the current map stays in use. A contest does not have this effect.
     pub fn holds_map(&self) -> bool {
         self.holding().is_some_and(|name| name != GateName::Contested)
     }
 }
 
-/// What the gates look at.
+/// The input of the gates.
 pub struct Proposal<'a> {
     /// The hosted cluster.
     pub facts: &'a ClusterFacts,
-    /// What would be written; none where only those gates matter that need no plan.
+    /// The plan. `None` to evaluate only the gates that do not need one.
     pub plan: Option<&'a Plan>,
-    /// The edits of its map, the present one seen.
+    /// The edits of its map, including the current one.
     pub edits: &'a Edits,
     /// Now.
     pub now: Moment,
 }
 
-/// What one gate says.
+/// The decision of one gate.
 enum Answer {
     Go,
     Hold(Verdict),
@@ -106,7 +106,7 @@ enum Answer {
 
 type Judge = fn(&Proposal<'_>) -> Answer;
 
-/// The one order.
+/// The order of the gates.
 const GATES: [(GateName, Judge); 9] = [
     (GateName::NamespaceClaim, namespace_claim),
     (GateName::Paused, paused),
@@ -114,13 +114,13 @@ const GATES: [(GateName, Judge); 9] = [
     (GateName::LeavingAdmission, leaving_admission),
     (GateName::LeavingNodes, leaving_nodes),
     (GateName::RemovalHeld, removal_held),
-    // Here belongs the gate of entries whose source has no fallback and whose mirrors nobody has proven yet.
+    // A gate for sources without a fallback whose mirrors are not proven belongs here.
     (GateName::Contested, contested),
     (GateName::RolloutBudget, rollout_budget),
     (GateName::Settling, settling),
 ];
 
-/// Asks the gates. A place of the rollout budget is claimed only if nothing after it waits: it would be kept from others.
+/// Evaluates the gates. A slot of the rollout budget is claimed only if no later gate waits, because others could not use it.
 pub fn gate(proposal: &Proposal<'_>) -> Gate {
     let mut decided = Gate::Go;
     for (name, judge) in GATES {
@@ -134,7 +134,7 @@ pub fn gate(proposal: &Proposal<'_>) -> Gate {
     decided
 }
 
-/// The verdict of those gates that need no plan, which hold what reaches nodes.
+/// The verdict of the gates that do not need a plan, which also hold writes for nodes.
 pub fn held(facts: &ClusterFacts, now: Moment) -> Option<(GateName, Verdict)> {
     match gate(&Proposal { facts, plan: None, edits: &facts.memory.edits, now }) {
         Gate::Hold(name, verdict) => Some((name, verdict)),
@@ -185,14 +185,15 @@ fn removal_held(proposal: &Proposal<'_>) -> Answer {
     hold_if(removal.holds(&facts.key.to_string()), "False", Reason::RemovalHeld, &message)
 }
 
-/// Only where nothing else is to be written: what nobody fights about goes on.
+/// Holds only if there is nothing else to write, so that uncontested targets are written.
 fn contested(proposal: &Proposal<'_>) -> Answer {
     let Some(plan) = proposal.plan.filter(|plan| !plan.writes()) else { return Answer::Go };
     let is_contested = plan.planned().any(|target| target.reason == Some(Reason::Contested));
     if is_contested { Answer::Hold(control_plane_verdict(&plan.targets, None)) } else { Answer::Go }
 }
 
-/// What was not available before the change would be blamed on it afterwards: it waits, unless it leaves.
+/// A target that was not available before the change would count as a failure of the change, so it waits, unless hypermirror is
+/// being removed.
 fn rollout_budget(proposal: &Proposal<'_>) -> Answer {
     let (facts, rollout) = (proposal.facts, &proposal.facts.rollout);
     let budget = &facts.flags.rollouts;
@@ -216,14 +217,14 @@ fn hold(reason: Reason, message: String) -> Answer {
     Answer::Hold(Verdict::new("False", reason, message))
 }
 
-/// Whether it goes without a place although there is a limit.
+/// Whether it needs no slot although there is a limit.
 pub fn is_uncounted(facts: &ClusterFacts) -> bool {
     let rollout = &facts.rollout;
     let is_unavailable = || rollout.place != Place::Unasked && rollout.in_flight.is_none() && !facts.is_rolled_out();
     facts.flags.rollouts.is_on() && facts.leaves() && (rollout.place == Place::Uncounted || is_unavailable())
 }
 
-/// Edits that come in a row are written together, and what stock operators were asked to write is theirs for a moment.
+/// Combines edits in quick succession, and gives triggered stock operators time to write.
 fn settling(proposal: &Proposal<'_>) -> Answer {
     let facts = proposal.facts;
     let (settle, now) = (facts.flags.settle, proposal.now);

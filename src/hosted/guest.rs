@@ -1,4 +1,4 @@
-//! What one hosted cluster's guest comes to, for its report; and what its nodes are to have.
+//! The state of a hosted cluster's guest cluster for its report, and the mirrors for its nodes.
 
 use hypermirror_api::hypershift::HostedControlPlane;
 use hypermirror_api::report::{GuestReport, NodesReport};
@@ -12,29 +12,29 @@ use crate::mirrors::scope::best_match_in;
 use crate::mirrors::validate::{Consumer, validate};
 use crate::mirrors::{ImageReference, MirrorEntry, Policy};
 
-/// The conditions that are about the guest.
+/// The conditions of the guest cluster.
 pub const CONDITIONS: [ConditionType; 3] =
     [ConditionType::GuestSynced, ConditionType::NodesUpToDate, ConditionType::BootstrapCovered];
 
-/// What was found and done in a guest.
+/// The result of a reconcile of a guest cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuestOutcome {
     /// `GuestSynced`.
     pub synced: Verdict,
-    /// `NodesUpToDate`; none if nobody could look.
+    /// `NodesUpToDate`, unless the guest cluster was not reachable.
     pub nodes: Option<Verdict>,
-    /// `BootstrapCovered`; none if nothing is known.
+    /// `BootstrapCovered`, if it is known.
     pub bootstrap: Option<Verdict>,
     /// For the report.
     pub guest: Option<GuestReport>,
     /// For the report.
     pub nodes_report: Option<NodesReport>,
-    /// Nothing of ours is left there, or nobody can take it away.
+    /// Whether hypermirror is removed from it, or cannot be removed.
     pub left: bool,
 }
 
 impl GuestOutcome {
-    /// Nobody could look: what was known of the nodes may no longer hold.
+    /// The result if the guest cluster is not reachable. The known state of nodes may be outdated.
     pub fn unknown(synced: Verdict, before: Option<&Self>) -> Self {
         let message = "failed to connect to the guest cluster";
         let unknown = |verdict: &Option<Verdict>| {
@@ -50,7 +50,7 @@ impl GuestOutcome {
         }
     }
 
-    /// The guest behind the control-plane namespace is not its own: nothing that was known is kept.
+    /// The result if the control-plane namespace belongs to another HostedCluster. The known state is dropped.
     pub fn refused(synced: Verdict, before: Option<&Self>) -> Self {
         let unknown = |verdict: &Verdict| Verdict { status: "Unknown", ..verdict.clone() };
         let nodes = before.and_then(|before| before.nodes.as_ref()).map(|_| unknown(&synced));
@@ -58,7 +58,7 @@ impl GuestOutcome {
         Self { nodes, bootstrap, synced, guest: None, nodes_report: None, left: false }
     }
 
-    /// The conditions, as far as there is something to say.
+    /// The conditions that are set.
     pub fn verdicts(&self) -> Vec<(ConditionType, &Verdict)> {
         let [synced, nodes, bootstrap] = CONDITIONS;
         let mut verdicts = vec![(synced, &self.synced)];
@@ -67,12 +67,12 @@ impl GuestOutcome {
         verdicts
     }
 
-    /// Whether `Ready` waits for it: a cluster that is being born has no kubeconfig yet.
+    /// Whether it affects `Ready`. A cluster that is still being created has no kubeconfig, which does not count.
     pub fn counts(&self) -> bool {
         self.synced.reason != Reason::KubeconfigMissing
     }
 
-    /// What an earlier process reported, until this one knows better.
+    /// The result in the report of a previous process.
     pub fn reported(report: &HostedClusterMirrorsStatus) -> Option<Self> {
         let verdict = |kind: ConditionType| {
             let condition = report.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
@@ -90,7 +90,7 @@ impl GuestOutcome {
     }
 }
 
-/// What a condition of a report said.
+/// The verdict of a condition in a report.
 pub(super) fn carried(condition: &Condition) -> Verdict {
     let status = match condition.status.as_str() {
         "True" => "True",
@@ -101,20 +101,20 @@ pub(super) fn carried(condition: &Condition) -> Verdict {
     Verdict { status, reason, message: condition.message.clone() }
 }
 
-/// Where nodes reach the API server of a guest before anything works there: host and port, once HyperShift knows them.
+/// Host and port of the API server that nodes can reach without the guest cluster's network, once HyperShift has set them.
 pub fn api_endpoint(control_plane: &HostedControlPlane) -> Option<(String, u16)> {
     let endpoint = control_plane.status.as_ref()?.control_plane_endpoint.as_ref()?;
     Some((endpoint.host.clone(), endpoint.port.try_into().ok()?)).filter(|(host, _)| !host.is_empty())
 }
 
-/// Entries of one layer as nodes can have them, and what was left out for them.
+/// The entries of one layer that are valid for nodes, and findings.
 pub fn node_entries<'e>(declared: impl IntoIterator<Item = &'e MirrorEntry>) -> (Vec<MirrorEntry>, Vec<Finding>) {
     let validated = validate(declared, Consumer::Node);
     (validated.entries, validated.findings)
 }
 
-/// The source, never to be contacted, that an image is below and that has no mirror among what stock HyperShift brings to
-/// nodes that boot (`imageContentSources`).
+/// The source with NeverContactSource that matches an image and has no mirror in `imageContentSources`, which stock HyperShift
+/// writes to booting nodes.
 pub fn beyond_boot(entries: &[MirrorEntry], image: &str) -> Option<String> {
     let reference = ImageReference::parse(image).ok()?;
     let name = reference.name();

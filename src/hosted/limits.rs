@@ -1,11 +1,11 @@
-//! How much the owners of hosted clusters may declare: what is above it is not used, and what was in force stays.
+//! Limits the declarations of owners of hosted clusters. Above a limit, the last valid content stays in use.
 //!
-//! Everything that is declared is kept in memory, again and again merged, and handed to guests. A hosted cluster can use
-//! no more anyway: an override map ends at 128 KiB, and an API server takes no set of more than 1.5 MiB.
+//! All declarations are kept in memory, merged repeatedly and applied in guest clusters. More would not be usable: an override
+//! map has at most 128 KiB, and an API server accepts objects of at most 1.5 MiB.
 
-/// How many findings about the fields of one ConfigMap are kept.
+/// Maximum number of findings about one ConfigMap.
 pub const FINDINGS_OF_MAP: usize = 100;
-/// How many troubles of one ConfigMap are told: what follows them is cut from every message anyway.
+/// Maximum number of problems of one ConfigMap. Messages are truncated, so more would not be visible.
 pub const TROUBLES: usize = 50;
 
 /// Mirrors of one hosted cluster: of its own, and of each of its NodePools.
@@ -16,13 +16,13 @@ pub const CLUSTER_BYTES: usize = 16 << 20;
 pub const NAMESPACE_MIRRORS: usize = 60_000;
 /// Bytes of all ConfigMaps of one namespace.
 pub const NAMESPACE_BYTES: usize = 64 << 20;
-/// What each ConfigMap takes at least, whatever it says: findings and messages are kept with it.
+/// Minimum weight of a ConfigMap, because its findings and messages are also kept.
 const LEAST_BYTES: usize = 16 << 10;
 
-/// What a part of a declaration takes.
+/// The weight of a part of a declaration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
-    /// Its mirrors; an entry without any counts as one.
+    /// Its mirrors. An entry without mirrors counts as one.
     pub mirrors: usize,
     /// Its bytes.
     pub bytes: usize,
@@ -34,14 +34,14 @@ impl Weight {
         Self { mirrors, bytes: bytes.max(LEAST_BYTES) }
     }
 
-    /// Both together.
+    /// The sum.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { mirrors: self.mirrors.saturating_add(other.mirrors), bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 
-/// What is left of a limit.
+/// The remaining part of a limit.
 #[derive(Clone, Debug)]
 pub struct Budget {
     whose: &'static str,
@@ -56,16 +56,16 @@ impl Budget {
         Self { whose: "one hosted cluster with its NodePools", limit, used: Weight::default() }
     }
 
-    /// Of one namespace, whose ConfigMaps take this much already.
+    /// The budget of one namespace, of which its ConfigMaps already use this part.
     pub fn of_namespace(used: Weight) -> Self {
         let limit = Weight { mirrors: NAMESPACE_MIRRORS, bytes: NAMESPACE_BYTES };
         Self { whose: "the ConfigMaps of one namespace", limit, used }
     }
 
-    /// Takes a part, or says why that is too much; then nothing is taken.
+    /// Takes a part of the budget.
     ///
     /// # Errors
-    /// The limit that it exceeds, for a person.
+    /// The message for the limit that would be exceeded. Nothing is taken.
     pub fn take(&mut self, part: Weight) -> Result<(), String> {
         let used = self.used.and(part);
         let (whose, limit) = (self.whose, self.limit);

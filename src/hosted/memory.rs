@@ -1,6 +1,6 @@
-//! What this process remembers of one hosted cluster between two turns, all of it.
+//! The memory of this process about one hosted cluster between two turns.
 //!
-//! What stands on the API server is not kept here: annotations, marks and reports are read again, also by the next leader.
+//! State on the API server is not kept here: annotations, marks and reports are read again, also by the next leader.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use super::known::EntrySet;
 use super::plan::TargetPlan;
 use super::sources::OverrideMap;
 
-/// What is known of the ConfigMap that the nodes of one NodePool boot with.
+/// The known state of the ConfigMap with the boot file of one NodePool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
-    /// A digest of what is wanted; none if nothing is.
+    /// A digest of the desired content, if there should be a ConfigMap.
     pub wanted: Option<String>,
-    /// Since when that is wanted.
+    /// Since when this content is desired.
     pub since: Instant,
-    /// A digest of what stands there, once that is known; none in it if nothing stands.
+    /// A digest of the current content, once it is known.
     pub stands: Option<Option<String>>,
-    /// When that was read or written.
+    /// When it was read or written.
     pub looked: Instant,
 }
 
@@ -34,39 +34,39 @@ pub type Boots = BTreeMap<String, Boot>;
 /// The memory of one hosted cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The entries of the map that was last admitted by this process.
+    /// The entries of the last map that this process admitted.
     pub admitted: Option<Arc<EntrySet>>,
-    /// Entries of its own that left the map while this process ran; see [`Self::departing`].
+    /// Own entries that were removed from the map while this process ran; see [`Self::departing`].
     pub departed: Arc<EntrySet>,
-    /// With which value stock operators were last asked to read the mirrors, and when.
+    /// The value with which stock operators were last triggered, and when.
     pub touched: Option<(String, Instant)>,
-    /// A digest of the value that the parent carries, and since when.
+    /// A digest of the parent's value, and since when it has this value.
     pub parent_since: Option<(String, Instant)>,
-    /// The revision of the management layer with which everything was last in force: a rollout that begins while it is the
-    /// same is begun by the hosted cluster itself.
+    /// The revision of the management layer when all targets were last up to date. A rollout that starts with the same revision is
+    /// caused by the hosted cluster's own mirrors.
     pub settled: Option<u64>,
-    /// The last rollout that this process saw come back, by its mark; the report may not say so yet.
+    /// The mark of the last rollout that this process saw complete. The report may not have it yet.
     pub rollout_done: Option<Timestamp>,
-    /// For each target, whether somebody removes our entries.
+    /// The contest of each target.
     pub contests: Vec<Contest>,
     /// The edits of its map.
     pub edits: Edits,
     /// The ConfigMaps that its nodes boot with.
     pub boots: Boots,
-    /// Its OLM catalogs, if anything is annotated about them.
+    /// Its OLM catalogs, if it has annotations for them.
     pub catalogs: Option<CatalogMemory>,
 }
 
 impl Memory {
-    /// What is left when this instance leads no more. Another one may write meanwhile: only what stays true whoever leads is
-    /// kept, and a leader that returns begins as after a restart.
+    /// The memory after the end of a term. Another leader may write, so only state that stays valid is kept; a replica that becomes
+    /// the leader again starts as after a restart.
     #[must_use]
     pub fn after_term(&self) -> Self {
         Self { departed: Arc::clone(&self.departed), rollout_done: self.rollout_done, ..Self::default() }
     }
 
-    /// The entries that have departed once this map is admitted, but for those that the management layer explains: every
-    /// hosted cluster knows these, and they are kept once for all.
+    /// The removed entries once this map is admitted, except those of the management layer, which are kept once for all hosted
+    /// clusters.
     pub fn departing(&self, map: &OverrideMap, explained: &EntrySet) -> Arc<EntrySet> {
         if self.admitted.as_ref().is_some_and(|before| Arc::ptr_eq(before, &map.entries)) {
             return Arc::clone(&self.departed);
@@ -75,20 +75,20 @@ impl Memory {
         Arc::new(left.filter(|entry| !map.entries.contains(*entry) && !explained.contains(*entry)).cloned().collect())
     }
 
-    /// A new map is admitted: what is no longer in it has departed.
+    /// Records that a new map is admitted.
     pub fn admit(&mut self, map: &OverrideMap, explained: &EntrySet) {
         self.departed = self.departing(map, explained);
         self.admitted = Some(Arc::clone(&map.entries));
     }
 
-    /// Stock operators are asked to read the mirrors: each of them may write its targets now.
+    /// Records that stock operators are triggered, so each of them may write its targets.
     pub fn asked(&mut self, value: &str, now: Instant) {
         self.touched = Some((value.to_owned(), now));
         self.contests.iter_mut().for_each(|contest| contest.ask(now));
     }
 
-    /// A plan was written to the target in this place: it may have taken our entry away, and a new pod of the parent writes
-    /// its children. Neither is somebody's who fights us.
+    /// Records a write to the target with this index. It may have removed the entry, and a new pod of the parent writes its children;
+    /// neither counts for a contest.
     pub fn wrote(&mut self, place: usize, plan: &TargetPlan, now: Instant) {
         if !plan.restarts {
             return;

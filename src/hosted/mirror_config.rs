@@ -1,7 +1,7 @@
-//! `imageMirrorConfigRef`: which ConfigMap a HostedCluster refers to, and which mirrors that declares.
+//! `imageMirrorConfigRef`: the ConfigMap that a HostedCluster references, and its mirrors.
 //!
-//! Keys and places are those of the field's only definition (HyperShift pull request 7566, `ParseImageMirrorConfigMap`);
-//! what that let pass without a word, such as another kind or a misspelt field, is told here.
+//! The keys are those of the field's only definition (HyperShift pull request 7566, `ParseImageMirrorConfigMap`). Problems that
+//! it ignores, such as another kind or a misspelt field, are reported here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::mirrors::manifest::MirrorDocument;
 use crate::mirrors::validate::{Consumer, contributes};
 use crate::mirrors::{Layer, MirrorEntry, Origin};
 
-/// The keys that are read, each with the kind that it is named for. Digest mirrors may also stand as an ICSP.
+/// The supported keys with their kinds. Digest mirrors can also be in an ICSP.
 const KEYS: [(&str, &[MirrorDocument]); 2] =
     [("idms.yaml", &[MirrorDocument::Idms, MirrorDocument::Icsp]), ("itms.yaml", &[MirrorDocument::Itms])];
 
-/// The names of these keys.
+/// The names of the supported keys.
 pub const KEY_NAMES: [&str; 2] = [KEYS[0].0, KEYS[1].0];
 
 /// The path of the field.
@@ -35,14 +35,14 @@ pub const FIELD: &str = "spec.imageMirrorConfigRef";
 pub struct MirrorReference {
     /// The ConfigMap, in the HostedCluster's namespace.
     pub name: String,
-    /// Where it says so.
+    /// Where it is referenced.
     pub place: ReferencePlace,
 }
 
-/// Where a HostedCluster's reference stands, and what is wrong with it.
+/// The reference of a HostedCluster, and a problem with it.
 ///
-/// `field_served` is whether the HostedCluster CRD has the field, `report` what was told last: a CRD that lost its field
-/// took the references away, not their owners.
+/// `field_served` is whether the HostedCluster CRD has the field. `report` is the last report: if the CRD lost the field, the
+/// reference in it stays in use, because its owner did not remove it.
 pub fn reference(
     cluster: &HostedCluster,
     field_served: bool,
@@ -53,7 +53,7 @@ pub fn reference(
     let annotation = cluster.annotations().get(annotations::IMAGE_MIRROR_CONFIG_REF).map(|name| name.trim());
     let of = |name: &str, place| Some(MirrorReference { name: name.to_owned(), place });
     if let (false, Some(name), None) = (field_served, field, annotation) {
-        // It was read before the CRD lost it.
+        // The object was read before the CRD lost the field.
         let (reference, trouble) = kept(name);
         return (Some(reference), Some(trouble));
     }
@@ -76,10 +76,10 @@ pub fn reference(
     }
 }
 
-/// The reference that a CRD without the field took away.
+/// The reference that was pruned because the CRD lost the field.
 ///
-/// Who takes a reference away moves the HostedCluster's generation; a CRD that prunes its field does not, and what the
-/// report keeps of it stays until somebody decides, also when the field is back.
+/// A user who removes a reference changes the generation of the HostedCluster; pruning does not. The reference in the report
+/// stays in use until the owner sets or removes it, even if the field is restored.
 fn pruned(
     cluster: &HostedCluster,
     field_served: bool,
@@ -106,28 +106,28 @@ fn kept(name: &str) -> (MirrorReference, SourceTrouble) {
     (reference, SourceTrouble { reason: Reason::FieldPruned, message })
 }
 
-/// What a ConfigMap declares.
+/// The mirrors in a ConfigMap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MirrorConfig {
     /// The ConfigMap's name.
     pub name: String,
-    /// Its entries, not checked yet: `idms.yaml` before `itms.yaml`, documents and elements in their order.
+    /// Its entries, not validated yet: `idms.yaml` before `itms.yaml`, documents and elements in order.
     pub entries: Arc<[MirrorEntry]>,
-    /// Whether a map for control planes has anything of them.
+    /// Whether it has entries that are valid for control planes.
     pub contributes: bool,
-    /// What it takes of a budget.
+    /// Its weight for limits.
     pub weight: Weight,
-    /// Fields and keys that are not read.
+    /// Findings about unknown fields and keys.
     pub findings: Vec<Finding>,
-    /// Why it cannot be used as it is; none of its entries counts then.
+    /// Problems, because of which none of its entries is used.
     pub troubles: Vec<SourceTrouble>,
 }
 
-/// Reads a ConfigMap. `data` is its text by key.
+/// Parses a ConfigMap. `data` is its text by key.
 pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> MirrorConfig {
     let mut config = MirrorConfig { name: name.to_owned(), ..MirrorConfig::default() };
     let mut entries = Vec::new();
-    let mut is_silent = true; // an empty list of mirrors says something
+    let mut is_silent = true; // an empty list of mirrors is also a declaration
     let object = format!("ConfigMap {namespace}/{name}");
     for (key, kinds) in KEYS {
         let Some(text) = data.get(key) else { continue };
@@ -172,7 +172,7 @@ impl MirrorConfig {
             self.trouble(Reason::ConfigMapInvalid, message);
             return;
         };
-        // Users count documents from 1, origins from 0.
+        // Messages count documents from 1, origins from 0.
         let place = Origin { document: Some(document.place.document - 1), ..place.clone() };
         match kind.read(document, &place) {
             Ok(declared) => {

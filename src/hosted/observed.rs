@@ -1,4 +1,4 @@
-//! A target Deployment as it is, as far as the plan depends on it.
+//! The current state of a target Deployment that is relevant for plans.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::digest::short_digest;
 /// One observed target Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedTarget {
-    /// `metadata.uid`; empty in a manifest that was never applied.
+    /// `metadata.uid`. Empty in a manifest.
     pub uid: String,
-    /// `metadata.resourceVersion`; empty likewise.
+    /// `metadata.resourceVersion`. Empty in a manifest.
     pub resource_version: String,
-    /// `metadata.generation`: moves with the spec and with the Deployment's own annotations, not with its status.
+    /// `metadata.generation`, which changes with the spec and the annotations of a Deployment, but not with its status.
     pub generation: Option<i64>,
     /// Whether `metadata.annotations` exists.
     pub has_annotations: bool,
@@ -31,38 +31,38 @@ pub struct ObservedTarget {
     pub rolled_out: bool,
     /// Whether stock HyperShift reconciles this Deployment.
     pub stock_managed: bool,
-    /// Who wrote the spec last, if the server says so.
+    /// The field manager that wrote the spec last, if it is known.
     pub last_writer: Option<String>,
-    /// A digest of the spec without what hypermirror may have appended, and of the hash that stock HyperShift leaves of what
-    /// it wants of the whole object: moves exactly with somebody else's change.
+    /// A digest of the spec without appended values, and of the hash of stock HyperShift's desired state. It changes only when another
+    /// client changes the Deployment.
     pub stock_digest: String,
-    /// The target's container, if it is there.
+    /// The target's container, if it exists.
     pub container: Option<ObservedContainer>,
 }
 
 /// The container that reads the overrides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObservedContainer {
-    /// Its place in `spec.template.spec.containers`.
+    /// Its index in `spec.template.spec.containers`.
     pub index: usize,
     /// Whether `env` exists.
     pub has_env: bool,
-    /// Each `OPENSHIFT_IMG_OVERRIDES`, in order: its place in `env` and its value.
+    /// All `OPENSHIFT_IMG_OVERRIDES`, in order: index in `env`, and value.
     pub env: Vec<EnvEntry>,
     /// The length of `args`, if it exists.
     pub args_len: Option<usize>,
     /// The length of `command`, if it exists.
     pub command_len: Option<usize>,
-    /// Each `--registry-overrides`, first those in `command`, then those in `args`.
+    /// All `--registry-overrides`: those in `command`, then those in `args`.
     pub arguments: Vec<ArgumentEntry>,
 }
 
 /// One environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvEntry {
-    /// Its place in `env`.
+    /// Its index in `env`.
     pub index: usize,
-    /// Its value; empty where it has none.
+    /// Its value. Empty if it has none.
     pub value: Arc<str>,
 }
 
@@ -71,14 +71,14 @@ pub struct EnvEntry {
 pub struct ArgumentEntry {
     /// List and form.
     pub form: ArgumentForm,
-    /// The place of its first element.
+    /// The index of its first element.
     pub index: usize,
     /// Its value.
     pub value: Arc<str>,
 }
 
 impl ObservedTarget {
-    /// Reads a Deployment's JSON. Unknown and missing fields are no error: what is missing is empty.
+    /// Reads a Deployment from JSON. Unknown fields are ignored, and missing ones are empty.
     pub fn read(deployment: &Value, spec: &TargetSpec) -> Self {
         let metadata = &deployment["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
@@ -105,8 +105,8 @@ impl ObservedTarget {
     }
 }
 
-/// Whether the Deployment controller has seen the present spec, and as many replicas as are wanted are of that spec and
-/// available, none of an older one left (as `kubectl rollout status` judges). A paused Deployment never rolls out.
+/// Whether the Deployment controller has observed the current spec, and all replicas are updated and available (like
+/// `kubectl rollout status`). A paused Deployment is never rolled out.
 pub fn is_rolled_out(deployment: &Value) -> bool {
     let (spec, status) = (&deployment["spec"], &deployment["status"]);
     let count = |field: &str| status[field].as_i64().unwrap_or_default();
@@ -152,14 +152,14 @@ fn read_arguments(container: &Value, list: ArgumentList) -> Vec<ArgumentEntry> {
             && let Some(value) = words.get(at + 1)
         {
             found.push(ArgumentEntry { form: ArgumentForm { list, split: true }, index: at, value: (*value).into() });
-            at += 1; // the value is no argument of its own
+            at += 1; // the value is not a separate argument
         }
         at += 1;
     }
     found
 }
 
-/// HyperShift's `upsert.ApplyManifest` leaves a hash; its operators' full updates leave their field managers.
+/// Identified by the hash of HyperShift's `upsert.ApplyManifest`, or by the field managers of its operators.
 fn is_stock_managed(metadata: &Value) -> bool {
     if metadata["annotations"][annotations::STOCK_DESIRED_STATE_HASH].is_string() {
         return true;
@@ -180,13 +180,14 @@ fn last_writer(metadata: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// What hypermirror says it appended.
+/// The appended value according to the annotation.
 struct Appended<'a> {
     overrides: Option<&'a str>,
     argument: Option<&'a str>,
 }
 
-/// Repetitions of the env var and of the argument are ours or nobody's; a single one is ours if the annotation says so.
+/// Removes appended values. Repeated environment variables and arguments count as appended; a single one only if the annotation
+/// has it.
 fn stock_digest(deployment: &Value, container: Option<&ObservedContainer>, appended: &Appended<'_>) -> String {
     let hash = &deployment["metadata"]["annotations"][annotations::STOCK_DESIRED_STATE_HASH];
     let mut spec = deployment["spec"].clone();

@@ -1,4 +1,4 @@
-//! The plan for one hosted cluster: what each target carries, what has to change, and in which order.
+//! Plans the changes of all targets of one hosted cluster, and their order.
 
 mod ahead;
 mod planned;
@@ -20,37 +20,37 @@ use crate::digest::short_digest;
 
 pub use planned::{Plan, Target, TargetPlan};
 
-/// Everything that the plan for one hosted cluster depends on.
+/// The input of a plan.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanInput<'a> {
-    /// The map that is wanted.
+    /// The desired map.
     pub map: &'a OverrideMap,
-    /// The management layer that is in force.
+    /// The current management layer.
     pub management: &'a ManagementLayer,
-    /// Entries that left the map while this process ran.
+    /// Entries that were removed from the map while this process ran.
     pub departed: &'a EntrySet,
-    /// Entries that annotations and the report remember as ours (see [`value::remembered`]).
+    /// Managed entries in annotations and the report (see [`value::remembered`]).
     pub remembered: &'a EntrySet,
     /// The targets, the parent first; plans of them are passed over.
     pub targets: &'a [Target],
-    /// What goes into `--registry-overrides`.
+    /// The sources in `--registry-overrides`.
     pub argument: ArgumentMode,
-    /// Take away what is ours: the hosted cluster is no longer in our care.
+    /// Whether to remove all entries, because the hosted cluster is no longer managed.
     pub leaving: bool,
-    /// The children have had their time to get our entries from the parent.
+    /// Whether the time for the children to get the entries from the parent is over.
     pub handover_over: bool,
-    /// Whether stock operators may be asked to read the mirrors again; not while they would find less than there was.
+    /// Whether stock operators may be triggered. Not allowed while they would read fewer mirrors than before.
     pub may_touch: bool,
-    /// How the rollout budget counts what is written now.
+    /// How writes count in the rollout budget.
     pub rollout: Counted<'a>,
 }
 
-/// How the rollout budget counts what is written now; the default where it is off.
+/// How writes count in the rollout budget. The default if there is no limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counted<'a> {
-    /// What each write that restarts something leaves in the annotation `hypermirror.dev/rollout`.
+    /// The value of the annotation `hypermirror.dev/rollout` for writes that restart pods.
     pub mark: Option<&'a str>,
-    /// An earlier one is not back yet: its mark stays.
+    /// Whether an earlier rollout is in flight, so that its mark is kept.
     pub in_flight: bool,
 }
 
@@ -112,16 +112,16 @@ fn container_missing() -> TargetPlan {
     }
 }
 
-/// Whether the parent's operator, if it is a stock one, has printed something else than the present mirrors of the
-/// management cluster. It reads them only when its HostedCluster changes.
+/// Whether the stock operator of the parent has not read the current mirrors of the management cluster. It reads them only when
+/// its HostedCluster changes.
 fn is_behind(input: &PlanInput<'_>, printed: &str) -> bool {
     let prints = input.management.stock_value.as_str();
     let set = |value| entries(value).collect::<BTreeSet<_>>();
     prints != printed && set(prints) != set(printed)
 }
 
-/// The value that asks it to read them: a digest of the mirrors, and one of what it had printed when it was asked. Asked
-/// for each state of the mirrors, and once more for each other answer: it may have read them at a moment that nobody saw.
+/// The value that triggers it: a digest of the mirrors, and one of its value at that time. It is triggered for each state of the
+/// mirrors, and again after each change of its value, because it may have read them before the last change.
 fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
     let digest = &input.management.stock_digest;
     let value = || Some(format!("{digest}-{}", short_digest(printed)));
@@ -133,7 +133,7 @@ fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: O
     if same_mirrors && !behind { None } else { value().filter(|value| value != asked) }
 }
 
-/// Takes away what is ours and nothing else.
+/// Plans the removal of all appended values.
 fn leave(input: &PlanInput<'_>, view: &View<'_>) -> TargetPlan {
     let mut patch = PatchBuilder::new(view.target, view.container);
     let mut restarts = false;
@@ -147,7 +147,7 @@ fn leave(input: &PlanInput<'_>, view: &View<'_>) -> TargetPlan {
     }
     patch.memory(None, None);
     patch.annotation(annotations::APPENDED_ARGUMENT, view.target.argument.as_deref(), None);
-    // The mark is the last to go: as long as it counts, this one does.
+    // The mark is removed last, because it identifies the rollout in flight.
     let mark = view.target.rollout.as_deref();
     let counts = if restarts { input.rollout.mark } else { mark.filter(|_| input.rollout.in_flight) };
     patch.annotation(annotations::ROLLOUT, mark, counts);
@@ -208,8 +208,8 @@ fn plan_target(input: &PlanInput<'_>, known: &Known<'_>, view: &View<'_>, retire
     plan
 }
 
-/// The annotations say what is wanted, what is ours is gone, and the change that took it is being rolled out: ours joins that
-/// rollout, as an admission would have had it, and the rollout budget does not count it.
+/// Whether a write only restores removed entries: the annotations are up to date, and the change that removed the entries is
+/// rolling out. The write joins that rollout, as with an admission, and does not count in the rollout budget.
 fn restores(view: &View<'_>, plan: &TargetPlan, env: &EnvChange, argument: Option<&str>) -> bool {
     let remembered = view.target.overrides.as_deref().filter(|_| view.env.ours.is_none());
     let is_remembered = remembered.is_some_and(|value| value::says(Some(value), &plan.value));
@@ -218,16 +218,16 @@ fn restores(view: &View<'_>, plan: &TargetPlan, env: &EnvChange, argument: Optio
     (is_remembered || !env.changes) && argument_is_remembered && !view.target.rolled_out
 }
 
-/// What happens to our env var.
+/// The change of the environment variable.
 struct EnvChange {
     /// The pod template changes.
     changes: bool,
-    /// Our env var is there afterwards.
+    /// Whether the appended variable exists afterwards.
     kept: bool,
 }
 
 impl EnvChange {
-    /// The text of the annotation: that of the env var, also where an older text with the same meaning stays.
+    /// The text of the annotation: that of the environment variable, even if an older equivalent text is kept.
     fn keeps<'v>(&self, view: &View<'v>, value: &'v str) -> &'v str {
         let ours = view.env.ours.and_then(|ours| view.container.env.get(ours));
         ours.filter(|_| !self.changes).map_or(value, |entry| &entry.value)
@@ -247,7 +247,7 @@ fn plan_env(patch: &mut PatchBuilder<'_>, input: &PlanInput<'_>, view: &View<'_>
         return EnvChange { changes: true, kept: false };
     }
     if place + 1 < view.container.env.len() {
-        // Somebody appended after ours: the last one counts.
+        // Another client has appended a variable after it, and the last one applies.
         patch.remove_env(ours).append_env(wanted);
         return EnvChange { changes: true, kept: true };
     }
@@ -288,8 +288,8 @@ fn note_left_out(plan: &mut TargetPlan, argument: &argument::WantedArgument) {
     }
 }
 
-/// Whether a child's stock value already comes from the parent's present value: it names what is wanted and no other
-/// entry of ours. Then only the order can differ, and no further change is on its way.
+/// Whether a child's stock value is already derived from the parent's current value: it has all desired and no other managed
+/// entries. Only the order can then differ, and no further change is pending.
 fn handed_over(view: &View<'_>, known: &Known<'_>) -> bool {
     let stock: HashSet<&str> = entries(view.env.stock.unwrap_or_default()).collect();
     let ours = stock.iter().filter(|entry| known.contains(entry));

@@ -1,21 +1,22 @@
-//! How the rollout budget is told to a person. Texts change only when something happens: each is in the report of every
-//! hosted cluster that waits.
+//! Messages of the rollout budget. They must not change without an event, because they are in the report of every queued
+//! hosted cluster.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Budget, Halt};
 
-/// How many hosted clusters that are not back a message names.
+/// Failed hosted clusters that a message names.
 const NAMED: usize = 3;
 
-/// It waits for a place.
+/// The verdict of a queued hosted cluster.
 pub fn waiting(budget: &Budget) -> String {
     let limit = budget.at_once;
     let are = if limit == 1 { "is" } else { "are" };
     format!("queued: {} {are} already rolling out (--max-concurrent-rollouts={limit})", clusters(limit))
 }
 
-/// None begins. Of other namespaces only a number is told: whose they are is for the administrator's `status` and log.
+/// The verdict while rollouts are halted. Names in other namespaces are confidential, so only their number is in the message;
+/// administrators see them in `status` and in the log.
 pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> String {
     let here: Vec<String> = halt.here.iter().map(ToString::to_string).collect();
     let of_others = match halt.elsewhere {
@@ -34,7 +35,7 @@ pub fn halted<K: ToString>(budget: &Budget, halt: &Halt<K>) -> String {
     )
 }
 
-/// These targets were not available before the change.
+/// The verdict for targets that were not available before the change.
 pub fn unavailable(missing: &[&str]) -> String {
     format!(
         "waiting for targets that were not available before the change: {}; nothing is written until their rollouts are \
@@ -43,7 +44,7 @@ pub fn unavailable(missing: &[&str]) -> String {
     )
 }
 
-/// These targets are not back in time.
+/// The verdict of a failed rollout.
 pub fn failed(budget: &Budget, since: Timestamp, missing: &[&str]) -> String {
     format!(
         "rollout failed: not available within {} since {since}: {}; it counts as failed until these rollouts are complete",
@@ -52,7 +53,7 @@ pub fn failed(budget: &Budget, since: Timestamp, missing: &[&str]) -> String {
     )
 }
 
-/// The first of these names, and how many more there are.
+/// The first of these names, and the number of others.
 pub fn named(keys: &[String]) -> String {
     let first: Vec<&str> = keys.iter().take(NAMED).map(String::as_str).collect();
     match keys.len().saturating_sub(NAMED) {

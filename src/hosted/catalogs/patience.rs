@@ -1,4 +1,4 @@
-//! How long differing catalogs are left to stock HyperShift before they are written, and when they are read again.
+//! Decides how long to wait for stock HyperShift to update catalogs, and when to read them again.
 
 use std::time::{Duration, Instant};
 
@@ -9,38 +9,37 @@ use super::wishes::{CatalogWishes, Wanted, wishes};
 use super::{Handling, verdict};
 use crate::hosted::verdict::Verdict;
 
-/// Between two reads of catalogs that are as they should be: nobody tells when one changes.
+/// Interval between reads of catalogs that match, because they are not watched.
 pub const IDLE: Duration = Duration::from_mins(5);
-/// Between two reads while stock HyperShift has its time.
+/// Interval between reads while waiting for stock HyperShift.
 pub const BUSY: Duration = Duration::from_secs(2);
-/// After how many writes that did not last the catalogs count as contested; three objects are written at once.
+/// Number of reverted writes after which the catalogs count as contested. Three objects are written at the same time.
 pub const TRIES: u32 = 9;
-/// The longest time that a contested catalog is left alone.
+/// Maximum delay of writes of contested catalogs.
 const TRUCE: Duration = Duration::from_hours(1);
 
-/// What is remembered between two reads.
+/// The state between two reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CatalogMemory {
     wanted: Wanted,
-    /// Since when the present differences stand.
+    /// Since when the current differences exist.
     differs: Option<(Vec<Difference>, Instant)>,
-    /// When they were last read.
+    /// The time of the last read.
     looked: Instant,
-    /// How often they were written for the present wish without standing for long.
+    /// Number of writes for the current annotations that were reverted soon.
     tries: u32,
     written: Option<Instant>,
 }
 
 impl CatalogMemory {
-    /// How long what was found to be right need not be read again.
+    /// The remaining time until matching catalogs are read again.
     fn rests(&self, wanted: &Wanted, now: Instant) -> Option<Duration> {
         let is_right = self.wanted == *wanted && self.differs.is_none();
         let left = IDLE.checked_sub(now.saturating_duration_since(self.looked))?;
         Some(left).filter(|left| is_right && !left.is_zero())
     }
 
-    /// Takes in what was found; answers how long it has to be left to stock HyperShift, and how often it was written in
-    /// vain.
+    /// Records the differences. Returns how long to wait for stock HyperShift, and the number of reverted writes.
     pub fn found(
         before: Option<&Self>,
         wanted: &Wanted,
@@ -60,27 +59,27 @@ impl CatalogMemory {
         (memory, wait.saturating_sub(now.saturating_duration_since(since)), tries)
     }
 
-    /// One of them was written.
+    /// Records a write.
     pub fn wrote(&mut self, now: Instant) {
         self.tries = self.tries.saturating_add(1);
         self.written = Some(now);
     }
 }
 
-/// What is to be done about the catalogs of one hosted cluster.
+/// The action for the catalogs of one hosted cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CatalogStep {
-    /// Nothing is annotated about them: none is ever read.
+    /// None: there is no annotation, so they are not read.
     None,
-    /// Nothing is done, and the condition says why.
+    /// None, for the reason in the condition.
     Report(Verdict),
-    /// They were as they should be a moment ago: they are read again after this time.
+    /// They matched at the last read. Read them again after this time.
     Rest(Duration, Verdict),
-    /// They are read, and written where stock HyperShift has not done it in time.
+    /// Read them, and write those that stock HyperShift has not updated in time.
     Read(CatalogWishes),
 }
 
-/// Decides it. `refused`: the control-plane namespace, and the catalogs in it, are another one's.
+/// Decides the action. `refused` is whether the control-plane namespace belongs to another HostedCluster.
 pub fn step(
     cluster: &HostedCluster,
     leaving: bool,

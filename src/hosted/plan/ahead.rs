@@ -1,5 +1,5 @@
-//! What is written ahead of a change, in annotations alone: it restarts nothing, and an admission gives it to whoever writes
-//! the Deployment next.
+//! Annotations that are written before a change. They do not restart pods, and an admission applies them to the next write of
+//! another client.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -11,31 +11,31 @@ use super::super::patch::PatchBuilder;
 use super::super::value;
 use super::{PlanInput, TargetPlan, View};
 
-/// The mark, ahead of a rollout that a stock operator is asked for: it goes with what is announced.
+/// The mark, before a rollout of a triggered stock operator.
 pub(super) fn mark_ahead(input: &PlanInput<'_>, parent: &View<'_>, plan: &mut TargetPlan) {
     let (mut patch, current) = (PatchBuilder::new(parent.target, parent.container), parent.target.rollout.as_deref());
     patch.annotation(annotations::ROLLOUT, current, input.rollout.mark.or(current));
     let Some(mark) = patch.build() else { return };
     match &mut plan.announce {
-        Some(announce) => announce.0.extend(mark.0.last().cloned()), // the other operations are there already
+        Some(announce) => announce.0.extend(mark.0.last().cloned()), // the patch already has the other operations
         None => plan.announce = Some(mark),
     }
 }
 
-/// What one target says next.
+/// The next state of one target.
 pub(super) struct Next<'a> {
     pub(super) plan: &'a TargetPlan,
     pub(super) argument: &'a WantedArgument,
-    /// Entries of stock values that are left out.
+    /// Entries of stock values that are dropped.
     pub(super) retired: Option<&'a str>,
-    /// Its parent writes it.
+    /// Whether its parent writes it.
     pub(super) child: bool,
 }
 
-/// The annotations ahead of the env var and of the argument.
+/// The annotations before the environment variable and the argument.
 ///
-/// No value where nothing of ours is there and the stock operator is about to say it itself; nothing at all where our env
-/// var repeats an entry of somebody else's that its owner took back meanwhile: it would be remembered as ours.
+/// There is no value if nothing is appended and the stock operator will write it itself. Nothing is written if the appended
+/// variable has an entry of another manager that was removed meanwhile, because it would then count as managed.
 pub(super) fn announce(
     input: &PlanInput<'_>,
     known: &Known<'_>,
@@ -46,7 +46,7 @@ pub(super) fn announce(
     if !plan.restarts {
         return None;
     }
-    // What our own env var still says and is no longer wanted must stay recognisable until the env var follows.
+    // Entries that are no longer desired must stay identifiable until the environment variable is updated.
     let ours = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
     let foreign: HashSet<&str> = entries(&plan.foreign).collect();
     let gone = |entry: &&str| !input.map.entries.contains(*entry) && !foreign.contains(entry);
@@ -69,8 +69,8 @@ pub(super) fn announce(
     patch.build()
 }
 
-/// The pairs of our present arguments that the next one does not say; they are told by the annotations until it is there.
-/// None where one of them is somebody else's by now.
+/// The pairs of the current arguments that the next one does not have. The annotations keep them until it is written. `None` if
+/// one of them now belongs to another manager.
 fn leaving_arguments<'v>(known: &Known<'_>, view: &View<'v>, next: &WantedArgument) -> Option<Vec<&'v str>> {
     let stays: HashSet<&str> = entries(next.value.as_deref().unwrap_or_default()).collect();
     let ours = argument::appended(view.target, view.container);
@@ -79,7 +79,7 @@ fn leaving_arguments<'v>(known: &Known<'_>, view: &View<'v>, next: &WantedArgume
     leaving.iter().all(|entry| known.contains(entry)).then_some(leaving)
 }
 
-/// What the stock operator will write next: the management mirrors on the parent, the parent's value, sorted, on a child.
+/// The next value of the stock operator: the management mirrors on the parent, or the sorted value of the parent on a child.
 fn next_stock_value(input: &PlanInput<'_>, plan: &TargetPlan, child: bool) -> String {
     if child {
         let mut sorted: Vec<&str> = entries(&plan.value).collect();

@@ -1,4 +1,4 @@
-//! What a plan is: each target, and what to do with it.
+//! The types of a plan.
 
 use std::sync::Arc;
 
@@ -7,40 +7,40 @@ use hypermirror_api::Reason;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::target::TargetSpec;
 
-/// What to do with one target.
+/// The plan for one target.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools)] // independent input, each read by itself
 pub struct TargetPlan {
-    /// Whether its process is told exactly what is wanted.
+    /// Whether its effective value is the desired one.
     pub up_to_date: bool,
-    /// The whole change; none if nothing has to change, or not now.
+    /// The complete change, if there is one now.
     pub patch: Option<json_patch::Patch>,
-    /// The annotations alone, ahead of the change: they restart nothing.
+    /// The annotations before the change, which do not restart pods.
     pub announce: Option<json_patch::Patch>,
     /// Whether the patch changes the pod template.
     pub restarts: bool,
-    /// Whether it only puts back what somebody's change has taken, in the rollout of that change; see [`super::restores`].
+    /// Whether it only restores entries in the rollout of another client's change; see [`super::restores`].
     pub restores: bool,
-    /// Whether our env var or argument is there now.
+    /// Whether it has appended values.
     pub carries: bool,
-    /// Whether one of them is there once the patch is written.
+    /// Whether it has appended values after the patch.
     pub keeps: bool,
-    /// It waits for its parent's entries.
+    /// Whether it waits for its parent's entries.
     pub waits_for_parent: bool,
-    /// Why it is not up to date, or what is worth knowing although it is.
+    /// Why it is not up to date, or a remark if it is.
     pub reason: Option<Reason>,
-    /// The same for a person.
+    /// Human-readable details.
     pub message: String,
-    /// The value that it should carry.
+    /// The desired value.
     pub value: String,
-    /// Entries of the stock value that are somebody else's.
+    /// Entries of the stock value that belong to other managers.
     pub foreign: String,
-    /// Entries of the annotation that stands now that are somebody else's: what a report has to say about it.
+    /// Entries in the current annotation that belong to other managers, for the report.
     pub admitted_foreign: String,
 }
 
 impl TargetPlan {
-    /// The same with nothing to write: `by` removes our entries again and again.
+    /// The plan without writes, because `by` repeatedly removes the entries.
     #[must_use]
     pub fn contested(self, by: Option<&str>) -> Self {
         let by = by.unwrap_or("somebody");
@@ -60,16 +60,16 @@ impl TargetPlan {
 /// One target of a hosted cluster.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Which Deployment it is.
+    /// The specification of the Deployment.
     pub spec: Arc<TargetSpec>,
-    /// What there is of it; none if there is no such Deployment.
+    /// Its current state, if it exists.
     pub observed: Option<Arc<ObservedTarget>>,
-    /// What to do with it, once that is planned; none if there is no such Deployment.
+    /// Its plan, if it exists and is planned.
     pub plan: Option<TargetPlan>,
 }
 
 impl Target {
-    /// A target that is not planned yet.
+    /// Creates a target without a plan.
     pub fn new(spec: Arc<TargetSpec>, observed: Option<Arc<ObservedTarget>>) -> Self {
         Self { spec, observed, plan: None }
     }
@@ -83,37 +83,37 @@ impl Target {
 /// The plan for one hosted cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The targets of the input, planned, in their order.
+    /// The planned targets, in order.
     pub targets: Vec<Target>,
-    /// Whether a stock operator has not read the present mirrors of the management cluster yet.
+    /// Whether a stock operator has not read the current mirrors of the management cluster yet.
     pub stock_is_behind: bool,
-    /// Whether it should be asked to read them, and the value that asks it to.
+    /// The value with which it has to be triggered, if it has to be.
     pub touch: Option<String>,
 }
 
 impl Plan {
-    /// The plans of those targets that are there, in their order.
+    /// The plans of existing targets, in order.
     pub fn planned(&self) -> impl Iterator<Item = &TargetPlan> {
         self.targets.iter().filter_map(|target| target.plan.as_ref())
     }
 
-    /// Whether every target that is there says what is wanted.
+    /// Whether all existing targets have the desired value.
     pub fn is_up_to_date(&self) -> bool {
         self.planned().all(|target| target.up_to_date)
     }
 
-    /// Whether anything has to be written now.
+    /// Whether there are writes.
     pub fn writes(&self) -> bool {
         self.touch.is_some() || self.planned().any(|target| target.patch.is_some())
     }
 
-    /// Whether pods restart by what has to be written now: by our patches, or by those of stock operators that we ask.
+    /// Whether the writes restart pods, directly or through triggered stock operators.
     pub fn restarts(&self) -> bool {
         let asks = self.touch.is_some() && self.stock_is_behind;
         asks || self.planned().any(|target| target.restarts && !target.restores && target.patch.is_some())
     }
 
-    /// Whether children are still to change, once their parent has handed its entries on.
+    /// Whether children still have to change after their parent has passed on its entries.
     pub fn waits_for_parent(&self) -> bool {
         self.planned().any(|target| target.waits_for_parent)
     }
