@@ -13,4 +13,5 @@ pub mod manager;
 pub mod mirrors;
 pub mod printable;
 pub mod process;
+pub mod registry;
 pub mod telemetry;

@@ -9,8 +9,8 @@ use std::fmt;
 #[cfg(test)]
 mod tests;
 
-pub(super) const DOCKER_HUB: &str = "docker.io";
-pub(super) const LEGACY_DOCKER_HUB: &str = "index.docker.io";
+pub(crate) const DOCKER_HUB: &str = "docker.io";
+pub(crate) const LEGACY_DOCKER_HUB: &str = "index.docker.io";
 const LOCALHOST: &str = "localhost";
 /// `RepositoryNameTotalLengthMax` of `reference.go`. The limit applies to the path without the registry.
 const MAX_PATH_BYTES: usize = 255;
@@ -181,7 +181,7 @@ fn is_lower_hex(text: &str) -> bool {
 
 /// `domain`: a DNS name in upper or lower case or an IPv4 address, with an optional port. IPv6 addresses are not
 /// supported.
-pub(super) fn is_host_and_port(text: &str) -> bool {
+pub(crate) fn is_host_and_port(text: &str) -> bool {
     let (host, port) = text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     host.split('.').all(is_host_component)
         && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
@@ -195,7 +195,7 @@ pub(super) fn is_host_component(text: &str) -> bool {
 }
 
 /// `pathComponent`: runs of lower-case letters and digits with `.`, `_`, `__` or any number of `-` between them.
-pub(super) fn is_path_component(text: &str) -> bool {
+pub(crate) fn is_path_component(text: &str) -> bool {
     let is_alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
     bytes.first().is_some_and(is_alphanumeric)
@@ -205,7 +205,8 @@ pub(super) fn is_path_component(text: &str) -> bool {
             .all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|b| b == b'-'))
 }
 
-pub(super) fn is_tag(text: &str) -> bool {
+/// Whether a text is a tag: `[\w][\w.-]{0,127}`.
+pub fn is_tag(text: &str) -> bool {
     text.len() <= MAX_TAG_BYTES
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))

@@ -1,0 +1,30 @@
+//! The registry client: reads what registries hold, survives what they answer.
+//!
+//! In layers, each above the one before: `transport` (connections, trust, redirects), `auth` (challenges and tokens),
+//! `distribution` (typed calls, no retry), `policy` (retries and pacing), and what uses them: `scan`, `coverage`. There is
+//! no Kubernetes in it: credentials, authorities and proxies come in as values. It never writes to a registry.
+
+pub mod address;
+pub mod auth;
+pub mod client;
+pub mod credentials;
+pub mod distribution;
+pub mod error;
+pub mod name;
+pub mod policy;
+pub mod proxy;
+pub mod quirks;
+pub mod scan;
+pub mod secret;
+#[cfg(test)]
+mod testing;
+pub mod transport;
+pub mod wire;
+
+pub use client::Client;
+pub use credentials::Credential;
+pub use distribution::Target;
+pub use error::{Cause, Place, Reason, RegistryError};
+pub use name::{NameError, Reference, RegistryAddress, Repository};
+pub use secret::Secret;
+pub use wire::digest::Digest;

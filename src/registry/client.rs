@@ -1,0 +1,140 @@
+//! The client: the calls of `distribution`, each made by the policy.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::credentials::Credential;
+use super::distribution::tags::{Paging, TagList};
+use super::distribution::{Api, Fetched, Head, Referrers, Target};
+use super::error::{Place, RegistryError};
+use super::name::{Reference, RegistryAddress};
+use super::policy::{Mode, Policy, PolicyOptions};
+use super::quirks::Quirks;
+use super::transport::Transport;
+use super::wire::digest::Digest;
+
+/// Reads registries. Cheap to clone; clones share connections, tokens and paces.
+#[derive(Clone, Debug)]
+pub struct Client {
+    api: Arc<Api>,
+    policy: Arc<Policy>,
+    mode: Mode,
+}
+
+impl Client {
+    /// Over these connections.
+    pub fn new(transport: Transport, options: PolicyOptions) -> Self {
+        let policy = Arc::new(Policy::new(options));
+        let paces = policy.clone();
+        let announced = Arc::new(move |registry: &RegistryAddress, credential: &Credential, limit| {
+            paces.announced(registry, credential, limit);
+        });
+        Self { api: Arc::new(Api::new(transport, announced)), policy, mode: Mode::Patient }
+    }
+
+    /// The same client for one who only wants to know what is there now.
+    #[must_use]
+    pub fn as_probe(&self) -> Self {
+        Self { mode: Mode::Probe, ..self.clone() }
+    }
+
+    /// What registries want people to know, each once.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.api.take_notices()
+    }
+
+    /// Asks whether the registry speaks the API and takes the credential.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self, registry: &RegistryAddress, credential: &Credential) -> Result<(), RegistryError> {
+        self.policy.run(registry, credential, self.mode, async || self.api.ping(registry, credential).await).await
+    }
+
+    /// The digest of a manifest.
+    ///
+    /// # Errors
+    /// It is not there, or not what was asked for.
+    pub async fn head_manifest(&self, target: Target<'_>, reference: &Reference) -> Result<Head, RegistryError> {
+        self.run(target, async || self.api.head_manifest(target, reference).await).await
+    }
+
+    /// A manifest whose bytes match its digest.
+    ///
+    /// # Errors
+    /// It is not there, is not what its digest says, or is no manifest.
+    pub async fn manifest(&self, target: Target<'_>, reference: &Reference) -> Result<Fetched, RegistryError> {
+        self.run(target, async || self.api.manifest(target, reference).await).await
+    }
+
+    /// Asks whether a blob is there.
+    ///
+    /// # Errors
+    /// It is not, or nobody can say.
+    pub async fn head_blob(&self, target: Target<'_>, digest: &Digest) -> Result<(), RegistryError> {
+        self.run(target, async || self.api.head_blob(target, digest).await).await
+    }
+
+    /// A small blob.
+    ///
+    /// # Errors
+    /// It is not there, has more than `limit` bytes, or others than its digest says.
+    pub async fn small_blob(&self, target: Target<'_>, digest: &Digest, limit: usize) -> Result<Bytes, RegistryError> {
+        self.run(target, async || self.api.small_blob(target, digest, limit).await).await
+    }
+
+    /// Reads a whole blob and keeps nothing of it: whether each byte is there and right.
+    ///
+    /// # Errors
+    /// It is not there, or has other bytes than its digest says.
+    pub async fn check_blob(&self, target: Target<'_>, digest: &Digest, size: u64) -> Result<(), RegistryError> {
+        let read = async || {
+            let mut stream = self.api.blob(target, digest, Some(size)).await?;
+            let failed = |cause| {
+                let place = Place::of(target.repository, Some(digest.to_string()));
+                RegistryError { operation: "read the blob", place, cause }
+            };
+            while stream.next().await.map_err(failed)?.is_some() {}
+            Ok(())
+        };
+        self.run(target, read).await
+    }
+
+    /// Lists the tags of a repository. `on_page` is told how many there are so far.
+    ///
+    /// # Errors
+    /// The repository is not there, or its list is none.
+    pub async fn tags(&self, target: Target<'_>, on_page: impl Fn(usize)) -> Result<TagList, RegistryError> {
+        let mut paging = Paging::new(&Quirks::of(&target.repository.registry));
+        loop {
+            let page = self.run(target, async || self.api.tags_page(target, &paging).await).await?;
+            let failed = |cause| RegistryError {
+                operation: "list the tags of",
+                place: Place::of(target.repository, None),
+                cause,
+            };
+            let goes_on = paging.add(page).map_err(failed)?;
+            on_page(paging.len());
+            if !goes_on {
+                return Ok(paging.finish());
+            }
+        }
+    }
+
+    /// What is attached to a manifest.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub async fn referrers(&self, target: Target<'_>, subject: &Digest) -> Result<Referrers, RegistryError> {
+        self.run(target, async || self.api.referrers(target, subject).await).await
+    }
+
+    async fn run<T>(
+        &self,
+        target: Target<'_>,
+        call: impl AsyncFn() -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.policy.run(&target.repository.registry, target.credential, self.mode, call).await
+    }
+}

@@ -1,0 +1,133 @@
+//! Typed calls of the distribution API, reading only. Each call is made once: retries and pacing are above.
+
+mod blobs;
+mod content;
+mod manifests;
+mod notices;
+mod referrers;
+pub mod tags;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+use jiff::Timestamp;
+use url::Url;
+
+use super::auth::{Access, Auth};
+use super::credentials::Credential;
+use super::error::{Cause, Party, Place, Refusal, RegistryError};
+use super::name::{RegistryAddress, Repository};
+use super::quirks::Quirks;
+use super::transport::{Answer, Request, Transport};
+use super::wire::error_body::{ErrorBody, MAX_ERROR_BYTES};
+use super::wire::location::LocationError;
+use super::wire::rate_limit::{self, RateLimit};
+use super::wire::retry_after;
+pub use blobs::BlobStream;
+pub use manifests::{Fetched, Head};
+use notices::Notices;
+pub use referrers::Referrers;
+
+/// A repository and what its registry is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// The credential for it, of whoever asks.
+    pub credential: &'a Credential,
+}
+
+/// Called with each budget that a registry announces.
+pub type OnRateLimit = Arc<dyn Fn(&RegistryAddress, &Credential, RateLimit) + Send + Sync>;
+
+/// The calls.
+pub struct Api {
+    auth: Auth,
+    notices: Notices,
+    on_rate_limit: OnRateLimit,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("auth", &self.auth).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Over these connections.
+    pub fn new(transport: Transport, on_rate_limit: OnRateLimit) -> Self {
+        Self { auth: Auth::new(transport), notices: Notices::default(), on_rate_limit }
+    }
+
+    /// What registries want people to know (`Warning` headers), each once, since the last call.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.notices.take()
+    }
+
+    /// Asks whether the registry speaks the API and takes the credential.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self, registry: &RegistryAddress, credential: &Credential) -> Result<(), RegistryError> {
+        let failed = |cause| {
+            let place = Place { registry: registry.name().to_owned(), repository: String::new(), reference: None };
+            RegistryError { operation: "reach the registry", place, cause }
+        };
+        let url = address(registry, "").map_err(failed)?;
+        let access = Access { registry, credential, path: None };
+        let answer = self.exchange(access, Request::new(Method::GET, url)).await.map_err(failed)?;
+        if answer.status.is_success() { Ok(()) } else { Err(failed(self.refused(registry, answer).await)) }
+    }
+
+    /// One request with authentication. Answers that refuse are answers.
+    async fn exchange(&self, access: Access<'_>, request: Request) -> Result<Answer, Cause> {
+        let answer = self.auth.exchange(access, request).await?;
+        if answer.is_own {
+            self.notices.note(access.registry.name(), answer.all("warning"));
+            if let Some(limit) = rate_limit::parse(|name| answer.header(name)) {
+                (self.on_rate_limit)(access.registry, access.credential, limit);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The same for something below a repository.
+    async fn ask(&self, target: Target<'_>, request: Request) -> Result<Answer, Cause> {
+        let Target { repository, credential } = target;
+        self.exchange(Access { registry: &repository.registry, credential, path: Some(repository.path()) }, request)
+            .await
+    }
+
+    async fn refused(&self, registry: &RegistryAddress, answer: Answer) -> Cause {
+        let by = if answer.is_own { Party::Registry } else { Party::Storage(answer.host.clone()) };
+        let quirks = Quirks::of_answer(registry, |name| answer.header(name));
+        refusal(answer, by, Some(quirks)).await
+    }
+}
+
+/// The cause that an answer is.
+pub(super) async fn refusal(answer: Answer, by: Party, quirks: Option<Quirks>) -> Cause {
+    let status = answer.status.as_u16();
+    let retry_after = answer.header("retry-after").and_then(|value| retry_after::parse(value, Timestamp::now()));
+    let body = ErrorBody::parse(&answer.beginning(MAX_ERROR_BYTES).await);
+    let hint = quirks.and_then(|quirks| quirks.hint(status, body.code.as_deref()));
+    Cause::Refused(Refusal { by, status, code: body.code, message: body.message, hint, retry_after })
+}
+
+/// The address of something below `v2/`.
+fn address(registry: &RegistryAddress, below: &str) -> Result<Url, Cause> {
+    Ok(registry.base().join(&format!("v2/{below}")).map_err(|_| LocationError::Invalid)?)
+}
+
+fn error(
+    operation: &'static str,
+    target: Target<'_>,
+    reference: Option<&dyn fmt::Display>,
+    cause: Cause,
+) -> RegistryError {
+    RegistryError { operation, place: Place::of(target.repository, reference.map(ToString::to_string)), cause }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Blobs: whether they are there, and their bytes, checked as they pass.
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http::header::RANGE;
+
+use super::super::error::{Cause, RegistryError};
+use super::super::transport::{Answer, Lane, Request};
+use super::super::wire::digest::{Digest, Hasher};
+use super::content::checked;
+use super::{Api, Target, address, error};
+
+const OPERATION: &str = "read the blob";
+const BODY: &str = "blob";
+
+impl Api {
+    /// Asks whether a blob is there.
+    ///
+    /// # Errors
+    /// It is not, or nobody can say.
+    pub async fn head_blob(&self, target: Target<'_>, digest: &Digest) -> Result<(), RegistryError> {
+        let failed = |cause| error("find the blob", target, Some(digest), cause);
+        let head = self.ask_blob(target, digest, Method::HEAD, false).await.map_err(failed)?;
+        let answer = if is_no_answer(&head) {
+            self.ask_blob(target, digest, Method::GET, true).await.map_err(failed)?
+        } else {
+            head
+        };
+        // A range of an empty blob cannot be satisfied: it is there.
+        if answer.status.is_success() || answer.status.as_u16() == 416 {
+            return Ok(());
+        }
+        Err(failed(self.refused(&target.repository.registry, answer).await))
+    }
+
+    /// Begins to read a blob. `size` is what its descriptor says: more bytes are not read.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn blob(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<BlobStream, RegistryError> {
+        let failed = |cause| error(OPERATION, target, Some(digest), cause);
+        let answer = self.ask_blob(target, digest, Method::GET, false).await.map_err(failed)?;
+        if !answer.status.is_success() {
+            return Err(failed(self.refused(&target.repository.registry, answer).await));
+        }
+        let hasher = Some(Hasher::new(digest.algorithm()));
+        Ok(BlobStream { answer, expected: digest.clone(), hasher, seen: 0, size })
+    }
+
+    /// Reads a small blob into memory, such as a config.
+    ///
+    /// # Errors
+    /// It is not there, has more than `limit` bytes, or others than its digest says.
+    pub async fn small_blob(&self, target: Target<'_>, digest: &Digest, limit: usize) -> Result<Bytes, RegistryError> {
+        let failed = |cause| error(OPERATION, target, Some(digest), cause);
+        let answer = self.blob(target, digest, None).await?.answer;
+        let encoding = answer.header("content-encoding").map(str::to_owned);
+        let body = answer.body(BODY, limit).await.map_err(failed)?;
+        checked(body, digest, encoding.as_deref(), BODY, limit).map_err(failed)
+    }
+
+    async fn ask_blob(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+        method: Method,
+        is_first_byte: bool,
+    ) -> Result<Answer, Cause> {
+        let url = address(&target.repository.registry, &format!("{}/blobs/{digest}", target.repository.path()))?;
+        let mut request = Request::new(method.clone(), url);
+        if method == Method::GET {
+            request.lane = Lane::Bulk;
+        }
+        if is_first_byte {
+            request = request.with(RANGE, "bytes=0-0");
+        }
+        self.ask(target, request).await
+    }
+}
+
+/// Registries that refuse HEAD, and object stores whose signed addresses are for GET alone.
+fn is_no_answer(answer: &Answer) -> bool {
+    let status = answer.status.as_u16();
+    matches!(status, 405 | 501) || !answer.is_own && matches!(status, 400 | 401 | 403)
+}
+
+/// The bytes of a blob.
+#[derive(Debug)]
+pub struct BlobStream {
+    answer: Answer,
+    expected: Digest,
+    /// Nothing once the end was checked.
+    hasher: Option<Hasher>,
+    seen: u64,
+    size: Option<u64>,
+}
+
+impl BlobStream {
+    /// The next piece; nothing at the end, and only if all pieces together match the digest.
+    ///
+    /// # Errors
+    /// The connection ended, or the content is another one.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Cause> {
+        let Some(hasher) = &mut self.hasher else { return Ok(None) };
+        if let Some(piece) = self.answer.chunk().await? {
+            self.seen += piece.len() as u64;
+            if let Some(size) = self.size.filter(|size| self.seen > *size) {
+                return Err(Cause::TooLarge { what: BODY, limit: usize::try_from(size).unwrap_or(usize::MAX) });
+            }
+            hasher.update(&piece);
+            return Ok(Some(piece));
+        }
+        let Some(hasher) = self.hasher.take() else { return Ok(None) };
+        let actual = hasher.finish();
+        if actual == self.expected {
+            return Ok(None);
+        }
+        Err(Cause::Digest { expected: self.expected.clone(), actual })
+    }
+
+    /// The rest, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Self::next`], and more bytes than `limit`.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, Cause> {
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.next().await? {
+            if whole.len() + piece.len() > limit {
+                return Err(Cause::TooLarge { what: BODY, limit });
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+}

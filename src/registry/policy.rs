@@ -1,0 +1,244 @@
+//! Retries and pacing: what is asked again, how often, and how many requests a registry gets at once.
+
+mod budget;
+mod pace;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::credentials::{Credential, CredentialId};
+use super::error::{Cause, Place, RegistryError};
+use super::name::RegistryAddress;
+use super::wire::rate_limit::RateLimit;
+use budget::Budget;
+use pace::{Outcome, Pace, Ticket, Turn};
+
+/// The first wait before a request is sent again; doubled each time, and shortened at random.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Paces beyond this number are dropped with all that are not in use.
+const MAX_PACES: usize = 10_000;
+
+/// How patient a caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyOptions {
+    /// How often one request is sent.
+    pub attempts: u32,
+    /// How long one request may wait altogether because the registry wants it. Longer: fail at once, and say until when.
+    pub max_wait: Duration,
+    /// The most requests at once to one registry.
+    pub concurrency: usize,
+}
+
+impl Default for PolicyOptions {
+    fn default() -> Self {
+        Self { attempts: 5, max_wait: Duration::from_mins(2), concurrency: 64 }
+    }
+}
+
+/// What a caller wants to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The answer.
+    #[default]
+    Patient,
+    /// Whether there is one now: a registry that throttles is not asked again.
+    Probe,
+}
+
+/// Paces of all registries.
+#[derive(Debug)]
+pub struct Policy {
+    options: PolicyOptions,
+    paces: Mutex<HashMap<(String, CredentialId), Arc<Pacer>>>,
+}
+
+/// The pace of one registry as one holder of a credential gets it.
+#[derive(Debug)]
+struct Pacer {
+    state: Mutex<(Pace, Budget)>,
+    /// Woken when a request ends.
+    ended: Notify,
+}
+
+impl Policy {
+    /// With these limits.
+    pub fn new(options: PolicyOptions) -> Self {
+        Self { options, paces: Mutex::default() }
+    }
+
+    /// Takes in a budget of requests that a registry announced.
+    pub fn announced(&self, registry: &RegistryAddress, credential: &Credential, limit: RateLimit) {
+        self.pacer(registry, credential).state().0.announced(limit, Instant::now());
+    }
+
+    /// Makes a call when it is its turn, and again where that may help.
+    ///
+    /// # Errors
+    /// The last error of the call; [`Cause::Throttled`] if the registry wants a longer wait than anybody has.
+    pub async fn run<T>(
+        &self,
+        registry: &RegistryAddress,
+        credential: &Credential,
+        mode: Mode,
+        call: impl AsyncFn() -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let pacer = self.pacer(registry, credential);
+        let mut patience = Patience { left: self.options.max_wait };
+        let mut attempt = 1;
+        loop {
+            let throttled = |until| throttled(registry, until);
+            let permit = pacer.turn(&mut patience).await.map_err(throttled)?;
+            let error = match call().await {
+                Ok(value) => {
+                    permit.end(Outcome::Answered);
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let wants = retry_after(&error.cause);
+            let outcome = if error.cause.is_throttling() {
+                Outcome::Throttled(wants)
+            } else if error.cause.is_retryable() {
+                Outcome::Failed
+            } else {
+                Outcome::Answered
+            };
+            permit.end(outcome);
+            let is_answer = !error.cause.is_retryable() || mode == Mode::Probe && error.cause.is_throttling();
+            // What the registry asks for costs nothing; what fails costs a part of the budget of all.
+            let is_over = attempt >= self.options.attempts || wants.is_none() && !pacer.state().1.take();
+            if is_answer || is_over {
+                return Err(error);
+            }
+            let wait = wants.unwrap_or_else(|| backoff(attempt));
+            if !patience.spend(wait) {
+                let cause = wants.map_or(error.cause, |wait| Cause::Throttled { until: from_now(wait) });
+                return Err(RegistryError { cause, ..error });
+            }
+            sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    fn pacer(&self, registry: &RegistryAddress, credential: &Credential) -> Arc<Pacer> {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        if paces.len() >= MAX_PACES {
+            paces.retain(|_, pacer| Arc::strong_count(pacer) > 1);
+        }
+        let new = || {
+            let state = (Pace::new(self.options.concurrency, Instant::now()), Budget::default());
+            Arc::new(Pacer { state: Mutex::new(state), ended: Notify::new() })
+        };
+        paces.entry((registry.base().to_string(), credential.id())).or_insert_with(new).clone()
+    }
+}
+
+/// How much longer one request may wait.
+struct Patience {
+    left: Duration,
+}
+
+impl Patience {
+    fn spend(&mut self, wait: Duration) -> bool {
+        let is_enough = wait <= self.left;
+        if is_enough {
+            self.left -= wait;
+        }
+        is_enough
+    }
+}
+
+/// The right to have one request under way.
+struct Permit<'a> {
+    pacer: &'a Pacer,
+    ticket: Option<Ticket>,
+}
+
+impl Permit<'_> {
+    fn end(mut self, outcome: Outcome) {
+        self.end_with(outcome);
+    }
+
+    fn end_with(&mut self, outcome: Outcome) {
+        if let Some(ticket) = self.ticket.take() {
+            let mut state = self.pacer.state();
+            let (pace, budget) = &mut *state;
+            pace.end(ticket, outcome, Instant::now());
+            if outcome == Outcome::Answered {
+                budget.refill();
+            }
+            drop(state);
+            // Two: the pace may have grown by one.
+            self.pacer.ended.notify_one();
+            self.pacer.ended.notify_one();
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    /// A caller that gives up in the middle says nothing about the registry.
+    fn drop(&mut self) {
+        self.end_with(Outcome::Abandoned);
+    }
+}
+
+impl Pacer {
+    fn state(&self) -> MutexGuard<'_, (Pace, Budget)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for its turn. Waits that the registry asks for are bounded, those for other requests of ours are not.
+    async fn turn(&self, patience: &mut Patience) -> Result<Permit<'_>, Timestamp> {
+        loop {
+            // Before the look at the state, so that no end between the two is missed.
+            let ended = self.ended.notified();
+            let now = Instant::now();
+            let turn = self.state().0.start(now);
+            match turn {
+                Turn::Go(ticket) => return Ok(Permit { pacer: self, ticket: Some(ticket) }),
+                Turn::WhenOneEnds => ended.await,
+                Turn::Spaced(until) => sleep_until(until).await,
+                Turn::Paused(until) => {
+                    let wait = until.saturating_duration_since(now);
+                    if !patience.spend(wait) {
+                        return Err(from_now(wait));
+                    }
+                    sleep_until(until).await;
+                }
+            }
+        }
+    }
+}
+
+fn retry_after(cause: &Cause) -> Option<Duration> {
+    match cause {
+        Cause::Refused(refusal) if cause.is_retryable() => refusal.retry_after,
+        _ => None,
+    }
+}
+
+fn throttled(registry: &RegistryAddress, until: Timestamp) -> RegistryError {
+    let place = Place { registry: registry.name().to_owned(), repository: String::new(), reference: None };
+    RegistryError { operation: "ask", place, cause: Cause::Throttled { until } }
+}
+
+fn from_now(wait: Duration) -> Timestamp {
+    Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// Half of it is at random, so that requests that failed together do not come back together.
+fn backoff(attempt: u32) -> Duration {
+    let whole = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+    let parts = RandomState::new().build_hasher().finish() % 1_000;
+    whole / 2 + (whole / 2).mul_f64(f64::from(u32::try_from(parts).unwrap_or_default()) / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::super::error::{Party, Refusal};
+use super::*;
+
+fn registry() -> RegistryAddress {
+    RegistryAddress::parse("r.example").unwrap()
+}
+
+fn refused(status: u16, retry_after: Option<Duration>) -> RegistryError {
+    let refusal = Refusal { by: Party::Registry, status, code: None, message: None, hint: None, retry_after };
+    let place = Place { registry: "r.example".to_owned(), repository: "a".to_owned(), reference: None };
+    RegistryError { operation: "read", place, cause: Cause::Refused(refusal) }
+}
+
+/// Answers with these errors, one after the other, and then well; how often it was called, and how it ended.
+async fn run(policy: &Policy, mode: Mode, errors: &[RegistryError]) -> (usize, Result<(), RegistryError>) {
+    let calls = AtomicUsize::new(0);
+    let call = async || errors.get(calls.fetch_add(1, Ordering::Relaxed)).cloned().map_or(Ok(()), Err);
+    let result = policy.run(&registry(), &Credential::Anonymous, mode, call).await;
+    (calls.load(Ordering::Relaxed), result)
+}
+
+#[tokio::test(start_paused = true)]
+async fn b01_what_may_be_answered_better_is_asked_again_and_nothing_else() {
+    for (status, calls) in
+        [(429, 2), (500, 2), (502, 2), (503, 2), (504, 2), (408, 2), (400, 1), (401, 1), (403, 1), (404, 1), (501, 1)]
+    {
+        let policy = Policy::new(PolicyOptions::default());
+        let (made, result) = run(&policy, Mode::Patient, &[refused(status, None)]).await;
+        assert_eq!((made, result.is_ok()), (calls, calls == 2), "{status}");
+    }
+    let policy = Policy::new(PolicyOptions::default());
+    let (made, result) = run(&policy, Mode::Patient, &vec![refused(503, None); 9]).await;
+    assert_eq!((made, result), (5, Err(refused(503, None))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b01_a_registry_that_is_down_is_not_asked_five_times_as_often() {
+    let policy = Policy::new(PolicyOptions::default());
+    let mut made = 0;
+    for _ in 0..1_000 {
+        made += run(&policy, Mode::Patient, &vec![refused(500, None); 9]).await.0;
+    }
+    assert_eq!(made, 1_000 + 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b02_the_time_that_a_registry_names_is_waited_for() {
+    let policy = Policy::new(PolicyOptions::default());
+    let before = Instant::now();
+    let (made, result) = run(&policy, Mode::Patient, &[refused(429, Some(Duration::from_secs(7)))]).await;
+    assert_eq!((made, result), (2, Ok(())));
+    assert_eq!(before.elapsed().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b02_a_wait_beyond_the_limit_fails_at_once_and_says_until_when() {
+    let policy = Policy::new(PolicyOptions::default());
+    let before = Instant::now();
+    for wait in [Duration::from_secs(121), Duration::from_hours(365 * 24), Duration::MAX] {
+        let (made, result) = run(&policy, Mode::Patient, &[refused(429, Some(wait))]).await;
+        let error = result.unwrap_err();
+        assert!(matches!(error.cause, Cause::Throttled { .. }), "{error}");
+        // The first one was sent; the others know already.
+        assert!(made <= 1);
+    }
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    let (made, other) = run(&policy, Mode::Patient, &[]).await;
+    assert!(made == 0 && matches!(other.unwrap_err().cause, Cause::Throttled { .. }), "nobody else asks, either");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b03_a_probe_that_is_throttled_asks_once() {
+    let policy = Policy::new(PolicyOptions::default());
+    let before = Instant::now();
+    for wait in [None, Some(Duration::from_secs(7))] {
+        let policy = Policy::new(PolicyOptions::default());
+        let (made, result) = run(&policy, Mode::Probe, &[refused(429, wait)]).await;
+        assert_eq!((made, result), (1, Err(refused(429, wait))));
+    }
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(run(&policy, Mode::Probe, &[refused(503, None)]).await.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_credentials_pace_is_not_anothers() {
+    let policy = Policy::new(PolicyOptions::default());
+    run(&policy, Mode::Patient, &[refused(429, Some(Duration::from_hours(1)))]).await.1.unwrap_err();
+    let other = Credential::basic("u", "p");
+    policy.run(&registry(), &other, Mode::Patient, async || Ok(())).await.unwrap();
+    let elsewhere = RegistryAddress::parse("s.example").unwrap();
+    policy.run(&elsewhere, &Credential::Anonymous, Mode::Patient, async || Ok(())).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_requests_are_under_way_than_the_pace_allows() {
+    let policy = Policy::new(PolicyOptions { concurrency: 3, ..PolicyOptions::default() });
+    let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let call = async || {
+        most.fetch_max(under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        sleep(Duration::from_millis(10)).await;
+        under_way.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let registry = registry();
+    let one = || policy.run(&registry, &Credential::Anonymous, Mode::Patient, call);
+    let all = futures::future::join_all((0..30).map(|_| one())).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(most.load(Ordering::Relaxed), 3);
+    // One that is given up in the middle frees its place.
+    drop(tokio::time::timeout(Duration::from_millis(1), one()).await);
+    assert!(futures::future::join_all((0..3).map(|_| one())).await.iter().all(Result::is_ok));
+}

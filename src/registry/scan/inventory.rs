@@ -1,0 +1,121 @@
+//! What a scan found, as it is printed and kept.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::super::error::{Reason, RegistryError};
+use super::super::wire::digest::{Algorithm, Digest, Hasher};
+
+/// The tags of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(title = "hypermirror scan")]
+pub struct Inventory {
+    /// The repository with its registry, as in an image reference.
+    pub repository: String,
+    /// Changes whenever a tag appears, goes or gets another digest: a digest of all tags with theirs, sorted.
+    pub revision: String,
+    /// How many tags the registry lists.
+    pub tag_count: usize,
+    /// How many of them the filter leaves out.
+    pub excluded: usize,
+    /// How many entries of the registry's list are no tags.
+    pub skipped: usize,
+    /// Compressed bytes of configs and layers of all tags together, each blob once.
+    pub unique_bytes: u64,
+    /// In the order that was asked for.
+    pub tags: Vec<ScannedTag>,
+}
+
+/// One tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScannedTag {
+    /// The tag.
+    pub tag: String,
+    /// Of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Of an artifact that is no image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Compressed bytes of its configs and layers, each blob once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// When its first image was built, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub created: Option<Timestamp>,
+    /// Its images.
+    pub platforms: Vec<PlatformImage>,
+    /// How many attestations its index has.
+    pub attestations: usize,
+    /// Why something of it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ScanError>,
+}
+
+/// One image of a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformImage {
+    /// `os/architecture[/variant]`, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Of its manifest.
+    pub digest: String,
+    /// Compressed bytes of its config and layers, each blob once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Why it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ScanError>,
+}
+
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanError {
+    /// One of a closed set: `NotFound`, `Unauthorized`, `Forbidden`, `Throttled`, `ServerError`, `Unreachable`, `Timeout`,
+    /// `Unsupported`, `Refused`, `Invalid`, `CredentialsUnavailable`.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<&RegistryError> for ScanError {
+    fn from(error: &RegistryError) -> Self {
+        Self { reason: reason(error.reason()), message: error.to_string() }
+    }
+}
+
+fn reason(reason: Reason) -> String {
+    format!("{reason:?}")
+}
+
+/// Blobs by their digests: what is shared counts once.
+pub(super) type Blobs = BTreeMap<Digest, u64>;
+
+/// The bytes of blobs; a size that no registry has does not overflow.
+pub(super) fn bytes(blobs: &Blobs) -> u64 {
+    blobs.values().fold(0, |sum, size| sum.saturating_add(*size))
+}
+
+/// The revision of tags, whatever their order. A tag that could not be read counts without a digest.
+pub(super) fn revision(tags: &[ScannedTag]) -> String {
+    let mut lines: Vec<(&str, &str)> =
+        tags.iter().map(|tag| (tag.tag.as_str(), tag.digest.as_deref().unwrap_or_default())).collect();
+    lines.sort_unstable();
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    for (tag, digest) in lines {
+        // Neither has a blank or a line feed in it.
+        hasher.update(format!("{tag} {digest}\n").as_bytes());
+    }
+    hasher.finish().to_string()
+}

@@ -1,0 +1,239 @@
+//! Connections: which hosts, over what, with whose certificates. Redirects are followed here, by rules of our own.
+
+mod answer;
+mod failure;
+mod resolver;
+pub mod tls;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use reqwest::{Client, Proxy, redirect};
+use tokio::time::timeout;
+use url::Url;
+
+use super::address::TrustClass;
+use super::error::{Cause, Failure};
+use super::proxy::Proxies;
+use super::secret::Secret;
+use super::wire::location;
+pub use answer::Answer;
+use resolver::{ClassResolver, Known};
+use tls::{TlsError, TlsOptions};
+
+/// As skopeo and containerd.
+const MAX_REDIRECTS: usize = 10;
+const CONNECT: Duration = Duration::from_secs(10);
+/// Until the first byte of an answer.
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// Between two pieces of a body. A body as a whole has no limit: layers have gigabytes, lines have kilobits.
+const STALL: Duration = Duration::from_mins(1);
+/// Idle connections that are kept for each host.
+const IDLE: usize = 32;
+const USER_AGENT: &str = concat!("hypermirror/", env!("CARGO_PKG_VERSION"));
+const FLOORS: [Option<TrustClass>; 4] =
+    [None, Some(TrustClass::Loopback), Some(TrustClass::Private), Some(TrustClass::Public)];
+
+/// Which connections a request takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lane {
+    /// Small requests, many at once over one HTTP/2 connection.
+    #[default]
+    Control,
+    /// Blobs: HTTP/1.1, because one HTTP/2 connection has one congestion window for all of them.
+    Bulk,
+}
+
+/// What a transport is made of.
+#[derive(Debug, Default)]
+pub struct TransportOptions {
+    /// Authorities and certificates.
+    pub tls: TlsOptions,
+    /// Proxies.
+    pub proxies: Proxies,
+    /// Hosts to which registries may lead although they are in a narrower network.
+    pub trusted_hosts: BTreeSet<String>,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The address.
+    pub url: Url,
+    /// Which connections.
+    pub lane: Lane,
+    /// Headers without secrets.
+    pub headers: HeaderMap,
+    /// The body, of a token request.
+    pub body: Option<Bytes>,
+    /// `Authorization`, for the host of `url` alone.
+    pub authorization: Option<Secret>,
+    /// `Authorization` for a host, with its port, that a redirect leads to: never one of ours.
+    pub foreign_authorization: Option<(String, Secret)>,
+}
+
+impl Request {
+    /// A request without a body.
+    pub fn new(method: Method, url: Url) -> Self {
+        let mut headers = HeaderMap::new();
+        // Digests are those of the bytes as they are stored.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        Self { method, url, lane: Lane::Control, headers, body: None, authorization: None, foreign_authorization: None }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+}
+
+/// The connections of one set of authorities, certificates and proxies. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tls: TlsOptions,
+    known: Arc<Known>,
+    /// For each floor the control lane, then the bulk lane; made when first used.
+    clients: [[OnceLock<Client>; 2]; FLOORS.len()],
+}
+
+impl Transport {
+    /// Makes one. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`TlsError`], for certificates that cannot be used.
+    pub fn new(options: TransportOptions) -> Result<Self, TlsError> {
+        // Here, so that a bad certificate is found before the first request.
+        options.tls.config(true, &[])?;
+        let known = Known::new(options.trusted_hosts, options.proxies);
+        let inner = Inner { tls: options.tls, known: Arc::new(known), clients: Default::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Sends a request on behalf of a registry, and follows redirects.
+    ///
+    /// # Errors
+    /// No answer, or a rule was broken. A status such as 404 is an answer.
+    pub async fn exchange(&self, registry: &Url, request: &Request) -> Result<Answer, Cause> {
+        let mut url = request.url.clone();
+        let mut is_asked_host = true;
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.send(registry, &url, request, is_asked_host).await?;
+            // The body of an upload is not sent a second time; a token request is never redirected.
+            if !answer.is_redirect() || request.body.is_some() {
+                return Ok(answer);
+            }
+            let next = location::resolve(&url, answer.header("location"))?;
+            // Once left, it is not trusted again: the other host chose the address.
+            is_asked_host &= next.is_same_host;
+            url = next.url;
+        }
+        Err(Cause::Redirects(MAX_REDIRECTS))
+    }
+
+    async fn send(&self, registry: &Url, url: &Url, request: &Request, is_asked: bool) -> Result<Answer, Cause> {
+        let host = host_and_port(url);
+        let floor = self.floor(registry, url)?;
+        let client = self.client(floor, request.lane)?;
+        let mut headers = request.headers.clone();
+        let authorization = match (&request.authorization, &request.foreign_authorization) {
+            (own, _) if is_asked => own.as_ref(),
+            (_, Some((foreign, token))) if *foreign == host => Some(token),
+            _ => None,
+        };
+        if let Some(secret) = authorization {
+            let unusable = |_| Cause::Credentials("the credentials have characters that no header can have".to_owned());
+            let mut value = HeaderValue::from_str(secret.reveal()).map_err(unusable)?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let mut sent = client.request(request.method.clone(), url.clone()).headers(headers);
+        if let Some(body) = &request.body {
+            sent = sent.body(body.clone());
+        }
+        let is_own = location::is_same_host(registry, url);
+        match timeout(FIRST_BYTE, sent.send()).await {
+            Ok(Ok(response)) => Ok(Answer::new(response, host, is_own)),
+            Ok(Err(error)) => Err(failure::cause(error, &host)),
+            Err(_) => {
+                let message = format!("no answer within {} s", FIRST_BYTE.as_secs());
+                Err(Cause::Unreachable { host, failure: Failure::Timeout, message })
+            }
+        }
+    }
+
+    /// Which networks may be reached for this address, and whether it is in one if it is a literal.
+    fn floor(&self, registry: &Url, url: &Url) -> Result<Option<TrustClass>, Cause> {
+        let host = url.host_str().unwrap_or_default();
+        let known = &self.inner.known;
+        let is_own = location::is_same_host(registry, url);
+        let floor = (!is_own && !known.trusted.contains(host)).then(|| self.class(registry));
+        if let Some(class) = TrustClass::of_literal(url).filter(|_| !known.trusted.contains(host)) {
+            let from = floor.unwrap_or(TrustClass::Loopback);
+            if !from.may_lead_to(class) {
+                return Err(Cause::address(host, class, from));
+            }
+        }
+        Ok(floor)
+    }
+
+    /// The class of a registry: of its address, or of those that its name had. Behind a proxy nobody knows: the strictest.
+    fn class(&self, registry: &Url) -> TrustClass {
+        let by_name = || self.inner.known.class(registry.host_str().unwrap_or_default());
+        TrustClass::of_literal(registry).or_else(by_name).unwrap_or(TrustClass::Public)
+    }
+
+    fn client(&self, floor: Option<TrustClass>, lane: Lane) -> Result<&Client, Cause> {
+        let place = FLOORS.iter().position(|known| *known == floor).unwrap_or(FLOORS.len() - 1);
+        let slot = &self.inner.clients[place][usize::from(lane == Lane::Bulk)];
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let made = self.make(floor, lane)?;
+        Ok(slot.get_or_init(|| made))
+    }
+
+    fn make(&self, floor: Option<TrustClass>, lane: Lane) -> Result<Client, Cause> {
+        let protocols: &[&str] = if lane == Lane::Bulk { &["http/1.1"] } else { &["h2", "http/1.1"] };
+        let tls = self.inner.tls.config(floor.is_none(), protocols);
+        let tls = tls.map_err(|error| Cause::Credentials(error.to_string()))?;
+        let known = self.inner.known.clone();
+        let proxies = known.proxies.clone();
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(USER_AGENT)
+            .redirect(redirect::Policy::none())
+            // None but ours: the library would also read the environment.
+            .no_proxy()
+            .proxy(Proxy::custom(move |url| proxies.of(url).cloned()))
+            .dns_resolver(Arc::new(ClassResolver { known, floor }))
+            .connect_timeout(CONNECT)
+            .read_timeout(STALL)
+            .pool_max_idle_per_host(IDLE);
+        if lane == Lane::Bulk {
+            builder = builder.http1_only();
+        }
+        builder.build().map_err(|error| failure::cause(error, "the HTTP client"))
+    }
+}
+
+/// `host:port`, as it is in messages and as it separates hosts.
+pub(super) fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests;
