@@ -15,7 +15,9 @@ mod input;
 mod migrate;
 mod node;
 mod planning;
+mod registry;
 mod render;
+mod scan;
 mod status;
 mod table;
 mod uninstall;
@@ -63,6 +65,8 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Print the state of the fleet from the manager's reports
     Status(status::StatusArgs),
+    /// Print the tags of a repository with their digests, sizes and platforms
+    Scan(Box<scan::ScanArgs>),
     /// Print the CRDs as YAML, or a patch for HyperShift's CRD
     Crd(crd::CrdArgs),
     /// Convert ImageContentSourcePolicies to ImageDigestMirrorSets
@@ -115,6 +119,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args).await,
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Scan(args) => scan::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,
         Command::Uninstall(args) => uninstall::run(&args).await,

@@ -16,5 +16,6 @@ mod migrate;
 mod node;
 mod overrides;
 mod reference;
+mod scan;
 mod status;
 mod uninstall;

@@ -1,4 +1,5 @@
-//! Properties for arbitrary content of ConfigMaps, annotations, override strings and registries.conf.
+//! Properties for arbitrary content of ConfigMaps, annotations, override strings and registries.conf, and for arbitrary
+//! answers of registries.
 //!
 //! Each target passes arbitrary bytes to a parser and panics if a property is violated, or if the cost of parsing is too high.
 //! The fuzzer searches for such bytes (`hack/fuzz/run`). Its seeds and findings are part of every test run.
@@ -13,18 +14,25 @@ mod mirrors;
 mod overrides;
 mod pool_config;
 mod registries_conf;
+mod registry;
 
 /// A parser with its properties.
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("documents", documents::check),
     ("config_map", config_map::check),
     ("pool_config", pool_config::check),
     ("annotation", annotation::check),
     ("overrides", overrides::check),
     ("registries_conf", registries_conf::check),
+    ("challenge", registry::challenge),
+    ("link", registry::link),
+    ("location", registry::location),
+    ("tag_list", registry::tag_list),
+    ("manifest", registry::manifest),
+    ("image_references", registry::image_references),
 ];
 
 /// Separates the parts of an input, such as the keys of a ConfigMap.

@@ -94,7 +94,7 @@ fn natural(one: &str, other: &str) -> Ordering {
             // Of the same length, digits compare as texts: no number is too long.
             x.len().cmp(&y.len()).then_with(|| x.cmp(y))
         } else {
-            run_a.cmp(run_b)
+            word(run_a).cmp(word(run_b))
         };
         if order != Ordering::Equal {
             return order;
@@ -102,6 +102,11 @@ fn natural(one: &str, other: &str) -> Ordering {
         (a, b) = (rest_a, rest_b);
     }
     a.len().cmp(&b.len()).then_with(|| one.cmp(other))
+}
+
+/// `rc.1` and `rc1` have the same word.
+fn word(run: &str) -> &str {
+    run.trim_matches(['.', '-', '_'])
 }
 
 /// The digits, or the other letters, at the beginning.
@@ -135,8 +140,8 @@ mod tests {
             "1.2.0",
             "1.2",
             "v1",
-            "20240102",
             "2024.01.02",
+            "20240102",
             "abc",
             "latest",
             "v1.2.x",

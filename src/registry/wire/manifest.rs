@@ -159,6 +159,9 @@ impl Manifest {
         let by_header = content_type.and_then(ManifestType::named);
         let raw: RawManifest = serde_json::from_slice(bytes).map_err(|error| ManifestError::Json(error.to_string()))?;
         let kind = kind(&raw, by_header)?;
+        if kind == ManifestType::Schema1 {
+            return Ok(Self::of_schema_1());
+        }
         let descriptors = |raw: Option<Vec<RawDescriptor>>| -> Result<Vec<Descriptor>, ManifestError> {
             raw.unwrap_or_default().into_iter().map(descriptor).collect()
         };
@@ -171,6 +174,18 @@ impl Manifest {
             artifact_type: raw.artifact_type,
             annotations: raw.annotations.unwrap_or_default(),
         })
+    }
+
+    const fn of_schema_1() -> Self {
+        Self {
+            kind: ManifestType::Schema1,
+            config: None,
+            layers: Vec::new(),
+            children: Vec::new(),
+            subject: None,
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+        }
     }
 
     /// The blobs that a registry that holds this manifest must hold, too.

@@ -51,6 +51,8 @@ fn b15_schema_1_is_recognised_and_nothing_of_it_is_read() {
     assert_eq!(manifest.kind, ManifestType::Schema1);
     assert_eq!(manifest.blobs().count(), 0);
     assert_eq!(parse(&old, None).unwrap().kind, ManifestType::Schema1);
+    let with_children = json!({"schemaVersion": 1, "manifests": [blob()]});
+    assert!(parse(&with_children, None).unwrap().children.is_empty());
 }
 
 #[test]

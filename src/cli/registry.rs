@@ -1,0 +1,140 @@
+//! What commands that ask registries have in common: how they are reached, and with which credentials.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::{Usage, console};
+use crate::manager::options::parse_duration;
+use crate::registry::auth::ecr::Ecr;
+use crate::registry::auth::keychain::Keychain;
+use crate::registry::credentials::auth_file::AuthFile;
+use crate::registry::credentials::ecr;
+use crate::registry::credentials::files::{AuthFiles, auth_files};
+use crate::registry::policy::PolicyOptions;
+use crate::registry::proxy::Proxies;
+use crate::registry::transport::tls::TlsOptions;
+use crate::registry::transport::{Transport, TransportOptions};
+use crate::registry::{Client, Credential};
+
+/// A password or token has fewer bytes.
+const MAX_PASSWORD_BYTES: u64 = 64 * 1024;
+
+/// How registries are reached.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Registries")]
+pub struct RegistryArgs {
+    /// File with credentials, as podman and docker write it (default: their usual files)
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// User of the registry; takes the password from standard input
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    username: Option<String>,
+    /// Read the password of --username from standard input
+    #[arg(long, requires = "username", conflicts_with = "authfile")]
+    password_stdin: bool,
+    /// PEM file with certificate authorities to trust besides those of the system; may be repeated
+    #[arg(long, value_name = "FILE")]
+    certificate_authority: Vec<PathBuf>,
+    /// PEM file with a client certificate for the registry
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// PEM file with the private key of --client-certificate
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
+    /// Accept any certificate of the registry and of its token server
+    #[arg(long)]
+    insecure_skip_tls_verify: bool,
+    /// Use HTTP instead of HTTPS: everybody on the way can read credentials
+    #[arg(long)]
+    pub plain_http: bool,
+    /// Host in a narrower network to which a registry may lead, such as its token server; may be repeated
+    #[arg(long, value_name = "HOST")]
+    trusted_host: Vec<String>,
+    /// Longest time that a request waits because the registry limits requests
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_duration)]
+    max_wait: Duration,
+}
+
+/// A client and what it shows registries.
+pub struct Access {
+    /// The client.
+    pub client: Client,
+    /// Its credentials.
+    pub keychain: Keychain,
+}
+
+impl RegistryArgs {
+    /// Reads files and environment, and sets up a client. Nothing is connected yet.
+    pub fn access(&self) -> Result<Access> {
+        let proxies = Proxies::of_environment(variable)?;
+        let keychain = self.keychain(&proxies)?;
+        for warning in keychain.warnings() {
+            console::warning(warning);
+        }
+        let trusted_hosts: BTreeSet<String> = self.trusted_host.iter().cloned().collect();
+        let transport = Transport::new(TransportOptions { tls: self.tls()?, proxies, trusted_hosts })?;
+        let options = PolicyOptions { max_wait: self.max_wait, ..PolicyOptions::default() };
+        Ok(Access { client: Client::new(transport, options), keychain })
+    }
+
+    fn tls(&self) -> Result<TlsOptions> {
+        let mut tls = TlsOptions::default();
+        for file in &self.certificate_authority {
+            tls.add_authorities(&read(file)?).with_context(|| file.display().to_string())?;
+        }
+        if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
+            let set = tls.set_identity(&read(certificate)?, &read(key)?);
+            set.with_context(|| format!("{} and {}", certificate.display(), key.display()))?;
+        }
+        if self.insecure_skip_tls_verify {
+            console::warning("certificates are not verified: whoever answers sees the credentials");
+            tls.skip_verification();
+        }
+        Ok(tls)
+    }
+
+    fn keychain(&self, proxies: &Proxies) -> Result<Keychain> {
+        let explicit = match &self.username {
+            Some(username) => Some(Credential::basic(username, password()?)),
+            None => None,
+        };
+        let files = match auth_files(self.authfile.clone(), variable) {
+            AuthFiles::Named(path) => vec![auth_file(&path, &read(&path)?)?],
+            AuthFiles::Default(paths) => {
+                let existing = paths.iter().filter_map(|path| Some((path, std::fs::read(path).ok()?)));
+                existing.map(|(path, bytes)| auth_file(path, &bytes)).collect::<Result<_>>()?
+            }
+        };
+        let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
+        let ecr = identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies.clone())).transpose()?;
+        Ok(Keychain { explicit, files, ecr })
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+fn auth_file(path: &Path, bytes: &[u8]) -> Result<AuthFile> {
+    AuthFile::parse(bytes).with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// The first line of standard input; never an argument, which every user of the machine can list.
+fn password() -> Result<String> {
+    let mut text = String::new();
+    io::stdin().take(MAX_PASSWORD_BYTES).read_to_string(&mut text).context("failed to read the password")?;
+    let password = text.lines().next().unwrap_or_default();
+    if password.is_empty() {
+        return Err(Usage::error("--password-stdin: standard input has no password"));
+    }
+    Ok(password.to_owned())
+}
