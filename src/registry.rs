@@ -15,6 +15,7 @@ pub mod name;
 pub mod policy;
 pub mod proxy;
 pub mod quirks;
+mod refusal;
 pub mod scan;
 pub mod secret;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::{Usage, console};
-use crate::manager::options::parse_duration;
+use crate::process::flags::parse_duration;
 use crate::registry::auth::ecr::Ecr;
 use crate::registry::auth::keychain::Keychain;
 use crate::registry::credentials::auth_file::AuthFile;

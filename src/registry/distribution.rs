@@ -11,19 +11,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use jiff::Timestamp;
 use url::Url;
 
 use super::auth::{Access, Auth};
 use super::credentials::Credential;
-use super::error::{Cause, Party, Place, Refusal, RegistryError};
+use super::error::{Cause, Party, Place, RegistryError};
 use super::name::{RegistryAddress, Repository};
 use super::quirks::Quirks;
+use super::refusal::refusal;
 use super::transport::{Answer, Request, Transport};
-use super::wire::error_body::{ErrorBody, MAX_ERROR_BYTES};
 use super::wire::location::LocationError;
 use super::wire::rate_limit::{self, RateLimit};
-use super::wire::retry_after;
 pub use blobs::BlobStream;
 pub use manifests::{Fetched, Head};
 use notices::Notices;
@@ -104,15 +102,6 @@ impl Api {
         let quirks = Quirks::of_answer(registry, |name| answer.header(name));
         refusal(answer, by, Some(quirks)).await
     }
-}
-
-/// The cause that an answer is.
-pub(super) async fn refusal(answer: Answer, by: Party, quirks: Option<Quirks>) -> Cause {
-    let status = answer.status.as_u16();
-    let retry_after = answer.header("retry-after").and_then(|value| retry_after::parse(value, Timestamp::now()));
-    let body = ErrorBody::parse(&answer.beginning(MAX_ERROR_BYTES).await);
-    let hint = quirks.and_then(|quirks| quirks.hint(status, body.code.as_deref()));
-    Cause::Refused(Refusal { by, status, code: body.code, message: body.message, hint, retry_after })
 }
 
 /// The address of something below `v2/`.

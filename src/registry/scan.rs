@@ -4,6 +4,7 @@
 //! with this credential. A tag that cannot be read has a reason, and the others are as complete as without it.
 
 mod cache;
+mod config;
 mod details;
 pub mod filter;
 pub mod inventory;

@@ -4,3 +4,4 @@
 
 mod docker;
 mod mock;
+mod reading;

@@ -12,13 +12,13 @@ use url::Url;
 
 use super::super::credentials::{Credential, CredentialId};
 use super::super::error::{Cause, Party};
+use super::super::refusal::refusal;
 use super::super::secret::Secret;
 use super::super::transport::{Request, Transport, host_and_port};
 use super::super::wire::challenge::Challenge;
 use super::super::wire::location;
 use super::token::{self, Token};
 use super::{Access, basic, bearer};
-use crate::registry::distribution::refusal;
 
 /// Entries beyond this number are dropped with all that are not in use.
 const MAX_ENTRIES: usize = 20_000;

@@ -19,9 +19,9 @@ use super::super::credentials::ecr::{
     password_of,
 };
 use super::super::credentials::sigv4::{self, AwsKeys, amz_date};
-use super::super::distribution::refusal;
 use super::super::error::{Cause, Party};
 use super::super::proxy::Proxies;
+use super::super::refusal::refusal;
 use super::super::secret::Secret;
 use super::super::transport::tls::TlsError;
 use super::super::transport::{Answer, Request, Transport, TransportOptions, host_and_port};

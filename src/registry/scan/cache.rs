@@ -13,7 +13,7 @@ use super::super::distribution::Target;
 use super::super::error::RegistryError;
 use super::super::wire::digest::Digest;
 use super::super::wire::manifest::Manifest;
-use super::details::ImageConfig;
+use super::config::ImageConfig;
 
 /// The oldest go first. A manifest takes about 2 KiB.
 const CAPACITY: usize = 20_000;

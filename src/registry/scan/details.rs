@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::super::client::Client;
 use super::super::distribution::Target;
@@ -15,6 +14,7 @@ use super::super::wire::digest::Digest;
 use super::super::wire::manifest::{Descriptor, MAX_DEPTH, Manifest, Platform};
 use super::super::wire::media_type::ManifestType;
 use super::cache::ContentCache;
+use super::config::ImageConfig;
 use super::inventory::{Blobs, ScanError};
 
 /// Configs have some kilobytes; those of long build histories some hundred.
@@ -24,21 +24,6 @@ const MAX_IMAGES: usize = 1_000;
 /// Children of one index that are asked for at once, beside those of other tags.
 const AT_ONCE: usize = 8;
 const CREATED: &str = "org.opencontainers.image.created";
-
-/// What a config says of its image.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct ImageConfig {
-    #[serde(flatten)]
-    platform: Platform,
-    #[serde(default)]
-    created: Option<String>,
-}
-
-impl ImageConfig {
-    fn platform(&self) -> Option<String> {
-        (!self.platform.os.is_empty()).then(|| self.platform.name())
-    }
-}
 
 /// One image.
 #[derive(Clone, Debug)]
@@ -153,7 +138,7 @@ impl Reader<'_> {
             };
             let Ok(config) = self.config(&config.digest).await else { continue };
             image.platform = image.platform.take().or_else(|| config.platform());
-            details.created = details.created.or_else(|| config.created.as_ref()?.parse().ok());
+            details.created = details.created.or_else(|| config.created());
         }
     }
 
