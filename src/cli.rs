@@ -65,7 +65,7 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Print the state of the fleet from the manager's reports
     Status(status::StatusArgs),
-    /// Print the tags of a repository with their digests, sizes and platforms
+    /// Print a repository's tags with digests, sizes and platforms
     Scan(Box<scan::ScanArgs>),
     /// Print the CRDs as YAML, or a patch for HyperShift's CRD
     Crd(crd::CrdArgs),

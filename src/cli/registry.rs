@@ -37,7 +37,7 @@ pub struct RegistryArgs {
     /// Read the password of --username from standard input
     #[arg(long, requires = "username", conflicts_with = "authfile")]
     password_stdin: bool,
-    /// PEM file with certificate authorities to trust besides those of the system; may be repeated
+    /// PEM file with more certificate authorities; may be repeated
     #[arg(long, value_name = "FILE")]
     certificate_authority: Vec<PathBuf>,
     /// PEM file with a client certificate for the registry
@@ -49,10 +49,10 @@ pub struct RegistryArgs {
     /// Accept any certificate of the registry and of its token server
     #[arg(long)]
     insecure_skip_tls_verify: bool,
-    /// Use HTTP instead of HTTPS: everybody on the way can read credentials
+    /// Use HTTP instead of HTTPS: credentials are sent in the clear
     #[arg(long)]
     pub plain_http: bool,
-    /// Host in a narrower network to which a registry may lead, such as its token server; may be repeated
+    /// Host in a narrower network to which a registry may lead
     #[arg(long, value_name = "HOST")]
     trusted_host: Vec<String>,
     /// Longest time that a request waits because the registry limits requests

@@ -34,13 +34,13 @@ pub struct ScanArgs {
     /// Repository, as in an image reference: quay.io/org/app
     #[arg(value_name = "REPO", required_unless_present = "schema")]
     repository: Option<String>,
-    /// Address of the registry, if it is not the first part of REPO; may have a path
+    /// Address of the registry if REPO has none; may have a path
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
-    /// Only tags that match this regular expression as a whole
+    /// Regular expression that a whole tag must match
     #[arg(long, value_name = "PATTERN")]
     tags: Option<String>,
-    /// Not tags that match this regular expression as a whole; may be repeated
+    /// Regular expression that no whole tag may match; may be repeated
     #[arg(long, value_name = "PATTERN")]
     exclude: Vec<String>,
     /// Also list tags of attached signatures, attestations and SBOMs
@@ -52,7 +52,7 @@ pub struct ScanArgs {
     /// Only the first tags in this order
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
-    /// List each platform on its own line, and read the platform of single images
+    /// One line for each platform; reads the platforms of single images
     #[arg(long)]
     platforms: bool,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct ScanArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Options")]
     output: Format,
-    /// Print the JSON schema of the output formats json and yaml
+    /// Print the JSON schema of the output
     #[arg(long, conflicts_with_all = ["repository", "output"], help_heading = "Options")]
     schema: bool,
 }

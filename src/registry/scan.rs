@@ -20,6 +20,7 @@ use super::distribution::{Head, Target};
 use super::error::RegistryError;
 use super::name::Reference;
 use super::wire::digest::Digest;
+use super::wire::media_type::ManifestType;
 pub use cache::ContentCache;
 use details::{Details, Reader};
 use filter::TagFilter;
@@ -163,7 +164,7 @@ fn scanned(tag: String, head: Result<Head, RegistryError>, details: &AllDetails)
         }
     };
     scanned.digest = Some(head.digest.to_string());
-    scanned.media_type = head.kind.map(|kind| kind.name().to_owned());
+    scanned.media_type = head.kind.map(ManifestType::name);
     match details.get(&head.digest) {
         Some(Ok(details)) => describe(&mut scanned, details),
         Some(Err(error)) => scanned.error = Some(ScanError::from(error)),
@@ -173,7 +174,7 @@ fn scanned(tag: String, head: Result<Head, RegistryError>, details: &AllDetails)
 }
 
 fn describe(scanned: &mut ScannedTag, details: &Details) {
-    scanned.media_type = Some(details.kind.name().to_owned());
+    scanned.media_type = Some(details.kind.name());
     scanned.artifact_type.clone_from(&details.artifact_type);
     scanned.created = details.created;
     scanned.attestations = details.attestations;

@@ -3,6 +3,7 @@
 use super::super::console::{ERROR, HEADING, styled};
 use super::super::table::{self, Cell};
 use crate::registry::scan::inventory::{Inventory, PlatformImage, ScanError, ScannedTag};
+use crate::registry::wire::media_type::ManifestType;
 
 /// Enough hexadecimal digits to tell digests apart; `-o json` has all.
 const DIGITS: usize = 12;
@@ -63,7 +64,18 @@ fn platforms(inventory: &Inventory) -> String {
 
 /// What it is, where no platform says it.
 fn kind(tag: &ScannedTag) -> String {
-    tag.artifact_type.clone().or_else(|| tag.media_type.clone()).unwrap_or_default()
+    if let Some(artifact_type) = &tag.artifact_type {
+        return artifact_type.clone();
+    }
+    let media_type = tag.media_type.unwrap_or_default();
+    let name = match ManifestType::named(media_type) {
+        Some(ManifestType::OciImage | ManifestType::DockerImage) => "image",
+        Some(ManifestType::OciIndex | ManifestType::DockerList) => "index",
+        Some(ManifestType::OciArtifact) => "artifact",
+        Some(ManifestType::Schema1) => "image of schema 1",
+        None => media_type,
+    };
+    name.to_owned()
 }
 
 fn failure(error: &ScanError) -> Cell {

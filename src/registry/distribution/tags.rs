@@ -30,6 +30,8 @@ pub struct Paging {
     page_size: usize,
     query: String,
     seen: HashSet<String>,
+    /// Whether the registry sends links: then a page without one is the last.
+    has_links: bool,
     bytes: usize,
     tags: Vec<String>,
     skipped: usize,
@@ -52,7 +54,8 @@ impl Paging {
     /// Of a registry.
     pub fn new(quirks: &Quirks) -> Self {
         let query = format!("n={}", quirks.page_size);
-        Self { page_size: quirks.page_size, query, seen: HashSet::new(), bytes: 0, tags: Vec::new(), skipped: 0 }
+        let (seen, tags) = (HashSet::new(), Vec::new());
+        Self { page_size: quirks.page_size, query, seen, has_links: false, bytes: 0, tags, skipped: 0 }
     }
 
     /// The query of the page to read.
@@ -86,7 +89,8 @@ impl Paging {
         self.seen.insert(std::mem::take(&mut self.query));
         self.bytes += page.bytes;
         self.skipped += page.tags.skipped;
-        let is_full = page.tags.entries == self.page_size;
+        self.has_links |= page.next.is_some();
+        let is_full = page.tags.entries == self.page_size && !self.has_links;
         let by_last = || page.tags.last.as_deref().filter(|_| is_full).map(|last| self.after(last));
         let next = page.next.or_else(by_last);
         self.tags.extend(page.tags.tags);

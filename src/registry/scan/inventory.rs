@@ -41,7 +41,7 @@ pub struct ScannedTag {
     pub digest: Option<String>,
     /// Of its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub media_type: Option<String>,
+    pub media_type: Option<&'static str>,
     /// Of an artifact that is no image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,

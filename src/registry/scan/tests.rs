@@ -211,7 +211,7 @@ async fn b15_images_of_schema_1_are_listed_without_platforms() {
     content.tag("v1", &old);
     let server = serve(Arc::new(Mutex::new(content))).await;
     let tag = &scan_all(&server, &ScanOptions::default()).await.tags[0];
-    assert!(tag.media_type.as_ref().unwrap().contains("v1+prettyjws") && tag.error.is_none(), "{tag:?}");
+    assert!(tag.media_type.unwrap().contains("v1+prettyjws") && tag.error.is_none(), "{tag:?}");
     assert!(tag.platforms.is_empty() && tag.size.is_none());
 }
 

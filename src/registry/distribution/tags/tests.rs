@@ -37,6 +37,14 @@ fn b10_a_full_page_without_a_link_goes_on_after_its_last_tag() {
 }
 
 #[test]
+fn b10_where_there_were_links_a_full_page_without_one_is_the_last() {
+    let mut list = paging();
+    assert!(list.add(page(0..SIZE, Some("last=v999"))).unwrap());
+    assert!(!list.add(page(SIZE..2 * SIZE, None)).unwrap());
+    assert_eq!(list.finish().tags.len(), 2 * SIZE);
+}
+
+#[test]
 fn b10_a_registry_that_ignores_the_page_size_has_one_page() {
     for entries in [SIZE - 1, SIZE + 1, 3 * SIZE] {
         let mut list = paging();
