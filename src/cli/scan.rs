@@ -34,7 +34,7 @@ pub struct ScanArgs {
     /// Repository, as in an image reference: quay.io/org/app
     #[arg(value_name = "REPO", required_unless_present = "schema")]
     repository: Option<String>,
-    /// Address of the registry if REPO has none; may have a path
+    /// Address of the registry; REPO is then a path in it
     #[arg(long, value_name = "URL")]
     registry: Option<String>,
     /// Regular expression that a whole tag must match
