@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 /// The command that an error message recommends to build missing programs.
 const BUILD: &str = "hack/testbed/build";
+
+/// The command that builds registries and the conformance program.
+const REGISTRIES: &str = "hack/registries/build";
 
 /// What builds the program of the agent's image.
 const IMAGE: &str = "hack/testbed/agent-image";
@@ -49,6 +52,15 @@ impl Servers {
             return Ok(path);
         }
         bail!("no {program} in {:?}: run {BUILD}, or set {ASSETS_VARIABLE}", self.directories)
+    }
+
+    /// The path of a program of `hack/registries`.
+    ///
+    /// # Errors
+    ///
+    /// If no directory has it. The error names the command that builds it.
+    pub fn find_registry(&self, program: &str) -> Result<PathBuf> {
+        self.find(program).with_context(|| format!("{program} is built by {REGISTRIES}"))
     }
 
     /// Why `hack/testbed/build` could not build the programs of a node, if so.

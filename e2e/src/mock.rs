@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod behavior;
+pub mod cases;
 mod desk;
 pub mod digest;
 mod discover;
@@ -12,6 +13,7 @@ mod gate;
 mod pull;
 mod push;
 mod record;
+pub mod recorded;
 mod route;
 mod rule;
 mod script;

@@ -1,18 +1,59 @@
-//! A real image registry: Debian's docker-registry on the loopback address, over HTTP or TLS.
+//! A real image registry on the loopback address: Debian's docker-registry, that of the distribution project, or that of
+//! go-containerregistry. Over HTTP or TLS; for everybody, with a password, or with tokens.
 
-use std::{path::Path, time::Duration};
+mod config;
 
-use anyhow::{Context, Result};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
 use tokio::net::TcpStream;
 
-use crate::{
-    eventually,
-    pki::{Authority, Certificate},
-    port,
-    process::{Launch, Process},
-};
+use crate::mock::TokenServer;
+use crate::pki::Authority;
+use crate::process::{Launch, Process, tail};
+use crate::{eventually, port};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// The user whom a registry with a password lets in.
+pub const USER: &str = "alice";
+
+/// The password of [`USER`].
+pub const PASSWORD: &str = "s3cret";
+
+/// The program of a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Debian's docker-registry: version 2 of the distribution project.
+    Docker,
+    /// Version 3 of the distribution project.
+    Distribution,
+    /// go-containerregistry's `pkg/registry`, which holds everything in memory.
+    PkgRegistry,
+}
+
+/// How a registry is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// Which one.
+    pub program: Program,
+    /// Over TLS, with a certificate of this authority for the loopback address.
+    pub authority: Option<&'a Authority>,
+    /// Who is let in.
+    pub access: Access<'a>,
+}
+
+/// Who is let in.
+#[derive(Clone, Copy, Debug)]
+pub enum Access<'a> {
+    /// Everybody.
+    Open,
+    /// [`USER`] with [`PASSWORD`].
+    Password,
+    /// Who has a token of this server.
+    Tokens(&'a TokenServer),
+}
 
 /// A running registry. Dropping it stops it. Its images are in the directory that was passed.
 #[derive(Debug)]
@@ -22,13 +63,14 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts a registry on a free port, with images, configuration and log below `directory`.
+    /// Starts docker-registry on a free port, with images, configuration and log below `directory`.
     ///
     /// # Errors
     ///
     /// If docker-registry is not installed or does not respond.
     pub async fn start(directory: &Path) -> Result<Self> {
-        Self::launch(directory, None).await
+        let settings = Settings { program: Program::Docker, authority: None, access: Access::Open };
+        Self::launch(directory, &settings).await
     }
 
     /// The same over TLS, with a certificate for the loopback address.
@@ -37,58 +79,49 @@ impl Registry {
     ///
     /// As [`Registry::start`]; when the certificate cannot be made.
     pub async fn start_tls(directory: &Path, authority: &Authority) -> Result<Self> {
-        Self::launch(directory, Some(authority.server(&["127.0.0.1"])?)).await
+        let settings = Settings { program: Program::Docker, authority: Some(authority), access: Access::Open };
+        Self::launch(directory, &settings).await
     }
 
-    async fn launch(directory: &Path, certificate: Option<Certificate>) -> Result<Self> {
+    /// Starts any of them on a free port, with everything below `directory`.
+    ///
+    /// # Errors
+    ///
+    /// When the program is not there or does not listen; when the certificate cannot be made.
+    pub async fn launch(directory: &Path, settings: &Settings<'_>) -> Result<Self> {
         let host = format!("127.0.0.1:{}", port::free()?);
-        std::fs::create_dir_all(directory).with_context(|| format!("failed to create {}", directory.display()))?;
-        let mut config = serde_json::json!({
-            "version": "0.1",
-            "log": { "accesslog": { "disabled": false }, "level": "info", "formatter": "json" },
-            "storage": { "filesystem": { "rootdirectory": directory.join("images") }, "delete": { "enabled": true } },
-            "http": { "addr": host },
-        });
-        let is_tls = certificate.is_some();
-        if let Some(certificate) = certificate {
-            let (own, key) = (directory.join("tls.crt"), directory.join("tls.key"));
-            std::fs::write(&own, certificate.certificate)?;
-            std::fs::write(&key, certificate.key)?;
-            config["http"]["tls"] = serde_json::json!({ "certificate": own, "key": key });
-        }
-        let config_path = directory.join("config.yml");
-        std::fs::write(&config_path, serde_yaml::to_string(&config)?)?;
-        let launch = Launch::new("docker-registry", "docker-registry", directory).arg("serve").arg(config_path);
-        let mut process = launch.spawn().context("is Debian's docker-registry installed?")?;
-        if is_tls {
-            // Checking that the port is open avoids a dependency on a TLS client.
-            let listens = async || Ok(Some(TcpStream::connect(&host).await?));
-            eventually(START_LIMIT, "the registry listens", listens).await?;
-        } else {
-            process.wait_until_ready(&format!("http://{host}/v2/"), START_LIMIT).await?;
-        }
+        let (program, arguments) = config::write(directory, &host, settings)?;
+        let mut process = Launch::new("registry", program, directory).args(arguments).spawn()?;
+        // It listens only when it can answer: no client is needed that knows its certificate and its users.
+        eventually(START_LIMIT, "the registry listens", async || {
+            if let Some(status) = process.exit_status()? {
+                bail!("it ended ({status}); its log:\n{}", tail(&process.log()?));
+            }
+            Ok(Some(TcpStream::connect(&host).await?))
+        })
+        .await?;
         Ok(Self { host, process })
     }
 
-    /// Host and port, as in an image reference.
+    /// Host and port, as they stand in an image reference.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The lines of its access log that contain `text`, such as `GET /v2/q/app/manifests/v1`.
+    /// What it was asked: the lines of its access log that hold `text`, such as `GET /v2/q/app/manifests/v1`.
     ///
     /// # Errors
     ///
-    /// If the log cannot be read.
+    /// When the log cannot be read.
     pub fn requests(&self, text: &str) -> Result<Vec<String>> {
         Ok(self.process.log()?.lines().filter(|line| line.contains(text)).map(str::to_owned).collect())
     }
 
-    /// Stops it. Its port then refuses connections.
+    /// Ends it; its port refuses connections afterwards.
     ///
     /// # Errors
     ///
-    /// If it cannot be signalled.
+    /// When it cannot be signalled.
     pub async fn stop(mut self) -> Result<()> {
         self.process.stop().await.map(|_| ())
     }

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a scenario that cannot go on has failed
 
+mod cases;
+mod conformance;
 mod docker;
+mod judges;
 mod mock;
+mod proxy;
 mod reading;
