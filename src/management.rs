@@ -1,4 +1,4 @@
-//! The management cluster: what is read, remembered and written there.
+//! The management cluster: its watched state, and writes to it.
 
 pub mod admission_registration;
 pub mod apply;

@@ -1,8 +1,8 @@
 //! A NodePool's configuration: its ConfigMaps, whether a node could use every document in them, and the mirrors that they
 //! declare.
 //!
-//! Keys, kinds and their order are stock HyperShift's (`hypershift-operator/controllers/nodepool/config.go`); what that
-//! accepts without a word and rolls nodes for, such as a misspelt field, is told here.
+//! Keys, kinds and their order are those of HyperShift (`hypershift-operator/controllers/nodepool/config.go`). Problems for
+//! which HyperShift silently replaces nodes, such as a misspelt field, are reported here.
 
 mod documents;
 pub mod node_files;
@@ -27,23 +27,23 @@ pub use documents::{ConfigDocuments, KEY, read};
 pub use node_files::NodeFile;
 pub use verdict::{findings, reports, verdict};
 
-/// What stock HyperShift says about an ITMS in `spec.config` as long as it does not know that kind.
+/// The error of a HyperShift that does not support an ITMS in `spec.config`.
 const REFUSED_TAGS: &str = "unsupported config type: *v1.ImageTagMirrorSet";
 
-/// Which ConfigMaps a NodePool's configuration is made of.
+/// The ConfigMaps of a NodePool's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Those of `spec.config`, which stock HyperShift reads.
+    /// The ConfigMaps of `spec.config`, which HyperShift reads.
     pub stock: Vec<String>,
-    /// Those of `hypermirror.dev/config`, which are ours alone and not among the others.
+    /// The ConfigMaps of `hypermirror.dev/config` that are not also in `spec.config`.
     pub own: Vec<String>,
-    /// What stock HyperShift says about `spec.config`, if it refuses tag mirrors in it.
+    /// HyperShift's error, if it rejects tag mirrors in `spec.config`.
     pub refused: Option<String>,
-    /// How many more are named than [`CONFIG_MAPS`], and are not read.
+    /// Number of ConfigMaps beyond [`CONFIG_MAPS`], which are not read.
     pub beyond: usize,
 }
 
-/// How many ConfigMaps of one NodePool are read.
+/// Maximum number of ConfigMaps of one NodePool, to limit memory.
 pub const CONFIG_MAPS: usize = 100;
 
 impl PoolConfig {
@@ -67,51 +67,50 @@ impl PoolConfig {
         Self { stock, own: names, refused, beyond }
     }
 
-    /// Every ConfigMap, those of `spec.config` first.
+    /// All ConfigMaps, those of `spec.config` first.
     pub fn config_maps(&self) -> impl Iterator<Item = &String> {
         self.stock.iter().chain(&self.own)
     }
 }
 
-/// A NodePool, as far as it matters.
+/// The relevant fields of a NodePool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownPool {
-    /// How its nodes get mirrors, if it says so itself.
+    /// The delivery in its annotation, if it has one.
     pub delivery: Option<Delivery>,
-    /// Its uid.
     pub uid: String,
-    /// Its configuration, as stock HyperShift and hypermirror have it.
+    /// The ConfigMaps that HyperShift and hypermirror read.
     pub config: PoolConfig,
 }
 
-/// What the configuration of one NodePool declares.
+/// The mirrors in the configuration of one NodePool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolSources {
-    /// Mirrors of the node-pool layer, not checked yet.
+    /// Mirrors of the node-pool layer, not validated yet.
     pub entries: Entries,
-    /// Fields that are not read, and documents that mean something else than they say.
+    /// Findings about ignored fields, and about documents that HyperShift changes.
     pub findings: Vec<Finding>,
-    /// What could not be read or used.
+    /// Problems, because of which ConfigMaps or documents are not used.
     pub troubles: Vec<SourceTrouble>,
-    /// The entries of `spec.config` alone; see [`Self::stock`].
+    /// The entries of `spec.config`; see [`Self::stock`].
     of_spec: Entries,
-    /// The registries.conf and drop-ins that `MachineConfig`s of `spec.config` write, ascending by path.
+    /// The registries.conf and drop-ins in `MachineConfig`s of `spec.config`, ascending by path.
     pub files: Vec<NodeFile>,
-    /// The ConfigMaps that cannot be used now, and of which nobody remembers what they said.
+    /// The ConfigMaps that cannot be used and have no last valid entries.
     pub lost: BTreeSet<String>,
-    /// Its ConfigMaps, those of `spec.config` first.
+    /// All its ConfigMaps, those of `spec.config` first.
     pub config_maps: Vec<String>,
-    /// Those of `spec.config` that declare digest mirrors: stock HyperShift replaces nodes when they change.
+    /// The ConfigMaps of `spec.config` with digest mirrors: HyperShift replaces nodes when they change.
     pub replacing: Vec<String>,
 }
 
-/// The mirrors of each ConfigMap that were last in force, by its name.
+/// The last valid mirrors of each ConfigMap, by name.
 pub type LastDocuments = BTreeMap<String, Arc<ConfigDocuments>>;
 
 impl PoolSources {
-    /// Puts together what a NodePool's ConfigMaps say; where one is not good, what it last said.
+    /// Combines the ConfigMaps of a NodePool. For an invalid ConfigMap, its last valid mirrors are used.
     ///
-    /// `found` is asked for each ConfigMap. Answers what is in force from now on, too.
+    /// `found` returns the state of a ConfigMap. The second value is the new set of last valid mirrors.
     pub fn new(
         namespace: &str,
         config: &PoolConfig,
@@ -126,7 +125,7 @@ impl PoolSources {
                 Some(documents) => {
                     if config.stock.contains(name) {
                         sources.of_spec.add(&documents.entries);
-                        // What stock HyperShift does not read reaches no node.
+                        // Keys that HyperShift does not read have no effect on nodes.
                         sources.files.extend(documents.files.iter().cloned());
                         if documents.entries.iter().any(|entry| entry.pool == Pool::Digest) {
                             sources.replacing.push(name.clone());
@@ -156,7 +155,7 @@ impl PoolSources {
         (sources, in_force)
     }
 
-    /// Those of the entries that stock HyperShift brings to nodes itself: digest mirrors of `spec.config`.
+    /// The entries that HyperShift writes to nodes itself: digest mirrors of `spec.config`.
     pub fn stock(&self) -> impl Iterator<Item = &MirrorEntry> {
         self.of_spec.iter().filter(|entry| entry.pool == Pool::Digest)
     }

@@ -1,7 +1,7 @@
-//! What is given back to a write of somebody else's: our entry to a target Deployment, a field to a HostedCluster.
+//! Restores hypermirror's entry in writes of other clients to target Deployments, and a field in writes to HostedClusters.
 //!
-//! A pure function of one request to the API server, for a webhook. `manifests/components/admission-policy` says the same in
-//! CEL.
+//! A pure function of one request to the API server, for a webhook. `manifests/components/admission-policy` has the same
+//! rules in CEL.
 
 use std::collections::BTreeSet;
 
@@ -19,21 +19,21 @@ use super::value;
 mod carry;
 mod object;
 
-/// The reference to a ConfigMap: a name, and room for whatever may be added to it. It is the one value that is repeated as
-/// it came.
+/// Maximum size of the reference to a ConfigMap, with space for future fields. This is the only value that is copied without
+/// validation.
 const MAX_REFERENCE: usize = 4096;
 
-/// Which rule a write falls under.
+/// The rule for a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// A Deployment that reads overrides.
+    /// Restore the entry of a target Deployment.
     Target,
-    /// A HostedCluster.
+    /// Restore the reference in a HostedCluster.
     HostedCluster,
 }
 
 impl Rule {
-    /// The rule as a metric's label.
+    /// The label in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Target => "target",
@@ -42,32 +42,33 @@ impl Rule {
     }
 }
 
-/// One write, before it is stored. The texts are those of an `AdmissionReview`: whoever reaches the webhook may send any.
+/// One write, before it is stored. The texts are those of an `AdmissionReview` and not trusted: any client that reaches the
+/// webhook can send one.
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {
     /// The API group of the resource.
     pub group: &'a str,
     /// The resource's plural name.
     pub resource: &'a str,
-    /// Who writes.
+    /// The user who writes.
     pub user: &'a str,
-    /// The object as it is to be stored.
+    /// The new object.
     pub object: &'a RawValue,
-    /// The object as it stands; none if it is created.
+    /// The stored object. `None` for a create.
     pub before: Option<&'a RawValue>,
 }
 
-/// What decides beside the request itself.
+/// The configuration of the rules.
 #[derive(Clone, Debug)]
 pub struct Reviewer {
-    /// The Deployments that read overrides.
+    /// The target Deployments.
     pub targets: Vec<TargetSpec>,
-    /// Whose updates lose fields that their types do not have, without meaning it.
+    /// Users whose updates unintentionally drop fields that their types do not have.
     pub field_unaware_users: BTreeSet<String>,
 }
 
 impl Reviewer {
-    /// The rule that a write of this resource falls under, if any.
+    /// The rule for a write of this resource, if any.
     pub fn rule(write: &Write<'_>) -> Option<Rule> {
         match (write.group, write.resource) {
             ("apps", "deployments") => Some(Rule::Target),
@@ -76,13 +77,13 @@ impl Reviewer {
         }
     }
 
-    /// What the write has to be changed by; none if it takes nothing away. It is never refused.
+    /// The patch for the write. `None` if it removes nothing. Writes are never rejected.
     ///
-    /// What is being deleted is left alone, and so is a write that takes the annotation away with our entry: that is the
-    /// manager, or somebody who means it.
+    /// Objects that are being deleted are not patched, nor is a write that removes the annotation and the entry: it is from the
+    /// manager, or intended.
     ///
     /// # Errors
-    /// If a text is no object of its kind.
+    /// If a text is not an object of its kind.
     pub fn review(&self, write: &Write<'_>) -> serde_json::Result<Option<json_patch::Patch>> {
         match Self::rule(write) {
             Some(Rule::Target) => self.target(write),
@@ -91,10 +92,10 @@ impl Reviewer {
         }
     }
 
-    /// Our env var and our argument, as the annotations remember them, in a write that changes the pod template anyway.
+    /// Restores the environment variable and the argument in the annotations, in a write that changes the pod template.
     ///
-    /// A write that leaves the template alone restarts nothing and must not begin to: annotations that the manager writes
-    /// ahead of the change (see [`super::plan::TargetPlan::announce`]) are one.
+    /// A write that does not change the template restarts nothing, and the patch must not change that. The manager writes
+    /// annotations before the template (see [`super::plan::TargetPlan::announce`]).
     fn target(&self, write: &Write<'_>) -> serde_json::Result<Option<json_patch::Patch>> {
         let object: Object<DeploymentSpec<'_>> = serde_json::from_str(write.object.get())?;
         let metadata = object.metadata.unwrap_or_default();
@@ -128,7 +129,7 @@ impl Reviewer {
         Ok(patch.unguarded())
     }
 
-    /// The reference to the mirrors, in an update by somebody whose types do not have the field.
+    /// Restores the reference to the mirrors in an update by a client whose types do not have the field.
     fn hosted_cluster(&self, write: &Write<'_>) -> serde_json::Result<Option<json_patch::Patch>> {
         let Some(before) = write.before.filter(|_| self.field_unaware_users.contains(write.user)) else {
             return Ok(None);
@@ -145,8 +146,8 @@ impl Reviewer {
     }
 }
 
-/// Appends our env var where it is gone: what the annotation remembers, brought up to date where the write itself shows that
-/// entries of somebody else's came or went. Then the annotation says so, too: ours is known by it.
+/// Appends the environment variable if it is missing: the value in the annotation, updated for entries of other managers
+/// that the write adds or removes. The annotation is updated, too, because it identifies the entry.
 fn restore_env(
     patch: &mut PatchBuilder<'_>,
     target: &ObservedTarget,
@@ -166,8 +167,8 @@ fn restore_env(
     }
 }
 
-/// Whether our env var is gone and the stock one does not say the same. A second one of that name is ours or stands for
-/// it: the manager sees to that.
+/// Whether the appended environment variable is missing and the stock one has a different value. A second one of that name is
+/// reconciled by the manager.
 fn lacks(container: &ObservedContainer, overrides: &str) -> bool {
     match container.env.as_slice() {
         [] => !value::says(None, overrides),

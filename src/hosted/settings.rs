@@ -1,19 +1,19 @@
-//! What a HostedCluster's annotations and `pausedUntil` ask for, its mirrors apart.
+//! The settings in a HostedCluster's annotations and `pausedUntil`, except mirrors.
 
 use hypermirror_api::annotations;
 use hypermirror_api::hypershift::HostedCluster;
 use kube::ResourceExt as _;
 
-/// What one HostedCluster asks for.
+/// The settings of one HostedCluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
     /// Whether the management mirrors are used (`hypermirror.dev/management-mirrors`).
     pub use_management: bool,
-    /// Why nothing may be written now, if so.
+    /// The reason why nothing may be written, if it is paused.
     pub paused: Option<String>,
 }
 
-/// Reads a HostedCluster's annotations and `pausedUntil`. `now` is RFC 3339.
+/// Parses a HostedCluster's annotations and `pausedUntil`. `now` is RFC 3339.
 ///
 /// An unknown value of `management-mirrors` counts as `Use`, the default, and is returned as the second value.
 pub fn settings(cluster: &HostedCluster, now: jiff::Timestamp) -> (ClusterSettings, Option<String>) {
@@ -26,7 +26,7 @@ pub fn settings(cluster: &HostedCluster, now: jiff::Timestamp) -> (ClusterSettin
     (ClusterSettings { use_management: wanted != Some("Ignore"), paused }, unknown)
 }
 
-/// `true`, or a time that is still to come; anything else is no pause (HyperShift, `IsReconciliationPaused`).
+/// Paused with `true` or a future time; other values are ignored (HyperShift, `IsReconciliationPaused`).
 fn paused_until(value: Option<&str>, now: jiff::Timestamp) -> Option<String> {
     let value = value?;
     let paused = match value.parse::<bool>() {
@@ -36,7 +36,7 @@ fn paused_until(value: Option<&str>, now: jiff::Timestamp) -> Option<String> {
     paused.then(|| format!("spec.pausedUntil is {value:?}"))
 }
 
-/// When a pause ends by itself.
+/// The time when a pause expires.
 pub fn pause_ends(cluster: &HostedCluster, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
     cluster.spec.paused_until.as_deref()?.parse().ok().filter(|until| *until > now)
 }

@@ -1,4 +1,4 @@
-//! What is wanted: the management layer, and over it the layer of one hosted cluster.
+//! Resolves the desired map: the management layer, overridden by the layer of one hosted cluster.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use crate::mirrors::overrides;
 
 use crate::mirrors::{Layer, Mirror, Resolved, merge};
 
-/// The kernel's limit for one environment variable, name, `=` and NUL included (Linux, `MAX_ARG_STRLEN`).
+/// The kernel's limit for one environment variable, including name, `=` and NUL (Linux, `MAX_ARG_STRLEN`).
 pub const MAX_VALUE_BYTES: usize = 128 * 1024;
 
-/// A map with its printed forms.
+/// A map and its formatted values.
 #[derive(Clone, Debug)]
 pub struct OverrideMap {
     /// Sources with mirrors, policy and origins.
     pub resolved: Resolved,
-    /// The map as `OPENSHIFT_IMG_OVERRIDES` has it; `=` when empty.
+    /// The value of `OPENSHIFT_IMG_OVERRIDES`; `=` if empty.
     pub env: Arc<str>,
-    /// The same as a set.
+    /// The entries of the value.
     pub entries: Arc<EntrySet>,
 }
 
@@ -41,7 +41,7 @@ impl Default for OverrideMap {
 }
 
 impl OverrideMap {
-    /// Prints a map.
+    /// Formats a map.
     pub fn new(resolved: Resolved) -> Self {
         let env: Arc<str> = overrides::print_env(&resolved).into();
         let entries = Arc::new(entries(&env).map(str::to_owned).collect());
@@ -52,16 +52,16 @@ impl OverrideMap {
 /// The mirrors of the management cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ManagementLayer {
-    /// The merged map; shared by every hosted cluster that has no mirrors of its own.
+    /// The merged map, shared by all hosted clusters without their own mirrors.
     pub map: Arc<OverrideMap>,
     /// Invalid entries and warnings.
     pub findings: Vec<Finding>,
-    /// Every entry that the layer explains, wanted or not: its own, those that only the stock operators print, and those
-    /// that it said before while this process ran. An entry of a stock value that stands here is nobody else's.
+    /// All entries that come from the layer, desired or not: its current entries, those that only stock operators write, and its
+    /// previous entries since the process started. An entry of a stock value in this set does not belong to another manager.
     pub explained: EntrySet,
-    /// What the stock operators will print once they read the cluster again: no tag mirrors, mirrors sorted.
+    /// The value that stock operators write when they next read the cluster: without tag mirrors, mirrors sorted.
     pub stock_value: String,
-    /// A digest of [`Self::stock_value`]; moves exactly when the stock operators have something new to read.
+    /// A digest of [`Self::stock_value`], which changes exactly when the stock operators have to read the cluster again.
     pub stock_digest: String,
 }
 
@@ -82,7 +82,7 @@ impl ManagementLayer {
     }
 }
 
-/// Upstream's own print: digest entries only, empty ones skipped, mirrors sorted within a source, nothing merged
+/// The format of HyperShift: digest entries only, empty ones skipped, mirrors sorted within a source, nothing merged
 /// (HyperShift, `GetAllImageRegistryMirrors` and `ConvertOpenShiftImageRegistryOverridesToCommandLineFlag`).
 fn stock_value<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> String {
     let digest = entries.into_iter().filter(|entry| entry.pool == entry::Pool::Digest && !entry.source.is_empty());
@@ -94,23 +94,23 @@ fn stock_value<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> String
     overrides::print_pairs(&pairs)
 }
 
-/// One hosted cluster's map and what is wrong with its own entries.
+/// The map of one hosted cluster, and findings.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterMap {
-    /// The hosted-cluster layer over the management layer.
+    /// The hosted-cluster layer merged over the management layer.
     pub map: Arc<OverrideMap>,
     /// Findings about the hosted cluster's own entries.
     pub findings: Arc<Vec<Finding>>,
 }
 
-/// Resolves the control-plane map of one hosted cluster from what it declares itself.
+/// Resolves the control-plane map of one hosted cluster from its own mirrors.
 pub fn cluster_map(management: &ManagementLayer, own: &OwnSources, use_management: bool) -> ClusterMap {
     let map = merged_map(management, &own.entries, use_management);
     let findings = map.findings.iter().chain(&own.findings).cloned().collect();
     ClusterMap { findings: Arc::new(findings), ..map }
 }
 
-/// The same from its entries alone: equal for all that declare the same.
+/// The same from its entries, with the same result for all hosted clusters with the same entries.
 pub fn merged_map(management: &ManagementLayer, own: &Entries, use_management: bool) -> ClusterMap {
     if own.is_empty() && use_management {
         return ClusterMap { map: Arc::clone(&management.map), findings: Arc::default() };
@@ -121,7 +121,7 @@ pub fn merged_map(management: &ManagementLayer, own: &Entries, use_management: b
     ClusterMap { map: Arc::new(OverrideMap::new(resolved)), findings: Arc::new(validated.findings) }
 }
 
-/// The entries up to the first with which no value has room for them: a map that is refused anyway is not made whole.
+/// The entries up to the first that exceeds the limit of a value: a map that is rejected need not be resolved completely.
 fn until_too_large(entries: &[MirrorEntry]) -> &[MirrorEntry] {
     let mut pairs = HashSet::new();
     let mut bytes = 0;
@@ -140,7 +140,7 @@ fn until_too_large(entries: &[MirrorEntry]) -> &[MirrorEntry] {
     entries
 }
 
-/// A map with what was admitted before added to it: nothing of it is lost, and its order stays where it can.
+/// A map with the previously admitted entries added. Their order is kept if possible.
 pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>) -> OverrideMap {
     let mut resolved = map.resolved.clone();
     for value in admitted {
@@ -160,35 +160,35 @@ pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>)
     OverrideMap::new(resolved)
 }
 
-/// What a hosted cluster declares itself: `imageContentSources` and its ConfigMap of mirror sets.
+/// The mirrors of a hosted cluster: `imageContentSources` and its ConfigMap of mirror sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnSources {
-    /// Its entries, not checked yet.
+    /// Its entries, not validated yet.
     pub entries: Entries,
-    /// Fields and keys that are not read.
+    /// Findings about ignored fields and keys.
     pub findings: Vec<Finding>,
-    /// What could not be read, or means nothing.
+    /// Problems of entries that are not used.
     pub troubles: Vec<SourceTrouble>,
     /// Its ConfigMap of mirror sets.
     pub reference: Option<MirrorConfigReport>,
-    /// Something of it cannot be used now, and nobody remembers what it said: nothing may be taken for removed.
+    /// Whether a source cannot be used and has no last valid entries, so that no entry may be removed.
     pub is_lost: bool,
 }
 
-/// A ConfigMap that is referred to, as far as it is known.
+/// The state of a referenced ConfigMap.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReferredConfig<C> {
-    /// There is none of that name.
+    /// It does not exist.
     Missing,
-    /// It cannot be read; why.
+    /// It cannot be read, with the error.
     Unreadable(String),
-    /// It holds more than may be used; why.
+    /// It exceeds the limits, with the error.
     TooLarge(String),
-    /// What it says, and its `resourceVersion`.
+    /// Its content and its `resourceVersion`.
     Read(Arc<C>, String),
 }
 
-// Not derived: what it says is shared, whatever it is.
+// Not derived, because the content is shared and need not be `Clone`.
 impl<C> Clone for ReferredConfig<C> {
     fn clone(&self) -> Self {
         match self {
@@ -200,16 +200,16 @@ impl<C> Clone for ReferredConfig<C> {
     }
 }
 
-/// The entries of a ConfigMap that were last in force, and its `resourceVersion`.
+/// The last valid entries of a ConfigMap, and its `resourceVersion`.
 pub type LastConfig = (Arc<MirrorConfig>, String);
 
 impl OwnSources {
-    /// `imageContentSources` alone.
+    /// With only `imageContentSources`.
     pub fn of_cluster(cluster: &HostedCluster) -> Self {
         Self { entries: hosted_cluster_entries(cluster).into(), ..Self::default() }
     }
 
-    /// The same from entries that were read before; none that exceed the budget.
+    /// The same from parsed entries. Entries that exceed the budget are ignored.
     pub fn of_entries(entries: &Arc<[MirrorEntry]>, budget: &mut Budget) -> Self {
         let mut own = Self::default();
         match budget.take(Weight { mirrors: entry::weight(entries.iter()), bytes: 0 }) {
@@ -226,9 +226,9 @@ impl OwnSources {
         own
     }
 
-    /// Adds the ConfigMap that is referred to; while that is not good, what was last in force.
+    /// Adds the referenced ConfigMap, or its last valid entries if it cannot be used.
     ///
-    /// Answers what is in force from now on.
+    /// Returns the new last valid entries.
     pub fn refer(
         &mut self,
         namespace: &str,

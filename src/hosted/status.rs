@@ -1,4 +1,4 @@
-//! The report of one hosted cluster, and which of its conditions are worth an event.
+//! The report of one hosted cluster, and the events for changed conditions.
 
 mod lists;
 mod size;
@@ -24,25 +24,25 @@ use crate::printable;
 
 pub use size::{REPORT_BYTES, fitted};
 
-/// What came of a turn that was carried out.
+/// The result of the writes of a turn.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Why a write failed.
+    /// The error of a write.
     pub failure: Option<String>,
-    /// About its OLM catalogs, if anything is annotated about them.
+    /// The condition about OLM catalogs, if they are configured.
     pub catalogs: Option<Verdict>,
-    /// What could not be written for nodes that boot, by NodePool.
+    /// Errors of writes of boot ConfigMaps, by NodePool.
     pub boot_troubles: BTreeMap<String, Vec<SourceTrouble>>,
-    /// The ConfigMaps that nodes boot with.
+    /// The boot ConfigMaps.
     pub boots: Boots,
 }
 
-/// The report, cut to what an API server takes; none if nothing of it is left to report: it has left our care.
+/// The report, truncated to the limit of the API server. `None` after hypermirror was removed from the hosted cluster.
 pub fn status(facts: &ClusterFacts, turn: &Turn, outcome: &Outcome, now: Moment) -> Option<HostedClusterMirrorsStatus> {
-    // One whose namespace nobody can be said to own may have left something of ours there.
+    // If the owner of the namespace is unknown, entries may remain in it.
     let is_disputed = matches!(facts.refusal, Some(Refusal::Shared));
     let is_done = facts.leaves() && !is_disputed && turn.plan.is_up_to_date();
-    // A guest that was asked to be left keeps something of ours.
+    // Objects may remain in a guest cluster until the removal is complete.
     let is_left_behind = |guest: &GuestOutcome| guest.synced.reason == Reason::LeftBehind;
     let keeps_record = facts.uninstalls() && facts.guest.as_deref().is_some_and(is_left_behind);
     if is_done && !keeps_record {
@@ -58,7 +58,7 @@ pub fn status(facts: &ClusterFacts, turn: &Turn, outcome: &Outcome, now: Moment)
     let keeps_map = control_plane.reason == Reason::RemovalHeld || is_disputed;
     let old = facts.report.as_deref();
     let status = match old.filter(|_| keeps_map) {
-        // The map that is reported is the one in force.
+        // Report the map that is in use.
         Some(old) => {
             let mut control_plane = old.control_plane.clone();
             control_plane.rollout.clone_from(&turn.rollout.report);
@@ -77,7 +77,7 @@ pub fn status(facts: &ClusterFacts, turn: &Turn, outcome: &Outcome, now: Moment)
     Some(fitted(printable::value(status)))
 }
 
-/// What is resolved, beside what its guest says.
+/// The conditions about mirrors, including those of the guest.
 fn resolved(
     facts: &ClusterFacts,
     turn: &Turn,
@@ -112,10 +112,10 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A write that failed comes before the gate that would have held the next, and a rollout that is not back before both.
+/// A failed rollout has priority over a failed write, and that over a gate that holds the next write.
 fn control_plane(turn: &Turn, outcome: &Outcome) -> Verdict {
     let failure = outcome.failure.as_ref().map(|error| Verdict::new("False", Reason::WriteFailed, error.clone()));
-    // What is contested is a target's own verdict.
+    // A contested target has its own verdict.
     let held = turn.gate.verdict().filter(|_| turn.gate.holding() != Some(GateName::Contested));
     let verdict = control_plane_verdict(&turn.plan.targets, failure.as_ref().or(held));
     let failed = turn.rollout.failed.clone().filter(|_| verdict.reason != Reason::RemovalHeld);
@@ -130,7 +130,7 @@ fn pools(facts: &ClusterFacts, outcome: &Outcome) -> BTreeMap<String, PoolSource
     pools
 }
 
-/// Every condition: those that `Ready` is made of, those that it leaves out, and `Ready`.
+/// All conditions: those that `Ready` aggregates, the others, and `Ready`.
 fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Verdict, now: Moment) -> Vec<Condition> {
     let old = facts.report.as_ref().map(|old| old.conditions.as_slice()).unwrap_or_default();
     let replaces_nodes = !facts.object.spec.image_content_sources.is_empty();
@@ -152,7 +152,7 @@ fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Verdict, 
     merge(old, &verdicts, facts.object.metadata.generation.unwrap_or_default(), now.time)
 }
 
-/// The ConfigMaps that stand, by NodePool; of what was not read yet what the last report says.
+/// The existing boot ConfigMaps, by NodePool. For those not read yet, the entries of the last report.
 fn boot_reports(boots: &Boots, before: &[BootReport]) -> Vec<BootReport> {
     let is_known = |pool: &str| boots.get(pool).is_some_and(|boot| boot.stands.is_some());
     let report = |(pool, boot): (&String, &Boot)| {
@@ -165,41 +165,39 @@ fn boot_reports(boots: &Boots, before: &[BootReport]) -> Vec<BootReport> {
     reports
 }
 
-/// An object that an event is about.
+/// The object of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About<'a> {
-    /// The HostedCluster.
     HostedCluster,
     /// One of its NodePools, by name.
     NodePool(&'a str),
 }
 
-/// An object that failed, for an event to point at.
+/// The related object of an event: the one that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Related {
-    /// A target Deployment in the control-plane namespace, by name.
+    /// A target Deployment, by name.
     Target(String),
-    /// The ConfigMap in the namespace of the HostedCluster that it refers to, by name.
+    /// The ConfigMap that the HostedCluster references, by name.
     ConfigMap(String),
 }
 
-/// Something that is worth an event.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition<'a> {
-    /// What it is about.
+    /// The object.
     pub about: About<'a>,
-    /// Whether it went right.
+    /// Whether the type is `Normal`.
     pub is_good: bool,
-    /// The condition's type where it is good, its reason otherwise.
+    /// The condition's type if it is as expected, else its reason.
     pub reason: &'a str,
-    /// For a person.
     pub message: &'a str,
-    /// The object that failed, if it is another one.
+    /// The object that failed, if it is a different one.
     pub related: Option<Related>,
 }
 
-/// What moved from one report to the next. A cluster that is being born has no kubeconfig, one that waits for its place no
-/// trouble: nothing went wrong.
+/// The events for changes between two reports. There are none for states without a failure, such as a new hosted cluster
+/// without kubeconfig, or one that is queued.
 pub fn transitions<'a>(
     old: Option<&HostedClusterMirrorsStatus>,
     new: &'a HostedClusterMirrorsStatus,
@@ -234,7 +232,7 @@ pub fn transitions<'a>(
     of_cluster.chain(of_pools).collect()
 }
 
-/// The object behind a condition that is not good.
+/// The object that caused a condition which is not as expected.
 fn related(condition: &Condition, status: &HostedClusterMirrorsStatus) -> Option<Related> {
     if condition.type_ == ConditionType::ControlPlaneUpToDate.as_str() {
         let bad = status.control_plane.targets.iter().find(|target| !target.up_to_date)?;

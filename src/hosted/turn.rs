@@ -1,4 +1,4 @@
-//! One turn of one hosted cluster: from everything that is known of it to what is to be done, as a value.
+//! One turn of one hosted cluster: a pure function from the known facts to the writes and the report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,32 +21,32 @@ use crate::digest::short_digest;
 use crate::fleet::rollout::{Cause, Mark, next_mark};
 use crate::mirrors::Policy;
 
-/// What is to be done.
+/// The result of a turn.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// The map that is wanted.
+    /// The desired map.
     pub map: Arc<OverrideMap>,
-    /// What would be written to the control plane.
+    /// The planned writes to the control plane.
     pub plan: Plan,
-    /// Whether it may be written now.
+    /// Whether to write them now.
     pub gate: Gate,
-    /// It is written without a place of the rollout budget, although there is a limit.
+    /// Whether it is written without a slot of the rollout budget although there is a limit.
     pub is_uncounted: bool,
-    /// What nodes are to boot with; nothing while what reaches nodes is held.
+    /// The planned boot ConfigMaps. Empty while a gate holds writes for nodes.
     pub boot: Vec<BootWish>,
-    /// What is to be done about the OLM catalogs.
+    /// The planned writes to OLM catalogs.
     pub catalogs: CatalogStep,
-    /// Our annotation is taken off the HostedCluster: it leaves, and nothing of ours is in its control plane.
+    /// Whether to remove hypermirror's annotation from the HostedCluster, after everything else was removed.
     pub withdraws: bool,
-    /// How its last rollout stands.
+    /// The state of its last rollout.
     pub rollout: Flight,
-    /// What is remembered, with what was seen in this turn.
+    /// The memory, updated with the observations of this turn.
     pub memory: Memory,
-    /// When another turn is worth taking, if nothing happens before.
+    /// The time of the next turn if no event triggers an earlier one.
     pub again_after: Option<Duration>,
 }
 
-/// Takes a turn. The same facts give the same turn, whoever leads.
+/// Computes a turn. It depends only on the facts, not on the instance that leads.
 pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
     let is_uncounted = is_uncounted(facts);
     let mut plan = planned(facts, !is_uncounted, now);
@@ -82,9 +82,9 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
 }
 
 impl Turn {
-    /// What is remembered from now on, when everything of this turn is carried out that its gate lets through.
+    /// The memory after the writes of this turn that its gates allow.
     pub fn conclude(&self, facts: &ClusterFacts, memory: &mut Memory, now: Moment) {
-        // What was put off by a pause is the owner's to begin.
+        // The owner decides when writes start that were deferred by a pause.
         if self.gate.holding() == Some(GateName::Paused) || self.plan.is_up_to_date() {
             memory.settled = Some(facts.fleet.management_revision);
         }
@@ -103,7 +103,7 @@ impl Turn {
     }
 }
 
-/// The plan. `counts`: each write that restarts something leaves the mark of the rollout budget.
+/// The plan. `counts` is whether each write that restarts pods sets the mark of the rollout budget.
 fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
     let (flags, management, memory) = (&facts.flags, &facts.fleet.management, &facts.memory);
     let departed = memory.departing(&facts.map.map, &management.explained);
@@ -126,14 +126,14 @@ fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
         may_touch: flags.asks && !facts.is_blind(),
         rollout: Counted { in_flight: mark.is_some() && in_flight, mark: mark.as_deref() },
     };
-    // The watch of HostedClusters may be behind our own touch.
+    // The watch of HostedClusters may not have delivered hypermirror's own write yet.
     let annotation = facts.object.annotations().get(annotations::MIRRORS_OBSERVED);
     let touched = memory.touched.as_ref().map(|(value, _)| value).or(annotation);
     plan(&input, touched.map(String::as_str))
 }
 
-/// The mark of what is written now; none where there is no limit. A rollout that is not back keeps its mark, also through
-/// further edits: it has its time once, and counts for whom it counted.
+/// The mark for the writes. `None` without a limit. An incomplete rollout keeps its mark through further edits, so that its
+/// timeout and its cause do not change.
 fn mark(facts: &ClusterFacts, now: Moment) -> Option<String> {
     if !facts.flags.rollouts.is_on() {
         return None;
@@ -143,17 +143,16 @@ fn mark(facts: &ClusterFacts, now: Moment) -> Option<String> {
     Some(in_flight.unwrap_or_else(next).to_string())
 }
 
-/// What a rollout that begins now comes from: an owner must not be able to make it look like the management layer's. The
-/// fleet's administrator has the whole fleet left; of a hosted cluster that does without the management layer nothing comes
-/// from there; and with everything in force nothing but its own layer can have changed.
+/// The cause of a rollout that starts now. An owner must not be able to attribute it to the management layer. The removal of
+/// the whole fleet is caused by its administrator. A hosted cluster that ignores the management layer causes its own rollouts,
+/// and so does one whose management layer did not change.
 fn cause(facts: &ClusterFacts) -> Cause {
     let is_settled = facts.memory.settled == Some(facts.fleet.management_revision);
     let is_own = !facts.fleet.leaves && (!facts.settings.use_management || is_settled);
     if is_own { Cause::Own } else { Cause::Management }
 }
 
-/// Leaves alone for a while what somebody takes away again and again. Answers when the first such target may be written
-/// again.
+/// Delays writes of targets whose entry another client repeatedly removes. Returns the time of the next attempt.
 fn leave_contested(
     facts: &ClusterFacts,
     contests: &mut Vec<Contest>,
@@ -161,7 +160,7 @@ fn leave_contested(
     now: Moment,
 ) -> Option<Duration> {
     if facts.leaves() {
-        contests.clear(); // what goes now is taken by nobody else
+        contests.clear(); // hypermirror removes the entries itself
         return None;
     }
     contests.resize_with(targets.len(), Default::default);
@@ -176,7 +175,7 @@ fn leave_contested(
     again
 }
 
-/// Everything that an edit of mirrors changes, as a digest.
+/// A digest of everything that an edit of mirrors changes.
 fn wanted_digest(facts: &ClusterFacts) -> String {
     let map = &facts.map.map;
     let is_strict =

@@ -6,7 +6,7 @@ use super::known::{EntrySet, Known, entries};
 use super::observed::{ObservedContainer, ObservedTarget};
 use crate::mirrors::overrides;
 
-/// The value that stands for an empty map.
+/// The value for an empty map.
 pub const EMPTY: &str = "=";
 
 /// The environment variables of one target.

@@ -1,23 +1,22 @@
-//! What a condition says, before it is compared with what it said.
+//! The content of a condition, before it is compared with the last report.
 
 use hypermirror_api::Reason;
 
-/// How long a message may get; the API's limit for conditions is 32,768.
+/// Maximum length of a message, below the API's limit for conditions (32,768).
 pub const MESSAGE_BYTES: usize = 2048;
 
-/// What a condition should say, before it is compared with what it said.
+/// The content of a condition, without the time of its transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
-    /// From the closed set.
+    /// One of the reasons in docs/reference.md.
     pub reason: Reason,
-    /// For a person.
     pub message: String,
 }
 
 impl Verdict {
-    /// A verdict with its message cut at [`MESSAGE_BYTES`].
+    /// A verdict with its message truncated at [`MESSAGE_BYTES`].
     pub fn new(status: &'static str, reason: Reason, message: impl Into<String>) -> Self {
         Self { status, reason, message: cut(message.into()) }
     }
@@ -28,13 +27,13 @@ impl Verdict {
     }
 }
 
-/// A message that is not longer than [`MESSAGE_BYTES`].
+/// Truncates a message to [`MESSAGE_BYTES`].
 pub fn cut(mut text: String) -> String {
     cut_at(&mut text, MESSAGE_BYTES);
     text
 }
 
-/// Cuts a text between characters.
+/// Truncates a text at a character boundary.
 pub(super) fn cut_at(text: &mut String, bytes: usize) {
     if text.len() > bytes {
         let end = (0..=bytes.saturating_sub(3)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
@@ -43,12 +42,12 @@ pub(super) fn cut_at(text: &mut String, bytes: usize) {
     }
 }
 
-/// Something about the sources that no single entry can be blamed for.
+/// A problem of the sources that is not caused by a single entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceTrouble {
     /// `KindVanished`, `SourceUnreadable` or `MalformedObject`.
     pub reason: Reason,
-    /// The object or kind, and what to do.
+    /// The object or kind, and the way out.
     pub message: String,
 }
 

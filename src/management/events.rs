@@ -1,4 +1,4 @@
-//! Events about hosted clusters, on transitions only.
+//! Events about hosted clusters, only on transitions.
 
 use hypermirror_api::{ClusterKey, names};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -8,10 +8,10 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use crate::client::deadline::answered;
 use crate::printable;
 
-/// How much of a message an event gets: the API takes 1,024 bytes.
+/// Maximum length of a message: the API's limit for events (1,024 bytes).
 const NOTE_BYTES: usize = 1000;
 
-/// What an event is about: an object of HyperShift's.
+/// The object of an event.
 pub struct About<'a> {
     /// `HostedCluster` or `NodePool`.
     pub kind: &'static str,
@@ -21,21 +21,21 @@ pub struct About<'a> {
     pub uid: &'a str,
 }
 
-/// Publishes events; made once, because the recorder counts series.
+/// Publishes events. Created once, because the recorder aggregates events into series.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
 }
 
 impl Events {
-    /// Publishes as this instance.
+    /// Creates the publisher of this replica.
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter = Reporter { controller: names::EVENT_CONTROLLER.into(), instance: Some(instance.into()) };
         Self { recorder: Recorder::new(client, reporter) }
     }
 
-    /// Records one transition, which may point at another object that failed. A failure is logged: an event is never worth
-    /// a retry.
+    /// Publishes one transition, with a related object if that failed. An error is logged without a retry, because the report
+    /// has the same content.
     pub async fn record(
         &self,
         about: &About<'_>,
@@ -65,7 +65,7 @@ impl Events {
     }
 }
 
-/// A message on one line, cut where the API would refuse it.
+/// A message on one line, truncated to the API's limit.
 fn note(message: &str) -> String {
     let mut note = printable::line(message).into_owned();
     if note.len() > NOTE_BYTES {

@@ -1,4 +1,4 @@
-//! What the manager knows: objects go in, the hosted clusters that are touched come out. No client in here.
+//! The state of all watched objects. Each method for an event returns the hosted clusters to reconcile. Without a client.
 
 pub mod claims;
 pub mod cluster;
@@ -29,36 +29,36 @@ use crate::hosted::memory::Memory;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::sources::ManagementLayer;
 
-/// How many entries of the management layer are remembered after they left it: about 10 MB.
+/// Maximum number of remembered previous entries of the management layer, about 10 MB.
 const REMEMBERED: usize = 50_000;
 
-/// Everything that is known, in one place and under one lock, which is never held across an await.
+/// The whole state, under one lock, which is never held across an await.
 #[derive(Debug)]
 pub struct Index {
-    /// The management cluster's mirror objects.
+    /// The mirror objects of the management cluster.
     pub mirrors: MirrorKinds,
     /// The guest clusters.
     pub guests: Guests,
     /// The rollout budget.
     pub rollouts: Rollouts<ClusterKey>,
-    /// The ConfigMaps that hosted clusters refer to.
+    /// The ConfigMaps that hosted clusters reference.
     pub config_maps: ConfigMaps,
     reference_field_served: bool,
     management: Arc<ManagementLayer>,
     clusters: HashMap<ClusterKey, Cluster>,
-    /// Whose each control-plane namespace is.
+    /// The owners of control-plane namespaces.
     pub claims: Claims,
-    /// Moves with everything that decides which maps are wanted.
+    /// Incremented with each change that affects desired maps.
     revision: u64,
-    /// Moves with the mirrors of the management layer.
+    /// Incremented with each change of mirrors of the management layer.
     management_revision: u64,
-    /// Reports that were told before their HostedClusters.
+    /// Reports whose HostedCluster has not been listed yet.
     early_reports: HashMap<ClusterKey, HostedClusterMirrorsStatus>,
     targets: Targets,
 }
 
 impl Index {
-    /// An empty index for this many targets a hosted cluster.
+    /// Creates an empty index for this number of targets per hosted cluster.
     pub fn new(target_count: usize) -> Self {
         Self {
             mirrors: MirrorKinds::default(),
@@ -76,16 +76,16 @@ impl Index {
         }
     }
 
-    /// The management layer as it was last resolved.
+    /// The last resolved management layer.
     pub fn management(&self) -> Arc<ManagementLayer> {
         Arc::clone(&self.management)
     }
 
-    /// Takes the management layer in, resolved from what [`MirrorKinds::entries`] said; true if it says something else now.
+    /// Stores the management layer, resolved from [`MirrorKinds::entries`]. Returns whether it has changed.
     pub fn take_management(&mut self, mut layer: ManagementLayer) -> bool {
         let before = &self.management;
         let all = layer.explained.len() + before.explained.len() <= REMEMBERED;
-        // What stands in the control planes now is remembered in any case.
+        // The current entries of control planes are always remembered.
         let remembered: &EntrySet = if all { &before.explained } else { &before.map.entries };
         layer.explained.extend(remembered.iter().cloned());
         let same_map = layer.map.resolved == self.management.map.resolved;
@@ -95,24 +95,24 @@ impl Index {
         if changed {
             self.revision += 1;
             self.management_revision += u64::from(!same_map || layer.stock_digest != self.management.stock_digest);
-            // Equal maps stay the same object: hosted clusters tell by that whether anything moved.
+            // Keep the object if it is equal, so that changes are detected by comparing pointers.
             let map = if same_map { Arc::clone(&self.management.map) } else { layer.map };
             self.management = Arc::new(ManagementLayer { map, ..layer });
         }
         changed
     }
 
-    /// Equal revisions: the mirrors of the management layer are the same.
+    /// The revision of the mirrors of the management layer.
     pub fn management_revision(&self) -> u64 {
         self.management_revision
     }
 
-    /// Equal revisions: what is wanted is the same everywhere.
+    /// The revision of all desired maps.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// This instance leads no more: what it admitted is no longer what is in force, another one may go on.
+    /// Discards the admitted state when this replica stops leading, because another replica may change it.
     pub fn end_term(&mut self) {
         for cluster in self.clusters.values_mut() {
             cluster.memory = Arc::new(cluster.memory.after_term());
@@ -121,22 +121,20 @@ impl Index {
         self.rollouts.end_term();
     }
 
-    /// Every hosted cluster.
     pub fn keys(&self) -> Vec<ClusterKey> {
         self.clusters.keys().cloned().collect()
     }
 
-    /// How many hosted clusters there are.
+    /// Number of hosted clusters.
     pub fn len(&self) -> usize {
         self.clusters.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no hosted clusters.
     pub fn is_empty(&self) -> bool {
         self.clusters.is_empty()
     }
 
-    /// Each hosted cluster.
     pub fn clusters(&self) -> impl Iterator<Item = (&ClusterKey, &Cluster)> {
         self.clusters.iter()
     }
@@ -146,8 +144,8 @@ impl Index {
         self.clusters.get(key)
     }
 
-    /// Remembers what a turn saw and did. Not if something else is remembered by now: then the term has ended meanwhile, or
-    /// the HostedCluster was made anew, and it is not about that.
+    /// Stores the memory of a turn, unless it has changed since the turn started: then the term has ended, or the HostedCluster
+    /// was recreated.
     pub fn remember(&mut self, key: &ClusterKey, before: &Arc<Memory>, memory: Memory) {
         if let Some(cluster) = self.clusters.get_mut(key).filter(|cluster| Arc::ptr_eq(&cluster.memory, before)) {
             let is_back = cluster.memory.rollout_done != memory.rollout_done;
@@ -158,7 +156,7 @@ impl Index {
         }
     }
 
-    /// Takes a HostedCluster in; answers the hosted clusters to look at.
+    /// Adds or updates a HostedCluster. Returns the hosted clusters to reconcile.
     pub fn apply_cluster(&mut self, cluster: impl Into<SeenCluster>) -> Vec<ClusterKey> {
         let cluster = cluster.into();
         let key = cluster.key();
@@ -178,7 +176,7 @@ impl Index {
         self.judged(changed)
     }
 
-    /// Takes the whole list of HostedClusters in; answers the changed ones.
+    /// Replaces the list of HostedClusters. Returns the changed ones.
     pub fn replace_clusters(&mut self, clusters: Vec<impl Into<SeenCluster>>) -> Vec<ClusterKey> {
         let clusters: Vec<SeenCluster> = clusters.into_iter().map(Into::into).collect();
         let listed: BTreeSet<ClusterKey> = clusters.iter().map(SeenCluster::key).collect();
@@ -190,7 +188,7 @@ impl Index {
         changed
     }
 
-    /// Forgets a HostedCluster; answers the hosted clusters to look at.
+    /// Removes a HostedCluster. Returns the hosted clusters to reconcile.
     pub fn remove_cluster(&mut self, key: &ClusterKey) -> Vec<ClusterKey> {
         self.clusters.remove(key);
         self.guests.forget(key);
@@ -200,7 +198,7 @@ impl Index {
         self.judged(moved)
     }
 
-    /// Takes a target Deployment's metadata in; answers the hosted cluster it belongs to if it has to be looked at.
+    /// Adds or updates the metadata of a target Deployment. Returns its hosted cluster if it must be reconciled.
     pub fn apply_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
         let is_news = self.targets.apply(place, target);
         let owner = self.claims.owner(&target.namespace)?;
@@ -208,14 +206,14 @@ impl Index {
         (is_news || self.rollouts.follows(&owner)).then_some(owner)
     }
 
-    /// Takes the whole list of one target's Deployments in; answers the hosted clusters to look at.
+    /// Replaces the list of one target's Deployments. Returns the hosted clusters to reconcile.
     pub fn replace_targets(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<ClusterKey> {
         let namespaces = self.targets.replace(place, targets);
         self.recount_all();
         namespaces.iter().filter_map(|namespace| self.claims.owner(namespace)).collect()
     }
 
-    /// Forgets a target Deployment.
+    /// Removes a target Deployment.
     pub fn remove_target(&mut self, place: usize, target: &TargetMeta) -> Option<ClusterKey> {
         self.targets.remove(place, &target.namespace);
         let owner = self.claims.owner(&target.namespace)?;
@@ -223,24 +221,24 @@ impl Index {
         Some(owner)
     }
 
-    /// What is known of the targets of one hosted cluster, by place: nothing in a namespace that is not its own.
+    /// The targets of one hosted cluster, by index. Empty if it does not own its control-plane namespace.
     pub fn targets_of(&self, key: &ClusterKey) -> Vec<TargetSlot> {
         if self.owns_namespace(key) { self.targets.of(&key.control_plane_namespace()) } else { self.targets.none() }
     }
 
-    /// The best kubeconfig of a hosted cluster: none in a namespace that is not its own.
+    /// The preferred kubeconfig of a hosted cluster. `None` if it does not own its control-plane namespace.
     pub fn kubeconfig(&self, key: &ClusterKey) -> Option<KubeconfigSecret> {
         self.guests.kubeconfig(key).filter(|_| self.owns_namespace(key))
     }
 
-    /// Remembers what a target looks like; equal texts of different clusters are kept once.
+    /// Stores the observed state of a target. Equal texts of different clusters are shared.
     pub fn observe_target(&mut self, key: &ClusterKey, place: usize, observed: ObservedTarget) -> Arc<ObservedTarget> {
         let observed = self.targets.observe(&key.control_plane_namespace(), place, observed);
         self.recount(key);
         observed
     }
 
-    /// Takes a report in, or its absence; true if it is not what we wrote.
+    /// Stores a report, or its absence. Returns whether it differs from the one that the manager wrote.
     pub fn apply_report(&mut self, key: &ClusterKey, status: Option<HostedClusterMirrorsStatus>) -> bool {
         let Some(cluster) = self.clusters.get_mut(key) else {
             if let Some(status) = status {
@@ -256,7 +254,7 @@ impl Index {
         changed
     }
 
-    /// Takes all reports in; answers the hosted clusters to look at.
+    /// Replaces all reports. Returns the hosted clusters to reconcile.
     pub fn replace_reports(&mut self, reports: Vec<(ClusterKey, HostedClusterMirrorsStatus)>) -> Vec<ClusterKey> {
         let mut reports: HashMap<ClusterKey, HostedClusterMirrorsStatus> = reports.into_iter().collect();
         let keys = self.keys();
@@ -265,12 +263,12 @@ impl Index {
         changed
     }
 
-    /// A target was not there when it was read.
+    /// Records that a target did not exist when it was read.
     pub fn miss_target(&mut self, key: &ClusterKey, place: usize) {
         self.targets.miss(&key.control_plane_namespace(), place);
     }
 
-    /// Has the targets of one hosted cluster read again before the next plan.
+    /// Drops the observed targets of one hosted cluster, so that they are read again before the next plan.
     pub fn distrust_targets(&mut self, key: &ClusterKey) {
         self.targets.distrust(&key.control_plane_namespace());
     }

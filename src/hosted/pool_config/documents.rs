@@ -1,4 +1,4 @@
-//! The documents of one ConfigMap, each judged as the machine-config-operator would take it.
+//! The documents of one ConfigMap, validated with the rules of the machine-config-operator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,31 +23,31 @@ pub const KEY: &str = "config";
 
 const MACHINE_GROUP: &str = "machineconfiguration.openshift.io/v1";
 const ROLE_LABEL: &str = "machineconfiguration.openshift.io/role";
-/// What HyperShift sets every `machineConfigPoolSelector` to.
+/// The `machineConfigPoolSelector` that HyperShift sets in all documents.
 const BUILT_IN: &str = "machineconfiguration.openshift.io/mco-built-in";
-/// The files that the agent and the delivery by rollout write.
+/// The files of the agent and of the delivery by rollout.
 const OWN_FILES: [&str; 2] = ["/50-hypermirror.conf", "/40-hypermirror-boot.conf"];
 
-/// What one ConfigMap of a NodePool's configuration holds.
+/// The content of one ConfigMap of a NodePool's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigDocuments {
-    /// The mirrors that it declares, not checked yet.
+    /// Its mirrors, not validated yet.
     pub entries: Arc<[MirrorEntry]>,
-    /// Fields that are not read, and fields that HyperShift replaces.
+    /// Findings about ignored fields, and about fields that HyperShift replaces.
     pub findings: Vec<Finding>,
-    /// Documents that no node could use.
+    /// Problems of documents that nodes cannot use.
     pub troubles: Vec<SourceTrouble>,
-    /// The registries.conf and drop-ins that its `MachineConfig`s write.
+    /// The registries.conf and drop-ins in its `MachineConfig`s.
     pub files: Vec<NodeFile>,
-    /// Whether it declares tag mirrors, which stock HyperShift refuses in `spec.config`.
+    /// Whether it has tag mirrors, which HyperShift rejects in `spec.config`.
     pub has_tag_mirrors: bool,
-    /// What it takes of a budget.
+    /// Its weight for limits.
     pub weight: Weight,
-    /// A mirror document, or the whole text, could not be read: its mirrors are not all that it means to declare.
+    /// Whether a mirror document or the whole text cannot be parsed, so that mirrors may be missing.
     is_torn: bool,
 }
 
-/// Reads the ConfigMap `namespace/name`. `data` is its text by key.
+/// Parses the ConfigMap `namespace/name`. `data` is its text by key.
 pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> ConfigDocuments {
     let bytes = data.get(KEY).map_or(0, String::len);
     let mut found = ConfigDocuments { weight: Weight::of_config_map(0, bytes), ..ConfigDocuments::default() };
@@ -85,13 +85,13 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Con
             found.weight.mirrors = weight(&entries);
             found.entries = entries.into();
         }
-        // Duplicate keys are among these errors: HyperShift takes the last one without a word.
+        // Also for duplicate keys, of which HyperShift silently uses the last one.
         Err(error) => found.tear(Reason::ConfigMapInvalid, error.to_string()),
     }
     found
 }
 
-/// The line of a separator that HyperShift's reader refuses (apimachinery, `YAMLReader`).
+/// The line of a separator that HyperShift's reader rejects (apimachinery, `YAMLReader`).
 fn bad_separator(text: &str) -> Option<usize> {
     let bad = |line: &str| {
         let rest = line.strip_prefix("---").map(str::trim);
@@ -101,7 +101,7 @@ fn bad_separator(text: &str) -> Option<usize> {
 }
 
 impl ConfigDocuments {
-    /// Whether the mirrors are all that it means to declare.
+    /// Whether no mirrors are missing because of parse errors.
     pub fn has_mirrors_whole(&self) -> bool {
         !self.is_torn
     }
@@ -186,7 +186,7 @@ impl ConfigDocuments {
         }
     }
 
-    /// HyperShift forces the role `worker` and its own selector.
+    /// HyperShift sets the role `worker` and its own selector.
     fn replaced_fields(&mut self, document: &Document, place: &Origin, kind: &str) {
         let value = &document.value;
         if kind == "MachineConfig" {
@@ -208,7 +208,7 @@ impl ConfigDocuments {
         }
     }
 
-    /// The part of Ignition that decides whether the machine-config-operator takes a document at all, and our own files.
+    /// Checks the Ignition fields without which the machine-config-operator rejects a document, and files of hypermirror.
     fn judge_ignition(&mut self, document: &Document, place: &Origin) {
         let config = &document.value["spec"]["config"];
         if config.is_null() {
@@ -236,7 +236,7 @@ impl ConfigDocuments {
         }
     }
 
-    /// A file that decides about mirrors beside ours.
+    /// Another file with mirror configuration.
     fn node_file(&mut self, document: &Document, place: &Origin, file: &Value, field: &str) {
         let path = file["path"].as_str().unwrap_or_default();
         let content = match node_files::content(file) {

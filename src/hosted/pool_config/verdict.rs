@@ -1,4 +1,4 @@
-//! What the configurations of a hosted cluster's NodePools come to.
+//! The condition about the configurations of a hosted cluster's NodePools.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use crate::hosted::verdict::{Verdict, cut};
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::validate::{Consumer, validate};
 
-/// How many NodePools are told.
+/// Maximum number of NodePools in a message, so that it stays readable.
 const POOLS: usize = 100;
 
-/// Every finding about a NodePool's configuration: those of its documents, and those of its mirrors on nodes.
+/// All findings about a NodePool's configuration: about its documents and about its mirrors on nodes.
 pub fn findings(pool: &PoolSources) -> Vec<Finding> {
     let mut findings = pool.findings.clone();
     findings.extend(validate(pool.entries.iter(), Consumer::Node).findings);
     findings
 }
 
-/// What one NodePool's configuration comes to; none without a configuration.
+/// The problem of one NodePool's configuration. `None` without a configuration.
 fn of_pool(pool: &PoolSources) -> Option<Verdict> {
     if pool.config_maps.is_empty() && pool.troubles.is_empty() {
         return None;

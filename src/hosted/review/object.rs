@@ -1,4 +1,4 @@
-//! The objects of a write, read from their JSON text: only the fields that decide are kept, whatever else there is.
+//! Parses the objects of a write from JSON. Only relevant fields are stored, to limit memory.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ pub struct Metadata {
     pub annotations: Option<Annotations>,
 }
 
-/// Those that hypermirror writes on target Deployments.
+/// The annotations of hypermirror on target Deployments.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Annotations {
@@ -41,14 +41,14 @@ pub struct Annotations {
     pub argument: Option<String>,
 }
 
-/// The spec of a HostedCluster.
+/// The relevant spec of a HostedCluster.
 #[derive(Debug, Deserialize)]
 pub struct HostedClusterSpec<'a> {
     #[serde(default, borrow, rename = "imageMirrorConfigRef")]
     pub reference: Option<&'a RawValue>,
 }
 
-/// The spec of a Deployment. One API server writes the object and the one before it: equal templates are equal texts.
+/// The relevant spec of a Deployment. The same API server serializes both objects, so equal templates have equal texts.
 #[derive(Debug, Deserialize)]
 pub struct DeploymentSpec<'a> {
     #[serde(default, borrow)]
@@ -70,14 +70,14 @@ struct PodSpec<'a> {
 /// The container of this name in a pod template.
 ///
 /// # Errors
-/// If the text is no pod template.
+/// If the text is not a pod template.
 pub fn container(template: &RawValue, name: &str) -> serde_json::Result<Option<ObservedContainer>> {
     let template: PodTemplate<'_> = serde_json::from_str(template.get())?;
     let Some(containers) = template.spec.and_then(|spec| spec.containers) else { return Ok(None) };
     ContainerNamed(name).deserialize(&mut serde_json::Deserializer::from_str(containers.get()))
 }
 
-/// Reads one container out of a list; there is never more than one in memory.
+/// Parses one container of a list, so that only one is in memory.
 struct ContainerNamed<'n>(&'n str);
 
 impl<'de> DeserializeSeed<'de> for ContainerNamed<'_> {
@@ -170,14 +170,14 @@ impl<'de> Deserialize<'de> for Overrides {
 /// Each `--registry-overrides` of a list of words.
 #[derive(Default)]
 struct Words {
-    /// How many words there are; none if there is no list.
+    /// Number of words. `None` without a list.
     len: Option<usize>,
     arguments: Vec<Argument>,
 }
 
 struct Argument {
     index: usize,
-    /// Its value is a word of its own.
+    /// Whether its value is a separate word.
     split: bool,
     value: String,
 }

@@ -1,4 +1,4 @@
-//! The lists of a report, each cut where it gets too long.
+//! The lists of a report, truncated.
 
 use hypermirror_api::report::{
     Admission, ControlPlaneReport, FindingReport, RolloutReport, SourceReport, TargetReport,
@@ -10,11 +10,11 @@ use crate::hosted::verdict::cut;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::{Mirror, Resolved};
 
-/// How much of a status the list of sources may take: an object of etcd has 1.5 MiB, and thousands of reports are kept.
+/// Maximum size of the list of sources: far below etcd's limit of 1.5 MiB, because thousands of reports are in memory.
 pub const SOURCES_BYTES: usize = 32 * 1024;
-/// How many findings are told.
+/// Maximum number of findings.
 pub const FINDINGS: usize = 50;
-/// The map for people, cut at [`SOURCES_BYTES`]; the second value is how many sources are missing.
+/// The map, truncated at [`SOURCES_BYTES`], and the number of omitted sources.
 pub(super) fn source_reports(resolved: &Resolved) -> (Vec<SourceReport>, usize) {
     let mut reports = Vec::new();
     let mut bytes = 0;
@@ -53,7 +53,7 @@ pub(super) fn finding_reports(findings: &[&Finding]) -> Vec<FindingReport> {
     errors.chain(warnings).take(FINDINGS).map(report).collect()
 }
 
-/// The targets for people.
+/// The targets.
 pub(super) fn control_plane_report(
     targets: &[Target],
     rollout: Option<RolloutReport>,
@@ -67,7 +67,7 @@ pub(super) fn control_plane_report(
 fn target_report(target: &Target) -> Option<TargetReport> {
     let plan = target.plan.as_ref()?;
     let admitted = target.observed.as_ref().and_then(|observed| observed.overrides.as_deref()).map(short_digest);
-    // Not of the stock value: the annotation may be older or newer than what is planned from that.
+    // Not from the stock value, because the annotation may be older or newer than the plan's input.
     let foreign = if admitted.is_some() { &plan.admitted_foreign } else { &plan.foreign };
     Some(TargetReport {
         name: target.name().to_owned(),

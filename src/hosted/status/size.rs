@@ -1,20 +1,20 @@
-//! A report that an API server takes, whatever somebody declares: what is longest goes first.
+//! Truncates a report to the limit of the API server, the longest lists first.
 
 use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::report::NodesReport;
 
 use super::super::verdict::cut_at;
 
-/// How large a status may be: etcd takes objects of 1.5 MiB, metadata included.
+/// Maximum size of a status: etcd accepts objects of 1.5 MiB, including metadata.
 pub const REPORT_BYTES: usize = 1 << 20;
-/// How many NodePools, boot ConfigMaps and nodes of a kind are told.
+/// Maximum number of NodePools, of boot ConfigMaps, and of nodes in one list.
 const LIST: usize = 100;
-/// How many ConfigMaps of one NodePool are told.
+/// Maximum number of ConfigMaps of one NodePool.
 const NAMES: usize = 20;
-/// No name of an object is longer.
+/// Maximum length of an object's name.
 const NAME_BYTES: usize = 253;
 
-/// What is left out, step by step, as long as the report is too large: what the next look needs to know goes last.
+/// The steps of truncation while the report is too large. Lists that the next reconcile needs are last.
 const STEPS: [fn(&mut HostedClusterMirrorsStatus); 6] = [
     |status| status.node_pools.iter_mut().for_each(|pool| pool.config_maps.clear()),
     |status| status.findings.truncate(5),
@@ -32,7 +32,7 @@ const STEPS: [fn(&mut HostedClusterMirrorsStatus); 6] = [
         });
     },
     |status| status.conditions.iter_mut().for_each(|condition| cut_at(&mut condition.message, NAME_BYTES)),
-    // Without the digest nobody takes the annotation for one without foreign entries.
+    // Remove the digest, too, so that the annotation does not seem to have no entries of other managers.
     |status| {
         for target in &mut status.control_plane.targets {
             target.foreign.clear();
@@ -43,7 +43,7 @@ const STEPS: [fn(&mut HostedClusterMirrorsStatus); 6] = [
     },
 ];
 
-/// The report with every list cut, and as a whole.
+/// The report with all lists truncated, and the whole.
 #[must_use]
 pub fn fitted(mut status: HostedClusterMirrorsStatus) -> HostedClusterMirrorsStatus {
     status.node_pools.truncate(LIST);

@@ -1,4 +1,4 @@
-//! What is remembered of one hosted cluster.
+//! The state of one hosted cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::mirrors::MirrorEntry;
 use crate::mirrors::validate::{Consumer, contributes};
 use hypermirror_api::ClusterKey;
 
-/// A HostedCluster with what its own list of mirrors comes to, which is read before anybody waits for the index.
+/// A HostedCluster and its parsed list of mirrors. Parsed before the index is locked.
 #[derive(Clone, Debug)]
 pub struct SeenCluster {
     object: Arc<HostedCluster>,
@@ -31,7 +31,7 @@ impl From<HostedCluster> for SeenCluster {
 }
 
 impl SeenCluster {
-    /// Its key.
+    /// The key.
     pub fn key(&self) -> ClusterKey {
         ClusterKey::of(&*self.object)
     }
@@ -42,22 +42,22 @@ impl SeenCluster {
 pub struct Cluster {
     /// The object, without managed fields.
     pub object: Arc<HostedCluster>,
-    /// The entries of its `imageContentSources`, not checked yet.
+    /// The entries of its `imageContentSources`, not validated yet.
     pub entries: Arc<[MirrorEntry]>,
-    /// Whether a map for control planes has anything of them.
+    /// Whether any of them is valid for control planes.
     pub contributes: bool,
-    /// The report that stands on the server; none if there is none.
+    /// The report on the server, if it exists.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
-    /// What this process remembers of it beside the objects.
+    /// The memory of this process.
     pub memory: Arc<Memory>,
-    /// What of its ConfigMap of mirror sets was last in force.
+    /// The last valid entries of its ConfigMap of mirror sets.
     pub last_config: Option<LastConfig>,
-    /// What of its NodePools' ConfigMaps was last in force, by NodePool.
+    /// The last valid entries of its NodePools' ConfigMaps, by NodePool.
     pub last_documents: Arc<BTreeMap<String, LastDocuments>>,
 }
 
 impl Cluster {
-    /// A hosted cluster that was just seen.
+    /// Creates the state of a new hosted cluster.
     pub fn new(seen: SeenCluster) -> Self {
         let SeenCluster { object, entries, contributes } = seen;
         Self {
@@ -71,7 +71,7 @@ impl Cluster {
         }
     }
 
-    /// Takes the object in; true if something that matters changed.
+    /// Updates the object. Returns whether a relevant field has changed.
     pub fn update(&mut self, seen: SeenCluster) -> bool {
         let changed = relevant(&self.object) != relevant(&seen.object);
         if self.object.uid() != seen.object.uid() {
@@ -79,7 +79,7 @@ impl Cluster {
             return true;
         }
         self.object = seen.object;
-        // Equal lists stay the same object: by that it is told whether anything has to be merged again.
+        // Keep the object if it is equal, so that changes are detected by comparing pointers.
         if self.entries != seen.entries {
             (self.entries, self.contributes) = (seen.entries, seen.contributes);
         }
@@ -87,7 +87,7 @@ impl Cluster {
     }
 }
 
-/// What of a HostedCluster decides: not its status, which changes all the time.
+/// The relevant fields of a HostedCluster, without the status, which changes often.
 fn relevant(object: &HostedCluster) -> impl PartialEq {
     let labels = object.metadata.labels.clone();
     let is_read = |key: &str| key.starts_with(hypermirror_api::names::GROUP) || annotations::OF_CATALOGS.contains(&key);

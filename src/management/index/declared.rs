@@ -1,4 +1,4 @@
-//! What each hosted cluster declares itself, with the ConfigMaps that it refers to.
+//! The own mirrors of each hosted cluster, including those of referenced ConfigMaps.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::management::index::cluster::Cluster;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::weight;
 
-/// A NodePool's configuration, and each of its ConfigMaps as far as it is known.
+/// A NodePool's configuration, and the known state of each of its ConfigMaps.
 type DeclaredPool = (PoolConfig, BTreeMap<String, ReferredConfig<ConfigDocuments>>);
 
-/// What a hosted cluster and its NodePools declare at one moment: everything is shared with the index, which is not held
-/// while it is put together.
+/// The inputs of a declaration at one time. All values are shared with the index, which is not locked while they are
+/// combined.
 #[derive(Clone, Debug)]
 pub struct Declaration {
     namespace: String,
@@ -33,25 +33,25 @@ pub struct Declaration {
     last_documents: Arc<BTreeMap<String, LastDocuments>>,
 }
 
-/// A declaration put together.
+/// The mirrors of a hosted cluster and its NodePools.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// What the hosted cluster declares itself.
+    /// The mirrors of the hosted cluster.
     pub own: OwnSources,
-    /// What its NodePools declare, by name.
+    /// The mirrors of its NodePools, by name.
     pub pools: BTreeMap<String, PoolSources>,
     last_config: Option<LastConfig>,
     last_documents: Arc<BTreeMap<String, LastDocuments>>,
 }
 
 impl Sources {
-    /// Whether something else is in force now than when it was declared.
+    /// Whether the last valid entries have changed.
     pub fn is_news_to(&self, declaration: &Declaration) -> bool {
         !is_same_config(self.last_config.as_ref(), declaration.last_config.as_ref())
             || *self.last_documents != *declaration.last_documents
     }
 
-    /// How many mirrors it has.
+    /// Number of mirrors.
     pub fn mirrors(&self) -> usize {
         let entries = self.pools.values().map(|pool| &pool.entries).chain([&self.own.entries]);
         entries.map(|entries| weight(entries.iter())).sum()
@@ -59,7 +59,7 @@ impl Sources {
 }
 
 impl Declaration {
-    /// Puts it together, within the budget of one hosted cluster: its own mirrors first, then its NodePools by name.
+    /// Combines the inputs within the limits of one hosted cluster: first its own mirrors, then its NodePools by name.
     pub fn resolve(&self) -> Sources {
         let mut budget = Budget::of_cluster();
         let mut own = OwnSources::of_entries(&self.entries, &mut budget);
@@ -89,8 +89,8 @@ impl Declaration {
     }
 }
 
-/// A ConfigMap as far as the budget has room for it, and whether it has room for what that said last: where the new one is
-/// not good, that is what counts.
+/// The state of a ConfigMap within the limits, and whether its last valid entries, which are used if it is invalid, are within
+/// the limits.
 fn within<C>(
     budget: &mut Budget,
     found: &ReferredConfig<C>,
@@ -115,7 +115,7 @@ fn is_same_config(a: Option<&LastConfig>, b: Option<&LastConfig>) -> bool {
 }
 
 impl Index {
-    /// Whether the HostedCluster CRD has the field of the reference; true if that is news.
+    /// Records whether the HostedCluster CRD has the field of the reference. Returns whether that has changed.
     pub fn serve_reference_field(&mut self, is_served: bool) -> bool {
         let is_news = self.reference_field_served != is_served;
         self.reference_field_served = is_served;
@@ -127,32 +127,32 @@ impl Index {
         reference(&cluster.object, self.reference_field_served, cluster.report.as_deref())
     }
 
-    /// The ConfigMaps that a hosted cluster and its NodePools refer to, by name; all in its namespace.
+    /// The names of the ConfigMaps that a hosted cluster and its NodePools reference, all in its namespace.
     pub fn referred(&self, key: &ClusterKey) -> BTreeSet<String> {
         let own = self.cluster(key).and_then(|cluster| self.reference(cluster).0).map(|reference| reference.name);
         let pools = self.guests.pools(key);
         own.into_iter().chain(pools.values().flat_map(|pool| pool.config.config_maps()).cloned()).collect()
     }
 
-    /// The namespaces in which somebody refers to a ConfigMap.
+    /// The namespaces with referenced ConfigMaps.
     pub fn referring_namespaces(&self) -> BTreeSet<String> {
         let refers = self.clusters.keys().filter(|key| !self.referred(key).is_empty());
         refers.map(|key| key.namespace.clone()).collect()
     }
 
-    /// Every ConfigMap of a namespace that somebody refers to.
+    /// All referenced ConfigMaps of a namespace.
     pub fn referred_in(&self, namespace: &str) -> BTreeSet<String> {
         let of_namespace = self.clusters.keys().filter(|key| key.namespace == namespace);
         of_namespace.flat_map(|key| self.referred(key)).collect()
     }
 
-    /// The hosted clusters that refer to one of these ConfigMaps of a namespace.
+    /// The hosted clusters that reference one of these ConfigMaps of a namespace.
     pub fn referring(&self, namespace: &str, names: &BTreeSet<String>) -> Vec<ClusterKey> {
         let of_namespace = self.clusters.keys().filter(|key| key.namespace == namespace);
         of_namespace.filter(|key| !self.referred(key).is_disjoint(names)).cloned().collect()
     }
 
-    /// What a hosted cluster and its NodePools declare; none as long as a ConfigMap has to be read first.
+    /// The declaration of a hosted cluster and its NodePools. `None` while a ConfigMap has to be read first.
     pub fn declaration(&self, key: &ClusterKey) -> Option<Declaration> {
         let cluster = self.cluster(key)?;
         let (reference, trouble) = self.reference(cluster);
@@ -184,7 +184,7 @@ impl Index {
         })
     }
 
-    /// Keeps what of a declaration is in force from now on, unless something else was kept meanwhile.
+    /// Stores the last valid entries of a declaration, unless they have changed since it was collected.
     pub fn keep_in_force(&mut self, key: &ClusterKey, declaration: &Declaration, sources: &Sources) {
         let Some(cluster) = self.clusters.get_mut(key) else { return };
         let is_same = Arc::ptr_eq(&cluster.object, &declaration.object)
@@ -198,8 +198,8 @@ impl Index {
         }
     }
 
-    /// Whether nothing of the ConfigMap that a hosted cluster refers to is in its map; not while that is to be read first,
-    /// or nobody knows what it said.
+    /// Whether the referenced ConfigMap adds no entries to the map of a hosted cluster. False while it has to be read first, or
+    /// cannot be read and its last content is not known.
     pub(super) fn declares_nothing(&self, key: &ClusterKey) -> bool {
         let Some(cluster) = self.cluster(key) else { return false };
         let Some(reference) = self.reference(cluster).0 else { return true };
@@ -212,13 +212,13 @@ impl Index {
         in_force.is_some_and(|config| !config.contributes)
     }
 
-    /// Takes the content of a ConfigMap in, as far as its namespace's budget has room for it. `before` is the version that
-    /// was known when it was asked for: its watch may be behind it or ahead of it.
+    /// Stores the content of a ConfigMap within the limits of its namespace. `before` is the version that was known when it was
+    /// requested, because its watch may be older or newer.
     pub fn load_config_map(&mut self, content: LoadedConfigMap, before: Option<&str>) {
         let (namespace, name) = (content.namespace.clone(), content.name.clone());
         let referred = self.referred_in(&namespace);
         if !referred.contains(&name) {
-            return; // nobody wants to know any more
+            return; // no longer referenced
         }
         self.config_maps.keep_only(&namespace, &referred);
         let content = match self.room(&namespace, &name).take(content.weight) {
@@ -228,12 +228,12 @@ impl Index {
         self.config_maps.load(content, before);
     }
 
-    /// Whether there is room now for a ConfigMap that there was none for.
+    /// Whether a ConfigMap that exceeded the limits is now within them.
     pub fn has_room(&self, content: &LoadedConfigMap) -> bool {
         content.refusal.is_some() && self.room(&content.namespace, &content.name).take(content.weight).is_ok()
     }
 
-    /// What a namespace may still have beside everything but one ConfigMap of it: what hosted clusters remember counts, too.
+    /// The remaining limits of a namespace without one of its ConfigMaps. Last valid entries count, too.
     fn room(&self, namespace: &str, name: &str) -> Budget {
         let mut used = Weight::default();
         let mut seen = HashSet::new();

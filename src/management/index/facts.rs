@@ -1,4 +1,4 @@
-//! What is known of one hosted cluster, taken at one moment: pointers only, so that others wait for a moment.
+//! Collects the facts of one hosted cluster at one time. Only pointers are copied, so that the lock is held briefly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,45 +19,44 @@ use crate::hosted::pool_config::KnownPool;
 use crate::hosted::sources::ManagementLayer;
 use crate::hosted::verdict::SourceTrouble;
 
-/// What facts are made of.
+/// The inputs of facts.
 #[derive(Debug)]
 pub struct Taken {
-    /// The HostedCluster.
     pub object: Arc<HostedCluster>,
-    /// What is declared for it; none as long as one of its ConfigMaps has to be read first.
+    /// Its declaration. `None` while one of its ConfigMaps has to be read first.
     pub declaration: Option<Declaration>,
-    /// Those of its ConfigMaps that have to be read.
+    /// The ConfigMaps to read.
     pub unread: Vec<String>,
     /// Its NodePools, by name.
     pub pools: Arc<BTreeMap<String, KnownPool>>,
-    /// Its targets, by place: none in a namespace that is not its own.
+    /// Its targets, by index. Empty if it does not own its control-plane namespace.
     pub targets: Vec<KnownTarget>,
-    /// The report that stands.
+    /// The current report.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
-    /// Why its control-plane namespace is not its own.
+    /// Why it does not own its control-plane namespace.
     pub refusal: Option<Refusal>,
-    /// What the last look at its guest came to.
+    /// The result of the last reconcile of its guest cluster.
     pub guest: Option<Arc<GuestOutcome>>,
-    /// How it stands with the rollout budget.
+    /// Its state in the rollout budget.
     pub rollout: RolloutFacts,
-    /// It holds a place for which nothing may have been written.
+    /// Whether it has a slot for which nothing may have been written.
     pub has_claim: bool,
-    /// What this process remembers of it.
+    /// The memory of this process.
     pub memory: Arc<Memory>,
     /// The management layer.
     pub management: Arc<ManagementLayer>,
-    /// Moves with its mirrors.
+    /// Changes with its mirrors.
     pub management_revision: u64,
-    /// Moves with everything that decides which maps are wanted.
+    /// Changes with everything that affects desired maps.
     pub revision: u64,
-    /// A mirror kind is gone, and nobody saw its objects.
+    /// Whether a mirror kind is not served and its objects were never listed.
     pub is_blind: bool,
-    /// What is wrong with the kinds and their objects.
+    /// Problems with mirror kinds and objects.
     pub troubles: Vec<SourceTrouble>,
 }
 
 impl Index {
-    /// Takes what is known of a hosted cluster; none if there is none.
+    /// Collects the inputs for a hosted cluster, if it exists.
     pub fn take(&self, key: &ClusterKey, now: Instant) -> Option<Taken> {
         let cluster = self.cluster(key)?;
         let namespace = key.control_plane_namespace();
@@ -83,7 +82,7 @@ impl Index {
         })
     }
 
-    /// How a hosted cluster stands with the rollout budget, without a place that it asked for.
+    /// The state of a hosted cluster in the rollout budget, without the result of a request for a slot.
     pub fn rollout(&self, key: &ClusterKey) -> RolloutFacts {
         RolloutFacts {
             in_flight: self.rollouts.in_flight(key),
@@ -93,7 +92,7 @@ impl Index {
         }
     }
 
-    /// The ConfigMaps that a hosted cluster refers to and that are new, or for which there is room now.
+    /// The referenced ConfigMaps of a hosted cluster that are new, or are now within the limits.
     fn unread(&self, key: &ClusterKey) -> Vec<String> {
         let is_unread = |name: &String| match self.config_maps.state(&key.namespace, name) {
             ConfigMapState::Stale(_) => true,

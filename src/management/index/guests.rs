@@ -1,4 +1,4 @@
-//! What is known about guests: which kubeconfigs there are, which NodePools, what the last look came to.
+//! The state of guest clusters: kubeconfigs, NodePools, and the result of the last reconcile.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::GuestOutcome;
 use crate::hosted::pool_config::{KnownPool, PoolConfig};
 
-/// The Secrets with a kubeconfig, best first: the first is the one identity that the stock admission policies of a guest
-/// allow to write mirror objects (HyperShift, `kas/admissionpolicies.go`).
+/// The Secrets with a kubeconfig, in order of preference. Only the identity in the first one may write mirror objects by the
+/// admission policies of guest clusters (HyperShift, `kas/admissionpolicies.go`).
 pub const KUBECONFIG_SECRETS: [&str; 3] = ["hcco-kubeconfig", "service-network-admin-kubeconfig", "admin-kubeconfig"];
 
 /// A Secret in a control-plane namespace.
@@ -20,11 +20,11 @@ pub const KUBECONFIG_SECRETS: [&str; 3] = ["hcco-kubeconfig", "service-network-a
 pub struct SecretMeta {
     /// The namespace.
     pub namespace: String,
-    /// The version, which moves with its content.
+    /// The version, which changes with its content.
     pub resource_version: String,
 }
 
-/// The best kubeconfig of a guest.
+/// The preferred kubeconfig of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeconfigSecret {
     /// The Secret's name.
@@ -33,24 +33,24 @@ pub struct KubeconfigSecret {
     pub resource_version: String,
 }
 
-/// Everything about guests.
+/// The state of all guests.
 #[derive(Debug, Default)]
 pub struct Guests {
-    /// By control-plane namespace: the version of each Secret.
+    /// The version of each Secret by control-plane namespace.
     secrets: HashMap<String, [Option<String>; KUBECONFIG_SECRETS.len()]>,
     pools: HashMap<ClusterKey, Arc<BTreeMap<String, KnownPool>>>,
     outcomes: HashMap<ClusterKey, Arc<GuestOutcome>>,
 }
 
 impl Guests {
-    /// Takes a Secret in; true if it is another one now.
+    /// Adds or updates a Secret. Returns whether it has changed.
     pub fn apply_secret(&mut self, place: usize, secret: &SecretMeta) -> bool {
         let slots = self.secrets.entry(secret.namespace.clone()).or_default();
         let Some(slot) = slots.get_mut(place) else { return false };
         slot.replace(secret.resource_version.clone()).as_ref() != Some(&secret.resource_version)
     }
 
-    /// Takes the whole list of one name in; answers the namespaces where something changed.
+    /// Replaces the list of Secrets with one name. Returns the changed namespaces.
     pub fn replace_secrets(&mut self, place: usize, secrets: &[SecretMeta]) -> Vec<String> {
         let listed: BTreeSet<&str> = secrets.iter().map(|secret| secret.namespace.as_str()).collect();
         let mut changed = Vec::new();
@@ -64,7 +64,7 @@ impl Guests {
         changed
     }
 
-    /// Forgets a Secret.
+    /// Removes a Secret.
     pub fn remove_secret(&mut self, place: usize, namespace: &str) {
         if let Some(slots) = self.secrets.get_mut(namespace) {
             if let Some(slot) = slots.get_mut(place) {
@@ -76,14 +76,14 @@ impl Guests {
         }
     }
 
-    /// The best kubeconfig of a hosted cluster.
+    /// The preferred kubeconfig of a hosted cluster.
     pub fn kubeconfig(&self, key: &ClusterKey) -> Option<KubeconfigSecret> {
         let slots = self.secrets.get(&key.control_plane_namespace())?;
         let mut found = KUBECONFIG_SECRETS.into_iter().zip(slots);
         found.find_map(|(name, version)| Some(KubeconfigSecret { name, resource_version: version.clone()? }))
     }
 
-    /// Takes a NodePool in; answers the hosted clusters that it matters to.
+    /// Adds or updates a NodePool. Returns the affected hosted clusters.
     pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
         let key = owner(pool);
         let known = KnownPool {
@@ -91,13 +91,13 @@ impl Guests {
             uid: pool.uid().unwrap_or_default(),
             config: PoolConfig::of(pool),
         };
-        // Its cluster's name cannot change on stock HyperShift; if it could, the old one would have to forget it.
+        // The name of its cluster is immutable in HyperShift. If it changes nevertheless, remove it from the old cluster.
         let pools = Arc::make_mut(self.pools.entry(key.clone()).or_default());
         let before = pools.insert(pool.name_any(), known.clone());
         if before == Some(known) { Vec::new() } else { vec![key] }
     }
 
-    /// Takes all NodePools in.
+    /// Replaces all NodePools.
     pub fn replace_pools(&mut self, pools: &[NodePool]) -> Vec<ClusterKey> {
         let mut before = std::mem::take(&mut self.pools);
         for pool in pools {
@@ -110,7 +110,7 @@ impl Guests {
         changed
     }
 
-    /// Forgets a NodePool.
+    /// Removes a NodePool.
     pub fn remove_pool(&mut self, pool: &NodePool) -> ClusterKey {
         let key = owner(pool);
         if let Some(pools) = self.pools.get_mut(&key) {
@@ -127,12 +127,12 @@ impl Guests {
         self.pools.get(key).cloned().unwrap_or_default()
     }
 
-    /// What the last look at a guest came to.
+    /// The result of the last reconcile of a guest.
     pub fn outcome(&self, key: &ClusterKey) -> Option<Arc<GuestOutcome>> {
         self.outcomes.get(key).cloned()
     }
 
-    /// Takes what a look came to; true if it says something else than the last one.
+    /// Stores the result of a reconcile. Returns whether it has changed.
     pub fn conclude(&mut self, key: &ClusterKey, outcome: GuestOutcome) -> bool {
         let changed = self.outcomes.get(key).is_none_or(|before| **before != outcome);
         if changed {
@@ -141,12 +141,12 @@ impl Guests {
         changed
     }
 
-    /// Forgets what the looks at all guests came to: another instance looks now, and its reports are newer.
+    /// Drops the results for all guests, because another replica leads and its reports are newer.
     pub fn end_term(&mut self) {
         self.outcomes.clear();
     }
 
-    /// Forgets what the looks at a guest came to.
+    /// Drops the result for a guest.
     pub fn forget(&mut self, key: &ClusterKey) {
         self.outcomes.remove(key);
     }

@@ -1,4 +1,4 @@
-//! The fleet as the mass-loss gate looks at it.
+//! The input of the gate against mass removal.
 
 use kube::ResourceExt as _;
 use kube::core::{Selector, SelectorExt as _};
@@ -9,7 +9,7 @@ use crate::hosted::known::entries;
 use crate::hosted::settings::settings;
 
 impl Index {
-    /// Each hosted cluster in our care: whether it has a map now, and whether it is to have none.
+    /// Each managed hosted cluster: whether it has a map, and whether its desired map is empty.
     pub fn members(&self, selector: &Selector, now: jiff::Timestamp) -> Vec<FleetMember> {
         let in_care = self.clusters().filter(|(key, cluster)| {
             self.owns_namespace(key)
@@ -19,12 +19,12 @@ impl Index {
         let management = self.management();
         let members = in_care.map(|(key, cluster)| {
             let use_management = settings(&cluster.object, now).0.use_management;
-            // While a kind is gone whose objects nobody saw, an empty map is none that is wanted.
+            // While a kind is not served whose objects were never listed, an empty map is not intended.
             let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
             let wants_none = may_be_empty && !cluster.contributes && self.declares_nothing(key);
             let has_map = match &cluster.memory.admitted {
                 Some(entries) => !entries.is_empty(),
-                // A process that was just started knows it from the report, which may be behind, and the annotations.
+                // After a start, use the report, which may be outdated, and the annotations.
                 None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.may_carry(key),
             };
             FleetMember { key: key.to_string(), has_map, wants_none }
@@ -32,7 +32,7 @@ impl Index {
         members.collect()
     }
 
-    /// Whether a target says so, or is still to be read.
+    /// Whether the annotations of a target have entries, or have not been read yet.
     fn may_carry(&self, key: &ClusterKey) -> bool {
         self.targets_of(key).iter().any(|slot| {
             let overrides = slot.observed.as_ref().and_then(|target| target.overrides.as_deref());

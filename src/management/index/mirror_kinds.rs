@@ -1,4 +1,4 @@
-//! The mirror objects of the management cluster, and what may be concluded when they are gone.
+//! The mirror objects of the management cluster, and the rules for kinds that are no longer served.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::client::watch::Failure;
 use crate::hosted::verdict::SourceTrouble;
 use crate::mirrors::entry::{Entries, MirrorEntry};
 
-/// How long a kind must be refused before it is told: shorter ones are a server that restarts.
+/// Time after which a rejected kind is reported. API servers that restart reject it for a shorter time.
 const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// One object of a mirror kind.
@@ -20,7 +20,7 @@ const TELL_AFTER: Duration = Duration::from_secs(10);
 pub enum Declared {
     /// Its entries.
     Entries(Arc<[MirrorEntry]>),
-    /// Why it could not be decoded.
+    /// The error if it could not be parsed.
     Malformed(String),
 }
 
@@ -36,7 +36,7 @@ struct Kind {
 #[derive(Debug, Default)]
 pub struct MirrorKinds {
     kinds: BTreeMap<MirrorKind, Kind>,
-    /// The kinds that were once there, as the Lease remembers them.
+    /// The kinds that were served before, from the annotation of the Lease.
     once_there: BTreeSet<MirrorKind>,
 }
 
@@ -45,7 +45,7 @@ impl MirrorKinds {
         self.kinds.entry(kind).or_default()
     }
 
-    /// Whether the kind's CRD is there. Objects of a kind that goes away are kept. True if the kind is back.
+    /// Records whether the kind is served. Its objects are kept if it is not. Returns whether it is served again.
     pub fn set_presence(&mut self, kind: MirrorKind, presence: Presence) -> bool {
         let back = presence == Presence::Present && self.vanished(kind);
         let state = self.kind(kind);
@@ -54,7 +54,7 @@ impl MirrorKinds {
         back
     }
 
-    /// The objects of a kind that is back have had their time: those that did not follow are gone.
+    /// Ends the grace period of a kind that is served again: objects that were not restored are removed.
     pub fn keep_only(&mut self, kind: MirrorKind, names: &BTreeSet<String>) -> bool {
         let state = self.kind(kind);
         let before = (state.objects.len(), state.listed);
@@ -63,7 +63,7 @@ impl MirrorKinds {
         before != (state.objects.len(), true)
     }
 
-    /// Takes the whole list in.
+    /// Replaces the list of a kind.
     pub fn replace(&mut self, kind: MirrorKind, objects: Vec<(String, Declared)>) -> bool {
         let state = self.kind(kind);
         let objects: BTreeMap<String, Declared> = objects.into_iter().collect();
@@ -74,7 +74,7 @@ impl MirrorKinds {
         changed
     }
 
-    /// Takes one object in; true if it says something else now.
+    /// Adds or updates one object. Returns whether it has changed.
     pub fn apply(&mut self, kind: MirrorKind, name: String, declared: Declared) -> bool {
         let state = self.kind(kind);
         let recovered = state.refused.take().is_some();
@@ -83,23 +83,23 @@ impl MirrorKinds {
         changed || recovered
     }
 
-    /// Forgets one object that somebody deleted.
+    /// Removes one deleted object.
     pub fn remove(&mut self, kind: MirrorKind, name: &str) -> bool {
         self.kind(kind).objects.remove(name).is_some()
     }
 
-    /// Whether an object that is known is none of these.
+    /// Whether a known object is not in this list.
     pub fn lacks_any(&self, kind: MirrorKind, objects: &[(String, Declared)]) -> bool {
         let listed: BTreeSet<&str> = objects.iter().map(|(name, _)| name.as_str()).collect();
         self.kinds.get(&kind).is_some_and(|state| state.objects.keys().any(|name| !listed.contains(name.as_str())))
     }
 
-    /// How many objects of a kind are kept.
+    /// Number of objects of a kind.
     pub fn count(&self, kind: MirrorKind) -> usize {
         self.kinds.get(&kind).map_or(0, |state| state.objects.len())
     }
 
-    /// A kind that the API server refuses: what is known stays. True once it is time to tell.
+    /// Records that the API server rejects a kind, whose objects are kept. Returns true once, when it has to be reported.
     pub fn refuse(&mut self, kind: MirrorKind, failure: &Failure, now: Instant) -> bool {
         let Some(code) = failure.code else { return false };
         let since = self.kind(kind).refused.take().map_or(now, |(since, _)| since);
@@ -107,7 +107,7 @@ impl MirrorKinds {
         now.duration_since(since) >= TELL_AFTER
     }
 
-    /// What the Lease remembers. A kind that it does not name any more and that is not there is forgotten.
+    /// Stores the kinds in the annotation of the Lease. A kind that is neither in it nor served is dropped.
     pub fn remember(&mut self, once_there: BTreeSet<MirrorKind>) -> bool {
         let forgotten: Vec<MirrorKind> = self.once_there.difference(&once_there).copied().collect();
         self.once_there = once_there;
@@ -122,7 +122,7 @@ impl MirrorKinds {
         changed
     }
 
-    /// The kinds that are there now but not yet remembered on the Lease.
+    /// The served kinds that are not in the annotation of the Lease yet.
     pub fn to_remember(&self) -> Option<BTreeSet<MirrorKind>> {
         let there = self.kinds.iter().filter(|(_, state)| state.presence == Some(Presence::Present));
         let there: BTreeSet<MirrorKind> = there.map(|(kind, _)| *kind).collect();
@@ -134,13 +134,13 @@ impl MirrorKinds {
         absent && (self.once_there.contains(&kind) || self.count(kind) > 0)
     }
 
-    /// Whether there is a kind, gone or just back, of which this process never saw the objects: then only additions may
-    /// be concluded.
+    /// Whether a kind was served before and this process has never listed its objects. Then entries are only added, never
+    /// removed.
     pub fn blind(&self) -> bool {
         self.once_there.iter().any(|kind| self.kinds.get(kind).is_none_or(|state| !state.listed))
     }
 
-    /// Everything that is known, kept objects of vanished kinds included.
+    /// All entries, including those of kinds that are no longer served.
     pub fn entries(&self) -> Entries {
         let mut all = Entries::default();
         for declared in self.kinds.values().flat_map(|state| state.objects.values()) {
@@ -151,7 +151,7 @@ impl MirrorKinds {
         all
     }
 
-    /// What is wrong with the kinds as such and with whole objects.
+    /// Problems with kinds and whole objects.
     pub fn troubles(&self, now: Instant) -> Vec<SourceTrouble> {
         let mut troubles = Vec::new();
         for kind in MirrorKind::ALL {

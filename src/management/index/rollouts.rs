@@ -1,4 +1,4 @@
-//! Who is in flight, as the API server knows it: the marks of targets against what the report says is done.
+//! The rollouts in flight: the marks of targets, compared with the completed rollout in the report.
 
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use jiff::Timestamp;
@@ -7,13 +7,13 @@ use super::targets::TargetMeta;
 use super::{ClusterKey, Index};
 use crate::fleet::rollout::Mark;
 
-/// The mark of the rollout that a report says is done.
+/// The mark of the completed rollout in a report.
 fn done(report: &RolloutReport) -> Option<Timestamp> {
     report.started.parse().ok().filter(|_| report.state == RolloutState::Done)
 }
 
 impl Index {
-    /// When the last rollout of a hosted cluster began that the rollout budget counted.
+    /// Start time of the last rollout of a hosted cluster that counted in the rollout budget.
     pub fn last_rollout(&self, key: &ClusterKey) -> Option<Timestamp> {
         self.last_mark(key).map(|mark| mark.at)
     }
@@ -22,7 +22,7 @@ impl Index {
         self.targets.mark(&key.control_plane_namespace()).filter(|_| self.owns_namespace(key))
     }
 
-    /// Takes in the marks of one target's Deployments, as a list tells them: the watch may be behind.
+    /// Updates the marks of one target's Deployments from a list, because the watch may be delayed.
     pub fn note_marks(&mut self, place: usize, targets: &[TargetMeta]) {
         for target in targets {
             self.targets.note_mark(place, target);
@@ -32,8 +32,8 @@ impl Index {
         }
     }
 
-    /// Takes in what the server tells of one hosted cluster. One that is being deleted, or whose control-plane namespace is
-    /// not its own, holds no place.
+    /// Updates one hosted cluster in the rollout budget. It has no slot if it is being deleted or does not own its control-plane
+    /// namespace.
     pub(super) fn recount(&mut self, key: &ClusterKey) {
         if !self.rollouts.budget().is_on() {
             return;
@@ -49,7 +49,7 @@ impl Index {
         self.rollouts.told(key, mark.filter(|mark| done.is_none_or(|done| mark.at > done)));
     }
 
-    /// The same for all: after a whole list.
+    /// Updates all hosted clusters, after a list.
     pub(super) fn recount_all(&mut self) {
         if self.rollouts.budget().is_on() {
             for key in self.keys() {

@@ -1,4 +1,4 @@
-//! Target Deployments by control-plane namespace: metadata from the watches, the rest when somebody looked.
+//! Target Deployments by control-plane namespace: metadata from watches, other fields from reads and writes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use kube::core::PartialObjectMeta;
 use crate::fleet::rollout::Mark;
 use crate::hosted::observed::ObservedTarget;
 
-/// What a watch tells of one Deployment.
+/// The watched metadata of one Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetMeta {
     /// The namespace.
     pub namespace: String,
     /// The UID.
     pub uid: String,
-    /// The generation, which moves with the spec and with annotations.
+    /// The generation, which changes with the spec and with annotations.
     pub generation: i64,
     /// The annotation `hypermirror.dev/rollout`, if it is a mark.
     pub rollout: Option<Mark>,
 }
 
 impl TargetMeta {
-    /// The part of the metadata that is kept: managed fields alone are many times its size.
+    /// The part of the metadata that is kept, because managed fields are much larger.
     pub fn of(deployment: &PartialObjectMeta<Deployment>) -> Self {
         Self {
             namespace: deployment.namespace().unwrap_or_default(),
@@ -36,24 +36,24 @@ impl TargetMeta {
     }
 }
 
-/// What is known of one target.
+/// The known state of one target.
 #[derive(Clone, Debug, Default)]
 pub struct TargetSlot {
-    /// None: there is no such Deployment.
+    /// `None` if the Deployment does not exist.
     pub meta: Option<TargetMeta>,
-    /// What it looked like when it was last read or written.
+    /// The state when it was last read or written.
     pub observed: Option<Arc<ObservedTarget>>,
     mark: NewestMark,
 }
 
-/// What the facts of a hosted cluster have of one target.
+/// The state of one target for facts.
 #[derive(Clone, Debug, Default)]
 pub struct KnownTarget {
-    /// Whether there is such a Deployment.
+    /// Whether the Deployment exists.
     pub exists: bool,
-    /// Whether it has to be read before anything is planned.
+    /// Whether it has to be read before the next plan.
     pub is_stale: bool,
-    /// What it looked like when it was last read or written.
+    /// The state when it was last read or written.
     pub observed: Option<Arc<ObservedTarget>>,
 }
 
@@ -64,8 +64,8 @@ impl From<&TargetSlot> for KnownTarget {
     }
 }
 
-/// The newest known `hypermirror.dev/rollout` of one Deployment. The watch may be behind what we wrote ourselves, and the
-/// generation, which moves with annotations, tells.
+/// The newest known `hypermirror.dev/rollout` of one Deployment. The watch may be older than the manager's own write, which
+/// the generation shows.
 #[derive(Clone, Copy, Debug, Default)]
 struct NewestMark {
     generation: i64,
@@ -81,7 +81,7 @@ impl NewestMark {
 }
 
 impl TargetSlot {
-    /// Whether it has to be read before anything is planned.
+    /// Whether it has to be read before the next plan.
     pub fn is_stale(&self) -> bool {
         match (&self.meta, &self.observed) {
             (None, _) => false,
@@ -98,12 +98,12 @@ impl TargetSlot {
 pub struct Targets {
     count: usize,
     namespaces: HashMap<String, Vec<TargetSlot>>,
-    /// Values are the same in most hosted clusters: each is kept once.
+    /// Shared texts, because values are the same in most hosted clusters.
     texts: HashSet<Arc<str>>,
 }
 
 impl Targets {
-    /// Room for this many targets in each namespace.
+    /// Creates an empty set for this number of targets per namespace.
     pub fn new(count: usize) -> Self {
         Self { count, namespaces: HashMap::new(), texts: HashSet::new() }
     }
@@ -114,7 +114,7 @@ impl Targets {
         slots.get_mut(place)
     }
 
-    /// Takes metadata in; true if the Deployment has to be looked at.
+    /// Adds or updates metadata. Returns whether the Deployment must be reconciled.
     pub fn apply(&mut self, place: usize, target: &TargetMeta) -> bool {
         let Some(slot) = self.slot(&target.namespace, place) else { return false };
         let changed = slot.meta.as_ref() != Some(target);
@@ -126,7 +126,7 @@ impl Targets {
         changed && slot.is_stale()
     }
 
-    /// Takes in what a list tells of a mark alone: the watch follows by itself.
+    /// Updates only the mark from a list; the watch updates the rest.
     pub fn note_mark(&mut self, place: usize, target: &TargetMeta) {
         let Some(slot) = self.slot(&target.namespace, place) else { return };
         if slot.meta.as_ref().is_none_or(|meta| meta.uid == target.uid) {
@@ -134,7 +134,7 @@ impl Targets {
         }
     }
 
-    /// Takes a whole list in; answers the namespaces to look at.
+    /// Replaces a list. Returns the namespaces to reconcile.
     pub fn replace(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<String> {
         let listed: BTreeSet<&str> = targets.iter().map(|target| target.namespace.as_str()).collect();
         let mut gone = Vec::new();
@@ -153,7 +153,7 @@ impl Targets {
         changed
     }
 
-    /// Forgets a Deployment.
+    /// Removes a Deployment.
     pub fn remove(&mut self, place: usize, namespace: &str) {
         if let Some(slots) = self.namespaces.get_mut(namespace) {
             if let Some(slot) = slots.get_mut(place) {
@@ -165,26 +165,26 @@ impl Targets {
         }
     }
 
-    /// Drops what was observed in one namespace.
+    /// Drops the observed state of one namespace.
     pub fn distrust(&mut self, namespace: &str) {
         for slot in self.namespaces.get_mut(namespace).into_iter().flatten() {
             slot.observed = None;
         }
     }
 
-    /// The last rollout of one namespace that the rollout budget counted.
+    /// The last rollout of one namespace that counted in the rollout budget.
     pub fn mark(&self, namespace: &str) -> Option<Mark> {
         self.namespaces.get(namespace)?.iter().filter_map(|slot| slot.mark.mark).max()
     }
 
-    /// Drops what was observed of one target: there is no such Deployment, as its watch will tell.
+    /// Drops the observed state of one target that does not exist. Its watch will report the deletion.
     pub fn miss(&mut self, namespace: &str, place: usize) {
         if let Some(slot) = self.namespaces.get_mut(namespace).and_then(|slots| slots.get_mut(place)) {
             slot.observed = None;
         }
     }
 
-    /// What facts have of the targets of one namespace, by place.
+    /// The states of the targets of one namespace for facts, by index.
     pub fn known(&self, namespace: &str) -> Vec<KnownTarget> {
         match self.namespaces.get(namespace) {
             Some(slots) => slots.iter().map(KnownTarget::from).collect(),
@@ -192,17 +192,17 @@ impl Targets {
         }
     }
 
-    /// The targets of one namespace, by place.
+    /// The targets of one namespace, by index.
     pub fn of(&self, namespace: &str) -> Vec<TargetSlot> {
         self.namespaces.get(namespace).cloned().unwrap_or_else(|| self.none())
     }
 
-    /// No target at any place.
+    /// No targets.
     pub fn none(&self) -> Vec<TargetSlot> {
         vec![TargetSlot::default(); self.count]
     }
 
-    /// Remembers what a Deployment looks like.
+    /// Stores the observed state of a Deployment.
     pub fn observe(&mut self, namespace: &str, place: usize, mut observed: ObservedTarget) -> Arc<ObservedTarget> {
         for text in [&mut observed.overrides, &mut observed.retired, &mut observed.argument].into_iter().flatten() {
             self.intern(text);
@@ -231,7 +231,7 @@ impl Targets {
             *text = Arc::clone(known);
             return;
         }
-        // A text that only this set holds belonged to a value that is gone everywhere.
+        // A text without another reference is no longer in use.
         if self.texts.len() > 64 && self.texts.len() > self.namespaces.len() {
             self.texts.retain(|text| Arc::strong_count(text) > 1);
         }

@@ -1,4 +1,4 @@
-//! Holding the Lease while the process runs.
+//! Acquires and renews the Lease while the process runs.
 
 use std::time::{Duration, Instant};
 
@@ -14,82 +14,83 @@ use tokio::task::JoinHandle;
 use super::election::{Candidate, Step};
 use crate::client::deadline::{answered, answered_within};
 
-/// How often a conflict is answered with another look before the turn is given up.
+/// Number of retries after a conflict, before the next interval.
 const CONFLICTS: usize = 2;
-/// At the end nobody waits long for a server that does not answer: the Lease expires by itself.
+/// Timeout for the release at shutdown. If it fails, the Lease expires by itself.
 const RELEASE_LIMIT: Duration = Duration::from_secs(2);
-/// The shortest promise: the API counts in seconds.
+/// The minimum lease duration: the API has a resolution of seconds.
 const SHORTEST: Duration = Duration::from_secs(2);
 
-/// How the Lease is held.
+/// The configuration of the Lease.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
-    /// The manager's own namespace.
+    /// The namespace of the manager.
     pub namespace: String,
-    /// This instance.
+    /// The identity of this replica.
     pub identity: String,
-    /// After how long without a renewal another instance may take over.
+    /// Time without a renewal after which another replica may take over.
     pub duration: Duration,
 }
 
-/// A term of leadership, as far as it is sure.
+/// A term of leadership.
 #[derive(Clone, Copy, Debug)]
 struct Held {
-    /// Until when we may believe to lead.
+    /// The time until which this replica leads.
     until: Instant,
-    /// When another instance may lead at the earliest.
+    /// The earliest time at which another replica may lead.
     others_from: Instant,
-    /// The Lease's `leaseTransitions`: it grows with each change of hands.
+    /// The Lease's `leaseTransitions`, which is incremented with each change of the holder.
     number: i64,
 }
 
-/// Whether this instance leads: until a moment that renewals push on, or not at all.
+/// The current term, which renewals extend. `None` if this replica does not lead.
 #[derive(Clone, Debug)]
 pub struct Term(watch::Receiver<Option<Held>>);
 
 impl Term {
-    /// Whether this instance leads now. The clock decides: a process that was frozen wakes up without leadership, before
-    /// anybody in it has looked at the Lease.
+    /// Whether this replica leads now. It depends on the clock, so that a process that was suspended does not lead when it
+    /// resumes, before it reads the Lease.
     pub fn lasts(&self) -> bool {
         self.writes_until().is_some()
     }
 
-    /// Until when what is begun now has to be over so that no other instance leads by then; none if this one does not lead.
+    /// The time by which a write that starts now must be complete, before another replica may lead. `None` if this replica does
+    /// not lead.
     pub fn writes_until(&self) -> Option<Instant> {
         let held = (*self.0.borrow())?;
         (Instant::now() < held.until).then_some(held.others_from)
     }
 
-    /// Its number: that of a later one is greater, of whatever instance it is.
+    /// The number of the term, greater than that of all earlier terms of all replicas.
     pub fn number(&self) -> i64 {
         self.0.borrow().map_or(0, |held| held.number)
     }
 
-    /// Waits until it begins; false if that will never be.
+    /// Waits until leadership starts. False if the election has stopped.
     pub async fn begun(&mut self) -> bool {
         self.0.wait_for(Option::is_some).await.is_ok()
     }
 
-    /// Waits until it ends; false if nobody tells any more.
+    /// Waits until leadership ends. False if the election has stopped.
     pub async fn ended(&mut self) -> bool {
         self.0.wait_for(Option::is_none).await.is_ok()
     }
 }
 
-/// Leadership while it lasts.
+/// Takes part in the election until it is dropped.
 pub struct Leadership {
-    /// Whether this instance leads. It ends before anybody else may lead, also when the API server is away.
+    /// Whether this replica leads. It ends before another replica may lead, also if the API server is unavailable.
     pub term: Term,
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
-    /// A thread of its own: whatever keeps the others busy, the Lease is renewed.
+    /// A separate thread, so that the Lease is renewed when the other threads are busy.
     _thread: Thread,
 }
 
 struct Thread(Option<Runtime>);
 
 impl Drop for Thread {
-    /// Not where the runtime is dropped: that would wait for it, which no task may.
+    /// Must not be dropped in a task, because dropping the runtime blocks.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -98,11 +99,11 @@ impl Drop for Thread {
 }
 
 impl Leadership {
-    /// Starts to compete for the Lease; it is created if it is not there. `connect` makes a client for the Lease alone,
-    /// whose connections live on its thread, too.
+    /// Starts the election. The Lease is created if it does not exist. `connect` creates a separate client for the Lease, whose
+    /// connections are on the same thread.
     ///
     /// # Errors
-    /// If there is no thread or no client.
+    /// If the thread or the client cannot be created.
     pub async fn compete<E>(
         connect: impl Future<Output = Result<Client, E>> + Send + 'static,
         settings: &LeaseSettings,
@@ -124,7 +125,7 @@ impl Leadership {
         Ok(Self { term: Term(term), end, task, _thread: Thread(Some(thread)) })
     }
 
-    /// Gives the Lease up, so that another instance leads at once.
+    /// Releases the Lease, so that another replica takes over immediately.
     pub async fn release(self) {
         let _ = self.end.send(());
         if self.task.await.is_err() {
@@ -159,7 +160,7 @@ impl Holder {
         }
     }
 
-    /// One look, one decision, one write; answers when to look again.
+    /// Reads the Lease, decides and writes. Returns the time of the next read.
     async fn turn(&mut self) -> Duration {
         let start = Instant::now();
         let limit = self.held.map_or(self.candidate.holds_for(), |held| held.until.saturating_duration_since(start));
@@ -183,9 +184,9 @@ impl Holder {
         self.held.map_or(period, |held| period.min(held.until.saturating_duration_since(Instant::now())))
     }
 
-    /// The number of our term if we hold the Lease now.
+    /// The number of the term if this replica holds the Lease.
     async fn look_and_write(&mut self) -> kube::Result<Option<i64>> {
-        // An annotation that is written meanwhile makes a conflict that means nothing: look again.
+        // A concurrent write of an annotation also causes a conflict, which is irrelevant: read again.
         for _ in 0..CONFLICTS {
             match self.try_once().await {
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
@@ -203,7 +204,7 @@ impl Holder {
         let spec = lease.spec.clone().unwrap_or_default();
         let step = self.candidate.step(&spec, Instant::now());
         let Some(write) = self.candidate.write(step, &spec, jiff::Timestamp::now()) else { return Ok(None) };
-        // Guarded by the version that was looked at: of two that take it at once, one fails.
+        // Guarded by the `resourceVersion`: if two replicas acquire it at the same time, one fails.
         let body = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": write});
         let held = self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await?;
         Ok(Some(held.spec.and_then(|spec| spec.lease_transitions).unwrap_or_default().into()))
@@ -236,7 +237,7 @@ impl Holder {
     }
 }
 
-/// Whether the Lease says that this instance holds it, in the term of this number.
+/// Whether this replica holds the Lease on the server, in the term with this number.
 ///
 /// # Errors
 /// [`kube::Error`] if it cannot be read.
