@@ -1,4 +1,4 @@
-//! Carries turns out: the only place that writes to the management cluster for a hosted cluster, its report apart.
+//! Applies turns. All writes to the management cluster for a hosted cluster, except its report, are here.
 
 mod boot;
 mod catalogs;
@@ -15,25 +15,24 @@ use crate::hosted::status::Outcome;
 use crate::hosted::turn::Turn;
 use crate::management::apply::WriteError;
 
-/// How often one reconcile writes because the targets moved meanwhile, before the queue's back-off takes over.
+/// Maximum number of attempts in one reconcile if targets change concurrently, before the queue's back-off applies.
 const WRITES: usize = 6;
 
-/// What carrying out a turn came to.
+/// The result of applying a turn.
 pub(super) enum Acted {
-    /// Something moved: another turn is taken, with this place of the rollout budget.
+    /// An object has changed: compute another turn, with this slot of the rollout budget.
     Again(Place),
-    /// It is not time yet, or this instance may no longer write: nothing is reported.
+    /// It is too early, or this replica may no longer write: nothing is reported.
     Waits,
-    /// Nothing is left to do now.
+    /// Complete.
     Done { outcome: Outcome, failure: Option<WriteError> },
 }
 
-/// What of a plan is written.
+/// The part of a plan to write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// The annotations alone, ahead of the change.
+    /// Only the annotations, before the change.
     Announcement,
-    /// The change.
     Change,
 }
 
@@ -46,7 +45,7 @@ impl Part {
     }
 }
 
-/// One turn, being carried out.
+/// One turn that is being applied.
 pub(super) struct Act<'a> {
     ctx: &'a Context,
     key: &'a ClusterKey,
@@ -54,7 +53,7 @@ pub(super) struct Act<'a> {
     turn: &'a Turn,
     now: Moment,
     namespace: String,
-    /// What is remembered from now on.
+    /// The memory to store.
     memory: Memory,
     outcome: Outcome,
 }
@@ -66,9 +65,9 @@ impl<'a> Act<'a> {
         Self { ctx, key, facts, turn, now, namespace, memory, outcome: Outcome::default() }
     }
 
-    /// Writes what the gate lets through; `writes` counts how often this reconcile did.
+    /// Writes what the gate allows. `writes` counts the attempts of this reconcile.
     ///
-    /// What was seen and done is remembered also after a failure: it is what is true.
+    /// The memory is stored also after a failure, because the observations and completed writes remain valid.
     pub(super) async fn carry_out(mut self, writes: &mut usize) -> Result<Acted, WriteError> {
         let acted = self.write_through(writes).await;
         self.ctx.index().remember(self.key, &self.facts.memory, self.memory);
@@ -88,7 +87,7 @@ impl<'a> Act<'a> {
             }
             Gate::Go if self.turn.plan.writes() => {
                 if !self.ctx.may_write_for(self.key) {
-                    return Ok(Acted::Waits); // another instance may lead by now, or another HostedCluster own the namespace
+                    return Ok(Acted::Waits); // another replica may lead now, or another HostedCluster own the namespace
                 }
                 *writes += 1;
                 let mut next = place.clone();
@@ -112,7 +111,7 @@ impl<'a> Act<'a> {
         self.finish(failure).await
     }
 
-    /// What follows the targets: what nodes boot with, and the catalogs.
+    /// Writes what comes after the targets: boot ConfigMaps and OLM catalogs.
     async fn finish(&mut self, failure: Option<WriteError>) -> Result<Acted, WriteError> {
         if self.ctx.may_write_for(self.key) {
             self.deliver_boot().await;
@@ -127,15 +126,15 @@ impl<'a> Act<'a> {
         Ok(Acted::Done { outcome: std::mem::take(&mut self.outcome), failure })
     }
 
-    /// Touches the HostedCluster, which makes stock operators read the mirrors again; before that the annotations, if they
-    /// will write something then. Answers whether they are asked for something: it is theirs to write for a moment.
+    /// Triggers the stock operators to read the mirrors, with an annotation on the HostedCluster. The annotations of targets that
+    /// they will change are written before. Returns whether they were triggered and should get time to write.
     async fn ask_stock_operators(&mut self) -> Result<bool, WriteError> {
         let plan = &self.turn.plan;
         let Some(value) = &plan.touch else { return Ok(false) };
         if plan.stock_is_behind {
             match self.write(Part::Announcement).await {
                 Ok(()) => {}
-                // What counts the rollout has to stand before it begins.
+                // The mark that counts the rollout must exist before it starts.
                 Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) if !self.facts.flags.rollouts.is_on() => {}
                 Err(error) => return Err(error),
             }
@@ -146,7 +145,7 @@ impl<'a> Act<'a> {
         Ok(plan.stock_is_behind)
     }
 
-    /// Takes our annotation off a HostedCluster that leaves, once nothing of ours is in its control plane.
+    /// Removes hypermirror's annotation from a HostedCluster that is no longer managed, after all entries were removed.
     async fn withdraw(&mut self) -> Result<(), WriteError> {
         match self.ctx.writer.touch(self.key, None).await {
             Ok(()) | Err(WriteError::Gone { .. }) => {}
@@ -156,7 +155,7 @@ impl<'a> Act<'a> {
         Ok(())
     }
 
-    /// Writes to all targets at once, and remembers what they look like now.
+    /// Writes all targets concurrently, and stores their new state.
     async fn write(&mut self, part: Part) -> Result<(), WriteError> {
         let (ctx, key, namespace) = (self.ctx, self.key, &self.namespace);
         let writes = self.turn.plan.targets.iter().enumerate().filter_map(|(place, target)| {
@@ -183,7 +182,7 @@ impl<'a> Act<'a> {
                 Err(error) => errors.push(error),
             }
         }
-        // All are tried; a real failure is reported before a conflict, which only means to look again.
+        // All are tried. Other errors have priority over conflicts, after which the targets are only read again.
         errors.sort_by_key(|error| matches!(error, WriteError::Conflict { .. } | WriteError::Gone { .. }));
         errors.into_iter().next().map_or(Ok(()), Err)
     }

@@ -1,5 +1,5 @@
-//! The ConfigMaps that hosted clusters and node pools refer to: watched as metadata where somebody refers to one, read when
-//! they are referred to and new.
+//! The ConfigMaps that hosted clusters and node pools reference. Namespaces with references are watched as metadata, and new
+//! versions of referenced ConfigMaps are read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::pin;
@@ -25,20 +25,21 @@ use crate::client::watch::{Update, updates};
 use crate::management::index::config_maps::LoadedConfigMap;
 use crate::process::first_look::Awaited;
 
-/// A pause after a ConfigMap that could not be read.
+/// Pause after a failed read.
 const RETRY: Duration = Duration::from_secs(5);
-/// How many ConfigMaps are asked for and read at once; each may have 1 MiB.
+/// Maximum number of concurrent reads, because each ConfigMap may have 1 MiB.
 const REQUESTS: usize = 8;
-/// Bytes of text above which reading takes more than some milliseconds.
+/// Size above which parsing takes more than some milliseconds.
 const LARGE: usize = 16 << 10;
-/// How many times as long as a large text took to read the next one of its namespace waits.
+/// After a large text, the next one of the same namespace waits for this many times its duration, so that one owner cannot
+/// use a whole processor.
 const REST: u32 = 3;
-/// The longest of these pauses.
+/// Maximum of these pauses.
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// Where a CRD's version says whether it has the field of the reference.
+/// The path of the reference field in a CRD version.
 const FIELD: &str = "/schema/openAPIV3Schema/properties/spec/properties/imageMirrorConfigRef";
 
-/// Starts and stops the watches as references come and go.
+/// Starts and stops watches when references change.
 pub async fn follow(ctx: Arc<Context>) {
     let mut watches: HashMap<String, AbortHandle> = HashMap::new();
     let mut tasks = JoinSet::new();
@@ -97,17 +98,17 @@ async fn watch_namespace(ctx: Arc<Context>, namespace: String) {
     }
 }
 
-/// A ConfigMap: its namespace and name.
+/// Namespace and name of a ConfigMap.
 pub type Name = (String, String);
 
-/// The ConfigMaps that have to be read: each at most once in line or at work, whoever refers to it.
+/// The ConfigMaps to read. Each is queued or being read at most once.
 #[derive(Debug)]
 pub struct Reading {
     known: Mutex<(VecDeque<Name>, HashSet<Name>)>,
     changed: Notify,
     requests: Semaphore,
-    /// For each namespace, held while a large text of it is read, and a while after: an owner who edits all the time takes
-    /// a part of one processor.
+    /// A lock for each namespace, held while a large text is parsed and for the pause after it, so that an owner who edits all
+    /// the time uses only a part of one processor.
     large: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
@@ -119,7 +120,7 @@ impl Default for Reading {
 }
 
 impl Reading {
-    /// Has a ConfigMap read; who refers to it is enqueued when it is.
+    /// Enqueues a ConfigMap. The hosted clusters that reference it are enqueued after it was read.
     pub fn ask(&self, name: Name) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.1.insert(name.clone()) {
@@ -150,7 +151,7 @@ impl Reading {
     }
 }
 
-/// Reads what is asked for until the process ends: no hosted cluster waits at a worker for a ConfigMap.
+/// Reads queued ConfigMaps until the process ends, so that workers do not wait for them.
 pub async fn read_asked(ctx: Arc<Context>) {
     let mut tasks = JoinSet::new();
     loop {
@@ -163,10 +164,10 @@ pub async fn read_asked(ctx: Arc<Context>) {
 async fn read_one(ctx: Arc<Context>, name: Name) {
     let is_read = get_and_load(&ctx, &name).await;
     if !is_read {
-        requeue(&ctx, &name); // that it cannot be read is told at once
+        requeue(&ctx, &name); // an error is reported immediately
         tokio::time::sleep(RETRY).await;
     }
-    // Before anybody looks again: the next look may have to ask once more.
+    // Before the hosted clusters are enqueued, because their reconcile may enqueue it again.
     ctx.reading.done(&name);
     requeue(&ctx, &name);
 }
@@ -179,7 +180,7 @@ fn requeue(ctx: &Context, (namespace, name): &Name) {
     }
 }
 
-/// False if it could not be read.
+/// Returns false if it could not be read.
 async fn get_and_load(ctx: &Arc<Context>, name: &Name) -> bool {
     let mut turn = None;
     loop {
@@ -197,7 +198,7 @@ async fn get_and_load(ctx: &Arc<Context>, name: &Name) -> bool {
             let large = ctx.reading.large(&name.0);
             turn = Arc::clone(&large).try_acquire_owned().ok();
             if turn.is_none() {
-                drop((request, data)); // not kept while it waits for its turn
+                drop((request, data)); // not kept in memory while it waits
                 turn = large.acquire_owned().await.ok();
                 continue;
             }
@@ -217,7 +218,7 @@ async fn get_and_load(ctx: &Arc<Context>, name: &Name) -> bool {
     }
 }
 
-/// The ConfigMap as it is; what is known of it is set right if there is none.
+/// Gets the ConfigMap. If it does not exist, the index is updated.
 async fn get(ctx: &Context, (namespace, name): &Name) -> Result<Option<ConfigMap>, ()> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
     match answered(api.get_opt(name)).await {
@@ -234,7 +235,7 @@ async fn get(ctx: &Context, (namespace, name): &Name) -> Result<Option<ConfigMap
     }
 }
 
-/// Reads its text on a thread where that holds up nothing, and answers how long it took.
+/// Parses its text on a separate thread, and returns the duration.
 async fn read(
     ctx: &Context,
     (namespace, name): &Name,
@@ -251,7 +252,7 @@ async fn read(
     ctx.heavy.read(is_large, read).await.ok()
 }
 
-/// What of a CRD says whether it has the field.
+/// The part of a CRD that shows whether it has the field.
 #[derive(Deserialize)]
 struct Definition {
     spec: DefinitionSpec,
@@ -262,7 +263,7 @@ struct DefinitionSpec {
     versions: Vec<Value>,
 }
 
-/// Follows whether the HostedCluster CRD has the field of the reference.
+/// Watches whether the HostedCluster CRD has the field of the reference.
 pub async fn follow_field(ctx: Arc<Context>, awaited: Awaited) {
     let (api, config) = crd_watch(&ctx.client, HOSTED_CLUSTERS_CRD);
     let slim = |crd: PartialObjectMeta<CustomResourceDefinition>| standing(&crd).map(|_| crd.metadata.generation);
@@ -272,7 +273,7 @@ pub async fn follow_field(ctx: Arc<Context>, awaited: Awaited) {
         let now = match update {
             Update::Replaced(list) => list.into_iter().next().flatten(),
             Update::Applied(standing) => standing,
-            // Without a CRD nothing is pruned: the objects are gone, and what was known of them stays.
+            // Without the CRD no field is pruned: the objects do not exist, and their last known state is kept.
             Update::Deleted(_) => None,
             Update::Failing(_) => continue,
         };
@@ -288,7 +289,7 @@ pub async fn follow_field(ctx: Arc<Context>, awaited: Awaited) {
     }
 }
 
-/// Asks until there is an answer; none if the CRD is gone.
+/// Retries until the API server responds. `None` if the CRD does not exist.
 async fn field_served(ctx: &Context) -> Option<bool> {
     let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{HOSTED_CLUSTERS_CRD}");
     loop {

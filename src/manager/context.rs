@@ -1,4 +1,4 @@
-//! What the manager's parts share.
+//! The shared state of the manager.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,73 +24,72 @@ use crate::management::lease::{self, LeaseMemory, Term};
 use crate::process::first_look::FirstLook;
 use crate::telemetry::metrics::ManagerMetrics;
 
-/// How the manager works, from its flags.
+/// The configuration of the manager, from its flags.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Change, or only tell.
+    /// Whether to apply changes or only to report them.
     pub mode: Mode,
-    /// What decides, the same for every hosted cluster.
+    /// The configuration of turns, which is the same for all hosted clusters.
     pub flags: Arc<Flags>,
-    /// Which HostedClusters are in our care.
+    /// The selector of managed HostedClusters.
     pub selector: kube::core::Selector,
-    /// The mass-loss limit.
+    /// The limit for mass removals, in percent.
     pub max_removal: u8,
-    /// For further edits of what nodes boot with.
+    /// Time to wait for further edits of boot ConfigMaps.
     pub rollout_batch: Duration,
-    /// Whether OLM catalogs are written.
+    /// Whether to write OLM catalogs.
     pub olm_catalogs: OlmCatalogs,
-    /// For the stock operators, before a catalog is written.
+    /// Time for stock operators to write a catalog themselves.
     pub catalog_patience: Duration,
     /// The namespace of the Lease.
     pub namespace: String,
-    /// This instance, as the Lease names its holder.
+    /// The identity of this replica on the Lease.
     pub identity: String,
-    /// For the guests.
+    /// The configuration for guest clusters.
     pub guests: GuestOptions,
 }
 
-/// Shared by watches, workers, reporter and servers.
+/// The state shared by watches, workers, reporter and servers.
 pub struct Context {
-    /// From the flags.
+    /// The configuration.
     pub settings: Settings,
-    /// The management cluster.
+    /// The client of the management cluster.
     pub client: Client,
-    /// Its writer.
     pub writer: Writer,
-    /// What is known.
+    /// The state of all watched objects.
     index: Mutex<Index>,
-    /// What has to be looked at.
+    /// The hosted clusters to reconcile.
     pub queue: Queue,
-    /// Whose guest has to be looked at.
+    /// The guest clusters to reconcile.
     pub guest_queue: Queue,
-    /// Whether everything was seen once.
+    /// Whether all first lists are complete.
     pub first_look: FirstLook,
-    /// Somebody may refer to another ConfigMap now.
+    /// Notified when references to ConfigMaps may have changed.
     pub references_changed: Notify,
-    /// The ConfigMaps that have to be read.
+    /// The ConfigMaps to read.
     pub reading: Reading,
-    /// What costs much.
+    /// Expensive work.
     pub heavy: Heavy,
-    /// Held while the management layer is resolved: what is resolved later is newer.
+    /// Held while the management layer is resolved, so that a later result is never older.
     resolving: Mutex<()>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: ManagerMetrics,
-    /// The mass-loss gate.
+    /// The gate for mass removals.
     pub gate: FleetGate,
-    /// What the Lease remembers.
+    /// The annotations of the Lease.
     pub memory: watch::Sender<LeaseMemory>,
-    /// Whether this instance leads.
+    /// Whether this replica leads.
     pub term: Term,
-    /// Whether the admission was taken away because the fleet is left.
+    /// Whether the admission was removed, as the first step of the removal from all hosted clusters.
     pub admission_gone: AtomicBool,
-    /// Which admission is installed; none as long as nobody knows.
+    /// The installed admission. `None` until it is known.
     admission: Mutex<Option<Admission>>,
-    /// Whether the process ends: no new work begins.
+    /// Whether the process is shutting down, so that no work starts.
     pub stopping: watch::Sender<bool>,
 }
 
 impl Context {
-    /// Puts the parts together.
+    /// Creates the state.
     pub fn new(settings: Settings, client: Client, metrics: ManagerMetrics, term: Term, heavy: Heavy) -> Arc<Self> {
         let mut index = Index::new(settings.flags.targets.len());
         index.rollouts = Rollouts::new(settings.flags.rollouts);
@@ -116,38 +115,38 @@ impl Context {
         })
     }
 
-    /// The index, for a moment: never across an await.
+    /// Locks the index. Never hold it across an await.
     pub fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The report of a hosted cluster that stands.
+    /// The current report of a hosted cluster.
     pub fn report(&self, key: &ClusterKey) -> Option<Arc<HostedClusterMirrorsStatus>> {
         self.index().cluster(key).and_then(|cluster| cluster.report.clone())
     }
 
-    /// Which admission is installed, as far as known.
+    /// The installed admission, if it is known.
     pub fn admission(&self) -> Option<Admission> {
         *self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers it; answers whether it is another one than before.
+    /// Stores the installed admission. Returns whether it has changed.
     pub fn set_admission(&self, admission: Admission) -> bool {
         let before = self.admission.lock().unwrap_or_else(PoisonError::into_inner).replace(admission);
         before != Some(admission)
     }
 
-    /// Whether this instance may write: it leads and has seen everything once.
+    /// Whether this replica may write: it leads, and all first lists are complete.
     pub fn may_write(&self) -> bool {
         self.term.lasts() && self.first_look.is_open()
     }
 
-    /// Whether this instance may write for a hosted cluster: its control-plane namespace is its own.
+    /// Whether this replica may write for a hosted cluster, which must own its control-plane namespace.
     pub fn may_write_for(&self, key: &ClusterKey) -> bool {
         self.may_write() && self.index().owns_namespace(key)
     }
 
-    /// Whether the Lease itself, asked now, says that this instance leads.
+    /// Reads from the Lease whether this replica leads.
     ///
     /// # Errors
     /// [`kube::Error`] if the Lease cannot be read.
@@ -155,15 +154,15 @@ impl Context {
         lease::is_held(&self.client, &self.settings.namespace, &self.settings.identity, self.term.number()).await
     }
 
-    /// Whether the fleet is left and the admission is still to be taken away, which goes first.
+    /// Whether hypermirror is being removed from the fleet and the admission still has to be removed, which must happen first.
     pub fn waits_for_admission(&self) -> bool {
         self.memory.borrow().uninstall && !self.admission_gone.load(Ordering::Relaxed)
     }
 
-    /// Resolves the management layer again, and has every hosted cluster looked at: what is wrong with an object
-    /// matters to each of them, also where the map stays as it is.
+    /// Resolves the management layer again and enqueues all hosted clusters, because problems with objects are in all their
+    /// reports, also if the map does not change.
     pub fn resolve_management(&self) {
-        // The index is free meanwhile, and so is this thread for other tasks.
+        // Neither the index nor this thread is blocked meanwhile.
         let resolve = || {
             let _turn = self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
             let entries = self.index().mirrors.entries();
@@ -179,12 +178,12 @@ impl Context {
         self.queue.add_all(keys);
     }
 
-    /// The fleet as the mass-loss gate looks at it.
+    /// The input of the gate for mass removals.
     pub fn members(&self) -> Vec<FleetMember> {
         self.index().members(&self.settings.selector, jiff::Timestamp::now())
     }
 
-    /// Queues every hosted cluster.
+    /// Enqueues all hosted clusters.
     pub fn queue_all(&self) {
         self.references_changed.notify_one();
         let keys = self.index().keys();
@@ -192,7 +191,7 @@ impl Context {
         self.guest_queue.add_all(keys);
     }
 
-    /// Queues hosted clusters that changed themselves, and their guests.
+    /// Enqueues changed hosted clusters and their guest clusters.
     pub fn queue_changed(&self, keys: impl IntoIterator<Item = ClusterKey>) {
         for key in keys {
             self.references_changed.notify_one();
@@ -202,7 +201,6 @@ impl Context {
     }
 }
 
-/// Now.
 pub fn moment() -> Moment {
     Moment { instant: Instant::now(), time: jiff::Timestamp::now() }
 }

@@ -1,4 +1,4 @@
-//! The guests: each is looked at on its own, so that one that is down or slow costs the others nothing.
+//! Reconciles guest clusters, each independently, so that one that is down or slow does not delay the others.
 
 mod bootstrap;
 mod connect;
@@ -29,35 +29,34 @@ use crate::hosted::verdict::Verdict;
 use crate::management::index::guests::KubeconfigSecret;
 use hypermirror_api::ClusterKey;
 
-/// A pause after a look that panicked.
+/// Pause after a reconcile that panicked.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
-/// How long one look may take: a guest of 10,000 nodes needs seconds. Who is slower than this is told.
+/// Timeout of one reconcile: a guest cluster with 10,000 nodes needs seconds. Slower ones are reported.
 const LOOK: Duration = Duration::from_mins(2);
 
-/// What is remembered of one guest between two looks.
+/// The memory of one guest cluster between reconciles.
 #[derive(Default)]
 struct Guest {
-    /// The term of leadership in which all this was true: what was seen in an earlier one, another instance may have
-    /// changed since.
+    /// The term of leadership of this memory. Another replica may have made changes after an earlier term.
     term: i64,
-    /// Objects of terms up to this one may be overwritten, although they seem to be of a later leader.
+    /// Objects of terms up to this one may be overwritten, although they are later than the own term.
     overrules: i64,
     connection: Option<Connection>,
     watches: watch::Watches,
     health: Health,
-    /// When everything was last looked at, and what the guest had then.
+    /// The time of the last complete reconcile, and its result.
     base: Option<Base>,
-    /// The mirrors that it was last given.
+    /// The last written mirrors.
     mirrors: Option<give::Mirrors>,
-    /// Mirrors that are on their way to nodes.
+    /// The change that nodes have not confirmed yet.
     change: Option<Change>,
-    /// How often the nodes were asked since.
+    /// Number of reads of the nodes' status since the last change.
     asked: u32,
-    /// Since when it is leaving.
+    /// The start time of the removal.
     leaving_since: Option<Instant>,
 }
 
-/// A client, and what it was made of.
+/// A client and its kubeconfig.
 #[derive(Clone)]
 struct Connection {
     secret: KubeconfigSecret,
@@ -65,23 +64,23 @@ struct Connection {
     expires: Option<jiff::Timestamp>,
 }
 
-/// What a guest has that mirrors do not change.
+/// The result of a complete reconcile, which mirrors do not change.
 #[derive(Clone, Debug)]
 struct Base {
     at: Instant,
     kinds: GuestKinds,
-    /// The kinds of our objects, mirrors apart: one for each object.
+    /// The kind of each object of hypermirror, without mirrors.
     others: Arc<[String]>,
 }
 
-/// A change that nodes have not confirmed yet.
+/// An unconfirmed change.
 struct Change {
     since: Instant,
-    /// One of `--max-concurrent-guests`.
+    /// The slot of `--max-concurrent-guests`.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// All guests.
+/// All guest clusters.
 pub struct Guests {
     memory: Mutex<HashMap<ClusterKey, Guest>>,
     permits: Option<Arc<Semaphore>>,
@@ -90,7 +89,7 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// Nothing is known yet.
+    /// Creates an empty state.
     pub fn new(max_concurrent: u16) -> Arc<Self> {
         let permits = (max_concurrent > 0).then(|| Arc::new(Semaphore::new(max_concurrent.into())));
         Arc::new(Self {
@@ -101,7 +100,7 @@ impl Guests {
         })
     }
 
-    /// The memory of one guest in this term, to work with: it is at work once only.
+    /// The memory of one guest cluster in this term. The queue ensures that it is reconciled only once at a time.
     fn take(&self, key: &ClusterKey, term: i64) -> Guest {
         let known = self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         known.filter(|guest| guest.term == term).unwrap_or_else(|| Guest { term, ..Guest::default() })
@@ -111,7 +110,7 @@ impl Guests {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), guest);
     }
 
-    /// Looks at guests until the process ends.
+    /// Reconciles guest clusters until the process ends.
     pub async fn run(self: Arc<Self>, ctx: Arc<Context>) {
         let mut looks = JoinSet::new();
         loop {
@@ -122,7 +121,7 @@ impl Guests {
             let look = async move {
                 let looked = AssertUnwindSafe(guests.look(&ctx, &key)).catch_unwind().await;
                 if looked.is_err() {
-                    // What a guest answers is untrusted: one that brings its look down costs the others nothing.
+                    // Responses of guest clusters are not trusted: a panic must not affect the others.
                     tracing::error!(cluster = %key, "the reconcile of a guest cluster panicked; trying again later");
                     let message = "the reconcile of the guest cluster failed because of a fault in hypermirror; see the log of \
                          the manager";
@@ -145,7 +144,7 @@ impl Guests {
             }
             again
         } else {
-            // Another instance leads: what is remembered here gets old.
+            // Another replica leads, so the memory becomes outdated.
             self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
             None
         };
@@ -156,7 +155,7 @@ impl Guests {
     }
 }
 
-/// What bounds a look that begins now.
+/// The limits of a reconcile that starts now.
 fn look(ctx: &Context, guest: &Guest) -> Look {
     let (term, number) = (ctx.term.clone(), guest.term);
     Look {
@@ -168,7 +167,7 @@ fn look(ctx: &Context, guest: &Guest) -> Look {
     }
 }
 
-/// A time that differs from guest to guest: they must not all be asked at once, for ever.
+/// Adds jitter by guest cluster, so that they are not all reconciled at the same time.
 fn jittered(interval: Duration, key: &ClusterKey) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
     let share = u32::try_from(RandomState::new().hash_one(key) % 1000).unwrap_or_default();

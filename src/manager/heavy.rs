@@ -1,4 +1,4 @@
-//! What costs much processor time or memory because an owner declares much: done apart from everybody else's work.
+//! Isolates work that needs much processor time or memory because an owner has many mirrors.
 
 mod thread;
 
@@ -15,17 +15,17 @@ use crate::hosted::sources::{ClusterMap, ManagementLayer, merged_map};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::Entries;
 
-/// Mirrors of a hosted cluster above which its work is heavy: some milliseconds of processor time, and some megabytes.
+/// Number of mirrors above which a hosted cluster is heavy: its reconcile needs some milliseconds and some megabytes.
 const HEAVY: usize = 1_000;
-/// How many heavy hosted clusters are worked on at once, and as many heavy guests: each may take 30 MB.
+/// Maximum number of heavy hosted clusters, and of heavy guest clusters, at once: each may need 30 MB.
 const AT_ONCE: usize = 2;
-/// How many entries the maps that are kept have together: about 50 MB.
+/// Maximum number of entries of all cached maps, about 50 MB.
 const KEPT_ENTRIES: usize = 40_000;
-/// How much less than others the threads get where processors are scarce: large texts of owners can wait longest.
+/// The niceness of the threads, so that large texts of owners do not delay other work if processors are busy.
 const READING_NICENESS: i32 = 10;
 const MERGING_NICENESS: i32 = 5;
 
-/// A map, and what it was merged from.
+/// A map and its inputs.
 #[derive(Debug)]
 struct Kept {
     management: Arc<ManagementLayer>,
@@ -48,7 +48,7 @@ impl Kept {
     }
 }
 
-/// The maps that were merged last, the one that was used last at the end.
+/// The cached maps, the most recently used one last.
 #[derive(Debug, Default)]
 struct Maps(Mutex<VecDeque<Kept>>);
 
@@ -70,7 +70,7 @@ impl Maps {
         }
     }
 
-    /// Merges, unless whoever had the turn before has merged the same.
+    /// Merges a map, unless it is in the cache.
     fn find_or_merge(&self, management: Arc<ManagementLayer>, own: Entries, use_management: bool) -> ClusterMap {
         self.find(&management, &own, use_management).unwrap_or_else(|| {
             let map = merged_map(&management, &own, use_management);
@@ -80,33 +80,33 @@ impl Maps {
     }
 }
 
-/// Heavy work, and the maps that were merged last.
+/// Executes heavy work, and caches maps.
 #[derive(Debug)]
 pub struct Heavy {
-    /// The hosted clusters' places.
+    /// The slots for hosted clusters.
     pub clusters: Arc<Semaphore>,
-    /// The guests' places.
+    /// The slots for guest clusters.
     pub guests: Arc<Semaphore>,
-    /// Reads large texts.
+    /// The thread that parses large texts.
     reading: WorkThread,
-    /// Merges what is heavy, and reads small texts: it is free again sooner.
+    /// The thread that merges heavy maps and parses small texts, which takes shorter.
     merging: WorkThread,
-    /// Held by whoever computes on a thread of the runtime: one of them at most.
+    /// Held while a runtime thread computes, so that at most one does.
     computing: Mutex<()>,
     maps: Arc<Maps>,
 }
 
-/// How heavy one piece of work is; a heavy one holds its place as long as this is kept.
+/// The load of one reconcile. Heavy ones occupy a slot until this is dropped.
 #[derive(Debug, Default)]
 pub struct Load(Option<OwnedSemaphorePermit>);
 
 impl Load {
-    /// The same for so many mirrors: a place that is held is kept. None if it is heavy and every place is taken.
+    /// The load for another number of mirrors, which keeps its slot. `None` if it is heavy and all slots are in use.
     pub fn raised(self, mirrors: usize, places: &Arc<Semaphore>) -> Option<Self> {
         if self.0.is_some() { Some(self) } else { Self::of(mirrors, places) }
     }
 
-    /// The load of so many mirrors; none if it is heavy and every place is taken.
+    /// The load for a number of mirrors. `None` if it is heavy and all slots are in use.
     pub fn of(mirrors: usize, places: &Arc<Semaphore>) -> Option<Self> {
         if mirrors <= HEAVY {
             return Some(Self(None));
@@ -116,10 +116,10 @@ impl Load {
 }
 
 impl Heavy {
-    /// Starts its threads.
+    /// Starts the threads.
     ///
     /// # Errors
-    /// If the system has none for it.
+    /// If a thread cannot be created.
     pub fn start() -> io::Result<Self> {
         let places = || Arc::new(Semaphore::new(AT_ONCE));
         let reading = WorkThread::start("reading", READING_NICENESS)?;
@@ -128,7 +128,8 @@ impl Heavy {
         Ok(Self { clusters: places(), guests: places(), reading, merging, computing, maps })
     }
 
-    /// Computes what borrows: what is heavy one after the other, and so that other tasks of this thread go on elsewhere.
+    /// Runs a computation with borrowed data. Heavy ones run one after the other, and other tasks of this thread move to other
+    /// threads.
     pub fn compute<T>(&self, load: &Load, work: impl FnOnce() -> T) -> T {
         if load.0.is_none() {
             return work();
@@ -139,7 +140,7 @@ impl Heavy {
         })
     }
 
-    /// Computes: what is heavy on the thread for it. A panic goes on where this is awaited.
+    /// Runs a computation, if it is heavy on the separate thread. A panic is resumed in the caller.
     pub async fn compute_apart<T: Send + 'static>(&self, load: &Load, work: impl FnOnce() -> T + Send + 'static) -> T {
         if load.0.is_none() {
             return work();
@@ -147,7 +148,7 @@ impl Heavy {
         self.merging.run(work).await.unwrap_or_else(|panicked| panicked.resume())
     }
 
-    /// Reads an owner's text.
+    /// Parses an owner's text.
     ///
     /// # Errors
     /// [`Panicked`].
@@ -160,7 +161,7 @@ impl Heavy {
         thread.run(work).await
     }
 
-    /// The map of a hosted cluster; merged once for all that declare the same.
+    /// The map of a hosted cluster, merged once for all hosted clusters with the same mirrors.
     pub async fn map(
         &self,
         load: &Load,

@@ -1,4 +1,4 @@
-//! The objects of one mirror kind, as the index has them.
+//! Follows the objects of one mirror kind and updates the index.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -24,16 +24,16 @@ use crate::mirrors::Layer;
 use crate::mirrors::entry::{self, MirrorEntry};
 use crate::process::first_look::Awaited;
 
-/// Follows one mirror kind.
+/// The handler of one mirror kind.
 #[derive(Clone)]
 pub struct MirrorWatch {
-    /// Shared.
+    /// The shared state.
     pub ctx: Arc<Context>,
     /// The kind.
     pub kind: MirrorKind,
-    /// Told when the management layer has to be resolved again.
+    /// Notified when the management layer has to be resolved again.
     pub changed: mpsc::Sender<()>,
-    /// Told when the first list is in.
+    /// Notified when the first list is complete.
     pub awaited: Awaited,
 }
 
@@ -119,7 +119,7 @@ impl Objects for MirrorWatch {
 
     fn replace(&mut self, objects: Vec<Self::Object>) {
         if self.ctx.index().mirrors.replace(self.kind, objects) {
-            // At once: this may be what the first look waits for, and no plan may be made without it.
+            // Immediately, because the first reconcile may wait for it, and must not plan without it.
             self.ctx.resolve_management();
         }
         self.awaited.done();

@@ -1,4 +1,4 @@
-//! Facts of one hosted cluster: taken in one short lock, and completed outside it.
+//! Collects the facts of one hosted cluster under one short lock, and completes them afterwards.
 
 use std::sync::Arc;
 
@@ -20,32 +20,32 @@ use crate::management::apply::WriteError;
 use crate::management::index::Taken;
 use crate::management::index::targets::KnownTarget;
 
-/// The facts, and how heavy what is declared is.
+/// The facts, and their load.
 pub(super) struct Seen {
     pub(super) facts: ClusterFacts,
     pub(super) load: Load,
 }
 
-/// Why there are no facts.
+/// The reason why there are no facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Absent {
-    /// The HostedCluster is gone or going: its owner takes everything away, the report included.
+    /// The HostedCluster does not exist or is being deleted. All its objects, including the report, are removed with it.
     Gone,
-    /// One of its ConfigMaps is read first; it is enqueued when that is done.
+    /// One of its ConfigMaps is read first. It is enqueued afterwards.
     Unread,
-    /// It is heavy, and every place for such is taken.
+    /// It is heavy, and all slots are in use.
     Busy,
 }
 
 impl Context {
-    /// What is known of a hosted cluster now. `load` is what it holds already.
+    /// The known facts of a hosted cluster. `load` is its current slot.
     pub(super) async fn see(&self, key: &ClusterKey, load: Load, places: &Arc<Semaphore>) -> Result<Seen, Absent> {
         let taken = self.index().take(key, moment().instant);
         self.complete(key, taken.ok_or(Absent::Gone)?, load, places).await
     }
 
-    /// The same with targets as they are: those that moved since they were last read or written are read before, or all,
-    /// where it matters how their pods are.
+    /// The facts with current targets: reads those that have changed since the last read or write, or all of them if the state of
+    /// their pods is relevant.
     pub(super) async fn observe(
         &self,
         key: &ClusterKey,
@@ -69,13 +69,13 @@ impl Context {
         let Some(spec) = self.settings.flags.targets.get(place) else { return Ok(()) };
         match self.writer.read_target(&key.control_plane_namespace(), spec).await {
             Ok(target) => drop(self.index().observe_target(key, place, target)),
-            Err(WriteError::Gone { .. }) => self.index().miss_target(key, place), // its watch tells soon
+            Err(WriteError::Gone { .. }) => self.index().miss_target(key, place), // deleted: its watch will report it
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Puts together what is declared, and merges its map: all of it outside the lock.
+    /// Combines the mirrors and merges the map, without the lock.
     async fn complete(
         &self,
         key: &ClusterKey,
@@ -127,7 +127,7 @@ impl Context {
         Ok(Seen { facts, load })
     }
 
-    /// What the Lease and the admission say of the whole fleet.
+    /// The facts of the fleet, from the Lease and the admission.
     fn fleet(&self) -> FleetFacts {
         FleetFacts {
             leaves: self.memory.borrow().uninstall,
@@ -142,12 +142,12 @@ impl Context {
         known.map(|(spec, known)| Target::new(Arc::clone(spec), known.observed)).collect()
     }
 
-    /// What costs more than pointers and matters to few.
+    /// Adds facts that are expensive and needed by few hosted clusters.
     fn add_what_is_rare(&self, facts: &mut ClusterFacts, revision: u64) {
         if facts.guest.is_none() && facts.flags.has_guests {
             facts.guest = facts.report.as_deref().and_then(GuestOutcome::reported).map(Arc::new);
         }
-        // While something cannot be read that nobody remembers, what was admitted or reported before stays.
+        // While a source cannot be read and its last content is not known, the admitted or reported entries stay in use.
         if facts.is_blind() || facts.own.is_lost {
             let observed = facts.targets.iter().filter_map(|target| target.observed.as_deref());
             let map = carried(&facts.map.map, facts.report.as_deref(), observed, facts.flags.argument);

@@ -1,4 +1,4 @@
-//! One hosted cluster: observe, take a turn, act, report.
+//! Reconciles one hosted cluster: observe, compute a turn, apply it, report.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::hosted::status::status;
 use crate::hosted::turn::turn;
 use crate::management::apply::WriteError;
 
-/// When a heavy hosted cluster looks for a place again.
+/// Pause before a heavy hosted cluster requests a slot again.
 const PLACE_AGAIN: Duration = Duration::from_millis(100);
 
-/// Brings one hosted cluster to what is wanted, as far as it may be written now, and hands its report on.
+/// Reconciles one hosted cluster as far as its gates allow, and enqueues its report.
 ///
 /// # Errors
-/// [`WriteError`] if a read or write failed; the hosted cluster has to be reconciled again.
+/// [`WriteError`] if a read or write failed, so that the hosted cluster must be reconciled again.
 pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<(), WriteError> {
     let result = take_turns(ctx, reporter, key).await;
     ctx.release(key, &result);
     result.map(|_| ())
 }
 
-/// Takes turns until nothing is left to write, or a gate holds what is: each write moves the targets, and the next turn knows
-/// whatever else happened meanwhile. Answers why it is held, if it is.
+/// Computes and applies turns until there is nothing to write or a gate holds the writes. Each write changes the targets, and
+/// the next turn includes all other changes. Returns the reason if a gate holds.
 async fn take_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<Option<Reason>, WriteError> {
     if !ctx.may_write() {
         return Ok(None);
@@ -39,7 +39,7 @@ async fn take_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Res
             return Ok(None);
         };
         load = held;
-        // What an earlier try may have written is known now: a place that it took and did not mark is free.
+        // The writes of an earlier attempt are known now: a claimed slot without a mark is released.
         if facts.has_claim && place == Place::Unasked {
             ctx.give_back(key);
         }
@@ -67,8 +67,8 @@ async fn take_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Res
     }
 }
 
-/// The facts of the next turn; none if there are none now. Once a place was asked for it matters how the pods of the targets
-/// are, and all of them are read.
+/// The facts of the next turn, if available. After a request for a slot, the state of the pods is relevant, so all targets are
+/// read.
 async fn observe(
     ctx: &Context,
     key: &ClusterKey,
@@ -84,7 +84,7 @@ async fn observe(
         }
         Ok(Err(Absent::Gone | Absent::Unread)) => Ok(None),
         Err(error) => {
-            // Nothing was written for a place that was just claimed.
+            // Nothing was written for the claimed slot.
             if *place == Place::Claimed && writes == 0 {
                 ctx.give_back(key);
             }

@@ -1,4 +1,4 @@
-//! Writes reports: only what changed, and after the targets, which matter more.
+//! Writes changed reports, after the targets, which are more important.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ use crate::hosted::status::{self, Related, Transition, transitions};
 use crate::management::apply::WriteError;
 use crate::management::events::{About, Events};
 
-/// How long reports wait for the targets of a fan-out.
+/// Maximum time for which reports wait for writes of targets.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A pause after a report that could not be written.
+/// Pause after a failed write.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// A report that is being written, until this is dropped.
+/// Marks a report as being written until this is dropped.
 struct Writing<'r> {
     reporter: &'r Reporter,
     key: ClusterKey,
@@ -30,21 +30,21 @@ struct Writing<'r> {
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         self.reporter.writing().remove(&self.key);
-        self.reporter.changed.notify_one(); // a newer one may be in line meanwhile
+        self.reporter.changed.notify_one(); // a newer one may be queued
     }
 }
 
 struct Pending {
     object: Arc<HostedCluster>,
-    /// None: the hosted cluster has left our care, and its report goes.
+    /// `None` deletes the report, because the hosted cluster is no longer managed.
     status: Option<HostedClusterMirrorsStatus>,
 }
 
-/// Reports in line; clones are the same line.
+/// The queue of reports. Clones share the queue.
 #[derive(Clone, Default)]
 pub struct Reporter {
     pending: Arc<Mutex<HashMap<ClusterKey, Pending>>>,
-    /// Whose report is being written now: one at a time each, so that a transition is told once.
+    /// The reports that are being written: one at a time for each hosted cluster, so that each event is published once.
     writing: Arc<Mutex<HashSet<ClusterKey>>>,
     changed: Arc<Notify>,
 }
@@ -54,7 +54,7 @@ impl Reporter {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enqueues the report of one hosted cluster if it says something else than the one that stands.
+    /// Enqueues the report of one hosted cluster if it differs from the current one.
     pub fn submit(
         &self,
         ctx: &Context,
@@ -70,7 +70,7 @@ impl Reporter {
         self.changed.notify_one();
     }
 
-    /// Enqueues that the work on a hosted cluster panicked: what was reported of it last, but for that.
+    /// Enqueues the last report of a hosted cluster with a condition about a panic.
     pub fn submit_failure(&self, ctx: &Context, key: &ClusterKey) {
         let known = ctx.index().cluster(key).map(|cluster| (Arc::clone(&cluster.object), cluster.report.clone()));
         let Some((object, old)) = known else { return };
@@ -89,7 +89,7 @@ impl Reporter {
         self.changed.notify_one();
     }
 
-    /// Writes what is in line until the process ends.
+    /// Writes queued reports until the process ends.
     pub async fn run(self, ctx: Arc<Context>, events: Events) {
         loop {
             let changed = self.changed.notified();
@@ -113,7 +113,7 @@ impl Reporter {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A report that nobody writes now; it is the caller's to write.
+    /// The next report, which the caller must write.
     fn take_next(&self) -> Option<ClusterKey> {
         let (pending, mut writing) = (self.pending(), self.writing());
         let next = pending.keys().find(|key| !writing.contains(*key)).cloned()?;
@@ -150,7 +150,7 @@ impl Reporter {
     }
 }
 
-/// Records an event for each transition.
+/// Publishes an event for each transition.
 async fn record(
     ctx: &Context,
     events: &Events,

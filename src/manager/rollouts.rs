@@ -1,4 +1,4 @@
-//! The rollout budget at work: places are claimed before the first write, kept until the targets are back, and given back.
+//! The rollout budget: slots are claimed before the first write and released when the targets are available.
 
 use std::time::Duration;
 
@@ -13,12 +13,11 @@ use crate::hosted::turn::Turn;
 use crate::management::apply::WriteError;
 use crate::telemetry::metrics::{StateLabels, gauge};
 
-/// A pause after a list that failed.
+/// Pause after a failed list.
 const STOCK_RETRY: Duration = Duration::from_secs(1);
 
 impl Context {
-    /// At the beginning of a term: what the last leader has left in flight, as it stands now. Until that is known, and as
-    /// long as it cannot be read, nobody begins.
+    /// Reads the rollouts in flight of the previous leader at the start of a term. No rollout starts until they are known.
     pub(super) async fn count_flights(&self) {
         while self.settings.flags.rollouts.is_on() && self.term.lasts() {
             match self.note_marks().await {
@@ -45,7 +44,7 @@ impl Context {
         Ok(())
     }
 
-    /// Asks for a place of the rollout budget.
+    /// Requests a slot of the rollout budget.
     pub(super) fn claim(&self, key: &ClusterKey) -> Place {
         let mut index = self.index();
         let last = index.last_rollout(key);
@@ -56,17 +55,18 @@ impl Context {
         }
     }
 
-    /// A place for which nothing was written is free again.
+    /// Releases a slot for which nothing was written.
     pub(super) fn give_back(&self, key: &ClusterKey) {
         self.index().rollouts.give_back(key);
     }
 
-    /// What was not available before the change gives its place back, and is out of the line until it asks again.
+    /// Releases the slot of a hosted cluster that was not available before the change, and removes it from the queue until it
+    /// requests one again.
     pub(super) fn leave_out(&self, key: &ClusterKey) {
         self.index().rollouts.leave_out(key);
     }
 
-    /// What the report says of the rollout: as it stands after everything that was written, also where a write failed.
+    /// The rollout for the report, after all writes, also if one failed.
     pub(super) fn refresh(&self, facts: ClusterFacts, turn: Turn, now: Moment) -> (ClusterFacts, Turn) {
         let index = self.index();
         let place = facts.rollout.place.clone();
@@ -79,16 +79,16 @@ impl Context {
         (facts, Turn { rollout, again_after, ..turn })
     }
 
-    /// After the work on a hosted cluster: a place that was not used is free, and those that may begin now are enqueued.
+    /// After a reconcile, releases an unused slot and enqueues the hosted clusters that may start.
     pub(super) fn release(&self, key: &ClusterKey, result: &Result<Option<Reason>, WriteError>) {
-        // After a failure without an answer something may have been written: the next turn tells.
+        // After a failure without a response, the write may have succeeded, which the next turn determines.
         let gives_back = result.as_ref().err().is_none_or(WriteError::is_refusal);
         let asks = [Reason::RolloutWaiting, Reason::RolloutHalted, Reason::TargetsUnavailable];
         let asks_again = matches!(result, Ok(Some(reason)) if asks.contains(reason));
         self.end_turns(key, gives_back, asks_again);
     }
 
-    /// After work that panicked: whatever it has written, it holds up nobody who waits behind it.
+    /// After a panic, releases the slot in any case, so that queued hosted clusters are not blocked.
     pub(super) fn release_failed(&self, key: &ClusterKey) {
         self.end_turns(key, false, false);
     }
@@ -110,18 +110,18 @@ impl Context {
     }
 }
 
-/// What was told last about the whole fleet.
+/// The last logged and counted state of the fleet.
 #[derive(Default)]
 pub(super) struct Housekeeping {
-    /// Those that are not back in time, which messages of halts name or count.
+    /// The failed rollouts, which are in the messages of halted ones.
     failed: Vec<ClusterKey>,
-    /// Whether none may begin at all.
+    /// Whether all rollouts are halted.
     halted: bool,
 }
 
 impl Housekeeping {
-    /// Counts, has those looked at that may begin, and all that wait when others are not back in time than before: a halt
-    /// begins, ends, or its message changes.
+    /// Updates metrics and enqueues the hosted clusters that may start. If the failed rollouts have changed, enqueues all waiting
+    /// ones, because a halt starts, ends, or has a different message.
     pub(super) fn settle(&mut self, ctx: &Context) {
         if !ctx.settings.flags.rollouts.is_on() {
             return;
@@ -144,7 +144,7 @@ impl Housekeeping {
         ctx.queue.add_all(next);
     }
 
-    /// The administrator's log names those that reports of other namespaces only count.
+    /// Logs the names for administrators; reports in other namespaces have only their number.
     fn tell(&mut self, standing: Standing<ClusterKey>) {
         if standing.failed == self.failed && standing.halted == self.halted {
             return;

@@ -1,4 +1,4 @@
-//! Wiring: start everything, stop it in order.
+//! Starts all parts of the manager, and stops them in order.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,14 +30,14 @@ use crate::process::endpoints;
 use crate::process::identity::{own_identity, own_namespace};
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels, ReasonLabels, gauge};
 
-/// How many reports are written at once.
+/// Maximum number of concurrent writes of reports, so that they do not delay writes of targets.
 const REPORTERS: usize = 4;
-/// How often the gauges are counted and the Lease's memory is brought up to date.
+/// Interval in which gauges and the annotations of the Lease are updated.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How long work in flight gets at the end; a pod has 30 s.
+/// Time for current work at shutdown, below the pod's grace period of 30 s.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// Runs the manager until SIGTERM or SIGINT. An instance that loses the Lease goes on as a standby.
+/// Runs the manager until SIGTERM or SIGINT. A replica that loses the Lease continues as a standby.
 ///
 /// # Errors
 /// If it cannot start.
@@ -65,7 +65,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);
     webhook::start(&ctx, &options.webhook, &mut tasks).await?;
-    // Before the first report, which would be written a second time otherwise.
+    // Before the first report, which would otherwise be written twice.
     admissions::look(&ctx).await;
     tasks.spawn(admissions::follow(Arc::clone(&ctx)));
     watches::start(&ctx, &mut tasks);
@@ -123,7 +123,7 @@ fn settings(options: &ManagerOptions, namespace: String, identity: String) -> Se
     }
 }
 
-/// Has everything looked at whenever this instance begins to lead, until a signal ends the process.
+/// Enqueues everything whenever this replica starts to lead, until a signal stops the process.
 async fn until_told_to_end(ctx: &Context) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -160,9 +160,9 @@ async fn work(ctx: Arc<Context>, reporter: Reporter) {
             continue;
         }
         let start = Instant::now();
-        // Each reconcile is a trace of its own.
+        // Each reconcile is a separate trace.
         let span = tracing::info_span!(parent: None, "reconcile", cluster = %key);
-        // One that panics costs the others nothing.
+        // A panic must not affect other hosted clusters.
         let work = AssertUnwindSafe(reconcile(&ctx, &reporter, &key).instrument(span)).catch_unwind();
         let Ok(result) = work.await else {
             tracing::error!(cluster = %key, "the reconcile of a hosted cluster panicked; trying again later");
@@ -211,7 +211,7 @@ async fn keep_house(ctx: Arc<Context>) {
     }
 }
 
-/// Whoever leaves the fleet takes the admission away first: nothing is given back that is about to be taken.
+/// Removes the admission first when hypermirror is removed from the fleet, because it would restore removed entries.
 async fn remove_admission(ctx: &Context) {
     if !ctx.memory.borrow().uninstall {
         ctx.admission_gone.store(false, Ordering::Relaxed);

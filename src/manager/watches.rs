@@ -1,4 +1,4 @@
-//! Every watch of the manager, and what each does to the index and the queue.
+//! The watches of the manager, which update the index and the queue.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::management::lease::LeaseMemory;
 use crate::management::mirror_kind::MirrorKind;
 use crate::process::first_look::Awaited;
 
-/// Edits that come together are resolved together; short enough that nobody notices.
+/// Time in which edits are combined: short enough not to be noticed.
 const COALESCE: Duration = Duration::from_millis(20);
 
 /// Starts all watches.
@@ -46,8 +46,8 @@ pub fn start(ctx: &Arc<Context>, tasks: &mut JoinSet<()>) {
         tasks.spawn(async move { follow(&client, kind.crd(), &mut watch).await });
     }
     watch_kind(ctx, tasks, HOSTED_CLUSTERS_CRD, |ctx, awaited| hosted_clusters(ctx, awaited).boxed());
-    // Before its first list nobody knows whose a control-plane namespace is. Where the kind is not installed, no namespace
-    // that two HostedClusters claim is written to.
+    // Before its first list, the owners of control-plane namespaces are not known. If the kind is not installed, namespaces that
+    // two HostedClusters claim are not written to.
     watch_kind(ctx, tasks, HOSTED_CONTROL_PLANES_CRD, |ctx, awaited| owner_watch::control_planes(ctx, awaited).boxed());
     for place in 0..ctx.settings.flags.targets.len() {
         tasks.spawn(target_deployments(Arc::clone(ctx), place));
@@ -73,7 +73,7 @@ async fn resolve_changes(ctx: Arc<Context>, mut bursts: mpsc::Receiver<()>) {
     }
 }
 
-/// Watches the objects of a kind while its CRD is there.
+/// Watches the objects of a kind while its CRD exists.
 fn watch_kind(ctx: &Arc<Context>, tasks: &mut JoinSet<()>, crd: &'static str, objects: ObjectWatch) {
     let awaited = ctx.first_look.await_watch(crd);
     let mut kind = Kind { ctx: Arc::clone(ctx), awaited, objects };
@@ -85,7 +85,7 @@ fn watch_kind(ctx: &Arc<Context>, tasks: &mut JoinSet<()>, crd: &'static str, ob
 
 type ObjectWatch = fn(Arc<Context>, Awaited) -> BoxFuture<'static, ()>;
 
-/// A kind whose objects decide nothing while it is not there.
+/// Watches a kind that may be missing without an effect.
 struct Kind {
     ctx: Arc<Context>,
     awaited: Awaited,
@@ -132,7 +132,7 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
                 if let Some(cluster) = readable(cluster) {
                     let key = ClusterKey::of(&cluster);
                     let changed = ctx.index().remove_cluster(&key);
-                    ctx.guest_queue.add(key); // what is remembered of its guest goes
+                    ctx.guest_queue.add(key); // drop the memory of its guest cluster
                     ctx.queue_changed(changed);
                 }
             }
@@ -143,7 +143,7 @@ async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
     }
 }
 
-/// A HostedCluster that does not decode is told in the log; what is known of it stays in force.
+/// Logs a HostedCluster that cannot be parsed. Its last known state stays in use.
 fn readable(cluster: Result<HostedCluster, Box<InvalidObject>>) -> Option<HostedCluster> {
     cluster
         .map_err(|invalid| {
@@ -158,7 +158,7 @@ fn readable(cluster: Result<HostedCluster, Box<InvalidObject>>) -> Option<Hosted
         .ok()
 }
 
-/// Watches the Deployments of one target's name, everywhere, as metadata.
+/// Watches the metadata of the Deployments with one target's name in all namespaces.
 async fn target_deployments(ctx: Arc<Context>, place: usize) {
     let Some(spec) = ctx.settings.flags.targets.get(place) else { return };
     let awaited = ctx.first_look.await_watch(format!("deployments/{}", spec.deployment));
@@ -189,7 +189,7 @@ async fn target_deployments(ctx: Arc<Context>, place: usize) {
     }
 }
 
-/// Watches our own reports: somebody may delete or edit one.
+/// Watches the reports, because other clients may delete or edit them.
 async fn reports(ctx: Arc<Context>) {
     let awaited = ctx.first_look.await_watch("hostedclustermirrors");
     let api: Api<HostedClusterMirrors> = Api::all(ctx.client.clone());
@@ -224,7 +224,7 @@ async fn reports(ctx: Arc<Context>) {
     }
 }
 
-/// Watches the Lease for what it remembers; renewals change nothing.
+/// Watches the annotations of the Lease. Renewals have no effect.
 async fn lease(ctx: Arc<Context>) {
     let awaited = ctx.first_look.await_watch("lease");
     let api: Api<PartialObjectMeta<Lease>> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);

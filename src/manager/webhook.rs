@@ -1,4 +1,4 @@
-//! The webhook: every replica answers API servers what a write of somebody else's has to keep.
+//! The webhook, which restores hypermirror's entries in writes of other clients. Every replica serves it.
 
 mod answer;
 mod certificate;
@@ -20,7 +20,7 @@ use super::options::Mode;
 use crate::hosted::review::Reviewer;
 use crate::telemetry::metrics::ManagerMetrics;
 
-/// Starts it, if it is wanted. A manager that only observes has nothing to give back.
+/// Starts the webhook if it is enabled. With `--mode=observe` there are no entries to restore.
 ///
 /// # Errors
 /// If the address cannot be bound.
@@ -40,14 +40,14 @@ pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut Joi
     let router = answer::router(reviewer, ctx.metrics.clone());
     let server = server::serve(options.webhook_bind_address, router, Arc::clone(&shown)).await;
     tasks.spawn(server.context("failed to listen on --webhook-bind-address")?);
-    // clap asks for it where the webhook is served.
+    // clap requires it if the webhook is enabled.
     if let Some(directory) = options.webhook_certificate_dir.clone() {
         tasks.spawn(directory::follow(directory, shown, ctx.metrics.clone()));
     }
     Ok(())
 }
 
-/// Shows a certificate from now on, if it is one; else the one before stays.
+/// Uses a new certificate if it is valid; else the previous one is kept.
 fn show(metrics: &ManagerMetrics, shown: &ShownCertificate, certificate: &str, key: &str) {
     match certificate::servable(certificate, key) {
         Ok(servable) => {

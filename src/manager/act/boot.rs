@@ -1,4 +1,4 @@
-//! The ConfigMaps that nodes boot with, in the control-plane namespace: written when a set changed, and taken away.
+//! Writes and deletes the boot ConfigMaps in the control-plane namespace.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::hosted::memory::Boot;
 use crate::hosted::verdict::SourceTrouble;
 use crate::management::apply::WriteError;
 
-/// A pause after a ConfigMap that could not be written: a person has to allow it first.
+/// Pause after a failed write. It usually needs a change of permissions, so a short pause would not help.
 const RETRY: Duration = Duration::from_secs(30);
 
 impl Act<'_> {
-    /// Brings the ConfigMaps to what is wanted; what could not be written is a trouble of its NodePool.
+    /// Reconciles the ConfigMaps. A failed write is reported for its NodePool.
     ///
-    /// Stock HyperShift replaces nodes at each change of one: so it waits for further edits (`--rollout-batch`).
+    /// HyperShift replaces nodes with each change of a ConfigMap, so a change waits for further edits (`--rollout-batch`).
     pub(super) async fn deliver_boot(&mut self) {
         let turn = self.turn;
         for BootWish { pool, config_map } in &turn.boot {
@@ -44,7 +44,7 @@ impl Act<'_> {
         if boot.wanted != wanted {
             (boot.wanted, boot.since) = (wanted.clone(), now);
         }
-        // Nobody tells when somebody edits or deletes it.
+        // It is not watched, so edits and deletions are detected only here.
         let interval = ctx.settings.guests.guest_interval;
         let known = boot.stands.clone().filter(|_| self.now.left(boot.looked, interval).is_some());
         let stands = if let Some(stands) = known {
@@ -64,7 +64,7 @@ impl Act<'_> {
             ctx.queue.add_after(self.key.clone(), left);
             return Ok(());
         }
-        boot.stands = None; // nobody knows how a failed write ended
+        boot.stands = None; // the result of a failed write is not known
         match object {
             Some(object) => ctx.writer.apply_config_map(object).await?,
             None => ctx.writer.delete_config_map(&self.namespace, &config_map_name(pool)).await?,

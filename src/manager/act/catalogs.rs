@@ -1,4 +1,4 @@
-//! The OLM catalogs of hosted clusters that say something about them: nobody else's are ever read.
+//! Reconciles the OLM catalogs of hosted clusters with annotations about them. Those of others are never read.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::management::apply::WriteError;
 use crate::manager::options::OlmCatalogs;
 
 impl Act<'_> {
-    /// Reads the catalogs, writes what stock HyperShift has left different for long enough, and answers the condition; none
-    /// where nothing is annotated about them.
+    /// Reads the catalogs, writes those that HyperShift did not update within its time, and returns the condition. `None` without
+    /// annotations about them.
     pub(super) async fn handle_catalogs(&mut self) -> Option<Verdict> {
         let (ctx, turn) = (self.ctx, self.turn);
         let wishes = match &turn.catalogs {
@@ -44,7 +44,7 @@ impl Act<'_> {
         Some(verdict(wishes, &differences, &handling))
     }
 
-    /// The differences that remain, and what becomes of them.
+    /// The remaining differences and the next step.
     async fn bring_catalogs(&mut self, wishes: &CatalogWishes) -> Result<(Vec<Difference>, Handling), WriteError> {
         let (differences, left, tries) = self.find_differences(wishes).await?;
         if differences.is_empty() {
@@ -67,7 +67,7 @@ impl Act<'_> {
                         memory.wrote(Instant::now());
                     }
                 }
-                // It moved meanwhile, which may have been stock HyperShift: it is read again.
+                // It has changed, maybe because HyperShift updated it: read it again.
                 Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -89,7 +89,7 @@ impl Act<'_> {
         (!self.ctx.may_write_for(self.key)).then(|| "another instance leads".to_owned())
     }
 
-    /// What differs, how long it has to be left to stock HyperShift, and how often it was written in vain.
+    /// The differences, the remaining time for HyperShift to update them, and the number of writes without effect.
     async fn find_differences(
         &mut self,
         wishes: &CatalogWishes,

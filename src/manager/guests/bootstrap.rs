@@ -1,4 +1,4 @@
-//! Whether a node that boots can get to the agent: before that it has only the mirrors that stock HyperShift gives it.
+//! Determines whether new nodes can pull the agent's image: before it runs, they have only the mirrors of HyperShift.
 
 use hypermirror_api::Reason;
 
@@ -10,7 +10,7 @@ use crate::hosted::verdict::Verdict;
 use crate::manager::context::Context;
 use crate::manager::observe::Seen;
 
-/// The condition `BootstrapCovered`: what is declared, and what the kubelets of silent nodes say.
+/// The condition `BootstrapCovered`, from the mirrors and from pull errors of kubelets on nodes without a ready agent.
 pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, summary: &Summary) -> Verdict {
     let key = &seen.facts.key;
     let cure = "let new nodes boot with the mirrors: annotation hypermirror.dev/node-delivery: AgentAndRollout";

@@ -1,4 +1,4 @@
-//! From a Secret to a client of the guest that answers.
+//! Connects to guest clusters with the kubeconfig in a Secret.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use crate::management::index::guests::KubeconfigSecret;
 use crate::manager::context::Context;
 use hypermirror_api::ClusterKey;
 
-/// The key of every one of these Secrets.
+/// The key in the Secrets.
 const KEY: &str = "kubeconfig";
-/// Something on the management cluster went wrong.
+/// Pause after an error in the management cluster.
 const RETRY: Duration = Duration::from_secs(2);
-/// Between two tries at what the guest has refused.
+/// Pause after a request that the guest cluster rejected, which usually needs a change of its configuration.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
-/// The same where its answer was too large.
+/// Pause after a response that is too large, which is expensive and rarely changes.
 const AFTER_TOO_LARGE: Duration = Duration::from_mins(5);
 
-/// Why there is nobody to talk to.
+/// Why there is no connection.
 pub(super) enum NoConnection {
-    /// Told, and looked at again after a while; none: when something changes.
+    /// Reported, and tried again after a pause. `None`: when an object changes.
     Told(Verdict, Option<Duration>),
-    /// Too early to tell: a failure or an answer alone decides nothing.
+    /// Not reported yet, because a single failure may be temporary.
     Undecided(Duration),
 }
 
-/// The client of a guest that answered a moment ago, or does now.
+/// Returns the client of a guest cluster that responded recently or responds now.
 pub(super) async fn connect(
     ctx: &Context,
     guests: &Guests,
@@ -79,7 +79,7 @@ async fn open(
         tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest cluster; trying again");
         NoConnection::Undecided(RETRY)
     })?;
-    let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // its watch tells soon
+    let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // deleted: its watch will report it
     let refused = |why: &str| {
         let message = format!("Secret {namespace}/{}: {why}", secret.name);
         NoConnection::Told(Verdict::new("False", Reason::KubeconfigRefused, message), None)
@@ -103,13 +103,13 @@ async fn probe(guest: &mut Guest, key: &ClusterKey, connection: &Connection) -> 
     Err(failed(guest, key, &error))
 }
 
-/// What a failed call means for the connection: one that may well be a hiccup is told when it lasts.
+/// Handles a failed request. Errors that may be temporary are reported only if they last.
 pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) -> NoConnection {
     let told = |status: &'static str| Verdict::new(status, error.reason(), error.to_string());
     match error {
-        // Another instance tells, or this one when it leads again.
+        // Reported by the replica that leads.
         GuestError::Stopped | GuestError::Newer { .. } => NoConnection::Undecided(RETRY),
-        // A Secret that was rotated is told by its watch; a server that learns of a new authority is not.
+        // The watch reports a rotated Secret, but not an API server that trusts a new CA.
         GuestError::Unauthorized(_) => {
             guest.connection = None;
             guest.watches.stop();
@@ -118,13 +118,13 @@ pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) ->
         GuestError::Denied { .. } | GuestError::Forbidden { .. } | GuestError::Failed { .. } => {
             NoConnection::Told(told("False"), Some(jittered(AFTER_REFUSAL, key)))
         }
-        // It costs more than any other answer, and it is not one that mends itself.
+        // It is more expensive than other responses, and does not change by itself.
         GuestError::TooLarge { .. } => NoConnection::Told(told("False"), Some(jittered(AFTER_TOO_LARGE, key))),
         GuestError::Unfinished { .. } => {
             let pause = unwell(guest).max(AFTER_REFUSAL);
             NoConnection::Told(told("Unknown"), Some(jittered(pause, key)))
         }
-        // Somebody else writes there, too: look again; one who always says so is like one that is down.
+        // Caused by concurrent writes: try again. A guest cluster that always returns it is treated as unavailable.
         GuestError::Conflict { .. } | GuestError::Gone { .. } | GuestError::Authority(_) => {
             lasting(guest, key, told("False"))
         }
@@ -132,7 +132,7 @@ pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) ->
     }
 }
 
-/// Told when it lasts.
+/// Reports the error if it lasts.
 fn lasting(guest: &mut Guest, key: &ClusterKey, verdict: Verdict) -> NoConnection {
     let pause = unwell(guest);
     if guest.health.is_down() {
@@ -142,11 +142,11 @@ fn lasting(guest: &mut Guest, key: &ClusterKey, verdict: Verdict) -> NoConnectio
     }
 }
 
-/// Counts a failure; answers when to try again.
+/// Counts a failure. Returns the pause before the next attempt.
 fn unwell(guest: &mut Guest) -> Duration {
     let pause = guest.health.failed();
     if guest.health.is_down() {
-        guest.change = None; // nobody waits for a guest that is down
+        guest.change = None; // others do not wait for a guest cluster that is down
         guest.watches.stop();
     }
     pause

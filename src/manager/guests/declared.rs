@@ -1,4 +1,4 @@
-//! What is declared for the nodes of one guest; where it cannot be read and nobody remembers it, what the guest has.
+//! The mirrors for the nodes of one guest cluster. While a source cannot be read, the entries in the guest cluster are kept.
 
 use hypermirror_api::{NodeMirrorSet, names};
 
@@ -11,7 +11,7 @@ use crate::manager::observe::Seen;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::{Entries, of_node_mirror_set};
 
-/// The hosted cluster's entries, and each of its NodePools.
+/// The entries of the hosted cluster and of its NodePools.
 pub(super) async fn declared(
     ctx: &Context,
     client: &GuestClient,
@@ -40,7 +40,7 @@ pub(super) async fn declared(
     Ok((entries, pools))
 }
 
-/// Those entries of a set in the guest whose source cannot be read.
+/// The entries of a set in the guest cluster whose source cannot be read.
 async fn standing(
     client: &GuestClient,
     set: &str,

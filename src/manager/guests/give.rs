@@ -1,4 +1,4 @@
-//! What one guest is given now.
+//! Writes the objects of one guest cluster.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,45 +20,44 @@ use crate::manager::observe::Seen;
 use crate::manager::options::GuestAgent;
 use hypermirror_api::ClusterKey;
 
-/// What pushing came to.
+/// The result of the writes.
 pub(super) struct Given {
-    /// The sets of mirrors as they stand there.
+    /// The written sets of mirrors.
     pub sets: Vec<GuestSet>,
-    /// How many objects of ours there are.
+    /// Number of objects of hypermirror.
     pub objects: usize,
-    /// Whether mirrors changed.
     pub changed: bool,
 }
 
-/// The mirrors that a guest was last given.
+/// The last written mirrors of a guest cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Mirrors {
-    /// What was wanted.
+    /// The desired sets.
     wanted: String,
-    /// The names of that.
+    /// Their names.
     names: Vec<String>,
-    /// The sets as they stand there.
+    /// The written sets.
     sets: Vec<GuestSet>,
-    /// How many objects they are.
+    /// Number of objects.
     objects: usize,
 }
 
 impl Mirrors {
-    /// Whether there is an object of that kind.
+    /// Whether there is an object of this kind.
     pub(super) fn has(&self, kind: &str) -> bool {
         self.names.iter().any(|name| name.split(' ').next() == Some(kind))
     }
 }
 
-/// Whether one of `--max-concurrent-guests` is free.
+/// The result of a request for a slot of `--max-concurrent-guests`.
 pub(super) enum Turn {
-    /// Go on.
+    /// A slot is free, or there is no limit.
     Now(Given),
-    /// Mirrors wait: too many guests have some on their way.
+    /// All slots are in use, so the mirrors wait.
     Later(Duration),
 }
 
-/// The kinds that a guest has, asked group by group.
+/// Discovers the served kinds, one request per API group.
 pub(super) async fn kinds(client: &GuestClient) -> Result<GuestKinds, GuestError> {
     let served = async |group: &str, resource: &str| client.serves(group, resource).await;
     Ok(GuestKinds {
@@ -75,7 +74,7 @@ async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
     Some(AgentSpec { api: api_address(ctx, key).await, ..agent })
 }
 
-/// Where nodes reach the guest's API server before anything works there.
+/// The address at which nodes reach the API server without cluster networking.
 async fn api_address(ctx: &Context, key: &ClusterKey) -> Option<(String, u16)> {
     let api: Api<HostedControlPlane> = Api::namespaced(ctx.client.clone(), &key.control_plane_namespace());
     let found = answered(api.get_opt(&key.name)).await;
@@ -83,9 +82,9 @@ async fn api_address(ctx: &Context, key: &ClusterKey) -> Option<(String, u16)> {
     api_endpoint(&found.ok()??)
 }
 
-/// Brings the guest to what is wanted: mirrors first, for they are what people wait for.
+/// Reconciles the guest cluster. Mirrors are first, because users wait for them.
 ///
-/// Between two looks at everything, equal mirrors are not looked at again: the nodes alone are asked.
+/// Between complete reconciles, unchanged mirrors are not read again; only the status of nodes is.
 pub(super) async fn give(
     ctx: &Context,
     guests: &Guests,
@@ -96,7 +95,7 @@ pub(super) async fn give(
     let key = &seen.facts.key;
     let interval = ctx.settings.guests.guest_interval;
     if guest.watches.seen.take_news() {
-        guest.base = None; // somebody changed what is there
+        guest.base = None; // another client has changed them
     }
     let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
     let kinds = match &base {
@@ -155,7 +154,7 @@ fn names(wanted: &[Value]) -> Vec<String> {
     wanted.iter().map(path::title).collect()
 }
 
-/// Deletes mirrors that are no longer wanted. That costs three lists: what has the names of last time leaves nothing behind.
+/// Deletes mirrors that are no longer desired. This needs three lists, so it is skipped if the names did not change.
 async fn prune_mirrors(
     client: &GuestClient,
     kinds: GuestKinds,
@@ -175,7 +174,7 @@ async fn prune_mirrors(
     Ok(pruned)
 }
 
-/// Everything but the mirrors; answers the kind of each object.
+/// Writes all objects except mirrors. Returns the kind of each object.
 async fn give_others(
     ctx: &Context,
     client: &GuestClient,
@@ -183,7 +182,7 @@ async fn give_others(
     kinds: GuestKinds,
 ) -> Result<Arc<[String]>, GuestError> {
     if kinds.content_source_policies {
-        // Stock HyperShift has forgotten the one without its label.
+        // HyperShift does not use the one without its label any more.
         let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
         client.delete_any(&old).await?;
     }
@@ -199,7 +198,7 @@ async fn give_others(
 }
 
 impl Guests {
-    /// One of the changes that may be on their way.
+    /// Requests a slot for a change.
     fn turn(&self) -> Option<Change> {
         let permit = match &self.permits {
             None => None,

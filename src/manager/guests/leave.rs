@@ -1,4 +1,4 @@
-//! A hosted cluster that leaves our care: its nodes give their mirrors back first, then everything of ours goes.
+//! Removes hypermirror from a guest cluster: first the mirrors on its nodes, then all objects.
 
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,12 @@ use crate::process::flags::ReloadMethod;
 
 const KIND: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodemirrorsets.hypermirror.dev";
 
-/// Takes everything of ours out of a guest that answers.
+/// Removes all objects of hypermirror from a reachable guest cluster.
 pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient, seen: &Seen) -> Option<Duration> {
     let key = &seen.facts.key;
     guest.watches.stop();
     if known(ctx, key).is_some_and(|known| is_left_behind(&known) && known.guest.is_some()) {
-        guest.leaving_since = None; // it is back: its nodes get their time from now
+        guest.leaving_since = None; // it is reachable again: the timeout of its nodes starts now
     }
     let since = *guest.leaving_since.get_or_insert_with(Instant::now);
     let late = since.elapsed() >= ctx.settings.guests.leave_timeout;
@@ -63,7 +63,8 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
     }
 }
 
-/// A guest that nobody reaches holds up nothing without end; one that was never given anything holds up nothing at all.
+/// An unreachable guest cluster delays the removal only until the timeout. One without objects of hypermirror does not delay
+/// it.
 pub(super) fn without_connection(
     ctx: &Context,
     guest: &mut Guest,
@@ -96,12 +97,12 @@ pub(super) fn without_connection(
     left_behind(ctx, key, message, |before| {
         before.map(|before| (before.guest.clone(), before.nodes_report.clone())).unwrap_or_default()
     });
-    // A person who uninstalls may bring it back; whoever is no longer selected may be another manager's by now.
+    // The administrator who uninstalls may restore it. A cluster that is no longer selected may belong to another manager.
     let tries_on = seen.facts.uninstalls() || !seen.facts.leaves();
     tries_on.then(|| pause.unwrap_or_else(|| jittered(Duration::from_mins(1), key)))
 }
 
-/// What was left with the guest stays on record until the guest has it no more.
+/// Remaining objects are kept in the report until they are removed.
 pub(super) fn is_left_behind(outcome: &GuestOutcome) -> bool {
     outcome.synced.reason == Reason::LeftBehind
 }
@@ -125,7 +126,7 @@ fn told_duration(duration: Duration) -> String {
     }
 }
 
-/// All is done; the report of a cluster that leaves goes, unless nodes are on record that keep something.
+/// Ends the removal. The report is deleted, unless it lists nodes that may keep their configuration.
 fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
     tracing::info!(cluster = %key, message, "finished with the guest cluster");
     conclude(ctx, key, |before| {
@@ -137,7 +138,7 @@ fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
     });
 }
 
-/// The control plane goes on, and the report says what is kept where.
+/// Continues with the control plane, and reports which objects remain.
 fn left_behind(
     ctx: &Context,
     key: &ClusterKey,
@@ -152,7 +153,7 @@ fn left_behind(
     });
 }
 
-/// Empties the sets, and when all nodes have confirmed, or it is too late for that, deletes what is ours. None: all gone.
+/// Empties the sets. When all nodes have confirmed or the timeout is over, deletes all objects. `None` when complete.
 async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, GuestError> {
     if client.get::<IgnoredAny>(KIND).await?.is_none() {
         return delete_all(client).await.map(|()| None);
@@ -162,7 +163,7 @@ async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, Guest
     client.prune("NodeMirrorSet", &empty).await?;
     let sets: Vec<_> = sets.iter().filter_map(guest_set).collect();
     let summary = client.read_back(&sets).await?;
-    // A node without an agent has nothing to give back.
+    // A node without an agent has no configuration to remove.
     let done = summary.unconfirmed == 0;
     if done || late {
         delete_all(client).await?;
@@ -170,7 +171,7 @@ async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, Guest
     Ok((!done).then_some(summary))
 }
 
-/// Whatever is ours, whichever way it was given; the CRDs last, with the objects of their kinds.
+/// Deletes all objects of hypermirror for all kinds of delivery. The CRDs are last, which also deletes their objects.
 async fn delete_all(client: &GuestClient) -> Result<(), GuestError> {
     let kinds = give::kinds(client).await?;
     let (reload, ports) = (ReloadMethod::default(), AgentPorts::default());

@@ -1,4 +1,4 @@
-//! One look at one guest: connect, give, read back, conclude.
+//! Reconciles one guest cluster: connect, write, read the status of nodes, report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use crate::manager::observe::{Absent, Seen};
 use crate::manager::options::GuestAgent;
 use hypermirror_api::ClusterKey;
 
-/// When a heavy guest looks for a place again.
+/// Pause before a large guest cluster requests a slot again.
 const PLACE_AGAIN: Duration = Duration::from_millis(100);
 
-/// Looks at one guest; answers when to look again, if nothing happens before.
+/// Reconciles one guest cluster. Returns the time of the next reconcile if no event triggers an earlier one.
 pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
     let seen = match ctx.see(key, Load::default(), &ctx.heavy.guests).await {
         Ok(seen) => seen,
@@ -37,7 +37,7 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
     let interval = jittered(ctx.settings.guests.guest_interval, key);
     match held(&seen.facts, now) {
         Some((GateName::NamespaceClaim, refused)) => {
-            *guest = Guest::default(); // whatever is known of it is another one's
+            *guest = Guest::default(); // the known state belongs to another HostedCluster
             conclude(ctx, key, |before| Some(GuestOutcome::refused(refused, before)));
             return Some(interval);
         }
@@ -58,7 +58,7 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
     }
 }
 
-/// What is known while nothing may be written.
+/// The outcome while nothing may be written.
 fn resting(before: Option<&GuestOutcome>) -> GuestOutcome {
     let nothing = Verdict::new("Unknown", Reason::Paused, "");
     before.cloned().unwrap_or_else(|| GuestOutcome::unknown(nothing, None))
@@ -74,7 +74,7 @@ pub(super) fn tell(ctx: &Context, key: &ClusterKey, none: NoConnection) -> Optio
     }
 }
 
-/// What the last look came to, of this process or of the one before it.
+/// The result of the last reconcile, by this process or a previous one.
 pub(super) fn known(ctx: &Context, key: &ClusterKey) -> Option<GuestOutcome> {
     known_in(&ctx.index(), key).map(|known| (*known).clone())
 }
@@ -86,7 +86,7 @@ fn known_in(index: &Index, key: &ClusterKey) -> Option<Arc<GuestOutcome>> {
     })
 }
 
-/// Takes an outcome in, and has the report written if it says something new.
+/// Stores an outcome, and enqueues the report if it has changed.
 pub(super) fn conclude(
     ctx: &Context,
     key: &ClusterKey,
@@ -125,7 +125,7 @@ async fn serve(
     }
 }
 
-/// From now on what somebody else does there to our objects of some kinds is seen at once.
+/// Starts the watches that detect changes of hypermirror's objects by other clients.
 fn watch(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) {
     let (Some(connection), Some(base), Some(mirrors)) = (&guest.connection, &guest.base, &guest.mirrors) else {
         return;
@@ -135,8 +135,8 @@ fn watch(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) {
     guest.watches.start(&guests.places, &connection.client, kinds, &asker);
 }
 
-/// Objects of a later term than ours are another leader's, unless the Lease itself says that we lead: one that was deleted
-/// and made anew counts from the start.
+/// Objects of a later term belong to another leader, unless this replica leads according to the Lease, whose terms start again
+/// if it was deleted and recreated.
 pub(super) async fn overrule(ctx: &Context, guest: &mut Guest, error: &GuestError) {
     let GuestError::Newer { what, term } = error else { return };
     match ctx.holds_lease().await {
@@ -159,7 +159,7 @@ pub(super) async fn overrule(ctx: &Context, guest: &mut Guest, error: &GuestErro
     }
 }
 
-/// Mirrors, and what nodes say of them; or how long the mirrors have to wait for their turn.
+/// Writes the mirrors and reads the status of nodes. Returns the pause if the mirrors have to wait for a slot.
 async fn give_and_read(
     ctx: &Context,
     guests: &Guests,
@@ -192,7 +192,7 @@ async fn told(
     if complete || age.is_some_and(|age| age > pace::PATIENCE) {
         guest.change = None;
     }
-    // Nodes need a moment: what they confirm in it is told once, and not as a failure before.
+    // Nodes need a short time to confirm. Until then nothing is reported, because it would look like a failure.
     let early = !complete && age.is_some_and(|age| age < pace::GRACE) && summary.verdict.reason != Reason::NodesFailing;
     if !early {
         let bootstrap = bootstrap::covered(ctx, client, seen, &summary).await;

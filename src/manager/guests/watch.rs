@@ -1,4 +1,4 @@
-//! Watches of our objects in guests: what somebody deletes or edits there is mended at once, and not at the next look.
+//! Watches hypermirror's objects in guest clusters, so that edits and deletions are reverted before the next interval.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,21 +14,22 @@ use crate::management::lease::Term;
 use crate::manager::queue::Queue;
 use hypermirror_api::ClusterKey;
 
-/// How many watches there are over all guests: each is a connection, some 40 KiB. The most important kind has places of its
-/// own: no guest is without because another one has all the others.
+/// Maximum number of watches in all guest clusters, because each needs a connection, about 40 KiB. The most important kind has
+/// its own slots, so that other guest clusters cannot occupy all of them.
 const FIRST_KIND: &str = "NodeMirrorSet";
 const OF_FIRST_KIND: usize = 1000;
 const OF_OTHERS: usize = 500;
-/// Our own writes are told, too, now and then before they are answered.
+/// Delay of events, because those of the manager's own writes may arrive before the response.
 const OWN_WRITE: Duration = Duration::from_millis(150);
-/// Between two looks that a watch asks for, at first and at most: somebody may fight us, or want to keep us busy.
+/// Minimum and maximum pause between reconciles that a watch triggers, because another client may change the objects all the
+/// time.
 const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_mins(1) };
-/// After so long without news the first pause holds again.
+/// Time without events after which the pause is reset.
 const CALM: Duration = Duration::from_mins(2);
-/// A watch that ends sooner did not work.
+/// A watch that ends earlier counts as failed.
 const SHORTEST_WATCH: Duration = Duration::from_secs(10);
 
-/// Places for watches, shared by all guests.
+/// The slots for watches, shared by all guest clusters.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     first_kind: Arc<Semaphore>,
@@ -49,7 +50,7 @@ impl Places {
     }
 }
 
-/// The watches of one guest; they end when this is dropped.
+/// The watches of one guest cluster. They stop when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     pub(super) seen: Arc<Seen>,
@@ -64,12 +65,12 @@ impl Drop for Watches {
 }
 
 impl Watches {
-    /// Ends them.
+    /// Stops them.
     pub(super) fn stop(&mut self) {
         self.running.drain().for_each(|(_, task)| task.abort());
     }
 
-    /// Starts those of a guest that works which do not run.
+    /// Starts missing watches of a reachable guest cluster.
     pub(super) fn start(
         &mut self,
         places: &Places,
@@ -97,7 +98,7 @@ impl Watches {
     }
 }
 
-/// Has a guest looked at.
+/// Enqueues a guest cluster.
 #[derive(Clone)]
 pub(super) struct Asker {
     pub(super) key: ClusterKey,
@@ -115,15 +116,15 @@ struct Watch {
 }
 
 impl Watch {
-    /// Watches while this instance leads and the guest answers. One that fails is started again by the next look that does
-    /// not.
+    /// Watches while this replica leads and the guest cluster responds. After a failure, the next successful reconcile starts it
+    /// again.
     async fn run(self) {
         let mut term = self.asker.term.clone();
         tokio::select! {
             _ = term.ended() => {}
             error = self.until_it_fails() => {
                 tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest cluster ended");
-                // Either it is a whim, or the guest is down: a look finds out.
+                // Either it is temporary, or the guest cluster is down: a reconcile determines that.
                 let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
                 self.asker.queue.add_after(self.asker.key.clone(), pause);
             }
@@ -131,7 +132,7 @@ impl Watch {
     }
 
     async fn until_it_fails(&self) -> GuestError {
-        // What happened since the look is told, too.
+        // Starts at the version of the reconcile, so that later changes are delivered.
         let mut from = self.seen.latest(self.kind);
         loop {
             let start = Instant::now();
@@ -148,14 +149,14 @@ impl Watch {
                         message: "the server ended the watch immediately".to_owned(),
                     };
                 }
-                // Too old: from now on; whatever was missed is found by a look.
+                // Too old: watch from now on. A reconcile finds missed changes.
                 Err(GuestError::Gone { .. }) if from.take().is_some() => self.asker.queue.add(self.asker.key.clone()),
                 Err(error) => return error,
             }
         }
     }
 
-    /// Has the guest looked at, unless the news turns out to be our own write.
+    /// Enqueues the guest cluster, unless the event is caused by the manager's own write.
     fn ask(&self) {
         let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).news(Instant::now());
         let Some(pause) = pause else { return };
@@ -171,19 +172,19 @@ impl Watch {
     }
 }
 
-/// How often watches of one guest may have it looked at. Pure.
+/// Limits the reconciles that watches of one guest cluster trigger. Pure.
 #[derive(Debug, Default)]
 struct Pace {
-    /// Somebody waits already, and sees what else there is to see.
+    /// Whether a reconcile is already scheduled, which also covers later events.
     is_waiting: bool,
-    /// When a watch last had the guest looked at, and how long the next one waits from then.
+    /// The time of the last triggered reconcile, and the pause after it.
     last: Option<(Instant, Duration)>,
     /// The same for watches that failed.
     failed: Option<(Instant, Duration)>,
 }
 
 impl Pace {
-    /// There is news; answers when to look, if nobody waits for that already.
+    /// Handles an event. Returns the time of the reconcile, unless one is already scheduled.
     fn news(&mut self, now: Instant) -> Option<Duration> {
         if std::mem::replace(&mut self.is_waiting, true) {
             return None;
@@ -192,7 +193,7 @@ impl Pace {
         Some(left.max(OWN_WRITE))
     }
 
-    /// The waiting is over.
+    /// Records that the scheduled reconcile was enqueued.
     fn asked(&mut self, now: Instant, had_news: bool) {
         self.is_waiting = false;
         if had_news {
@@ -200,7 +201,7 @@ impl Pace {
         }
     }
 
-    /// A watch failed; answers when to look.
+    /// Handles a failed watch. Returns the time of the reconcile.
     fn failed(&mut self, now: Instant) -> Duration {
         let pause = longer(self.failed, now);
         self.failed = Some((now, pause));
@@ -213,7 +214,7 @@ impl Pace {
     }
 }
 
-/// The pause after one more, which is doubled unless it was calm meanwhile.
+/// The next pause, which is doubled unless there were no events for some time.
 fn longer(last: Option<(Instant, Duration)>, now: Instant) -> Duration {
     PAUSES.after(last.filter(|(at, pause)| now < *at + *pause + CALM).map(|(_, pause)| pause))
 }

@@ -1,4 +1,4 @@
-//! A named thread of low priority for work that takes long. Not for work that waits: nothing else runs meanwhile.
+//! A named thread of low priority for long computations. Not for jobs that block, because jobs run one after the other.
 
 use std::any::Any;
 use std::io;
@@ -8,41 +8,40 @@ use tokio::sync::{mpsc, oneshot};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// How many jobs may be in line; whoever has another one waits.
+/// Maximum number of queued jobs. Further callers wait.
 const IN_LINE: usize = 16;
 
-/// Runs jobs one after the other. Its thread ends when this is dropped and the job at work is done; nobody waits for that.
+/// Runs jobs one after the other. After this is dropped, the thread ends with the current job, without being joined.
 ///
-/// One thread has one arena of glibc's allocator: large texts that are read on ever new threads leave each of their arenas
-/// in pieces.
+/// A single thread uses a single arena of glibc's allocator. Parsing large texts on many threads would fragment many arenas.
 #[derive(Debug)]
 pub struct WorkThread {
     jobs: mpsc::Sender<Job>,
 }
 
-/// A job did not end well: what its panic said.
+/// A job panicked, with this message.
 #[derive(Debug)]
 pub struct Panicked(Box<dyn Any + Send>);
 
 impl Panicked {
-    /// Goes on with the panic here, where somebody catches it.
+    /// Resumes the panic in the caller.
     pub fn resume(self) -> ! {
         std::panic::resume_unwind(self.0)
     }
 }
 
 impl WorkThread {
-    /// Starts it. `niceness` is added to that of the process.
+    /// Starts the thread. `niceness` is added to that of the process.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the thread cannot be created.
     pub fn start(name: &'static str, niceness: i32) -> io::Result<Self> {
         let (jobs, in_line) = mpsc::channel(IN_LINE);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || work(name, niceness, in_line))?;
         Ok(Self { jobs })
     }
 
-    /// Runs a job there. One that nobody waits for any more does not begin.
+    /// Runs a job on the thread. It is not started if the caller no longer waits.
     ///
     /// # Errors
     /// [`Panicked`].
@@ -60,7 +59,7 @@ impl WorkThread {
 }
 
 fn work(name: &str, niceness: i32, mut in_line: mpsc::Receiver<Job>) {
-    // On Linux each thread has a niceness of its own.
+    // On Linux, niceness is per thread.
     if let Err(error) = rustix::process::nice(niceness) {
         tracing::debug!(name, %error, "the thread keeps its priority");
     }

@@ -45,7 +45,7 @@ pub struct LargeTurn {
 impl Drop for LargeTurn {
     fn drop(&mut self) {
         let (permit, rest) = (self.permit.take(), (self.since.elapsed() * REST).min(LONGEST_REST));
-        // Without a runtime the process ends, and nobody waits.
+        // Without a runtime the process is shutting down, and no review waits.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 tokio::time::sleep(rest).await;
