@@ -135,6 +135,13 @@ impl Client {
         target: Target<'_>,
         call: impl AsyncFn() -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
-        self.policy.run(&target.repository.registry, target.credential, self.mode, call).await
+        let named = |mut error: RegistryError| {
+            // What the policy itself refuses is about a registry: here it is known what was wanted of it.
+            if error.place.repository.is_empty() {
+                target.repository.path().clone_into(&mut error.place.repository);
+            }
+            error
+        };
+        self.policy.run(&target.repository.registry, target.credential, self.mode, call).await.map_err(named)
     }
 }

@@ -29,6 +29,8 @@ pub struct Question {
     pub credential: CredentialId,
     /// How closely.
     pub level: Level,
+    /// Whether the consumer accepts any certificate there, and HTTP.
+    pub is_insecure: bool,
 }
 
 /// What is known about a place.
@@ -66,6 +68,8 @@ pub struct Demand {
     pub consumer: String,
     /// From where, in order.
     pub endpoints: Vec<Endpoint>,
+    /// Why the pull fails before any of them is asked.
+    pub error: Option<String>,
 }
 
 /// What follows for one demand.
@@ -128,6 +132,10 @@ pub fn judge(demand: &Demand, findings: &Findings) -> Verdict {
 /// A consumer tries its places in order until one answers with the manifest, and takes everything else from there.
 fn standing<'a>(demand: &'a Demand, findings: &Findings) -> Standing<'a> {
     let mut lacking = BTreeMap::new();
+    if let Some(error) = &demand.error {
+        lacking.insert(demand.image.clone(), vec![error.clone()]);
+        return Standing::Decided(Verdict::Missing { lacking });
+    }
     for endpoint in &demand.endpoints {
         let reference = &endpoint.question.reference;
         if endpoint.is_blocked {

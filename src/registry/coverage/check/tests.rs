@@ -183,9 +183,11 @@ async fn a_fleet_asks_once_for_what_its_clusters_share() {
         reference: format!("{path}@{digest}"),
         credential: Credential::Anonymous.id(),
         level: Level::L1,
+        is_insecure: false,
     };
     let endpoint = |question| Endpoint { question, is_blocked: false, origin: "IDMS a".to_owned() };
-    let demand = |endpoints| Demand { image: "i".into(), need: "n".into(), consumer: "c".into(), endpoints };
+    let demand =
+        |endpoints| Demand { image: "i".into(), need: "n".into(), consumer: "c".into(), endpoints, error: None };
     let held = demand(vec![endpoint(question("empty", &absent)), endpoint(question("mirror", &index))]);
     let demands = [held.clone(), held.clone(), held, demand(vec![endpoint(question("empty", &absent))])];
     let checker = Checker::new(&client());

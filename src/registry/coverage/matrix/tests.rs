@@ -4,7 +4,12 @@ use super::super::super::credentials::Credential;
 use super::*;
 
 fn question(reference: &str) -> Question {
-    Question { reference: reference.to_owned(), credential: Credential::Anonymous.id(), level: Level::L1 }
+    Question {
+        reference: reference.to_owned(),
+        credential: Credential::Anonymous.id(),
+        level: Level::L1,
+        is_insecure: false,
+    }
 }
 
 fn demand(references: &[&str]) -> Demand {
@@ -15,6 +20,7 @@ fn demand(references: &[&str]) -> Demand {
         need: "release".to_owned(),
         consumer: "control plane".to_owned(),
         endpoints: references.iter().map(endpoint).collect(),
+        error: None,
     }
 }
 
