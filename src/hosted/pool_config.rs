@@ -78,6 +78,7 @@ impl PoolConfig {
 pub struct KnownPool {
     /// The delivery in its annotation, if it has one.
     pub delivery: Option<Delivery>,
+    /// The UID.
     pub uid: String,
     /// The ConfigMaps that HyperShift and hypermirror read.
     pub config: PoolConfig,

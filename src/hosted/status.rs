@@ -168,6 +168,7 @@ fn boot_reports(boots: &Boots, before: &[BootReport]) -> Vec<BootReport> {
 /// The object of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About<'a> {
+    /// The HostedCluster.
     HostedCluster,
     /// One of its NodePools, by name.
     NodePool(&'a str),
@@ -191,6 +192,7 @@ pub struct Transition<'a> {
     pub is_good: bool,
     /// The condition's type if it is as expected, else its reason.
     pub reason: &'a str,
+    /// The message.
     pub message: &'a str,
     /// The object that failed, if it is a different one.
     pub related: Option<Related>,

@@ -12,6 +12,7 @@ pub struct Verdict {
     pub status: &'static str,
     /// One of the reasons in docs/reference.md.
     pub reason: Reason,
+    /// The message.
     pub message: String,
 }
 

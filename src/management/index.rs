@@ -121,6 +121,7 @@ impl Index {
         self.rollouts.end_term();
     }
 
+    /// The keys of all hosted clusters.
     pub fn keys(&self) -> Vec<ClusterKey> {
         self.clusters.keys().cloned().collect()
     }
@@ -135,6 +136,7 @@ impl Index {
         self.clusters.is_empty()
     }
 
+    /// All hosted clusters.
     pub fn clusters(&self) -> impl Iterator<Item = (&ClusterKey, &Cluster)> {
         self.clusters.iter()
     }

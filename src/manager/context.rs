@@ -55,6 +55,7 @@ pub struct Context {
     pub settings: Settings,
     /// The client of the management cluster.
     pub client: Client,
+    /// The writer of the management cluster.
     pub writer: Writer,
     /// The state of all watched objects.
     index: Mutex<Index>,
@@ -201,6 +202,7 @@ impl Context {
     }
 }
 
+/// The current time.
 pub fn moment() -> Moment {
     Moment { instant: Instant::now(), time: jiff::Timestamp::now() }
 }

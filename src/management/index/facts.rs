@@ -22,6 +22,7 @@ use crate::hosted::verdict::SourceTrouble;
 /// The inputs of facts.
 #[derive(Debug)]
 pub struct Taken {
+    /// The HostedCluster.
     pub object: Arc<HostedCluster>,
     /// Its declaration. `None` while one of its ConfigMaps has to be read first.
     pub declaration: Option<Declaration>,
