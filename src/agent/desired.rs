@@ -3,7 +3,6 @@
 use hypermirror_api::node_mirror_status::Shadowed;
 use hypermirror_api::report::FindingReport;
 
-use super::files::LARGEST;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{
@@ -13,6 +12,9 @@ use crate::mirrors::{MirrorEntry, Resolved};
 
 /// The directory of the agent's file, as a path on the node.
 pub const DROP_IN_DIRECTORY: &str = "/etc/containers/registries.conf.d";
+
+/// Maximum size of files that are read and written. Real ones have a few kilobytes.
+pub const LARGEST: usize = 4 << 20;
 
 /// Maximum number of characters of a text in a report. The texts come from untrusted objects, and the size of a status is
 /// limited.

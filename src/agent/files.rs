@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat};
 use rustix::io::Errno;
 
-use super::desired::{DROP_IN_DIRECTORY, ForeignFiles};
+use super::desired::{DROP_IN_DIRECTORY, ForeignFiles, LARGEST};
 use crate::hosted::boot::BOOT_FILE;
 use crate::mirrors::registries::{DROP_IN, HEADER};
 
@@ -25,9 +25,6 @@ const MAIN: &str = "/etc/containers/registries.conf";
 /// Root's own configuration, which CRI-O reads last if its home is root's.
 pub const USER_DIRECTORY: &str = "/root/.config/containers/registries.conf.d";
 const USER_MAIN: &str = "/root/.config/containers/registries.conf";
-
-/// Maximum size of files that are read and written. Real ones have a few kilobytes.
-pub const LARGEST: usize = 4 << 20;
 
 /// The node's file system, below a root directory.
 #[derive(Debug)]

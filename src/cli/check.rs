@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use hypermirror_api::Reason;
 use serde::Serialize;
 
 use super::console::{self, ERROR, Format, HEADING, WARNING};
@@ -14,7 +15,7 @@ use super::input::{InputArgs, Wanted};
 use super::table::{self, Cell};
 use crate::manager::options::PlanOptions;
 use crate::mirrors::Origin;
-use crate::mirrors::finding::Severity;
+use crate::mirrors::finding::{Finding, Severity};
 
 /// Flags of `check`.
 #[derive(Args, Debug)]
@@ -53,6 +54,38 @@ pub struct Row {
     message: String,
     /// The affected mirror entry, if there is one.
     origin: Option<Origin>,
+}
+
+/// The row of a finding about a mirror entry.
+fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
+    let origin = &finding.origin;
+    let namespace = origin.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    Row {
+        severity: finding.severity,
+        reason: finding.reason.as_str(),
+        hosted_cluster: cluster.map(str::to_owned),
+        object: format!("{}/{namespace}{}", origin.kind, origin.name),
+        field: finding.field.clone(),
+        value: finding.value.clone(),
+        consumers: Vec::new(),
+        message: finding.message.clone(),
+        origin: Some(origin.clone()),
+    }
+}
+
+/// A row about an object as a whole.
+fn plain_row(severity: Severity, reason: Reason, object: String, message: String) -> Row {
+    Row {
+        severity,
+        reason: reason.as_str(),
+        hosted_cluster: None,
+        object,
+        field: String::new(),
+        value: String::new(),
+        consumers: vec!["ControlPlane"],
+        message,
+        origin: None,
+    }
 }
 
 /// Prints all findings. The exit code is 1 if there is an error.

@@ -1,6 +1,7 @@
 //! The input of commands: manifests, or the same objects of a live cluster.
 
 mod config_maps;
+mod decode;
 mod files;
 mod kinds;
 mod lists;

@@ -5,10 +5,8 @@
 //! below the API server's limit of 1 MiB. A scanner therefore counts tokens before any parser sees the text. Real
 //! configurations stay below each limit by a factor of at least two.
 
-use super::scan::{Stop, scan};
+use super::scan::{MAX_DEPTH, Stop, scan};
 
-/// Maximum nesting. The parsers of YAML and JSON have the same limit, but the YAML parser checks it only after the work.
-pub(super) const MAX_DEPTH: usize = 128;
 /// Maximum number of directives in one document, because the parser compares each `%TAG` with all previous ones.
 const MAX_DIRECTIVES: usize = 64;
 /// Tokens that are always allowed, in addition to two for each three bytes. The shortest valid mirror entry has 12 tokens in

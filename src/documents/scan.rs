@@ -6,8 +6,8 @@
 
 mod scalars;
 
-use super::limits::MAX_DEPTH;
-
+/// Maximum nesting. The parsers of YAML and JSON have the same limit, but the YAML parser checks it only after the work.
+pub(super) const MAX_DEPTH: usize = 128;
 /// Maximum distance of a key without `?` from its `:` (libyaml).
 const LONGEST_KEY: usize = 1024;
 

@@ -5,6 +5,7 @@ mod connect;
 mod declared;
 mod give;
 mod leave;
+mod outcome;
 mod pace;
 mod sync;
 mod watch;
@@ -126,7 +127,7 @@ impl Guests {
                     let message = "the reconcile of the guest cluster failed because of a fault in hypermirror; see the log of \
                          the manager";
                     let synced = Verdict::new("Unknown", Reason::WorkFailed, message);
-                    sync::conclude(&ctx, &key, |before| Some(GuestOutcome::unknown(synced, before)));
+                    outcome::record(&ctx, &key, |before| Some(GuestOutcome::unknown(synced, before)));
                     ctx.guest_queue.done(&key, false);
                     ctx.guest_queue.add_after(key, AFTER_PANIC);
                 }

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, findings};
-use super::Row;
+use super::{Row, entry_row, plain_row};
 use crate::hosted::catalogs::wishes::wishes;
 use crate::hosted::delivery::meaningless;
 use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
@@ -132,42 +132,12 @@ impl Merged {
     }
 }
 
-pub(super) fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
-    let origin = &finding.origin;
-    let namespace = origin.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-    Row {
-        severity: finding.severity,
-        reason: finding.reason.as_str(),
-        hosted_cluster: cluster.map(str::to_owned),
-        object: format!("{}/{namespace}{}", origin.kind, origin.name),
-        field: finding.field.clone(),
-        value: finding.value.clone(),
-        consumers: Vec::new(),
-        message: finding.message.clone(),
-        origin: Some(origin.clone()),
-    }
-}
-
 /// A finding about a field of an object, such as an unknown field.
 fn noticed_row(finding: &Finding) -> Row {
     let origin = &finding.origin;
     let of_cluster = (origin.kind == "HostedCluster").then(|| origin.namespace.clone().unwrap_or_default());
     let cluster = of_cluster.map(|namespace| format!("{namespace}/{}", origin.name));
     Row { consumers: vec!["ControlPlane", "Node"], ..entry_row(finding, cluster.as_deref()) }
-}
-
-pub(super) fn plain_row(severity: Severity, reason: Reason, object: String, message: String) -> Row {
-    Row {
-        severity,
-        reason: reason.as_str(),
-        hosted_cluster: None,
-        object,
-        field: String::new(),
-        value: String::new(),
-        consumers: vec!["ControlPlane"],
-        message,
-        origin: None,
-    }
 }
 
 fn cluster_row(severity: Severity, reason: Reason, plan: &ClusterPlan, message: String) -> Row {

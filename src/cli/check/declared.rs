@@ -4,8 +4,7 @@ use hypermirror_api::hypershift::{HostedCluster, NodePool};
 use hypermirror_api::{Reason, annotations};
 
 use super::super::input::Input;
-use super::Row;
-use super::collect::{entry_row, plain_row};
+use super::{Row, entry_row, plain_row};
 use crate::hosted::delivery::Delivery;
 use crate::hosted::pool_config::{PoolConfig, PoolSources, findings, node_files};
 use crate::hosted::verdict::SourceTrouble;

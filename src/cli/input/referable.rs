@@ -6,8 +6,8 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 
+use super::decode::{decode, is_there_twice, require_namespace};
 use super::kinds::Kind;
-use super::manifests::{decode, is_there_twice, require_namespace};
 use super::unread::Unread;
 use super::{Input, Repetition};
 use crate::documents::Document;

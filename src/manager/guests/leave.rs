@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::connect::{NoConnection, failed};
-use super::sync::{conclude, known, overrule, tell};
+use super::outcome::{known, overrule, record, record_no_connection};
 use super::{Guest, give, jittered, pace};
 use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestObjects, node_mirror_sets};
 use crate::guest::summary::Summary;
@@ -48,7 +48,7 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
             let done = &summary.report.summary;
             let message = format!("waiting for nodes to remove their mirror configuration: {done} done");
             let synced = Verdict::new("False", Reason::Leaving, message);
-            conclude(ctx, key, |before| {
+            record(ctx, key, |before| {
                 let unknown = GuestOutcome::unknown(synced, before);
                 Some(GuestOutcome { nodes: Some(summary.verdict), nodes_report: Some(summary.report), ..unknown })
             });
@@ -83,7 +83,7 @@ pub(super) fn without_connection(
     let left = timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
     let is_given_up = left.is_none() || known.as_ref().is_some_and(is_left_behind);
     if !is_given_up {
-        let again = tell(ctx, key, none);
+        let again = record_no_connection(ctx, key, none);
         return again.into_iter().chain(left).min();
     }
     let (why, pause) = match none {
@@ -129,7 +129,7 @@ fn told_duration(duration: Duration) -> String {
 /// Ends the removal. The report is deleted, unless it lists nodes that may keep their configuration.
 fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
     tracing::info!(cluster = %key, message, "finished with the guest cluster");
-    conclude(ctx, key, |before| {
+    record(ctx, key, |before| {
         if let Some(before) = before.filter(|before| is_left_behind(before) && before.guest.is_none()) {
             return Some(GuestOutcome { left: true, ..before.clone() });
         }
@@ -147,7 +147,7 @@ fn left_behind(
 ) {
     tracing::warn!(cluster = %key, message, "finished, but some mirrors remain in the guest cluster");
     let synced = Verdict::new("False", Reason::LeftBehind, message);
-    conclude(ctx, key, |before| {
+    record(ctx, key, |before| {
         let (guest, nodes_report) = kept(before);
         Some(GuestOutcome { synced, nodes: None, bootstrap: None, guest, nodes_report, left: true })
     });

@@ -1,13 +1,13 @@
 //! Reconciles one guest cluster: connect, write, read the status of nodes, report.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hypermirror_api::Reason;
 use hypermirror_api::report::GuestReport;
 
-use super::connect::{NoConnection, connect, failed};
+use super::connect::{connect, failed};
 use super::give::{Given, Turn, give};
+use super::outcome::{overrule, record, record_no_connection};
 use super::watch::Asker;
 use super::{Guest, Guests, bootstrap, jittered, leave, pace};
 use crate::guest::seen::WATCHED;
@@ -16,7 +16,6 @@ use crate::guest::{GuestClient, GuestError};
 use crate::hosted::gates::{GateName, held};
 use crate::hosted::guest::GuestOutcome;
 use crate::hosted::verdict::Verdict;
-use crate::management::index::Index;
 use crate::manager::context::{Context, moment};
 use crate::manager::heavy::Load;
 use crate::manager::observe::{Absent, Seen};
@@ -38,11 +37,11 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
     match held(&seen.facts, now) {
         Some((GateName::NamespaceClaim, refused)) => {
             *guest = Guest::default(); // the known state belongs to another HostedCluster
-            conclude(ctx, key, |before| Some(GuestOutcome::refused(refused, before)));
+            record(ctx, key, |before| Some(GuestOutcome::refused(refused, before)));
             return Some(interval);
         }
         Some((gate, held)) if !gate.is_of_leaving() => {
-            conclude(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
+            record(ctx, key, |before| Some(GuestOutcome { synced: held, ..resting(before) }));
             return seen.facts.pause_left(now).into_iter().chain([interval]).min();
         }
         _ => {}
@@ -54,7 +53,7 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
             serve(ctx, guests, guest, &client, &seen).await
         }
         Err(none) if seen.facts.wants_guest_left() => leave::without_connection(ctx, guest, &seen, none),
-        Err(none) => tell(ctx, key, none),
+        Err(none) => record_no_connection(ctx, key, none),
     }
 }
 
@@ -62,44 +61,6 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
 fn resting(before: Option<&GuestOutcome>) -> GuestOutcome {
     let nothing = Verdict::new("Unknown", Reason::Paused, "");
     before.cloned().unwrap_or_else(|| GuestOutcome::unknown(nothing, None))
-}
-
-pub(super) fn tell(ctx: &Context, key: &ClusterKey, none: NoConnection) -> Option<Duration> {
-    match none {
-        NoConnection::Undecided(pause) => Some(pause),
-        NoConnection::Told(verdict, pause) => {
-            conclude(ctx, key, |before| Some(GuestOutcome::unknown(verdict, before)));
-            pause.or_else(|| Some(jittered(ctx.settings.guests.guest_interval, key)))
-        }
-    }
-}
-
-/// The result of the last reconcile, by this process or a previous one.
-pub(super) fn known(ctx: &Context, key: &ClusterKey) -> Option<GuestOutcome> {
-    known_in(&ctx.index(), key).map(|known| (*known).clone())
-}
-
-fn known_in(index: &Index, key: &ClusterKey) -> Option<Arc<GuestOutcome>> {
-    index.guests.outcome(key).or_else(|| {
-        let report = index.cluster(key)?.report.clone()?;
-        GuestOutcome::reported(&report).map(Arc::new)
-    })
-}
-
-/// Stores an outcome, and enqueues the report if it has changed.
-pub(super) fn conclude(
-    ctx: &Context,
-    key: &ClusterKey,
-    outcome: impl FnOnce(Option<&GuestOutcome>) -> Option<GuestOutcome>,
-) {
-    let mut index = ctx.index();
-    let before = known_in(&index, key);
-    let Some(outcome) = outcome(before.as_deref()) else { return };
-    let changed = index.guests.conclude(key, outcome);
-    drop(index);
-    if changed {
-        ctx.queue.add(key.clone());
-    }
 }
 
 async fn serve(
@@ -120,7 +81,7 @@ async fn serve(
         Err(error) => {
             guest.base = None;
             overrule(ctx, guest, &error).await;
-            tell(ctx, key, failed(guest, key, &error))
+            record_no_connection(ctx, key, failed(guest, key, &error))
         }
     }
 }
@@ -133,30 +94,6 @@ fn watch(ctx: &Context, guests: &Guests, guest: &mut Guest, key: &ClusterKey) {
     let asker = Asker { key: key.clone(), queue: ctx.guest_queue.clone(), term: ctx.term.clone() };
     let kinds = WATCHED.into_iter().filter(|kind| mirrors.has(kind) || base.others.iter().any(|other| other == kind));
     guest.watches.start(&guests.places, &connection.client, kinds, &asker);
-}
-
-/// Objects of a later term belong to another leader, unless this replica leads according to the Lease, whose terms start again
-/// if it was deleted and recreated.
-pub(super) async fn overrule(ctx: &Context, guest: &mut Guest, error: &GuestError) {
-    let GuestError::Newer { what, term } = error else { return };
-    match ctx.holds_lease().await {
-        Ok(true) => {
-            tracing::info!(
-                what,
-                term,
-                ours = guest.term,
-                "the Lease was recreated, so its term restarted; overwriting the object"
-            );
-            guest.overrules = *term;
-        }
-        Ok(false) => tracing::warn!(
-            what,
-            term,
-            ours = guest.term,
-            "a newer leader has written to the guest cluster; this replica does not write"
-        ),
-        Err(error) => tracing::warn!(%error, "failed to read the Lease; trying again"),
-    }
 }
 
 /// Writes the mirrors and reads the status of nodes. Returns the pause if the mirrors have to wait for a slot.
@@ -199,7 +136,7 @@ async fn told(
         let secret = guest.connection.as_ref().map(|connection| connection.secret.name).unwrap_or_default();
         let report = guest_report(secret, given);
         let synced = synced(ctx, guest);
-        conclude(ctx, key, |_| {
+        record(ctx, key, |_| {
             Some(GuestOutcome {
                 synced,
                 nodes: Some(summary.verdict),

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::FileError;
-use super::document::line_of;
+use super::error::line_of;
 
 /// Rejects line breaks and trailing commas in inline tables, the escapes `\e` and `\x`, times without seconds, and
 /// integers beyond 64 bits.

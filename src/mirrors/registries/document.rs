@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::FileError;
 use super::dialect::refuse_later_toml;
+use super::error::{line_of, line_of_byte};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -130,13 +131,4 @@ fn folds_to(key: &str, name: &str) -> bool {
         other => other.to_ascii_lowercase(),
     };
     key.chars().map(fold).eq(name.chars())
-}
-
-/// The line of a byte, starting at 1.
-pub(super) fn line_of(text: &str, at: usize) -> usize {
-    line_of_byte(text.as_bytes(), at)
-}
-
-fn line_of_byte(content: &[u8], at: usize) -> usize {
-    1 + content.iter().take(at).filter(|byte| **byte == b'\n').count()
 }

@@ -107,3 +107,13 @@ pub struct ConfigError {
     /// The error in this file.
     pub error: FileError,
 }
+
+/// The line of a byte, starting at 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    line_of_byte(text.as_bytes(), at)
+}
+
+/// The same in a text that is not UTF-8.
+pub(super) fn line_of_byte(content: &[u8], at: usize) -> usize {
+    1 + content.iter().take(at).filter(|byte| **byte == b'\n').count()
+}

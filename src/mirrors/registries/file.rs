@@ -7,67 +7,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::FileError;
 use super::document::{Section, with_document};
+use super::location::parse_location;
 use super::old_format::OldFormat;
+use super::table::{MirrorTable, PullFromMirror, RegistryTable};
 use crate::mirrors::ImageReference;
 use crate::mirrors::reference::is_host_and_port;
-
-/// The kind of pulls for which a mirror is used: `pull-from-mirror`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PullFromMirror {
-    /// Absent or `all`.
-    #[default]
-    All,
-    /// `digest-only`.
-    DigestOnly,
-    /// `tag-only`.
-    TagOnly,
-}
-
-impl PullFromMirror {
-    /// The value in the file. `None` if it is equivalent to an absent key.
-    pub const fn as_value(self) -> Option<&'static str> {
-        match self {
-            Self::All => None,
-            Self::DigestOnly => Some("digest-only"),
-            Self::TagOnly => Some("tag-only"),
-        }
-    }
-
-    /// Whether a pull by digest, or by tag, uses the mirror.
-    pub const fn admits(self, by_digest: bool) -> bool {
-        match self {
-            Self::All => true,
-            Self::DigestOnly => by_digest,
-            Self::TagOnly => !by_digest,
-        }
-    }
-}
-
-/// A `[[registry.mirror]]` table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MirrorTable {
-    /// `host[:port][/path]`, without trailing slashes.
-    pub location: String,
-    /// Contacted without verified TLS, or without TLS.
-    pub insecure: bool,
-    /// The kind of pulls. If the table has `mirror-by-digest-only`, this is [`PullFromMirror::DigestOnly`].
-    pub pull: PullFromMirror,
-}
-
-/// A `[[registry]]` table, normalised.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RegistryTable {
-    /// The matched names: `host[:port][/path]` or `*.host`. The default is the location.
-    pub prefix: String,
-    /// The replacement of the prefix when the registry itself is contacted. Empty (only for wildcards) for no change.
-    pub location: String,
-    /// Contacted without verified TLS, or without TLS.
-    pub insecure: bool,
-    /// Whether names below the prefix are never contacted.
-    pub blocked: bool,
-    /// The mirrors, in the order in which they are tried.
-    pub mirrors: Vec<MirrorTable>,
-}
 
 /// The role of a file. The format before `[[registry]]` is supported only in the main file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,23 +164,6 @@ fn read_mirror(section: &Section<'_>, prefix: &str, by_digest_only: bool) -> Res
         _ => return Err(FileError::PullFromMirror { value, mirror: location }),
     };
     Ok(MirrorTable { location, insecure: section.boolean("insecure")?, pull })
-}
-
-/// `parseLocation`: removes trailing slashes and rejects the schemes http and https (upstream accepts others, too).
-pub(super) fn parse_location(input: &str) -> Result<String, FileError> {
-    let trimmed = input.trim_end_matches('/');
-    if trimmed.starts_with("http://") || trimmed.starts_with("https://") {
-        return Err(FileError::Scheme(input.to_owned()));
-    }
-    Ok(trimmed.to_owned())
-}
-
-/// The location without trailing slashes, or the error that makes a mirror invalid.
-pub(super) fn check_location(input: &str) -> Result<String, FileError> {
-    match parse_location(input)? {
-        location if location.is_empty() => Err(FileError::NoMirrorLocation),
-        location => Ok(location),
-    }
 }
 
 /// Tables with the same location must have equal flags, including tables that are hidden by another one of the same

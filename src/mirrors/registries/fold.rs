@@ -1,33 +1,13 @@
 //! Creates the tables of hypermirror's file and merges the settings of other files for the same names.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::file::check_location;
+use super::location::check_location;
 use super::nested;
-use super::write::{Note, NoteReason};
+use super::note::{Note, NoteReason};
+use super::own_table::{OwnTable, TablesByPrefix, is_known_insecure, moved, unmoved};
 use super::{FileError, LoadedTable, MirrorTable, PullFromMirror, RegistriesConfig, RegistriesFile, RegistryTable};
-use crate::mirrors::scope::match_len;
-use crate::mirrors::{Mirror, Origin, Policy, Resolved, ResolvedSource, Scope, is_valid_reference};
-
-/// A table of hypermirror's file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnTable {
-    /// The replacement of the prefix. Empty for a wildcard.
-    pub location: String,
-    /// Same as in a registry table.
-    pub insecure: bool,
-    /// Same as in a registry table.
-    pub blocked: bool,
-    /// The mirrors, in the order in which they are tried.
-    pub mirrors: Vec<MirrorTable>,
-    /// The entries that declare it.
-    pub origins: Vec<Origin>,
-    /// The other files whose settings are merged into it.
-    pub folded: BTreeSet<String>,
-}
-
-/// hypermirror's tables by prefix.
-pub type TablesByPrefix = BTreeMap<String, OwnTable>;
+use crate::mirrors::{Mirror, Policy, Resolved, ResolvedSource, Scope, is_valid_reference};
 
 /// Creates the tables for a set of mirrors, with notes.
 ///
@@ -107,26 +87,6 @@ fn own_table(name: &str, source: &ResolvedSource, foreign: &RegistriesConfig) ->
 fn own_mirror(mirror: &Mirror, pull: PullFromMirror, foreign: &RegistriesConfig) -> MirrorTable {
     let insecure = mirror.insecure || is_known_insecure(&mirror.location, foreign);
     MirrorTable { location: mirror.location.clone(), insecure, pull }
-}
-
-/// Only a mirror's own flag applies, not the flag in the table of its host. The flag of that table is therefore copied
-/// to the mirror.
-pub(super) fn is_known_insecure(location: &str, foreign: &RegistriesConfig) -> bool {
-    foreign.find(location).is_some_and(|found| found.table.insecure)
-}
-
-/// The location that does not change the name.
-pub(super) fn unmoved(prefix: &str) -> String {
-    if Scope::new(prefix).is_wildcard() { String::new() } else { prefix.to_owned() }
-}
-
-/// The location to which a table of another file redirects the names below `prefix`.
-pub(super) fn moved(table: &RegistryTable, prefix: &str) -> String {
-    let covered = match_len(&table.prefix, prefix).unwrap_or(prefix.len());
-    match prefix.get(covered..) {
-        Some(rest) if !table.location.is_empty() => format!("{}{rest}", table.location),
-        _ => unmoved(prefix),
-    }
 }
 
 /// Copies the flags and the location of another file's table to the table of hypermirror, which hides it.

@@ -1,8 +1,8 @@
 //! Creates tables for settings of other files below hypermirror's sources, and tables that revert an earlier file of
 //! hypermirror.
 
-use super::fold::{OwnTable, TablesByPrefix, is_known_insecure, moved, unmoved};
-use super::write::{Note, NoteReason};
+use super::note::{Note, NoteReason};
+use super::own_table::{OwnTable, TablesByPrefix, is_known_insecure, moved, unmoved};
 use super::{LoadedTable, MirrorTable, RegistriesConfig, RegistriesFile, RegistryTable};
 use crate::mirrors::scope::{best_match_in, match_len};
 use crate::mirrors::{Policy, Resolved, Scope};

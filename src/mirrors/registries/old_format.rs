@@ -1,7 +1,7 @@
 //! The format of 2018, which nodes still support in the main file (`ConvertToV2`). image/v5.40 no longer does.
 
 use super::document::Section;
-use super::file::parse_location;
+use super::location::parse_location;
 use super::{FileError, RegistryTable};
 
 /// `[registries.search]`, `[registries.insecure]` and `[registries.block]`: the format of 2018.

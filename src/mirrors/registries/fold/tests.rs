@@ -1,7 +1,7 @@
 use super::super::{DROP_IN, Rendered, Role, explain, render, render_over, with_ours};
 use super::*;
 use crate::mirrors::merge::merge_layer;
-use crate::mirrors::{ImageReference, Layer, MirrorEntry, Pool};
+use crate::mirrors::{ImageReference, Layer, MirrorEntry, Origin, Pool};
 
 fn entry(source: &str, mirrors: &[&str], never: bool) -> MirrorEntry {
     MirrorEntry {
