@@ -278,35 +278,4 @@ fn request(namespace: &str, name: &str, what: &str) -> Result<http::Request<Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outcome(answer: &str) -> &'static str {
-        let status: Status = serde_json::from_str(answer).unwrap();
-        WriteError::of("x", kube::Error::Api(Box::new(status))).category()
-    }
-
-    #[test]
-    fn a_failed_test_is_a_conflict_and_an_invalid_object_is_an_error() {
-        let failed_test = r#"{"code": 422, "reason": "Invalid", "details": {},
-            "message": "the server rejected our request due to an error in our request"}"#;
-        assert_eq!(outcome(failed_test), "conflict");
-        let invalid = r#"{"code": 422, "reason": "Invalid", "message": "Deployment is invalid",
-            "details": {"causes": [{"field": "spec.selector", "message": "Required value"}]}}"#;
-        assert_eq!(outcome(invalid), "error");
-        assert_eq!(outcome(r#"{"code": 409, "message": "the object has been modified"}"#), "conflict");
-        assert_eq!(outcome(r#"{"code": 404, "message": "not found"}"#), "conflict");
-        assert_eq!(outcome(r#"{"code": 403, "message": "forbidden"}"#), "error");
-    }
-
-    #[test]
-    fn only_an_answer_that_refuses_says_that_nothing_was_written() {
-        let refuses = |code: u16| {
-            let status: Status = serde_json::from_str(&format!(r#"{{"code": {code}, "message": "m"}}"#)).unwrap();
-            WriteError::of("x", kube::Error::Api(Box::new(status))).is_refusal()
-        };
-        assert!([403, 404, 409, 422, 429].into_iter().all(refuses));
-        assert!(![500, 503, 504].into_iter().any(refuses));
-        assert!(!WriteError::Timeout { what: "x".to_owned() }.is_refusal());
-    }
-}
+mod tests;

@@ -153,6 +153,10 @@ impl Holder {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        self.release().await;
+    }
+
+    async fn release(mut self) {
         if self.term.send_replace(None).is_some()
             && let Err(error) = answered_within(RELEASE_LIMIT, self.give_up()).await
         {
@@ -253,21 +257,4 @@ fn params() -> PatchParams {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_term_is_over_when_its_time_is_although_nobody_has_said_so() {
-        let (sender, term) = watch::channel(None);
-        let term = Term(term);
-        assert!(!term.lasts());
-        let now = Instant::now();
-        let (until, others_from) = (now + Duration::from_mins(1), now + Duration::from_mins(2));
-        sender.send_replace(Some(Held { until, others_from, number: 7 }));
-        assert!(term.lasts());
-        assert_eq!((term.writes_until(), term.number()), (Some(others_from), 7));
-        sender.send_replace(Some(Held { until: now, others_from, number: 7 }));
-        assert_eq!(term.writes_until(), None, "although nobody else may lead yet");
-        assert!(!term.lasts());
-    }
-}
+mod tests;
