@@ -96,6 +96,8 @@ pub struct World {
     pub argument: ArgumentMode,
     pub leaving: bool,
     pub handover_over: bool,
+    /// Whether the present manager has triggered stock operators.
+    pub has_touched: bool,
     /// The mark of the rollout budget, where it is on.
     pub mark: Option<String>,
     pub in_flight: bool,
@@ -117,6 +119,7 @@ impl World {
             argument: ArgumentMode::default(),
             leaving: false,
             handover_over: false,
+            has_touched: true,
             mark: None,
             in_flight: false,
         }
@@ -149,6 +152,7 @@ impl World {
             leaving: self.leaving,
             handover_over: self.handover_over,
             may_touch: true,
+            has_touched: self.has_touched,
             rollout: Counted { mark: self.mark.as_deref(), in_flight: self.in_flight },
         };
         plan(&input, mirrors_observed)

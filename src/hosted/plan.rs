@@ -41,6 +41,8 @@ pub struct PlanInput<'a> {
     pub handover_over: bool,
     /// Whether stock operators may be triggered. Not allowed while they would read fewer mirrors than before.
     pub may_touch: bool,
+    /// Whether this process has triggered them. Otherwise nobody knows which mirrors they read when they were triggered.
+    pub has_touched: bool,
     /// How writes count in the rollout budget.
     pub rollout: Counted<'a>,
 }
@@ -121,16 +123,24 @@ fn is_behind(input: &PlanInput<'_>, printed: &str) -> bool {
 }
 
 /// The value that triggers it: a digest of the mirrors, and one of its value at that time. It is triggered for each state of the
-/// mirrors, and again after each change of its value, because it may have read them before the last change.
+/// mirrors, and again after each change of its value, because it may have read them before the last change. A manager that has
+/// just become the leader triggers it once more if it is behind: it may have read them while they were different for a moment.
 fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
     let digest = &input.management.stock_digest;
-    let value = || Some(format!("{digest}-{}", short_digest(printed)));
+    let value = format!("{digest}-{}", short_digest(printed));
     let Some(asked) = mirrors_observed else {
         let never_anything = input.management.stock_value == value::EMPTY && !behind;
-        return if never_anything { None } else { value() };
+        return (!never_anything).then_some(value);
     };
-    let same_mirrors = asked.split('-').next() == Some(digest);
-    if same_mirrors && !behind { None } else { value().filter(|value| value != asked) }
+    if !behind && asked.split('-').next() == Some(digest) {
+        return None;
+    }
+    let repeated = format!("{value}-repeated");
+    if asked == value {
+        (!input.has_touched).then_some(repeated)
+    } else {
+        Some(value).filter(|_| asked != repeated || !input.has_touched)
+    }
 }
 
 /// Plans the removal of all appended values.

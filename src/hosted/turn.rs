@@ -124,6 +124,7 @@ fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
         leaving: facts.leaves(),
         handover_over: flags.whole || handover_over,
         may_touch: flags.asks && !facts.is_blind(),
+        has_touched: memory.touched.is_some(),
         rollout: Counted { in_flight: mark.is_some() && in_flight, mark: mark.as_deref() },
     };
     // The watch of HostedClusters may not have delivered hypermirror's own write yet.

@@ -134,6 +134,7 @@ impl Model {
             }
             Step::Crash => {
                 self.admitted = None;
+                self.world.has_touched = false;
                 self.world.departed.clear();
                 self.world.management = ManagementLayer::new(&self.mirrors);
                 self.world.handover_over = false;
@@ -192,6 +193,7 @@ impl Model {
         let before = self.world.deployments.clone();
         let plan = self.world.plan(self.asked.as_deref());
         if let Some(value) = &plan.touch {
+            self.world.has_touched = true;
             self.world.announce(&plan);
             self.asked = Some(value.clone());
             self.unheard = true;
@@ -354,6 +356,17 @@ fn an_order_that_is_wanted_again_before_the_children_lost_it_leaves_nothing_behi
     use Step::{Edit, Look, Plan, Restart};
     let mut model = Model::new();
     for step in [Edit(2), Look, Plan, Restart, Plan, Edit(3), Plan, Look, Plan, Edit(2)] {
+        model.take(&step);
+    }
+    model.settle();
+    model.check();
+}
+
+#[test]
+fn mirrors_that_a_stock_operator_read_while_no_manager_ran_are_read_again() {
+    use Step::{Crash, Edit, Look, Plan};
+    let mut model = Model::new();
+    for step in [Edit(1), Look, Edit(5), Plan, Edit(1), Look, Crash, Edit(5)] {
         model.take(&step);
     }
     model.settle();
