@@ -14,6 +14,7 @@ pub mod options;
 mod own_image;
 mod owner_watch;
 pub mod queue;
+pub mod reading;
 pub mod reconcile;
 pub mod reporter;
 mod rollouts;

@@ -25,7 +25,7 @@ pub mod topo;
 pub mod validate;
 
 pub use entry::{MirrorEntry, Pool};
-pub use map::{Mirror, Policy, Resolved, ResolvedSource};
+pub use map::{DeclaredPolicy, Mirror, Policy, Resolved, ResolvedSource};
 pub use origin::{Layer, Origin};
 pub use reference::{ImageReference, ReferenceError, is_tag, is_valid_reference};
 pub use scope::Scope;

@@ -155,7 +155,9 @@ fn entries(dice: &mut Dice, names: &Names) -> Vec<MirrorEntry> {
             pool: if dice.one_in(2) { Pool::Digest } else { Pool::Tag },
             source,
             mirrors,
-            policy: never.then(|| "NeverContactSource".to_owned()),
+            policy: never.then_some(hypermirror::mirrors::DeclaredPolicy::Known(
+                hypermirror::mirrors::Policy::NeverContactSource,
+            )),
             insecure: dice.one_in(5),
             list: "spec.imageDigestMirrors",
             origin: Origin {

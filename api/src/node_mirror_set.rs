@@ -81,9 +81,10 @@ pub struct NodeMirrors {
 }
 
 /// Whether the source is tried after its mirrors.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourcePolicy {
     /// The source is tried last.
+    #[default]
     AllowContactingSource,
     /// The source is never tried.
     NeverContactSource,

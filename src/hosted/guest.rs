@@ -139,7 +139,7 @@ mod tests {
             pool: Pool::Digest,
             source: "quay.example/tools".into(),
             mirrors: vec!["mirror.example/tools".into()],
-            policy: policy.map(str::to_owned),
+            policy: policy.and_then(crate::mirrors::DeclaredPolicy::parse),
             insecure: false,
             list,
             origin: Origin {

@@ -1,9 +1,9 @@
 //! The ConfigMaps that hosted clusters and node pools reference. Namespaces with references are watched as metadata, and new
 //! versions of referenced ConfigMaps are read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -15,10 +15,10 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::context::Context;
+use super::reading::Name;
 use crate::client::deadline::answered;
 use crate::client::optional_kind::{crd_watch, standing};
 use crate::client::watch::{Update, updates};
@@ -27,8 +27,6 @@ use crate::process::first_look::Awaited;
 
 /// Pause after a failed read.
 const RETRY: Duration = Duration::from_secs(5);
-/// Maximum number of concurrent reads, because each ConfigMap may have 1 MiB.
-const REQUESTS: usize = 8;
 /// Size above which parsing takes more than some milliseconds.
 const LARGE: usize = 16 << 10;
 /// After a large text, the next one of the same namespace waits for this many times its duration, so that one owner cannot
@@ -95,59 +93,6 @@ async fn watch_namespace(ctx: Arc<Context>, namespace: String) {
         let keys = index.referring(&namespace, &changed);
         drop(index);
         ctx.queue_changed(keys);
-    }
-}
-
-/// Namespace and name of a ConfigMap.
-pub type Name = (String, String);
-
-/// The ConfigMaps to read. Each is queued or being read at most once.
-#[derive(Debug)]
-pub struct Reading {
-    known: Mutex<(VecDeque<Name>, HashSet<Name>)>,
-    changed: Notify,
-    requests: Semaphore,
-    /// A lock for each namespace, held while a large text is parsed and for the pause after it, so that an owner who edits all
-    /// the time uses only a part of one processor.
-    large: Mutex<HashMap<String, Arc<Semaphore>>>,
-}
-
-impl Default for Reading {
-    fn default() -> Self {
-        let (known, changed) = (Mutex::default(), Notify::new());
-        Self { known, changed, requests: Semaphore::new(REQUESTS), large: Mutex::default() }
-    }
-}
-
-impl Reading {
-    /// Enqueues a ConfigMap. The hosted clusters that reference it are enqueued after it was read.
-    pub fn ask(&self, name: Name) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.1.insert(name.clone()) {
-            known.0.push_back(name);
-            self.changed.notify_one();
-        }
-    }
-
-    async fn next(&self) -> Name {
-        loop {
-            let changed = self.changed.notified();
-            let next = self.known.lock().unwrap_or_else(PoisonError::into_inner).0.pop_front();
-            match next {
-                Some(next) => return next,
-                None => changed.await,
-            }
-        }
-    }
-
-    fn done(&self, name: &Name) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).1.remove(name);
-    }
-
-    fn large(&self, namespace: &str) -> Arc<Semaphore> {
-        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
-        large.retain(|known, turn| known == namespace || Arc::strong_count(turn) > 1);
-        Arc::clone(large.entry(namespace.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 }
 

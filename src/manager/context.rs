@@ -9,11 +9,11 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use kube::Client;
 use tokio::sync::{Notify, watch};
 
-use super::config_maps::Reading;
 use super::fleet_gate::FleetGate;
 use super::heavy::Heavy;
 use super::options::{GuestOptions, Mode, OlmCatalogs};
 use super::queue::Queue;
+use super::reading::Reading;
 use crate::fleet::removal::FleetMember;
 use crate::fleet::rollout::Rollouts;
 use crate::hosted::facts::{Flags, Moment};

@@ -12,7 +12,7 @@ use hypermirror_api::names;
 use hypermirror_api::node_mirror_set::{NodeLayer, NodeMirrorSetSpec, NodeMirrors};
 use serde::Deserialize;
 
-use super::{Layer, Origin};
+use super::{DeclaredPolicy, Layer, Origin, Policy};
 
 const ICSP_LIST: &str = "spec.repositoryDigestMirrors";
 const IMAGE_CONTENT_SOURCES_LIST: &str = "spec.imageContentSources";
@@ -38,7 +38,7 @@ pub struct MirrorEntry {
     /// The mirrors, in the order in which they are tried.
     pub mirrors: Vec<String>,
     /// `mirrorSourcePolicy` as written. `None` allows contacting the source.
-    pub policy: Option<String>,
+    pub policy: Option<DeclaredPolicy>,
     /// `insecureSkipTLSVerify`: its mirrors are contacted without verified TLS.
     pub insecure: bool,
     /// The path of its list, e.g. `spec.imageDigestMirrors`.
@@ -51,6 +51,14 @@ impl MirrorEntry {
     /// The path of the entry in its object, e.g. `spec.imageDigestMirrors[2]`.
     pub fn field(&self) -> String {
         format!("{}[{}]", self.list, self.origin.index)
+    }
+
+    /// The policy that it has for its source.
+    pub fn policy(&self) -> Policy {
+        match self.policy {
+            Some(DeclaredPolicy::Known(policy)) => policy,
+            _ => Policy::default(),
+        }
     }
 
     /// Whether it is in `HostedCluster.spec.imageContentSources`, which HyperShift itself applies to guest clusters and
@@ -189,8 +197,7 @@ pub fn of_document<S: MirrorSpec>(spec: &S, place: &Origin) -> Vec<MirrorEntry> 
             pool,
             source: element.source.clone(),
             mirrors: element.mirrors.clone(),
-            // As in the machine-config-operator, an empty string means unset.
-            policy: element.mirror_source_policy.clone().filter(|policy| !policy.is_empty()),
+            policy: element.mirror_source_policy.as_deref().and_then(DeclaredPolicy::parse),
             insecure: element.insecure_skip_tls_verify,
             list,
             origin: Origin { index, ..place.clone() },
@@ -242,7 +249,7 @@ pub fn of_list(kind: &str, name: &str, list: &'static str, sources: &[ListedSour
         pool: Pool::Digest,
         source: element.source.clone(),
         mirrors: element.mirrors.clone(),
-        policy: element.source_policy.clone().filter(|policy| !policy.is_empty()),
+        policy: element.source_policy.as_deref().and_then(DeclaredPolicy::parse),
         insecure: false,
         list,
         origin: place_in_list(kind, name, index),
@@ -291,7 +298,7 @@ pub fn of_node_mirror_set(name: &str, spec: &NodeMirrorSetSpec) -> Vec<MirrorEnt
             pool,
             source: element.source.clone(),
             mirrors: element.mirrors.clone(),
-            policy: element.mirror_source_policy.map(|policy| policy.as_str().to_owned()),
+            policy: element.mirror_source_policy.map(DeclaredPolicy::Known),
             insecure: false,
             list: element.origin.as_ref().map_or(list, |origin| list_of(&origin.kind, pool)),
             origin: node_origin(name, element, index, layer),

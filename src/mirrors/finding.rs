@@ -3,7 +3,7 @@
 use hypermirror_api::closed_set;
 use serde::Serialize;
 
-use super::{MirrorEntry, Origin};
+use super::{DeclaredPolicy, MirrorEntry, Origin};
 
 /// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -137,7 +137,10 @@ impl Finding {
             Place::Mirror(index) => {
                 (format!("{field}.mirrors[{index}]"), entry.mirrors.get(index).map_or("", String::as_str))
             }
-            Place::Policy => (format!("{field}.mirrorSourcePolicy"), entry.policy.as_deref().unwrap_or_default()),
+            Place::Policy => (
+                format!("{field}.mirrorSourcePolicy"),
+                entry.policy.as_ref().map(DeclaredPolicy::as_str).unwrap_or_default(),
+            ),
         };
         Self { severity, reason, origin: entry.origin.clone(), field, value: value.to_owned(), message }
     }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Layer, MirrorEntry, Origin, Pool, Resolved};
+use super::{DeclaredPolicy, Layer, MirrorEntry, Origin, Pool, Resolved};
 
 /// An origin of which only the object's name varies.
 pub fn origin(name: &str) -> Origin {
@@ -40,7 +40,7 @@ pub fn tag(source: &str, mirrors: &str) -> MirrorEntry {
 }
 
 pub fn never(entry: MirrorEntry) -> MirrorEntry {
-    MirrorEntry { policy: Some("NeverContactSource".to_owned()), ..entry }
+    MirrorEntry { policy: DeclaredPolicy::parse("NeverContactSource"), ..entry }
 }
 
 pub fn insecure(entry: MirrorEntry) -> MirrorEntry {
@@ -75,7 +75,7 @@ pub fn any_entries() -> impl Strategy<Value = Vec<MirrorEntry>> {
         0..4_usize,
     );
     let one = one.prop_map(|(is_tag, source, mirrors, policy, insecure, object)| MirrorEntry {
-        policy: policy.map(str::to_owned),
+        policy: policy.and_then(DeclaredPolicy::parse),
         insecure,
         ..named(
             &format!("set-{object}"),

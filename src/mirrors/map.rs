@@ -6,22 +6,34 @@ use serde::{Serialize, Serializer};
 
 use super::Origin;
 
-/// Whether the source itself may be contacted when no mirror has the image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum Policy {
-    /// The source is tried last.
-    #[default]
-    AllowContactingSource,
-    /// The source is never tried.
-    NeverContactSource,
+/// Whether the source itself may be contacted when no mirror has the image. The stricter one is the greater one.
+pub use hypermirror_api::node_mirror_set::SourcePolicy as Policy;
+
+/// What an entry declares about contacting its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeclaredPolicy {
+    /// A policy of the API.
+    Known(Policy),
+    /// Any other text: it is reported, and the source may be contacted.
+    Unknown(String),
 }
 
-impl Policy {
-    /// The name in the API.
-    pub const fn as_str(self) -> &'static str {
+impl DeclaredPolicy {
+    /// Reads `mirrorSourcePolicy`. As in the machine-config-operator, an empty text means unset.
+    pub fn parse(text: &str) -> Option<Self> {
+        let known = [Policy::AllowContactingSource, Policy::NeverContactSource];
+        match known.into_iter().find(|policy| policy.as_str() == text) {
+            Some(policy) => Some(Self::Known(policy)),
+            None if text.is_empty() => None,
+            None => Some(Self::Unknown(text.to_owned())),
+        }
+    }
+
+    /// The text as it was written.
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::AllowContactingSource => "AllowContactingSource",
-            Self::NeverContactSource => "NeverContactSource",
+            Self::Known(policy) => policy.as_str(),
+            Self::Unknown(text) => text,
         }
     }
 }

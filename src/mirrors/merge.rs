@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::topo::merged_mirrors;
-use super::{Mirror, MirrorEntry, Policy, Pool, Resolved, ResolvedSource};
+use super::{Mirror, MirrorEntry, Pool, Resolved, ResolvedSource};
 
 /// Merges the entries of one layer. Their order does not matter.
 ///
@@ -28,12 +28,11 @@ pub(super) fn has_real_mirror(entry: &MirrorEntry) -> bool {
 }
 
 fn merge_source(source: &str, entries: &[&MirrorEntry]) -> ResolvedSource {
-    let never = entries.iter().any(|entry| entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str()));
     let origins: BTreeSet<_> = entries.iter().map(|entry| &entry.origin).collect();
     ResolvedSource {
         digest_mirrors: merge_pool(source, entries, Pool::Digest),
         tag_mirrors: merge_pool(source, entries, Pool::Tag),
-        policy: if never { Policy::NeverContactSource } else { Policy::AllowContactingSource },
+        policy: entries.iter().map(|entry| entry.policy()).max().unwrap_or_default(),
         origins: origins.into_iter().cloned().collect(),
     }
 }

@@ -145,7 +145,7 @@ fn source_mirrors(entry: &MirrorEntry) -> SourceMirrors {
     SourceMirrors {
         source: entry.source.clone(),
         mirrors: entry.mirrors.iter().filter(|mirror| seen.insert(mirror.as_str())).cloned().collect(),
-        mirror_source_policy: entry.policy.clone(),
+        mirror_source_policy: entry.policy.as_ref().map(|policy| policy.as_str().to_owned()),
         insecure_skip_tls_verify: false,
     }
 }

@@ -5,7 +5,7 @@ use hypermirror::mirrors::registries::{
     DROP_IN, RegistriesConfig, RegistriesFile, Role, attribute, explain, judge, render, with_ours,
 };
 use hypermirror::mirrors::validate::{Consumer, validate};
-use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool, Resolved};
+use hypermirror::mirrors::{DeclaredPolicy, Layer, MirrorEntry, Origin, Policy, Pool, Resolved};
 
 use crate::parts;
 
@@ -69,7 +69,7 @@ fn entry(index: usize, source: String) -> MirrorEntry {
         pool: if index.is_multiple_of(2) { Pool::Digest } else { Pool::Tag },
         source,
         mirrors: vec!["mirror.example/a".to_owned(), "other.example:5000/b".to_owned()],
-        policy: never.then(|| "NeverContactSource".to_owned()),
+        policy: never.then_some(DeclaredPolicy::Known(Policy::NeverContactSource)),
         insecure: index % 5 == 4,
         list: "spec.imageDigestMirrors",
         origin: Origin {

@@ -112,7 +112,7 @@ mod tests {
         let list = list("install-config.yaml", text).unwrap();
         let fields: Vec<String> = list.object.entries.iter().map(MirrorEntry::field).collect();
         assert_eq!(fields, ["imageDigestSources[0]", "imageContentSources[0]"]);
-        assert_eq!(list.object.entries[0].policy.as_deref(), Some("NeverContactSource"));
+        assert_eq!(list.object.entries[0].policy(), crate::mirrors::Policy::NeverContactSource);
         assert!(list.findings.is_empty());
         assert!(of(&documents::read("i", "imageDigestSources: null\n").unwrap()[0]).unwrap().is_some());
     }

@@ -1,13 +1,13 @@
 //! The mirror objects of a guest cluster: NodeMirrorSets for its nodes, IDMS and ITMS for image imports and builds.
 
-use hypermirror_api::node_mirror_set::{NodeLayer, NodeMirrorSetSpec, NodeMirrors, NodeMirrorsOrigin, SourcePolicy};
+use hypermirror_api::node_mirror_set::{NodeLayer, NodeMirrorSetSpec, NodeMirrors, NodeMirrorsOrigin};
 use hypermirror_api::{NodeMirrorSet, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde_json::{Value, json};
 
 use super::{GuestKinds, labels};
 use crate::mirrors::merge::merge_layer;
-use crate::mirrors::{Mirror, MirrorEntry, Origin, Policy, Pool, Resolved};
+use crate::mirrors::{DeclaredPolicy, Mirror, MirrorEntry, Origin, Policy, Pool, Resolved};
 
 /// One node pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,15 +51,13 @@ fn set(name: &str, layer: NodeLayer, node_selector: Option<LabelSelector>, entri
 }
 
 fn node_mirrors(entry: &MirrorEntry) -> NodeMirrors {
-    let policy = match entry.policy.as_deref() {
-        Some("NeverContactSource") => Some(SourcePolicy::NeverContactSource),
-        Some("AllowContactingSource") => Some(SourcePolicy::AllowContactingSource),
-        _ => None,
-    };
     NodeMirrors {
         source: entry.source.clone(),
         mirrors: entry.mirrors.clone(),
-        mirror_source_policy: policy,
+        mirror_source_policy: match entry.policy {
+            Some(DeclaredPolicy::Known(policy)) => Some(policy),
+            _ => None,
+        },
         origin: Some(origin(&entry.origin)),
     }
 }

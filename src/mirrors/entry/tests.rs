@@ -3,7 +3,7 @@ use super::*;
 fn summary(entries: &[MirrorEntry]) -> Vec<String> {
     let line = |entry: &MirrorEntry| {
         let mirrors = entry.mirrors.join(" ");
-        let policy = entry.policy.as_deref().unwrap_or("-");
+        let policy = entry.policy.as_ref().map_or("-", DeclaredPolicy::as_str);
         format!("{:?} {} {} -> {mirrors} {policy} {}", entry.pool, entry.field(), entry.source, entry.origin)
     };
     entries.iter().map(line).collect()

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::fixtures::{any_entries, digest, insecure, named, never, origin, show, tag};
+use super::super::{DeclaredPolicy, Policy};
 use super::*;
 
 fn merged(entries: &[MirrorEntry]) -> String {
@@ -69,12 +70,12 @@ fn never_contacting_the_source_wins_over_entries_and_pools_but_not_without_a_rea
         ("another source", vec![never(digest("a.io", "m")), digest("a.io/b", "m")], "!a.io: m | \na.io/b: m | "),
         (
             "said aloud",
-            vec![MirrorEntry { policy: Some("AllowContactingSource".to_owned()), ..digest("a.io", "m") }],
+            vec![MirrorEntry { policy: DeclaredPolicy::parse("AllowContactingSource"), ..digest("a.io", "m") }],
             "a.io: m | ",
         ),
         (
             "an unknown policy allows",
-            vec![MirrorEntry { policy: Some("never".to_owned()), ..digest("a.io", "m") }],
+            vec![MirrorEntry { policy: DeclaredPolicy::parse("never"), ..digest("a.io", "m") }],
             "a.io: m | ",
         ),
     ];

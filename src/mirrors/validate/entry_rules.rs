@@ -3,7 +3,7 @@
 use super::super::finding::{Finding, FindingReason, Place, Severity};
 use super::super::merge::has_real_mirror;
 use super::super::reference::{DOCKER_HUB, LEGACY_DOCKER_HUB, is_registry};
-use super::super::{MirrorEntry, Policy, Scope};
+use super::super::{DeclaredPolicy, MirrorEntry, Policy, Scope};
 use super::Consumer;
 use super::format::{hint, is_mirror, is_source, is_tagged_or_digested};
 
@@ -72,20 +72,20 @@ impl Check<'_> {
 
     fn policy(&mut self) {
         let entry = self.entry;
-        let Some(policy) = entry.policy.as_deref().filter(|policy| !policy.is_empty()) else { return };
-        if policy == Policy::NeverContactSource.as_str() {
-            if let Some(index) = entry.mirrors.iter().position(|mirror| *mirror == entry.source) {
-                let message = format!(
-                    "cannot set mirrorSourcePolicy: NeverContactSource if the source {:?} is one of the mirrors",
-                    entry.source
-                );
-                self.error(FindingReason::SourceAmongMirrors, Place::Mirror(index), &message);
-            }
-        } else if policy != Policy::AllowContactingSource.as_str() {
+        if let Some(DeclaredPolicy::Unknown(policy)) = &entry.policy {
             let message = format!(
                 "unknown mirrorSourcePolicy {policy:?}: it must be AllowContactingSource or NeverContactSource"
             );
             self.error(FindingReason::UnknownPolicy, Place::Policy, &message);
+        }
+        if entry.policy() == Policy::NeverContactSource
+            && let Some(index) = entry.mirrors.iter().position(|mirror| *mirror == entry.source)
+        {
+            let message = format!(
+                "cannot set mirrorSourcePolicy: NeverContactSource if the source {:?} is one of the mirrors",
+                entry.source
+            );
+            self.error(FindingReason::SourceAmongMirrors, Place::Mirror(index), &message);
         }
     }
 
@@ -161,7 +161,7 @@ impl Check<'_> {
             let message = format!("{source:?} does not match the official image docker.io/library/{path}");
             self.warning(FindingReason::DockerHubSource, Place::Source, message);
         }
-        let is_never = self.entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str());
+        let is_never = self.entry.policy() == Policy::NeverContactSource;
         if is_never && !has_real_mirror(self.entry) {
             let message = format!("NeverContactSource has no effect on {source:?} without a mirror");
             self.warning(FindingReason::PolicyWithoutMirrors, Place::Policy, message);

@@ -39,7 +39,7 @@ pub fn check(entries: &[MirrorEntry]) -> Vec<Finding> {
 }
 
 fn is_never(entry: &MirrorEntry) -> bool {
-    entry.policy.as_deref() == Some(Policy::NeverContactSource.as_str())
+    entry.policy() == Policy::NeverContactSource
 }
 
 fn by(pool: Pool) -> &'static str {

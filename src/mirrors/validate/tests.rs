@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::super::DeclaredPolicy;
 use super::super::finding::{FindingReason, Severity};
 use super::super::fixtures::{any_entries, digest, named, never, tag};
 use super::Consumer::{ControlPlane, Node};
@@ -98,7 +99,7 @@ fn a_tag_or_digest_is_for_control_planes_only() {
 
 #[test]
 fn a_policy_is_one_of_two_and_needs_a_mirror() {
-    let policy = |policy: &str| MirrorEntry { policy: Some(policy.to_owned()), ..digest("a.io", "m.io") };
+    let policy = |policy: &str| MirrorEntry { policy: DeclaredPolicy::parse(policy), ..digest("a.io", "m.io") };
     assert_both(&[
         (policy("AllowContactingSource"), &[]),
         (policy(""), &[]),

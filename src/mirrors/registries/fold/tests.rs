@@ -8,7 +8,7 @@ fn entry(source: &str, mirrors: &[&str], never: bool) -> MirrorEntry {
         pool: Pool::Tag,
         source: source.to_owned(),
         mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect(),
-        policy: never.then(|| "NeverContactSource".to_owned()),
+        policy: never.then_some(crate::mirrors::DeclaredPolicy::Known(Policy::NeverContactSource)),
         insecure: false,
         list: "spec.imageTagMirrors",
         origin: Origin {

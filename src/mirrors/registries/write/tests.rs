@@ -12,7 +12,7 @@ fn entry(pool: Pool, source: &str, mirrors: &[&str], never: bool) -> MirrorEntry
         pool,
         source: source.to_owned(),
         mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect(),
-        policy: never.then(|| "NeverContactSource".to_owned()),
+        policy: never.then_some(crate::mirrors::DeclaredPolicy::Known(crate::mirrors::Policy::NeverContactSource)),
         insecure: false,
         list: "spec.imageDigestMirrors",
         origin: Origin {
