@@ -10,7 +10,7 @@ use super::argument::ArgumentMode;
 use super::facts::{ClusterFacts, Flags, FleetFacts, RolloutFacts};
 use super::known::EntrySet;
 use super::observed::ObservedTarget;
-use super::plan::{Counted, Plan, PlanInput, Target, plan};
+use super::plan::{Counted, Plan, PlanInput, Target, Trigger, plan};
 use super::settings::ClusterSettings;
 use super::sources::{ClusterMap, ManagementLayer, OverrideMap, OwnSources};
 use super::target::{ArgumentList, TargetSpec, stock_targets};
@@ -96,8 +96,7 @@ pub struct World {
     pub argument: ArgumentMode,
     pub leaving: bool,
     pub handover_over: bool,
-    /// Whether the present manager has triggered stock operators.
-    pub has_touched: bool,
+    pub trigger: Trigger,
     /// The mark of the rollout budget, where it is on.
     pub mark: Option<String>,
     pub in_flight: bool,
@@ -119,7 +118,7 @@ impl World {
             argument: ArgumentMode::default(),
             leaving: false,
             handover_over: false,
-            has_touched: true,
+            trigger: Trigger::Repeated,
             mark: None,
             in_flight: false,
         }
@@ -151,8 +150,7 @@ impl World {
             argument: self.argument,
             leaving: self.leaving,
             handover_over: self.handover_over,
-            may_touch: true,
-            has_touched: self.has_touched,
+            trigger: self.trigger,
             rollout: Counted { mark: self.mark.as_deref(), in_flight: self.in_flight },
         };
         plan(&input, mirrors_observed)

@@ -39,12 +39,21 @@ pub struct PlanInput<'a> {
     pub leaving: bool,
     /// Whether the time for the children to get the entries from the parent is over.
     pub handover_over: bool,
-    /// Whether stock operators may be triggered. Not allowed while they would read fewer mirrors than before.
-    pub may_touch: bool,
-    /// Whether this process has triggered them. Otherwise nobody knows which mirrors they read when they were triggered.
-    pub has_touched: bool,
+    /// Whether stock operators may be triggered.
+    pub trigger: Trigger,
     /// How writes count in the rollout budget.
     pub rollout: Counted<'a>,
+}
+
+/// Whether stock operators may be triggered to read the mirrors again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// They must not: they would read fewer mirrors than before.
+    Forbidden,
+    /// They may, and this process has not triggered them yet: nobody knows which mirrors they read when they last were.
+    First,
+    /// They may, and this process has triggered them before.
+    Repeated,
 }
 
 /// How writes count in the rollout budget. The default if there is no limit.
@@ -69,7 +78,7 @@ pub fn plan(input: &PlanInput<'_>, mirrors_observed: Option<&str>) -> Plan {
     let retired = value::retired(stock_values, &known);
     let parent = views.first().and_then(Option::as_ref);
     let parent_managed = parent.is_some_and(|parent| parent.target.stock_managed);
-    let asks = parent_managed && !input.leaving && input.may_touch;
+    let asks = parent_managed && !input.leaving && input.trigger != Trigger::Forbidden;
     let printed = parent.filter(|_| asks).map(|parent| parent.env.stock.unwrap_or(value::EMPTY));
     let stock_is_behind = printed.is_some_and(|printed| is_behind(input, printed));
     let touch = printed.and_then(|printed| touch(input, printed, stock_is_behind, mirrors_observed));
@@ -135,12 +144,8 @@ fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: O
     if !behind && asked.split('-').next() == Some(digest) {
         return None;
     }
-    let repeated = format!("{value}-repeated");
-    if asked == value {
-        (!input.has_touched).then_some(repeated)
-    } else {
-        Some(value).filter(|_| asked != repeated || !input.has_touched)
-    }
+    let (repeated, is_first) = (format!("{value}-repeated"), input.trigger == Trigger::First);
+    if asked == value { is_first.then_some(repeated) } else { (is_first || asked != repeated).then_some(value) }
 }
 
 /// Plans the removal of all appended values.

@@ -14,7 +14,7 @@ use super::facts::{ClusterFacts, Moment};
 use super::flight::{self, Flight};
 use super::gates::{Gate, GateName, Proposal, gate, is_uncounted};
 use super::memory::Memory;
-use super::plan::{Counted, Plan, PlanInput, Target, plan};
+use super::plan::{Counted, Plan, PlanInput, Target, Trigger, plan};
 use super::sources::OverrideMap;
 use super::value::remembered;
 use crate::digest::short_digest;
@@ -123,8 +123,11 @@ fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
         argument: flags.argument,
         leaving: facts.leaves(),
         handover_over: flags.whole || handover_over,
-        may_touch: flags.asks && !facts.is_blind(),
-        has_touched: memory.touched.is_some(),
+        trigger: match &memory.touched {
+            _ if !flags.asks || facts.is_blind() => Trigger::Forbidden,
+            None => Trigger::First,
+            Some(_) => Trigger::Repeated,
+        },
         rollout: Counted { in_flight: mark.is_some() && in_flight, mark: mark.as_deref() },
     };
     // The watch of HostedClusters may not have delivered hypermirror's own write yet.

@@ -15,7 +15,7 @@ pub enum ReloadMethod {
     Dbus,
     /// Send SIGHUP to the process that listens on CRI-O's socket
     Signal,
-    /// Do not reload; for a CRI-O with auto_reload_registries
+    /// Do not reload; for a CRI-O with `auto_reload_registries`
     None,
 }
 

@@ -1,5 +1,6 @@
 //! `scan` against a small registry on the loopback address.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -13,8 +14,11 @@ use tokio::net::TcpListener;
 use super::fixtures::{Files, Ran};
 
 fn digest(bytes: &str) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    let mut digest = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        write!(digest, "{byte:02x}").unwrap();
+    }
+    digest
 }
 
 fn manifest(size: u64) -> String {

@@ -185,14 +185,14 @@ mod stock {
         let asked = world.plan(None).touch.unwrap();
         assert_eq!(world.plan(Some(&asked)).touch, None, "it does not answer");
         let mut edited = world;
-        edited.has_touched = false;
+        edited.trigger = Trigger::First;
         let repeated = edited.plan(Some(&asked)).touch;
         assert!(
             repeated.as_ref().is_some_and(|repeated| *repeated != asked),
             "a new leader asks once more: {repeated:?}"
         );
         assert_eq!(edited.plan(repeated.as_deref()).touch.as_ref(), Some(&asked), "and so does the next");
-        edited.has_touched = true;
+        edited.trigger = Trigger::Repeated;
         assert_eq!(edited.plan(repeated.as_deref()).touch, None, "once");
         edited.edit(&itms(&[("t.example", &["m.example/t"], false)]));
         let again = edited.plan(Some(&asked)).touch;

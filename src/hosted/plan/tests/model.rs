@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::super::fixtures::{World, deployment, env_of, idms, itms, stock_managed};
 use super::super::super::known::{EntrySet, entries};
 use super::super::super::observed::ObservedTarget;
+use super::super::super::plan::Trigger;
 use super::super::super::sources::{ManagementLayer, OverrideMap};
 use super::super::super::target::stock_targets;
 use super::super::super::value;
@@ -134,7 +135,7 @@ impl Model {
             }
             Step::Crash => {
                 self.admitted = None;
-                self.world.has_touched = false;
+                self.world.trigger = Trigger::First;
                 self.world.departed.clear();
                 self.world.management = ManagementLayer::new(&self.mirrors);
                 self.world.handover_over = false;
@@ -193,7 +194,7 @@ impl Model {
         let before = self.world.deployments.clone();
         let plan = self.world.plan(self.asked.as_deref());
         if let Some(value) = &plan.touch {
-            self.world.has_touched = true;
+            self.world.trigger = Trigger::Repeated;
             self.world.announce(&plan);
             self.asked = Some(value.clone());
             self.unheard = true;
