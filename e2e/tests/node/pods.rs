@@ -106,7 +106,8 @@ async fn a_daemon_set_runs_whose_image_only_a_mirror_has() -> Result<()> {
     assert_eq!(node.pod_log(&pod, "app")?, "");
 
     // What an agent relies on: the directory, the token, and that it sees CRI-O.
-    let process = process_of(node)?;
+    // A container is reported as started a moment before it executes its program.
+    let process = eventually(LIMIT, "the container runs its program", async || process_of(node).map(Some)).await?;
     let root = std::path::PathBuf::from(format!("/proc/{process}/root"));
     assert!(root.join("drop-ins/agent.conf").is_file());
     assert!(root.join("var/run/secrets/kubernetes.io/serviceaccount/token").is_file());
