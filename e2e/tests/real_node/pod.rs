@@ -3,7 +3,8 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use hypermirror_e2e::{RealNode, needs_node};
+use hypermirror_e2e::fleet::SOON;
+use hypermirror_e2e::{RealNode, eventually, needs_node};
 
 use super::stage::Stage;
 
@@ -44,8 +45,11 @@ async fn the_agent_is_root_without_any_capability_on_a_root_that_it_cannot_write
         ensure!(is_read_only(path)?, "{path} can be written: {mounts}");
     }
     ensure!(!is_read_only("/host/etc/containers/registries.conf.d")?, "{mounts}");
-    let pod = stage.agent().await?;
-    let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-    ensure!(containers.iter().all(|container| container.ready), "{containers:?}");
-    Ok(())
+    // The kubelet reports a container as ready after its next probe.
+    eventually(SOON, "the agent is ready", async || {
+        let containers = stage.agent().await?.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        ensure!(containers.iter().all(|container| container.ready), "{containers:?}");
+        Ok(Some(()))
+    })
+    .await
 }

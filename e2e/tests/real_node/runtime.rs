@@ -87,7 +87,7 @@ async fn a_runtime_that_hangs_is_named_and_goes_on_with_the_last_edit() -> Resul
     let named = stage.nodes("False", "NodesFailing").await;
     stage.node().freeze_crio(false).await?;
     let message = named?;
-    ensure!(message.contains("RuntimeNotReady") && message.contains("hung"), "{message}");
+    ensure!(message.contains("RuntimeNotReady") && message.contains("no response within"), "{message}");
     two.works(&stage, 1).await?;
     ensure!(stage.node().crio_id().await? == before);
     Ok(())
