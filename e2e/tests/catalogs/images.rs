@@ -114,7 +114,7 @@ async fn a_manager_that_only_reports_says_what_differs_and_writes_nothing() -> R
 
     let (shown, code) = run(&scene, &["diff"]).await?;
     assert_eq!(code, Some(1), "{shown}");
-    assert!(shown.contains("Deployment clusters-a/redhat-operators-catalog (if stock"), "{shown}");
+    assert!(shown.contains("Deployment clusters-a/redhat-operators-catalog (unless stock"), "{shown}");
     assert!(shown.contains(&format!("+ {}", annotated("community"))), "{shown}");
     let (shown, _) = run(&scene, &["check"]).await?;
     assert!(shown.contains("CatalogDiffers"), "{shown}");
