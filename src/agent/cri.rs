@@ -102,7 +102,9 @@ impl Crio {
         let comm = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
         // SIGHUP terminates other runtimes.
         if comm.trim_end() != COMM {
-            let name = if version.runtime_name.is_empty() { comm.trim_end().to_owned() } else { version.runtime_name };
+            // A program that only calls itself CRI-O is named as the kernel names it.
+            let is_named = !matches!(version.runtime_name.as_str(), "" | "cri-o");
+            let name = if is_named { version.runtime_name } else { comm.trim_end().to_owned() };
             return Err(CriError::NotCrio { socket, name });
         }
         Ok(Self { process, id })

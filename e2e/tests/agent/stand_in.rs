@@ -125,7 +125,7 @@ async fn what_is_not_crio_is_not_signalled() -> Result<()> {
     let _agent = node.agent(&["--reload=signal"]).await?;
     stage.guest.apply(&set("m.example/1")).await?;
     let message = stage.condition("a", "Reloaded", "RuntimeNotFound").await?;
-    ensure!(message.contains("is not CRI-O"), "{message}");
+    ensure!(message.contains("is containerd, not CRI-O"), "{message}");
     consistently(Duration::from_millis(500), "nobody tells it", async || {
         ensure!(crio.loaded().is_empty() && crio.process.exit_status()?.is_none());
         Ok(())

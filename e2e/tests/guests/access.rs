@@ -58,7 +58,7 @@ async fn a_kubeconfig_never_runs_a_program_and_never_reads_a_file() -> Result<()
     kubeconfig["users"][0]["user"]["tokenFile"] = "/proc/self/environ".into();
     stage.kubeconfig(0, &kubeconfig.to_string()).await?;
     stage.fleet().told(&name(0), "the file", |report| report.to_string().contains("users[].user.tokenFile")).await?;
-    for (token, why) in [("a\r\nX: 1", "no HTTP header"), ("t0ken\n", "line feed")] {
+    for (token, why) in [("a\r\nX: 1", "not allowed in an HTTP header"), ("t0ken\n", "white space")] {
         kubeconfig["users"][0]["user"] = json!({"token": token});
         stage.kubeconfig(0, &kubeconfig.to_string()).await?;
         let told =

@@ -94,7 +94,7 @@ async fn what_is_wrong_with_a_pools_configuration_is_told_on_the_pool_and_costs_
     edge.says("mirror.example/one").await?;
     let message = fleet.condition(&name(0), "NodePoolConfigValid", "False", "ConfigMapInvalid").await?;
     let wanted = "NodePool edge: ConfigMap clusters/tuning, key config, document 2 (line 11): \
-                  spec.containerRuntimeConfig.pidsLimit: \"many\" is not a whole number";
+                  spec.containerRuntimeConfig.pidsLimit: \"many\" is not an integer";
     ensure!(message.starts_with(wanted), "{message}");
     ensure!(message.contains("ConfigMap clusters/missing does not exist"), "{message}");
     let note = event(&stage, "edge", "ConfigMapInvalid").await?;
