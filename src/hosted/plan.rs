@@ -133,7 +133,8 @@ fn is_behind(input: &PlanInput<'_>, printed: &str) -> bool {
 
 /// The value that triggers it: a digest of the mirrors, and one of its value at that time. It is triggered for each state of the
 /// mirrors, and again after each change of its value, because it may have read them before the last change. A manager that has
-/// just become the leader triggers it once more if it is behind: it may have read them while they were different for a moment.
+/// just become the leader triggers it once more if its value has entries that the mirrors no longer have: it may have read them while
+/// they were different for a moment.
 fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
     let digest = &input.management.stock_digest;
     let value = format!("{digest}-{}", short_digest(printed));
@@ -144,7 +145,11 @@ fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: O
     if !behind && asked.split('-').next() == Some(digest) {
         return None;
     }
-    let (repeated, is_first) = (format!("{value}-repeated"), input.trigger == Trigger::First);
+    let has_removed = || {
+        let current: BTreeSet<_> = entries(&input.management.stock_value).collect();
+        entries(printed).any(|entry| !current.contains(entry))
+    };
+    let (repeated, is_first) = (format!("{value}-repeated"), input.trigger == Trigger::First && has_removed());
     if asked == value { is_first.then_some(repeated) } else { (is_first || asked != repeated).then_some(value) }
 }
 
