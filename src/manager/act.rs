@@ -6,7 +6,7 @@ mod catalogs;
 use futures::future::join_all;
 use hypermirror_api::{ClusterKey, Reason};
 
-use super::context::Context;
+use super::context::{Context, moment};
 use crate::hosted::facts::{ClusterFacts, Moment, Place};
 use crate::hosted::gates::{Gate, GateName};
 use crate::hosted::memory::Memory;
@@ -140,7 +140,8 @@ impl<'a> Act<'a> {
             }
         }
         self.ctx.writer.touch(self.key, Some(value)).await?;
-        self.memory.asked(value, self.now.instant);
+        // Their time starts now: the writes before it took some.
+        self.memory.asked(value, moment().instant);
         self.memory.admit(&self.turn.map, &self.facts.fleet.management.explained);
         Ok(plan.stock_is_behind)
     }
@@ -177,7 +178,7 @@ impl<'a> Act<'a> {
         let mut errors = Vec::new();
         for result in join_all(writes).await {
             match result {
-                Ok((place, plan)) if part == Part::Change => self.memory.wrote(place, plan, self.now.instant),
+                Ok((place, plan)) if part == Part::Change => self.memory.wrote(place, plan, moment().instant),
                 Ok(_) => {}
                 Err(error) => errors.push(error),
             }
