@@ -7,6 +7,7 @@
 pub mod address;
 pub mod auth;
 pub mod client;
+mod content_key;
 pub mod coverage;
 pub mod credentials;
 pub mod distribution;

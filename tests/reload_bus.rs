@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test program: what goes wrong ends it
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use hypermirror::agent::files::{Change, FileChange, Host};
@@ -40,17 +41,17 @@ impl Bus {
         let config = directory.join("bus.conf");
         fs::write(&config, CONFIG.replace("SOCKET", &socket.display().to_string())).unwrap();
         let daemon = Command::new("dbus-daemon")
-            .args(["--nofork", "--nopidfile", &format!("--config-file={}", config.display())])
+            .args(["--nofork", "--nopidfile", "--print-address", &format!("--config-file={}", config.display())])
+            .stdout(Stdio::piped())
             .spawn()
             .expect("dbus-daemon does not start: apt-get install dbus-daemon, or make test, which installs it");
-        let bus = Self { daemon, socket };
-        tokio::time::timeout(Duration::from_secs(10), async {
-            while UnixStream::connect(&bus.socket).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await
-        .expect("the bus does not answer");
+        let mut bus = Self { daemon, socket };
+        // The daemon prints its address when it listens; it closes its output without one when it cannot.
+        let output = bus.daemon.stdout.take().unwrap();
+        let printed = tokio::task::spawn_blocking(|| BufReader::new(output).lines().next());
+        let address =
+            tokio::time::timeout(Duration::from_secs(10), printed).await.expect("the bus prints no address").unwrap();
+        assert!(address.is_some_and(|line| line.unwrap().starts_with("unix:path=")), "the bus does not listen");
         bus
     }
 }

@@ -95,13 +95,12 @@ impl Context {
         }
         let now = moment();
         let (settings, unknown_setting) = settings(&taken.object, now.time);
-        let map = self.heavy.map(&load, &taken.management, &sources.own.entries, settings.use_management).await;
+        let map = self.heavy.map(&load, &taken.fleet.management, &sources.own.entries, settings.use_management).await;
         let fleet = FleetFacts {
-            management: taken.management,
-            management_revision: taken.management_revision,
-            is_blind: taken.is_blind,
-            troubles: taken.troubles,
-            ..self.fleet()
+            leaves: self.memory.borrow().uninstall,
+            has_admission_to_remove: self.waits_for_admission(),
+            admission: self.admission(),
+            ..taken.fleet
         };
         let mut facts = ClusterFacts {
             key: key.clone(),
@@ -125,16 +124,6 @@ impl Context {
         };
         self.add_what_is_rare(&mut facts, taken.revision);
         Ok(Seen { facts, load })
-    }
-
-    /// The facts of the fleet, from the Lease and the admission.
-    fn fleet(&self) -> FleetFacts {
-        FleetFacts {
-            leaves: self.memory.borrow().uninstall,
-            has_admission_to_remove: self.waits_for_admission(),
-            admission: self.admission(),
-            ..FleetFacts::default()
-        }
     }
 
     fn targets(&self, known: Vec<KnownTarget>) -> Vec<Target> {

@@ -12,12 +12,10 @@ use super::config_maps::ConfigMapState;
 use super::declared::Declaration;
 use super::targets::KnownTarget;
 use crate::fleet::claims::Refusal;
-use crate::hosted::facts::RolloutFacts;
+use crate::hosted::facts::{FleetFacts, RolloutFacts};
 use crate::hosted::guest::GuestOutcome;
 use crate::hosted::memory::Memory;
 use crate::hosted::pool_config::KnownPool;
-use crate::hosted::sources::ManagementLayer;
-use crate::hosted::verdict::SourceTrouble;
 
 /// The inputs of facts.
 #[derive(Debug)]
@@ -44,16 +42,10 @@ pub struct Taken {
     pub has_claim: bool,
     /// The memory of this process.
     pub memory: Arc<Memory>,
-    /// The management layer.
-    pub management: Arc<ManagementLayer>,
-    /// Changes with its mirrors.
-    pub management_revision: u64,
+    /// The part of the fleet's facts that the index has.
+    pub fleet: FleetFacts,
     /// Changes with everything that affects desired maps.
     pub revision: u64,
-    /// Whether a mirror kind is not served and its objects were never listed.
-    pub is_blind: bool,
-    /// Problems with mirror kinds and objects.
-    pub troubles: Vec<SourceTrouble>,
 }
 
 impl Index {
@@ -75,11 +67,14 @@ impl Index {
             rollout: self.rollout(key),
             has_claim: self.rollouts.has_claim(key),
             memory: Arc::clone(&cluster.memory),
-            management: self.management(),
-            management_revision: self.management_revision,
+            fleet: FleetFacts {
+                management: self.management(),
+                management_revision: self.management_revision,
+                is_blind: self.mirrors.blind(),
+                troubles: self.mirrors.troubles(now),
+                ..FleetFacts::default()
+            },
             revision: self.revision,
-            is_blind: self.mirrors.blind(),
-            troubles: self.mirrors.troubles(now),
         })
     }
 

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::OnceCell;
 
 use super::super::client::Client;
-use super::super::credentials::CredentialId;
+use super::super::content_key::ContentKey;
 use super::super::distribution::Target;
 use super::super::error::{Cause, Reason, RegistryError};
 use super::super::name::Reference;
@@ -24,15 +24,6 @@ const AT_ONCE: usize = 16;
 const TOGETHER: usize = 64;
 const MISSING: &str = "is missing";
 
-/// Contents are known for a repository and a credential: what one repository holds another one may lack.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    registry: String,
-    repository: String,
-    credential: CredentialId,
-    digest: Digest,
-}
-
 /// What is known about a part of an image.
 #[derive(Clone, Debug)]
 enum Part<T> {
@@ -43,7 +34,7 @@ enum Part<T> {
 }
 
 type Slot<T> = Arc<OnceCell<Part<T>>>;
-type Slots<T> = Mutex<HashMap<Key, Slot<T>>>;
+type Slots<T> = Mutex<HashMap<ContentKey, Slot<T>>>;
 
 /// Asks, and remembers for as long as it lives: for one round of questions.
 pub struct Checker {
@@ -190,12 +181,7 @@ pub async fn prove(
 }
 
 fn slot<T>(slots: &Slots<T>, target: Target<'_>, digest: &Digest) -> Slot<T> {
-    let key = Key {
-        registry: target.repository.registry.base().to_string(),
-        repository: target.repository.path().to_owned(),
-        credential: target.credential.id(),
-        digest: digest.clone(),
-    };
+    let key = ContentKey::new(target, digest);
     slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
 }
 

@@ -3,12 +3,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::super::credentials::CredentialId;
+use super::super::content_key::ContentKey;
 use super::super::distribution::Target;
 use super::super::error::RegistryError;
 use super::super::wire::digest::Digest;
@@ -18,19 +17,11 @@ use super::config::ImageConfig;
 /// The oldest go first. A manifest takes about 2 KiB.
 const CAPACITY: usize = 20_000;
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    registry: String,
-    repository: String,
-    credential: CredentialId,
-    digest: Digest,
-}
-
 type Slot<T> = Arc<OnceCell<Arc<T>>>;
 
 struct Held<T> {
-    slots: HashMap<Key, Slot<T>>,
-    order: VecDeque<Key>,
+    slots: HashMap<ContentKey, Slot<T>>,
+    order: VecDeque<ContentKey>,
 }
 
 impl<T> Default for Held<T> {
@@ -75,12 +66,7 @@ impl ContentCache {
 }
 
 fn slot<T>(held: &Mutex<Held<T>>, target: Target<'_>, digest: &Digest) -> Slot<T> {
-    let key = Key {
-        registry: target.repository.registry.base().to_string(),
-        repository: target.repository.path().to_owned(),
-        credential: target.credential.id(),
-        digest: digest.clone(),
-    };
+    let key = ContentKey::new(target, digest);
     let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(slot) = held.slots.get(&key) {
         return slot.clone();
