@@ -73,7 +73,7 @@ fn tags_are_listed_newest_first_and_one_that_is_gone_is_named() {
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let names: Vec<_> = ran.stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(names[..4], ["TAG", "v1.10", "v1.9", "gone"], "{}", ran.stdout);
-    assert!(ran.stdout.contains("3 of 4 tags, 2.9 KiB in all, 1 left out"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("3 of 4 tags, 2.9 KiB in total, 1 excluded"), "{}", ran.stdout);
     assert!(ran.stderr.contains("team/app:gone: 404 Not Found"), "{}", ran.stderr);
     assert!(!format!("{ran:?}").contains("canary"));
 }

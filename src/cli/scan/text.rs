@@ -104,9 +104,9 @@ fn amount(bytes: u64) -> String {
 }
 
 fn totals(inventory: &Inventory) -> String {
-    let left_out = match inventory.excluded {
+    let excluded = match inventory.excluded {
         0 => String::new(),
-        excluded => format!(", {excluded} left out"),
+        excluded => format!(", {excluded} excluded"),
     };
     let skipped = match inventory.skipped {
         0 => String::new(),
@@ -115,7 +115,7 @@ fn totals(inventory: &Inventory) -> String {
     let name = styled(HEADING, &inventory.repository);
     let shown = inventory.tags.len();
     format!(
-        "{name}: {shown} of {} tags, {} in all{left_out}{skipped}\n",
+        "{name}: {shown} of {} tags, {} in total{excluded}{skipped}\n",
         inventory.tag_count,
         amount(inventory.unique_bytes)
     )

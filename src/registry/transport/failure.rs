@@ -31,7 +31,7 @@ pub(super) fn cause(error: reqwest::Error, host: &str) -> Cause {
     } else {
         Failure::Interrupted
     };
-    Cause::Unreachable { host: host.to_owned(), failure, message: message(&error) }
+    Cause::Unreachable { host: host.to_owned(), failure, message: message(failure, &facts) }
 }
 
 #[derive(Default)]
@@ -40,6 +40,10 @@ struct Facts {
     is_tls: bool,
     is_timeout: bool,
     is_calm: bool,
+    /// The server responds with something else than TLS.
+    is_not_tls: bool,
+    /// The text of the innermost error. Those around it only say which library passed it on.
+    innermost: String,
 }
 
 impl Facts {
@@ -50,6 +54,8 @@ impl Facts {
                 self.refused = Some(refused.clone());
             }
             self.is_tls |= error.is::<rustls::Error>();
+            self.is_not_tls |= matches!(error.downcast_ref(), Some(rustls::Error::InvalidMessage(_)));
+            self.innermost = error.to_string();
             let h2 = error.downcast_ref::<h2::Error>();
             self.is_calm |= h2.is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM));
             next = error.source();
@@ -64,19 +70,40 @@ impl Facts {
     }
 }
 
-/// The causes, each once: libraries repeat that of another in their own.
-fn message(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let own = error.to_string();
-        if text.is_empty() {
-            text = own;
-        } else if !text.contains(&own) {
-            text = format!("{text}: {own}");
-        }
-        next = error.source();
+fn message(failure: Failure, facts: &Facts) -> String {
+    let what = match failure {
+        Failure::Tls if facts.is_not_tls => "the server does not use TLS; --plain-http connects without it",
+        Failure::Dns => "failed to resolve the name",
+        Failure::Connect => "failed to connect",
+        Failure::Tls => "TLS failed",
+        Failure::Timeout => "timed out",
+        Failure::Interrupted => "the connection was lost",
+        Failure::TooManyStreams => "the server closed the connection because of too many requests",
+    };
+    let cut: String = facts.innermost.chars().take(MAX_MESSAGE).collect();
+    format!("{what} ({})", printable::line(&cut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(failure: Failure, error: &(dyn Error + 'static)) -> String {
+        let mut facts = Facts::default();
+        facts.look_at(error);
+        message(failure, &facts)
     }
-    let cut: String = text.chars().take(MAX_MESSAGE).collect();
-    printable::line(&cut).into_owned()
+
+    #[test]
+    fn a_failure_is_named_with_its_innermost_cause_alone() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let wrapped = io::Error::other(refused);
+        assert_eq!(shown(Failure::Connect, &wrapped), "failed to connect (connection refused)");
+        let plain = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        let wrapped = io::Error::new(io::ErrorKind::InvalidData, plain);
+        let message = shown(Failure::Tls, &wrapped);
+        assert!(message.starts_with("the server does not use TLS; --plain-http"), "{message}");
+        let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert_eq!(shown(Failure::Tls, &unknown), "TLS failed (invalid peer certificate: UnknownIssuer)");
+    }
 }
