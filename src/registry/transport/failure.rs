@@ -18,28 +18,26 @@ pub(super) fn cause(error: reqwest::Error, host: &str) -> Cause {
     if let Some(refused) = facts.refused {
         return Cause::address(refused.host, refused.class, refused.floor);
     }
-    let failure = if facts.is_calm {
-        Failure::TooManyStreams
-    } else if facts.is_tls {
-        Failure::Tls
-    } else if error.is_timeout() || facts.is_timeout {
-        Failure::Timeout
-    } else if error.is_dns() {
-        Failure::Dns
-    } else if error.is_connect() {
-        Failure::Connect
-    } else {
-        Failure::Interrupted
+    let by_library = || {
+        if error.is_timeout() {
+            Failure::Timeout
+        } else if error.is_dns() {
+            Failure::Dns
+        } else if error.is_connect() {
+            Failure::Connect
+        } else {
+            Failure::Interrupted
+        }
     };
+    let failure = facts.failure.unwrap_or_else(by_library);
     Cause::Unreachable { host: host.to_owned(), failure, message: message(failure, &facts) }
 }
 
 #[derive(Default)]
 struct Facts {
     refused: Option<AddressRefused>,
-    is_tls: bool,
-    is_timeout: bool,
-    is_calm: bool,
+    /// The failure, where the library cannot tell it from others.
+    failure: Option<Failure>,
     /// The server responds with something else than TLS.
     is_not_tls: bool,
     /// The text of the innermost error. Those around it only say which library passed it on.
@@ -53,14 +51,20 @@ impl Facts {
             if let Some(refused) = error.downcast_ref::<AddressRefused>() {
                 self.refused = Some(refused.clone());
             }
-            self.is_tls |= error.is::<rustls::Error>();
+            if error.is::<rustls::Error>() {
+                self.failure = Some(Failure::Tls);
+            }
             self.is_not_tls |= matches!(error.downcast_ref(), Some(rustls::Error::InvalidMessage(_)));
             self.innermost = error.to_string();
             let h2 = error.downcast_ref::<h2::Error>();
-            self.is_calm |= h2.is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM));
+            if h2.is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)) {
+                self.failure = Some(Failure::TooManyStreams);
+            }
             next = error.source();
             if let Some(error) = error.downcast_ref::<io::Error>() {
-                self.is_timeout |= error.kind() == io::ErrorKind::TimedOut;
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.failure.get_or_insert(Failure::Timeout);
+                }
                 // `source` of an I/O error is that of the error in it, and not that error.
                 if let Some(inner) = error.get_ref() {
                     next = Some(inner);
