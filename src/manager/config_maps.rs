@@ -227,6 +227,9 @@ pub async fn follow_field(ctx: Arc<Context>, awaited: Awaited) {
             known = Some(now);
             if ctx.index().serve_reference_field(is_served) {
                 tracing::info!(is_served, "detected whether the HostedCluster CRD has spec.imageMirrorConfigRef");
+                if is_served {
+                    ctx.field_restored.notify_one();
+                }
                 ctx.queue_all();
             }
         }

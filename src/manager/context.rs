@@ -67,6 +67,8 @@ pub struct Context {
     pub first_look: FirstLook,
     /// Notified when references to ConfigMaps may have changed.
     pub references_changed: Notify,
+    /// Notified when the HostedCluster CRD has the field of the reference again.
+    pub field_restored: Notify,
     /// The ConfigMaps to read.
     pub reading: Reading,
     /// Expensive work.
@@ -101,6 +103,7 @@ impl Context {
             guest_queue: Queue::default(),
             first_look: FirstLook::default(),
             references_changed: Notify::new(),
+            field_restored: Notify::new(),
             reading: Reading::default(),
             heavy,
             resolving: Mutex::new(()),

@@ -15,7 +15,7 @@ use kube::Api;
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::config_maps;
@@ -104,8 +104,30 @@ impl Follower for Kind {
     }
 }
 
-/// Watches the HostedClusters.
+/// Time after which every API server uses a changed CRD. Until then, one that still has the old schema removes the field of the
+/// reference from what it sends, and does not send the object again.
+const SCHEMA_SPREADS: Duration = Duration::from_secs(5);
+
+/// Watches the HostedClusters, and lists them anew when their CRD has its field back.
 async fn hosted_clusters(ctx: Arc<Context>, awaited: Awaited) {
+    repeated(&ctx.field_restored, || watch_hosted_clusters(&ctx, &awaited)).await;
+}
+
+/// Runs a watch, and starts it anew some time after each notification.
+async fn repeated<W: Future<Output = ()>>(restored: &Notify, watch: impl Fn() -> W) {
+    loop {
+        let spread = async {
+            restored.notified().await;
+            tokio::time::sleep(SCHEMA_SPREADS).await;
+        };
+        tokio::select! {
+            () = watch() => return,
+            () = spread => {}
+        }
+    }
+}
+
+async fn watch_hosted_clusters(ctx: &Context, awaited: &Awaited) {
     let api: Api<DeserializeGuard<HostedCluster>> = Api::all(ctx.client.clone());
     let slim = |object: DeserializeGuard<HostedCluster>| match object.0 {
         Ok(mut cluster) => {
@@ -242,5 +264,32 @@ async fn lease(ctx: Arc<Context>) {
             ctx.queue_all();
         }
         awaited.done();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::pending;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hosted_clusters_are_listed_anew_when_every_api_server_has_the_restored_field() {
+        let (restored, starts, began) = (Notify::new(), Cell::new(Vec::new()), Instant::now());
+        let watch = || {
+            starts.set([starts.take(), vec![began.elapsed()]].concat());
+            pending::<()>()
+        };
+        let restore = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            restored.notify_one();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        };
+        let run = async { tokio::join!(repeated(&restored, watch), restore) };
+        assert!(timeout(Duration::from_secs(120), run).await.is_err(), "the watch goes on");
+        assert_eq!(starts.take(), [Duration::ZERO, Duration::from_secs(60) + SCHEMA_SPREADS]);
     }
 }
