@@ -1,7 +1,7 @@
 //! The decisions for one hosted cluster, from its declared mirrors to the writes and the report. Pure.
 //!
 //! `sources` resolves the desired map, `carry_over` the entries to keep while a source cannot be read, `observed` the current
-//! state, `known` the manager of an entry, `value` and `patch` the changes of a target, `plan` their order, `contest` and
+//! state, `entries` an override value, `known` the manager of an entry, `value` and `patch` the changes of a target, `plan` their order, `contest` and
 //! `edits` their time, `review` the response of the admission, and `status` the report. `mirror_config` and `pool_config` parse
 //! ConfigMaps within `limits`; `delivery` and `boot` are about nodes.
 
@@ -13,6 +13,7 @@ pub mod conditions;
 pub mod contest;
 pub mod delivery;
 pub mod edits;
+pub mod entries;
 pub mod facts;
 #[cfg(test)]
 mod fixtures;

@@ -24,7 +24,7 @@ pub mod scope;
 pub mod topo;
 pub mod validate;
 
-pub use entry::{MirrorEntry, Pool};
+pub use entry::{MirrorEntry, PullBy};
 pub use map::{DeclaredPolicy, Mirror, Policy, Resolved, ResolvedSource};
 pub use origin::{Layer, Origin};
 pub use reference::{ImageReference, ReferenceError, is_tag, is_valid_reference};

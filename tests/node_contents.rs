@@ -12,7 +12,7 @@ use hypermirror::agent::desired::Declared;
 use hypermirror::agent::files::Host;
 use hypermirror::agent::node::NodeFile;
 use hypermirror::mirrors::registries::DROP_IN;
-use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool};
+use hypermirror::mirrors::{Layer, MirrorEntry, Origin, PullBy};
 use hypermirror_api::NodeReason;
 use tempfile::TempDir;
 
@@ -165,7 +165,7 @@ fn declared(mirror: &str) -> Declared {
         layer: Layer::HostedCluster,
     };
     let entry = MirrorEntry {
-        pool: Pool::Digest,
+        pull_by: PullBy::Digest,
         source: "quay.example".to_owned(),
         mirrors: vec![mirror.to_owned()],
         policy: None,

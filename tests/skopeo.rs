@@ -12,7 +12,7 @@ use std::process::Command;
 
 use hypermirror::mirrors::merge::merge_layer;
 use hypermirror::mirrors::registries::{DROP_IN, Explanation, RegistriesConfig, explain, render};
-use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool};
+use hypermirror::mirrors::{Layer, MirrorEntry, Origin, PullBy};
 
 const CASES: u64 = 320;
 const AT_ONCE: u64 = 4;
@@ -152,7 +152,7 @@ fn entries(dice: &mut Dice, names: &Names) -> Vec<MirrorEntry> {
         let mirrors = (0..=dice.roll(4)).map(|_| dice.pick(&names.mirrors).to_owned()).collect();
         let never = source.contains("example.test") || dice.one_in(6);
         MirrorEntry {
-            pool: if dice.one_in(2) { Pool::Digest } else { Pool::Tag },
+            pull_by: if dice.one_in(2) { PullBy::Digest } else { PullBy::Tag },
             source,
             mirrors,
             policy: never.then_some(hypermirror::mirrors::DeclaredPolicy::Known(

@@ -14,7 +14,6 @@ use super::input::{Input, InputArgs, Wanted};
 use super::planning::{ClusterPlan, Planner};
 use super::{catalogs, findings};
 use crate::fleet::removal::{FleetMember, mass_removal};
-use crate::hosted::known::entries;
 use crate::manager::options::PlanOptions;
 use changes::{CatalogChanges, ClusterChanges};
 use hypermirror_api::ClusterKey;
@@ -86,9 +85,8 @@ fn of_catalogs(input: &Input, plan: &ClusterPlan, options: &PlanOptions) -> Vec<
 fn held_removals(input: &Input, plans: &[ClusterPlan], limit_percent: u8) -> Vec<String> {
     let in_care = plans.iter().filter(|plan| !plan.leaving);
     let members = in_care.map(|plan| {
-        let carries = |value: Option<&str>| value.is_some_and(|value| entries(value).next().is_some());
         let mut observed = plan.plan.targets.iter().filter_map(|target| target.observed.as_ref());
-        let annotated = observed.any(|observed| carries(observed.overrides.as_deref()));
+        let annotated = observed.any(|observed| observed.overrides.as_ref().is_some_and(|value| !value.is_empty()));
         let report = input.reports.iter().find(|report| {
             report.name_any() == plan.key.name && report.namespace().as_deref() == Some(&plan.key.namespace)
         });

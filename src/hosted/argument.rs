@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::known::entries;
+use super::entries::Entries;
 use super::observed::{ArgumentEntry, ObservedContainer, ObservedTarget};
 use super::target::{ArgumentForm, IGNITION_SERVER, TargetSpec};
 use crate::mirrors::{Policy, Resolved, overrides};
@@ -21,7 +21,7 @@ pub enum ArgumentMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedArgument {
     /// The value, if the argument is needed.
-    pub value: Option<String>,
+    pub value: Option<Entries>,
     /// Sources that the stock argument already has.
     pub taken: Vec<String>,
     /// Wildcard sources, which the argument does not support.
@@ -36,17 +36,16 @@ pub fn ours<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -> Op
 /// All appended arguments: those after the stock argument that have only pairs of hypermirror's annotations. If the annotation
 /// was written before the argument, the previous argument still exists and is identified by its pairs.
 pub fn appended<'a>(target: &ObservedTarget, container: &'a ObservedContainer) -> Vec<&'a ArgumentEntry> {
-    let annotation = target.argument.as_deref();
-    let retired = target.retired.as_deref().unwrap_or_default();
-    let known: BTreeSet<&str> = entries(annotation.unwrap_or_default()).chain(entries(retired)).collect();
-    let is_ours = |value: &str| {
-        let is_explained = entries(value).next().is_some() && entries(value).all(|entry| known.contains(entry));
+    let annotation = target.argument.as_ref();
+    let known: BTreeSet<&str> = annotation.into_iter().chain(&target.retired).flat_map(Entries::iter).collect();
+    let is_ours = |value: &Entries| {
+        let is_explained = !value.is_empty() && value.iter().all(|entry| known.contains(entry));
         Some(value) == annotation || is_explained
     };
     let further = container.arguments.iter().skip(1).filter(|entry| is_ours(&entry.value));
     let further: Vec<_> = further.collect();
     // The first one may be appended if there is no stock argument.
-    let first = container.arguments.first().filter(|entry| Some(&*entry.value) == annotation);
+    let first = container.arguments.first().filter(|entry| Some(&entry.value) == annotation);
     if further.is_empty() { first.into_iter().collect() } else { further }
 }
 
@@ -67,26 +66,24 @@ pub fn wanted(
     };
     let taken_by_stock = stock_sources(target, container);
     let mut wanted = WantedArgument::default();
-    let mut said = BTreeSet::new();
+    let mut pairs = BTreeSet::new();
     for (name, source) in sources {
         if name.starts_with("*.") {
             wanted.wildcards.push(name.clone());
         } else if taken_by_stock.contains(name.as_str()) {
             wanted.taken.push(name.clone());
         } else if let Some(mirror) = source.all_mirrors().next() {
-            said.insert(format!("{name}={mirror}"));
+            pairs.insert(format!("{name}={mirror}"));
         }
     }
-    if !said.is_empty() {
-        wanted.value = Some(said.into_iter().collect::<Vec<_>>().join(","));
-    }
+    wanted.value = Some(Entries::from_iter(pairs)).filter(|value| !value.is_empty());
     wanted
 }
 
 fn stock_sources(target: &ObservedTarget, container: &ObservedContainer) -> BTreeSet<String> {
     let ours = appended(target, container);
     let stock: Vec<&str> =
-        container.arguments.iter().filter(|entry| !ours.contains(entry)).map(|entry| &*entry.value).collect();
+        container.arguments.iter().filter(|entry| !ours.contains(entry)).map(|entry| entry.value.as_str()).collect();
     // A value that HyperShift's parser rejects has no sources.
     overrides::parse_argument(&stock).map(|sources| sources.into_keys().collect()).unwrap_or_default()
 }

@@ -133,11 +133,11 @@ pub fn config_map(namespace: &str, pool: &str, drop_in: &str) -> Value {
 mod tests {
     use super::*;
     use crate::mirrors::registries::RegistriesFile;
-    use crate::mirrors::{Layer, Origin, Pool};
+    use crate::mirrors::{Layer, Origin, PullBy};
 
-    fn entry(source: &str, mirror: &str, pool: Pool, layer: Layer, index: usize) -> MirrorEntry {
+    fn entry(source: &str, mirror: &str, pull_by: PullBy, layer: Layer, index: usize) -> MirrorEntry {
         MirrorEntry {
-            pool,
+            pull_by,
             source: source.into(),
             mirrors: vec![mirror.into()],
             policy: None,
@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn a_pools_mirrors_come_first_and_what_stock_brings_is_kept() {
-        let own = entry("a.example", "pool.example/a", Pool::Tag, Layer::NodePool, 0);
-        let stock = entry("a.example", "cluster.example/a", Pool::Digest, Layer::HostedCluster, 0);
+        let own = entry("a.example", "pool.example/a", PullBy::Tag, Layer::NodePool, 0);
+        let stock = entry("a.example", "cluster.example/a", PullBy::Digest, Layer::HostedCluster, 0);
         let text = drop_in([&own, &stock].into_iter(), [&stock].into_iter(), &[]).unwrap().unwrap();
         let file = RegistriesFile::parse(text.as_bytes(), crate::mirrors::registries::Role::DropIn).unwrap();
         let mirrors: Vec<&str> = file.tables[0].mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn files_that_the_pools_own_machine_config_writes_are_folded_in() {
-        let own = entry("a.example", "pool.example/a", Pool::Tag, Layer::NodePool, 0);
+        let own = entry("a.example", "pool.example/a", PullBy::Tag, Layer::NodePool, 0);
         let file = NodeFile {
             path: "/etc/containers/registries.conf.d/30-team.conf".into(),
             content: b"[[registry]]\nlocation = 'a.example'\n[[registry.mirror]]\nlocation = 'team.example/a'\n"
@@ -185,7 +185,7 @@ mod tests {
         fn alone<const N: usize>(entries: [&MirrorEntry; N]) -> Option<String> {
             drop_in(entries.into_iter(), std::iter::empty(), &[]).unwrap()
         }
-        let one = entry("a.example", "m.example/a", Pool::Tag, Layer::NodePool, 0);
+        let one = entry("a.example", "m.example/a", PullBy::Tag, Layer::NodePool, 0);
         let mut elsewhere = one.clone();
         elsewhere.origin = Origin { name: "other".into(), document: Some(7), index: 3, ..elsewhere.origin };
         assert_eq!(alone([&one]), alone([&elsewhere, &one]));

@@ -3,13 +3,13 @@
 //! The annotation on a Deployment has its current map. A report may be older, so it is used only if it was written for the
 //! current annotations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::report::SourceReport;
 
 use super::argument::{self, ArgumentMode};
-use super::known::entries;
+use super::entries::Entries;
 use super::observed::ObservedTarget;
 use super::sources::{OverrideMap, carry_over};
 use crate::digest::short_digest;
@@ -48,27 +48,25 @@ impl Memory<'_> {
     }
 
     /// The managed entries in the annotation of one target.
-    fn in_force(&self, target: &ObservedTarget) -> Option<String> {
-        let annotation = target.overrides.as_deref()?;
-        let told = foreign_of(self.report, target);
-        let foreign: BTreeSet<&str> = match &told {
-            Some(foreign) => entries(foreign).collect(),
-            None => self.foreign_in_stock(target),
-        };
-        Some(entries(annotation).filter(|entry| !foreign.contains(entry)).collect::<Vec<_>>().join(","))
+    fn in_force(&self, target: &ObservedTarget) -> Option<Entries> {
+        let annotation = target.overrides.as_ref()?;
+        let foreign = foreign_of(self.report, target).unwrap_or_else(|| self.foreign_in_stock(target));
+        let foreign = foreign.set();
+        Some(annotation.iter().filter(|entry| !foreign.contains(entry)).collect())
     }
 
     /// Entries of a stock value that belong to other managers, as far as this is known without the sources: those in the report, even
     /// of an older annotation, and those of the operators' own flag, which each operator adds to its children's values.
-    fn foreign_in_stock<'t>(&self, target: &'t ObservedTarget) -> BTreeSet<&'t str> {
-        let reported = self.report.into_iter().flat_map(|report| &report.control_plane.targets);
-        let told: BTreeSet<&str> = reported.flat_map(|told| entries(&told.foreign)).collect();
+    fn foreign_in_stock(&self, target: &ObservedTarget) -> Entries {
+        let reports = self.report.into_iter().flat_map(|report| &report.control_plane.targets);
+        let reported: Vec<Entries> = reports.map(|report| Entries::from(report.foreign.as_str())).collect();
+        let reported: HashSet<&str> = reported.iter().flat_map(Entries::iter).collect();
         let flags = stock_arguments(target);
-        stock_entries(target).filter(|entry| told.contains(entry) || flags.contains(entry)).collect()
+        stock_entries(target).filter(|entry| reported.contains(entry) || flags.contains(entry)).collect()
     }
 
     /// The sources in the report, unless the Deployments are newer.
-    fn reported(&self) -> Option<String> {
+    fn reported(&self) -> Option<Entries> {
         let report = self.report.filter(|_| !self.is_behind())?;
         let known: BTreeMap<&str, BTreeSet<&str>> =
             report.sources.iter().map(|source| (source.source.as_str(), mirrors(source).collect())).collect();
@@ -77,7 +75,8 @@ impl Memory<'_> {
         let newer: BTreeSet<&str> = bare
             .flat_map(|target| {
                 let foreign = self.foreign_in_stock(target);
-                stock_entries(target).filter(move |entry| !foreign.contains(entry))
+                let foreign = foreign.set();
+                stock_entries(target).filter(|entry| !foreign.contains(entry)).collect::<Vec<_>>()
             })
             .filter_map(|entry| entry.split_once('='))
             .filter(|(source, mirror)| known.get(source).is_some_and(|mirrors| !mirrors.contains(mirror)))
@@ -85,24 +84,24 @@ impl Memory<'_> {
             .collect();
         let sources = report.sources.iter().filter(|source| !newer.contains(source.source.as_str()));
         let pairs = sources.flat_map(|source| mirrors(source).map(|mirror| format!("{}={mirror}", source.source)));
-        Some(pairs.collect::<Vec<_>>().join(","))
+        Some(pairs.collect())
     }
 
     /// Sources with NeverContactSource. The appended arguments have the current ones, except wildcards and sources of the stock
     /// argument.
     fn never_contacted(&self, mode: ArgumentMode) -> BTreeSet<String> {
         let name = |entry: &str| entry.split_once('=').map(|(source, _)| source.to_owned());
-        let arguments = self.targets.iter().filter_map(|target| target.argument.as_deref());
-        let said: BTreeSet<String> = arguments.flat_map(entries).filter_map(name).collect();
+        let arguments = self.targets.iter().filter_map(|target| target.argument.as_ref());
+        let in_arguments: BTreeSet<String> = arguments.flat_map(Entries::iter).filter_map(name).collect();
         let never = |source: &&SourceReport| source.policy == Policy::NeverContactSource.as_str();
-        let told = self.report.into_iter().flat_map(|report| &report.sources).filter(never);
-        let told = told.map(|source| source.source.clone());
-        if mode != ArgumentMode::Strict || (said.is_empty() && !self.is_behind()) {
-            return told.collect();
+        let reported = self.report.into_iter().flat_map(|report| &report.sources).filter(never);
+        let reported = reported.map(|source| source.source.clone());
+        if mode != ArgumentMode::Strict || (in_arguments.is_empty() && !self.is_behind()) {
+            return reported.collect();
         }
         let taken = self.targets.iter().flat_map(|target| stock_arguments(target)).filter_map(name);
         let taken: BTreeSet<String> = taken.collect();
-        told.filter(|name| name.starts_with("*.") || taken.contains(name)).chain(said).collect()
+        reported.filter(|name| name.starts_with("*.") || taken.contains(name)).chain(in_arguments).collect()
     }
 }
 
@@ -113,9 +112,9 @@ fn mirrors(source: &SourceReport) -> impl Iterator<Item = &str> {
 /// The value of the stock environment variable: the first one, unless hypermirror appended it.
 fn stock_entries(target: &ObservedTarget) -> impl Iterator<Item = &str> {
     let env = target.container.as_ref().map(|container| container.env.as_slice()).unwrap_or_default();
-    let is_ours = |value: &str| env.len() == 1 && !target.stock_managed && target.overrides.as_deref() == Some(value);
-    let stock = env.first().map(|entry| &*entry.value).filter(|value| !is_ours(value));
-    entries(stock.unwrap_or_default())
+    let is_ours = |value: &Entries| env.len() == 1 && !target.stock_managed && target.overrides.as_ref() == Some(value);
+    let stock = env.first().map(|entry| &entry.value).filter(|value| !is_ours(value));
+    stock.into_iter().flat_map(Entries::iter)
 }
 
 /// The entries of the stock `--registry-overrides`.
@@ -123,14 +122,14 @@ fn stock_arguments(target: &ObservedTarget) -> BTreeSet<&str> {
     let Some(container) = &target.container else { return BTreeSet::new() };
     let ours = argument::appended(target, container);
     let stock = container.arguments.iter().filter(|entry| !ours.contains(entry));
-    stock.flat_map(|entry| entries(&entry.value)).collect()
+    stock.flat_map(|entry| entry.value.iter()).collect()
 }
 
 /// The entries in a target's annotation that belong to other managers, if the report was written for this annotation.
-pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Option<String> {
-    let admitted = short_digest(target.overrides.as_deref()?);
+pub fn foreign_of(report: Option<&HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Option<Entries> {
+    let admitted = short_digest(target.overrides.as_ref()?.as_str());
     let targets = &report?.control_plane.targets;
-    targets.iter().find(|told| told.admitted == admitted).map(|told| told.foreign.clone())
+    targets.iter().find(|target| target.admitted == admitted).map(|target| Entries::from(target.foreign.as_str()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::argument::ArgumentMode;
+use super::entries::Entries;
 use super::facts::{ClusterFacts, Flags, FleetFacts, RolloutFacts};
 use super::known::EntrySet;
 use super::observed::ObservedTarget;
@@ -91,7 +92,7 @@ pub struct World {
     pub departed: EntrySet,
     pub remembered: EntrySet,
     /// What reports say of annotations: which of their entries are somebody else's.
-    pub reported: HashMap<String, String>,
+    pub reported: HashMap<Entries, Entries>,
     pub deployments: Vec<Value>,
     pub argument: ArgumentMode,
     pub leaving: bool,
@@ -138,7 +139,7 @@ impl World {
         let targets = self.targets();
         let observed = || targets.iter().filter_map(|target| target.observed.as_deref());
         let remembered = super::value::remembered(observed(), |target| {
-            self.reported.get(target.overrides.as_deref().unwrap_or_default()).cloned()
+            target.overrides.as_ref().and_then(|overrides| self.reported.get(overrides)).cloned()
         });
         let remembered = remembered.union(&self.remembered).cloned().collect();
         let input = PlanInput {

@@ -132,11 +132,11 @@ pub fn beyond_boot(entries: &[MirrorEntry], image: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirrors::{Layer, Origin, Pool};
+    use crate::mirrors::{Layer, Origin, PullBy};
 
     fn entry(list: &'static str, policy: Option<&str>) -> MirrorEntry {
         MirrorEntry {
-            pool: Pool::Digest,
+            pull_by: PullBy::Digest,
             source: "quay.example/tools".into(),
             mirrors: vec!["mirror.example/tools".into()],
             policy: policy.and_then(crate::mirrors::DeclaredPolicy::parse),

@@ -2,16 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::entries::Entries;
+
 /// A set of `source=mirror` texts.
 pub type EntrySet = HashSet<String>;
-
-/// The entries of an override value as `source=mirror` texts, in order. As in HyperShift
-/// (`ConvertImageRegistryOverrideStringToMap`), invalid parts are skipped.
-pub fn entries(value: &str) -> impl Iterator<Item = &str> {
-    value
-        .split(',')
-        .filter(|entry| entry.split_once('=').is_some_and(|(source, mirror)| !source.is_empty() && !mirror.is_empty()))
-}
 
 /// The known entries of one hosted cluster.
 ///
@@ -39,9 +33,9 @@ impl Known<'_> {
     }
 
     /// The entries of a stock value that belong to other managers, in order, without duplicates.
-    pub fn foreign<'v>(&self, stock: &'v str) -> Vec<&'v str> {
+    pub fn foreign(&self, stock: &Entries) -> Entries {
         let mut seen = HashSet::new();
-        entries(stock).filter(|entry| !self.contains(entry) && seen.insert(*entry)).collect()
+        stock.iter().filter(|entry| !self.contains(entry) && seen.insert(*entry)).collect()
     }
 }
 
@@ -54,30 +48,13 @@ mod tests {
     }
 
     #[test]
-    fn entries_skip_what_upstream_skips() {
-        for (value, expected) in [
-            ("", vec![]),
-            ("=", vec![]),
-            ("foo", vec![]),
-            (",,", vec![]),
-            ("=,a=b", vec!["a=b"]),
-            ("a=b, c=d", vec!["a=b", " c=d"]),
-            ("a=b=c", vec!["a=b=c"]),
-            ("a=,=b", vec![]),
-            ("a=b,a=b", vec!["a=b", "a=b"]),
-        ] {
-            assert_eq!(entries(value).collect::<Vec<_>>(), expected, "{value:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_nothing_explains_is_foreign() {
+    fn only_unknown_entries_are_foreign() {
         let known = Known {
             management: &set(&["a=m"]),
             wanted: &set(&["b=m"]),
             departed: &set(&["c=m"]),
             remembered: &set(&["d=m"]),
         };
-        assert_eq!(known.foreign("=,a=m,b=m,z=1,c=m,d=m,z=1,y=2"), ["z=1", "y=2"]);
+        assert_eq!(known.foreign(&"=,a=m,b=m,z=1,c=m,d=m,z=1,y=2".into()).as_str(), "z=1,y=2");
     }
 }

@@ -107,12 +107,12 @@ mod tests {
     use std::time::Duration;
 
     use super::super::catalogs::wishes::Wanted;
-    use super::super::known::entries;
+    use super::super::entries::Entries;
     use super::*;
 
     fn map(text: &str) -> OverrideMap {
         let mut map = OverrideMap::default();
-        map.entries = Arc::new(entries(text).map(str::to_owned).collect());
+        map.entries = Arc::new(Entries::from(text).iter().map(str::to_owned).collect());
         map
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hypermirror_api::{annotations, names};
 use serde_json::Value;
 
+use super::entries::Entries;
 use super::target::{ArgumentForm, ArgumentList, TargetSpec};
 use crate::digest::short_digest;
 
@@ -20,11 +21,11 @@ pub struct ObservedTarget {
     /// Whether `metadata.annotations` exists.
     pub has_annotations: bool,
     /// The annotation `hypermirror.dev/overrides`.
-    pub overrides: Option<Arc<str>>,
+    pub overrides: Option<Entries>,
     /// The annotation `hypermirror.dev/retired`.
-    pub retired: Option<Arc<str>>,
+    pub retired: Option<Entries>,
     /// The annotation `hypermirror.dev/registry-overrides-argument`.
-    pub argument: Option<Arc<str>>,
+    pub argument: Option<Entries>,
     /// The annotation `hypermirror.dev/rollout`.
     pub rollout: Option<Arc<str>>,
     /// Whether it was rolled out and available when it was read; see [`is_rolled_out`].
@@ -63,7 +64,7 @@ pub struct EnvEntry {
     /// Its index in `env`.
     pub index: usize,
     /// Its value. Empty if it has none.
-    pub value: Arc<str>,
+    pub value: Entries,
 }
 
 /// One `--registry-overrides`.
@@ -74,7 +75,7 @@ pub struct ArgumentEntry {
     /// The index of its first element.
     pub index: usize,
     /// Its value.
-    pub value: Arc<str>,
+    pub value: Entries,
 }
 
 impl ObservedTarget {
@@ -82,18 +83,18 @@ impl ObservedTarget {
     pub fn read(deployment: &Value, spec: &TargetSpec) -> Self {
         let metadata = &deployment["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
-        let annotation = |key: &str| metadata["annotations"][key].as_str().map(Arc::from);
-        let overrides: Option<Arc<str>> = annotation(annotations::OVERRIDES);
-        let argument: Option<Arc<str>> = annotation(annotations::APPENDED_ARGUMENT);
+        let annotation = |key: &str| metadata["annotations"][key].as_str();
+        let overrides = annotation(annotations::OVERRIDES).map(Entries::from);
+        let argument = annotation(annotations::APPENDED_ARGUMENT).map(Entries::from);
         let container = read_container(deployment, spec);
-        let appended = Appended { overrides: overrides.as_deref(), argument: argument.as_deref() };
+        let appended = Appended { overrides: overrides.as_ref(), argument: argument.as_ref() };
         Self {
             uid: text("uid"),
             resource_version: text("resourceVersion"),
             generation: metadata["generation"].as_i64(),
             has_annotations: metadata["annotations"].is_object(),
-            retired: annotation(annotations::RETIRED),
-            rollout: annotation(annotations::ROLLOUT),
+            retired: annotation(annotations::RETIRED).map(Entries::from),
+            rollout: annotation(annotations::ROLLOUT).map(Arc::from),
             rolled_out: is_rolled_out(deployment),
             stock_managed: is_stock_managed(metadata),
             last_writer: last_writer(metadata),
@@ -182,8 +183,8 @@ fn last_writer(metadata: &Value) -> Option<String> {
 
 /// The appended value according to the annotation.
 struct Appended<'a> {
-    overrides: Option<&'a str>,
-    argument: Option<&'a str>,
+    overrides: Option<&'a Entries>,
+    argument: Option<&'a Entries>,
 }
 
 /// Removes appended values. Repeated environment variables and arguments count as appended; a single one only if the annotation
@@ -194,10 +195,10 @@ fn stock_digest(deployment: &Value, container: Option<&ObservedContainer>, appen
     if let Some(observed) = container {
         let path = format!("/template/spec/containers/{}", observed.index);
         if let Some(container) = spec.pointer_mut(&path) {
-            let env = drop_appended(&observed.env, |entry| Some(&*entry.value) == appended.overrides);
+            let env = drop_appended(&observed.env, |entry| Some(&entry.value) == appended.overrides);
             remove(container, "env", env.map(|entry| (entry.index, 1)));
             let arguments: Vec<_> =
-                drop_appended(&observed.arguments, |entry| Some(&*entry.value) == appended.argument).collect();
+                drop_appended(&observed.arguments, |entry| Some(&entry.value) == appended.argument).collect();
             for list in [ArgumentList::Args, ArgumentList::Command] {
                 let of_list = arguments.iter().filter(|entry| entry.form.list == list);
                 remove(container, list.field(), of_list.map(|entry| (entry.index, 1 + usize::from(entry.form.split))));

@@ -3,6 +3,7 @@
 use hypermirror_api::{annotations, names};
 use serde_json::{Value, json};
 
+use super::entries::Entries;
 use super::observed::{ArgumentEntry, EnvEntry, ObservedContainer, ObservedTarget};
 use super::target::{ArgumentForm, ArgumentList};
 
@@ -38,15 +39,24 @@ impl<'a> PatchBuilder<'a> {
     }
 
     /// Sets the annotations with the admitted value and the retired entries.
-    pub fn memory(&mut self, overrides: Option<&str>, retired: Option<&str>) -> &mut Self {
+    pub fn memory(&mut self, overrides: Option<&Entries>, retired: Option<&Entries>) -> &mut Self {
         let target = self.target;
-        self.annotation(annotations::OVERRIDES, target.overrides.as_deref(), overrides);
-        self.annotation(annotations::RETIRED, target.retired.as_deref(), retired)
+        self.entries(annotations::OVERRIDES, target.overrides.as_ref(), overrides);
+        self.entries(annotations::RETIRED, target.retired.as_ref(), retired)
+    }
+
+    /// Sets the annotation with the value of the appended argument.
+    pub fn argument_memory(&mut self, wanted: Option<&Entries>) -> &mut Self {
+        self.entries(annotations::APPENDED_ARGUMENT, self.target.argument.as_ref(), wanted)
+    }
+
+    fn entries(&mut self, key: &str, current: Option<&Entries>, wanted: Option<&Entries>) -> &mut Self {
+        self.annotation(key, current.map(Entries::as_str), wanted.map(Entries::as_str))
     }
 
     /// Appends the environment variable.
-    pub fn append_env(&mut self, value: &str) -> &mut Self {
-        let entry = json!({"name": names::OVERRIDES_ENV, "value": value});
+    pub fn append_env(&mut self, value: &Entries) -> &mut Self {
+        let entry = json!({"name": names::OVERRIDES_ENV, "value": value.as_str()});
         if self.container.has_env {
             self.push(json!({"op": "add", "path": self.path("env/-"), "value": entry}));
         } else {
@@ -56,9 +66,10 @@ impl<'a> PatchBuilder<'a> {
     }
 
     /// Changes the value of the appended environment variable.
-    pub fn replace_env(&mut self, entry: &EnvEntry, value: &str) -> &mut Self {
+    pub fn replace_env(&mut self, entry: &EnvEntry, value: &Entries) -> &mut Self {
         self.test_env(entry);
-        self.push(json!({"op": "replace", "path": self.path(&format!("env/{}/value", entry.index)), "value": value}));
+        let path = self.path(&format!("env/{}/value", entry.index));
+        self.push(json!({"op": "replace", "path": path, "value": value.as_str()}));
         self
     }
 
@@ -72,13 +83,13 @@ impl<'a> PatchBuilder<'a> {
     fn test_env(&mut self, entry: &EnvEntry) {
         let path = self.path(&format!("env/{}", entry.index));
         self.push(json!({"op": "test", "path": format!("{path}/name"), "value": names::OVERRIDES_ENV}));
-        self.push(json!({"op": "test", "path": format!("{path}/value"), "value": &*entry.value}));
+        self.push(json!({"op": "test", "path": format!("{path}/value"), "value": entry.value.as_str()}));
     }
 
     /// Appends the argument in this form.
-    pub fn append_argument(&mut self, form: ArgumentForm, value: &str) -> &mut Self {
+    pub fn append_argument(&mut self, form: ArgumentForm, value: &Entries) -> &mut Self {
         let words = if form.split {
-            vec![names::OVERRIDES_ARGUMENT.to_owned(), value.to_owned()]
+            vec![names::OVERRIDES_ARGUMENT.to_owned(), value.to_string()]
         } else {
             vec![format!("{}={value}", names::OVERRIDES_ARGUMENT)]
         };
@@ -103,7 +114,7 @@ impl<'a> PatchBuilder<'a> {
         let (first, second) = (at(entry.index), at(entry.index + 1));
         if entry.form.split {
             self.push(json!({"op": "test", "path": first, "value": names::OVERRIDES_ARGUMENT}));
-            self.push(json!({"op": "test", "path": second, "value": &*entry.value}));
+            self.push(json!({"op": "test", "path": second, "value": entry.value.as_str()}));
             self.push(json!({"op": "remove", "path": second}));
         } else {
             let word = format!("{}={}", names::OVERRIDES_ARGUMENT, entry.value);

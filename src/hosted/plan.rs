@@ -3,20 +3,21 @@
 mod ahead;
 mod planned;
 
-use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use hypermirror_api::{Reason, annotations};
 
 use self::ahead::{announce, mark_ahead};
 use super::argument::{self, ArgumentMode};
-use super::known::{EntrySet, Known, entries};
+use super::entries::Entries;
+use super::known::{EntrySet, Known};
 use super::observed::{ObservedContainer, ObservedTarget};
 use super::patch::PatchBuilder;
 use super::sources::{ManagementLayer, OverrideMap, fits};
 use super::target::TargetSpec;
 use super::value::{self, EnvView};
 use crate::digest::short_digest;
+use crate::mirrors::overrides::EMPTY;
 
 pub use planned::{Plan, Target, TargetPlan};
 
@@ -79,9 +80,10 @@ pub fn plan(input: &PlanInput<'_>, mirrors_observed: Option<&str>) -> Plan {
     let parent = views.first().and_then(Option::as_ref);
     let parent_managed = parent.is_some_and(|parent| parent.target.stock_managed);
     let asks = parent_managed && !input.leaving && input.trigger != Trigger::Forbidden;
-    let printed = parent.filter(|_| asks).map(|parent| parent.env.stock.unwrap_or(value::EMPTY));
-    let stock_is_behind = printed.is_some_and(|printed| is_behind(input, printed));
-    let touch = printed.and_then(|printed| touch(input, printed, stock_is_behind, mirrors_observed));
+    let printed =
+        parent.filter(|_| asks).map(|parent| parent.env.stock.cloned().unwrap_or_else(|| Entries::from(EMPTY)));
+    let stock_is_behind = printed.as_ref().is_some_and(|printed| is_behind(input, printed));
+    let touch = printed.and_then(|printed| touch(input, &printed, stock_is_behind, mirrors_observed));
     let plan_one = |place: usize, view: &View<'_>| {
         let child = place > 0 && parent_managed && view.target.stock_managed;
         if input.leaving { leave(input, view) } else { plan_target(input, &known, view, &retired, child) }
@@ -125,29 +127,28 @@ fn container_missing() -> TargetPlan {
 
 /// Whether the stock operator of the parent has not read the current mirrors of the management cluster. It reads them only when
 /// its HostedCluster changes.
-fn is_behind(input: &PlanInput<'_>, printed: &str) -> bool {
-    let prints = input.management.stock_value.as_str();
-    let set = |value| entries(value).collect::<BTreeSet<_>>();
-    prints != printed && set(prints) != set(printed)
+fn is_behind(input: &PlanInput<'_>, printed: &Entries) -> bool {
+    let current = &input.management.stock_value;
+    current != printed && current.set() != printed.set()
 }
 
 /// The value that triggers it: a digest of the mirrors, and one of its value at that time. It is triggered for each state of the
 /// mirrors, and again after each change of its value, because it may have read them before the last change. A manager that has
 /// just become the leader triggers it once more if its value has entries that the mirrors no longer have: it may have read them while
 /// they were different for a moment.
-fn touch(input: &PlanInput<'_>, printed: &str, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
+fn touch(input: &PlanInput<'_>, printed: &Entries, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
     let digest = &input.management.stock_digest;
-    let value = format!("{digest}-{}", short_digest(printed));
+    let value = format!("{digest}-{}", short_digest(printed.as_str()));
     let Some(asked) = mirrors_observed else {
-        let never_anything = input.management.stock_value == value::EMPTY && !behind;
+        let never_anything = input.management.stock_value.is_empty() && !behind;
         return (!never_anything).then_some(value);
     };
     if !behind && asked.split('-').next() == Some(digest) {
         return None;
     }
     let has_removed = || {
-        let current: BTreeSet<_> = entries(&input.management.stock_value).collect();
-        entries(printed).any(|entry| !current.contains(entry))
+        let current = input.management.stock_value.set();
+        printed.iter().any(|entry| !current.contains(entry))
     };
     let (repeated, is_first) = (format!("{value}-repeated"), input.trigger == Trigger::First && has_removed());
     if asked == value { is_first.then_some(repeated) } else { (is_first || asked != repeated).then_some(value) }
@@ -166,7 +167,7 @@ fn leave(input: &PlanInput<'_>, view: &View<'_>) -> TargetPlan {
         restarts = true;
     }
     patch.memory(None, None);
-    patch.annotation(annotations::APPENDED_ARGUMENT, view.target.argument.as_deref(), None);
+    patch.argument_memory(None);
     // The mark is removed last, because it identifies the rollout in flight.
     let mark = view.target.rollout.as_deref();
     let counts = if restarts { input.rollout.mark } else { mark.filter(|_| input.rollout.in_flight) };
@@ -180,26 +181,33 @@ fn leave(input: &PlanInput<'_>, view: &View<'_>) -> TargetPlan {
     plan
 }
 
-fn plan_target(input: &PlanInput<'_>, known: &Known<'_>, view: &View<'_>, retired: &str, child: bool) -> TargetPlan {
+fn too_large(plan: TargetPlan) -> TargetPlan {
+    let message = format!(
+        "the override map has {} bytes and was not written: the limit for an environment variable and its name is {}",
+        plan.value.as_str().len(),
+        super::sources::MAX_VALUE_BYTES
+    );
+    TargetPlan { reason: Some(Reason::ValueTooLarge), message, ..plan }
+}
+
+fn plan_target(
+    input: &PlanInput<'_>,
+    known: &Known<'_>,
+    view: &View<'_>,
+    retired: &Entries,
+    child: bool,
+) -> TargetPlan {
     let wanted = value::wanted_value(&input.map.env, view.env.stock, known);
     let carries = view.env.ours.is_some() || argument::ours(view.target, view.container).is_some();
-    let admitted = view.target.overrides.as_deref().unwrap_or_default();
     let mut plan = TargetPlan {
         value: wanted.value,
         foreign: wanted.foreign,
-        admitted_foreign: known.foreign(admitted).join(","),
+        admitted_foreign: view.target.overrides.as_ref().map(|admitted| known.foreign(admitted)).unwrap_or_default(),
         carries,
         ..TargetPlan::default()
     };
     if !fits(&plan.value) {
-        plan.reason = Some(Reason::ValueTooLarge);
-        plan.message = format!(
-            "the override map has {} bytes and was not written: the limit for an environment variable and its name \
-             is {}",
-            plan.value.len(),
-            super::sources::MAX_VALUE_BYTES
-        );
-        return plan;
+        return too_large(plan);
     }
     let argument = argument::wanted(input.argument, view.spec, &input.map.resolved, view.target, view.container);
     note_left_out(&mut plan, &argument);
@@ -207,7 +215,7 @@ fn plan_target(input: &PlanInput<'_>, known: &Known<'_>, view: &View<'_>, retire
     let env = plan_env(&mut patch, input, view, &plan.value);
     let argument_changes = plan_argument(&mut patch, view, &argument);
     let retired = Some(retired).filter(|retired| env.kept && !retired.is_empty());
-    patch.memory(env.kept.then_some(plan.value.as_str()).map(|value| env.keeps(view, value)), retired);
+    patch.memory(env.kept.then_some(&plan.value).map(|value| env.keeps(view, value)), retired);
     plan.restarts = env.changes || argument_changes;
     plan.keeps = env.kept || argument.value.is_some();
     plan.up_to_date = !plan.restarts;
@@ -220,7 +228,7 @@ fn plan_target(input: &PlanInput<'_>, known: &Known<'_>, view: &View<'_>, retire
         "waiting for its parent to pass on the entries".clone_into(&mut plan.message);
         return plan;
     }
-    plan.restores = plan.restarts && restores(view, &plan, &env, argument.value.as_deref());
+    plan.restores = plan.restarts && restores(view, &plan, &env, argument.value.as_ref());
     if let Some(mark) = input.rollout.mark.filter(|_| plan.restarts && !plan.restores) {
         patch.annotation(annotations::ROLLOUT, view.target.rollout.as_deref(), Some(mark));
     }
@@ -230,11 +238,11 @@ fn plan_target(input: &PlanInput<'_>, known: &Known<'_>, view: &View<'_>, retire
 
 /// Whether a write only restores removed entries: the annotations are up to date, and the change that removed the entries is
 /// rolling out. The write joins that rollout, as with an admission, and does not count in the rollout budget.
-fn restores(view: &View<'_>, plan: &TargetPlan, env: &EnvChange, argument: Option<&str>) -> bool {
-    let remembered = view.target.overrides.as_deref().filter(|_| view.env.ours.is_none());
-    let is_remembered = remembered.is_some_and(|value| value::says(Some(value), &plan.value));
-    let ours = argument::ours(view.target, view.container).map(|entry| &*entry.value);
-    let argument_is_remembered = view.target.argument.as_deref() == argument && (ours.is_none() || ours == argument);
+fn restores(view: &View<'_>, plan: &TargetPlan, env: &EnvChange, argument: Option<&Entries>) -> bool {
+    let remembered = view.target.overrides.as_ref().filter(|_| view.env.ours.is_none());
+    let is_remembered = remembered.is_some_and(|value| value.is_same_map(&plan.value));
+    let ours = argument::ours(view.target, view.container).map(|entry| &entry.value);
+    let argument_is_remembered = view.target.argument.as_ref() == argument && (ours.is_none() || ours == argument);
     (is_remembered || !env.changes) && argument_is_remembered && !view.target.rolled_out
 }
 
@@ -248,21 +256,21 @@ struct EnvChange {
 
 impl EnvChange {
     /// The text of the annotation: that of the environment variable, even if an older equivalent text is kept.
-    fn keeps<'v>(&self, view: &View<'v>, value: &'v str) -> &'v str {
+    fn keeps<'v>(&self, view: &View<'v>, value: &'v Entries) -> &'v Entries {
         let ours = view.env.ours.and_then(|ours| view.container.env.get(ours));
         ours.filter(|_| !self.changes).map_or(value, |entry| &entry.value)
     }
 }
 
-fn plan_env(patch: &mut PatchBuilder<'_>, input: &PlanInput<'_>, view: &View<'_>, wanted: &str) -> EnvChange {
-    let stock_says = value::says(view.env.stock, wanted);
+fn plan_env(patch: &mut PatchBuilder<'_>, input: &PlanInput<'_>, view: &View<'_>, wanted: &Entries) -> EnvChange {
+    let stock_has_map = value::has_map(view.env.stock, wanted);
     let Some((place, ours)) = view.env.ours.and_then(|place| Some((place, view.container.env.get(place)?))) else {
-        if !stock_says {
+        if !stock_has_map {
             patch.append_env(wanted);
         }
-        return EnvChange { changes: !stock_says, kept: !stock_says };
+        return EnvChange { changes: !stock_has_map, kept: !stock_has_map };
     };
-    if stock_says && input.map.entries.is_empty() {
+    if stock_has_map && input.map.entries.is_empty() {
         patch.remove_env(ours);
         return EnvChange { changes: true, kept: false };
     }
@@ -271,16 +279,16 @@ fn plan_env(patch: &mut PatchBuilder<'_>, input: &PlanInput<'_>, view: &View<'_>
         patch.remove_env(ours).append_env(wanted);
         return EnvChange { changes: true, kept: true };
     }
-    let says = value::says(Some(&ours.value), wanted);
-    if !says {
+    let has_map = ours.value.is_same_map(wanted);
+    if !has_map {
         patch.replace_env(ours, wanted);
     }
-    EnvChange { changes: !says, kept: true }
+    EnvChange { changes: !has_map, kept: true }
 }
 
 fn plan_argument(patch: &mut PatchBuilder<'_>, view: &View<'_>, wanted: &argument::WantedArgument) -> bool {
     let ours = argument::appended(view.target, view.container);
-    let same = ours.iter().map(|entry| &*entry.value).eq(wanted.value.as_deref());
+    let same = ours.iter().map(|entry| &entry.value).eq(wanted.value.as_ref());
     if !same {
         for entry in ours.into_iter().rev() {
             patch.remove_argument(entry);
@@ -289,8 +297,7 @@ fn plan_argument(patch: &mut PatchBuilder<'_>, view: &View<'_>, wanted: &argumen
             patch.append_argument(argument::form(view.spec, view.container), value);
         }
     }
-    let annotation = view.target.argument.as_deref();
-    patch.annotation(annotations::APPENDED_ARGUMENT, annotation, wanted.value.as_deref());
+    patch.argument_memory(wanted.value.as_ref());
     !same
 }
 
@@ -311,7 +318,7 @@ fn note_left_out(plan: &mut TargetPlan, argument: &argument::WantedArgument) {
 /// Whether a child's stock value is already derived from the parent's current value: it has all desired and no other managed
 /// entries. Only the order can then differ, and no further change is pending.
 fn handed_over(view: &View<'_>, known: &Known<'_>) -> bool {
-    let stock: HashSet<&str> = entries(view.env.stock.unwrap_or_default()).collect();
+    let stock = view.env.stock.map(Entries::set).unwrap_or_default();
     let ours = stock.iter().filter(|entry| known.contains(entry));
     ours.clone().all(|entry| known.wanted.contains(*entry)) && ours.count() == known.wanted.len()
 }

@@ -19,9 +19,9 @@ use kube::ResourceExt as _;
 use super::delivery::Delivery;
 use super::sources::ReferredConfig;
 use super::verdict::{SourceTrouble, cut};
-use crate::mirrors::entry::Entries;
+use crate::mirrors::entry::MirrorEntries;
 use crate::mirrors::finding::Finding;
-use crate::mirrors::{MirrorEntry, Pool};
+use crate::mirrors::{MirrorEntry, PullBy};
 
 pub use documents::{ConfigDocuments, KEY, read};
 pub use node_files::NodeFile;
@@ -88,13 +88,13 @@ pub struct KnownPool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolSources {
     /// Mirrors of the node-pool layer, not validated yet.
-    pub entries: Entries,
+    pub entries: MirrorEntries,
     /// Findings about ignored fields, and about documents that HyperShift changes.
     pub findings: Vec<Finding>,
     /// Problems, because of which ConfigMaps or documents are not used.
     pub troubles: Vec<SourceTrouble>,
     /// The entries of `spec.config`; see [`Self::stock`].
-    of_spec: Entries,
+    of_spec: MirrorEntries,
     /// The registries.conf and drop-ins in `MachineConfig`s of `spec.config`, ascending by path.
     pub files: Vec<NodeFile>,
     /// The ConfigMaps that cannot be used and have no last valid entries.
@@ -128,7 +128,7 @@ impl PoolSources {
                         sources.of_spec.add(&documents.entries);
                         // Keys that HyperShift does not read have no effect on nodes.
                         sources.files.extend(documents.files.iter().cloned());
-                        if documents.entries.iter().any(|entry| entry.pool == Pool::Digest) {
+                        if documents.entries.iter().any(|entry| entry.pull_by == PullBy::Digest) {
                             sources.replacing.push(name.clone());
                         }
                     }
@@ -158,7 +158,7 @@ impl PoolSources {
 
     /// The entries that HyperShift writes to nodes itself: digest mirrors of `spec.config`.
     pub fn stock(&self) -> impl Iterator<Item = &MirrorEntry> {
-        self.of_spec.iter().filter(|entry| entry.pool == Pool::Digest)
+        self.of_spec.iter().filter(|entry| entry.pull_by == PullBy::Digest)
     }
 
     fn take(

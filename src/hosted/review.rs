@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use self::object::{DeploymentSpec, HostedClusterSpec, Object};
 use super::argument;
+use super::entries::Entries;
 use super::observed::{ObservedContainer, ObservedTarget};
 use super::patch::PatchBuilder;
 use super::target::TargetSpec;
@@ -118,10 +119,10 @@ impl Reviewer {
         };
         let before = before.map(|before| object::container(before, &spec.container)).transpose()?.flatten();
         let mut patch = PatchBuilder::new(&target, &container);
-        if let Some(overrides) = target.overrides.as_deref() {
+        if let Some(overrides) = &target.overrides {
             restore_env(&mut patch, &target, overrides, before.as_ref(), &container);
         }
-        if let Some(value) = target.argument.as_deref()
+        if let Some(value) = &target.argument
             && argument::ours(&target, &container).is_none()
         {
             patch.append_argument(argument::form(spec, &container), value);
@@ -151,17 +152,17 @@ impl Reviewer {
 fn restore_env(
     patch: &mut PatchBuilder<'_>,
     target: &ObservedTarget,
-    overrides: &str,
+    overrides: &Entries,
     before: Option<&ObservedContainer>,
     after: &ObservedContainer,
 ) {
     if after.env.len() > 1 {
         return;
     }
-    let argument = target.argument.as_deref();
+    let argument = target.argument.as_ref();
     let carried = before.and_then(|before| carry::carried(overrides, argument, before, after));
-    let wanted = carried.as_deref().unwrap_or(overrides);
-    patch.annotation(annotations::OVERRIDES, Some(overrides), Some(wanted));
+    let wanted = carried.as_ref().unwrap_or(overrides);
+    patch.annotation(annotations::OVERRIDES, Some(overrides.as_str()), Some(wanted.as_str()));
     if lacks(after, wanted) {
         patch.append_env(wanted);
     }
@@ -169,10 +170,10 @@ fn restore_env(
 
 /// Whether the appended environment variable is missing and the stock one has a different value. A second one of that name is
 /// reconciled by the manager.
-fn lacks(container: &ObservedContainer, overrides: &str) -> bool {
+fn lacks(container: &ObservedContainer, overrides: &Entries) -> bool {
     match container.env.as_slice() {
-        [] => !value::says(None, overrides),
-        [stock] => !value::says(Some(&stock.value), overrides),
+        [] => !value::has_map(None, overrides),
+        [stock] => !value::has_map(Some(&stock.value), overrides),
         _ => false,
     }
 }

@@ -8,16 +8,16 @@ use hypermirror_api::report::MirrorConfigReport;
 use hypermirror_api::{Reason, names};
 use kube::ResourceExt;
 
-use super::known::{EntrySet, entries};
+use super::entries::Entries;
+use super::known::EntrySet;
 use super::limits::{Budget, Weight};
 use super::mirror_config::{MirrorConfig, MirrorReference};
 use super::verdict::SourceTrouble;
 use crate::digest::short_digest;
-use crate::mirrors::entry::{self, Entries, MirrorEntry};
+use crate::mirrors::entry::{self, MirrorEntries, MirrorEntry, PullBy};
 use crate::mirrors::finding::Finding;
 use crate::mirrors::hypershift::validate;
 use crate::mirrors::overrides;
-
 use crate::mirrors::{Layer, Mirror, Resolved, merge};
 
 /// The kernel's limit for one environment variable, including name, `=` and NUL (Linux, `MAX_ARG_STRLEN`).
@@ -29,8 +29,8 @@ pub struct OverrideMap {
     /// Sources with mirrors, policy and origins.
     pub resolved: Resolved,
     /// The value of `OPENSHIFT_IMG_OVERRIDES`; `=` if empty.
-    pub env: Arc<str>,
-    /// The entries of the value.
+    pub env: Entries,
+    /// The entries of the value, to look them up.
     pub entries: Arc<EntrySet>,
 }
 
@@ -43,8 +43,8 @@ impl Default for OverrideMap {
 impl OverrideMap {
     /// Formats a map.
     pub fn new(resolved: Resolved) -> Self {
-        let env: Arc<str> = overrides::print_env(&resolved).into();
-        let entries = Arc::new(entries(&env).map(str::to_owned).collect());
+        let env = Entries::from(overrides::print_env(&resolved));
+        let entries = Arc::new(env.iter().map(str::to_owned).collect());
         Self { resolved, env, entries }
     }
 }
@@ -60,7 +60,7 @@ pub struct ManagementLayer {
     /// previous entries since the process started. An entry of a stock value in this set does not belong to another manager.
     pub explained: EntrySet,
     /// The value that stock operators write when they next read the cluster: without tag mirrors, mirrors sorted.
-    pub stock_value: String,
+    pub stock_value: Entries,
     /// A digest of [`Self::stock_value`], which changes exactly when the stock operators have to read the cluster again.
     pub stock_digest: String,
 }
@@ -71,12 +71,12 @@ impl ManagementLayer {
         let validated = validate(entries.clone());
         let stock_value = stock_value(entries);
         let map = OverrideMap::new(merge::merge_layer(&validated.entries));
-        let explained = map.entries.iter().cloned().chain(self::entries(&stock_value).map(str::to_owned)).collect();
+        let explained = map.entries.iter().cloned().chain(stock_value.iter().map(str::to_owned)).collect();
         Self {
             map: Arc::new(map),
             explained,
             findings: validated.findings,
-            stock_digest: short_digest(&stock_value),
+            stock_digest: short_digest(stock_value.as_str()),
             stock_value,
         }
     }
@@ -84,14 +84,14 @@ impl ManagementLayer {
 
 /// The format of HyperShift: digest entries only, empty ones skipped, mirrors sorted within a source, nothing merged
 /// (HyperShift, `GetAllImageRegistryMirrors` and `ConvertOpenShiftImageRegistryOverridesToCommandLineFlag`).
-fn stock_value<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> String {
-    let digest = entries.into_iter().filter(|entry| entry.pool == entry::Pool::Digest && !entry.source.is_empty());
-    let mut pairs: Vec<(String, String)> = digest
-        .flat_map(|entry| entry.mirrors.iter().map(|mirror| (entry.source.clone(), mirror.clone())))
+fn stock_value<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> Entries {
+    let digest = entries.into_iter().filter(|entry| entry.pull_by == PullBy::Digest && !entry.source.is_empty());
+    let mut pairs: Vec<(&str, &str)> = digest
+        .flat_map(|entry| entry.mirrors.iter().map(|mirror| (entry.source.as_str(), mirror.as_str())))
         .filter(|(_, mirror)| !mirror.is_empty())
         .collect();
-    pairs.sort();
-    overrides::print_pairs(&pairs)
+    pairs.sort_unstable();
+    overrides::print_pairs(pairs).into()
 }
 
 /// The map of one hosted cluster, and findings.
@@ -111,7 +111,7 @@ pub fn cluster_map(management: &ManagementLayer, own: &OwnSources, use_managemen
 }
 
 /// The same from its entries, with the same result for all hosted clusters with the same entries.
-pub fn merged_map(management: &ManagementLayer, own: &Entries, use_management: bool) -> ClusterMap {
+pub fn merged_map(management: &ManagementLayer, own: &MirrorEntries, use_management: bool) -> ClusterMap {
     if own.is_empty() && use_management {
         return ClusterMap { map: Arc::clone(&management.map), findings: Arc::default() };
     }
@@ -141,15 +141,15 @@ fn until_too_large(entries: &[MirrorEntry]) -> &[MirrorEntry] {
 }
 
 /// A map with the previously admitted entries added. Their order is kept if possible.
-pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>) -> OverrideMap {
+pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = Entries>) -> OverrideMap {
     let mut resolved = map.resolved.clone();
     for value in admitted {
-        for (name, mirrors) in overrides::ordered_mirrors(&overrides::parse_pairs(&value)) {
-            let source = resolved.sources.entry(name).or_default();
-            let covers = source.all_mirrors().all(|mirror| mirrors.iter().any(|carried| carried == mirror));
+        for (name, mirrors) in overrides::ordered_mirrors(value.pairs()) {
+            let source = resolved.sources.entry(name.to_owned()).or_default();
+            let covers = source.all_mirrors().all(|mirror| mirrors.contains(&mirror));
             let known: Vec<String> = source.all_mirrors().map(str::to_owned).collect();
-            let carried = mirrors.into_iter().filter(|carried| covers || !known.contains(carried));
-            let carried = carried.map(|location| Mirror { location, ..Mirror::default() });
+            let carried = mirrors.into_iter().filter(|carried| covers || known.iter().all(|known| known != carried));
+            let carried = carried.map(|location| Mirror { location: location.to_owned(), ..Mirror::default() });
             if covers {
                 source.digest_mirrors = carried.collect();
             } else {
@@ -164,7 +164,7 @@ pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = String>)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnSources {
     /// Its entries, not validated yet.
-    pub entries: Entries,
+    pub entries: MirrorEntries,
     /// Findings about ignored fields and keys.
     pub findings: Vec<Finding>,
     /// Problems of entries that are not used.
@@ -279,8 +279,8 @@ pub fn hosted_cluster_entries(cluster: &HostedCluster) -> Vec<MirrorEntry> {
 }
 
 /// Whether a value fits into one environment variable.
-pub fn fits(value: &str) -> bool {
-    names::OVERRIDES_ENV.len() + value.len() + 2 <= MAX_VALUE_BYTES
+pub fn fits(value: &Entries) -> bool {
+    names::OVERRIDES_ENV.len() + value.as_str().len() + 2 <= MAX_VALUE_BYTES
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Turn {
             memory.admit(&self.map, &facts.fleet.management.explained);
         }
         let parent = self.plan.targets.first().and_then(|target| target.plan.as_ref());
-        let digest = short_digest(&self.map.env);
+        let digest = short_digest(self.map.env.as_str());
         let is_known = memory.parent_since.as_ref().is_some_and(|(known, _)| *known == digest);
         match (parent.is_some_and(|parent| parent.up_to_date), is_known) {
             (true, false) => memory.parent_since = Some((digest, now.instant)),
@@ -112,7 +112,7 @@ fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
     let mark = mark(facts, now).filter(|_| counts);
     let in_flight = facts.rollout.in_flight.is_some() && !facts.is_rolled_out();
     let handover_over = memory.parent_since.as_ref().is_some_and(|(digest, since)| {
-        *digest == short_digest(&facts.map.map.env) && now.left(*since, flags.handover).is_none()
+        *digest == short_digest(facts.map.map.env.as_str()) && now.left(*since, flags.handover).is_none()
     });
     let input = PlanInput {
         map: &facts.map.map,

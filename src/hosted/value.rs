@@ -1,13 +1,10 @@
 //! The desired value of one target, and the identification of the appended environment variable.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use super::known::{EntrySet, Known, entries};
+use super::entries::Entries;
+use super::known::{EntrySet, Known};
 use super::observed::{ObservedContainer, ObservedTarget};
-use crate::mirrors::overrides;
-
-/// The value for an empty map.
-pub const EMPTY: &str = "=";
 
 /// The environment variables of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +12,9 @@ pub struct EnvView<'a> {
     /// The index of the appended one in [`ObservedContainer::env`].
     pub ours: Option<usize>,
     /// The stock value: the effective value without the appended one.
-    pub stock: Option<&'a str>,
+    pub stock: Option<&'a Entries>,
     /// The effective value: that of the last variable (kubelet).
-    pub effective: Option<&'a str>,
+    pub effective: Option<&'a Entries>,
 }
 
 /// Identifies the appended environment variable.
@@ -26,16 +23,16 @@ pub struct EnvView<'a> {
 /// variables that has only entries that are known or in the annotation.
 pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer, known: &Known<'_>) -> EnvView<'a> {
     let env = &container.env;
-    let ours = target.overrides.as_deref().and_then(|annotation| {
-        let equal = env.iter().rposition(|entry| &*entry.value == annotation);
+    let ours = target.overrides.as_ref().and_then(|annotation| {
+        let equal = env.iter().rposition(|entry| entry.value == *annotation);
         match (equal, env.len()) {
             (Some(0), 1) => (!target.stock_managed).then_some(0),
             (Some(place), _) if place > 0 => Some(place),
             (_, 2..) => {
                 let last = env.len() - 1;
-                let annotation: HashSet<&str> = entries(annotation).collect();
+                let annotation = annotation.set();
                 let explained = |entry: &str| known.contains(entry) || annotation.contains(entry);
-                env.last().filter(|entry| entries(&entry.value).all(explained)).map(|_| last)
+                env.last().filter(|entry| entry.value.iter().all(explained)).map(|_| last)
             }
             _ => None,
         }
@@ -43,8 +40,8 @@ pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer
     let mut others = env.iter().enumerate().filter(|(place, _)| Some(*place) != ours);
     EnvView {
         ours,
-        stock: others.next_back().map(|(_, entry)| &*entry.value),
-        effective: env.last().map(|entry| &*entry.value),
+        stock: others.next_back().map(|(_, entry)| &entry.value),
+        effective: env.last().map(|entry| &entry.value),
     }
 }
 
@@ -52,36 +49,31 @@ pub fn env_view<'a>(target: &'a ObservedTarget, container: &'a ObservedContainer
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedValue {
     /// The map, followed by the entries of the stock value that belong to other managers.
-    pub value: String,
-    /// The entries of other managers, as a value. Empty if there are none.
-    pub foreign: String,
+    pub value: Entries,
+    /// The entries of other managers.
+    pub foreign: Entries,
 }
 
 /// Computes the desired value of one target.
-pub fn wanted_value(map_env: &str, stock: Option<&str>, known: &Known<'_>) -> WantedValue {
-    let foreign = known.foreign(stock.unwrap_or_default()).join(",");
-    let value = match (entries(map_env).next().is_some(), foreign.is_empty()) {
-        (_, true) => map_env.to_owned(),
-        (true, false) => format!("{map_env},{foreign}"),
-        (false, false) => foreign.clone(),
-    };
+pub fn wanted_value(map: &Entries, stock: Option<&Entries>, known: &Known<'_>) -> WantedValue {
+    let foreign = stock.map(|stock| known.foreign(stock)).unwrap_or_default();
+    let value = if foreign.is_empty() { map.clone() } else { map.iter().chain(foreign.iter()).collect() };
     WantedValue { value, foreign }
 }
 
-/// Entries of stock values that are known and not desired, ascending. Empty if there are none.
-pub fn retired<'v>(stock_values: impl IntoIterator<Item = &'v str>, known: &Known<'_>) -> String {
+/// Entries of stock values that are known and not desired, ascending.
+pub fn retired<'v>(stock_values: impl IntoIterator<Item = &'v Entries>, known: &Known<'_>) -> Entries {
     let stale: BTreeSet<&str> = stock_values
         .into_iter()
-        .flat_map(entries)
+        .flat_map(Entries::iter)
         .filter(|entry| known.contains(entry) && !known.wanted.contains(*entry))
         .collect();
-    stale.into_iter().collect::<Vec<_>>().join(",")
+    stale.into_iter().collect()
 }
 
-/// Whether a value, or its absence, is equivalent to the desired one.
-pub fn says(value: Option<&str>, wanted: &str) -> bool {
-    let value = value.unwrap_or(EMPTY);
-    value == wanted || overrides::same_meaning(value, wanted)
+/// Whether a value, or its absence, has the same map as the desired one.
+pub fn has_map(value: Option<&Entries>, wanted: &Entries) -> bool {
+    value.map_or(wanted.is_empty(), |value| value.is_same_map(wanted))
 }
 
 /// The managed entries in the annotations of all targets.
@@ -90,15 +82,15 @@ pub fn says(value: Option<&str>, wanted: &str) -> bool {
 /// not known for the current value (`None`), all its entries count as foreign, so that no entry of another manager is dropped.
 pub fn remembered<'a>(
     targets: impl IntoIterator<Item = &'a ObservedTarget>,
-    foreign_of: impl Fn(&ObservedTarget) -> Option<String>,
+    foreign_of: impl Fn(&ObservedTarget) -> Option<Entries>,
 ) -> EntrySet {
     let mut remembered = EntrySet::new();
     for target in targets {
-        remembered.extend(entries(target.retired.as_deref().unwrap_or_default()).map(str::to_owned));
-        let Some(overrides) = target.overrides.as_deref() else { continue };
+        remembered.extend(target.retired.iter().flat_map(Entries::iter).map(str::to_owned));
+        let Some(overrides) = &target.overrides else { continue };
         let Some(foreign) = foreign_of(target) else { continue };
-        let foreign: BTreeSet<&str> = entries(&foreign).collect();
-        remembered.extend(entries(overrides).filter(|entry| !foreign.contains(entry)).map(str::to_owned));
+        let foreign = foreign.set();
+        remembered.extend(overrides.iter().filter(|entry| !foreign.contains(entry)).map(str::to_owned));
     }
     remembered
 }

@@ -13,7 +13,7 @@ use thread::WorkThread;
 
 use crate::hosted::sources::{ClusterMap, ManagementLayer, merged_map};
 use crate::mirrors::MirrorEntry;
-use crate::mirrors::entry::Entries;
+use crate::mirrors::entry::MirrorEntries;
 
 /// Number of mirrors above which a hosted cluster is heavy: its reconcile needs some milliseconds and some megabytes.
 const HEAVY: usize = 1_000;
@@ -29,13 +29,13 @@ const MERGING_NICENESS: i32 = 5;
 #[derive(Debug)]
 struct Kept {
     management: Arc<ManagementLayer>,
-    own: Entries,
+    own: MirrorEntries,
     use_management: bool,
     map: ClusterMap,
 }
 
 impl Kept {
-    fn is_of(&self, management: &Arc<ManagementLayer>, own: &Entries, use_management: bool) -> bool {
+    fn is_of(&self, management: &Arc<ManagementLayer>, own: &MirrorEntries, use_management: bool) -> bool {
         let is_same = |(a, b): (&Arc<[MirrorEntry]>, &Arc<[MirrorEntry]>)| Arc::ptr_eq(a, b);
         self.use_management == use_management
             && Arc::ptr_eq(&self.management, management)
@@ -53,7 +53,7 @@ impl Kept {
 struct Maps(Mutex<VecDeque<Kept>>);
 
 impl Maps {
-    fn find(&self, management: &Arc<ManagementLayer>, own: &Entries, use_management: bool) -> Option<ClusterMap> {
+    fn find(&self, management: &Arc<ManagementLayer>, own: &MirrorEntries, use_management: bool) -> Option<ClusterMap> {
         let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = maps.iter().position(|kept| kept.is_of(management, own, use_management))?;
         let kept = maps.remove(place)?;
@@ -71,7 +71,7 @@ impl Maps {
     }
 
     /// Merges a map, unless it is in the cache.
-    fn find_or_merge(&self, management: Arc<ManagementLayer>, own: Entries, use_management: bool) -> ClusterMap {
+    fn find_or_merge(&self, management: Arc<ManagementLayer>, own: MirrorEntries, use_management: bool) -> ClusterMap {
         self.find(&management, &own, use_management).unwrap_or_else(|| {
             let map = merged_map(&management, &own, use_management);
             self.keep(Kept { management, own, use_management, map: map.clone() });
@@ -166,7 +166,7 @@ impl Heavy {
         &self,
         load: &Load,
         management: &Arc<ManagementLayer>,
-        own: &Entries,
+        own: &MirrorEntries,
         use_management: bool,
     ) -> ClusterMap {
         if own.is_empty() {
@@ -188,7 +188,7 @@ mod tests {
     use crate::mirrors::Layer;
     use crate::mirrors::entry::of_image_content_sources;
 
-    fn own(count: usize) -> Entries {
+    fn own(count: usize) -> MirrorEntries {
         let source = |n: usize| ImageContentSource { source: format!("q.io/{n}"), mirrors: vec!["a.io/m".to_owned()] };
         let sources: Vec<_> = (0..count).map(source).collect();
         of_image_content_sources("clusters", "a", &sources, Layer::HostedCluster).into()
@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn equal_declarations_are_merged_once_and_others_apart() {
         let (heavy, management, own) = (Heavy::start().unwrap(), Arc::default(), own(3));
-        let map = async |own: &Entries, use_management| {
+        let map = async |own: &MirrorEntries, use_management| {
             let load = Load::of(HEAVY + 1, &heavy.clusters).unwrap();
             heavy.map(&load, &management, own, use_management).await.map
         };

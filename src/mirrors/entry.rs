@@ -21,7 +21,7 @@ pub const BARE_LIST: &str = "";
 
 /// The pulls that an entry applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Pool {
+pub enum PullBy {
     /// Pulls by digest: IDMS, ICSP, ImageMirrorDigestSet and `imageContentSources`.
     Digest,
     /// Pulls by tag: ITMS.
@@ -32,7 +32,7 @@ pub enum Pool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorEntry {
     /// The pulls that it applies to.
-    pub pool: Pool,
+    pub pull_by: PullBy,
     /// `host[:port][/path]` or `*.host`, if it is valid.
     pub source: String,
     /// The mirrors, in the order in which they are tried.
@@ -75,11 +75,11 @@ impl MirrorEntry {
 
 /// Entries of several objects. Each object's list is shared, not copied.
 #[derive(Clone, Debug, Default)]
-pub struct Entries {
+pub struct MirrorEntries {
     parts: Vec<Arc<[MirrorEntry]>>,
 }
 
-impl Entries {
+impl MirrorEntries {
     /// Adds the entries of one more object.
     pub fn add(&mut self, entries: &Arc<[MirrorEntry]>) {
         if !entries.is_empty() {
@@ -108,15 +108,15 @@ impl Entries {
     }
 }
 
-impl PartialEq for Entries {
+impl PartialEq for MirrorEntries {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
 }
 
-impl Eq for Entries {}
+impl Eq for MirrorEntries {}
 
-impl From<Vec<MirrorEntry>> for Entries {
+impl From<Vec<MirrorEntry>> for MirrorEntries {
     fn from(entries: Vec<MirrorEntry>) -> Self {
         let mut all = Self::default();
         all.add(&entries.into());
@@ -129,8 +129,8 @@ pub fn weight<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> usize {
     entries.into_iter().map(|entry| entry.mirrors.len().max(1)).sum()
 }
 
-/// A list of entries in the spec of some kind: its pool, its path and its elements.
-pub type EntryList<'a> = (Pool, &'static str, &'a [SourceMirrors]);
+/// A list of entries in the spec of some kind: the pulls that it applies to, its path and its elements.
+pub type EntryList<'a> = (PullBy, &'static str, &'a [SourceMirrors]);
 
 /// The spec of a kind that declares mirrors.
 pub trait MirrorSpec {
@@ -145,7 +145,7 @@ impl MirrorSpec for ImageDigestMirrorSetSpec {
     const KIND: &'static str = "ImageDigestMirrorSet";
 
     fn lists(&self) -> Vec<EntryList<'_>> {
-        vec![(Pool::Digest, "spec.imageDigestMirrors", &self.image_digest_mirrors)]
+        vec![(PullBy::Digest, "spec.imageDigestMirrors", &self.image_digest_mirrors)]
     }
 }
 
@@ -153,7 +153,7 @@ impl MirrorSpec for ImageTagMirrorSetSpec {
     const KIND: &'static str = "ImageTagMirrorSet";
 
     fn lists(&self) -> Vec<EntryList<'_>> {
-        vec![(Pool::Tag, "spec.imageTagMirrors", &self.image_tag_mirrors)]
+        vec![(PullBy::Tag, "spec.imageTagMirrors", &self.image_tag_mirrors)]
     }
 }
 
@@ -161,7 +161,7 @@ impl MirrorSpec for ImageContentSourcePolicySpec {
     const KIND: &'static str = "ImageContentSourcePolicy";
 
     fn lists(&self) -> Vec<EntryList<'_>> {
-        vec![(Pool::Digest, ICSP_LIST, &self.repository_digest_mirrors)]
+        vec![(PullBy::Digest, ICSP_LIST, &self.repository_digest_mirrors)]
     }
 }
 
@@ -170,8 +170,8 @@ impl MirrorSpec for ImageMirrorDigestSetSpec {
 
     fn lists(&self) -> Vec<EntryList<'_>> {
         vec![
-            (Pool::Digest, "spec.imageDigestMirrors", &self.image_digest_mirrors),
-            (Pool::Digest, "spec.mirrors", &self.mirrors),
+            (PullBy::Digest, "spec.imageDigestMirrors", &self.image_digest_mirrors),
+            (PullBy::Digest, "spec.mirrors", &self.mirrors),
         ]
     }
 }
@@ -192,9 +192,9 @@ pub fn of_object<S: MirrorSpec>(name: &str, spec: &S, layer: Layer) -> Vec<Mirro
 
 /// The entries of a spec at `place`, such as a document of a ConfigMap. The index of `place` is ignored.
 pub fn of_document<S: MirrorSpec>(spec: &S, place: &Origin) -> Vec<MirrorEntry> {
-    let entries = spec.lists().into_iter().flat_map(|(pool, list, elements)| {
+    let entries = spec.lists().into_iter().flat_map(|(pull_by, list, elements)| {
         elements.iter().enumerate().map(move |(index, element)| MirrorEntry {
-            pool,
+            pull_by,
             source: element.source.clone(),
             mirrors: element.mirrors.clone(),
             policy: element.mirror_source_policy.as_deref().and_then(DeclaredPolicy::parse),
@@ -214,7 +214,7 @@ pub fn of_image_content_sources(
     layer: Layer,
 ) -> Vec<MirrorEntry> {
     let entries = sources.iter().enumerate().map(|(index, element)| MirrorEntry {
-        pool: Pool::Digest,
+        pull_by: PullBy::Digest,
         source: element.source.clone(),
         mirrors: element.mirrors.clone(),
         policy: None,
@@ -246,7 +246,7 @@ pub struct ListedSource {
 /// The entries of such a list, with `kind` and `name` as their origin.
 pub fn of_list(kind: &str, name: &str, list: &'static str, sources: &[ListedSource]) -> Vec<MirrorEntry> {
     let entries = sources.iter().enumerate().map(|(index, element)| MirrorEntry {
-        pool: Pool::Digest,
+        pull_by: PullBy::Digest,
         source: element.source.clone(),
         mirrors: element.mirrors.clone(),
         policy: element.source_policy.as_deref().and_then(DeclaredPolicy::parse),
@@ -291,16 +291,18 @@ pub fn of_node_mirror_set(name: &str, spec: &NodeMirrorSetSpec) -> Vec<MirrorEnt
         NodeLayer::HostedCluster => Layer::HostedCluster,
         NodeLayer::NodePool => Layer::NodePool,
     };
-    let pools =
-        [(Pool::Digest, "spec.digestMirrors", &spec.digest_mirrors), (Pool::Tag, "spec.tagMirrors", &spec.tag_mirrors)];
-    let entries = pools.into_iter().flat_map(|(pool, list, elements)| {
+    let lists = [
+        (PullBy::Digest, "spec.digestMirrors", &spec.digest_mirrors),
+        (PullBy::Tag, "spec.tagMirrors", &spec.tag_mirrors),
+    ];
+    let entries = lists.into_iter().flat_map(|(pull_by, list, elements)| {
         elements.iter().enumerate().map(move |(index, element)| MirrorEntry {
-            pool,
+            pull_by,
             source: element.source.clone(),
             mirrors: element.mirrors.clone(),
             policy: element.mirror_source_policy.map(DeclaredPolicy::Known),
             insecure: false,
-            list: element.origin.as_ref().map_or(list, |origin| list_of(&origin.kind, pool)),
+            list: element.origin.as_ref().map_or(list, |origin| list_of(&origin.kind, pull_by)),
             origin: node_origin(name, element, index, layer),
         })
     });
@@ -308,12 +310,12 @@ pub fn of_node_mirror_set(name: &str, spec: &NodeMirrorSetSpec) -> Vec<MirrorEnt
 }
 
 /// The path of the list of entries in an object of this kind.
-fn list_of(kind: &str, pool: Pool) -> &'static str {
-    match (kind, pool) {
+fn list_of(kind: &str, pull_by: PullBy) -> &'static str {
+    match (kind, pull_by) {
         ("HostedCluster", _) => IMAGE_CONTENT_SOURCES_LIST,
         ("ImageContentSourcePolicy", _) => ICSP_LIST,
-        (_, Pool::Digest) => "spec.imageDigestMirrors",
-        (_, Pool::Tag) => "spec.imageTagMirrors",
+        (_, PullBy::Digest) => "spec.imageDigestMirrors",
+        (_, PullBy::Tag) => "spec.imageTagMirrors",
     }
 }
 

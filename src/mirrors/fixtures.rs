@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{DeclaredPolicy, Layer, MirrorEntry, Origin, Pool, Resolved};
+use super::{DeclaredPolicy, Layer, MirrorEntry, Origin, PullBy, Resolved};
 
 /// An origin of which only the object's name varies.
 pub fn origin(name: &str) -> Origin {
@@ -18,10 +18,10 @@ pub fn origin(name: &str) -> Origin {
 }
 
 /// An entry without a policy; `mirrors` are separated by spaces.
-pub fn entry(pool: Pool, source: &str, mirrors: &str) -> MirrorEntry {
-    let list = if pool == Pool::Digest { "spec.imageDigestMirrors" } else { "spec.imageTagMirrors" };
+pub fn entry(pull_by: PullBy, source: &str, mirrors: &str) -> MirrorEntry {
+    let list = if pull_by == PullBy::Digest { "spec.imageDigestMirrors" } else { "spec.imageTagMirrors" };
     MirrorEntry {
-        pool,
+        pull_by,
         source: source.to_owned(),
         mirrors: mirrors.split_whitespace().map(str::to_owned).collect(),
         policy: None,
@@ -32,11 +32,11 @@ pub fn entry(pool: Pool, source: &str, mirrors: &str) -> MirrorEntry {
 }
 
 pub fn digest(source: &str, mirrors: &str) -> MirrorEntry {
-    entry(Pool::Digest, source, mirrors)
+    entry(PullBy::Digest, source, mirrors)
 }
 
 pub fn tag(source: &str, mirrors: &str) -> MirrorEntry {
-    entry(Pool::Tag, source, mirrors)
+    entry(PullBy::Tag, source, mirrors)
 }
 
 pub fn never(entry: MirrorEntry) -> MirrorEntry {
@@ -79,7 +79,7 @@ pub fn any_entries() -> impl Strategy<Value = Vec<MirrorEntry>> {
         insecure,
         ..named(
             &format!("set-{object}"),
-            entry(if is_tag { Pool::Tag } else { Pool::Digest }, source, &mirrors.join(" ")),
+            entry(if is_tag { PullBy::Tag } else { PullBy::Digest }, source, &mirrors.join(" ")),
         )
     });
     proptest::collection::vec(one, 0..8)

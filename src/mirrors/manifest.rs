@@ -98,7 +98,7 @@ fn entries<K: DeserializeOwned, S: MirrorSpec>(
 mod tests {
     use super::*;
     use crate::documents;
-    use crate::mirrors::{Layer, Pool};
+    use crate::mirrors::{Layer, PullBy};
 
     fn place() -> Origin {
         Origin {
@@ -122,7 +122,7 @@ mod tests {
         let text = "apiVersion: config.openshift.io/v1\nkind: ImageTagMirrorSet\nspec:\n  imageTagMirrors:\n  - source: a\n    mirrors: [b]\n  - {source: c, mirror: [d]}\n";
         let declared = read(text).unwrap();
         assert_eq!(declared.entries.len(), 2);
-        assert_eq!(declared.entries[1].pool, Pool::Tag);
+        assert_eq!(declared.entries[1].pull_by, PullBy::Tag);
         assert_eq!(declared.entries[1].origin.to_string(), "ConfigMap/clusters/mirrors[idms.yaml#0][1]");
         assert_eq!(declared.findings.len(), 1);
         assert_eq!(declared.findings[0].field, "spec.imageTagMirrors[1].mirror");

@@ -38,7 +38,7 @@ impl DeclaredPolicy {
     }
 }
 
-/// A mirror of a source in one pool. Serializes as its location.
+/// A mirror of a source for pulls by digest or by tag. Serializes as its location.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mirror {
     /// `host[:port][/path]`.
@@ -63,7 +63,7 @@ pub struct ResolvedSource {
     pub digest_mirrors: Vec<Mirror>,
     /// Mirrors for pulls by tag, likewise.
     pub tag_mirrors: Vec<Mirror>,
-    /// NeverContactSource if one entry has this policy, in any pool and layer.
+    /// NeverContactSource if one entry has this policy, for any pulls, in any layer.
     pub policy: Policy,
     /// All entries for this source, sorted.
     pub origins: Vec<Origin>,
@@ -71,7 +71,7 @@ pub struct ResolvedSource {
 
 impl ResolvedSource {
     /// All mirrors as one list: the digest mirrors, followed by the tag mirrors that are not in the list yet. This is
-    /// the order in an override value, which does not distinguish the pools.
+    /// the order in an override value, which does not distinguish pulls by digest from pulls by tag.
     pub fn all_mirrors(&self) -> impl Iterator<Item = &str> {
         let digests: HashSet<&str> = self.digest_mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
         let tags = self.tag_mirrors.iter().map(|mirror| mirror.location.as_str());

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::topo::merged_mirrors;
-use super::{Mirror, MirrorEntry, Pool, Resolved, ResolvedSource};
+use super::{Mirror, MirrorEntry, PullBy, Resolved, ResolvedSource};
 
 /// Merges the entries of one layer. Their order does not matter.
 ///
 /// Digest and tag mirrors are merged separately. An entry whose only mirror is its source is ignored, including its
-/// policy. NeverContactSource in one entry applies to the source in both pools. The entries must be valid; see
+/// policy. NeverContactSource in one entry applies to the source for pulls by digest and by tag. The entries must be valid; see
 /// [`super::validate`].
 pub fn merge_layer<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>) -> Resolved {
     let mut by_source: BTreeMap<&str, Vec<&MirrorEntry>> = BTreeMap::new();
@@ -30,15 +30,15 @@ pub(super) fn has_real_mirror(entry: &MirrorEntry) -> bool {
 fn merge_source(source: &str, entries: &[&MirrorEntry]) -> ResolvedSource {
     let origins: BTreeSet<_> = entries.iter().map(|entry| &entry.origin).collect();
     ResolvedSource {
-        digest_mirrors: merge_pool(source, entries, Pool::Digest),
-        tag_mirrors: merge_pool(source, entries, Pool::Tag),
+        digest_mirrors: merge_mirrors(source, entries, PullBy::Digest),
+        tag_mirrors: merge_mirrors(source, entries, PullBy::Tag),
         policy: entries.iter().map(|entry| entry.policy()).max().unwrap_or_default(),
         origins: origins.into_iter().cloned().collect(),
     }
 }
 
-fn merge_pool(source: &str, entries: &[&MirrorEntry], pool: Pool) -> Vec<Mirror> {
-    let entries = || entries.iter().filter(|entry| entry.pool == pool);
+fn merge_mirrors(source: &str, entries: &[&MirrorEntry], pull_by: PullBy) -> Vec<Mirror> {
+    let entries = || entries.iter().filter(|entry| entry.pull_by == pull_by);
     let lists: Vec<Vec<&str>> = entries()
         .map(|entry| entry.mirrors.iter().map(String::as_str).filter(|mirror| !mirror.is_empty()).collect())
         .collect();
@@ -79,14 +79,14 @@ pub fn overlay(broader: &Resolved, specific: &Resolved) -> Resolved {
 fn overlay_source(name: &str, under: ResolvedSource, over: &ResolvedSource) -> ResolvedSource {
     let origins: BTreeSet<_> = under.origins.into_iter().chain(over.origins.iter().cloned()).collect();
     ResolvedSource {
-        digest_mirrors: overlay_pool(name, under.digest_mirrors, &over.digest_mirrors),
-        tag_mirrors: overlay_pool(name, under.tag_mirrors, &over.tag_mirrors),
+        digest_mirrors: overlay_mirrors(name, under.digest_mirrors, &over.digest_mirrors),
+        tag_mirrors: overlay_mirrors(name, under.tag_mirrors, &over.tag_mirrors),
         policy: under.policy.max(over.policy),
         origins: origins.into_iter().collect(),
     }
 }
 
-fn overlay_pool(source: &str, under: Vec<Mirror>, over: &[Mirror]) -> Vec<Mirror> {
+fn overlay_mirrors(source: &str, under: Vec<Mirror>, over: &[Mirror]) -> Vec<Mirror> {
     let mut mirrors = over.to_vec();
     let mut places: HashMap<String, usize> = HashMap::new();
     for (place, mirror) in over.iter().enumerate() {

@@ -15,7 +15,7 @@ use super::finding::{Finding, Severity};
 use super::lookup::resolve;
 use super::merge::merge_layer;
 use super::validate::{Consumer, validate};
-use super::{ImageReference, MirrorEntry, Pool, Resolved};
+use super::{ImageReference, MirrorEntry, PullBy, Resolved};
 
 /// A digest that belongs to no image.
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
@@ -39,7 +39,7 @@ pub struct Declared<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigratedSet {
     /// `Digest` for an ImageDigestMirrorSet, `Tag` for an ImageTagMirrorSet.
-    pub pool: Pool,
+    pub pull_by: PullBy,
     /// Its name, the same as that of the original object.
     pub name: String,
     /// The labels of all original objects.
@@ -59,9 +59,9 @@ impl MigratedSet {
 
     /// The kind of the new object.
     pub const fn kind(&self) -> &'static str {
-        match self.pool {
-            Pool::Digest => ImageDigestMirrorSetSpec::KIND,
-            Pool::Tag => ImageTagMirrorSetSpec::KIND,
+        match self.pull_by {
+            PullBy::Digest => ImageDigestMirrorSetSpec::KIND,
+            PullBy::Tag => ImageTagMirrorSetSpec::KIND,
         }
     }
 
@@ -71,14 +71,14 @@ impl MigratedSet {
     /// Serialization errors, which valid labels and entries do not cause.
     pub fn to_value(&self) -> serde_json::Result<serde_json::Value> {
         let labels = (!self.labels.is_empty()).then(|| self.labels.clone());
-        match self.pool {
-            Pool::Digest => {
+        match self.pull_by {
+            PullBy::Digest => {
                 let spec = ImageDigestMirrorSetSpec { image_digest_mirrors: self.entries.clone() };
                 let mut object = ImageDigestMirrorSet::new(&self.name, spec);
                 object.metadata.labels = labels;
                 serde_json::to_value(object)
             }
-            Pool::Tag => {
+            PullBy::Tag => {
                 let spec = ImageTagMirrorSetSpec { image_tag_mirrors: self.entries.clone() };
                 let mut object = ImageTagMirrorSet::new(&self.name, spec);
                 object.metadata.labels = labels;
@@ -103,18 +103,18 @@ pub struct Migration {
 /// Converts objects to sets. With `tags`, each ImageContentSourcePolicy (and `imageContentSources`) also becomes an
 /// ImageTagMirrorSet of the same name.
 pub fn migrate(objects: &[Declared<'_>], tags: bool) -> Migration {
-    let mut sets: BTreeMap<(Pool, String), MigratedSet> = BTreeMap::new();
+    let mut sets: BTreeMap<(PullBy, String), MigratedSet> = BTreeMap::new();
     let mut migration = Migration::default();
     for object in objects {
         let (entries, findings) = expressible(object.entries);
         migration.findings.extend(findings);
         for entry in entries {
             let copies_for_tags = tags && entry.allows_tags_and_digests();
-            add(&mut sets, object, entry.pool, entry);
+            add(&mut sets, object, entry.pull_by, entry);
             migration.wanted.push(entry.clone());
             if copies_for_tags {
-                add(&mut sets, object, Pool::Tag, entry);
-                migration.wanted.push(MirrorEntry { pool: Pool::Tag, ..entry.clone() });
+                add(&mut sets, object, PullBy::Tag, entry);
+                migration.wanted.push(MirrorEntry { pull_by: PullBy::Tag, ..entry.clone() });
             }
         }
     }
@@ -122,9 +122,14 @@ pub fn migrate(objects: &[Declared<'_>], tags: bool) -> Migration {
     migration
 }
 
-fn add(sets: &mut BTreeMap<(Pool, String), MigratedSet>, object: &Declared<'_>, pool: Pool, entry: &MirrorEntry) {
-    let set = sets.entry((pool, object.name.to_owned())).or_insert_with(|| MigratedSet {
-        pool,
+fn add(
+    sets: &mut BTreeMap<(PullBy, String), MigratedSet>,
+    object: &Declared<'_>,
+    pull_by: PullBy,
+    entry: &MirrorEntry,
+) {
+    let set = sets.entry((pull_by, object.name.to_owned())).or_insert_with(|| MigratedSet {
+        pull_by,
         name: object.name.to_owned(),
         labels: BTreeMap::new(),
         kinds: BTreeSet::new(),
@@ -156,9 +161,9 @@ fn expressible(entries: &[MirrorEntry]) -> (Vec<&MirrorEntry>, Vec<Finding>) {
     let (mut fitting, mut errors) = (Vec::new(), Vec::new());
     for entry in entries {
         // Validate the entry as part of the new object, and report errors with its path in the old one.
-        let list = match entry.pool {
-            Pool::Digest => "spec.imageDigestMirrors",
-            Pool::Tag => "spec.imageTagMirrors",
+        let list = match entry.pull_by {
+            PullBy::Digest => "spec.imageDigestMirrors",
+            PullBy::Tag => "spec.imageTagMirrors",
         };
         let there = MirrorEntry { list, ..entry.clone() };
         let findings = validate(&[there], Consumer::ControlPlane).findings;

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use super::finding::{Finding, FindingReason, Place, Severity};
 use super::merge::has_real_mirror;
 use super::topo::merged_mirrors;
-use super::{MirrorEntry, Pool};
+use super::{MirrorEntry, PullBy};
 
 /// Objects and mirrors that a message names: enough for real cases, and short enough for one condition.
 const SHOWN: usize = 6;
 
 /// One note for each source that several entries of one layer declare with different lists.
 pub fn notes(entries: &[MirrorEntry]) -> Vec<Finding> {
-    let mut by_source: BTreeMap<(Pool, &str), Vec<&MirrorEntry>> = BTreeMap::new();
+    let mut by_source: BTreeMap<(PullBy, &str), Vec<&MirrorEntry>> = BTreeMap::new();
     for entry in entries.iter().filter(|entry| has_real_mirror(entry)) {
-        by_source.entry((entry.pool, &entry.source)).or_default().push(entry);
+        by_source.entry((entry.pull_by, &entry.source)).or_default().push(entry);
     }
-    by_source.into_iter().filter_map(|((pool, source), entries)| note(pool, source, entries)).collect()
+    by_source.into_iter().filter_map(|((pull_by, source), entries)| note(pull_by, source, entries)).collect()
 }
 
-fn note(pool: Pool, source: &str, mut entries: Vec<&MirrorEntry>) -> Option<Finding> {
+fn note(pull_by: PullBy, source: &str, mut entries: Vec<&MirrorEntry>) -> Option<Finding> {
     // The message must not depend on the order of the input.
     entries.sort_by(|a, b| (&a.origin, &a.mirrors).cmp(&(&b.origin, &b.mirrors)));
     let first = *entries.first()?;
@@ -29,7 +29,7 @@ fn note(pool: Pool, source: &str, mut entries: Vec<&MirrorEntry>) -> Option<Find
     let lists: Vec<Vec<&str>> =
         entries.iter().map(|entry| entry.mirrors.iter().map(String::as_str).collect()).collect();
     let merged = merged_mirrors(source, &lists);
-    let by = if pool == Pool::Digest { "digest" } else { "tag" };
+    let by = if pull_by == PullBy::Digest { "digest" } else { "tag" };
     let names: Vec<String> = entries.iter().map(|entry| entry.origin.to_string()).collect();
     let message = format!(
         "{} entries declare mirrors for pulls of {source:?} by {by} ({}); they are tried in the order {}: {}",

@@ -4,7 +4,7 @@
 //! `--registry-overrides` is the same with one mirror per source (HyperShift, `support/util/util.go`). `=` is the empty
 //! map.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Resolved;
 
@@ -47,8 +47,8 @@ pub fn print_argument(resolved: &Resolved) -> String {
 }
 
 /// Prints pairs of source and mirror in the given order.
-pub fn print_pairs(pairs: &[(String, String)]) -> String {
-    join(pairs.iter().map(|(source, mirror)| pair(source, mirror)))
+pub fn print_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    join(pairs.into_iter().map(|(source, mirror)| pair(source, mirror)))
 }
 
 fn pair(source: &str, mirror: &str) -> String {
@@ -63,44 +63,32 @@ fn join(pairs: impl IntoIterator<Item = String>) -> String {
 /// Parses `OPENSHIFT_IMG_OVERRIDES` as HyperShift does (`ConvertImageRegistryOverrideStringToMap`). Parts without `=`,
 /// without a source or without a mirror are ignored, such as the leading `=,` of stock operators. White space is kept,
 /// and a mirror can contain `=`.
-pub fn parse_pairs(text: &str) -> Vec<(String, String)> {
-    pairs(text).map(|(source, mirror)| (source.to_owned(), mirror.to_owned())).collect()
-}
-
-fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> + Clone {
     let pairs = text.split(',').filter_map(|part| part.split_once('='));
     pairs.filter(|(source, mirror)| !source.is_empty() && !mirror.is_empty())
 }
 
 /// The mirrors of each source in order, without duplicates.
-pub fn ordered_mirrors(pairs: &[(String, String)]) -> BTreeMap<String, Vec<String>> {
-    let mut seen = BTreeSet::new();
-    let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (source, mirror) in pairs {
-        if seen.insert((source, mirror)) {
-            mirrors.entry(source.clone()).or_default().push(mirror.clone());
-        }
-    }
-    mirrors
-}
-
-/// Whether two values of `OPENSHIFT_IMG_OVERRIDES` are equivalent: each source has the same mirrors in the same order.
-pub fn same_meaning(a: &str, b: &str) -> bool {
-    // This runs for each target in each reconciliation, mostly with equal or empty values, so it copies no text.
-    match (pairs(a).next(), pairs(b).next()) {
-        (None, None) => true,
-        (Some(_), Some(_)) => a == b || mirrors_by_source(a) == mirrors_by_source(b),
-        _ => false,
-    }
-}
-
-fn mirrors_by_source(text: &str) -> HashMap<&str, Vec<&str>> {
+pub fn ordered_mirrors<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut seen = HashSet::new();
-    let mut mirrors: HashMap<&str, Vec<&str>> = HashMap::new();
-    for (source, mirror) in pairs(text).filter(|pair| seen.insert(*pair)) {
+    let mut mirrors: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (source, mirror) in pairs.into_iter().filter(|pair| seen.insert(*pair)) {
         mirrors.entry(source).or_default().push(mirror);
     }
     mirrors
+}
+
+/// Whether two values of `OPENSHIFT_IMG_OVERRIDES` have the same map: each source has the same mirrors in the same order.
+pub fn is_same_map<'a>(
+    a: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    b: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> bool {
+    // This runs for each target in each reconciliation, mostly with equal or empty values, so maps are built only for others.
+    match (a.clone().next(), b.clone().next()) {
+        (None, None) => true,
+        (Some(_), Some(_)) => a.clone().eq(b.clone()) || ordered_mirrors(a) == ordered_mirrors(b),
+        _ => false,
+    }
 }
 
 /// Parses all values of one `--registry-overrides`, in order, as `github.com/spf13/pflag` v1.0 does

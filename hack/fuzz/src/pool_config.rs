@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hypermirror::hosted::pool_config::{KEY, read};
-use hypermirror::mirrors::Pool;
+use hypermirror::mirrors::PullBy;
 
 use crate::cost::linear;
 use crate::mirrors::{OBJECT, check_entries, check_origins};
@@ -27,7 +27,7 @@ pub fn check(input: &[u8]) {
         );
     }
     assert!(documents.has_mirrors_whole() || !documents.troubles.is_empty(), "an invalid document is reported");
-    let has_tags = documents.entries.iter().any(|entry| entry.pool == Pool::Tag);
+    let has_tags = documents.entries.iter().any(|entry| entry.pull_by == PullBy::Tag);
     assert!(documents.has_tag_mirrors || !has_tags, "tag mirrors have an origin");
     check_entries(&documents.entries);
 }

@@ -5,7 +5,7 @@ use hypermirror::mirrors::registries::{
     DROP_IN, RegistriesConfig, RegistriesFile, Role, attribute, explain, judge, render, with_ours,
 };
 use hypermirror::mirrors::validate::{Consumer, validate};
-use hypermirror::mirrors::{DeclaredPolicy, Layer, MirrorEntry, Origin, Policy, Pool, Resolved};
+use hypermirror::mirrors::{DeclaredPolicy, Layer, MirrorEntry, Origin, Policy, PullBy, Resolved};
 
 use crate::parts;
 
@@ -66,7 +66,7 @@ fn mirrors_of(foreign: &RegistriesConfig) -> Resolved {
 fn entry(index: usize, source: String) -> MirrorEntry {
     let never = index % 3 == 1;
     MirrorEntry {
-        pool: if index.is_multiple_of(2) { Pool::Digest } else { Pool::Tag },
+        pull_by: if index.is_multiple_of(2) { PullBy::Digest } else { PullBy::Tag },
         source,
         mirrors: vec!["mirror.example/a".to_owned(), "other.example:5000/b".to_owned()],
         policy: never.then_some(DeclaredPolicy::Known(Policy::NeverContactSource)),

@@ -1,10 +1,10 @@
 use super::*;
 use crate::mirrors::Layer;
-use crate::mirrors::{Origin, Pool};
+use crate::mirrors::{Origin, PullBy};
 
-fn entry(layer: Layer, pool: Pool, source: &str, mirrors: &[&str]) -> MirrorEntry {
+fn entry(layer: Layer, pull_by: PullBy, source: &str, mirrors: &[&str]) -> MirrorEntry {
     MirrorEntry {
-        pool,
+        pull_by,
         source: source.to_owned(),
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
         policy: None,
@@ -23,7 +23,7 @@ fn entry(layer: Layer, pool: Pool, source: &str, mirrors: &[&str]) -> MirrorEntr
 }
 
 fn digest(source: &str, mirrors: &[&str]) -> MirrorEntry {
-    entry(Layer::HostedCluster, Pool::Digest, source, mirrors)
+    entry(Layer::HostedCluster, PullBy::Digest, source, mirrors)
 }
 
 fn declared(entries: Vec<MirrorEntry>) -> Declared {
@@ -51,8 +51,8 @@ fn text(decision: &Decision) -> &str {
 fn a_node_pools_mirrors_come_before_the_hosted_clusters_whatever_the_order_of_entries() {
     let mut entries = vec![
         digest("quay.io", &["m.example/hc"]),
-        entry(Layer::NodePool, Pool::Digest, "quay.io", &["m.example/pool"]),
-        entry(Layer::NodePool, Pool::Tag, "quay.io", &["m.example/tag"]),
+        entry(Layer::NodePool, PullBy::Digest, "quay.io", &["m.example/pool"]),
+        entry(Layer::NodePool, PullBy::Tag, "quay.io", &["m.example/tag"]),
     ];
     let forward = decided(&declared(entries.clone()), &ForeignFiles::default());
     entries.reverse();

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::mirrors::{Layer, MirrorEntry, Origin, Pool};
+use crate::mirrors::{Layer, MirrorEntry, Origin, PullBy};
 
 struct Scene {
     root: tempfile::TempDir,
@@ -41,7 +41,7 @@ fn declared(mirrors: &[&str]) -> Declared {
         layer: Layer::HostedCluster,
     };
     let entry = |mirror: &&str| MirrorEntry {
-        pool: Pool::Digest,
+        pull_by: PullBy::Digest,
         source: "quay.io".to_owned(),
         mirrors: vec![(*mirror).to_owned()],
         policy: None,

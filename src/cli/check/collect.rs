@@ -212,7 +212,7 @@ fn delivery_rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
 }
 
 fn size_row(plan: &ClusterPlan) -> Option<Row> {
-    let bytes = Some(plan.map.map.env.len()).filter(|_| !fits(&plan.map.map.env))?;
+    let bytes = Some(plan.map.map.env.as_str().len()).filter(|_| !fits(&plan.map.map.env))?;
     let message = format!(
         "the override map has {bytes} bytes and is not written: the limit for an environment variable and its name is {MAX_VALUE_BYTES}"
     );

@@ -8,8 +8,8 @@ use super::{Row, entry_row, plain_row};
 use crate::hosted::delivery::Delivery;
 use crate::hosted::pool_config::{PoolConfig, PoolSources, findings, node_files};
 use crate::hosted::verdict::SourceTrouble;
-use crate::mirrors::Pool;
-use crate::mirrors::entry::Entries;
+use crate::mirrors::PullBy;
+use crate::mirrors::entry::MirrorEntries;
 use crate::mirrors::finding::Severity;
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{Note, render};
@@ -39,7 +39,7 @@ fn trouble_row(trouble: &SourceTrouble, object: &str, consumer: &'static str) ->
     Row { consumers: vec![consumer], ..row }
 }
 
-fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &Entries) -> Vec<Row> {
+fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &MirrorEntries) -> Vec<Row> {
     let object = format!("NodePool/{}", ClusterKey::of(pool));
     let sources = input.pool_sources(pool);
     let mut rows: Vec<Row> = sources.troubles.iter().map(|trouble| trouble_row(trouble, &object, "Node")).collect();
@@ -61,7 +61,7 @@ fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &Entries) -> Vec<Row> {
 }
 
 /// Findings about files that the pool's `MachineConfig`s write to nodes.
-fn file_rows(object: &str, of_cluster: &Entries, sources: &PoolSources) -> Vec<Row> {
+fn file_rows(object: &str, of_cluster: &MirrorEntries, sources: &PoolSources) -> Vec<Row> {
     if sources.files.is_empty() {
         return Vec::new();
     }
@@ -88,7 +88,7 @@ fn file_rows(object: &str, of_cluster: &Entries, sources: &PoolSources) -> Vec<R
 }
 
 fn has_tag_mirrors(sources: &PoolSources, config_map: &str) -> bool {
-    let of_tags = sources.entries.iter().filter(|entry| entry.pool == Pool::Tag);
+    let of_tags = sources.entries.iter().filter(|entry| entry.pull_by == PullBy::Tag);
     of_tags.into_iter().any(|entry| entry.origin.name == config_map)
 }
 

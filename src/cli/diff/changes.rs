@@ -1,6 +1,6 @@
 //! The changes of one hosted cluster: the values before and after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use hypermirror_api::annotations;
@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::super::input::Input;
 use super::super::planning::ClusterPlan;
 use crate::hosted::catalogs::compare::{Difference, ImageChange};
+use crate::hosted::entries::Entries;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::target::TargetSpec;
-use crate::mirrors::overrides::{ordered_mirrors, parse_pairs};
+use crate::mirrors::overrides::ordered_mirrors;
 
 /// The changes of one hosted cluster.
 #[derive(Debug, Serialize)]
@@ -150,16 +151,16 @@ impl ClusterChanges {
 impl TargetChanges {
     fn new(spec: &TargetSpec, before: &ObservedTarget, after: &Value) -> Self {
         let after = ObservedTarget::read(after, spec);
-        let annotation = |key, before: &Option<std::sync::Arc<str>>, after: &Option<std::sync::Arc<str>>| {
-            let text = |value: &Option<std::sync::Arc<str>>| value.as_deref().map(str::to_owned);
+        let annotation = |key, before: &Option<Entries>, after: &Option<Entries>| {
+            let text = |value: &Option<Entries>| value.as_ref().map(ToString::to_string);
             (before != after).then(|| AnnotationChange { key, before: text(before), after: text(after) })
         };
         Self {
             namespace: String::new(),
             name: spec.deployment.clone(),
             restarts: false,
-            overrides: compare(effective(before).unwrap_or_default(), effective(&after).unwrap_or_default()),
-            argument: compare(&arguments(before), &arguments(&after)),
+            overrides: compare(effective(before), effective(&after)),
+            argument: compare(arguments(before), arguments(&after)),
             annotations: [
                 annotation(annotations::OVERRIDES, &before.overrides, &after.overrides),
                 annotation(annotations::RETIRED, &before.retired, &after.retired),
@@ -174,23 +175,30 @@ impl TargetChanges {
 }
 
 /// The value that the process uses: the last variable of this name.
-fn effective(target: &ObservedTarget) -> Option<&str> {
-    Some(&target.container.as_ref()?.env.last()?.value)
+fn effective(target: &ObservedTarget) -> impl Iterator<Item = (&str, &str)> {
+    let last = target.container.as_ref().and_then(|container| container.env.last());
+    last.into_iter().flat_map(|entry| entry.value.pairs())
 }
 
 /// The combined values of all occurrences of the argument, as the process combines them.
-fn arguments(target: &ObservedTarget) -> String {
-    let container = target.container.iter();
-    container.flat_map(|container| &container.arguments).map(|entry| &*entry.value).collect::<Vec<_>>().join(",")
+fn arguments(target: &ObservedTarget) -> impl Iterator<Item = (&str, &str)> {
+    let arguments = target.container.iter().flat_map(|container| &container.arguments);
+    arguments.flat_map(|entry| entry.value.pairs())
 }
 
-fn compare(before: &str, after: &str) -> Vec<SourceChange> {
-    let (mut before, mut after) = (ordered_mirrors(&parse_pairs(before)), ordered_mirrors(&parse_pairs(after)));
-    let sources: BTreeSet<String> = before.keys().chain(after.keys()).cloned().collect();
+fn compare<'a>(
+    before: impl Iterator<Item = (&'a str, &'a str)>,
+    after: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<SourceChange> {
+    let (before, after) = (ordered_mirrors(before), ordered_mirrors(after));
+    let sources: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    let mirrors = |of: &BTreeMap<&str, Vec<&str>>, source: &str| {
+        of.get(source).into_iter().flatten().map(|&mirror| mirror.to_owned()).collect::<Vec<String>>()
+    };
     let changes = sources.into_iter().map(|source| SourceChange {
-        before: before.remove(&source).unwrap_or_default(),
-        after: after.remove(&source).unwrap_or_default(),
-        source,
+        source: source.to_owned(),
+        before: mirrors(&before, source),
+        after: mirrors(&after, source),
     });
     changes.filter(|change| change.before != change.after).collect()
 }
@@ -201,7 +209,8 @@ mod tests {
 
     #[test]
     fn sources_are_compared_with_the_order_of_their_mirrors() {
-        let changes = compare("=,a=1,a=2,b=1,c=1", "c=1,b=2,b=1,d=4,a=1,a=2");
+        let (before, after) = (Entries::from("=,a=1,a=2,b=1,c=1"), Entries::from("c=1,b=2,b=1,d=4,a=1,a=2"));
+        let changes = compare(before.pairs(), after.pairs());
         let change = |source: &str, before: &[&str], after: &[&str]| SourceChange {
             source: source.to_owned(),
             before: before.iter().map(|&mirror| mirror.to_owned()).collect(),

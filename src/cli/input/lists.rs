@@ -88,7 +88,7 @@ fn name_of(file: &str) -> String {
 mod tests {
     use super::*;
     use crate::documents;
-    use crate::mirrors::{MirrorEntry, Pool};
+    use crate::mirrors::{MirrorEntry, PullBy};
 
     fn list(file: &str, text: &str) -> Option<ListOfSources> {
         of(&documents::read(file, text).unwrap()[0]).unwrap()
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(list.object.entries.len(), 2);
         assert_eq!(list.object.entries[0].field(), "[0]");
         assert_eq!(list.findings[0].field, "[1].mirrorSourcePolicy");
-        assert!(list.object.entries[1].mirrors.is_empty() && list.object.entries[1].pool == Pool::Digest);
+        assert!(list.object.entries[1].mirrors.is_empty() && list.object.entries[1].pull_by == PullBy::Digest);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::super::input::{Input, of_documents};
 use super::super::{Usage, console, yaml};
 use super::prove;
 use crate::hosted::sources::hosted_cluster_entries;
-use crate::mirrors::Pool;
+use crate::mirrors::PullBy;
 use crate::mirrors::migrate::{Declared, Migration, migrate};
 use hypermirror_api::ClusterKey;
 
@@ -35,7 +35,7 @@ pub fn convert(
     let name = name.map_or_else(|| format!("{}-mirrors", cluster.name_any()), str::to_owned);
     let mut data = Vec::new();
     for set in &migration.sets {
-        let file = if set.pool == Pool::Digest { "idms.yaml" } else { "itms.yaml" };
+        let file = if set.pull_by == PullBy::Digest { "idms.yaml" } else { "itms.yaml" };
         data.push((file, yaml::print(&set.to_value()?)?));
     }
     let head = json!({

@@ -23,7 +23,7 @@ use crate::mirrors::layers::resolve;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::scope::best_match_in;
 use crate::mirrors::validate::{Consumer, validate};
-use crate::mirrors::{ImageReference, MirrorEntry, Pool, Resolved};
+use crate::mirrors::{ImageReference, MirrorEntry, PullBy, Resolved};
 use hypermirror_api::ClusterKey;
 
 /// Selects the node.
@@ -59,11 +59,11 @@ impl NodeMirrors {
     /// The objects that HyperShift itself writes to nodes and that have mirrors for an image.
     pub fn written_by_hypershift(&self, image: &str) -> Vec<String> {
         let Ok(image) = ImageReference::parse(image) else { return Vec::new() };
-        let pool = if image.digest.is_some() { Pool::Digest } else { Pool::Tag };
+        let pull_by = if image.digest.is_some() { PullBy::Digest } else { PullBy::Tag };
         let name = image.name();
         let has_mirrors = |object: &&MirrorObject| {
             let is_source =
-                |scope: &str| object.entries.iter().any(|entry| entry.pool == pool && entry.source == scope);
+                |scope: &str| object.entries.iter().any(|entry| entry.pull_by == pull_by && entry.source == scope);
             best_match_in(&name, is_source).is_some()
         };
         self.of_hypershift.iter().filter(has_mirrors).map(|object| format!("{}/{}", object.kind, object.name)).collect()

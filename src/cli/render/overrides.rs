@@ -55,7 +55,7 @@ impl<'a> MapData<'a> {
             policy: source.policy.as_str(),
             origins: &source.origins,
         });
-        Self { sources: sources.collect(), env: &map.env, flag: overrides::print_argument(&map.resolved) }
+        Self { sources: sources.collect(), env: map.env.as_str(), flag: overrides::print_argument(&map.resolved) }
     }
 }
 
@@ -74,7 +74,7 @@ pub async fn run(args: &OverridesArgs) -> Result<()> {
         console::error(format!(
             "the map of {whose} has {} bytes and would not be written: the limit for an environment variable and its name is \
                          {MAX_VALUE_BYTES}",
-            map.env.len()
+            map.env.as_str().len()
         ));
     }
     let data: BTreeMap<&str, MapData<'_>> = maps.iter().map(|(key, map)| (key.as_str(), MapData::new(map))).collect();

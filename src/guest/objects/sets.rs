@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{GuestKinds, labels};
 use crate::mirrors::merge::merge_layer;
-use crate::mirrors::{DeclaredPolicy, Mirror, MirrorEntry, Origin, Policy, Pool, Resolved};
+use crate::mirrors::{DeclaredPolicy, Mirror, MirrorEntry, Origin, Policy, PullBy, Resolved};
 
 /// One node pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +43,9 @@ pub fn node_mirror_sets(entries: &[MirrorEntry], pools: &[SetInput]) -> Vec<Valu
 }
 
 fn set(name: &str, layer: NodeLayer, node_selector: Option<LabelSelector>, entries: &[MirrorEntry]) -> Value {
-    let of = |pool: Pool| entries.iter().filter(move |entry| entry.pool == pool).map(node_mirrors).collect();
-    let spec = NodeMirrorSetSpec { layer, node_selector, digest_mirrors: of(Pool::Digest), tag_mirrors: of(Pool::Tag) };
+    let of = |pull_by: PullBy| entries.iter().filter(move |entry| entry.pull_by == pull_by).map(node_mirrors).collect();
+    let spec =
+        NodeMirrorSetSpec { layer, node_selector, digest_mirrors: of(PullBy::Digest), tag_mirrors: of(PullBy::Tag) };
     let mut value = serde_json::to_value(NodeMirrorSet::new(name, spec)).unwrap_or_default();
     value["metadata"]["labels"] = labels();
     value
@@ -80,19 +81,19 @@ pub fn mirror_objects(entries: &[MirrorEntry], kinds: GuestKinds) -> Vec<Value> 
     let resolved = merge_layer(&own);
     let mut objects = Vec::new();
     if kinds.digest_mirror_sets {
-        let list = elements(&resolved, Pool::Digest);
+        let list = elements(&resolved, PullBy::Digest);
         objects.extend(mirror_object("ImageDigestMirrorSet", "imageDigestMirrors", &list));
     }
     if kinds.tag_mirror_sets {
-        let list = elements(&resolved, Pool::Tag);
+        let list = elements(&resolved, PullBy::Tag);
         objects.extend(mirror_object("ImageTagMirrorSet", "imageTagMirrors", &list));
     }
     objects
 }
 
-fn elements(resolved: &Resolved, pool: Pool) -> Vec<Value> {
+fn elements(resolved: &Resolved, pull_by: PullBy) -> Vec<Value> {
     let elements = resolved.sources.iter().filter_map(|(source, found)| {
-        let mirrors: &[Mirror] = if pool == Pool::Digest { &found.digest_mirrors } else { &found.tag_mirrors };
+        let mirrors: &[Mirror] = if pull_by == PullBy::Digest { &found.digest_mirrors } else { &found.tag_mirrors };
         let mirrors: Vec<&str> = mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
         let mut element = json!({"source": source, "mirrors": mirrors});
         if found.policy == Policy::NeverContactSource {

@@ -1,10 +1,10 @@
 use super::*;
-use crate::mirrors::{Layer, Origin, Pool};
+use crate::mirrors::{Layer, Origin, PullBy};
 use crate::process::flags::ReloadMethod;
 
-fn entry(pool: Pool, source: &str, list: &'static str) -> MirrorEntry {
+fn entry(pull_by: PullBy, source: &str, list: &'static str) -> MirrorEntry {
     MirrorEntry {
-        pool,
+        pull_by,
         source: source.to_owned(),
         mirrors: vec![format!("mirror.example/{source}")],
         policy: None,
@@ -37,7 +37,7 @@ fn pool(name: &str, delivered: bool) -> SetInput {
 
 #[test]
 fn a_set_keeps_who_declared_each_mirror() {
-    let sets = node_mirror_sets(&[entry(Pool::Digest, "quay.example/a", "spec.imageContentSources")], &[]);
+    let sets = node_mirror_sets(&[entry(PullBy::Digest, "quay.example/a", "spec.imageContentSources")], &[]);
     assert_eq!(sets.len(), 1);
     let origin = &sets[0]["spec"]["digestMirrors"][0]["origin"];
     assert_eq!(*origin, json!({"kind": "HostedCluster", "namespace": "clusters", "name": "west", "index": 3}));
@@ -61,9 +61,9 @@ fn each_pool_has_its_set_and_one_that_wants_none_is_left_out_of_the_clusters() {
 #[test]
 fn mirror_objects_say_what_hypershifts_own_does_not() {
     let kinds = GuestKinds::OPENSHIFT;
-    let stock = entry(Pool::Digest, "quay.example/a", "spec.imageContentSources");
+    let stock = entry(PullBy::Digest, "quay.example/a", "spec.imageContentSources");
     assert!(mirror_objects(std::slice::from_ref(&stock), kinds).is_empty());
-    let own = entry(Pool::Tag, "quay.example/b", "spec.imageTagMirrors");
+    let own = entry(PullBy::Tag, "quay.example/b", "spec.imageTagMirrors");
     let objects = mirror_objects(&[stock, own.clone()], kinds);
     assert_eq!(objects.len(), 1);
     assert_eq!(objects[0]["kind"], "ImageTagMirrorSet");

@@ -18,28 +18,28 @@ fn wanted_for(mode: ArgumentMode, place: usize, stock: Option<&str>) -> WantedAr
 }
 
 #[test]
-fn strict_says_forbidden_sources_on_ignition_server_alone() {
+fn strict_has_sources_that_are_never_contacted_on_ignition_server_only() {
     let wanted = wanted_for(ArgumentMode::Strict, 1, Some("="));
-    assert_eq!(wanted.value.as_deref(), Some("b.example=m.example/1,c.example=m.example/c"));
+    assert_eq!(wanted.value, Some("b.example=m.example/1,c.example=m.example/c".into()));
     assert_eq!(wanted.wildcards, ["*.w.example"]);
     assert_eq!(wanted_for(ArgumentMode::Strict, 0, Some("=")).value, None);
     assert_eq!(wanted_for(ArgumentMode::Strict, 2, Some("=")).value, None);
 }
 
 #[test]
-fn none_says_nothing() {
+fn none_has_no_argument() {
     assert_eq!(wanted_for(ArgumentMode::None, 1, Some("=")), WantedArgument::default());
 }
 
 #[test]
-fn a_source_that_the_stock_argument_has_is_left_to_it() {
+fn a_source_of_the_stock_argument_is_not_repeated() {
     let wanted = wanted_for(ArgumentMode::Strict, 1, Some("b.example=other.example,x=y"));
     assert_eq!(wanted.taken, ["b.example"]);
-    assert_eq!(wanted.value.as_deref(), Some("c.example=m.example/c"));
+    assert_eq!(wanted.value, Some("c.example=m.example/c".into()));
 }
 
 #[test]
-fn the_argument_follows_edits_in_each_form_and_goes_at_last() {
+fn the_argument_follows_edits_in_each_form_and_is_removed_with_its_last_source() {
     let joined = |value: &str| vec![format!("--registry-overrides={value}")];
     let split = |value: &str| vec!["--registry-overrides".to_owned(), value.to_owned()];
     for form in stock_targets().iter().map(|spec| spec.form) {
@@ -63,7 +63,7 @@ fn the_argument_follows_edits_in_each_form_and_goes_at_last() {
 }
 
 #[test]
-fn an_argument_of_an_earlier_release_goes_from_the_other_targets() {
+fn an_argument_of_an_earlier_release_is_removed_from_the_other_targets() {
     let mut world = World::new(&idms(&[("s.example", &["m.example/s"], false)]), "=");
     world.settle();
     let before = world.deployments.clone();

@@ -2,7 +2,7 @@ use hypermirror_api::hypershift::{HostedClusterSpec, LocalObjectReference};
 use hypermirror_api::report::MirrorConfigReport;
 
 use super::*;
-use crate::mirrors::Pool;
+use crate::mirrors::PullBy;
 
 const IDMS: &str = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata:\n  name: a\nspec:\n  imageDigestMirrors:\n  - source: registry.example\n    mirrors: [mirror.example/r]\n";
 
@@ -22,13 +22,13 @@ fn only_trouble(data: &[(&str, &str)]) -> (Reason, String) {
 fn both_keys_count_and_several_documents() {
     let tags = IDMS.replace("Digest", "Tag");
     let config = config(&[("itms.yaml", &tags), ("idms.yaml", &format!("{IDMS}---\n{IDMS}"))]);
-    let found: Vec<(Pool, String)> =
-        config.entries.iter().map(|entry| (entry.pool, entry.origin.to_string())).collect();
+    let found: Vec<(PullBy, String)> =
+        config.entries.iter().map(|entry| (entry.pull_by, entry.origin.to_string())).collect();
     let origin = |place: &str| format!("ConfigMap/clusters/mirrors[{place}][0]");
     let expected = [
-        (Pool::Digest, origin("idms.yaml#0")),
-        (Pool::Digest, origin("idms.yaml#1")),
-        (Pool::Tag, origin("itms.yaml#0")),
+        (PullBy::Digest, origin("idms.yaml#0")),
+        (PullBy::Digest, origin("idms.yaml#1")),
+        (PullBy::Tag, origin("itms.yaml#0")),
     ];
     assert_eq!(found.len(), 3);
     for (found, expected) in found.iter().zip(&expected) {

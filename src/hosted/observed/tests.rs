@@ -9,7 +9,7 @@ fn the_three_forms_of_the_argument_are_found() {
     for (spec, split, index) in stock_targets().iter().zip([false, true, true]).map(|(spec, split)| (spec, split, 1)) {
         let container = ObservedTarget::read(&deployment(spec, &["="], Some("a=b")), spec).container.unwrap();
         let [argument] = container.arguments.as_slice() else { panic!("{container:?}") };
-        assert_eq!((argument.form.split, argument.index, &*argument.value), (split, index, "a=b"), "{spec:?}");
+        assert_eq!((argument.form.split, argument.index, argument.value.as_str()), (split, index, "a=b"), "{spec:?}");
         assert_eq!(argument.form.list, spec.form.list);
     }
 }
@@ -18,7 +18,7 @@ fn the_three_forms_of_the_argument_are_found() {
 fn the_empty_argument_of_the_parent_is_a_value() {
     let spec = &stock_targets()[0];
     let container = ObservedTarget::read(&deployment(spec, &["="], Some("=")), spec).container.unwrap();
-    assert_eq!(&*container.arguments[0].value, "=");
+    assert_eq!(container.arguments[0].value.as_str(), "=");
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn a_container_is_found_by_its_name_and_its_env_by_position() {
     let spec = &stock_targets()[1];
     let container = ObservedTarget::read(&deployment(spec, &["=", "a=b"], None), spec).container.unwrap();
     assert_eq!(container.index, 1);
-    let env: Vec<_> = container.env.iter().map(|entry| (entry.index, &*entry.value)).collect();
+    let env: Vec<_> = container.env.iter().map(|entry| (entry.index, entry.value.as_str())).collect();
     assert_eq!(env, [(1, "="), (2, "a=b")]);
     assert!(container.arguments.is_empty());
 }
@@ -83,7 +83,7 @@ fn anything_may_be_missing() {
         "name": spec.container, "env": [{"name": "OPENSHIFT_IMG_OVERRIDES", "valueFrom": {}}], "args": ["--registry-overrides"]
     }]}}}});
     let container = ObservedTarget::read(&value_from, spec).container.unwrap();
-    assert_eq!(&*container.env[0].value, "");
+    assert_eq!(container.env[0].value.as_str(), "");
     assert!(container.arguments.is_empty(), "a flag without its value is none");
 }
 

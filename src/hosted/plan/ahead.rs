@@ -1,14 +1,14 @@
 //! Annotations that are written before a change. They do not restart pods, and an admission applies them to the next write of
 //! another client.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use hypermirror_api::annotations;
 
 use super::super::argument::{self, WantedArgument};
-use super::super::known::{Known, entries};
+use super::super::entries::Entries;
+use super::super::known::Known;
 use super::super::patch::PatchBuilder;
-use super::super::value;
 use super::{PlanInput, TargetPlan, View};
 
 /// The mark, before a rollout of a triggered stock operator.
@@ -27,7 +27,7 @@ pub(super) struct Next<'a> {
     pub(super) plan: &'a TargetPlan,
     pub(super) argument: &'a WantedArgument,
     /// Entries of stock values that are dropped.
-    pub(super) retired: Option<&'a str>,
+    pub(super) retired: Option<&'a Entries>,
     /// Whether its parent writes it.
     pub(super) child: bool,
 }
@@ -47,24 +47,24 @@ pub(super) fn announce(
         return None;
     }
     // Entries that are no longer desired must stay identifiable until the environment variable is updated.
-    let ours = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &*entry.value);
-    let foreign: HashSet<&str> = entries(&plan.foreign).collect();
+    let ours = view.env.ours.and_then(|ours| view.container.env.get(ours)).map(|entry| &entry.value);
+    let foreign = plan.foreign.set();
     let gone = |entry: &&str| !input.map.entries.contains(*entry) && !foreign.contains(entry);
-    let leaving: Vec<&str> = entries(ours.unwrap_or_default()).filter(gone).collect();
+    let leaving: Vec<&str> = ours.into_iter().flat_map(Entries::iter).filter(gone).collect();
     if !leaving.iter().all(|entry| known.contains(entry)) {
         return None;
     }
     let (mut patch, target) = (PatchBuilder::new(view.target, view.container), view.target);
     let argument = leaving_arguments(known, view, next.argument);
-    let stock_will_say = || value::says(Some(&next_stock_value(input, plan, next.child)), &plan.value);
-    let value = Some(plan.value.as_str()).filter(|_| target.overrides.is_some() || !stock_will_say());
-    let retired = if value.is_some() { next.retired } else { target.retired.as_deref() };
-    let retired: BTreeSet<&str> =
-        entries(retired.unwrap_or_default()).chain(leaving).chain(argument.iter().flatten().copied()).collect();
-    let retired = retired.into_iter().collect::<Vec<_>>().join(",");
-    patch.memory(value, Some(retired.as_str()).filter(|retired| !retired.is_empty()));
+    let stock_will_have_map = || next_stock_value(input, plan, next.child).is_same_map(&plan.value);
+    let value = Some(&plan.value).filter(|_| target.overrides.is_some() || !stock_will_have_map());
+    let retired = if value.is_some() { next.retired } else { target.retired.as_ref() };
+    let retired = retired.into_iter().flat_map(Entries::iter);
+    let retired: BTreeSet<&str> = retired.chain(leaving).chain(argument.iter().flatten().copied()).collect();
+    let retired: Entries = retired.into_iter().collect();
+    patch.memory(value, Some(&retired).filter(|retired| !retired.is_empty()));
     if argument.is_some() {
-        patch.annotation(annotations::APPENDED_ARGUMENT, target.argument.as_deref(), next.argument.value.as_deref());
+        patch.argument_memory(next.argument.value.as_ref());
     }
     patch.build()
 }
@@ -72,22 +72,19 @@ pub(super) fn announce(
 /// The pairs of the current arguments that the next one does not have. The annotations keep them until it is written. `None` if
 /// one of them now belongs to another manager.
 fn leaving_arguments<'v>(known: &Known<'_>, view: &View<'v>, next: &WantedArgument) -> Option<Vec<&'v str>> {
-    let stays: HashSet<&str> = entries(next.value.as_deref().unwrap_or_default()).collect();
+    let stays = next.value.as_ref().map(Entries::set).unwrap_or_default();
     let ours = argument::appended(view.target, view.container);
     let leaving: Vec<&str> =
-        ours.into_iter().flat_map(|entry| entries(&entry.value)).filter(|entry| !stays.contains(entry)).collect();
+        ours.into_iter().flat_map(|entry| entry.value.iter()).filter(|entry| !stays.contains(entry)).collect();
     leaving.iter().all(|entry| known.contains(entry)).then_some(leaving)
 }
 
 /// The next value of the stock operator: the management mirrors on the parent, or the sorted value of the parent on a child.
-fn next_stock_value(input: &PlanInput<'_>, plan: &TargetPlan, child: bool) -> String {
+fn next_stock_value(input: &PlanInput<'_>, plan: &TargetPlan, child: bool) -> Entries {
     if child {
-        let mut sorted: Vec<&str> = entries(&plan.value).collect();
+        let mut sorted: Vec<&str> = plan.value.iter().collect();
         sorted.sort_unstable();
-        return sorted.join(",");
+        return sorted.into_iter().collect();
     }
-    match plan.foreign.as_str() {
-        "" => input.management.stock_value.clone(),
-        foreign => format!("{},{foreign}", input.management.stock_value),
-    }
+    input.management.stock_value.iter().chain(plan.foreign.iter()).collect()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hypermirror_api::Reason;
 
+use crate::hosted::entries::Entries;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::target::TargetSpec;
 
@@ -32,11 +33,11 @@ pub struct TargetPlan {
     /// Human-readable details.
     pub message: String,
     /// The desired value.
-    pub value: String,
+    pub value: Entries,
     /// Entries of the stock value that belong to other managers.
-    pub foreign: String,
+    pub foreign: Entries,
     /// Entries in the current annotation that belong to other managers, for the report.
-    pub admitted_foreign: String,
+    pub admitted_foreign: Entries,
 }
 
 impl TargetPlan {

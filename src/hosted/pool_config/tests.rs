@@ -32,9 +32,9 @@ fn all_seven_kinds_of_one_config_map_are_taken() {
     ];
     let found = documents(&parts.join("---\n"));
     assert_eq!((found.troubles, found.findings), (vec![], vec![]));
-    let pools: Vec<(Pool, Option<usize>)> =
-        found.entries.iter().map(|entry| (entry.pool, entry.origin.document)).collect();
-    assert_eq!(pools, [(Pool::Digest, Some(3)), (Pool::Digest, Some(4)), (Pool::Tag, Some(5))]);
+    let pools: Vec<(PullBy, Option<usize>)> =
+        found.entries.iter().map(|entry| (entry.pull_by, entry.origin.document)).collect();
+    assert_eq!(pools, [(PullBy::Digest, Some(3)), (PullBy::Digest, Some(4)), (PullBy::Tag, Some(5))]);
     assert!(found.has_tag_mirrors);
 }
 

@@ -6,10 +6,10 @@
 
 use std::collections::HashSet;
 
-use super::super::known::entries;
+use super::super::entries::Entries;
 use super::super::observed::ObservedContainer;
 use super::super::sources::fits;
-use super::super::value::EMPTY;
+use crate::mirrors::overrides::EMPTY;
 
 /// The mirrors of a stock operator in one container, in both formats.
 struct Stock<'a> {
@@ -19,11 +19,11 @@ struct Stock<'a> {
 
 impl<'a> Stock<'a> {
     /// `ours` is the value of the appended argument.
-    fn of(container: &'a ObservedContainer, ours: Option<&str>) -> Self {
-        let arguments = container.arguments.iter().filter(|argument| Some(&*argument.value) != ours);
+    fn of(container: &'a ObservedContainer, ours: Option<&Entries>) -> Self {
+        let arguments = container.arguments.iter().filter(|argument| Some(&argument.value) != ours);
         Self {
-            env: container.env.first().map(|stock| entries(&stock.value).collect()).unwrap_or_default(),
-            argument: arguments.flat_map(|argument| entries(&argument.value)).collect(),
+            env: container.env.first().map(|stock| stock.value.set()).unwrap_or_default(),
+            argument: arguments.flat_map(|argument| argument.value.iter()).collect(),
         }
     }
 
@@ -40,22 +40,21 @@ impl<'a> Stock<'a> {
 
 /// The recorded value with added entries and without removed ones. `None` if there is no change, or if the result is too long.
 pub fn carried(
-    remembered: &str,
-    argument: Option<&str>,
+    remembered: &Entries,
+    argument: Option<&Entries>,
     before: &ObservedContainer,
     after: &ObservedContainer,
-) -> Option<String> {
+) -> Option<Entries> {
     let (was, is) = (Stock::of(before, argument), Stock::of(after, argument));
-    let known: HashSet<&str> = entries(remembered).collect();
-    let stock = after.env.first().map(|stock| &*stock.value).unwrap_or_default();
-    let came: Vec<&str> =
-        entries(stock).filter(|entry| is.has_foreign(entry) && !was.has(entry) && !known.contains(entry)).collect();
-    let went = |entry: &&str| was.has_foreign(entry) && !is.has(entry);
-    if came.is_empty() && !entries(remembered).any(|entry| went(&entry)) {
+    let known = remembered.set();
+    let stock = after.env.first().into_iter().flat_map(|stock| stock.value.iter());
+    let added: Vec<&str> =
+        stock.filter(|entry| is.has_foreign(entry) && !was.has(entry) && !known.contains(entry)).collect();
+    let is_removed = |entry: &&str| was.has_foreign(entry) && !is.has(entry);
+    if added.is_empty() && !remembered.iter().any(|entry| is_removed(&entry)) {
         return None;
     }
-    let kept = entries(remembered).filter(|entry| !went(entry));
-    let value = kept.chain(came).collect::<Vec<_>>().join(",");
-    let value = if value.is_empty() { EMPTY.to_owned() } else { value };
+    let value: Entries = remembered.iter().filter(|entry| !is_removed(entry)).chain(added).collect();
+    let value = if value.is_empty() { EMPTY.into() } else { value };
     fits(&value).then_some(value)
 }

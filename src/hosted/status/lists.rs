@@ -66,7 +66,8 @@ pub(super) fn control_plane_report(
 
 fn target_report(target: &Target) -> Option<TargetReport> {
     let plan = target.plan.as_ref()?;
-    let admitted = target.observed.as_ref().and_then(|observed| observed.overrides.as_deref()).map(short_digest);
+    let admitted = target.observed.as_ref().and_then(|observed| observed.overrides.as_ref());
+    let admitted = admitted.map(|overrides| short_digest(overrides.as_str()));
     // Not from the stock value, because the annotation may be older or newer than the plan's input.
     let foreign = if admitted.is_some() { &plan.admitted_foreign } else { &plan.foreign };
     Some(TargetReport {
@@ -74,7 +75,7 @@ fn target_report(target: &Target) -> Option<TargetReport> {
         up_to_date: plan.up_to_date,
         reason: plan.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
         message: cut(plan.message.clone()),
-        foreign: foreign.clone(),
+        foreign: foreign.to_string(),
         admitted: admitted.unwrap_or_default(),
     })
 }

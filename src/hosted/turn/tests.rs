@@ -140,7 +140,7 @@ fn children_wait_for_their_parent_and_the_end_is_planned_without_waiting() {
     let now = now();
     let first = turn(&facts, now);
     assert!(first.plan.waits_for_parent() && first.again_after.is_some_and(|left| left > facts.flags.handover));
-    let digest = short_digest(&facts.map.map.env);
+    let digest = short_digest(facts.map.map.env.as_str());
     facts.memory = Memory { parent_since: Some((digest, now.instant)), ..Memory::default() }.into();
     assert!(turn(&facts, now).plan.waits_for_parent());
     let later = Moment { instant: now.instant + facts.flags.handover, ..now };

@@ -1,13 +1,11 @@
-use std::sync::Arc;
-
 use super::super::observed::EnvEntry;
 use super::*;
 
 fn target(env: &[&str], annotation: Option<&str>, stock_managed: bool) -> ObservedTarget {
-    let env = env.iter().enumerate().map(|(index, value)| EnvEntry { index, value: Arc::from(*value) }).collect();
+    let env = env.iter().enumerate().map(|(index, value)| EnvEntry { index, value: Entries::from(*value) }).collect();
     let container = ObservedContainer { has_env: true, env, ..ObservedContainer::default() };
     ObservedTarget {
-        overrides: annotation.map(Arc::from),
+        overrides: annotation.map(Entries::from),
         stock_managed,
         container: Some(container),
         ..ObservedTarget::default()
@@ -22,7 +20,7 @@ fn ours(env: &[&str], annotation: Option<&str>, stock_managed: bool) -> Option<u
 }
 
 #[test]
-fn ours_is_told_from_the_stock_one() {
+fn the_appended_variable_is_distinguished_from_the_stock_one() {
     for (env, annotation, stock, expected) in [
         (&["="][..], None, false, None),
         (&["=", "a=b"], Some("a=b"), false, Some(1)),
@@ -47,17 +45,18 @@ fn ours_is_told_from_the_stock_one() {
 }
 
 #[test]
-fn an_absent_value_says_the_same_as_an_empty_one() {
-    assert!(says(None, EMPTY) && says(Some("="), EMPTY) && says(Some("=,a=b"), "a=b"));
-    assert!(!says(None, "a=b") && !says(Some("a=c,a=b"), "a=b,a=c"));
+fn an_absent_value_has_the_empty_map() {
+    let has_map = |value: Option<&str>, wanted: &str| has_map(value.map(Entries::from).as_ref(), &wanted.into());
+    assert!(has_map(None, "=") && has_map(Some("="), "=") && has_map(Some("=,a=b"), "a=b"));
+    assert!(!has_map(None, "a=b") && !has_map(Some("a=c,a=b"), "a=b,a=c"));
 }
 
 #[test]
-fn annotations_are_remembered_only_as_far_as_they_are_surely_ours() {
+fn entries_of_an_annotation_count_as_managed_only_if_the_foreign_ones_are_known() {
     let mut target = target(&["="], Some("a=b,x=y"), false);
     target.retired = Some("old=gone".into());
     let unknown = remembered([&target], |_| None);
     assert_eq!(unknown, EntrySet::from(["old=gone".to_owned()]));
-    let known = remembered([&target], |_| Some("x=y".to_owned()));
+    let known = remembered([&target], |_| Some("x=y".into()));
     assert_eq!(known, EntrySet::from(["old=gone".to_owned(), "a=b".to_owned()]));
 }

@@ -5,7 +5,6 @@ use kube::core::{Selector, SelectorExt as _};
 
 use super::{ClusterKey, Index};
 use crate::fleet::removal::FleetMember;
-use crate::hosted::known::entries;
 use crate::hosted::settings::settings;
 
 impl Index {
@@ -35,8 +34,8 @@ impl Index {
     /// Whether the annotations of a target have entries, or have not been read yet.
     fn may_carry(&self, key: &ClusterKey) -> bool {
         self.targets_of(key).iter().any(|slot| {
-            let overrides = slot.observed.as_ref().and_then(|target| target.overrides.as_deref());
-            slot.is_stale() || overrides.is_some_and(|value| entries(value).next().is_some())
+            let overrides = slot.observed.as_ref().and_then(|target| target.overrides.as_ref());
+            slot.is_stale() || overrides.is_some_and(|value| !value.is_empty())
         })
     }
 }

@@ -10,7 +10,7 @@ use super::super::mirror_kind::MirrorKind;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
 use crate::hosted::verdict::SourceTrouble;
-use crate::mirrors::entry::{Entries, MirrorEntry};
+use crate::mirrors::entry::{MirrorEntries, MirrorEntry};
 
 /// Time after which a rejected kind is reported. API servers that restart reject it for a shorter time.
 const TELL_AFTER: Duration = Duration::from_secs(10);
@@ -141,8 +141,8 @@ impl MirrorKinds {
     }
 
     /// All entries, including those of kinds that are no longer served.
-    pub fn entries(&self) -> Entries {
-        let mut all = Entries::default();
+    pub fn entries(&self) -> MirrorEntries {
+        let mut all = MirrorEntries::default();
         for declared in self.kinds.values().flat_map(|state| state.objects.values()) {
             if let Declared::Entries(entries) = declared {
                 all.add(entries);

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
 use crate::fleet::rollout::Mark;
+use crate::hosted::entries::Entries;
 use crate::hosted::observed::ObservedTarget;
 
 /// The watched metadata of one Deployment.
@@ -98,14 +99,14 @@ impl TargetSlot {
 pub struct Targets {
     count: usize,
     namespaces: HashMap<String, Vec<TargetSlot>>,
-    /// Shared texts, because values are the same in most hosted clusters.
-    texts: HashSet<Arc<str>>,
+    /// Shared values, because most hosted clusters have the same ones.
+    values: HashSet<Entries>,
 }
 
 impl Targets {
     /// Creates an empty set for this number of targets per namespace.
     pub fn new(count: usize) -> Self {
-        Self { count, namespaces: HashMap::new(), texts: HashSet::new() }
+        Self { count, namespaces: HashMap::new(), values: HashSet::new() }
     }
 
     fn slot(&mut self, namespace: &str, place: usize) -> Option<&mut TargetSlot> {
@@ -204,8 +205,8 @@ impl Targets {
 
     /// Stores the observed state of a Deployment.
     pub fn observe(&mut self, namespace: &str, place: usize, mut observed: ObservedTarget) -> Arc<ObservedTarget> {
-        for text in [&mut observed.overrides, &mut observed.retired, &mut observed.argument].into_iter().flatten() {
-            self.intern(text);
+        for value in [&mut observed.overrides, &mut observed.retired, &mut observed.argument].into_iter().flatten() {
+            self.intern(value);
         }
         if let Some(container) = &mut observed.container {
             for entry in &mut container.env {
@@ -226,15 +227,15 @@ impl Targets {
         observed
     }
 
-    fn intern(&mut self, text: &mut Arc<str>) {
-        if let Some(known) = self.texts.get(text) {
-            *text = Arc::clone(known);
+    fn intern(&mut self, value: &mut Entries) {
+        if let Some(known) = self.values.get(value) {
+            *value = known.clone();
             return;
         }
-        // A text without another reference is no longer in use.
-        if self.texts.len() > 64 && self.texts.len() > self.namespaces.len() {
-            self.texts.retain(|text| Arc::strong_count(text) > 1);
+        // A value that only this set has is no longer in use.
+        if self.values.len() > 64 && self.values.len() > self.namespaces.len() {
+            self.values.retain(Entries::is_shared);
         }
-        self.texts.insert(Arc::clone(text));
+        self.values.insert(value.clone());
     }
 }

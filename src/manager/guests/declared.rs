@@ -9,7 +9,7 @@ use crate::hosted::guest::node_entries;
 use crate::manager::context::Context;
 use crate::manager::observe::Seen;
 use crate::mirrors::MirrorEntry;
-use crate::mirrors::entry::{Entries, of_node_mirror_set};
+use crate::mirrors::entry::{MirrorEntries, of_node_mirror_set};
 
 /// The entries of the hosted cluster and of its NodePools.
 pub(super) async fn declared(
@@ -18,7 +18,7 @@ pub(super) async fn declared(
     seen: &Seen,
 ) -> Result<(Vec<MirrorEntry>, Vec<SetInput>), GuestError> {
     let is_lost = |entry: &MirrorEntry| !entry.is_image_content_source();
-    let valid = async |entries: &Entries| {
+    let valid = async |entries: &MirrorEntries| {
         let entries = entries.clone();
         ctx.heavy.compute_apart(&seen.load, move || node_entries(entries.iter()).0).await
     };

@@ -4,7 +4,7 @@ fn summary(entries: &[MirrorEntry]) -> Vec<String> {
     let line = |entry: &MirrorEntry| {
         let mirrors = entry.mirrors.join(" ");
         let policy = entry.policy.as_ref().map_or("-", DeclaredPolicy::as_str);
-        format!("{:?} {} {} -> {mirrors} {policy} {}", entry.pool, entry.field(), entry.source, entry.origin)
+        format!("{:?} {} {} -> {mirrors} {policy} {}", entry.pull_by, entry.field(), entry.source, entry.origin)
     };
     entries.iter().map(line).collect()
 }
@@ -14,7 +14,7 @@ fn spec<S: serde::de::DeserializeOwned>(json: serde_json::Value) -> S {
 }
 
 #[test]
-fn each_kind_has_its_pool_and_its_list() {
+fn each_kind_has_its_pulls_and_its_list() {
     let elements = serde_json::json!([
         {"source": "a.io", "mirrors": ["m.io", "n.io"], "mirrorSourcePolicy": "NeverContactSource"},
         {"source": "b.io"},

@@ -9,7 +9,7 @@ fn merged(entries: &[MirrorEntry]) -> String {
 }
 
 #[test]
-fn sources_and_pools_are_merged_apart() {
+fn sources_and_pulls_by_digest_or_tag_are_merged_separately() {
     let cases: [(&str, Vec<MirrorEntry>, &str); 14] = [
         ("nothing", vec![], ""),
         ("no mirrors", vec![digest("a.io", ""), digest("b.io", "")], ""),
@@ -35,11 +35,15 @@ fn sources_and_pools_are_merged_apart() {
             "v.com: l.com r1.com r2.com | ",
         ),
         (
-            "both pools",
+            "by digest and by tag",
             vec![tag("a.io", "t.io"), digest("a.io", "d.io"), tag("a.io", "d.io")],
             "a.io: d.io | d.io t.io",
         ),
-        ("contradictions across pools are none", vec![digest("a.io", "m n"), tag("a.io", "n m")], "a.io: m n | n m"),
+        (
+            "an order by digest does not contradict one by tag",
+            vec![digest("a.io", "m n"), tag("a.io", "n m")],
+            "a.io: m n | n m",
+        ),
         ("byte order of sources", vec![digest("a/b", "m"), digest("a-b", "m"), digest("a", "m")], {
             "a: m | \na-b: m | \na/b: m | "
         }),
@@ -59,11 +63,11 @@ fn sources_and_pools_are_merged_apart() {
 }
 
 #[test]
-fn never_contacting_the_source_wins_over_entries_and_pools_but_not_without_a_real_mirror() {
+fn never_contact_source_applies_to_pulls_by_digest_and_by_tag_but_not_without_a_mirror() {
     let cases: [(&str, Vec<MirrorEntry>, &str); 9] = [
         ("one entry", vec![never(digest("a.io", "m"))], "!a.io: m | "),
         ("another entry allows", vec![never(digest("a.io", "m")), digest("a.io", "n")], "!a.io: m n | "),
-        ("the other pool allows", vec![digest("a.io", "m"), never(tag("a.io", "n"))], "!a.io: m | n"),
+        ("the other pull_by allows", vec![digest("a.io", "m"), never(tag("a.io", "n"))], "!a.io: m | n"),
         ("no mirror", vec![never(digest("a.io", ""))], ""),
         ("no mirror, beside one that has", vec![never(digest("a.io", "")), digest("a.io", "m")], "a.io: m | "),
         ("only the source", vec![never(digest("a.io", "a.io")), digest("a.io", "m")], "a.io: m | "),
@@ -130,7 +134,7 @@ fn the_more_specific_layer_comes_first() {
         ("other sources", vec![digest("b.io", "m")], vec![digest("a.io", "n")], "a.io: n | \nb.io: m | "),
         ("appended", vec![digest("a.io", "a b")], vec![digest("a.io", "z y")], "a.io: z y a b | "),
         ("not twice", vec![digest("a.io", "a b c")], vec![digest("a.io", "z b")], "a.io: z b a c | "),
-        ("each pool", vec![digest("a.io", "m"), tag("a.io", "t")], vec![tag("a.io", "s")], "a.io: m | s t"),
+        ("each pull_by", vec![digest("a.io", "m"), tag("a.io", "t")], vec![tag("a.io", "s")], "a.io: m | s t"),
         ("never below", vec![never(digest("a.io", "m"))], vec![digest("a.io", "n")], "!a.io: n m | "),
         ("never above", vec![digest("a.io", "m")], vec![never(tag("a.io", "n"))], "!a.io: m | n"),
         ("a named source stays", vec![digest("a.io", "m")], vec![digest("a.io", "n a.io o")], "a.io: n a.io o m | "),
@@ -156,9 +160,9 @@ fn layers_unite_origins_and_insecurity() {
 fn entries_of(resolved: &Resolved) -> Vec<MirrorEntry> {
     let mut entries = Vec::new();
     for (name, source) in &resolved.sources {
-        for (pool, mirrors) in [(Pool::Digest, &source.digest_mirrors), (Pool::Tag, &source.tag_mirrors)] {
+        for (pull_by, mirrors) in [(PullBy::Digest, &source.digest_mirrors), (PullBy::Tag, &source.tag_mirrors)] {
             let mirrors: Vec<&str> = mirrors.iter().map(|mirror| mirror.location.as_str()).collect();
-            let entry = super::super::fixtures::entry(pool, name, &mirrors.join(" "));
+            let entry = super::super::fixtures::entry(pull_by, name, &mirrors.join(" "));
             entries.push(if source.policy == Policy::NeverContactSource { never(entry) } else { entry });
         }
     }

@@ -23,12 +23,12 @@ fn declared<'a>(kind: &'a str, name: &'a str, entries: &'a [MirrorEntry]) -> Dec
 fn read_back(migration: &Migration) -> Vec<MirrorEntry> {
     let read = |set: &MigratedSet| {
         let value = set.to_value().unwrap();
-        match set.pool {
-            Pool::Digest => {
+        match set.pull_by {
+            PullBy::Digest => {
                 let object: ImageDigestMirrorSet = serde_json::from_value(value).unwrap();
                 of_object(&set.name, &object.spec, Layer::Management)
             }
-            Pool::Tag => {
+            PullBy::Tag => {
                 let object: ImageTagMirrorSet = serde_json::from_value(value).unwrap();
                 of_object(&set.name, &object.spec, Layer::Management)
             }
@@ -122,7 +122,7 @@ fn a_difference_names_the_image_and_both_lists() {
 fn what_is_compared_is_more_than_the_names_of_mirrors() {
     let cases: [(&str, Vec<MirrorEntry>, Vec<MirrorEntry>); 5] = [
         ("policy", vec![digest("s.io", "m.io")], vec![never(digest("s.io", "m.io"))]),
-        ("pool", vec![digest("s.io", "m.io")], vec![tag("s.io", "m.io")]),
+        ("pull_by", vec![digest("s.io", "m.io")], vec![tag("s.io", "m.io")]),
         ("lost", vec![digest("s.io/a/b", "m.io/x")], vec![]),
         ("a wildcard", vec![digest("*.s.io", "m.io")], vec![digest("s.io", "m.io")]),
         ("a blocked mirror", vec![digest("s.io", "m.io"), never(digest("m.io", "n.io"))], vec![digest("s.io", "m.io")]),
@@ -160,7 +160,7 @@ proptest! {
         let old = policies.iter().flat_map(|(_, entries)| entries);
         let old: Vec<MirrorEntry> = old.filter(|entry| !reported.contains(&entry.source.as_str())).cloned().collect();
         let new: Vec<MirrorEntry> =
-            read_back(&migration).into_iter().filter(|entry| entry.pool == Pool::Digest).collect();
+            read_back(&migration).into_iter().filter(|entry| entry.pull_by == PullBy::Digest).collect();
         prop_assert_eq!(differences(&old, &new).0, vec![]);
         for set in &migration.sets {
             for entry in &set.entries {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::finding::{Finding, FindingReason, Place, Severity};
 use super::super::merge::has_real_mirror;
 use super::super::scope::best_match_in;
-use super::super::{MirrorEntry, Policy, Pool, Scope};
+use super::super::{MirrorEntry, Policy, PullBy, Scope};
 
 /// The combined entries of one source.
 #[derive(Debug, Default)]
@@ -16,10 +16,10 @@ struct Source {
 }
 
 impl Source {
-    fn has(&self, pool: Pool) -> bool {
-        match pool {
-            Pool::Digest => self.has_digest_mirrors,
-            Pool::Tag => self.has_tag_mirrors,
+    fn has(&self, pull_by: PullBy) -> bool {
+        match pull_by {
+            PullBy::Digest => self.has_digest_mirrors,
+            PullBy::Tag => self.has_tag_mirrors,
         }
     }
 }
@@ -42,19 +42,19 @@ fn is_never(entry: &MirrorEntry) -> bool {
     entry.policy() == Policy::NeverContactSource
 }
 
-fn by(pool: Pool) -> &'static str {
-    match pool {
-        Pool::Digest => "by digest",
-        Pool::Tag => "by tag",
+fn by(pull_by: PullBy) -> &'static str {
+    match pull_by {
+        PullBy::Digest => "by digest",
+        PullBy::Tag => "by tag",
     }
 }
 
 /// The severity of pulls without mirrors. OpenShift pulls nearly all images by digest, so missing mirrors for tags are only
 /// information.
-fn weight_of(pool: Pool) -> Severity {
-    match pool {
-        Pool::Digest => Severity::Warning,
-        Pool::Tag => Severity::Info,
+fn weight_of(pull_by: PullBy) -> Severity {
+    match pull_by {
+        PullBy::Digest => Severity::Warning,
+        PullBy::Tag => Severity::Info,
     }
 }
 
@@ -64,8 +64,8 @@ impl<'a> Set<'a> {
         for entry in entries {
             let source = set.sources.entry(&entry.source).or_default();
             source.is_never |= is_never(entry);
-            source.has_digest_mirrors |= entry.pool == Pool::Digest;
-            source.has_tag_mirrors |= entry.pool == Pool::Tag;
+            source.has_digest_mirrors |= entry.pull_by == PullBy::Digest;
+            source.has_tag_mirrors |= entry.pull_by == PullBy::Tag;
             set.has_never |= source.is_never;
             let scope = Scope::new(&entry.source);
             if scope.port().is_some() {
@@ -102,13 +102,13 @@ impl<'a> Set<'a> {
             warn(Severity::Warning, FindingReason::PolicyConflict, Place::Policy, message);
             return;
         }
-        for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| !source.has(*pool)) {
+        for pull_by in [PullBy::Digest, PullBy::Tag].into_iter().filter(|pull_by| !source.has(*pull_by)) {
             let message = format!(
                 "NeverContactSource also applies to pulls of {:?} {}, which have no mirror",
                 entry.source,
-                by(pool)
+                by(pull_by)
             );
-            warn(weight_of(pool), FindingReason::OtherPoolBlocked, Place::Policy, message);
+            warn(weight_of(pull_by), FindingReason::OtherPoolBlocked, Place::Policy, message);
         }
     }
 
@@ -122,13 +122,15 @@ impl<'a> Set<'a> {
         let is_outer = |scope: &str| scope.len() < entry.source.len() && self.sources.contains_key(scope);
         let outer = best_match_in(&entry.source, is_outer);
         let Some((name, outer)) = outer.and_then(|(name, _)| self.sources.get_key_value(name.as_str())) else { return };
-        for pool in [Pool::Digest, Pool::Tag].into_iter().filter(|pool| outer.has(*pool) && !source.has(*pool)) {
+        for pull_by in
+            [PullBy::Digest, PullBy::Tag].into_iter().filter(|pull_by| outer.has(*pull_by) && !source.has(*pull_by))
+        {
             let message = format!(
                 "pulls of {:?} {} have no mirror: the mirrors of the broader source {name:?} are not used",
                 entry.source,
-                by(pool)
+                by(pull_by)
             );
-            warn(weight_of(pool), FindingReason::HidesBroaderSource, Place::Source, message);
+            warn(weight_of(pull_by), FindingReason::HidesBroaderSource, Place::Source, message);
         }
         if outer.is_never && !source.is_never {
             let message = format!("{:?} may be contacted, although {name:?} may not", entry.source);

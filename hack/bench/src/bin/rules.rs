@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use hypermirror::hosted::sources::ManagementLayer;
 use hypermirror::mirrors::registries::{RegistriesConfig, RegistriesFile, Role, render};
-use hypermirror::mirrors::{Layer, MirrorEntry, Origin, Pool, merge, overrides};
+use hypermirror::mirrors::{Layer, MirrorEntry, Origin, PullBy, merge, overrides};
 use hypermirror_bench::Spread;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -123,11 +123,11 @@ fn shapes(count: usize) -> Vec<Shape> {
 }
 
 fn as_entry(n: usize, source: String, mirrors: Vec<String>) -> MirrorEntry {
-    // The last shape requires both pools; for the others this has no effect.
-    let pool = if n.is_multiple_of(2) { Pool::Digest } else { Pool::Tag };
-    let (kind, list) = match pool {
-        Pool::Digest => ("ImageDigestMirrorSet", "spec.imageDigestMirrors"),
-        Pool::Tag => ("ImageTagMirrorSet", "spec.imageTagMirrors"),
+    // The last shape requires pulls by digest and by tag; for the others this has no effect.
+    let pull_by = if n.is_multiple_of(2) { PullBy::Digest } else { PullBy::Tag };
+    let (kind, list) = match pull_by {
+        PullBy::Digest => ("ImageDigestMirrorSet", "spec.imageDigestMirrors"),
+        PullBy::Tag => ("ImageTagMirrorSet", "spec.imageTagMirrors"),
     };
     let origin = Origin {
         kind: kind.to_owned(),
@@ -138,5 +138,5 @@ fn as_entry(n: usize, source: String, mirrors: Vec<String>) -> MirrorEntry {
         index: n / 10,
         layer: Layer::Management,
     };
-    MirrorEntry { pool, source, mirrors, policy: None, insecure: false, list, origin }
+    MirrorEntry { pull_by, source, mirrors, policy: None, insecure: false, list, origin }
 }

@@ -73,7 +73,7 @@ impl Stock {
                 self.world.announce(&plan);
                 self.assert_quiet(&before);
                 let value = self.world.management.stock_value.clone();
-                self.write(0, &value);
+                self.write(0, value.as_str());
                 self.hand_over();
                 continue;
             }
@@ -102,7 +102,8 @@ impl Stock {
     /// A new pod of the parent writes the children: its value and the flag, sorted.
     fn hand_over(&mut self) {
         let running = env_of(&self.world.deployments[0]).last().copied().unwrap_or("=").to_owned();
-        let mut pairs: Vec<&str> = entries(&running).chain(entries(self.flag)).collect();
+        let (running, flag) = (Entries::from(running), Entries::from(self.flag));
+        let mut pairs: Vec<&str> = running.iter().chain(flag.iter()).collect();
         pairs.sort_unstable();
         let value = format!("=,{}", pairs.join(","));
         for place in [1, 2] {

@@ -1,18 +1,17 @@
 //! Stock operators, an administrator and crashes in any order: a model of what was measured, and what must hold.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::super::entries::Entries;
 use super::super::super::fixtures::{World, deployment, env_of, idms, itms, stock_managed};
-use super::super::super::known::{EntrySet, entries};
+use super::super::super::known::EntrySet;
 use super::super::super::observed::ObservedTarget;
 use super::super::super::plan::Trigger;
 use super::super::super::sources::{ManagementLayer, OverrideMap};
 use super::super::super::target::stock_targets;
 use super::super::super::value;
-use crate::mirrors::{MirrorEntry, Policy, Resolved, overrides};
+use crate::mirrors::{MirrorEntry, Policy, Resolved};
 
 /// What only the stock operators know.
 const FLAG: &str = "zz.example=m.example/zz";
@@ -214,7 +213,7 @@ impl Model {
         for (deployment, target) in self.world.deployments.iter().zip(&plan.targets) {
             let annotation = deployment["metadata"]["annotations"]["hypermirror.dev/overrides"].as_str();
             if let (Some(annotation), Some(target)) = (annotation, &target.plan) {
-                self.world.reported.insert(annotation.to_owned(), target.admitted_foreign.clone());
+                self.world.reported.insert(annotation.into(), target.admitted_foreign.clone());
             }
         }
     }
@@ -222,7 +221,7 @@ impl Model {
     fn look(&mut self) {
         self.unheard = false;
         let value = self.world.management.stock_value.clone();
-        self.update(0, &value);
+        self.update(0, value.as_str());
     }
 
     fn restart(&mut self) {
@@ -231,7 +230,8 @@ impl Model {
     }
 
     fn look_at_children(&mut self) {
-        let mut pairs: Vec<&str> = entries(&self.running).chain([FLAG]).collect();
+        let running = Entries::from(self.running.as_str());
+        let mut pairs: Vec<&str> = running.iter().chain([FLAG]).collect();
         pairs.sort_unstable();
         let value = format!("=,{}", pairs.join(","));
         for place in [1, 2] {
@@ -288,7 +288,7 @@ impl Model {
         for (place, deployment) in self.world.deployments.iter().enumerate() {
             let effective = env_of(deployment).last().copied().unwrap_or("=").to_owned();
             let wanted = format!("{},{}", self.world.map.env, if place == 0 { "" } else { FLAG });
-            assert_eq!(meaning(&effective), meaning(&wanted), "target {place}: {deployment:#}");
+            assert!(Entries::from(effective).is_same_map(&wanted.into()), "target {place}: {deployment:#}");
             let annotations = &deployment["metadata"]["annotations"];
             let ours = env_of(deployment).len() > 1;
             assert_eq!(annotations["hypermirror.dev/overrides"].is_string(), ours, "{annotations}");
@@ -313,16 +313,12 @@ impl Model {
         let pairs = pairs.collect::<Vec<_>>().join(",");
         for (place, deployment) in self.world.deployments.iter().enumerate() {
             let target = ObservedTarget::read(deployment, &stock_targets()[place]);
-            let said = target.container.as_ref().unwrap().arguments.iter().map(|entry| &*entry.value);
+            let said = target.container.as_ref().unwrap().arguments.iter().map(|entry| entry.value.as_str());
             let wanted = ["="].into_iter().chain((place == 1 && !pairs.is_empty()).then_some(pairs.as_str()));
             assert!(said.eq(wanted), "target {place}: {deployment:#}");
             assert_eq!(target.argument.is_some(), place == 1 && !pairs.is_empty());
         }
     }
-}
-
-fn meaning(value: &str) -> BTreeMap<String, Vec<String>> {
-    overrides::ordered_mirrors(&overrides::parse_pairs(value))
 }
 
 /// Whether everything that a stock operator wrote stands as it wrote it: only ends of lists are longer.

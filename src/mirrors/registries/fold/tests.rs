@@ -1,11 +1,11 @@
 use super::super::{DROP_IN, Rendered, Role, explain, render, render_over, with_ours};
 use super::*;
 use crate::mirrors::merge::merge_layer;
-use crate::mirrors::{ImageReference, Layer, MirrorEntry, Origin, Pool};
+use crate::mirrors::{ImageReference, Layer, MirrorEntry, Origin, PullBy};
 
 fn entry(source: &str, mirrors: &[&str], never: bool) -> MirrorEntry {
     MirrorEntry {
-        pool: Pool::Tag,
+        pull_by: PullBy::Tag,
         source: source.to_owned(),
         mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect(),
         policy: never.then_some(crate::mirrors::DeclaredPolicy::Known(Policy::NeverContactSource)),
@@ -260,8 +260,8 @@ mod properties {
         )) -> Vec<MirrorEntry> {
             picks.into_iter().map(|(digest, source, mirrors, never)| {
                 let mirrors: Vec<&str> = mirrors.into_iter().map(|mirror| MIRRORS[mirror]).collect();
-                let pool = if digest { Pool::Digest } else { Pool::Tag };
-                MirrorEntry { pool, ..entry(NAMES[source], &mirrors, never) }
+                let pull_by = if digest { PullBy::Digest } else { PullBy::Tag };
+                MirrorEntry { pull_by, ..entry(NAMES[source], &mirrors, never) }
             }).collect()
         }
     }

@@ -4,12 +4,12 @@ use super::super::{explain, judge};
 use super::*;
 use crate::mirrors::lookup;
 use crate::mirrors::merge::merge_layer;
-use crate::mirrors::{ImageReference, Layer, MirrorEntry, Pool};
+use crate::mirrors::{ImageReference, Layer, MirrorEntry, PullBy};
 
-fn entry(pool: Pool, source: &str, mirrors: &[&str], never: bool) -> MirrorEntry {
-    let kind = if pool == Pool::Digest { "ImageDigestMirrorSet" } else { "ImageTagMirrorSet" };
+fn entry(pull_by: PullBy, source: &str, mirrors: &[&str], never: bool) -> MirrorEntry {
+    let kind = if pull_by == PullBy::Digest { "ImageDigestMirrorSet" } else { "ImageTagMirrorSet" };
     MirrorEntry {
-        pool,
+        pull_by,
         source: source.to_owned(),
         mirrors: mirrors.iter().map(|&mirror| mirror.to_owned()).collect(),
         policy: never.then_some(crate::mirrors::DeclaredPolicy::Known(crate::mirrors::Policy::NeverContactSource)),
@@ -53,9 +53,9 @@ fn endpoints(entries: &[MirrorEntry], files: &[(&str, &str)], image: &str) -> Ve
 #[test]
 fn the_file_begins_with_the_mark_and_says_where_each_table_comes_from() {
     let entries = [
-        entry(Pool::Digest, "s.example/a", &["m.example/a"], true),
-        entry(Pool::Tag, "s.example/a", &["t.example/a"], false),
-        entry(Pool::Digest, "*.w.example", &["m.example/w"], false),
+        entry(PullBy::Digest, "s.example/a", &["m.example/a"], true),
+        entry(PullBy::Tag, "s.example/a", &["t.example/a"], false),
+        entry(PullBy::Digest, "*.w.example", &["m.example/w"], false),
     ];
     let text = rendered(&entries, &[]).text.unwrap();
     assert_eq!(
@@ -98,7 +98,7 @@ fn nothing_to_say_is_no_file() {
 fn mirrors_of_the_same_table_elsewhere_follow_ours() {
     let base = "[[registry]]\nlocation = \"s.example\"\n[[registry.mirror]]\nlocation = \"old.example\"\n\
                 [[registry.mirror]]\nlocation = \"m.example\"\n";
-    let entries = [entry(Pool::Digest, "s.example", &["m.example"], false)];
+    let entries = [entry(PullBy::Digest, "s.example", &["m.example"], false)];
     let by_digest = format!("s.example/x@sha256:{}", "a".repeat(64));
     let names = |image: &str| -> Vec<String> {
         let endpoints = endpoints(&entries, &[("base.conf", base)], image);
@@ -116,8 +116,8 @@ fn blocked_and_insecure_of_other_files_are_kept() {
                 [[registry]]\nlocation = \"u.example\"\ninsecure = true\n";
     let files = [("base.conf", base)];
     let entries = [
-        entry(Pool::Tag, "s.example/a", &["m.example/a"], false),
-        entry(Pool::Tag, "u.example", &["n.example"], false),
+        entry(PullBy::Tag, "s.example/a", &["m.example/a"], false),
+        entry(PullBy::Tag, "u.example", &["n.example"], false),
     ];
     assert_eq!(endpoints(&entries, &files, "s.example/a:1"), ["m.example/a:1 insecure", "s.example/a:1 blocked"]);
     assert_eq!(endpoints(&entries, &files, "u.example/x:1"), ["n.example/x:1", "u.example/x:1 insecure"]);
@@ -126,7 +126,7 @@ fn blocked_and_insecure_of_other_files_are_kept() {
 #[test]
 fn another_location_of_the_same_prefix_is_kept() {
     let base = "[[registry]]\nprefix = \"s.example\"\nlocation = \"real.example/s\"\n";
-    let entries = [entry(Pool::Tag, "s.example", &["m.example"], false)];
+    let entries = [entry(PullBy::Tag, "s.example", &["m.example"], false)];
     let expected = ["m.example/x:1", "real.example/s/x:1"];
     assert_eq!(endpoints(&entries, &[("base.conf", base)], "s.example/x:1"), expected);
 }
@@ -135,8 +135,8 @@ fn another_location_of_the_same_prefix_is_kept() {
 fn a_nested_table_without_mirrors_gets_those_of_the_most_specific_source() {
     let base = "[[registry]]\nlocation = \"z.example/a/b\"\nblocked = true\n";
     let entries = [
-        entry(Pool::Tag, "z.example", &["wide.example"], false),
-        entry(Pool::Tag, "z.example/a", &["narrow.example/a"], false),
+        entry(PullBy::Tag, "z.example", &["wide.example"], false),
+        entry(PullBy::Tag, "z.example/a", &["narrow.example/a"], false),
     ];
     let expected = ["narrow.example/a/b/x:1", "z.example/a/b/x:1 blocked"];
     assert_eq!(endpoints(&entries, &[("base.conf", base)], "z.example/a/b/x:1"), expected);
@@ -145,7 +145,7 @@ fn a_nested_table_without_mirrors_gets_those_of_the_most_specific_source() {
 #[test]
 fn a_blocked_host_inside_a_wildcard_source_fails_nothing() {
     let base = "[[registry]]\nlocation = \"a.z.example\"\nblocked = true\n";
-    let entries = [entry(Pool::Tag, "*.z.example", &["m.example"], false)];
+    let entries = [entry(PullBy::Tag, "*.z.example", &["m.example"], false)];
     let rendered = rendered(&entries, &[("base.conf", base)]);
     assert_eq!(rendered.notes[0].reason, NoteReason::NestedInWildcard);
     assert_eq!(endpoints(&entries, &[("base.conf", base)], "b.z.example/x:1"), ["m.example/x:1", "b.z.example/x:1"]);
@@ -154,7 +154,7 @@ fn a_blocked_host_inside_a_wildcard_source_fails_nothing() {
 #[test]
 fn a_later_file_that_shadows_a_table_is_named() {
     let later = "[[registry]]\nlocation = \"s.example\"\n";
-    let entries = [entry(Pool::Tag, "s.example", &["m.example"], false)];
+    let entries = [entry(PullBy::Tag, "s.example", &["m.example"], false)];
     let rendered = rendered(&entries, &[("99-mirror-by-digest-registries.conf", later)]);
     let [note] = rendered.notes.as_slice() else { panic!("{:?}", rendered.notes) };
     assert_eq!(note.reason, NoteReason::Shadowed);
@@ -164,7 +164,7 @@ fn a_later_file_that_shadows_a_table_is_named() {
 
 #[test]
 fn names_cannot_break_out_of_their_quotes_or_comments() {
-    let mut hostile = entry(Pool::Tag, "s.example/\"\n[[registry]]", &["m.example/\\\u{7}"], false);
+    let mut hostile = entry(PullBy::Tag, "s.example/\"\n[[registry]]", &["m.example/\\\u{7}"], false);
     hostile.origin.name = "x\n[[registry]]\nlocation = \"y\"".to_owned();
     let text = rendered(&[hostile], &[]).text.unwrap();
     let config = foreign(&[("ours.conf", text.as_str())]);
@@ -192,7 +192,7 @@ prop_compose! {
     )) -> Vec<MirrorEntry> {
         picks.into_iter().map(|(digest, source, mirrors, never)| {
             let mirrors: Vec<&str> = mirrors.into_iter().map(|mirror| MIRRORS[mirror]).collect();
-            entry(if digest { Pool::Digest } else { Pool::Tag }, SOURCES[source], &mirrors, never)
+            entry(if digest { PullBy::Digest } else { PullBy::Tag }, SOURCES[source], &mirrors, never)
         }).collect()
     }
 }
