@@ -9,11 +9,11 @@ pub mod metrics;
 pub mod node;
 pub mod options;
 pub mod proof;
+pub mod pulse;
 pub mod reload;
 pub mod report;
 pub mod reporter;
 pub mod run;
-pub mod server;
 pub mod sets;
 pub mod watch_files;
 

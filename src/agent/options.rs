@@ -1,6 +1,5 @@
 //! The flags of `hypermirror agent`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -8,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::files::Host;
 use super::inputs::Source;
 use super::reload::Reloader;
-use crate::process::flags::{ReloadMethod, parse_address};
+use crate::process::flags::{EndpointFlags, ReloadMethod};
 use crate::telemetry::logs::LogFormat;
 
 /// The flags of `hypermirror agent`.
@@ -26,12 +25,9 @@ pub struct AgentOptions {
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub place: Place,
-    /// Address that serves /metrics (port 0: a free port)
-    #[arg(long, value_name = "ADDRESS", default_value = ":8080", value_parser = parse_address)]
-    pub metrics_bind_address: SocketAddr,
-    /// Address that serves /healthz and /readyz (port 0: a free port)
-    #[arg(long, value_name = "ADDRESS", default_value = ":8081", value_parser = parse_address)]
-    pub health_probe_bind_address: SocketAddr,
+    #[command(flatten)]
+    #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
+    pub endpoints: EndpointFlags,
     /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
     pub log_format: LogFormat,

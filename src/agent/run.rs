@@ -16,10 +16,10 @@ use super::inputs::Inputs;
 use super::metrics::AgentMetrics;
 use super::node::NodeFile;
 use super::options::AgentOptions;
+use super::pulse::Pulse;
 use super::reload::{ReloadError, Reloader};
 use super::report::{Snapshot, Verdict};
 use super::reporter::Reporter;
-use super::server::{self, Pulse};
 use super::watch_files::FileWatch;
 use crate::client::backoff::Backoff;
 use crate::client::connect::connect;
@@ -48,12 +48,12 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let client = connect(&metrics.requests).await?;
     let inputs = Inputs::new(client.clone(), node.to_owned(), options.source);
     let pulse = Pulse::new(inputs.first_look.clone());
-    let metrics_server = crate::process::endpoints::metrics(options.metrics_bind_address, registry).await;
-    let health_server = server::health(options.health_probe_bind_address, pulse.clone()).await;
+    let metrics_server = options.endpoints.serve_metrics(registry).await?;
+    let health_server = options.endpoints.serve_probes(pulse.clone()).await?;
     let mut tasks = JoinSet::new();
     inputs.start(&mut tasks);
-    tasks.spawn(metrics_server.context("failed to listen on --metrics-bind-address")?);
-    tasks.spawn(health_server.context("failed to listen on --health-probe-bind-address")?);
+    tasks.spawn(metrics_server);
+    tasks.spawn(health_server);
     let (snapshots, reports) = watch::channel(None);
     tasks.spawn(Reporter::new(client, node.to_owned(), Arc::clone(&inputs)).run(reports));
     let mut turn = Agent {

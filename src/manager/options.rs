@@ -1,6 +1,5 @@
 //! The flags of `hypermirror manager`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -12,7 +11,7 @@ use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::hosted::argument::ArgumentMode;
 use crate::hosted::target::{TargetSpec, parse_target, stock_targets};
 use crate::mirrors::ImageReference;
-use crate::process::flags::{ReloadMethod, parse_address, parse_duration, parse_selector};
+use crate::process::flags::{EndpointFlags, ReloadMethod, parse_duration, parse_selector};
 use crate::telemetry::logs::LogFormat;
 
 /// Whether changes are applied or only reported.
@@ -216,12 +215,9 @@ pub struct ManagerOptions {
     /// Time without a renewal after which another instance takes over
     #[arg(long, hide = true, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
     pub lease_duration: Duration,
-    /// Address that serves /metrics (port 0: a free port)
-    #[arg(long, value_name = "ADDRESS", default_value = ":8080", value_parser = parse_address)]
-    pub metrics_bind_address: SocketAddr,
-    /// Address that serves /healthz and /readyz (port 0: a free port)
-    #[arg(long, value_name = "ADDRESS", default_value = ":8081", value_parser = parse_address)]
-    pub health_probe_bind_address: SocketAddr,
+    #[command(flatten)]
+    #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
+    pub endpoints: EndpointFlags,
     /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,

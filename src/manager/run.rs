@@ -26,7 +26,6 @@ use crate::management::admission_registration;
 use crate::management::apply::WriteError;
 use crate::management::events::Events;
 use crate::management::lease::{self, Leadership, LeaseSettings};
-use crate::process::endpoints;
 use crate::process::identity::{own_identity, own_namespace};
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels, ReasonLabels, gauge};
 
@@ -49,8 +48,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let identity = options.identity.clone().unwrap_or_else(own_identity);
     let lease =
         LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
-    let metrics_server = endpoints::metrics(options.metrics_bind_address, registry);
-    let metrics_server = metrics_server.await.context("failed to listen on --metrics-bind-address")?;
+    let metrics_server = options.endpoints.serve_metrics(registry).await?;
     let leadership = compete(&metrics, &lease).await?;
     let mut settings = settings(&options, namespace, identity.clone());
     let agent = &mut settings.guests.agent;
@@ -59,8 +57,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     }
     let heavy = Heavy::start().context("cannot start the threads for heavy work")?;
     let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone(), heavy);
-    let health_server = endpoints::health(options.health_probe_bind_address, ctx.first_look.clone());
-    let health_server = health_server.await.context("failed to listen on --health-probe-bind-address")?;
+    let health_server = options.endpoints.serve_probes(ctx.first_look.clone()).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);

@@ -1,11 +1,22 @@
-//! Parsers of flags that several processes share.
+//! Flags that several processes share, and their parsers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Expression, Selector};
+
+/// The addresses of the endpoints that every process has; [`super::endpoints`] serves them.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct EndpointFlags {
+    /// Address that serves /metrics (port 0: a free port)
+    #[arg(long, value_name = "ADDRESS", default_value = ":8080", value_parser = parse_address)]
+    pub metrics_bind_address: SocketAddr,
+    /// Address that serves /healthz and /readyz (port 0: a free port)
+    #[arg(long, value_name = "ADDRESS", default_value = ":8081", value_parser = parse_address)]
+    pub health_probe_bind_address: SocketAddr,
+}
 
 /// The method to reload CRI-O.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
