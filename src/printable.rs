@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn json_says_the_same_afterwards() {
+    fn json_keeps_its_content() {
         let value = json!({"a\u{202e}\\": "x\u{9b}\\\u{2028}\n", "b": ["\u{1b}[2J", 1, null]});
         let printed = serde_json::to_string_pretty(&value).unwrap();
         let escaped = lines(&printed);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_escapes_what_passes_through_it() {
+    fn a_writer_escapes_its_output() {
         let mut plain = Vec::new();
         Printable::new(&mut plain, false).write_all("a\u{1b}[2J\u{202e}\n".as_bytes()).unwrap();
         assert_eq!(plain, b"a\\u001b[2J\\u202e\n");

@@ -211,7 +211,7 @@ fn lists_of_sources_that_are_no_objects_are_read() {
 }
 
 #[test]
-fn a_file_with_nothing_for_us_does_not_pass_as_checked() {
+fn a_file_without_supported_objects_does_not_pass_as_checked() {
     let texts =
         ["custom.yaml has no supported object", "has the keys ca-bundle.crt, registries.conf", "--registries-conf"];
     fails("assisted-service", "check -f custom.yaml", &texts);
@@ -224,7 +224,7 @@ fn a_file_with_nothing_for_us_does_not_pass_as_checked() {
 }
 
 #[test]
-fn mirrors_that_hypershift_brings_to_nodes_itself_are_not_passed_over_in_silence() {
+fn mirrors_that_hypershift_writes_to_nodes_itself_are_mentioned() {
     let case = "hosted-management-cluster";
     assert!(run(case, "render overrides -f idms.yaml").out.contains("registry.redhat.io=m.example"));
     let ran = run(case, "explain -f idms.yaml registry.redhat.io/rhel9/x@D");
@@ -238,7 +238,7 @@ fn mirrors_that_hypershift_brings_to_nodes_itself_are_not_passed_over_in_silence
 }
 
 #[test]
-fn a_template_is_told_as_one() {
+fn a_template_is_recognised() {
     for file in ["policy.yaml", "values.yaml"] {
         fails(
             "chart-template",
@@ -249,7 +249,7 @@ fn a_template_is_told_as_one() {
 }
 
 #[test]
-fn an_image_is_taken_as_skopeo_and_oc_mirror_write_it() {
+fn an_image_is_accepted_in_the_format_of_skopeo_and_oc_mirror() {
     let pulled = endpoints("image-with-transport", "-f mirrors.yaml docker://quay.io/team/b:1");
     assert_eq!(pulled, [["m.example/team/b:1", "quay.io/team/b:1"]]);
     fails("image-with-transport", "explain -f mirrors.yaml https://quay.io/team/b:1", &["remove the scheme"]);
@@ -299,7 +299,7 @@ fn a_blocked_repository_inside_a_mirrored_host_keeps_the_mirrors() {
 }
 
 #[test]
-fn files_of_nodes_are_judged_as_nodes_judge_them() {
+fn files_of_nodes_are_checked_as_nodes_read_them() {
     let explain = |file: &str, image: &str| format!("explain --registries-conf {file} {image}");
     fails("reported-files", &explain("mixed.conf", "docker.io/a/b:1"), &["mixed.conf"]);
     fails(
@@ -315,7 +315,7 @@ fn files_of_nodes_are_judged_as_nodes_judge_them() {
 }
 
 #[test]
-fn a_list_is_taken_as_it_is_printed_and_the_order_of_entries_does_not_matter() {
+fn a_list_is_accepted_as_printed_and_the_order_of_entries_has_no_effect() {
     let pulled =
         endpoints("list-as-printed", "-f list.yaml quay.io/openshift-release-dev/ocp-release@D quay.io/other/x@D");
     assert_eq!(pulled[0][0], "m.example:8443/ocp/release@D");
@@ -336,7 +336,7 @@ fn empty_documents_are_no_documents() {
 }
 
 #[test]
-fn a_lost_indentation_is_told_with_where_the_field_belongs() {
+fn the_message_for_a_lost_indentation_names_the_place_of_the_field() {
     fails(
         "lost-indentation",
         "check -f mirrors.yaml",
@@ -347,7 +347,7 @@ fn a_lost_indentation_is_told_with_where_the_field_belongs() {
 }
 
 #[test]
-fn two_objects_for_one_source_are_told_with_the_order_that_results() {
+fn two_objects_for_one_source_are_named_with_the_resulting_order() {
     let (rows, code) = found("two-objects-one-source", "-f mirrors.yaml");
     assert_eq!((rows, code), (vec!["Warning RepeatedMirror".to_owned(), "Info MergedOrder".to_owned()], 0));
     let ran = run("two-objects-one-source", "check -f mirrors.yaml");
@@ -363,7 +363,7 @@ fn two_objects_for_one_source_are_told_with_the_order_that_results() {
 }
 
 #[test]
-fn what_oc_mirror_writes_gets_no_warning_that_is_beside_the_point() {
+fn the_output_of_oc_mirror_gets_no_needless_warning() {
     let (rows, code) = found("oc-mirror", "-f mirrors.yaml");
     assert!(code == 0 && rows.iter().all(|row| row.starts_with("Info ")), "{rows:?}");
 }

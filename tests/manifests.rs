@@ -163,7 +163,7 @@ fn the_base_alone_may_see_which_admission_is_installed_and_change_none() {
 }
 
 #[test]
-fn the_policies_fail_open_and_may_be_taken_away_by_the_manager() {
+fn the_policies_fail_open_and_the_manager_may_remove_them() {
     let objects = objects(&manifests().join("overlays/admission-policy"));
     for name in names::ADMISSION_POLICIES {
         assert_eq!(named(&objects, "MutatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Ignore");
@@ -200,7 +200,7 @@ fn the_policy_of_rollout_delivery_has_the_text_that_the_manager_writes() {
 }
 
 #[test]
-fn the_policies_of_the_base_judge_the_manager_and_nobody_else() {
+fn the_policies_of_the_base_apply_only_to_the_manager() {
     let objects = objects(&manifests().join("base"));
     let account = named(&objects, "ServiceAccount", "hypermirror-manager");
     let namespace = account["metadata"]["namespace"].as_str().unwrap();

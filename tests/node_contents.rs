@@ -227,7 +227,7 @@ fn no_content_of_another_file_makes_the_agent_harm_a_node() {
 }
 
 #[test]
-fn the_main_file_is_judged_too() {
+fn the_main_file_is_checked_too() {
     for (what, content, effect) in CONTENTS.iter().filter(|(what, ..)| !what.starts_with("14")) {
         let mut node = Node::new();
         fs::write(node.root.path().join("etc/containers/registries.conf"), content).unwrap();

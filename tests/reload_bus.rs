@@ -116,7 +116,7 @@ async fn a_reload_over_the_bus_is_seen_to_land() {
 }
 
 #[tokio::test]
-async fn a_reload_that_nobody_read_and_one_that_was_refused_are_told_apart() {
+async fn an_unread_reload_and_a_refused_one_are_distinguished() {
     let unread = reload(false, false, written()).await.unwrap_err();
     assert_eq!(unread.reason(), NodeReason::NotRead, "{unread}");
     let refused = reload(true, true, written()).await.unwrap_err();

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_are_told_from_reads_and_from_dry_runs() {
+    fn writes_are_distinguished_from_reads_and_dry_runs() {
         assert!(event("patch", "configmaps", "/api/v1/namespaces/ns/configmaps/name").is_write());
         assert!(!event("patch", "configmaps", "/api/v1/namespaces/ns/configmaps/name?dryRun=All").is_write());
         assert!(!event("list", "configmaps", "/api/v1/configmaps").is_write());

@@ -116,14 +116,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sources_of_a_program_stand_in_cargos_rule() {
+    fn the_sources_of_a_program_are_read_from_cargos_rule() {
         let rule = "/target/debug/hypermirror: /api/src/lib.rs /src/main.rs\n";
         assert_eq!(sources(rule).collect::<Vec<_>>(), ["/api/src/lib.rs", "/src/main.rs"].map(Path::new));
         assert_eq!(sources("").count(), 0);
     }
 
     #[test]
-    fn a_missing_server_is_reported_with_what_builds_it() {
+    fn a_missing_server_is_reported_with_the_command_that_builds_it() {
         let servers = Servers { directories: vec!["/nonexistent".into()] };
         let error = servers.find("etcd").unwrap_err().to_string();
         assert!(error.contains("/nonexistent") && error.contains(BUILD), "{error}");

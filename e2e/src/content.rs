@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_content_is_the_same_in_each_run_and_refers_only_to_what_it_has() {
+    fn the_content_is_the_same_in_each_run_and_refers_only_to_its_own_parts() {
         let content = Content::everything();
         assert_eq!(content.manifest("multi").unwrap().digest, Content::everything().manifest("multi").unwrap().digest);
         for (at, manifest) in content.manifests.iter().enumerate() {

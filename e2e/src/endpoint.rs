@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_an_error() {
+    fn a_response_that_is_not_http_is_an_error() {
         parse("220 smtp ready\r\n").unwrap_err();
     }
 }

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_error_names_what_was_awaited_and_what_was_seen() {
+    async fn the_error_names_the_expected_and_the_observed_state() {
         let error = eventually::<()>(Duration::from_secs(1), "two replicas", async || Err(anyhow!("one replica")))
             .await
             .unwrap_err();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_stops_being_true_is_an_error() {
+    async fn a_state_that_stops_being_true_is_an_error() {
         let mut looks = 0;
         let error = consistently(Duration::from_secs(5), "quiet", async || {
             looks += 1;

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_contents_give_the_same_digest_and_a_marker_another() {
+    fn equal_contents_have_equal_digests_and_a_marker_changes_the_digest() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("program");
         std::fs::write(&program, "#!").unwrap();

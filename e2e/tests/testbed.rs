@@ -75,7 +75,7 @@ async fn three_servers_are_ready_isolated_and_leave_nothing_behind() -> Result<(
 const HOLD: &str = "HYPERMIRROR_E2E_HOLD";
 
 #[tokio::test]
-async fn servers_and_files_go_when_a_test_is_killed() -> Result<()> {
+async fn servers_and_files_are_removed_when_a_test_is_killed() -> Result<()> {
     // The test program starts itself again with only this test, which holds a bed until it is killed.
     if std::env::var_os(HOLD).is_some() {
         let bed = Testbed::builder().start().await?;
@@ -84,7 +84,7 @@ async fn servers_and_files_go_when_a_test_is_killed() -> Result<()> {
         return std::future::pending().await;
     }
     let logs = tempfile::tempdir()?;
-    let test = "servers_and_files_go_when_a_test_is_killed";
+    let test = "servers_and_files_are_removed_when_a_test_is_killed";
     let mut held = Launch::own_test("held", module_path!(), test, logs.path())?.env(HOLD, "1").spawn()?;
     let directory = held.wait_for_log_field("holding", "directory", LIMIT).await?;
     let ids: Vec<u32> = serde_json::from_str(&held.wait_for_log_field("holding", "ids", LIMIT).await?)?;
@@ -101,7 +101,7 @@ async fn servers_and_files_go_when_a_test_is_killed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_service_account_may_do_only_what_its_role_says() -> Result<()> {
+async fn a_service_account_has_only_the_permissions_of_its_role() -> Result<()> {
     let cluster = BED.get().await?.management();
     let admin = cluster.admin_client().await?;
     create_namespace(&admin, "roles").await?;
@@ -128,7 +128,7 @@ async fn a_service_account_may_do_only_what_its_role_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn users_are_told_apart_by_their_certificates() -> Result<()> {
+async fn users_are_distinguished_by_their_certificates() -> Result<()> {
     let cluster = BED.get().await?.management();
     let somebody = cluster.client_for_user("somebody", Some("some-group")).await?;
     let message = Api::<Secret>::default_namespaced(somebody).get("any").await.unwrap_err().to_string();

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_styles_pass_and_nothing_else_does() {
+    fn only_the_styles_of_the_command_line_pass() {
         let text = format!("{} and {}\n", styled(GOOD, "a\u{1b}[2J\nb"), "\u{1b}[32mforged\u{1b}[0m");
         assert_eq!(rendered(&text), format!("{GOOD}a\\u001b[2J\\nb{GOOD:#} and \\u001b[32mforged\\u001b[0m\n"));
         assert_eq!(rendered("\u{fdd0}0x"), "\u{fdd0}0x");

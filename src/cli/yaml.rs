@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_yaml_1_1_reads_as_something_else_is_quoted() {
+    fn texts_that_yaml_1_1_reads_as_other_types_are_quoted() {
         for text in [
             "=",
             "yes",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_lists_look_as_kubectl_prints_them() {
+    fn maps_and_lists_have_the_format_of_kubectl() {
         let value = json!({"b": [{"y": [], "x": "l1\nl2\n"}, ["p", {"q": {}}], "s"], "a": {"n": null, "t": "x: y"}});
         let expected =
             "a:\n  \"n\": null\n  t: \"x: y\"\nb:\n- x: \"l1\\nl2\\n\"\n  \"y\": []\n- - p\n  - q: {}\n- s\n";
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_reads_back() {
+    fn control_characters_are_escaped_and_read_back() {
         for text in ["\u{1b}[2J", "\u{9b}2J", "a\u{202e}b", "\u{2028}", "x\u{7f}", "\u{85}"] {
             let value = json!({"key": text, text: ["a: b", null]});
             let printed = print(&value).unwrap();
@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back_as_the_same(value in any_value()) {
+        fn printed_values_read_back_as_the_same(value in any_value()) {
             let printed = print(&value).unwrap();
             let read: Value = serde_yaml::from_str(&printed).map_err(|error| TestCaseError::fail(format!("{error}\n{printed}")))?;
             prop_assert_eq!(read, value, "{}", printed);

@@ -19,7 +19,7 @@ fn documents_are_numbered_as_a_reader_counts_them() {
 }
 
 #[test]
-fn a_separator_may_stand_first_and_last_and_beside_content() {
+fn a_separator_may_be_first_last_or_beside_content() {
     assert_eq!(places("---\nkind: A\n---\n"), [(1, 2, None, "A".to_owned())]);
     assert_eq!(places("--- {kind: A}\n--- {kind: B}"), [(1, 1, None, "A".to_owned()), (2, 2, None, "B".to_owned())]);
     assert_eq!(places("\u{feff}kind: A\r\n---\r\nkind: B\r\n").len(), 2);
@@ -33,7 +33,7 @@ fn dashes_inside_a_text_are_no_separator() {
 }
 
 #[test]
-fn lists_are_taken_apart_and_their_items_know_their_kind() {
+fn lists_are_split_and_their_items_have_a_kind() {
     let text = "kind: List\napiVersion: v1\nitems:\n- kind: A\n- kind: B\n";
     assert_eq!(places(text), [(1, 1, Some(1), "A".to_owned()), (1, 1, Some(2), "B".to_owned())]);
     let typed = read("f", "{\"kind\":\"ThingList\",\"apiVersion\":\"g/v1\",\"items\":[{\"metadata\":{}}]}").unwrap();
@@ -81,7 +81,7 @@ struct Spec {
 }
 
 #[test]
-fn what_does_not_decode_names_field_and_line() {
+fn a_decoding_error_names_field_and_line() {
     let documents = read("f.yaml", "kind: A\n---\n\nkind: Thing\nspec:\n  name: [1]\n").unwrap();
     let error = documents[1].decode::<Thing>().unwrap_err().to_string();
     assert!(error.starts_with("spec.name: invalid type: sequence") && error.ends_with("(line 6)"), "{error}");
@@ -125,7 +125,7 @@ fn three_dots_end_a_document() {
 }
 
 #[test]
-fn a_text_that_does_not_parse_comes_with_what_its_look_gives_away() {
+fn the_error_for_an_unparsable_text_names_its_probable_format() {
     let error = |text: &str| read("f.yaml", text).unwrap_err().to_string();
     for text in ["{{ if x }}\nkind: A\n", "kind: {{ x }}\n", "{% if x %}\nkind: A\n"] {
         let told = error(text);

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosted_control_plane_decides_and_without_one_nobody_owns_what_two_claim() {
+    fn the_hosted_control_plane_decides_which_claim_holds_and_without_one_neither_does() {
         let (own, other) = ("clusters/a-b", "clusters-a/b");
         let judge = |owners: &[&str], is_alone| refusal(own, &owners.iter().copied().collect(), is_alone);
         assert_eq!(judge(&[], true), None);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_hosted_control_plane_takes_nothing_over() {
+    fn a_second_hosted_control_plane_does_not_get_the_namespace() {
         let owned = |control_planes: &[(Option<Timestamp>, &'static str)]| -> Vec<&str> {
             owners(control_planes.iter().copied()).into_iter().collect()
         };

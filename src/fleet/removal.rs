@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_stays_while_the_removal_goes_on() {
+    fn the_token_stays_the_same_during_a_removal() {
         let token = |members| mass_removal(members, 50).unwrap().token;
         let (whole, mut half_done) = (fleet(40, 40), fleet(40, 40));
         half_done.iter_mut().take(20).for_each(|member| member.has_map = false);

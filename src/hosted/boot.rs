@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pools_mirrors_come_first_and_what_stock_brings_is_kept() {
+    fn mirrors_of_a_node_pool_come_first_and_those_of_stock_hypershift_are_kept() {
         let own = entry("a.example", "pool.example/a", PullBy::Tag, Layer::NodePool, 0);
         let stock = entry("a.example", "cluster.example/a", PullBy::Digest, Layer::HostedCluster, 0);
         let text = drop_in([&own, &stock].into_iter(), [&stock].into_iter(), &[]).unwrap().unwrap();

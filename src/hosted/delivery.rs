@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delivery_that_means_nothing_is_told() {
+    fn an_invalid_delivery_is_reported() {
         let mut cluster = HostedCluster::new("west", HostedClusterSpec::default());
         assert_eq!(Delivery::said(&cluster), (None, None));
         for (value, expected) in [

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_edits_is_begun_with_twice_and_every_five_seconds() {
+    fn a_series_of_edits_is_applied_at_its_start_its_end_and_every_five_seconds() {
         let every = |pause: u64, count: u64| (0..count).map(|edit| edit * pause).collect::<Vec<_>>();
         for (what, edits, expected) in [
             ("a single edit", vec![0], vec![0]),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_goes_on_and_what_is_wanted_again_needs_nothing() {
+    fn an_applied_value_continues_and_a_reverted_edit_needs_no_write() {
         let (mut state, now) = (Edits::default(), Instant::now());
         state.see("a", SETTLE, now);
         assert_eq!(state.wait(SETTLE, now), None);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_by_something_else_waits_for_no_row() {
+    fn edits_held_by_another_gate_are_not_delayed_again() {
         let (mut state, now) = (Edits::default(), Instant::now());
         for wanted in ["a", "b", "c"] {
             state.see(wanted, SETTLE, now);

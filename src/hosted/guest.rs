@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_now_is_unknown_and_not_forgotten() {
+    fn an_unreachable_guest_is_unknown_and_its_last_report_is_kept() {
         let good = Verdict::new("True", Reason::AsExpected, "all 3 nodes have applied their mirrors");
         let before = GuestOutcome {
             synced: good.clone(),

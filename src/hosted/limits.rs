@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_much_takes_nothing_and_what_fits_after_it_is_taken() {
+    fn an_object_over_the_budget_uses_none_of_it_and_a_smaller_one_still_fits() {
         let mut budget = Budget::of_cluster();
         assert_eq!(budget.take(Weight { mirrors: 16_000, bytes: 1 }), Ok(()));
         let refused = budget.take(Weight { mirrors: 4_001, bytes: 1 }).unwrap_err();

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn own_entries_are_remembered_and_not_those_that_the_management_layer_explains() {
+    fn only_entries_that_the_management_layer_does_not_explain_are_remembered() {
         let mut memory = Memory::default();
         let explained = map("m=1,m=2").entries;
         memory.admit(&map("m=1,own=1"), &explained);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_returns_gives_stock_hypershift_its_time_with_catalogs_again() {
+    fn a_leader_that_returns_waits_for_stock_hypershift_to_write_catalogs_again() {
         let (now, wanted) = (Instant::now(), Wanted::Registries(vec!["r.example".to_owned()]));
         let (known, ..) = CatalogMemory::found(None, &wanted, &[], Duration::from_mins(5), now);
         let memory = Memory { catalogs: Some(known), settled: Some(3), ..Memory::default() };
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_the_map_and_which_rollout_is_done_outlives_a_term() {
+    fn removed_entries_and_completed_rollouts_survive_a_term() {
         let mut memory = Memory { rollout_done: Timestamp::from_second(5).ok(), ..Memory::default() };
         memory.admit(&map("own=1"), &EntrySet::new());
         memory.admit(&map(""), &EntrySet::new());
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_of_the_parent_has_its_children_written_by_it() {
+    fn a_restart_of_the_parent_is_recorded_as_the_trigger_of_its_children() {
         let now = Instant::now();
         let mut memory = Memory { contests: vec![Contest::default(); 3], ..Memory::default() };
         let plan = TargetPlan { restarts: true, keeps: true, ..TargetPlan::default() };

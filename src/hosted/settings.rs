@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_choice_counts_as_the_default_and_is_told() {
+    fn an_invalid_value_counts_as_the_default_and_is_reported() {
         let now = at("2026-01-01T00:00:00Z");
         for (value, use_management, unknown) in
             [("Use", true, None), ("Ignore", false, None), ("ignore", true, Some("ignore".to_owned()))]

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_the_field_that_is_probably_meant() {
+    fn the_message_suggests_the_most_similar_field() {
         let entry = json!({"source": "a", "sourcePolicy": "x", "mirror": [], "color": "red"});
         let found = unknown("ImageTagMirrorSet", &json!({"spec": {"imageTagMirrors": [entry]}}));
         let messages: Vec<&str> = found.iter().map(|field| field.message.as_str()).collect();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_indentation_is_told_with_where_the_field_belongs() {
+    fn the_message_for_a_lost_indentation_names_the_place_of_the_field() {
         let misplaced = |object: &Value| misplaced("ImageDigestMirrorSet", object).unwrap_or_default();
         let top = json!({"metadata": null, "name": "a", "spec": {}});
         assert_eq!(misplaced(&top), "name is at the top level and is ignored; indent it below metadata");

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn two_objects_for_one_source_are_told_with_the_order_and_what_decides() {
+    fn two_objects_for_one_source_are_reported_with_the_resulting_order() {
         let entries = [named("b", digest("s.example", "b.example")), named("a", digest("s.example", "a.example"))];
         let expected = "2 entries declare mirrors for pulls of \"s.example\" by digest (ImageDigestMirrorSet/a[0], \
                         ImageDigestMirrorSet/b[0]); they are tried in the order a.example, b.example: each list keeps its \
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_that_decide_and_lists_that_contradict_are_told_apart() {
+    fn lists_that_decide_and_lists_that_contradict_are_distinguished() {
         let decided = [named("a", digest("s", "x y")), named("b", digest("s", "y z"))];
         assert!(
             messages(&decided)[0].ends_with("in the order x, y, z: the lists determine this order"),

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors_mean_what_kubectl_means() {
+    fn selectors_match_as_in_kubectl() {
         let labels = [("env", "prod"), ("tier", "a")];
         for (selector, expected) in [
             ("", true),

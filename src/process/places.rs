@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_with_all_its_places_loses_its_own_oldest() {
+    fn a_peer_at_its_limit_loses_its_own_oldest_slot() {
         let places = Places::new(LIMITS);
         let greedy: Vec<Place> = (0..4).map(|_| places.take(peer(1))).collect();
         let other = places.take(peer(2));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_places_are_taken_the_greediest_peer_makes_room() {
+    fn when_all_slots_are_in_use_the_peer_with_the_most_loses_one() {
         let places = Places::new(LIMITS);
         let one = places.take(peer(1));
         let two: Vec<Place> = (0..2).map(|_| places.take(peer(2))).collect();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_free_again_when_its_connection_ends() {
+    fn a_slot_is_free_again_when_its_connection_ends() {
         let places = Places::new(LIMITS);
         for _ in 0..100 {
             let _place = places.take(peer(1));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn one_peer_cannot_take_all() {
+    fn one_peer_cannot_use_all_slots() {
         let limits = Limits { connections: 256, per_peer: 64 };
         let places = Places::new(limits);
         let honest = places.take(peer(1));

@@ -155,7 +155,7 @@ mod tests {
     use super::resource_of;
 
     #[test]
-    fn a_path_tells_the_resource_and_never_a_name() {
+    fn the_label_of_a_path_has_the_resource_and_never_a_name() {
         for (path, resource, named) in [
             ("/api/v1/namespaces", "namespaces", false),
             ("/api/v1/namespaces/x", "namespaces", true),

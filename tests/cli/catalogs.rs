@@ -9,7 +9,7 @@ fn files(content: &str) -> Files {
 }
 
 #[test]
-fn what_would_be_written_to_catalogs_has_its_golden_form() {
+fn planned_writes_to_catalogs_have_their_golden_form() {
     let run = files(CATALOGS).run(&["diff", "-f", "."]);
     insta::assert_snapshot!("catalogs-diff.txt", run.stdout);
     assert_eq!(run.code, 1);

@@ -20,7 +20,7 @@ fn the_findings_of_a_fleet_have_their_golden_form() {
 }
 
 #[test]
-fn a_clean_input_has_nothing_to_say() {
+fn a_clean_input_has_no_findings() {
     let run = Files::new(&[("c.yaml", CLUSTERS)]).run(&["check", "-f", "."]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""));
     assert!(run.stderr.ends_with("0 errors, 0 warnings in 0 mirror sets and 2 HostedClusters\n"), "{}", run.stderr);
@@ -41,7 +41,7 @@ fn an_error_is_exit_code_1_and_names_entry_value_and_consumers() {
 }
 
 #[test]
-fn what_breaks_nodes_alone_counts_where_it_reaches_nodes() {
+fn an_entry_that_breaks_only_nodes_is_an_error_only_if_it_reaches_nodes() {
     let short = MIRRORS.replace("m.example/team", "mirror/team");
     let (findings, code) = check(&Files::new(&[("m.yaml", &short)]));
     assert_eq!((code, &with_reason(&findings, "ShortMirrorHost")[0]["severity"]), (1, &json!("Error")));
@@ -85,7 +85,7 @@ fn a_delivery_that_is_not_served_is_an_error_of_cluster_and_pool() {
 }
 
 #[test]
-fn what_is_wrong_in_a_guest_and_on_its_nodes_comes_from_the_report() {
+fn problems_of_a_guest_and_its_nodes_are_read_from_the_report() {
     let (findings, code) = check(&Files::new(&[("r.yaml", include_str!("fleet/guest-report.yaml"))]));
     let found: Vec<_> =
         findings.iter().map(|found| [&found["reason"], &found["severity"], &found["consumers"][0]]).collect();
@@ -117,7 +117,7 @@ fn a_map_that_is_too_large_is_an_error_once_for_each_hosted_cluster() {
 }
 
 #[test]
-fn a_target_without_its_container_and_a_source_that_is_taken_are_told() {
+fn a_target_without_its_container_and_a_source_of_the_stock_argument_are_findings() {
     let odd = DEPLOYMENTS
         .replace("- name: hosted-cluster-config-operator\n        command", "- name: other\n        command")
         .replace(
@@ -133,7 +133,7 @@ fn a_target_without_its_container_and_a_source_that_is_taken_are_told() {
 }
 
 #[test]
-fn what_only_the_live_manager_knows_comes_from_its_reports() {
+fn findings_that_only_the_manager_has_are_read_from_its_reports() {
     let report = r#"{"apiVersion": "hypermirror.dev/v1alpha1", "kind": "HostedClusterMirrors",
         "metadata": {"namespace": "clusters", "name": "lab"}, "spec": {}, "status": {"conditions": [
             {"type": "ControlPlaneUpToDate", "status": "False", "reason": "WriteFailed", "message": "forbidden",

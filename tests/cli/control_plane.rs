@@ -29,7 +29,7 @@ fn rendering_again_changes_nothing() {
 }
 
 #[test]
-fn what_is_no_target_passes_through() {
+fn other_objects_pass_through() {
     let rendered = documents(&east(&Files::fleet(), &["-f", "."]));
     let given = documents(DEPLOYMENTS);
     let names: Vec<_> = rendered.iter().map(|deployment| deployment["metadata"]["name"].clone()).collect();
@@ -60,7 +60,7 @@ fn no_hosted_cluster_means_no_change() {
 }
 
 #[test]
-fn a_cluster_out_of_our_care_loses_what_is_ours() {
+fn entries_are_removed_from_a_cluster_that_is_not_managed() {
     let first = east(&Files::fleet(), &["-f", "."]);
     let again = Files::new(&[("1.yaml", CLUSTERS), ("2.yaml", MIRRORS), ("3.yaml", &first)]);
     let left = documents(&east(&again, &["-f", ".", "--hosted-cluster-selector", "env=none"]));

@@ -23,14 +23,14 @@ fn the_changes_of_a_fleet_have_their_golden_form() {
 }
 
 #[test]
-fn a_settled_fleet_has_no_changes_and_exit_code_0() {
+fn an_up_to_date_fleet_has_no_changes_and_exit_code_0() {
     let run = settled().run(&["diff", "-f", "."]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
     assert!(run.stderr.ends_with("0 of 2 HostedClusters would change\n"), "{}", run.stderr);
 }
 
 #[test]
-fn the_patches_make_of_the_input_what_rendering_makes_of_it() {
+fn the_patches_have_the_result_of_rendering() {
     let (changes, code) = diff(&Files::fleet(), &[]);
     assert_eq!((code, changes.len()), (1, 1));
     let parse = |text: &str| -> Vec<Value> {
@@ -47,7 +47,7 @@ fn the_patches_make_of_the_input_what_rendering_makes_of_it() {
 }
 
 #[test]
-fn an_edit_shows_what_is_added_and_what_goes_and_keeps_what_is_somebody_elses() {
+fn an_edit_shows_added_and_removed_entries_and_keeps_foreign_ones() {
     let mut files = settled();
     let edited = MIRRORS.replace("m.example/team", "n.example/team");
     files.write("2.yaml", &edited);
@@ -74,7 +74,7 @@ fn a_paused_cluster_is_shown_and_counts_as_no_change() {
 }
 
 #[test]
-fn a_cluster_that_is_being_deleted_is_left_alone() {
+fn a_cluster_that_is_being_deleted_has_no_changes() {
     let mut files = Files::fleet();
     let deleted = CLUSTERS.replacen("  namespace:", "  deletionTimestamp: 2026-01-01T00:00:00Z\n  namespace:", 1);
     files.write("1.yaml", &deleted);
@@ -82,7 +82,7 @@ fn a_cluster_that_is_being_deleted_is_left_alone() {
 }
 
 #[test]
-fn stock_operators_are_asked_to_read_again_where_they_manage_the_parent() {
+fn stock_operators_are_triggered_if_they_manage_the_parent() {
     let mut files = Files::fleet();
     let hash = "hypershift.openshift.io/desired-state-hash: abc";
     let managed = DEPLOYMENTS.replacen("metadata:\n", &format!("metadata:\n  annotations: {{{hash}}}\n"), 1);

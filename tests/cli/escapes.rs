@@ -129,7 +129,7 @@ fn no_text_that_does_not_parse_and_no_argument_does_either() {
 }
 
 #[test]
-fn json_and_yaml_say_the_same_as_the_manifest() {
+fn json_and_yaml_have_the_values_of_the_manifest() {
     let set = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata: {name: a}\nspec:\n  imageDigestMirrors:\n  - {source: \"s\\u202e\\x9b\", mirrors: []}\n";
     let files = Files::new(&[("m.yaml", set)]);
     for format in ["json", "yaml"] {

@@ -20,7 +20,7 @@ fn digest() -> String {
 }
 
 #[test]
-fn a_person_reads_endpoints_in_order_with_what_says_so() {
+fn the_text_output_has_endpoints_in_order_with_their_origins() {
     let files = Files::new(&[("m.yaml", MIRRORS)]);
     let by_digest = format!("source.example/ocp/release@{}", digest());
     let run = files.run(&["explain", &by_digest, "source.example/team/app:v1", "quay.io/free", "-f", "m.yaml"]);
@@ -45,7 +45,7 @@ fn programs_get_every_key() {
 }
 
 #[test]
-fn files_alone_are_judged_alone() {
+fn files_without_objects_are_explained() {
     let files = Files::new(&[("registries.conf", BASE)]);
     let image = format!("source.example/other/x@{}", digest());
     let (explained, code) = explain(&files, &[&image, "--registries-conf", "registries.conf"]);
@@ -55,7 +55,7 @@ fn files_alone_are_judged_alone() {
 }
 
 #[test]
-fn with_objects_and_files_our_file_is_added() {
+fn with_objects_and_files_the_drop_in_is_added() {
     let files = Files::new(&[("registries.conf", BASE), ("m.yaml", MIRRORS)]);
     let images = ["source.example/other/x:v1", "source.example/team/x:v1"];
     let arguments = [&images[..], &["--registries-conf", "registries.conf", "-f", "m.yaml"]].concat();
@@ -67,7 +67,7 @@ fn with_objects_and_files_our_file_is_added() {
 }
 
 #[test]
-fn an_image_goes_the_same_way_through_the_objects_and_through_the_file_that_is_written() {
+fn an_image_resolves_identically_through_objects_and_through_the_written_file() {
     let files = Files::new(&[("m.yaml", MIRRORS)]);
     std::fs::create_dir(files.path().join("conf.d")).unwrap();
     let file = files.run(&["render", "node", "-f", "m.yaml"]).out();
@@ -102,7 +102,7 @@ fn a_name_that_is_none_is_an_error_of_that_image_alone() {
 }
 
 #[test]
-fn a_missing_file_and_a_missing_image_are_told() {
+fn a_missing_file_and_a_missing_image_are_errors() {
     let files = Files::new(&[]);
     let told = files.run(&["explain", "a.example/x", "--registries-conf", "nowhere.conf"]).refused(1);
     assert!(told.contains("failed to read nowhere.conf"), "{told}");

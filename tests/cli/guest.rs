@@ -25,7 +25,7 @@ fn titles(documents: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn what_a_guest_is_given_has_its_golden_form_behind_the_crds() {
+fn the_objects_of_a_guest_have_their_golden_form_after_the_crds() {
     let rendered = render(&fleet(), &["--agent-image", IMAGE]);
     let (crds, others) = rendered.split_at(rendered.find("---\napiVersion: v1\n").unwrap());
     insta::assert_snapshot!("guest.yaml", others);
@@ -37,7 +37,7 @@ fn what_a_guest_is_given_has_its_golden_form_behind_the_crds() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_bytes_in_whatever_order_it_comes() {
+fn the_order_of_the_input_does_not_change_the_output() {
     let first = render(&fleet(), &["--agent-image", IMAGE]);
     let reversed: Vec<&str> = POOLS.split("---\n").collect::<Vec<_>>().into_iter().rev().collect();
     let files = Files::new(&[("a.yaml", &reversed.join("---\n")), ("z.yaml", CLUSTERS)]);
@@ -45,7 +45,7 @@ fn the_same_input_gives_the_same_bytes_in_whatever_order_it_comes() {
 }
 
 #[test]
-fn without_an_image_or_by_somebody_else_there_is_no_agent() {
+fn without_an_image_or_with_an_external_agent_there_is_no_daemon_set() {
     let run = fleet().run(&EAST);
     assert!(run.stderr.contains("warning: --agent-image is not set: "), "{}", run.stderr);
     let external = fleet().run(&[&EAST[..], &["--guest-agent", "external", "--agent-image", IMAGE]].concat());
@@ -65,14 +65,14 @@ fn how_the_agent_reloads_decides_what_it_may() {
 }
 
 #[test]
-fn an_address_that_is_not_known_is_told() {
+fn a_missing_address_is_reported() {
     let run = Files::new(&[("c.yaml", CLUSTERS)]).run(&[&EAST[..], &["--agent-image", IMAGE]].concat());
     assert!(run.stderr.contains("warning: no HostedControlPlane clusters-east-one/east.one with"), "{}", run.stderr);
     assert!(!run.out().contains("KUBERNETES_SERVICE_HOST"));
 }
 
 #[test]
-fn a_guest_that_wants_nothing_is_given_nothing() {
+fn a_guest_without_delivery_has_no_objects() {
     let annotated =
         CLUSTERS.replacen("  namespace:", "  annotations: {hypermirror.dev/node-delivery: None}\n  namespace:", 1);
     let files = Files::new(&[("c.yaml", &annotated)]);
@@ -98,7 +98,7 @@ fn a_choice_and_an_image_by_digest_are_needed() {
 }
 
 #[test]
-fn a_pool_of_another_kind_or_without_a_namespace_is_told_apart() {
+fn invalid_names_of_node_pools_are_distinguished() {
     let karpenter = "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: x}\n";
     let files = Files::new(&[("1.yaml", CLUSTERS), ("k.yaml", karpenter)]);
     let run = files.run(&EAST);
@@ -109,7 +109,7 @@ fn a_pool_of_another_kind_or_without_a_namespace_is_told_apart() {
 }
 
 #[test]
-fn a_pool_has_what_its_cluster_declares_and_one_that_wants_nothing_has_nothing() {
+fn a_node_pool_has_the_mirrors_of_its_cluster_unless_its_delivery_is_none() {
     let image = "source.example/ocp/release@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     let explain = |pool: &str| {
         let run = fleet().run(&[

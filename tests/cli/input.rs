@@ -48,7 +48,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn bad_yaml_is_told_with_file_document_and_line() {
+fn invalid_yaml_is_reported_with_file_document_and_line() {
     let files = Files::new(&[("bad.yaml", "kind: A\napiVersion: v1\n---\nkind: B\n  x: 1\n")]);
     let told = refused(&files, &["-f", "bad.yaml"]);
     assert!(told.contains("document 2: not valid YAML: "), "{told}");
@@ -56,7 +56,7 @@ fn bad_yaml_is_told_with_file_document_and_line() {
 }
 
 #[test]
-fn a_known_kind_that_does_not_decode_is_told_with_field_and_line() {
+fn a_known_kind_that_does_not_decode_is_reported_with_field_and_line() {
     let bad = MIRRORS.replace("mirrors: [m.example/team]", "mirrors: {a: b}");
     let told = refused(&Files::new(&[("bad.yaml", &bad)]), &["-f", "bad.yaml"]);
     let expected = "error: bad.yaml, document 2 (line 10): ImageDigestMirrorSet release: spec.imageDigestMirrors[1].mirrors: \
@@ -65,7 +65,7 @@ fn a_known_kind_that_does_not_decode_is_told_with_field_and_line() {
 }
 
 #[test]
-fn a_file_with_nothing_for_us_is_an_error() {
+fn a_file_without_supported_objects_is_an_error() {
     let files = Files::new(&[
         ("s.yaml", "kind: Service\napiVersion: v1\n"),
         ("m.yaml", MIRRORS),
@@ -81,7 +81,7 @@ fn a_file_with_nothing_for_us_is_an_error() {
 }
 
 #[test]
-fn what_is_no_object_is_skipped_and_counted_and_an_error_where_there_is_nothing_else() {
+fn documents_that_are_no_objects_are_counted_and_an_error_if_there_are_no_others() {
     let files = Files::new(&[("values.yaml", "replicas: 1\n"), ("m.yaml", MIRRORS)]);
     let told = refused(&files, &["-f", "values.yaml"]);
     assert!(told.contains("values.yaml, document 1 (line 1): not a Kubernetes object"), "{told}");
@@ -94,7 +94,7 @@ fn what_is_no_object_is_skipped_and_counted_and_an_error_where_there_is_nothing_
 }
 
 #[test]
-fn what_nobody_refers_to_is_held_to_no_rule() {
+fn unreferenced_objects_are_not_checked() {
     let strangers = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\ndata: {x: [1]}\n---\n\
                      kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n---\n\
                      kind: Deployment\napiVersion: apps/v1\nmetadata: {name: b}\nspec: [1]\n---\n\
@@ -108,7 +108,7 @@ fn what_nobody_refers_to_is_held_to_no_rule() {
 }
 
 #[test]
-fn what_something_refers_to_is_held_to_the_rules() {
+fn referenced_objects_are_checked() {
     let cluster = "apiVersion: hypershift.openshift.io/v1beta1\nkind: HostedCluster\nmetadata: {name: a, namespace: n, \
                    annotations: {hypermirror.dev/image-mirror-config-ref: m}}\nspec: {}\n---\n";
     let config = |namespace: &str, text: &str| {
@@ -127,7 +127,7 @@ fn what_something_refers_to_is_held_to_the_rules() {
 }
 
 #[test]
-fn a_config_map_without_our_keys_is_nothing_for_us_and_the_way_is_told() {
+fn an_unreferenced_config_map_is_skipped_and_the_message_has_the_fix() {
     let custom =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {registries.conf: '', ca.crt: ''}\n";
     let told = refused(&Files::new(&[("c.yaml", custom)]), &["-f", "c.yaml"]);
@@ -151,7 +151,7 @@ fn null_is_as_good_as_nothing_where_a_list_or_a_map_may_be_left_out() {
 }
 
 #[test]
-fn a_template_and_a_lost_indentation_are_told_as_such() {
+fn a_template_and_a_lost_indentation_are_recognised() {
     let template = "{{- if .Values.mirrors }}\napiVersion: config.openshift.io/v1\n{{- end }}\n";
     let told = refused(&Files::new(&[("t.yaml", template)]), &["-f", "t.yaml"]);
     assert!(told.contains("not valid YAML") && told.contains("it looks like a template"), "{told}");
@@ -196,7 +196,7 @@ fn lists_that_are_no_objects_are_read() {
 }
 
 #[test]
-fn an_object_that_comes_twice_is_told_with_both_places() {
+fn a_repeated_object_is_reported_with_both_places() {
     let files = Files::new(&[("a.yaml", MIRRORS), ("b.yaml", MIRRORS)]);
     let told = refused(&files, &["-f", "a.yaml", "-f", "b.yaml"]);
     let expected = "error: b.yaml, document 1 (line 1): ImageContentSourcePolicy old is already in the input (a.yaml, document 1 (line 1)); \
@@ -222,7 +222,7 @@ fn names_are_required() {
 }
 
 #[test]
-fn a_misspelt_field_is_told() {
+fn a_misspelt_field_is_reported() {
     let misspelt = MIRRORS.replace("mirrors: [t.example/team]", "mirror: [t.example/team]");
     let run = Files::new(&[("m.yaml", &misspelt)]).run(&["render", "overrides", "-f", "m.yaml"]);
     let told = "warning: ImageTagMirrorSet/tools[0] spec.imageTagMirrors[0].mirror: is not a field of ImageTagMirrorSet and is \
@@ -242,7 +242,7 @@ fn manifests_and_a_cluster_exclude_each_other() {
 }
 
 #[test]
-fn no_cluster_and_no_manifests_is_told_with_what_to_do() {
+fn without_cluster_and_manifests_the_error_has_the_fix() {
     let told = refused(&Files::new(&[]), &[]);
     assert!(
         told.starts_with("error: no cluster to read (pass manifests with -f, or a kubeconfig with --kubeconfig)"),

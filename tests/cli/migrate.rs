@@ -46,7 +46,7 @@ fn with_tags_each_policy_also_becomes_a_tag_set_in_its_golden_form() {
 }
 
 #[test]
-fn what_is_printed_says_to_control_planes_what_the_old_objects_said() {
+fn printed_objects_resolve_as_the_old_ones_for_control_planes() {
     let mut files = Files::new(&[("old.yaml", FIRST)]);
     let printed = files.run(&["migrate", "-f", "old.yaml"]).out();
     files.write("new.yaml", &printed);
@@ -104,7 +104,7 @@ fn a_hosted_cluster_without_sources_has_nothing_to_convert() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_exit_code_2() {
+fn contradictory_arguments_are_exit_code_2() {
     let files = Files::new(&[("c.yaml", CLUSTERS), ("m.yaml", MIRRORS)]);
     let cases: [(&[&str], &str); 5] = [
         (&["--to-config-map", "-f", "c.yaml"], "select one with --hosted-cluster"),

@@ -23,7 +23,7 @@ fn nothing_to_say_is_no_output() {
 }
 
 #[test]
-fn what_the_node_has_already_is_folded_in() {
+fn settings_of_the_nodes_files_are_merged() {
     let base = "[[registry]]\nlocation = \"source.example/ocp/release\"\nblocked = true\n\n[[registry.mirror]]\nlocation = \
                 \"base.example/release\"\n";
     let files = Files::new(&[("m.yaml", MIRRORS), ("registries.conf", base)]);
@@ -38,7 +38,7 @@ fn what_the_node_has_already_is_folded_in() {
 }
 
 #[test]
-fn an_entry_that_a_node_cannot_use_is_left_out_and_told() {
+fn an_entry_that_a_node_cannot_use_is_ignored_and_reported() {
     let digest = format!("source.example/ocp/release@sha256:{}", "a".repeat(64));
     let mirrors = MIRRORS.replacen("source: source.example/ocp/release", &format!("source: {digest}"), 1);
     let run = Files::new(&[("m.yaml", &mirrors)]).run(&["render", "node", "-f", "m.yaml"]);

@@ -16,7 +16,7 @@ fn the_maps_of_a_fleet_have_their_golden_form() {
 }
 
 #[test]
-fn an_empty_map_says_so_and_keeps_its_arrays() {
+fn an_empty_map_is_printed_with_empty_arrays() {
     let files = Files::new(&[("c.yaml", super::fixtures::CLUSTERS)]);
     let maps = overrides(&files, &[]);
     assert_eq!(maps[""], json!({"sources": [], "env": "=", "flag": "="}));
@@ -25,7 +25,7 @@ fn an_empty_map_says_so_and_keeps_its_arrays() {
 }
 
 #[test]
-fn an_invalid_entry_is_left_out_and_told_and_the_others_count() {
+fn an_invalid_entry_is_ignored_and_reported_and_the_others_apply() {
     let mirrors = MIRRORS.replace("source: source.example/team", "source: 'source.example/team:v1'");
     let run = Files::new(&[("m.yaml", &mirrors)]).run(&["render", "overrides", "-f", "m.yaml"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
@@ -43,7 +43,7 @@ fn the_order_of_documents_changes_nothing() {
 }
 
 #[test]
-fn yaml_says_the_same_and_quotes_the_empty_map() {
+fn yaml_has_the_same_values_and_quotes_the_empty_map() {
     let files = Files::new(&[("c.yaml", super::fixtures::CLUSTERS)]);
     let yaml = files.run(&["render", "overrides", "-f", "c.yaml", "-o", "yaml"]).out();
     assert!(yaml.contains("  env: \"=\"\n"), "{yaml}");
@@ -51,7 +51,7 @@ fn yaml_says_the_same_and_quotes_the_empty_map() {
 }
 
 #[test]
-fn a_setting_that_means_nothing_is_told() {
+fn an_invalid_setting_is_reported() {
     let clusters = super::fixtures::CLUSTERS.replace(": Ignore", ": ignore");
     let run = Files::new(&[("c.yaml", &clusters)]).run(&["render", "overrides", "-f", "c.yaml"]);
     assert!(

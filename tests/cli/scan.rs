@@ -117,13 +117,13 @@ fn credentials_come_from_a_file_and_a_helper_is_never_run() {
 }
 
 #[test]
-fn without_credentials_the_refusal_says_so() {
+fn a_refusal_without_credentials_mentions_them() {
     let told = scan(&[], "").refused(1);
     assert!(told.contains("failed to list the tags of 127.0.0.1:") && told.contains("401 Unauthorized"), "{told}");
 }
 
 #[test]
-fn what_cannot_be_meant_is_bad_usage() {
+fn contradictory_arguments_are_bad_usage() {
     let run = |arguments: &[&str]| Files::new(&[]).run(&[&["scan"], arguments].concat()).refused(2);
     assert!(run(&["quay.io/a:v1"]).contains("--tags selects tags"));
     assert!(run(&["quay.io/a", "--tags", "("]).contains("invalid pattern"));

@@ -34,7 +34,7 @@ fn programs_get_the_reports_and_clusters_without_one() {
 }
 
 #[test]
-fn no_report_at_all_is_told_with_what_to_do() {
+fn without_reports_the_message_has_the_way_out() {
     let run = Files::new(&[("c.yaml", CLUSTERS)]).run(&["status", "-f", "."]);
     assert_eq!(run.code, 0);
     assert!(

@@ -1,13 +1,13 @@
 use super::fixtures::Files;
 
 #[test]
-fn without_a_terminal_it_has_to_be_said_that_it_is_meant() {
+fn without_a_terminal_confirmation_by_flag_is_required() {
     let told = Files::new(&[]).run(&["uninstall"]).refused(2);
     assert_eq!(told, "error: no terminal to confirm on; use --yes to uninstall without confirmation\n");
 }
 
 #[test]
-fn it_needs_a_cluster_and_takes_no_manifests() {
+fn it_needs_a_cluster_and_rejects_manifests() {
     let files = Files::new(&[]);
     assert!(files.run(&["uninstall", "--yes"]).refused(1).starts_with("error: no cluster to read"));
     files.run(&["uninstall", "--yes", "-f", "."]).refused(2);

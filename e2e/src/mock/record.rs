@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_told_apart() {
+    fn credentials_are_distinguished() {
         assert_eq!(presented(""), Presented::Nothing);
         assert_eq!(presented("Basic YTpiOmM="), Presented::Basic { user: "a".to_owned() });
         assert_eq!(basic("basic YTpiOmM="), Some(("a".to_owned(), "b:c".to_owned())));

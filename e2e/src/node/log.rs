@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_is_taken_out_of_a_line() {
+    fn a_reference_is_found_in_a_line() {
         let line = r#"time="…" level=debug msg="Trying to access \"127.0.0.1:5/q/app:v1\"" file="docker/docker_image_src.go:95""#;
         assert_eq!(tried(line), Some("127.0.0.1:5/q/app:v1"));
         assert_eq!(tried("level=info msg=other"), None);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_is_tolerated_and_what_is_changed_is_not() {
+    fn appended_values_are_tolerated_and_changed_ones_are_not() {
         let appended = with(|container| {
             container["env"].as_array_mut().unwrap().push(json!({"name": "X", "value": "y"}));
             container["args"].as_array_mut().unwrap().push(json!("--more"));

@@ -109,11 +109,11 @@ async fn a_hosted_cluster_keeps_its_field(admission: Admission) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hosted_cluster_that_is_born_with_the_field_keeps_it_with_the_webhook() -> Result<()> {
+async fn a_hosted_cluster_created_with_the_field_keeps_it_with_the_webhook() -> Result<()> {
     a_hosted_cluster_keeps_its_field(Admission::webhook()?).await
 }
 
 #[tokio::test]
-async fn a_hosted_cluster_that_is_born_with_the_field_keeps_it_with_the_policy() -> Result<()> {
+async fn a_hosted_cluster_created_with_the_field_keeps_it_with_the_policy() -> Result<()> {
     a_hosted_cluster_keeps_its_field(Admission::Policy).await
 }

@@ -61,12 +61,12 @@ async fn the_admission_goes_first(admission: Admission, resource: &str) -> Resul
 }
 
 #[tokio::test]
-async fn uninstall_takes_the_webhook_away_before_anything_else() -> Result<()> {
+async fn uninstall_removes_the_webhook_first() -> Result<()> {
     the_admission_goes_first(Admission::webhook()?, "mutatingwebhookconfigurations").await
 }
 
 #[tokio::test]
-async fn uninstall_takes_the_policies_away_before_anything_else() -> Result<()> {
+async fn uninstall_removes_the_policies_first() -> Result<()> {
     the_admission_goes_first(Admission::Policy, "mutatingadmissionpolicies").await
 }
 

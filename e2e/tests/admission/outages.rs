@@ -24,7 +24,7 @@ async fn pause(stage: &Stage, cluster: &str, paused: Option<&str>) -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_paused_the_webhook_still_gives_back_what_a_change_takes() -> Result<()> {
+async fn while_paused_the_webhook_restores_entries_that_a_change_removes() -> Result<()> {
     let members = vec![member("c0", false, false, "="), member("c1", false, true, FLAG)];
     let (mut stage, _manager) = set(members, Admission::webhook()?, 41).await?;
     for cluster in ["c0", "c1"] {
@@ -70,7 +70,7 @@ async fn halted(stage: &Stage) -> Result<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_halted_the_webhook_still_gives_back_what_a_change_takes() -> Result<()> {
+async fn while_halted_the_webhook_restores_entries_that_a_change_removes() -> Result<()> {
     let members = vec![member("c0", false, false, "="), member("c1", false, true, FLAG)];
     let mut stage = Stage::set(members, &Manners::default(), 47).await?;
     let pods = Pods::run(&stage.fleet, Duration::from_millis(50));
@@ -104,7 +104,7 @@ async fn while_halted_the_webhook_still_gives_back_what_a_change_takes() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_webhook_down_changes_go_through_and_the_manager_puts_right_what_they_took() -> Result<()> {
+async fn with_the_webhook_down_changes_pass_and_the_manager_restores_the_entries() -> Result<()> {
     let members = vec![member("c0", false, false, "="), member("c1", true, true, FLAG)];
     let (mut stage, mut manager) = set(members, Admission::webhook()?, 43).await?;
     manager.process.kill()?;

@@ -22,7 +22,7 @@ async fn settled(stage: &Stage) -> Result<Node> {
 }
 
 #[tokio::test]
-async fn files_of_the_seed_are_taken_over_in_both_directories_and_others_stay() -> Result<()> {
+async fn files_of_the_seed_are_adopted_in_both_directories_and_others_stay() -> Result<()> {
     let stage = Stage::start().await?;
     let node = settled(&stage).await?;
     let theirs =
@@ -42,7 +42,7 @@ async fn files_of_the_seed_are_taken_over_in_both_directories_and_others_stay() 
 }
 
 #[tokio::test]
-async fn a_foreign_file_under_our_name_is_never_touched_until_it_is_gone() -> Result<()> {
+async fn a_foreign_file_of_the_same_name_is_not_touched_and_replaced_once_it_is_removed() -> Result<()> {
     let stage = Stage::start().await?;
     let node = settled(&stage).await?;
     node.write(OURS, "# mine\n")?;
@@ -105,7 +105,7 @@ async fn changes_of_other_files_are_followed_and_a_broken_one_stops_everything()
 }
 
 #[tokio::test]
-async fn the_drop_in_directory_may_go_and_come_and_our_file_be_edited() -> Result<()> {
+async fn the_file_is_restored_after_edits_and_after_its_directory_was_removed() -> Result<()> {
     let stage = Stage::start().await?;
     let node = settled(&stage).await?;
     let _agent = node.agent(&[]).await?;
@@ -122,7 +122,7 @@ async fn the_drop_in_directory_may_go_and_come_and_our_file_be_edited() -> Resul
 }
 
 #[tokio::test]
-async fn cleanup_removes_what_the_agent_wrote_and_nothing_else() -> Result<()> {
+async fn cleanup_removes_only_files_of_the_agent() -> Result<()> {
     let stage = Stage::start().await?;
     let node = settled(&stage).await?;
     let mut agent = node.agent(&[]).await?;

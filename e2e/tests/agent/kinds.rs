@@ -12,7 +12,7 @@ use super::stage::{Stage, hosted_cluster_set, mirrors};
 const ITMS: &str = "imagetagmirrorsets.config.openshift.io";
 
 #[tokio::test]
-async fn a_kind_that_vanishes_takes_nothing_away_also_across_a_restart() -> Result<()> {
+async fn nothing_is_removed_when_a_kind_vanishes_even_across_a_restart() -> Result<()> {
     let stage = Stage::start().await?;
     let node = stage.node("a", &json!({})).await?;
     stage.guest.apply(&idms("d", &[("d.example", &["m.example/d"], None)])).await?;

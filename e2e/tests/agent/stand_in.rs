@@ -56,7 +56,7 @@ fn set(mirror: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn an_edit_and_a_deletion_are_read_and_told() -> Result<()> {
+async fn an_edit_and_a_deletion_are_reloaded_and_reported() -> Result<()> {
     let stage = Stage::start().await?;
     let node = stage.node("a", &json!({})).await?;
     let crio = Crio::start(&node).await?;
@@ -95,7 +95,7 @@ async fn a_crio_that_is_stopped_or_starting_is_not_signalled_and_reads_in_the_en
 }
 
 #[tokio::test]
-async fn a_crio_that_does_not_read_is_told_again_and_keeps_no_edit_from_the_disk() -> Result<()> {
+async fn a_crio_that_does_not_read_the_file_is_signalled_again_and_edits_are_still_written() -> Result<()> {
     let stage = Stage::start().await?;
     let node = stage.node("a", &json!({})).await?;
     fs::write(node.path("deaf"), "")?;
@@ -117,7 +117,7 @@ async fn a_crio_that_does_not_read_is_told_again_and_keeps_no_edit_from_the_disk
 }
 
 #[tokio::test]
-async fn what_is_not_crio_is_not_signalled() -> Result<()> {
+async fn only_crio_is_signalled() -> Result<()> {
     let stage = Stage::start().await?;
     let node = stage.node("a", &json!({})).await?;
     fs::write(node.path("other"), "")?;

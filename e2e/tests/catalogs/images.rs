@@ -87,7 +87,7 @@ async fn half_of_the_images_are_refused_with_upstreams_message_and_nothing_is_wr
 }
 
 #[tokio::test]
-async fn in_guest_placement_annotated_images_are_told_to_have_no_effect() -> Result<()> {
+async fn in_guest_placement_annotated_images_are_reported_as_ineffective() -> Result<()> {
     let scene = scene(Some("guest"), &images(&CATALOGS)).await?;
     let mark = scene.audit.mark().await?;
     let _manager = manager(&scene, Duration::from_millis(100)).await?;
@@ -101,7 +101,7 @@ async fn in_guest_placement_annotated_images_are_told_to_have_no_effect() -> Res
 }
 
 #[tokio::test]
-async fn a_manager_that_only_reports_says_what_differs_and_writes_nothing() -> Result<()> {
+async fn a_manager_that_only_reports_names_the_differences_and_writes_nothing() -> Result<()> {
     let scene = scene(None, &images(&CATALOGS)).await?;
     let fleet = &scene.fleet;
     let mark = scene.audit.mark().await?;

@@ -99,7 +99,7 @@ async fn where_there_is_an_image_stream_its_tags_move_and_the_deployments_are_le
 }
 
 #[tokio::test]
-async fn two_sources_at_once_are_told_to_be_ambiguous_and_nothing_is_written() -> Result<()> {
+async fn two_sources_are_reported_as_ambiguous_and_nothing_is_written() -> Result<()> {
     let value = "registry.redhat.io=a.example,registry.redhat.io/redhat=b.example/r,quay.io=c.example";
     let scene = scene(None, &json!({OVERRIDES: value})).await?;
     let mark = scene.audit.mark().await?;

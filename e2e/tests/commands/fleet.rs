@@ -22,7 +22,7 @@ async fn fleet_of_one() -> Result<Scene> {
 }
 
 #[tokio::test]
-async fn what_diff_says_is_what_the_manager_does_and_then_there_is_nothing_left() -> Result<()> {
+async fn the_manager_makes_the_changes_of_diff_and_no_others() -> Result<()> {
     let scene = fleet_of_one().await?;
     let before = run(&scene, &["diff", "-o", "json"]).await?;
     assert_eq!(before.code, Some(1), "{}", before.stderr);
@@ -52,7 +52,7 @@ async fn what_diff_says_is_what_the_manager_does_and_then_there_is_nothing_left(
 }
 
 #[tokio::test]
-async fn an_opted_out_cluster_keeps_what_is_somebody_elses_in_diff_as_in_life() -> Result<()> {
+async fn diff_keeps_foreign_entries_of_an_opted_out_cluster_like_the_manager() -> Result<()> {
     let scene = fleet_of_one().await?;
     let _manager = scene.manager().await?;
     scene.fleet.reads(&["a"], WANTED).await?;
@@ -179,7 +179,7 @@ async fn a_refusal_is_an_error_and_no_empty_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_cluster_without_our_kinds_is_read_as_it_is() -> Result<()> {
+async fn a_cluster_without_the_kinds_of_hypermirror_can_be_read() -> Result<()> {
     let crds = Crds::of_the_fleet()?;
     let scene = Scene::with(hypermirror_e2e::Testbed::builder(), &crds.only(&[IDMS])?).await?;
     scene.fleet.apply(&idms("one", ONE)).await?;

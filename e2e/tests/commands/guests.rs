@@ -37,7 +37,7 @@ async fn manager(stage: &Stage) -> Result<Manager> {
 }
 
 #[tokio::test]
-async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is_told() -> Result<()> {
+async fn explain_uses_the_mirrors_of_the_nodes_guest_and_shows_whether_the_node_confirmed_them() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     stage.node_pool(0, "workers", &json!({})).await?;
     stage.node_pool(0, "edge", &json!({"hypermirror.dev/node-delivery": "None"})).await?;
@@ -85,7 +85,7 @@ async fn a_node_is_explained_as_its_guest_has_it_and_whether_it_has_confirmed_is
 }
 
 #[tokio::test]
-async fn what_is_rendered_for_a_guest_is_what_the_manager_gives_it() -> Result<()> {
+async fn render_guest_prints_the_objects_that_the_manager_writes() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     stage.node_pool(0, "workers", &json!({})).await?;
     stage.fleet().control_plane(&stage::name(0), "api.west.example", 6443).await?;
@@ -115,7 +115,7 @@ async fn what_is_rendered_for_a_guest_is_what_the_manager_gives_it() -> Result<(
 }
 
 #[tokio::test]
-async fn a_pools_mirrors_come_before_its_clusters_and_a_kubeconfig_that_may_not_be_used_is_told() -> Result<()> {
+async fn mirrors_of_a_node_pool_precede_those_of_its_cluster_and_a_rejected_kubeconfig_is_reported() -> Result<()> {
     let stage = Stage::start(1).await?;
     stage.hosted_cluster(0, &[]).await?;
     let guest = &stage.guests[0];
@@ -162,7 +162,7 @@ async fn a_pools_mirrors_come_before_its_clusters_and_a_kubeconfig_that_may_not_
 }
 
 #[tokio::test]
-async fn uninstall_leaves_one_hosted_cluster_or_all_and_tells_how_far_it_is() -> Result<()> {
+async fn uninstall_removes_one_hosted_cluster_or_all_and_shows_progress() -> Result<()> {
     let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
     let nobody = run(&stage.scene, &["uninstall", "--yes"]).await?;
     let told = "Lease hypermirror-system/hypermirror-manager does not exist";

@@ -10,7 +10,7 @@ const CONSUMERS: [Consumer; 2] = [Consumer::Skopeo, Consumer::Podman];
 const NEVER: Option<&str> = Some("NeverContactSource");
 
 #[tokio::test]
-async fn skopeo_and_podman_pull_through_the_mirrors_in_the_order_that_explain_tells() -> Result<()> {
+async fn skopeo_and_podman_try_the_mirrors_in_the_order_of_explain() -> Result<()> {
     let stage = Stage::start().await?;
     stage.insecure()?;
     let (first, second) = (Served::start("one/app:v1").await?, Served::start("two/app:v1").await?);
@@ -59,7 +59,7 @@ async fn skopeo_and_podman_are_refused_where_a_source_must_never_be_contacted() 
 }
 
 #[tokio::test]
-async fn a_mirror_over_tls_is_used_by_those_who_trust_its_authority_and_by_nobody_else() -> Result<()> {
+async fn a_mirror_over_tls_is_used_only_by_clients_that_trust_its_authority() -> Result<()> {
     let stage = Stage::start().await?;
     let authority = Authority::new("registries")?;
     let mirror = Served::start_tls("copy/app:v1", &authority).await?;

@@ -10,7 +10,7 @@ use super::stage::{Stage, awaits, found, name, object};
 const A: &str = "registry.example/a";
 
 #[tokio::test]
-async fn a_hosted_cluster_that_leaves_gives_everything_back_in_order() -> Result<()> {
+async fn removal_from_a_hosted_cluster_runs_in_order() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     let _manager = stage.manager().await?;
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
@@ -40,7 +40,7 @@ async fn a_hosted_cluster_that_leaves_gives_everything_back_in_order() -> Result
 }
 
 #[tokio::test]
-async fn a_guest_that_does_not_answer_is_left_after_a_while_and_stays_on_record_until_it_is_clean() -> Result<()> {
+async fn an_unreachable_guest_is_skipped_after_the_timeout_and_reported_until_it_is_clean() -> Result<()> {
     let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
     let launch = stage.launch("manager").arg("--leave-timeout=3s");
     let _manager = launch.start_ready(stage.scene.management()).await?;

@@ -14,7 +14,7 @@ const A: &str = "registry.example/a";
 const SET: &str = "hypermirror.dev/v1alpha1";
 
 #[tokio::test]
-async fn an_edit_is_on_every_node_and_told_within_a_second_and_deletions_leave_nothing_behind() -> Result<()> {
+async fn an_edit_reaches_each_node_and_is_reported_within_a_second_and_deletions_are_complete() -> Result<()> {
     let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
     let _manager = stage.manager().await?;
     let mut nodes = Vec::new();

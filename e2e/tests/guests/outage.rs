@@ -14,7 +14,7 @@ const A: &str = "registry.example/a";
 const BACK: Duration = Duration::from_secs(40);
 
 #[tokio::test]
-async fn a_guest_that_is_down_or_silent_slows_nobody_and_catches_up() -> Result<()> {
+async fn an_unreachable_or_silent_guest_delays_no_other_and_is_updated_when_it_returns() -> Result<()> {
     let stage = Stage::populated(3, &[(A, &["mirror.example/one"], None)]).await?;
     let _manager = stage.manager().await?;
     for guest in 0..3 {
@@ -61,7 +61,7 @@ async fn has(stage: &Stage, guest: usize, mirror: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_guest_that_fails_in_one_way_or_another_is_told_apart_and_waited_for_by_nobody() -> Result<()> {
+async fn each_failure_of_a_guest_has_its_own_reason_and_delays_no_other_guest() -> Result<()> {
     let stage = Stage::start(1).await?;
     let mut faulty = Vec::new();
     for answer in [Answer::Unavailable, Answer::Endless, Answer::HalfDead, Answer::EmptyPages] {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::stage::{HCCO, Stage, awaits, found, object};
 
 #[tokio::test]
-async fn a_guest_takes_us_by_the_one_identity_that_may_and_denies_us_otherwise_in_its_own_words() -> Result<()> {
+async fn a_guest_accepts_the_allowed_identity_and_its_refusals_are_reported_verbatim() -> Result<()> {
     let stage = Stage::start(1).await?;
     stage.hosted_cluster(0, &[]).await?;
     let guest = &stage.guests[0];
@@ -39,7 +39,7 @@ async fn a_guest_takes_us_by_the_one_identity_that_may_and_denies_us_otherwise_i
 }
 
 #[tokio::test]
-async fn an_object_of_somebody_else_is_never_taken() -> Result<()> {
+async fn objects_of_other_owners_are_never_adopted() -> Result<()> {
     let stage = Stage::start(1).await?;
     stage.hosted_cluster(0, &[]).await?;
     let foreign = json!({
@@ -57,7 +57,7 @@ async fn an_object_of_somebody_else_is_never_taken() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_agent_keeps_nobody_from_deleting_its_report() -> Result<()> {
+async fn the_report_of_an_agent_can_be_deleted() -> Result<()> {
     let stage = Stage::populated(1, &[("registry.example/a", &["mirror.example/a"], None)]).await?;
     let _manager = stage.manager().await?;
     let (node, _agent) = stage.node(0, "node-a", "a").await?;
@@ -95,7 +95,7 @@ async fn an_agent_keeps_nobody_from_deleting_its_report() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_crds_of_a_guest_refuse_what_makes_no_sense() -> Result<()> {
+async fn the_crds_of_a_guest_reject_invalid_objects() -> Result<()> {
     let stage = Stage::start(1).await?;
     let guest = &stage.guests[0];
     let root = hypermirror_e2e::binaries::repository_root();

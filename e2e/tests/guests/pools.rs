@@ -82,7 +82,7 @@ async fn a_pools_tag_mirrors_reach_its_nodes_alone_and_follow_their_config_map()
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_pools_configuration_is_told_on_the_pool_and_costs_nobody_else() -> Result<()> {
+async fn an_invalid_configuration_of_a_node_pool_is_reported_on_it_and_affects_no_other() -> Result<()> {
     let stage = Stage::populated(1, &[]).await?;
     let fleet = stage.fleet();
     let misspelt = "apiVersion: machineconfiguration.openshift.io/v1\nkind: ContainerRuntimeConfig\nmetadata:\n  name: pids\nspec:\n  containerRuntimeConfig:\n    pidsLimit: many\n";
@@ -114,7 +114,7 @@ async fn what_is_wrong_with_a_pools_configuration_is_told_on_the_pool_and_costs_
 }
 
 #[tokio::test]
-async fn a_tag_mirror_set_that_stock_hypershift_refuses_is_told_with_its_cure() -> Result<()> {
+async fn a_tag_mirror_set_that_stock_hypershift_rejects_is_reported_with_the_fix() -> Result<()> {
     let stage = Stage::populated(1, &[]).await?;
     let fleet = stage.fleet();
     fleet.apply(&config_map("np-cfg", &tags("mirror.example/one"))).await?;

@@ -103,7 +103,7 @@ async fn an_edit_of_a_referred_config_map_is_in_force_at_once_on_control_planes_
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_named_and_the_last_good_set_stays_in_force_across_a_restart() -> Result<()> {
+async fn an_unusable_source_is_named_and_its_last_valid_content_stays_in_use_across_a_restart() -> Result<()> {
     let stage = Stage::populated(1, &[]).await?;
     let fleet = stage.fleet();
     fleet.apply(&config_map("mirrors", &sets("mirror.example/one", "tags.example/one"))).await?;
@@ -141,7 +141,7 @@ async fn what_cannot_be_used_is_named_and_the_last_good_set_stays_in_force_acros
 }
 
 #[tokio::test]
-async fn the_field_counts_before_the_annotation_and_a_crd_that_loses_it_takes_no_reference_away() -> Result<()> {
+async fn the_field_precedes_the_annotation_and_the_reference_survives_a_crd_without_the_field() -> Result<()> {
     let stage = Stage::populated(1, &[]).await?;
     let fleet = stage.fleet();
     fleet.apply(&config_map("mirrors", &sets("mirror.example/field", "tags.example/field"))).await?;

@@ -86,7 +86,7 @@ async fn nodes_boot_with_their_mirrors_and_edits_that_come_together_are_one_roll
 }
 
 #[tokio::test]
-async fn a_new_manager_writes_nothing_and_a_cluster_that_leaves_takes_its_boot_file_along() -> Result<()> {
+async fn a_new_manager_writes_nothing_and_removal_includes_the_boot_file() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     stage.node_pool(0, "boot", &json!({DELIVERY: "Rollout"})).await?;
     allowed(&stage).await?;
@@ -118,7 +118,7 @@ async fn a_new_manager_writes_nothing_and_a_cluster_that_leaves_takes_its_boot_f
 }
 
 #[tokio::test]
-async fn a_manager_without_the_right_says_what_it_needs_and_one_with_it_writes_nothing_else() -> Result<()> {
+async fn a_manager_without_permission_names_it_and_one_with_it_writes_only_boot_files() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     stage.node_pool(0, "boot", &json!({DELIVERY: "Rollout"})).await?;
     let _manager = manager(&stage).await?;

@@ -12,7 +12,7 @@ use super::stage::{AGENT, Stage, found, object};
 const A: &str = "registry.example/a";
 
 #[tokio::test]
-async fn a_set_of_mirrors_that_somebody_deletes_or_edits_in_a_guest_comes_back() -> Result<()> {
+async fn a_mirror_set_that_is_deleted_or_edited_in_a_guest_is_restored() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     let guest = &stage.guests[0];
     let old = icsp("cluster", &[(A, &["mirror.example/one"], None)]);
@@ -35,7 +35,7 @@ async fn a_set_of_mirrors_that_somebody_deletes_or_edits_in_a_guest_comes_back()
 }
 
 #[tokio::test]
-async fn the_agent_its_rights_and_the_kinds_that_somebody_deletes_or_edits_in_a_guest_come_back() -> Result<()> {
+async fn the_agent_its_permissions_and_kinds_are_restored_in_a_guest() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     let guest = &stage.guests[0];
     // No look of its own for as long as this takes.

@@ -52,7 +52,7 @@ async fn is_refused(fleet: &Fleet) -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_claims_the_control_plane_namespace_of_another_one_touches_nothing_of_it() -> Result<()> {
+async fn a_claimed_control_plane_namespace_of_another_cluster_is_not_touched() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_cluster("a-b", GOOD, "=").await?;

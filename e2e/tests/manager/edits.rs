@@ -37,7 +37,7 @@ async fn an_edit_of_each_kind_reaches_every_target() -> Result<()> {
 }
 
 #[tokio::test]
-async fn deleting_the_last_mirror_set_takes_away_everything_that_is_ours() -> Result<()> {
+async fn deleting_the_last_mirror_set_removes_all_entries_and_annotations_of_hypermirror() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;

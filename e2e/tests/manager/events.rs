@@ -25,7 +25,7 @@ async fn events(fleet: &Fleet, cluster: &str) -> Result<Vec<(String, String, i32
 }
 
 #[tokio::test]
-async fn events_tell_transitions_and_nothing_else() -> Result<()> {
+async fn events_are_only_written_for_transitions() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;

@@ -70,7 +70,7 @@ async fn invalid_entries_are_left_out_and_named_and_the_others_are_applied() -> 
 }
 
 #[tokio::test]
-async fn a_map_that_no_environment_variable_takes_is_refused_and_a_smaller_one_is_applied() -> Result<()> {
+async fn a_map_that_exceeds_the_limit_is_rejected_and_a_smaller_one_is_applied() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;

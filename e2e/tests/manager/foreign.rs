@@ -100,7 +100,7 @@ async fn a_deleted_entry_that_a_stale_stock_value_still_names_does_not_come_back
 }
 
 #[tokio::test]
-async fn what_is_retired_is_forgotten_when_the_stock_value_names_it_no_more() -> Result<()> {
+async fn retired_entries_are_dropped_once_the_stock_value_has_them_no_longer() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;

@@ -64,7 +64,7 @@ async fn a_kind_that_is_installed_after_the_start_is_used() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_kind_that_goes_and_comes_back_with_its_objects_loses_nothing_meanwhile() -> Result<()> {
+async fn nothing_is_removed_while_a_kind_is_absent() -> Result<()> {
     let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
     let fleet = &scene.fleet;
     let _manager = two_sets(&scene).await?;
@@ -154,7 +154,7 @@ async fn restart_api_server(scene: &Scene) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_kind_that_is_replaced_while_the_manager_looks_away_loses_nothing() -> Result<()> {
+async fn nothing_is_removed_when_a_kind_is_replaced_between_two_reads() -> Result<()> {
     let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
     let fleet = &scene.fleet;
     let manager = two_sets(&scene).await?;
@@ -180,7 +180,7 @@ async fn a_kind_that_is_replaced_while_the_manager_looks_away_loses_nothing() ->
 }
 
 #[tokio::test]
-async fn a_kind_that_is_forgotten_goes_with_its_entries() -> Result<()> {
+async fn forget_removes_the_entries_of_a_kind() -> Result<()> {
     let (scene, crds) = (Scene::start().await?, Crds::of_the_fleet()?.only(&[IDMS])?);
     let fleet = &scene.fleet;
     let manager = two_sets(&scene).await?;

@@ -71,7 +71,7 @@ async fn a_leader_killed_in_the_middle_of_a_fan_out_leaves_nothing_undone_and_no
 }
 
 #[tokio::test]
-async fn a_leader_that_is_asked_to_end_hands_over_within_two_seconds() -> Result<()> {
+async fn a_leader_that_terminates_hands_over_within_two_seconds() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;

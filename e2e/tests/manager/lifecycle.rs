@@ -12,7 +12,7 @@ const ONE: &[Entry<'_>] = &[("s.example", &["m.example/s"], None)];
 const VALUE: &str = "s.example=m.example/s";
 
 #[tokio::test]
-async fn a_hosted_cluster_that_is_being_deleted_is_left_alone() -> Result<()> {
+async fn nothing_is_written_for_a_hosted_cluster_that_is_being_deleted() -> Result<()> {
     let bed = Testbed::builder().controller_manager(true);
     let scene = Scene::with(bed, &Crds::of_the_fleet()?).await?;
     let fleet = &scene.fleet;
@@ -49,7 +49,7 @@ async fn a_hosted_cluster_that_is_being_deleted_is_left_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_report_is_owned_by_its_hosted_cluster_and_comes_back_when_somebody_deletes_it() -> Result<()> {
+async fn a_report_is_owned_by_its_hosted_cluster_and_restored_after_a_deletion() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_cluster("a", &[], "=").await?;

@@ -53,7 +53,7 @@ async fn an_observer_writes_nothing_but_reports() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hosted_cluster_that_the_selector_no_longer_matches_loses_what_is_ours() -> Result<()> {
+async fn entries_are_removed_from_a_hosted_cluster_that_the_selector_no_longer_matches() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     for name in ["ours", "theirs"] {

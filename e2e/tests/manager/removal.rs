@@ -84,7 +84,7 @@ async fn a_mass_removal_waits_until_a_person_lets_it_through() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_mass_removal_is_held_right_after_a_look_at_a_cluster_without_mirrors() -> Result<()> {
+async fn a_mass_removal_is_held_directly_after_the_first_list() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     let names = names(12);

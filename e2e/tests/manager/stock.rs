@@ -26,7 +26,7 @@ async fn touches(scene: &Scene, mark: Mark) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn stock_operators_are_asked_to_read_digest_mirrors_again_once_for_each_edit() -> Result<()> {
+async fn stock_operators_are_triggered_once_for_each_edit_of_digest_mirrors() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     stock_cluster(&scene, "stock").await?;
@@ -64,7 +64,7 @@ async fn stock_operators_are_asked_to_read_digest_mirrors_again_once_for_each_ed
 }
 
 #[tokio::test]
-async fn a_restart_asks_stock_operators_nothing() -> Result<()> {
+async fn a_restart_triggers_no_stock_operators() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     stock_cluster(&scene, "stock").await?;
@@ -81,7 +81,7 @@ async fn a_restart_asks_stock_operators_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn edits_in_a_row_ask_stock_operators_twice_and_change_a_target_twice() -> Result<()> {
+async fn edits_in_quick_succession_trigger_stock_operators_twice_and_change_a_target_twice() -> Result<()> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     stock_cluster(&scene, "stock").await?;

@@ -130,7 +130,7 @@ async fn a_node_can_be_drained_before_it_ends() -> Result<()> {
 const HOLD: &str = "HYPERMIRROR_E2E_HOLD";
 
 #[tokio::test]
-async fn a_node_goes_with_a_test_that_is_killed() -> Result<()> {
+async fn a_node_ends_with_a_test_that_is_killed() -> Result<()> {
     needs_node!();
     // The test program starts itself again with only this test, which holds a node until it is killed.
     if std::env::var_os(HOLD).is_some() {
@@ -140,7 +140,7 @@ async fn a_node_goes_with_a_test_that_is_killed() -> Result<()> {
         return std::future::pending().await;
     }
     let scratch = tempfile::tempdir()?;
-    let test = "a_node_goes_with_a_test_that_is_killed";
+    let test = "a_node_ends_with_a_test_that_is_killed";
     let launch = hypermirror_e2e::Launch::own_test("held", module_path!(), test, scratch.path())?;
     let mut held = launch.env(HOLD, "yes").spawn()?;
     let directory = held.wait_for_log_field("held", "directory", 2 * LIMIT).await?;

@@ -65,7 +65,7 @@ fn process_of(node: &RealNode) -> Result<u32> {
 }
 
 #[tokio::test]
-async fn a_node_is_ready_under_its_own_name_and_takes_labels() -> Result<()> {
+async fn a_node_is_ready_under_its_own_name_and_can_be_labelled() -> Result<()> {
     needs_node!();
     let (cluster, node) = shared().await?;
     let nodes: Api<Node> = Api::all(cluster.admin_client().await?);
@@ -125,7 +125,7 @@ async fn a_daemon_set_runs_whose_image_only_a_mirror_has() -> Result<()> {
 }
 
 #[tokio::test]
-async fn our_own_program_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
+async fn hypermirror_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
     needs_node!();
     let (cluster, node) = shared().await?;
     let image = Served::agent("ns/hypermirror:v1").await?;

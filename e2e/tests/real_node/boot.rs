@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt as _};
 use super::stage::{CLUSTER, Unreachable, agent_pod};
 
 #[tokio::test]
-async fn a_node_that_cannot_pull_the_agent_is_told_in_the_kubelets_words_until_it_can() -> Result<()> {
+async fn a_node_that_cannot_pull_the_agent_is_reported_with_the_kubelets_error_until_it_can() -> Result<()> {
     needs_node!();
     let source = format!("127.0.0.1:{}/ns", port::free()?);
     let stage = Unreachable::start(&source).await?;

@@ -94,7 +94,7 @@ async fn an_edit_decides_where_the_next_pod_pulls_by_digest_and_nothing_restarts
 }
 
 #[tokio::test]
-async fn a_set_that_an_administrator_puts_into_the_guest_decides_pulls_by_tag_and_is_left_alone() -> Result<()> {
+async fn a_set_that_an_administrator_creates_in_the_guest_applies_to_pulls_by_tag_and_is_not_changed() -> Result<()> {
     needs_node!();
     let stage = Stage::enter().await?;
     // The same tag, and another image at each.

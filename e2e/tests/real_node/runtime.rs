@@ -76,7 +76,7 @@ async fn a_runtime_that_is_down_or_starting_is_named_and_never_killed_by_a_reloa
 }
 
 #[tokio::test]
-async fn a_runtime_that_hangs_is_named_and_goes_on_with_the_last_edit() -> Result<()> {
+async fn a_runtime_that_hangs_is_reported_and_then_uses_the_last_edit() -> Result<()> {
     needs_node!();
     let stage = Stage::enter().await?;
     let two = Two::start().await?;

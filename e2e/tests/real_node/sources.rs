@@ -51,7 +51,7 @@ async fn a_source_that_must_never_be_contacted_is_not_even_when_every_mirror_is_
 }
 
 #[tokio::test]
-async fn a_wildcard_stands_for_every_host_and_the_longest_source_for_an_image() -> Result<()> {
+async fn a_wildcard_matches_each_subdomain_and_the_longest_source_applies() -> Result<()> {
     needs_node!();
     let stage = Stage::enter().await?;
     let node = stage.node();

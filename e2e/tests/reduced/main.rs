@@ -24,7 +24,7 @@ struct Side {
 type Answer = Result<Value, String>;
 
 #[tokio::test]
-async fn the_reduced_crds_accept_and_keep_what_the_stock_ones_do() -> Result<()> {
+async fn the_reduced_crds_accept_and_keep_the_same_objects_as_the_stock_ones() -> Result<()> {
     let Some(stock) = stock() else {
         node::skip(&format!("{STOCK_VARIABLE} names no stock CRDs"));
         return Ok(());

@@ -70,7 +70,7 @@ async fn a_source_that_is_never_contacted_costs_ignition_server_one_rollout_with
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hosted_cluster_that_leaves_and_comes_back_again_and_again_is_contested_by_nobody() -> Result<()> {
+async fn repeated_removal_and_return_of_a_hosted_cluster_is_no_contest() -> Result<()> {
     let mut stage = Stage::set(vec![member("c0", false, false, "=")], &Manners::default(), 43).await?;
     let launch = stage.manager("manager").arg("--guest-agent=off");
     let _manager = launch.start_ready(stage.bed.management()).await?;

@@ -34,7 +34,7 @@ async fn every_value_is_right_soon_after_each_of_three_hundred_changes_at_one_mo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manager_that_is_killed_again_and_again_loses_nothing_and_brings_nothing_back() -> Result<()> {
+async fn a_manager_that_is_killed_repeatedly_loses_no_entry_and_restores_no_removed_one() -> Result<()> {
     let members = every_sort().into_iter().step_by(2).collect();
     let mut stage = Stage::set(members, &Manners::default(), 11).await?;
     let mut manager = stage.manager("manager").start_ready(stage.bed.management()).await?;
@@ -48,7 +48,7 @@ async fn a_manager_that_is_killed_again_and_again_loses_nothing_and_brings_nothi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_our_entry_again_and_again_is_named_and_left_alone() -> Result<()> {
+async fn a_client_that_removes_the_entry_repeatedly_is_named_and_writes_are_delayed() -> Result<()> {
     let members = vec![
         member("child", false, false, "="),
         member("parent", false, false, "="),
@@ -94,7 +94,7 @@ async fn who_takes_our_entry_again_and_again_is_named_and_left_alone() -> Result
 type Edit<'a> = (&'a str, &'a str, &'a [(&'a str, &'a [&'a str])], ((usize, usize), (usize, usize)));
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_costs_each_target_one_rollout_and_one_more_only_where_stock_operators_cannot_say_it() -> Result<()> {
+async fn an_edit_costs_each_target_one_rollout_and_a_second_only_where_stock_operators_lose_the_order() -> Result<()> {
     // What is counted here depends on who comes first: a loaded machine must not change that.
     let unhurried = Manners { restart: Duration::from_secs(2)..=Duration::from_millis(2500), ..Manners::default() };
     let members = vec![member("c0", false, false, "="), member("c1", false, false, FLAG)];
@@ -181,7 +181,7 @@ async fn nothing_deleted_and_nothing_opted_out_of_comes_back_from_a_stale_stock_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_came_and_went_while_no_manager_ran_goes_from_the_stock_values_too() -> Result<()> {
+async fn entries_added_and_removed_without_a_manager_are_removed_from_stock_values() -> Result<()> {
     let members = vec![member("c0", false, false, "="), member("c1", true, false, FLAG)];
     let mut stage = Stage::set(members, &Manners::default(), 23).await?;
     let mut manager = stage.manager("first").start_ready(stage.bed.management()).await?;

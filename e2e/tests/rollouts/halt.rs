@@ -81,7 +81,7 @@ async fn none_begins_after_a_failure_until_it_recovers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn as_many_failures_as_are_configured_stop_nobody() -> Result<()> {
+async fn the_configured_number_of_failures_halts_no_rollout() -> Result<()> {
     let stage = Stage::start(6, Duration::from_millis(100)).await?;
     let (scene, fleet) = (&stage.scene, &stage.scene.fleet);
     let launch = scene.launch("manager").arg("--max-concurrent-rollouts=3").arg("--rollout-timeout=1s");

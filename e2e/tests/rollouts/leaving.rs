@@ -13,7 +13,7 @@ use super::flights::flights;
 use super::stage::{LONG, Stage};
 
 #[tokio::test]
-async fn a_fleet_is_left_within_the_budget_and_without_a_trace() -> Result<()> {
+async fn removal_from_the_fleet_stays_within_the_budget_and_is_complete() -> Result<()> {
     let stage = Stage::start(8, Duration::from_millis(100)).await?;
     let (scene, fleet) = (&stage.scene, &stage.scene.fleet);
     let launch = scene.launch("manager").arg("--max-concurrent-rollouts=2").arg("--guest-agent=off");

@@ -11,7 +11,7 @@ use super::flights::flights;
 use super::stage::Stage;
 
 #[tokio::test]
-async fn stock_operators_are_asked_within_the_budget_and_after_the_mark_stands() -> Result<()> {
+async fn stock_operators_are_triggered_within_the_budget_and_after_the_mark_was_written() -> Result<()> {
     let stage = Stage::start(3, Duration::from_millis(100)).await?;
     let (scene, fleet) = (&stage.scene, &stage.scene.fleet);
     // As the operators of stock HyperShift leave their Deployments.

@@ -69,7 +69,7 @@ fn nothing_declared_is_no_file() {
 }
 
 #[test]
-fn an_invalid_entry_is_left_out_and_told_and_the_rest_is_written() {
+fn an_invalid_entry_is_ignored_and_reported_and_the_rest_is_written() {
     let entries = vec![digest("quay.io", &["https://m.example"]), digest("good.io", &["m.example/good"])];
     let decision = decided(&declared(entries), &ForeignFiles::default());
     assert!(text(&decision).contains("good.io") && !text(&decision).contains("quay.io"));
@@ -87,7 +87,7 @@ fn unverified_tls_is_written_at_every_mirror_and_warned_of() {
 }
 
 #[test]
-fn what_other_files_say_about_our_sources_is_folded_in() {
+fn settings_of_other_files_for_the_same_sources_are_merged() {
     let base =
         "[[registry]]\nlocation = \"quay.io\"\nblocked = true\n[[registry.mirror]]\nlocation = \"base.example/q\"\n";
     let main = Some(("/etc/containers/registries.conf".to_owned(), base.into()));
@@ -98,7 +98,7 @@ fn what_other_files_say_about_our_sources_is_folded_in() {
 }
 
 #[test]
-fn a_later_file_that_hides_a_source_of_ours_is_named() {
+fn a_later_file_that_overrides_a_source_is_named() {
     let foreign = with_drop_ins(&[("99-workaround.conf", "[[registry]]\nlocation = \"quay.io\"\n")]);
     let decision = decided(&declared(vec![digest("quay.io", &["m.example/q"])]), &foreign);
     let by = format!("{DROP_IN_DIRECTORY}/99-workaround.conf");
@@ -106,7 +106,7 @@ fn a_later_file_that_hides_a_source_of_ours_is_named() {
 }
 
 #[test]
-fn a_file_of_the_users_directory_comes_after_ours_whatever_its_name() {
+fn a_file_in_the_users_directory_is_read_after_the_drop_in_of_any_name() {
     let path = "/root/.config/containers/registries.conf.d/10-early.conf".to_owned();
     let drop_ins = vec![(path.clone(), b"[[registry]]\nlocation = \"quay.io\"\n".to_vec())];
     let foreign = ForeignFiles { drop_ins, ..ForeignFiles::default() };
@@ -115,7 +115,7 @@ fn a_file_of_the_users_directory_comes_after_ours_whatever_its_name() {
 }
 
 #[test]
-fn a_node_whose_files_break_every_pull_is_left_alone_and_the_file_is_named() {
+fn nothing_is_written_to_a_node_whose_files_break_every_pull_and_the_file_is_named() {
     let broken = with_drop_ins(&[("10-x.conf", "[[registry]]\nlocation = \"https://a.io\"\n")]);
     let unusable = ForeignFiles {
         unusable: vec![("/etc/x.conf".to_owned(), "it is a symbolic link to a directory".to_owned())],
@@ -134,7 +134,7 @@ fn a_node_whose_files_break_every_pull_is_left_alone_and_the_file_is_named() {
 }
 
 #[test]
-fn a_boot_file_that_says_the_same_needs_no_file_and_one_that_says_more_is_taken_back() {
+fn an_equal_boot_file_needs_no_drop_in_and_additional_tables_of_one_are_reverted() {
     let set = declared(vec![digest("quay.io", &["m.example/q"])]);
     let same = text(&decided(&set, &ForeignFiles::default())).to_owned();
     let boot = |content: &str| ForeignFiles {
@@ -147,7 +147,7 @@ fn a_boot_file_that_says_the_same_needs_no_file_and_one_that_says_more_is_taken_
 }
 
 #[test]
-fn what_objects_of_an_absent_kind_said_stays() {
+fn entries_of_an_absent_kind_are_kept() {
     let unknown_kinds = vec!["ImageTagMirrorSet"];
     let declared = Declared { unknown_kinds, ..Declared::default() };
     let decision = decide(&declared, &ForeignFiles::default(), |kind| kind == "ImageTagMirrorSet");

@@ -49,7 +49,7 @@ fn headed(rest: &str) -> String {
 }
 
 #[test]
-fn a_file_is_ours_by_its_first_line_up_to_the_line_feed() {
+fn a_file_of_the_agent_is_identified_by_its_first_line() {
     let long = format!("{HEADER}{}", "x".repeat(100_000));
     for (content, is_ours) in [
         (headed("x"), true),
@@ -72,7 +72,7 @@ fn a_file_is_ours_by_its_first_line_up_to_the_line_feed() {
 }
 
 #[test]
-fn links_and_directories_under_our_name_are_foreign_and_never_followed() {
+fn links_and_directories_of_the_same_name_are_foreign_and_never_followed() {
     let root = Root::new();
     let target = root.directory.path().join("target");
     fs::write(&target, headed("")).unwrap();
@@ -92,7 +92,7 @@ fn a_file_that_came_meanwhile_is_not_replaced() {
 }
 
 #[test]
-fn other_files_are_told_apart() {
+fn files_of_other_owners_are_classified() {
     let root = Root::new();
     root.write("10-a.conf", "a");
     root.write("9-b.conf", "b");
@@ -126,7 +126,7 @@ fn other_files_are_told_apart() {
 }
 
 #[test]
-fn a_file_without_a_bottom_and_one_that_is_no_file_are_unusable_and_block_nobody() {
+fn endless_and_special_files_are_unusable_and_do_not_block() {
     let root = Root::new();
     let large = File::create(root.path("large.conf")).unwrap();
     large.set_len(1 << 40).unwrap();
@@ -174,7 +174,7 @@ fn after_a_crash_at_any_step_the_file_is_whole_and_the_reload_is_not_lost() {
 }
 
 #[test]
-fn files_of_the_seed_are_taken_over_in_both_directories_and_the_boot_file_stays() {
+fn files_of_the_seed_are_adopted_in_both_directories_and_the_boot_file_stays() {
     let root = Root::new();
     root.write("quay.conf", headed("# Source: ImageMirrorDigestSet quay\n"));
     root.write("zz.conf", headed(""));
@@ -202,7 +202,7 @@ fn a_missing_directory_is_made_when_there_is_something_to_write() {
 
 /// A file of an older agent may be larger than what is read back.
 #[test]
-fn a_file_with_our_first_line_is_ours_whatever_its_size_and_can_be_replaced_and_removed() {
+fn a_large_file_with_the_first_line_of_the_agent_can_be_replaced_and_removed() {
     let root = Root::new();
     root.write(DROP_IN, headed(&"x".repeat(LARGEST)));
     let seen = root.host.look().unwrap();

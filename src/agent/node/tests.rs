@@ -53,7 +53,7 @@ fn declared(mirrors: &[&str]) -> Declared {
 }
 
 #[test]
-fn a_file_that_says_it_already_is_not_written() {
+fn a_file_that_is_up_to_date_is_not_written() {
     let mut scene = Scene::new();
     assert!(scene.reconcile(&["m.io/a"]).is_changed);
     let written = fs::metadata(scene.path(DROP_IN)).unwrap().modified().unwrap();
@@ -81,7 +81,7 @@ fn while_another_file_is_broken_the_last_good_one_stays_with_the_sets_that_it_wa
 }
 
 #[test]
-fn a_foreign_file_under_our_name_is_never_touched() {
+fn a_foreign_file_of_the_same_name_is_never_touched() {
     let mut scene = Scene::new();
     fs::write(scene.path(DROP_IN), "# mine\n").unwrap();
     let pass = scene.reconcile(&["m.io/a"]);
@@ -91,7 +91,7 @@ fn a_foreign_file_under_our_name_is_never_touched() {
 }
 
 #[test]
-fn our_own_write_is_no_news_and_a_strangers_is() {
+fn the_agents_own_write_is_no_change_and_that_of_another_process_is() {
     let mut scene = Scene::new();
     scene.reconcile(&["m.io/a"]);
     assert!(!scene.file.is_news(DROP_IN.as_bytes()));
@@ -111,7 +111,7 @@ fn our_own_write_is_no_news_and_a_strangers_is() {
 }
 
 #[test]
-fn what_was_edited_under_our_header_is_written_anew() {
+fn an_edited_file_of_the_agent_is_written_again() {
     let mut scene = Scene::new();
     scene.reconcile(&["m.io/a"]);
     let good = scene.ours();

@@ -40,7 +40,7 @@ fn only_sets_that_choose_the_node_count_and_labels_are_followed() {
 }
 
 #[test]
-fn an_unreadable_edition_keeps_what_was_readable_and_is_not_observed() {
+fn an_unreadable_revision_keeps_the_readable_one_and_is_not_observed() {
     let mut sets = Sets::new(&[SetKind::Node]);
     sets.replace(SetKind::Node, vec![set("a", 1, &json!(null), "old.io")]);
     let wrong = json!({"matchExpressions": [{"key": "k", "operator": "Sometimes"}]});
@@ -53,7 +53,7 @@ fn an_unreadable_edition_keeps_what_was_readable_and_is_not_observed() {
 }
 
 #[test]
-fn what_belongs_to_others_is_left_out() {
+fn sets_of_other_nodes_are_ignored() {
     for (name, labels, counts) in [
         ("quay", json!({}), true),
         ("default", json!({}), false),
@@ -114,7 +114,7 @@ fn more_mirrors_than_there_is_memory_for_are_not_kept_and_read_again_when_there_
 }
 
 #[test]
-fn sets_of_other_nodes_give_way_and_are_read_again_when_the_labels_change() {
+fn sets_of_other_nodes_are_dropped_and_read_again_when_the_labels_change() {
     let of_pool = |pool: &str| {
         let set = large(pool, KEPT_MIRRORS / 2 + 1);
         let selector: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector =

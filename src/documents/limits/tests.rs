@@ -62,7 +62,7 @@ fn brackets_are_counted_wherever_the_reader_sees_them() {
 }
 
 #[test]
-fn many_small_values_are_refused_before_they_take_memory() {
+fn many_small_values_are_refused_before_they_use_memory() {
     for (text, expected) in [
         (format!("a: [{}]", "a,".repeat(LONGEST / 2)), "too many values for its length"),
         (format!("{{\"a\": [{}1]}}", "1,".repeat(LONGEST / 2)), "too many values for its length"),

@@ -47,7 +47,7 @@ proptest! {
     }
 
     #[test]
-    fn what_people_write_is_not_refused(entries in 1..30_usize, style in 0..5_usize, mirrors in 0..4_usize) {
+    fn usual_documents_are_not_refused(entries in 1..30_usize, style in 0..5_usize, mirrors in 0..4_usize) {
         prop_assert_eq!(check(&document(entries, style, mirrors)), Ok(()));
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_says_for_how_many_places() {
+    fn the_message_of_a_queued_cluster_names_the_limit() {
         assert!(waiting(&BUDGET).contains("queued: 10 hosted clusters are already rolling out"));
         let one = Budget { at_once: 1, ..BUDGET };
         assert!(waiting(&one).contains("queued: 1 hosted cluster is already rolling out"));

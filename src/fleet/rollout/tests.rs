@@ -51,7 +51,7 @@ fn ask(rollouts: &mut Rollouts<&'static str>, keys: &[&'static str]) -> Vec<Answ
 }
 
 #[test]
-fn without_a_limit_everybody_goes_and_nothing_is_remembered() {
+fn without_a_limit_each_cluster_proceeds_and_nothing_is_recorded() {
     let mut rollouts = leading(Budget::OFF);
     rollouts.told(&"a", Some(mark(0)));
     assert_eq!(ask(&mut rollouts, &["a", "b"]), [Answer::Goes, Answer::Goes]);
@@ -72,7 +72,7 @@ fn the_first_of_the_line_begins_when_one_is_back() {
 }
 
 #[test]
-fn whoever_changed_last_is_last_in_line() {
+fn the_cluster_that_changed_last_is_last_in_the_queue() {
     let mut rollouts = leading(budget(1, 1));
     ask(&mut rollouts, &["x"]);
     for (key, last) in [("a", Some(at(-5))), ("b", Some(at(-9))), ("z", None)] {
@@ -101,7 +101,7 @@ fn a_claim_that_was_not_used_is_free_again_and_a_mark_is_not() {
 }
 
 #[test]
-fn what_the_server_tells_of_survives_a_term_and_a_claim_does_not() {
+fn marks_survive_a_term_and_claims_do_not() {
     let mut rollouts = leading(budget(2, 1));
     ask(&mut rollouts, &["a", "b", "c"]);
     rollouts.told(&"a", Some(mark(0)));
@@ -116,7 +116,7 @@ fn what_the_server_tells_of_survives_a_term_and_a_claim_does_not() {
 }
 
 #[test]
-fn none_begins_while_one_is_late_and_who_is_in_flight_goes_on() {
+fn no_rollout_starts_while_one_is_late_and_those_in_flight_continue() {
     let mut rollouts = leading(budget(3, 1));
     rollouts.told(&"a", Some(mark(0)));
     rollouts.told(&"b", Some(mark(30)));
@@ -157,7 +157,7 @@ fn halts(budget: Budget, failed: &[(&'static str, Mark)], asked: &[&'static str]
 }
 
 #[test]
-fn a_failure_counts_for_everybody_or_for_its_own_namespace() {
+fn a_failure_counts_for_the_fleet_or_for_its_own_namespace() {
     let asked = ["a/x", "b/x", "c/x"];
     let halts = |failures: usize, failed: &[(&'static str, Mark)]| halts(budget(10, failures), failed, &asked);
     // One owner stops its own namespace alone, whatever it breaks there.
@@ -195,7 +195,7 @@ fn an_owner_whose_clusters_fail_holds_no_place_of_others_and_its_line_is_passed_
 }
 
 #[test]
-fn who_was_not_available_holds_no_place_and_is_followed() {
+fn a_cluster_that_was_unavailable_has_no_slot_and_is_watched() {
     let mut rollouts = leading(budget(1, 1));
     ask(&mut rollouts, &["a", "b"]);
     rollouts.leave_out(&"a");
@@ -210,7 +210,7 @@ fn who_was_not_available_holds_no_place_and_is_followed() {
 }
 
 #[test]
-fn a_look_tells_what_is_back_and_what_is_late() {
+fn a_rollout_is_done_in_flight_or_failed() {
     let look = |age, rolled_out, pending| look(&budget(1, 1), at(0), at(age), rolled_out, pending);
     assert_eq!(look(1, true, false), Look::Back);
     assert_eq!(look(1, true, true), Look::InFlight, "children wait for their parent");
@@ -339,7 +339,7 @@ proptest! {
     }
 
     #[test]
-    fn who_may_begin_does_not_depend_on_who_asked_first(order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle()) {
+    fn which_rollouts_start_does_not_depend_on_the_order_of_requests(order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle()) {
         let mut rollouts = leading(budget(3, 1));
         (100..103).for_each(|key| rollouts.told(&key, Some(mark(0))));
         for key in &order {

@@ -87,7 +87,7 @@ fn a_report_that_is_older_than_the_annotations_plans_nothing() {
 }
 
 #[test]
-fn entries_of_somebody_else_are_not_carried_whatever_annotation_the_report_knows() {
+fn foreign_entries_are_not_carried_over_for_any_annotation_in_the_report() {
     let flag = "zz.example=f.example";
     let mut world = World::new(&idms(&[("s.example", &["z.example", "a.example"], true)]), "=");
     world.handover_over = true;
@@ -137,7 +137,7 @@ fn a_stock_value_without_an_annotation_that_names_newer_mirrors_is_in_force() {
 }
 
 #[test]
-fn what_is_carried_keeps_its_mirrors_and_its_policy_and_nothing_of_somebody_elses() {
+fn carried_entries_keep_mirrors_and_policy_without_foreign_ones() {
     let admitted = "s.example=m.example/s,f.example=x.example";
     let mut target = ObservedTarget { overrides: Some(admitted.into()), ..ObservedTarget::default() };
     let policy = |target: &ObservedTarget, told: &[(&str, &str, &str)], mode: ArgumentMode| {
@@ -158,7 +158,7 @@ fn what_is_carried_keeps_its_mirrors_and_its_policy_and_nothing_of_somebody_else
 }
 
 #[test]
-fn a_policy_that_the_arguments_do_not_repeat_any_more_is_not_brought_back_by_the_report() {
+fn a_policy_that_is_no_longer_in_the_arguments_is_not_restored_from_the_report() {
     let mut world =
         World::new(&idms(&[("s.example", &["m.example/s"], true), ("t.example", &["m.example/t"], false)]), "=");
     world.settle();
@@ -179,7 +179,7 @@ impl World {
 }
 
 #[test]
-fn annotations_without_ours_are_no_reason_to_forget_the_report() {
+fn a_target_without_annotation_does_not_outdate_the_report() {
     let target = ObservedTarget { stock_managed: true, ..ObservedTarget::default() };
     let told = report(&[("s.example", "m.example/s", ALLOW)], &[]);
     let carried = carried(&OverrideMap::default(), Some(&told), [&target], ArgumentMode::Strict);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_right_is_not_read_again_at_once_unless_something_else_is_wanted() {
+    fn matching_catalogs_are_not_read_again_soon_unless_the_annotations_change() {
         let mut seen = Seen(None, Instant::now());
         seen.find(&wanted("x"), &[], PATIENCE);
         let rests = |seen: &Seen, registry: &str| seen.0.as_ref().unwrap().rests(&wanted(registry), seen.1);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_changes_it_back_again_and_again_is_left_alone_for_longer_and_longer() {
+    fn writes_that_are_reverted_repeatedly_are_delayed_longer_each_time() {
         let mut seen = Seen(None, Instant::now());
         let mut waits = Vec::new();
         for _ in 0..4 {

@@ -15,7 +15,7 @@ fn difference() -> Difference {
 }
 
 #[test]
-fn the_verdict_tells_the_worst_first() {
+fn the_condition_has_the_worst_finding_first() {
     let error = finding(Severity::Error, Reason::CatalogAmbiguous);
     let warning = finding(Severity::Warning, Reason::CatalogIneffective);
     let left = Handling::Left("--olm-catalogs=report".to_owned());

@@ -33,7 +33,7 @@ fn the_control_plane_is_as_good_as_its_worst_target() {
 }
 
 #[test]
-fn a_gate_is_told_only_where_it_holds_something_back() {
+fn a_gate_is_reported_only_if_it_holds_a_change() {
     let held = Verdict::new("False", Reason::Observing, "observes");
     let all = [Some(up_to_date()), Some(up_to_date()), Some(up_to_date())];
     assert_eq!(verdict(&all, Some(&held)).reason, Reason::AsExpected);
@@ -69,7 +69,7 @@ fn ready_repeats_the_first_condition_that_is_not_true() {
 }
 
 #[test]
-fn work_that_failed_is_told_once_and_goes_with_the_next_that_does_not() {
+fn a_failed_reconcile_is_reported_until_the_next_successful_one() {
     let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
     let told = |report: &HostedClusterMirrorsStatus| -> Vec<(String, String, String)> {
         let told = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());

@@ -62,14 +62,14 @@ impl Ring {
 }
 
 #[test]
-fn three_wipes_without_a_change_are_a_contest_and_each_further_one_doubles_the_truce_up_to_ten_minutes() {
+fn three_removals_without_a_change_are_a_contest_and_each_further_one_doubles_the_delay_up_to_ten_minutes() {
     let truces = Ring::new().rounds(11);
     let doubled = [10, 20, 40, 80, 160, 320, 600, 600, 600].map(Some);
     assert_eq!(truces, [[None, None].as_slice(), &doubled].concat());
 }
 
 #[test]
-fn wipes_with_a_change_of_the_stock_part_are_none_and_end_what_was_counted() {
+fn removals_with_a_change_of_the_stock_part_do_not_count_and_reset_the_count() {
     let mut ring = Ring::new();
     assert_eq!(ring.rounds(2), [None, None]);
     for image in ["two", "three", "four", "five"] {
@@ -81,7 +81,7 @@ fn wipes_with_a_change_of_the_stock_part_are_none_and_end_what_was_counted() {
 }
 
 #[test]
-fn a_change_of_what_the_operator_wants_of_the_deployments_metadata_is_a_change_too() {
+fn a_change_of_the_desired_state_hash_counts_as_a_change() {
     let mut ring = Ring::new();
     ring.look();
     for hash in 0..9 {
@@ -94,7 +94,7 @@ fn a_change_of_what_the_operator_wants_of_the_deployments_metadata_is_a_change_t
 }
 
 #[test]
-fn an_absence_that_was_seen_already_is_no_second_strike() {
+fn an_absence_counts_once() {
     let mut ring = Ring::new();
     ring.rounds(2);
     ring.wipe("one");
@@ -112,7 +112,7 @@ fn wipes_that_are_far_apart_are_no_contest() {
 }
 
 #[test]
-fn our_own_removal_is_no_strike() {
+fn removals_by_hypermirror_do_not_count() {
     type Turn = fn(&mut World, bool);
     let (map, empty) = (Ring::new().world.map, World::new(&[], "=").map);
     let leaves: Turn = |world, away| world.leaving = away;
@@ -136,7 +136,7 @@ fn our_own_removal_is_no_strike() {
 }
 
 #[test]
-fn what_a_stock_operator_writes_because_it_was_asked_to_is_no_strike_once_for_each_time() {
+fn one_write_of_a_stock_operator_after_each_trigger_does_not_count() {
     let mut ring = Ring::new();
     ring.look();
     for _ in 0..9 {
@@ -176,7 +176,7 @@ fn an_answer_that_was_seen_or_comes_too_late_excuses_nothing() {
 }
 
 #[test]
-fn what_is_announced_was_never_taken() {
+fn an_announced_value_was_not_removed() {
     let mut ring = Ring::new();
     ring.world.deployments = ring.world.deployments.drain(..).map(stock_managed).collect();
     ring.world.announce(&ring.world.plan(None).clone());
@@ -204,7 +204,7 @@ fn a_deployment_that_was_created_anew_and_a_new_term_begin_without_strikes() {
 }
 
 #[test]
-fn a_truce_holds_back_what_is_put_back_and_no_removal_of_ours() {
+fn a_delay_applies_to_restored_entries_and_not_to_removals() {
     let mut ring = Ring::new();
     ring.rounds(2);
     ring.wipe("one");

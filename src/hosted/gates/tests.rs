@@ -92,7 +92,7 @@ fn name(gate: &Gate) -> Option<GateName> {
 }
 
 #[test]
-fn nothing_holds_what_no_gate_is_closed_for() {
+fn without_a_closed_gate_nothing_is_held() {
     assert_eq!(gate_of(&closed(&[]), false), Gate::Go);
 }
 
@@ -105,7 +105,7 @@ fn every_gate_holds_alone() {
 }
 
 #[test]
-fn of_two_neighbours_the_first_decides() {
+fn the_first_of_two_neighbouring_gates_decides() {
     for pair in CLOSED.windows(2) {
         let names: Vec<GateName> = pair.iter().map(|(name, _)| *name).collect();
         let decided = gate_of(&closed(&names), names.contains(&GateName::Contested));
@@ -128,7 +128,7 @@ fn with_every_gate_closed_they_open_in_their_order() {
 }
 
 #[test]
-fn what_a_condition_says_names_the_state_and_what_to_do() {
+fn the_message_of_a_held_change_names_the_state_and_the_way_out() {
     for (gate, status, reason, text) in [
         (GateName::NamespaceClaim, "False", Reason::NamespaceClaimedTwice, "claimed by two HostedClusters"),
         (GateName::Paused, "Unknown", Reason::Paused, "hypermirror.dev/paused"),
@@ -147,7 +147,7 @@ fn what_a_condition_says_names_the_state_and_what_to_do() {
 }
 
 #[test]
-fn nodes_are_held_by_what_is_about_the_whole_cluster_and_not_by_a_rollout() {
+fn writes_for_nodes_are_held_by_the_first_gates_and_not_by_the_rollout_budget() {
     for (gate, _) in CLOSED {
         let facts = closed(&[gate]);
         let holds_nodes = gate <= GateName::RemovalHeld;
@@ -157,7 +157,7 @@ fn nodes_are_held_by_what_is_about_the_whole_cluster_and_not_by_a_rollout() {
 }
 
 #[test]
-fn what_is_right_already_waits_for_nothing() {
+fn an_up_to_date_cluster_is_not_held() {
     for gate in [GateName::RolloutBudget, GateName::Settling] {
         let mut facts = closed(&[gate]);
         facts.map = ClusterMap::default();
@@ -196,7 +196,7 @@ fn a_rollout_begins_with_a_place_and_with_targets_that_are_available() {
 }
 
 #[test]
-fn who_was_left_out_asks_again_once_it_is_available() {
+fn a_skipped_cluster_claims_a_slot_once_it_is_available() {
     let left_out: Change = |facts| facts.rollout.is_left_out = true;
     assert_eq!(gate_of(&limited(Place::Unasked, left_out), false), Gate::Claim);
     let mut still_down = limited(Place::Unasked, left_out);
@@ -206,7 +206,7 @@ fn who_was_left_out_asks_again_once_it_is_available() {
 }
 
 #[test]
-fn who_leaves_and_is_down_goes_without_a_place() {
+fn an_unavailable_cluster_is_removed_without_a_slot() {
     let leaves: Change = |facts| {
         facts.is_selected = false;
         down(facts);
@@ -226,7 +226,7 @@ fn who_leaves_and_is_down_goes_without_a_place() {
 }
 
 #[test]
-fn stock_operators_have_their_moment_once_they_are_asked() {
+fn triggered_stock_operators_have_time_to_write() {
     let mut facts = closed(&[]);
     flags(&mut facts).settle = SETTLE;
     for target in &mut facts.targets {

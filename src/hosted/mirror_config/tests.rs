@@ -38,7 +38,7 @@ fn both_keys_count_and_several_documents() {
 }
 
 #[test]
-fn what_is_wrong_names_the_config_map_the_key_the_document_and_the_line() {
+fn errors_name_the_config_map_the_key_the_document_and_the_line() {
     let bad = format!("{IDMS}---\n# c\nkind: [\n");
     let (reason, message) = only_trouble(&[("idms.yaml", &bad)]);
     assert_eq!(reason, Reason::ConfigMapInvalid);
@@ -61,7 +61,7 @@ fn what_is_wrong_names_the_config_map_the_key_the_document_and_the_line() {
 }
 
 #[test]
-fn a_config_map_that_says_nothing_is_no_empty_list() {
+fn a_config_map_without_documents_is_not_an_empty_list() {
     for data in [&[][..], &[("idms.yaml", "")], &[("idms.yaml", "# later\n"), ("itms.yaml", "---\n")]] {
         let (reason, message) = only_trouble(data);
         assert_eq!(reason, Reason::ConfigMapKeyMissing);
@@ -73,7 +73,7 @@ fn a_config_map_that_says_nothing_is_no_empty_list() {
 }
 
 #[test]
-fn misspelt_keys_and_fields_are_told_and_the_rest_counts() {
+fn misspelt_keys_and_fields_are_reported_and_the_rest_applies() {
     let config = config(&[("idms.yml", IDMS), ("idms.yaml", &IDMS.replace("mirrors: [", "mirror: ["))]);
     let fields: Vec<&str> = config.findings.iter().map(|finding| finding.field.as_str()).collect();
     assert_eq!(fields, ["spec.imageDigestMirrors[0].mirror", "data[idms.yml]"]);
@@ -91,7 +91,7 @@ fn cluster(field: Option<&str>, annotation: Option<&str>) -> HostedCluster {
 }
 
 #[test]
-fn the_field_counts_before_the_annotation_and_a_conflict_is_told() {
+fn the_field_precedes_the_annotation_and_a_conflict_is_reported() {
     let of = |field, annotation| {
         let (reference, trouble) = reference(&cluster(field, annotation), true, None);
         (reference.map(|reference| reference.name), trouble.map(|trouble| trouble.reason))

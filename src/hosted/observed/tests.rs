@@ -32,7 +32,7 @@ fn a_container_is_found_by_its_name_and_its_env_by_position() {
 }
 
 #[test]
-fn what_is_ours_does_not_move_the_digest_and_anything_else_does() {
+fn appended_values_do_not_change_the_digest_and_all_others_do() {
     let spec = &stock_targets()[1];
     let digest = |deployment: &Value| ObservedTarget::read(deployment, spec).stock_digest;
     let stock = deployment(spec, &["="], Some("="));
@@ -47,7 +47,7 @@ fn what_is_ours_does_not_move_the_digest_and_anything_else_does() {
 }
 
 #[test]
-fn an_only_env_var_is_ours_if_the_annotation_says_so() {
+fn a_single_variable_counts_as_appended_if_it_equals_the_annotation() {
     let spec = &stock_targets()[0];
     let digest = |deployment: &Value| ObservedTarget::read(deployment, spec).stock_digest;
     let mut with_ours = deployment(spec, &["a=b"], Some("="));

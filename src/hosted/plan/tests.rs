@@ -16,7 +16,7 @@ fn a_and_b() -> Vec<crate::mirrors::MirrorEntry> {
 }
 
 #[test]
-fn ours_follows_the_stock_value_and_the_annotation_repeats_it() {
+fn the_variable_is_appended_after_the_stock_one_and_the_annotation_repeats_it() {
     let mut world = World::new(&a_and_b(), "=");
     world.settle();
     for deployment in &world.deployments {
@@ -27,13 +27,13 @@ fn ours_follows_the_stock_value_and_the_annotation_repeats_it() {
 }
 
 #[test]
-fn nothing_is_written_where_the_stock_value_says_it_already() {
+fn nothing_is_written_if_the_stock_value_already_has_the_map() {
     let world = World::new(&a_and_b(), &format!("=,{B},{A}"));
     assert!(!world.plan(None).writes());
 }
 
 #[test]
-fn the_order_of_mirrors_is_worth_a_write_and_the_order_of_sources_is_not() {
+fn another_order_of_mirrors_is_written_and_another_order_of_sources_is_not() {
     let ordered = idms(&[("s.example", &["z.example", "a.example"], false)]);
     let mut world = World::new(&ordered, "s.example=a.example,s.example=z.example");
     world.settle();
@@ -42,7 +42,7 @@ fn the_order_of_mirrors_is_worth_a_write_and_the_order_of_sources_is_not() {
 }
 
 #[test]
-fn entries_of_somebody_else_are_kept_through_every_edit() {
+fn foreign_entries_are_kept_through_each_edit() {
     let mut world = World::new(&a_and_b(), "zz.example=other.example,aa.example=other.example/x");
     world.settle();
     let foreign = "zz.example=other.example,aa.example=other.example/x";
@@ -56,7 +56,7 @@ fn entries_of_somebody_else_are_kept_through_every_edit() {
 }
 
 #[test]
-fn a_deleted_entry_that_the_stock_value_still_names_stays_away() {
+fn a_deleted_entry_that_the_stock_value_still_has_is_not_restored() {
     let mut world = World::new(&a_and_b(), &format!("{A},{B}"));
     world.edit(&idms(&[("s.example/a", &["m.example/a"], false)]));
     world.settle();
@@ -74,7 +74,7 @@ fn a_deleted_entry_that_the_stock_value_still_names_stays_away() {
 }
 
 #[test]
-fn an_opted_out_cluster_loses_what_the_stock_value_names() {
+fn management_entries_of_the_stock_value_are_removed_from_an_opted_out_cluster() {
     let mut world = World::new(&a_and_b(), &format!("{A},{B},zz.example=o.example"));
     world.map = map(&[]);
     world.settle();
@@ -83,7 +83,7 @@ fn an_opted_out_cluster_loses_what_the_stock_value_names() {
 }
 
 #[test]
-fn when_nothing_is_left_to_say_both_go() {
+fn variable_and_annotation_are_removed_with_the_last_entry() {
     let mut world = World::new(&a_and_b(), "=");
     let before = world.deployments.clone();
     world.settle();
@@ -96,7 +96,7 @@ fn when_nothing_is_left_to_say_both_go() {
 }
 
 #[test]
-fn leaving_takes_ours_and_leaves_the_rest() {
+fn removal_removes_appended_values_and_keeps_the_rest() {
     let never = idms(&[("s.example/a", &["m.example/a"], true)]);
     let mut world = World::new(&never, "zz.example=o.example");
     let before = world.deployments.clone();
@@ -135,7 +135,7 @@ fn a_value_that_no_env_var_can_hold_is_refused() {
 }
 
 #[test]
-fn a_missing_container_is_told_and_nothing_is_written() {
+fn a_missing_container_is_reported_and_nothing_is_written() {
     let mut world = World::new(&a_and_b(), "=");
     world.deployments[1]["spec"]["template"]["spec"]["containers"] = json!([{"name": "other"}]);
     let plan = world.plan(None);
@@ -159,7 +159,7 @@ fn a_deployment_without_env_gets_one() {
 }
 
 #[test]
-fn what_somebody_appended_after_ours_is_followed_again() {
+fn the_variable_is_appended_again_after_one_of_another_client() {
     let mut world = World::new(&a_and_b(), "=");
     world.settle();
     let env = &mut world.deployments[0]["spec"]["template"]["spec"]["containers"][1]["env"];
@@ -180,7 +180,7 @@ mod stock {
     }
 
     #[test]
-    fn stock_operators_are_asked_once_for_each_state_of_the_management_mirrors() {
+    fn stock_operators_are_triggered_once_for_each_state_of_the_management_mirrors() {
         let world = world(&a_and_b(), "=");
         let asked = world.plan(None).touch.unwrap();
         assert_eq!(world.plan(Some(&asked)).touch, None, "it does not answer");
@@ -193,7 +193,7 @@ mod stock {
     }
 
     #[test]
-    fn a_stock_operator_that_read_what_is_gone_again_is_asked_again() {
+    fn a_stock_operator_that_read_removed_mirrors_is_triggered_again() {
         let mut world = world(&a_and_b(), "=");
         let asked = world.plan(None).touch;
         let seen = |world: &World| {
@@ -218,20 +218,20 @@ mod stock {
     }
 
     #[test]
-    fn tag_mirrors_are_nothing_that_stock_operators_read() {
+    fn stock_operators_are_not_triggered_for_tag_mirrors() {
         let world = world(&itms(&[("t.example", &["m.example/t"], false)]), "=");
         assert_eq!(world.plan(None).touch, None);
     }
 
     #[test]
-    fn nothing_is_announced_where_the_stock_operator_will_say_it_itself() {
+    fn nothing_is_announced_if_the_stock_operator_will_write_the_map_itself() {
         let world = world(&a_and_b(), "=");
         let plan = world.plan(None);
         assert!(plan.planned().all(|target| target.announce.is_none()));
     }
 
     #[test]
-    fn an_order_that_the_stock_operator_loses_is_announced_first() {
+    fn an_order_that_the_stock_operator_loses_is_announced_before_the_change() {
         let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
         let plan = world.plan(None);
         world.announce(&plan);
@@ -240,7 +240,7 @@ mod stock {
     }
 
     #[test]
-    fn children_wait_for_the_parents_entries_and_then_only_the_order_is_mended() {
+    fn children_wait_for_the_parents_entries_and_then_only_their_order_is_corrected() {
         let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
         let plan = world.plan(None);
         let waits: Vec<bool> = plan.planned().map(|target| target.waits_for_parent).collect();
@@ -261,7 +261,7 @@ mod stock {
     }
 
     #[test]
-    fn children_that_got_nothing_in_time_are_written_all_the_same() {
+    fn children_that_got_no_entries_in_time_are_written() {
         let mut world = world(&a_and_b(), "=");
         world.handover_over = true;
         let plan = world.plan(None);
@@ -269,7 +269,7 @@ mod stock {
     }
 
     #[test]
-    fn a_crash_between_the_announcement_and_the_change_brings_nothing_back() {
+    fn a_crash_between_the_announcement_and_the_change_restores_no_removed_entry() {
         let mut world = world(&idms(&[("s.example", &["z.example", "a.example"], false)]), "=");
         world.handover_over = true;
         world.settle_with_touch();
@@ -284,7 +284,7 @@ mod stock {
     }
 
     #[test]
-    fn an_entry_of_somebody_else_that_goes_for_a_moment_is_not_taken_for_ours() {
+    fn a_foreign_entry_that_is_absent_for_a_moment_does_not_become_managed() {
         let mut world = world(&a_and_b(), &format!("=,{A},{B},zz.example=o.example"));
         world.map = map(&idms(&[("s.example/a", &["m.example/a"], false)]));
         world.handover_over = true;

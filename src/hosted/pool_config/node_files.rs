@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_told() {
+    fn unknown_content_is_reported() {
         for (file, expected) in [
             (json!({"contents": {"source": "https://a.example/x"}}), "not in the MachineConfig"),
             (json!({"contents": {"source": "data:text/plain"}}), "no comma"),

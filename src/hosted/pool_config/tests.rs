@@ -18,7 +18,7 @@ fn machine(kind: &str, spec: &str) -> String {
 }
 
 #[test]
-fn all_seven_kinds_of_one_config_map_are_taken() {
+fn all_seven_kinds_in_one_config_map_are_accepted() {
     let policy = "apiVersion: config.openshift.io/v1alpha1\nkind: ClusterImagePolicy\nspec: {scopes: [a.example], policy: {rootOfTrust: {policyType: PublicKey, publicKey: {keyData: eA==}}}}\n";
     let icsp = "apiVersion: operator.openshift.io/v1alpha1\nkind: ImageContentSourcePolicy\nspec: {repositoryDigestMirrors: [{source: old.example, mirrors: [m.example]}]}\n";
     let parts = [
@@ -39,7 +39,7 @@ fn all_seven_kinds_of_one_config_map_are_taken() {
 }
 
 #[test]
-fn what_no_node_could_use_is_an_error_that_names_the_document() {
+fn a_document_that_no_node_can_use_is_named() {
     let place = "ConfigMap clusters/tuning, key config, document 1 (line 1): ";
     for (text, expected) in [
         (
@@ -71,7 +71,7 @@ fn what_no_node_could_use_is_an_error_that_names_the_document() {
 }
 
 #[test]
-fn what_hypershift_accepts_without_a_word_is_told() {
+fn problems_that_hypershift_ignores_are_reported() {
     let misspelt = documents(&IDMS.replace("imageDigestMirrors", "imageDigestMirors"));
     assert_eq!(misspelt.findings[0].field, "spec.imageDigestMirors");
     let twice = troubles(&format!("{IDMS}kind: ImageTagMirrorSet\n"));
@@ -117,7 +117,7 @@ fn pool(config: &[&str], annotation: &str) -> PoolConfig {
 }
 
 #[test]
-fn both_places_count_once_and_a_refusal_says_what_to_do() {
+fn a_config_map_in_both_places_counts_once_and_an_error_has_the_fix() {
     let config = pool(&["a", "b"], " c, b,,c ");
     assert_eq!(config.config_maps().collect::<Vec<_>>(), ["a", "b", "c"]);
     let nothing = |_: &str| ReferredConfig::Read(Arc::new(documents(IDMS)), "1".to_owned());
@@ -129,7 +129,7 @@ fn both_places_count_once_and_a_refusal_says_what_to_do() {
 }
 
 #[test]
-fn what_was_last_good_stays_in_force_and_what_nobody_remembers_is_lost() {
+fn the_last_valid_content_stays_in_use_and_without_one_entries_are_kept() {
     let config = PoolConfig { own: vec!["a".into()], ..PoolConfig::default() };
     let good = |_: &str| ReferredConfig::Read(Arc::new(documents(IDMS)), "1".to_owned());
     let bad = |_: &str| ReferredConfig::Read(Arc::new(documents("kind: [")), "2".to_owned());

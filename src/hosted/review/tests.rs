@@ -53,7 +53,7 @@ fn renewed(mut deployment: Value) -> Value {
 }
 
 #[test]
-fn what_a_write_leaves_of_the_env_vars_decides() {
+fn the_entry_is_restored_if_the_write_removes_it() {
     let spec = &stock_targets()[0];
     for (what, left, annotation, expected) in [
         ("ours is gone", &["="] as &[&str], Some(OURS), &["=", OURS] as &[&str]),
@@ -110,7 +110,7 @@ fn the_argument_comes_back_in_the_form_of_its_target() {
 }
 
 #[test]
-fn what_is_none_of_ours_is_left_alone() {
+fn other_objects_are_not_patched() {
     let spec = &stock_targets()[0];
     let before = deployment(spec, &["=", OURS], Some("="));
     let after = annotated(renewed(deployment(spec, &["="], Some("="))), Some(OURS), None);
@@ -135,7 +135,7 @@ fn what_is_none_of_ours_is_left_alone() {
 }
 
 #[test]
-fn only_who_does_not_know_the_field_gets_it_back() {
+fn the_field_is_restored_only_for_users_that_do_not_know_it() {
     let with =
         |reference: Value| json!({"metadata": {"name": "a"}, "spec": {"imageMirrorConfigRef": reference, "x": 1}});
     let (full, empty) = (with(json!({"name": "mirrors"})), json!({"metadata": {"name": "a"}, "spec": {"x": 1}}));
@@ -208,7 +208,7 @@ fn child(mirrors: &str, flag: &str) -> Value {
 }
 
 #[test]
-fn entries_of_somebody_elses_come_and_go_with_the_write_that_shows_them() {
+fn foreign_entries_are_added_and_removed_with_the_write_that_shows_them() {
     for (what, before, after, remembered, expected) in [
         ("a flag comes", ("a=y,a=x", "="), ("a=y,a=x", "z=m"), "a=x,a=y", "a=x,a=y,z=m"),
         ("a flag goes", ("a=y,a=x", "z=m"), ("a=y,a=x", "="), "a=x,a=y,z=m", "a=x,a=y"),
@@ -230,7 +230,7 @@ fn entries_of_somebody_elses_come_and_go_with_the_write_that_shows_them() {
 }
 
 #[test]
-fn nothing_of_ours_follows_a_stock_value_that_says_it_again() {
+fn nothing_is_appended_to_a_stock_value_that_has_the_map_again() {
     let before = annotated(child("a=m", "="), Some("a=m,z=m"), None);
     let after = annotated(renewed(child("a=m", "z=m")), Some("a=m"), None);
     let stored = stored(&after, Some(&before));
@@ -259,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn without_our_annotations_nothing_is_touched(mut object in any_deployment()) {
+    fn without_annotations_nothing_is_patched(mut object in any_deployment()) {
         object["metadata"]["annotations"] = json!({"example.com/x": "y"});
         prop_assert_eq!(reviewed(DEPLOYMENTS, "x", &object, None), None);
     }
@@ -276,7 +276,7 @@ proptest! {
 
     /// A stock operator has a change of its own: with what is given back to it, the manager has nothing to write.
     #[test]
-    fn the_plan_agrees_with_what_was_given_back(
+    fn the_plan_has_no_changes_after_a_restored_entry(
         mirrors in prop::collection::vec(("[ab]\\.example", prop::collection::vec("[mn]\\.example/[xy]", 1..3), any::<bool>()), 0..4),
         foreign in prop::option::of(Just("zz.example=other.example")),
     ) {
@@ -302,7 +302,7 @@ proptest! {
 
     /// The hypershift operator is restarted with other flags: what the children are given back is what the manager wants.
     #[test]
-    fn the_plan_agrees_with_what_was_carried_over(
+    fn the_plan_has_no_changes_after_carried_foreign_entries(
         flags in prop::collection::vec(prop::sample::subsequence(vec!["x.example=m", "y.example=m", "z.example=m"], 0..=3), 2..4),
         ordered in any::<bool>(),
     ) {

@@ -42,7 +42,7 @@ fn stock_operators_read_digest_mirrors_sorted_and_nothing_else() {
 }
 
 #[test]
-fn what_is_carried_over_adds_and_never_takes_away() {
+fn carried_entries_are_only_added() {
     let map = OverrideMap::new(merge::merge_layer(&idms(&[("s.example", &["b.example"], false)])));
     let carried = |value: &str| carry_over(&map, [value.into()]).env.to_string();
     assert_eq!(carried("="), "s.example=b.example");
@@ -61,7 +61,7 @@ fn a_value_fits_up_to_the_kernels_limit() {
 
 /// It is refused; that it is too large is all that has to be known of it.
 #[test]
-fn a_map_that_no_value_has_room_for_is_not_made_whole() {
+fn a_map_over_the_limit_is_not_resolved_completely() {
     let sources = |count: usize| {
         let own =
             (0..count).map(|n| (format!("source.example/{n:06}"), "mirror.example/m".to_owned())).collect::<Vec<_>>();
@@ -80,7 +80,7 @@ fn a_map_that_no_value_has_room_for_is_not_made_whole() {
 }
 
 #[test]
-fn a_map_of_nothing_is_printed_as_the_empty_value() {
+fn an_empty_map_is_printed_as_the_empty_value() {
     assert_eq!(OverrideMap::default().env.as_str(), "=");
     assert_eq!(ManagementLayer::default().map.env.as_str(), "=");
 }

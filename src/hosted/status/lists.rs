@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_map_is_cut_and_says_how_much_is_missing() {
+    fn a_long_map_is_truncated_and_the_omitted_sources_are_counted() {
         let source = |n: usize| (format!("s.example/{n:05}"), crate::mirrors::ResolvedSource::default());
         let resolved = Resolved { sources: (0..2000).map(source).collect() };
         let (reports, missing) = source_reports(&resolved);

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_stays_as_it_is() {
+    fn a_report_within_the_limit_is_unchanged() {
         let mut status = HostedClusterMirrorsStatus { node_pools: pools(3, 5, "a"), ..Default::default() };
         status.sources = vec![SourceReport::default(); 10];
         status.source_count = 10;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_at_its_largest_is_still_a_report_and_keeps_what_decides() {
+    fn a_report_of_maximum_size_fits_and_keeps_the_fields_that_reconciles_need() {
         let target = TargetReport {
             name: "ignition-server".to_owned(),
             foreign: "f".repeat(128 << 10),

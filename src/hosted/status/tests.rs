@@ -33,7 +33,7 @@ fn one() -> Vec<crate::mirrors::MirrorEntry> {
 }
 
 #[test]
-fn a_report_goes_with_a_cluster_that_has_left_unless_its_guest_keeps_something() {
+fn a_report_is_deleted_after_the_removal_unless_the_guest_still_has_objects() {
     let mut facts = facts(&one(), "=");
     assert!(reported(&facts, &Outcome::default()).is_some());
     facts.is_selected = false;
@@ -85,7 +85,7 @@ fn ready_does_not_wait_for_a_guest_that_has_no_kubeconfig_yet() {
 }
 
 #[test]
-fn the_same_facts_give_the_same_report_so_that_nothing_is_written_on_a_resync() {
+fn equal_facts_result_in_an_equal_report() {
     let mut facts = facts(&one(), "=");
     let first = reported(&facts, &Outcome::default()).unwrap();
     facts.report = Some(Arc::new(first.clone()));
@@ -101,7 +101,7 @@ fn with(conditions: &[(ConditionType, &'static str, Reason)]) -> HostedClusterMi
 }
 
 #[test]
-fn only_transitions_are_worth_an_event_and_what_waits_for_its_place_is_none() {
+fn there_are_events_only_for_transitions_and_none_for_queued_clusters() {
     use ConditionType::{ControlPlaneUpToDate as Plane, Ready};
     let good = with(&[(Plane, "True", Reason::AsExpected), (Ready, "True", Reason::AsExpected)]);
     let bad = with(&[(Plane, "False", Reason::Updating), (Ready, "False", Reason::Updating)]);

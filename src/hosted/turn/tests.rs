@@ -48,20 +48,20 @@ fn concluded(facts: &ClusterFacts, now: Moment) -> Memory {
 }
 
 #[test]
-fn what_is_in_force_needs_no_write_and_no_further_turn() {
+fn an_up_to_date_cluster_needs_no_write_and_no_further_turn() {
     let turn = turn(&in_force(facts(&one(), "=")), now());
     assert_eq!((turn.gate, turn.plan.writes(), turn.again_after), (Gate::Go, false, None), "{:#?}", turn.plan);
 }
 
 #[test]
-fn the_same_facts_give_the_same_turn() {
+fn equal_facts_result_in_equal_turns() {
     let (facts, now) = (facts(&one(), "="), now());
     let (first, second) = (turn(&facts, now), turn(&facts, now));
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
 }
 
 #[test]
-fn what_an_owner_changes_is_its_own_cause_and_what_nobody_knows_is_the_management_layers() {
+fn a_rollout_is_attributed_to_the_owner_only_if_the_management_layer_did_not_change() {
     let cause_of = |leaves: bool, use_management: bool, settled: Option<u64>| {
         let mut facts = facts(&one(), "=");
         (facts.fleet.leaves, facts.settings.use_management) = (leaves, use_management);
@@ -104,7 +104,7 @@ fn a_map_is_remembered_as_admitted_unless_a_gate_keeps_it_from_being_in_force() 
 }
 
 #[test]
-fn who_leaves_is_asked_to_forget_its_annotation_when_nothing_of_ours_is_left() {
+fn the_annotation_of_a_hosted_cluster_is_removed_after_all_entries() {
     let mut facts = facts(&one(), "=");
     facts.is_selected = false;
     assert!(!turn(&facts, now()).withdraws, "it never had the annotation");
@@ -116,7 +116,7 @@ fn who_leaves_is_asked_to_forget_its_annotation_when_nothing_of_ours_is_left() {
 }
 
 #[test]
-fn stock_operators_are_not_asked_while_they_would_find_less_than_there_was() {
+fn stock_operators_are_not_triggered_while_a_source_cannot_be_read() {
     let mut facts = facts(&one(), "=");
     for target in &mut facts.targets {
         observed_mut(target).stock_managed = true;
@@ -151,7 +151,7 @@ fn children_wait_for_their_parent_and_the_end_is_planned_without_waiting() {
 }
 
 #[test]
-fn another_turn_is_taken_when_a_pause_ends() {
+fn the_next_turn_is_at_the_end_of_a_pause() {
     let mut facts = facts(&one(), "=");
     let now = now();
     let ends = now.time + jiff::SignedDuration::from_secs(90);
@@ -161,7 +161,7 @@ fn another_turn_is_taken_when_a_pause_ends() {
 }
 
 #[test]
-fn nodes_that_boot_with_mirrors_get_a_config_map_unless_what_reaches_nodes_is_held() {
+fn boot_config_maps_are_written_unless_writes_for_nodes_are_held() {
     let wishes = |facts: &ClusterFacts| -> Vec<(String, bool)> {
         let boot = turn(facts, now()).boot;
         boot.into_iter().map(|wish| (wish.pool, wish.config_map.unwrap().is_some())).collect()
@@ -182,7 +182,7 @@ fn nodes_that_boot_with_mirrors_get_a_config_map_unless_what_reaches_nodes_is_he
 }
 
 #[test]
-fn an_entry_that_somebody_removes_again_and_again_is_left_alone_and_looked_at_when_the_truce_ends() {
+fn a_contested_entry_is_not_written_until_the_delay_is_over() {
     let mut facts = facts(&one(), "=");
     let mut now = now();
     let with = in_force(facts.clone()).targets;

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn mirrors_that_are_passed_over_are_told_and_sources_that_compete() {
+    fn skipped_mirrors_and_competing_sources_are_reported() {
         let map = merge_layer(&[digest("quay.io/a", "m.example n.example/x"), digest("docker.io/a", "o.example/y")]);
         let explanation = explain(&map, "quay.io/a/b:t");
         assert_eq!(references(&explanation), ["o.example/y/b:t", "n.example/x/b:t", "quay.io/a/b:t"]);

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_of_two_registries_with_one_path_are_told() {
+    fn sources_of_two_registries_with_the_same_path_are_reported() {
         let both = [digest("quay.io/a", "m.example/x"), digest("docker.io/a", "m.example/y")];
         let found = findings(&both);
         assert_eq!(found.len(), 2);

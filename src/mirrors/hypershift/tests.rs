@@ -13,7 +13,7 @@ fn outcome(image: &str, source: &str, mirror: &str) -> String {
 
 /// What the three functions of HyperShift answer, run with its own reader of references.
 #[test]
-fn look_ups_answer_what_those_of_hypershift_answer() {
+fn look_ups_have_the_results_of_hypershift() {
     let table = [
         ("quay.io/mce/busybox:t", "quay.io/mce", "quay.io/openshifttest", "Namespace quay.io/openshifttest/busybox:t"),
         ("quay.io/mce/busybox:t", "quay.io/mce", "myreg.io/a/b", "Namespace myreg.io/b/busybox:t"),

@@ -137,7 +137,7 @@ fn a_mirror_inside_a_blocked_source_is_skipped_unless_a_narrower_source_covers_i
 }
 
 #[test]
-fn an_endpoint_says_which_entries_name_it() {
+fn an_endpoint_has_the_entries_that_list_it() {
     let resolved = merge_layer(&[
         named("one", digest("a.io", "m.io n.io")),
         named("two", insecure(digest("a.io", "n.io"))),
@@ -157,7 +157,7 @@ fn an_endpoint_says_which_entries_name_it() {
 
 proptest! {
     #[test]
-    fn an_image_selects_what_the_matcher_selects_and_comes_last_itself(
+    fn an_image_selects_the_same_source_as_the_matcher_and_is_its_own_last_endpoint(
         entries in any_entries(), text in "(a|s|t|x\\.w)\\.io(:5000)?(/[px]){1,3}:v1",
     ) {
         let resolved = merge_layer(&entries);

@@ -89,7 +89,7 @@ fn never_contact_source_applies_to_pulls_by_digest_and_by_tag_but_not_without_a_
 }
 
 #[test]
-fn a_mirror_knows_who_names_it_and_whether_it_is_insecure() {
+fn a_mirror_has_its_origins_and_whether_it_is_insecure() {
     let resolved = merge_layer(&[
         named("b", digest("a.io", "m n")),
         named("a", insecure(digest("a.io", "n"))),

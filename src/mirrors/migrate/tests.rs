@@ -56,7 +56,7 @@ fn each_policy_becomes_a_digest_set_of_its_name() {
 }
 
 #[test]
-fn policies_of_one_name_are_taken_together_without_repetition_and_beside_a_digest_set_of_that_name() {
+fn policies_of_one_name_are_merged_and_kept_beside_a_digest_set_of_that_name() {
     let one = [of_policy("x", digest("s.io", "m.io m.io n.io")), of_policy("x", digest("t.io", "m.io"))];
     let two = [of_policy("x", digest("s.io", "m.io n.io")), of_policy("x", digest("s.io", "o.io"))];
     let set = [named("x", never(digest("u.io", "m.io")))];
@@ -90,7 +90,7 @@ fn with_tags_policies_count_for_tags_too_and_digest_sets_do_not() {
 }
 
 #[test]
-fn what_no_digest_set_can_hold_is_an_error_that_names_object_field_and_value() {
+fn an_entry_that_no_digest_set_can_hold_is_an_error_with_object_field_and_value() {
     let cases = [
         ("q.io/a@sha256:1f", "m.io/a", "spec.repositoryDigestMirrors[0].source", "q.io/a@sha256:1f"),
         ("q.io/a", "m.io/a m.io/a:v1", "spec.repositoryDigestMirrors[0].mirrors[1]", "m.io/a:v1"),
@@ -119,7 +119,7 @@ fn a_difference_names_the_image_and_both_lists() {
 }
 
 #[test]
-fn what_is_compared_is_more_than_the_names_of_mirrors() {
+fn more_than_the_names_of_mirrors_is_compared() {
     let cases: [(&str, Vec<MirrorEntry>, Vec<MirrorEntry>); 5] = [
         ("policy", vec![digest("s.io", "m.io")], vec![never(digest("s.io", "m.io"))]),
         ("pull_by", vec![digest("s.io", "m.io")], vec![tag("s.io", "m.io")]),
@@ -150,7 +150,7 @@ fn any_policies() -> impl Strategy<Value = Vec<(String, Vec<MirrorEntry>)>> {
 
 proptest! {
     #[test]
-    fn whatever_the_policies_say_the_new_objects_resolve_identically(policies in any_policies(), tags in any::<bool>()) {
+    fn the_new_objects_resolve_as_the_policies_did(policies in any_policies(), tags in any::<bool>()) {
         let objects: Vec<_> = policies.iter().map(|(name, entries)| declared(POLICY, name, entries)).collect();
         let migration = migrate(&objects, tags);
         let (found, _) = differences(&migration.wanted, &read_back(&migration));

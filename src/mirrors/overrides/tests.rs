@@ -35,7 +35,7 @@ fn the_environment_variable_is_read_as_hypershift_reads_it() {
 }
 
 #[test]
-fn pairs_are_printed_as_they_stand_and_nothing_is_an_equals_sign() {
+fn pairs_are_printed_unchanged_and_an_empty_map_is_an_equals_sign() {
     assert_eq!(print_pairs([]), "=");
     assert_eq!(print_pairs([("", "")]), "=");
     assert_eq!(print_pairs([("", ""), ("a", "b")]), "=,a=b");
@@ -117,7 +117,7 @@ fn the_argument_is_read_as_pflag_reads_it() {
 }
 
 #[test]
-fn what_pflag_refuses_is_refused_and_named() {
+fn values_that_pflag_rejects_are_rejected_and_named() {
     let cases: [(&[&str], ArgumentError, &str); 8] = [
         (&["foo"], ArgumentError::NotAPair("foo".to_owned()), r#""foo" must be formatted as key=value"#),
         (&[""], ArgumentError::NotAPair(String::new()), r#""" must be formatted as key=value"#),
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn the_argument_gives_pflag_the_first_mirror_of_each_source(entries in any_entries()) {
+    fn pflag_reads_the_first_mirror_of_each_source_from_the_argument(entries in any_entries()) {
         let resolved = merge_layer(&entries);
         let mut said = parse_argument(&[&print_argument(&resolved)]).unwrap();
         said.remove("");

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn enforcing_takes_one_registry_and_refuses_to_choose_among_several() {
+    fn enforcing_accepts_one_registry_and_rejects_several() {
         let several = config(&format!("short-name-mode = 'enforcing'\n{TWO}"));
         let told = tried(&several, "app:v1");
         assert!(
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_their_registry_are_left_alone() {
+    fn names_with_a_registry_are_unchanged() {
         for image in ["quay.io/a", "localhost/a", "host:5000/a", "Upper/case"] {
             assert_eq!(full_names(&config(TWO), image, true), Ok(FullNames::Itself), "{image}");
         }

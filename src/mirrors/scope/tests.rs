@@ -127,7 +127,7 @@ fn a_scope_is_nested_inside_another_one() {
 
 /// `registries_test.go`, `TestIsValidRegistriesConfScope`.
 #[test]
-fn a_star_stands_for_subdomains_only() {
+fn a_star_matches_subdomains_only() {
     for valid in ["example.com", "*.example.com", "example.com:5000/a", "foo bar"] {
         assert!(Scope::new(valid).is_valid(), "{valid}");
     }
@@ -171,7 +171,7 @@ const SCOPE: &str = "(\\*\\.)?[ab]{1,2}(\\.[ab]){0,2}(:1)?(/[ab]){0,2}";
 
 /// Half a million boundaries, and half a megabyte to copy and compare at each: without a limit it takes minutes.
 #[test]
-fn a_name_of_a_megabyte_is_looked_up_at_once() {
+fn a_name_of_a_megabyte_is_looked_up_without_delay() {
     let path = format!("a.example{}", "/a".repeat(500_000));
     let host = "a.".repeat(500_000) + "example";
     let scopes = std::collections::BTreeSet::from([path.as_str(), host.as_str(), "a.example/a"]);

@@ -51,7 +51,7 @@ fn assert_both(cases: &[(MirrorEntry, &[&str])]) {
 }
 
 #[test]
-fn an_entry_of_another_format_is_left_out() {
+fn an_entry_of_another_format_is_ignored() {
     let empty_mirror = MirrorEntry { mirrors: vec![String::new()], ..digest("a.io", "") };
     let spaced = MirrorEntry { source: "a.io/x y".to_owned(), ..icsp("", "m.io") };
     let bell = MirrorEntry { mirrors: vec!["m.io/x\u{7}".to_owned()], ..icsp("a.io", "") };
@@ -275,7 +275,7 @@ fn findings_name_entry_field_and_value_in_the_words_of_the_machine_config_operat
 }
 
 #[test]
-fn reasons_are_told_apart_by_their_names() {
+fn reasons_have_distinct_names() {
     let reasons = [FindingReason::InvalidSource, FindingReason::EscapesNeverContactSource];
     for reason in reasons {
         assert_eq!(reason.as_str(), format!("{reason:?}"));
@@ -314,7 +314,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_valid_stays_valid_and_nothing_is_said_twice(entries in any_raw_entries()) {
+    fn valid_entries_stay_valid_and_no_finding_is_repeated(entries in any_raw_entries()) {
         for consumer in [ControlPlane, Node] {
             let once = validate(&entries, consumer);
             let again = validate(&once.entries, consumer);
@@ -326,7 +326,7 @@ proptest! {
     }
 
     #[test]
-    fn what_nodes_get_control_planes_get_too(entries in any_raw_entries()) {
+    fn entries_for_nodes_also_reach_control_planes(entries in any_raw_entries()) {
         let control_plane = validate(&entries, ControlPlane).entries;
         prop_assert!(validate(&entries, Node).entries.iter().all(|entry| control_plane.contains(entry)));
     }

@@ -35,7 +35,7 @@ async fn is_closed(client: &mut DuplexStream) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_connections_keep_nobody_from_an_answer() {
+async fn silent_connections_block_no_other_client() {
     let mut server = server(LIMITS);
     let start = Instant::now();
     let mut silent = Vec::new();
@@ -56,7 +56,7 @@ async fn silent_connections_keep_nobody_from_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_peer_loses_its_own_connections_and_nobody_elses() {
+async fn a_peer_over_its_limit_loses_only_its_own_connections() {
     let mut server = server(Limits { connections: 256, per_peer: 2 });
     let start = Instant::now();
     let mut other = connect(&mut server, [10, 0, 0, 2]);

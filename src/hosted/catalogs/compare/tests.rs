@@ -48,7 +48,7 @@ fn patched(object: &Value, difference: &Difference) -> Value {
 }
 
 #[test]
-fn named_images_are_put_into_both_containers_and_the_trigger_goes() {
+fn annotated_images_are_set_in_both_containers_and_the_trigger_is_removed() {
     for image in [STOCK, "m.example/older@sha256:0b", ""] {
         let before = deployment(image, true);
         let found = compare(&named(), &objects(before.clone(), None));
@@ -69,7 +69,7 @@ fn a_trigger_alone_is_a_difference_of_named_images_and_of_nothing_else() {
 }
 
 #[test]
-fn a_deployment_that_moved_takes_no_patch() {
+fn a_patch_does_not_apply_to_a_changed_deployment() {
     let found = compare(&named(), &objects(deployment(STOCK, true), None));
     let patch = found[0].patch.as_ref().unwrap();
     let moved = [
@@ -102,7 +102,7 @@ fn the_stock_image_moves_to_the_first_registry_with_its_tag_or_digest_and_others
 }
 
 #[test]
-fn somebodys_own_image_is_told_and_left_alone() {
+fn an_image_of_another_owner_is_reported_and_kept() {
     for image in ["registry.redhat.io/redhatx/i:v1", "internal:5000/ns/catalogs@sha256:0a", "first.example/rx/i:v1"] {
         let found = compare(&registries(&["first.example/r"]), &objects(deployment(image, false), None));
         assert_eq!((found.len(), &found[0].patch), (1, &None), "{image}");

@@ -37,13 +37,13 @@ fn told(wishes: &CatalogWishes) -> Vec<String> {
 }
 
 #[test]
-fn without_an_annotation_about_catalogs_there_is_nothing_to_look_at() {
+fn without_annotations_for_catalogs_nothing_is_read() {
     assert_eq!(wishes(&cluster("management", &[("other", "x")])), None);
     assert_eq!(wishes(&cluster("management", &images("", "", ""))), None, "an empty value is none, as upstream");
 }
 
 #[test]
-fn three_images_by_digest_are_wanted_as_they_stand() {
+fn three_images_by_digest_are_used_unchanged() {
     let wishes = read("management", &images(A, B, C));
     assert_eq!(told(&wishes), Vec::<String>::new());
     let expected = Catalog::ALL.into_iter().zip([A, B, C].map(str::to_owned)).collect();
@@ -92,7 +92,7 @@ fn images_are_refused_with_upstreams_messages_and_then_nothing_is_wanted() {
 }
 
 #[test]
-fn what_upstream_lets_pass_and_no_node_can_pull_is_refused() {
+fn images_that_upstream_accepts_and_no_node_can_pull_are_rejected() {
     for bad in [
         "x@sha256:zz",
         "docker://m.example/x@sha256:000000000000000000000000000000000000000000000000000000000000000a",
@@ -129,7 +129,7 @@ fn registries_are_those_that_upstream_computes() {
 }
 
 #[test]
-fn what_upstream_skips_in_silence_is_told_and_the_rest_counts() {
+fn parts_that_upstream_ignores_are_reported_and_the_rest_applies() {
     let rest = "registry.redhat.io=m.example";
     for (part, reason, message) in [
         ("nonsense", "CatalogInvalid", "\"nonsense\" is not SOURCE=MIRROR and is ignored"),
@@ -212,7 +212,7 @@ fn in_guest_placement_images_have_no_effect_and_registries_are_checked_only() {
 }
 
 #[test]
-fn images_come_before_registries_and_what_has_no_effect_is_a_warning() {
+fn images_precede_registries_and_ineffective_annotations_are_warnings() {
     let mut annotated = images(A, B, C).to_vec();
     annotated.push((OVERRIDES, "registry.redhat.io=m.example"));
     annotated.push((annotations::MARKETPLACE_CATALOG_IMAGE, A));

@@ -149,7 +149,7 @@ fn a_source_that_is_never_contacted_costs_ignition_server_one_rollout_with_an_ad
 }
 
 #[test]
-fn an_order_that_stock_operators_lose_and_an_argument_are_given_to_the_same_write() {
+fn an_order_that_stock_operators_lose_and_an_argument_are_added_in_the_same_write() {
     let ordered = |source| idms(&[("s.example", &["z.example", "a.example"], false), (source, &["m.example"], true)]);
     let mut stock = Stock::new(&[], true, "=");
     for (source, rollouts) in [("n.example", 1), ("p.example", 1)] {
@@ -196,7 +196,7 @@ fn an_argument_is_known_by_its_pairs_while_its_annotation_is_ahead_also_after_a_
 }
 
 #[test]
-fn an_argument_that_somebody_else_appended_stays() {
+fn an_argument_that_another_client_appended_stays() {
     let mut stock = Stock::new(&idms(&[("n.example", &["m.example"], true)]), false, "=");
     let words = &mut stock.world.deployments[1]["spec"]["template"]["spec"]["containers"][1]["args"];
     let theirs = [json!("--registry-overrides"), json!("y.example=o.example")];
@@ -209,7 +209,7 @@ fn an_argument_that_somebody_else_appended_stays() {
 }
 
 #[test]
-fn an_argument_alone_that_is_being_put_back_is_not_counted() {
+fn restoring_only_the_argument_does_not_count_as_a_rollout() {
     let mut stock = Stock::new(&idms(&[("n.example", &["m.example"], true)]), false, "=");
     stock.world.mark = Some("2026-01-01T00:00:00Z".to_owned());
     let words = &mut stock.world.deployments[1]["spec"]["template"]["spec"]["containers"][1]["args"];

@@ -10,7 +10,7 @@ fn marks(world: &World) -> Vec<Option<&str>> {
 }
 
 #[test]
-fn every_patch_that_restarts_carries_the_mark_and_no_other_patch_does() {
+fn only_patches_that_restart_pods_have_the_mark() {
     let mut world = World::new(&a_and_b(), "=");
     let plan = world.plan(None);
     assert!(plan.restarts());
@@ -27,7 +27,7 @@ fn every_patch_that_restarts_carries_the_mark_and_no_other_patch_does() {
 }
 
 #[test]
-fn what_a_stock_operator_is_asked_for_is_marked_before_it_is_asked() {
+fn the_mark_is_written_before_a_stock_operator_is_triggered() {
     for announced in [false, true] {
         let mut world = World::new(&a_and_b(), "=");
         world.deployments = world.deployments.drain(..).map(stock_managed).collect();
@@ -51,14 +51,14 @@ fn what_a_stock_operator_is_asked_for_is_marked_before_it_is_asked() {
 }
 
 #[test]
-fn a_mirror_that_the_stock_operator_will_say_itself_takes_a_place_too() {
+fn a_rollout_by_a_triggered_stock_operator_needs_a_slot() {
     let mut world = World::new(&a_and_b(), &format!("{A},{B}"));
     world.deployments = world.deployments.drain(..).map(stock_managed).collect();
     assert!(!world.plan(None).restarts(), "asked, but it has nothing to write");
 }
 
 #[test]
-fn leaving_is_marked_and_the_mark_goes_when_it_is_back() {
+fn a_removal_is_marked_and_the_mark_is_removed_when_it_is_rolled_out() {
     let mut world = World::new(&a_and_b(), "=");
     world.mark = Some(FIRST.to_owned());
     world.settle();
@@ -83,7 +83,7 @@ fn leaving_is_marked_and_the_mark_goes_when_it_is_back() {
 }
 
 #[test]
-fn leaving_without_a_limit_takes_an_old_mark_along() {
+fn a_removal_without_a_limit_also_removes_an_old_mark() {
     let mut world = World::new(&a_and_b(), "=");
     world.mark = Some(FIRST.to_owned());
     world.settle();
@@ -95,7 +95,7 @@ fn leaving_without_a_limit_takes_an_old_mark_along() {
 }
 
 #[test]
-fn what_a_stock_change_took_is_put_back_in_its_own_rollout_and_not_counted() {
+fn entries_removed_by_a_stock_change_are_restored_in_its_rollout_and_not_counted() {
     let mut world = World::new(&a_and_b(), "=");
     world.mark = Some(FIRST.to_owned());
     world.settle();

@@ -336,7 +336,7 @@ fn extends(stock: &Value, current: &Value) -> bool {
 
 proptest! {
     #[test]
-    fn whatever_happens_every_target_comes_to_say_what_is_wanted_and_what_is_somebody_elses(
+    fn each_target_converges_to_the_desired_map_and_the_foreign_entries(
         steps in proptest::collection::vec(step(), 1..40)
     ) {
         let mut model = Model::new();
@@ -349,7 +349,7 @@ proptest! {
 }
 
 #[test]
-fn an_order_that_is_wanted_again_before_the_children_lost_it_leaves_nothing_behind() {
+fn an_order_that_is_restored_before_the_children_changed_leaves_no_annotations() {
     use Step::{Edit, Look, Plan, Restart};
     let mut model = Model::new();
     for step in [Edit(2), Look, Plan, Restart, Plan, Edit(3), Plan, Look, Plan, Edit(2)] {
@@ -360,7 +360,7 @@ fn an_order_that_is_wanted_again_before_the_children_lost_it_leaves_nothing_behi
 }
 
 #[test]
-fn mirrors_that_a_stock_operator_read_while_no_manager_ran_are_read_again() {
+fn a_stock_operator_that_read_mirrors_while_no_manager_ran_is_triggered_again() {
     use Step::{Crash, Edit, Look, Plan};
     let mut model = Model::new();
     for step in [Edit(1), Look, Edit(5), Plan, Edit(1), Look, Crash, Edit(5)] {

@@ -50,7 +50,7 @@ fn directories_count_in_the_order_in_which_they_are_named() {
 }
 
 #[test]
-fn a_drop_in_more_takes_its_place_by_name() {
+fn a_further_drop_in_is_ordered_by_name() {
     let config = load("", &[("/sys/10.conf", ""), ("/sys/99.conf", ""), ("/usr/10.conf", "")]).unwrap();
     let with = |name: &str| {
         let config = config.with_drop_in(name, RegistriesFile::default());

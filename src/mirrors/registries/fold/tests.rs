@@ -58,7 +58,7 @@ fn a_source_that_is_never_contacted_is_contacted_nowhere_else_either() {
 }
 
 #[test]
-fn a_broader_table_that_moves_a_registry_moves_our_source_too() {
+fn a_broader_table_that_relocates_a_registry_applies_to_the_source() {
     let text = "[[registry]]\nprefix = \"s.example\"\nlocation = \"real.example/s\"\ninsecure = true\n\
                 [[registry]]\nprefix = \"*.w.example\"\nlocation = \"hub.example\"\n";
     let entries = [entry("s.example/ns", &["m.example"], false), entry("a.w.example/p", &["m.example/p"], false)];
@@ -69,7 +69,7 @@ fn a_broader_table_that_moves_a_registry_moves_our_source_too() {
 
 /// What `hcp-idms-operator` wrote for a wildcard: a location that no name can be made of.
 #[test]
-fn a_location_that_makes_no_name_is_mended() {
+fn a_location_that_results_in_an_invalid_name_is_corrected() {
     let text = "[[registry]]\nlocation = \"*.w.example\"\n";
     let entries = [entry("*.w.example", &["m.example"], false), entry("host.w.example", &["n.example"], false)];
     assert_eq!(folded(&entries[..1], text, "a.w.example/x:1"), ["m.example/x:1", "a.w.example/x:1"]);
@@ -93,7 +93,7 @@ fn tables_of_one_location_agree() {
 }
 
 #[test]
-fn what_would_make_the_file_unusable_is_left_out_and_named() {
+fn entries_that_would_make_the_file_unusable_are_omitted_and_named() {
     let sources = ["https://a.example", "b.example/", "*.c.example/x", "d.example"];
     let entries: Vec<_> =
         sources.iter().map(|source| entry(source, &["http://m.example", "/", "n.example"], false)).collect();
@@ -109,7 +109,7 @@ fn what_would_make_the_file_unusable_is_left_out_and_named() {
 }
 
 #[test]
-fn insecure_is_said_at_each_mirror_that_needs_it() {
+fn insecure_is_set_on_each_mirror_that_needs_it() {
     let text = "[[registry]]\nlocation = \"m.example/ns/sub\"\ninsecure = true\n\
                 [[registry]]\nlocation = \"s.example/sub\"\ninsecure = true\n\
                 [[registry]]\nlocation = \"t.example\"\n[[registry.mirror]]\nlocation = \"n.example\"\ninsecure = true\n";
@@ -121,7 +121,7 @@ fn insecure_is_said_at_each_mirror_that_needs_it() {
 }
 
 #[test]
-fn what_says_only_insecure_inside_a_source_makes_no_exception_from_never() {
+fn a_table_with_only_insecure_is_no_exception_to_never_contact_source() {
     let text = "[[registry]]\nprefix = \"s.example/sub\"\nlocation = \"real.example\"\ninsecure = true\n";
     let entries = [entry("s.example", &["m.example"], true)];
     assert_eq!(
@@ -160,7 +160,7 @@ fn over_boot(entries: &[MirrorEntry], text: &str, boot: &[MirrorEntry]) -> (Rend
 }
 
 #[test]
-fn a_node_with_an_old_boot_file_does_what_it_would_do_without() {
+fn a_node_with_an_old_boot_file_resolves_as_one_without_it() {
     let text = "[[registry]]\nlocation = \"s.example\"\ninsecure = true\n[[registry.mirror]]\nlocation = \"base.example\"\n\
                 [[registry]]\nlocation = \"s.example/blocked\"\nblocked = true\n\
                 [[registry]]\nprefix = \"*.w.example\"\n[[registry.mirror]]\nlocation = \"wild.example\"\n\
@@ -201,7 +201,7 @@ fn a_node_with_an_old_boot_file_does_what_it_would_do_without() {
 }
 
 #[test]
-fn a_boot_file_that_says_the_same_is_enough() {
+fn an_equal_boot_file_needs_no_drop_in() {
     let text = "[[registry]]\nlocation = \"s.example/sub\"\nblocked = true\n";
     let entries = [entry("s.example", &["m.example"], false)];
     let (rendered, node) = over_boot(&entries, text, &entries);
@@ -304,7 +304,7 @@ mod properties {
 
     proptest! {
         #[test]
-        fn what_other_files_say_survives(entries in entries(), text in theirs()) {
+        fn settings_of_other_files_are_kept(entries in entries(), text in theirs()) {
             let (set, foreign) = (merge_layer(&entries), base(&text));
             let rendered = render(&set, &foreign).unwrap();
             prop_assert_eq!(render(&set, &foreign).unwrap(), rendered.clone());
@@ -336,7 +336,7 @@ mod properties {
         }
 
         #[test]
-        fn a_source_with_never_is_blocked_whatever_other_files_say(entries in entries(), text in theirs()) {
+        fn a_source_with_never_contact_source_is_blocked_despite_other_files(entries in entries(), text in theirs()) {
             let (set, foreign) = (merge_layer(&entries), base(&text));
             let node = with_ours(&foreign, &render(&set, &foreign).unwrap()).unwrap();
             for image in images() {

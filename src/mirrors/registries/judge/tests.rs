@@ -57,7 +57,7 @@ const HARMLESS: &[(&str, &[u8])] = &[
 ];
 
 #[test]
-fn what_breaks_every_pull_is_judged_fatal_and_names_the_file() {
+fn files_that_break_every_pull_are_errors_and_named() {
     for (name, content) in FATAL {
         let error = verdict(content).expect_err(name);
         assert_eq!((error.file.as_str(), error.is_drop_in), ("99-test.conf", true), "{name}: {error}");
@@ -65,7 +65,7 @@ fn what_breaks_every_pull_is_judged_fatal_and_names_the_file() {
 }
 
 #[test]
-fn what_is_harmless_is_judged_harmless() {
+fn harmless_files_are_accepted() {
     for (name, content) in HARMLESS {
         let verdict = verdict(content).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(verdict.replaced.is_empty(), "{name}");
@@ -82,7 +82,7 @@ fn a_hidden_file_counts_and_another_ending_does_not() {
 }
 
 #[test]
-fn what_breaks_the_pulls_of_one_table_is_named_with_an_example() {
+fn tables_with_failing_pulls_are_named_with_an_example() {
     for (name, mirror, breaks) in [
         ("37 upper case path", "m.example/Upper", true),
         ("38 tag", "m.example/x:tag", true),
@@ -108,7 +108,7 @@ fn a_mirror_without_a_path_breaks_the_pulls_of_a_repository() {
 }
 
 #[test]
-fn a_table_that_a_later_file_replaces_is_told() {
+fn a_table_that_a_later_file_replaces_is_reported() {
     let table: &[u8] = b"[[registry]]\nlocation = \"a.example\"\n";
     let verdict = judge(None, [("d/10-a.conf", table), ("d/20-b.conf", table)]).unwrap();
     let [replaced] = verdict.replaced.as_slice() else { panic!("{:?}", verdict.replaced) };

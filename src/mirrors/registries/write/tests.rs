@@ -51,7 +51,7 @@ fn endpoints(entries: &[MirrorEntry], files: &[(&str, &str)], image: &str) -> Ve
 }
 
 #[test]
-fn the_file_begins_with_the_mark_and_says_where_each_table_comes_from() {
+fn the_file_starts_with_the_mark_and_names_the_origin_of_each_table() {
     let entries = [
         entry(PullBy::Digest, "s.example/a", &["m.example/a"], true),
         entry(PullBy::Tag, "s.example/a", &["t.example/a"], false),
@@ -90,12 +90,12 @@ fn the_file_begins_with_the_mark_and_says_where_each_table_comes_from() {
 }
 
 #[test]
-fn nothing_to_say_is_no_file() {
+fn an_empty_map_needs_no_file() {
     assert_eq!(rendered(&[], &[("a.conf", "[[registry]]\nlocation = \"x.example\"\n")]), Rendered::default());
 }
 
 #[test]
-fn mirrors_of_the_same_table_elsewhere_follow_ours() {
+fn mirrors_of_the_same_table_in_other_files_come_last() {
     let base = "[[registry]]\nlocation = \"s.example\"\n[[registry.mirror]]\nlocation = \"old.example\"\n\
                 [[registry.mirror]]\nlocation = \"m.example\"\n";
     let entries = [entry(PullBy::Digest, "s.example", &["m.example"], false)];
@@ -206,13 +206,13 @@ fn images() -> Vec<String> {
 
 proptest! {
     #[test]
-    fn what_we_write_our_judge_accepts(entries in entries()) {
+    fn written_files_are_accepted_by_the_check(entries in entries()) {
         let text = rendered(&entries, &[]).text.unwrap_or_default();
         prop_assert!(judge(None, [(DROP_IN, text.as_bytes())]).is_ok());
     }
 
     #[test]
-    fn the_same_set_gives_the_same_bytes(entries in entries()) {
+    fn equal_sets_result_in_equal_bytes(entries in entries()) {
         let mut reversed = entries.clone();
         reversed.reverse();
         prop_assert_eq!(rendered(&entries, &[]), rendered(&reversed, &[]));
