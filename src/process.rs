@@ -4,5 +4,5 @@ pub mod endpoints;
 pub mod first_look;
 pub mod flags;
 pub mod identity;
-pub mod places;
 pub mod server;
+pub mod slots;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::desired::DROP_IN_DIRECTORY;
 use super::files::{Change, FileChange, Own};
-use super::options::Place;
+use super::options::NodePaths;
 use super::run::cannot_open;
 use crate::mirrors::registries::DROP_IN;
 
@@ -20,12 +20,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If the file was not written by the agent or cannot be removed, or if CRI-O does not reload in time.
-pub async fn run(place: &Place) -> Result<()> {
-    let host = place.host().with_context(|| cannot_open(&place.root))?;
-    let reloader = place.reloader(&host);
+pub async fn run(paths: &NodePaths) -> Result<()> {
+    let host = paths.host().with_context(|| cannot_open(&paths.root))?;
+    let reloader = paths.reloader(&host);
     let was_pending = host.is_pending();
     host.remove_temporary()?;
-    let is_ours = match host.look().context("failed to read the node's files")?.own {
+    let is_ours = match host.read_all().context("failed to read the node's files")?.own {
         Own::Foreign(why) => {
             bail!("{DROP_IN_DIRECTORY}/{DROP_IN} was not written by hypermirror and is not removed: {why}")
         }

@@ -87,17 +87,17 @@ impl Crio {
     pub async fn find(path: &Path) -> Result<Self, CriError> {
         let socket = path.display().to_string();
         let not_ready = |reason: String| CriError::NotReady { socket: socket.clone(), reason };
-        let asked = async {
+        let identified = async {
             let stream = UnixStream::connect(path).await.map_err(|error| not_ready(error.to_string()))?;
             let id = stream.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or_default();
             // Open the descriptor before the response: a process that responds afterwards was alive all the time, so the ID
             // belongs to it.
             let process = Pid::from_raw(id).and_then(|id| pidfd_open(id, PidfdFlags::empty()).ok());
-            let version = ask(stream).await.map_err(|error| not_ready(error.message().to_owned()))?;
+            let version = version(stream).await.map_err(|error| not_ready(error.message().to_owned()))?;
             Ok::<_, CriError>((id, process, version))
         };
         let late = |_| Err(not_ready(format!("no response within {} s", ANSWER.as_secs())));
-        let (id, process, version) = tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(late)?;
+        let (id, process, version) = tokio::time::timeout(ANSWER, identified).await.unwrap_or_else(late)?;
         let process = process.ok_or_else(|| CriError::Hidden(socket.clone()))?;
         let comm = std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default();
         // SIGHUP terminates other runtimes.
@@ -120,7 +120,7 @@ impl Crio {
     }
 }
 
-async fn ask(stream: UnixStream) -> Result<VersionResponse, tonic::Status> {
+async fn version(stream: UnixStream) -> Result<VersionResponse, tonic::Status> {
     let unavailable = |error: &dyn std::error::Error| tonic::Status::unavailable(error.to_string());
     let once = Mutex::new(Some(stream));
     let connect = tower::service_fn(move |_: Uri| {

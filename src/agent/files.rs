@@ -145,7 +145,7 @@ impl Host {
     ///
     /// # Errors
     /// If a directory cannot be read.
-    pub fn look(&self) -> io::Result<Seen> {
+    pub fn read_all(&self) -> io::Result<Seen> {
         let mut seen = Seen::default();
         match self.read(MAIN) {
             Found::Content(content) => seen.foreign.main = Some((MAIN.to_owned(), content)),
@@ -157,7 +157,7 @@ impl Host {
         if let Some(directory) = self.directory(DROP_IN_DIRECTORY)? {
             seen.own = own(&directory)?;
             for name in names(&directory)?.into_iter().filter(|name| name != DROP_IN) {
-                self.look_at_drop_in(&directory, &name, &mut seen)?;
+                self.read_drop_in(&directory, &name, &mut seen)?;
             }
         }
         // No program reads files in it.
@@ -166,11 +166,11 @@ impl Host {
                 seen.legacy.extend(legacy(&directory, MISSPELT_DIRECTORY, &name)?);
             }
         }
-        self.look_at_users_files(&mut seen.foreign);
+        self.read_users_files(&mut seen.foreign);
         Ok(seen)
     }
 
-    fn look_at_drop_in(&self, directory: &OwnedFd, name: &str, seen: &mut Seen) -> io::Result<()> {
+    fn read_drop_in(&self, directory: &OwnedFd, name: &str, seen: &mut Seen) -> io::Result<()> {
         let path = format!("{DROP_IN_DIRECTORY}/{name}");
         if name == BOOT_FILE {
             if let Some(content) = ours(directory, name)? {
@@ -198,7 +198,7 @@ impl Host {
     }
 
     /// Adds root's own configuration, if the agent can read it.
-    fn look_at_users_files(&self, foreign: &mut ForeignFiles) {
+    fn read_users_files(&self, foreign: &mut ForeignFiles) {
         if matches!(self.read(USER_MAIN), Found::Content(_)) {
             let what =
                 "if CRI-O runs with this home directory, this file replaces all files in /etc/containers".to_owned();

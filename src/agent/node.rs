@@ -52,7 +52,7 @@ impl NodeFile {
 
     /// Reads all files, decides the content and writes it if it differs.
     pub fn reconcile(&mut self, declared: &Declared, observed: Vec<ObservedSet>) -> Pass {
-        let seen = match self.host.look() {
+        let seen = match self.host.read_all() {
             Ok(seen) => seen,
             Err(error) => return self.unreadable(&error),
         };

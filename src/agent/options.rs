@@ -24,7 +24,7 @@ pub struct AgentOptions {
     pub source: Source,
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
-    pub place: Place,
+    pub paths: NodePaths,
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub endpoints: EndpointFlags,
@@ -42,7 +42,7 @@ pub enum AgentAction {
 
 /// The node's files and sockets.
 #[derive(Args, Clone, Debug)]
-pub struct Place {
+pub struct NodePaths {
     /// Directory that is the root of the node's file system
     #[arg(long, value_name = "DIR", default_value = "/", global = true)]
     pub root: PathBuf,
@@ -57,7 +57,7 @@ pub struct Place {
     pub bus_socket: String,
 }
 
-impl Place {
+impl NodePaths {
     /// The node's file system.
     ///
     /// # Errors

@@ -92,14 +92,14 @@ impl Reloader {
         }
         let mut proof = Proof::begin(host)?;
         let bus_error = |reason: String| ReloadError::Bus { bus: self.bus.display().to_string(), reason };
-        match tokio::time::timeout(BUS, self.ask_systemd()).await {
+        match tokio::time::timeout(BUS, self.reload_through_systemd()).await {
             Ok(Ok(())) => read(&mut proof).await,
             Ok(Err(error)) => Err(bus_error(error.to_string())),
             Err(_) => Err(bus_error(format!("no response within {} s", BUS.as_secs()))),
         }
     }
 
-    async fn ask_systemd(&self) -> zbus::Result<()> {
+    async fn reload_through_systemd(&self) -> zbus::Result<()> {
         let stream = UnixStream::connect(&self.bus).await.and_then(UnixStream::into_std);
         let stream = stream.map_err(|error| zbus::Error::InputOutput(error.into()))?;
         let connection = zbus::connection::Builder::unix_stream(stream).build().await?;

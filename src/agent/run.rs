@@ -41,8 +41,8 @@ const LAST_REPORT: Duration = Duration::from_millis(200);
 /// # Errors
 /// If it cannot start.
 pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
-    let host = options.place.host().with_context(|| cannot_open(&options.place.root))?;
-    let reloader = options.place.reloader(&host);
+    let host = options.paths.host().with_context(|| cannot_open(&options.paths.root))?;
+    let reloader = options.paths.reloader(&host);
     let mut registry = Registry::default();
     let metrics = AgentMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;

@@ -15,7 +15,7 @@ pub async fn run(options: &AgentOptions) -> anyhow::Result<ExitCode> {
     };
     let telemetry = logs::start(options.log_format)?;
     let result = match options.action {
-        Some(AgentAction::Cleanup) => cleanup::run(&options.place).await,
+        Some(AgentAction::Cleanup) => cleanup::run(&options.paths).await,
         None => crate::agent::run(options, node).await,
     };
     telemetry.shutdown();

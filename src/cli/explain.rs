@@ -64,15 +64,15 @@ enum Puller {
 
 /// One image to explain.
 struct RequestedImage<'a> {
-    given: &'a str,
+    requested_as: &'a str,
     /// Without the transport `docker://` of skopeo and oc-mirror.
     image: &'a str,
 }
 
 impl<'a> RequestedImage<'a> {
-    fn new(given: &'a String) -> Self {
-        let image = given.trim();
-        Self { given, image: image.strip_prefix("docker://").unwrap_or(image) }
+    fn new(requested_as: &'a String) -> Self {
+        let image = requested_as.trim();
+        Self { requested_as, image: image.strip_prefix("docker://").unwrap_or(image) }
     }
 }
 
@@ -88,7 +88,7 @@ impl NodeConfig {
     fn explain(&self, requested: &RequestedImage<'_>, explain_one: impl Fn(&str) -> Explanation) -> Explanation {
         self.report_short_name(requested);
         let mut explanation = explain_name(&self.config, requested.image, self.is_whole, explain_one);
-        requested.given.clone_into(&mut explanation.image);
+        requested.requested_as.clone_into(&mut explanation.image);
         explanation.error = explanation.error.map(|error| with_hint(&error, requested.image));
         explanation
     }
@@ -122,7 +122,7 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
         return control_plane::run(args, &requested).await;
     }
     let files = args.node_files.read()?;
-    let answer = if args.node_files.are_given() && !args.asks_for_objects() {
+    let answer = if args.node_files.are_set() && !args.has_objects() {
         let explanations = match files.all() {
             Ok(config) => {
                 let node = NodeConfig { config, is_whole: files.has_main() };
@@ -150,9 +150,9 @@ struct Answer {
 }
 
 impl ExplainArgs {
-    fn asks_for_objects(&self) -> bool {
+    fn has_objects(&self) -> bool {
         let scope = &self.scope;
-        self.input.is_given() || self.node.is_some() || scope.hosted_cluster.is_some() || scope.node_pool.is_some()
+        self.input.is_set() || self.node.is_some() || scope.hosted_cluster.is_some() || scope.node_pool.is_some()
     }
 
     async fn mirrors(&self) -> Result<NodeMirrors> {
@@ -166,7 +166,7 @@ impl ExplainArgs {
 
     /// Rejects flags that apply only to nodes.
     fn check_control_plane(&self) -> Result<()> {
-        if self.node.is_some() || self.scope.node_pool.is_some() || self.node_files.are_given() {
+        if self.node.is_some() || self.scope.node_pool.is_some() || self.node_files.are_set() {
             return Err(Usage::error(
                 "--consumer control-plane cannot be used with --node, --node-pool, --registries-conf or \
                                  --registries-conf-dir, which apply only to nodes",
@@ -207,7 +207,7 @@ async fn with_objects(args: &ExplainArgs, requested: &[RequestedImage<'_>], mut 
 
 fn unusable(requested: &[RequestedImage<'_>], error: &str) -> Vec<Explanation> {
     let explanation = |requested: &RequestedImage<'_>| Explanation {
-        image: requested.given.to_owned(),
+        image: requested.requested_as.to_owned(),
         prefix: None,
         endpoints: Vec::new(),
         error: Some(error.to_owned()),

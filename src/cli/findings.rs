@@ -8,7 +8,7 @@ use hypermirror_api::hypershift::{HostedCluster, NodePool};
 use super::console;
 use super::input::Input;
 use super::planning::ClusterPlan;
-use crate::hosted::delivery::{Delivery, meaningless};
+use crate::hosted::delivery::{Delivery, invalid_delivery};
 use crate::mirrors::finding::{Finding, Severity};
 use hypermirror_api::ClusterKey;
 
@@ -78,15 +78,16 @@ pub fn unknown_setting(key: &ClusterKey, value: &str) -> String {
 
 /// Objects with an invalid value of `node-delivery`, and these values.
 pub fn unknown_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) -> Vec<(String, String)> {
-    let of_pool = |pool: &&NodePool| Some((format!("NodePool/{}", ClusterKey::of(*pool)), Delivery::said(*pool).1?));
+    let of_pool =
+        |pool: &&NodePool| Some((format!("NodePool/{}", ClusterKey::of(*pool)), Delivery::requested(*pool).1?));
     let of_cluster =
-        Delivery::said(cluster).1.map(|value| (format!("HostedCluster/{}", ClusterKey::of(cluster)), value));
+        Delivery::requested(cluster).1.map(|value| (format!("HostedCluster/{}", ClusterKey::of(cluster)), value));
     of_cluster.into_iter().chain(pools.iter().filter_map(of_pool)).collect()
 }
 
 /// Reports invalid values of `node-delivery`.
 pub fn report_deliveries(cluster: &HostedCluster, pools: &[&NodePool]) {
     for (object, value) in unknown_deliveries(cluster, pools) {
-        console::warning(format!("{object}: {}", meaningless(&value)));
+        console::warning(format!("{object}: {}", invalid_delivery(&value)));
     }
 }

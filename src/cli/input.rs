@@ -120,8 +120,8 @@ pub struct Input {
 
 impl InputArgs {
     /// Whether manifests or a cluster are specified.
-    pub fn is_given(&self) -> bool {
-        !self.files.is_empty() || self.connection.is_given()
+    pub fn is_set(&self) -> bool {
+        !self.files.is_empty() || self.connection.is_set()
     }
 
     /// Reads the manifests or, without `-f`, the live cluster.
@@ -134,7 +134,7 @@ impl InputArgs {
         if self.files.is_empty() {
             return live::load(&self.connection, wanted).await.map(Input::with_claims);
         }
-        if self.connection.is_given() {
+        if self.connection.is_set() {
             return Err(Usage::error(
                 "-f cannot be used with --kubeconfig or --context: the input is either manifests or a live cluster",
             ));

@@ -35,7 +35,7 @@ pub struct ReadFiles {
 
 impl NodeFiles {
     /// Whether any of the flags is set.
-    pub fn are_given(&self) -> bool {
+    pub fn are_set(&self) -> bool {
         self.registries_conf.is_some() || self.registries_conf_dir.is_some()
     }
 

@@ -52,7 +52,7 @@ pub struct ClusterPlan {
 
 impl<'a> Planner<'a> {
     /// Resolves the management layer. `asks`: stock operators may be asked to read it again.
-    pub fn new(input: &'a Input, options: &'a PlanOptions, asks: bool) -> Self {
+    pub fn new(input: &'a Input, options: &'a PlanOptions, triggers_stock: bool) -> Self {
         let management = Arc::new(ManagementLayer::new(&input.mirror_entries()));
         // The end is shown, and not the steps to it: no waiting, no limit, and nobody else's work in between.
         let flags = Flags {
@@ -60,8 +60,8 @@ impl<'a> Planner<'a> {
             argument: options.registry_overrides_argument.into(),
             observes: false,
             has_guests: false,
-            asks,
-            whole: true,
+            triggers_stock,
+            plans_final_state: true,
             rollouts: Budget::OFF,
             settle: std::time::Duration::ZERO,
             handover: std::time::Duration::ZERO,

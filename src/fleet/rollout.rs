@@ -52,50 +52,50 @@ impl Budget {
 
 /// The progress of a hosted cluster in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Progress {
     /// The rollout is in progress.
     InFlight,
     /// The rollout has failed.
     Failed,
     /// All targets are rolled out and available, and no further change is pending.
-    Back,
+    Done,
 }
 
 /// Determines the progress. `rolled_out` is whether all targets are available, `pending` whether further changes are pending,
 /// such as children that wait for their parent. Pending changes keep the slot until the timeout.
-pub fn look(budget: &Budget, since: Timestamp, now: Timestamp, rolled_out: bool, pending: bool) -> Look {
+pub fn progress(budget: &Budget, since: Timestamp, now: Timestamp, rolled_out: bool, pending: bool) -> Progress {
     match (rolled_out, budget.is_late(since, now)) {
-        (true, late) if late || !pending => Look::Back,
-        (false, true) => Look::Failed,
-        _ => Look::InFlight,
+        (true, late) if late || !pending => Progress::Done,
+        (false, true) => Progress::Failed,
+        _ => Progress::InFlight,
     }
 }
 
 /// Multiple of `--settle` to wait for a triggered stock operator. They respond within 0.1 s; one that does not has nothing to
 /// write, or is not running.
-const ANSWER: u32 = 10;
+const RESPONSE_FACTOR: u32 = 10;
 
-/// The remaining time for which a hosted cluster keeps its slot, if its operators were triggered `asked` ago.
-pub fn answer_due(asked: Duration, settle: Duration, handover: Duration) -> Option<Duration> {
-    settle.saturating_mul(ANSWER).min(handover).checked_sub(asked).filter(|left| !left.is_zero())
+/// The remaining time for which a hosted cluster keeps its slot, if its operators were triggered `triggered` ago.
+pub fn response_due(triggered: Duration, settle: Duration, handover: Duration) -> Option<Duration> {
+    settle.saturating_mul(RESPONSE_FACTOR).min(handover).checked_sub(triggered).filter(|left| !left.is_zero())
 }
 
 /// The result of a request for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer<K> {
+pub enum Claim<K> {
     /// It is already in flight, or there is no limit.
-    Goes,
+    Held,
     /// A free slot was claimed.
-    Begins,
+    Granted,
     /// It is queued.
-    Waits,
+    Queued,
     /// Rollouts of its namespace, or all rollouts, are halted.
     Halted(Halt<K>),
 }
 
 /// The rollouts of all hosted clusters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing<K> {
+pub struct Counts<K> {
     /// Number of rollouts in flight, including failed ones.
     pub in_flight: usize,
     /// Number of queued hosted clusters.
@@ -117,7 +117,7 @@ struct Flight {
 
 impl Flight {
     /// It failed because of a change of its own mirrors, so it does not occupy a slot.
-    fn frees_place(&self, budget: &Budget, now: Timestamp) -> bool {
+    fn frees_slot(&self, budget: &Budget, now: Timestamp) -> bool {
         self.marked && self.mark.cause == Cause::Own && budget.is_late(self.mark.at, now)
     }
 }
@@ -130,7 +130,7 @@ pub struct Rollouts<K> {
     /// Whether all rollouts in flight are known.
     counted: bool,
     flights: BTreeMap<K, Flight>,
-    line: BTreeSet<(Option<Timestamp>, K)>,
+    queue: BTreeSet<(Option<Timestamp>, K)>,
     waiting: BTreeMap<K, Option<Timestamp>>,
     unavailable: BTreeSet<K>,
 }
@@ -142,7 +142,7 @@ impl<K: Member> Rollouts<K> {
             budget,
             counted: false,
             flights: BTreeMap::new(),
-            line: BTreeSet::new(),
+            queue: BTreeSet::new(),
             waiting: BTreeMap::new(),
             unavailable: BTreeSet::new(),
         }
@@ -154,13 +154,13 @@ impl<K: Member> Rollouts<K> {
     }
 
     /// Records the state on the server: the mark of a hosted cluster in flight, or none. A claim is kept.
-    pub fn told(&mut self, key: &K, mark: Option<Mark>) {
+    pub fn record_mark(&mut self, key: &K, mark: Option<Mark>) {
         if !self.budget.is_on() {
             return;
         }
         match mark {
             Some(mark) => {
-                self.leave_line(key);
+                self.dequeue(key);
                 self.flights.insert(key.clone(), Flight { mark, marked: true });
             }
             None if self.flights.get(key).is_some_and(|flight| flight.marked) => {
@@ -171,50 +171,50 @@ impl<K: Member> Rollouts<K> {
     }
 
     /// Requests a slot. `last` is the start time of its last rollout. Without a free slot, it is queued.
-    pub fn ask(&mut self, key: &K, last: Option<Timestamp>, now: Timestamp) -> Answer<K> {
+    pub fn claim(&mut self, key: &K, last: Option<Timestamp>, now: Timestamp) -> Claim<K> {
         if !self.budget.is_on() || self.flights.contains_key(key) {
-            return Answer::Goes;
+            return Claim::Held;
         }
-        self.leave_line(key);
-        self.line.insert((last, key.clone()));
+        self.dequeue(key);
+        self.queue.insert((last, key.clone()));
         self.waiting.insert(key.clone(), last);
         let failures = self.failures(now);
         if let Some(halt) = failures.halt(key.namespace()) {
-            return Answer::Halted(halt);
+            return Claim::Halted(halt);
         }
         if !self.counted || !self.first(&failures, now).any(|first| first == key) {
-            return Answer::Waits;
+            return Claim::Queued;
         }
-        self.leave_line(key);
+        self.dequeue(key);
         self.flights.insert(key.clone(), Flight { mark: Mark::of(now, Cause::default()), marked: false });
-        Answer::Begins
+        Claim::Granted
     }
 
     /// Releases a claim for which nothing was written. Marked rollouts stay in flight.
-    pub fn give_back(&mut self, key: &K) {
+    pub fn release(&mut self, key: &K) {
         if self.flights.get(key).is_some_and(|flight| !flight.marked) {
             self.flights.remove(key);
         }
     }
 
     /// Releases the claim of a hosted cluster that was not available before the change, and removes it from the queue.
-    pub fn leave_out(&mut self, key: &K) {
-        self.give_back(key);
-        self.leave_line(key);
+    pub fn skip(&mut self, key: &K) {
+        self.release(key);
+        self.dequeue(key);
         self.unavailable.insert(key.clone());
     }
 
     /// Removes a hosted cluster from the queue, because it has no change.
-    pub fn leave_line(&mut self, key: &K) {
+    pub fn dequeue(&mut self, key: &K) {
         if let Some(last) = self.waiting.remove(key) {
-            self.line.remove(&(last, key.clone()));
+            self.queue.remove(&(last, key.clone()));
         }
         self.unavailable.remove(key);
     }
 
     /// Removes a hosted cluster that was deleted.
     pub fn forget(&mut self, key: &K) {
-        self.leave_line(key);
+        self.dequeue(key);
         self.flights.remove(key);
     }
 
@@ -227,14 +227,14 @@ impl<K: Member> Rollouts<K> {
     pub fn end_term(&mut self) {
         self.counted = false;
         self.flights.retain(|_, flight| flight.marked);
-        self.line.clear();
+        self.queue.clear();
         self.waiting.clear();
         self.unavailable.clear();
     }
 
     /// The queued hosted clusters that may start, in order.
     pub fn next(&self, now: Timestamp) -> Vec<K> {
-        if !self.counted || self.line.is_empty() {
+        if !self.counted || self.queue.is_empty() {
             return Vec::new();
         }
         self.first(&self.failures(now), now).cloned().collect()
@@ -243,7 +243,7 @@ impl<K: Member> Rollouts<K> {
     /// The queued hosted clusters for which there is a free slot. Those of halted namespaces are skipped.
     fn first<'a>(&'a self, failures: &Failures<'a, K>, now: Timestamp) -> impl Iterator<Item = &'a K> {
         let free = if failures.halts_all() { 0 } else { self.free(now) };
-        let may_begin = self.line.iter().map(|(_, key)| key).filter(|key| !failures.halts(key.namespace()));
+        let may_begin = self.queue.iter().map(|(_, key)| key).filter(|key| !failures.halts(key.namespace()));
         may_begin.take(free)
     }
 
@@ -263,7 +263,7 @@ impl<K: Member> Rollouts<K> {
     }
 
     /// Whether it was not available before the change.
-    pub fn is_left_out(&self, key: &K) -> bool {
+    pub fn is_skipped(&self, key: &K) -> bool {
         self.unavailable.contains(key)
     }
 
@@ -273,9 +273,9 @@ impl<K: Member> Rollouts<K> {
     }
 
     /// The rollouts of all hosted clusters, for the report.
-    pub fn standing(&self, now: Timestamp) -> Standing<K> {
+    pub fn counts(&self, now: Timestamp) -> Counts<K> {
         let failures = self.failures(now);
-        Standing {
+        Counts {
             in_flight: self.flights.len(),
             waiting: self.waiting.len(),
             unavailable: self.unavailable.len(),
@@ -285,7 +285,7 @@ impl<K: Member> Rollouts<K> {
     }
 
     fn free(&self, now: Timestamp) -> usize {
-        let held = self.flights.values().filter(|flight| !flight.frees_place(&self.budget, now)).count();
+        let held = self.flights.values().filter(|flight| !flight.frees_slot(&self.budget, now)).count();
         self.budget.at_once.saturating_sub(held)
     }
 

@@ -31,7 +31,7 @@ impl Delivery {
     }
 
     /// The value of an object's annotation. The second element is an invalid value, which is ignored.
-    pub fn said(object: &impl ResourceExt) -> (Option<Self>, Option<String>) {
+    pub fn requested(object: &impl ResourceExt) -> (Option<Self>, Option<String>) {
         let Some(value) = object.annotations().get(annotations::NODE_DELIVERY) else { return (None, None) };
         match Self::ALL.into_iter().find(|delivery| delivery.as_str() == value) {
             Some(delivery) => (Some(delivery), None),
@@ -41,12 +41,12 @@ impl Delivery {
 
     /// The delivery of a HostedCluster.
     pub fn of(cluster: &impl ResourceExt) -> Self {
-        Self::said(cluster).0.unwrap_or_default()
+        Self::requested(cluster).0.unwrap_or_default()
     }
 
     /// The delivery of a NodePool. Its own annotation takes precedence, unless that of its HostedCluster is `None`.
-    pub fn of_pool(cluster: Self, said: Option<Self>) -> Self {
-        if cluster == Self::None { cluster } else { said.unwrap_or(cluster) }
+    pub fn of_pool(cluster: Self, requested: Option<Self>) -> Self {
+        if cluster == Self::None { cluster } else { requested.unwrap_or(cluster) }
     }
 
     /// Whether agents deliver the mirrors.
@@ -61,7 +61,7 @@ impl Delivery {
 }
 
 /// The message for an invalid value.
-pub fn meaningless(value: &str) -> String {
+pub fn invalid_delivery(value: &str) -> String {
     let key = annotations::NODE_DELIVERY;
     let known = Delivery::ALL.map(Delivery::as_str).join(", ");
     format!("annotation {key} has the invalid value {value:?} and is ignored; set it to one of {known}")
@@ -76,17 +76,17 @@ mod tests {
     #[test]
     fn an_invalid_delivery_is_reported() {
         let mut cluster = HostedCluster::new("west", HostedClusterSpec::default());
-        assert_eq!(Delivery::said(&cluster), (None, None));
+        assert_eq!(Delivery::requested(&cluster), (None, None));
         for (value, expected) in [
             ("None", (Some(Delivery::None), None)),
             ("AgentAndRollout", (Some(Delivery::AgentAndRollout), None)),
             ("rollout", (None, Some("rollout".to_owned()))),
         ] {
             cluster.annotations_mut().insert(annotations::NODE_DELIVERY.to_owned(), value.to_owned());
-            assert_eq!(Delivery::said(&cluster), expected);
+            assert_eq!(Delivery::requested(&cluster), expected);
         }
         assert_eq!(Delivery::of(&cluster), Delivery::Agent);
-        assert!(meaningless("rollout").contains("Agent, Rollout, AgentAndRollout, None"));
+        assert!(invalid_delivery("rollout").contains("Agent, Rollout, AgentAndRollout, None"));
     }
 
     #[test]

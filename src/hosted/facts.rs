@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::argument::ArgumentMode;
-use super::delivery::{Delivery, meaningless};
+use super::delivery::{Delivery, invalid_delivery};
 use super::guest::GuestOutcome;
 use super::memory::Memory;
 use super::plan::Target;
@@ -57,9 +57,9 @@ pub struct Flags {
     /// Whether the manager reconciles guest clusters.
     pub has_guests: bool,
     /// Whether stock operators may be triggered to read the mirrors.
-    pub asks: bool,
+    pub triggers_stock: bool,
     /// Whether to plan the final state instead of the next step: children together with their parent.
-    pub whole: bool,
+    pub plans_final_state: bool,
     /// The rollout budget.
     pub rollouts: Budget,
     /// Time to wait for further edits, and for triggered stock operators.
@@ -93,18 +93,18 @@ pub struct FleetFacts {
 
 /// The result of a request for a slot of the rollout budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum Slot {
     /// Not requested yet.
     #[default]
-    Unasked,
+    NotClaimed,
     /// A slot is claimed, and the targets were read afterwards.
     Claimed,
     /// All slots are in use.
-    Waits,
+    Queued,
     /// Rollouts are halted.
     Halted(Halt<ClusterKey>),
     /// No slot is needed: hypermirror is being removed, and unavailable targets would not become available by waiting.
-    Uncounted,
+    NotNeeded,
 }
 
 /// The state of a hosted cluster in the rollout budget.
@@ -115,9 +115,9 @@ pub struct RolloutFacts {
     /// The start time of its last rollout.
     pub last: Option<Timestamp>,
     /// Whether it was not available before. Its targets were read again for this turn.
-    pub is_left_out: bool,
+    pub is_skipped: bool,
     /// Whether it has a slot.
-    pub place: Place,
+    pub slot: Slot,
 }
 
 /// The state of one hosted cluster.
@@ -224,7 +224,7 @@ impl ClusterFacts {
                 "annotation {key} has the invalid value {value:?}, which is treated as Use; set it to Use or Ignore"
             )
         });
-        let delivery = Delivery::said(&*self.object).1.map(|value| meaningless(&value));
+        let delivery = Delivery::requested(&*self.object).1.map(|value| invalid_delivery(&value));
         let of_annotations = setting.into_iter().chain(delivery);
         let of_annotations = of_annotations.map(|message| SourceTrouble { reason: Reason::MalformedObject, message });
         of_kinds.chain(&self.own.troubles).cloned().chain(of_annotations).collect()

@@ -89,7 +89,7 @@ pub fn annotation<'a>(deployment: &'a Value, name: &str) -> Option<&'a str> {
 pub struct World {
     pub management: ManagementLayer,
     pub map: OverrideMap,
-    pub departed: EntrySet,
+    pub removed: EntrySet,
     pub remembered: EntrySet,
     /// What reports say of annotations: which of their entries are somebody else's.
     pub reported: HashMap<Entries, Entries>,
@@ -112,7 +112,7 @@ impl World {
         Self {
             management,
             map,
-            departed: EntrySet::new(),
+            removed: EntrySet::new(),
             remembered: EntrySet::new(),
             reported: HashMap::new(),
             deployments,
@@ -145,7 +145,7 @@ impl World {
         let input = PlanInput {
             map: &self.map,
             management: &self.management,
-            departed: &self.departed,
+            removed: &self.removed,
             remembered: &remembered,
             targets: &targets,
             argument: self.argument,
@@ -179,12 +179,12 @@ impl World {
         }
     }
 
-    /// A new management layer; what left the map has departed.
+    /// A new management layer; what left the map has removed.
     pub fn edit(&mut self, entries: &[MirrorEntry]) {
         let before = std::mem::take(&mut self.map);
         self.management = ManagementLayer::new(entries);
         self.map = (*self.management.map).clone();
-        self.departed.extend(before.entries.difference(&self.map.entries).cloned());
+        self.removed.extend(before.entries.difference(&self.map.entries).cloned());
     }
 
     /// Plans and applies until nothing is left; fails if that takes more than two rounds.
@@ -221,8 +221,8 @@ pub fn facts(entries: &[MirrorEntry], stock: &str) -> ClusterFacts {
         argument: ArgumentMode::default(),
         observes: false,
         has_guests: false,
-        asks: true,
-        whole: false,
+        triggers_stock: true,
+        plans_final_state: false,
         rollouts: Budget::OFF,
         settle: Duration::ZERO,
         handover: Duration::from_mins(2),

@@ -10,7 +10,7 @@ use super::facts::{ClusterFacts, Moment};
 use super::gates::Gate;
 use super::plan::Plan;
 use super::verdict::Verdict;
-use crate::fleet::rollout::{Look, answer_due, look, messages};
+use crate::fleet::rollout::{Progress, messages, progress, response_due};
 
 /// Interval of reconciles of a hosted cluster in flight without watch events.
 const BACKSTOP: Duration = Duration::from_secs(30);
@@ -49,16 +49,16 @@ pub fn of(facts: &ClusterFacts, plan: &Plan, gate: &Gate, now: Moment) -> Flight
     let answer = answer_left(facts, plan, now).filter(|_| !gate.holds_map());
     let is_pending = !gate.holds_map() && (plan.restarts() || plan.waits_for_parent() || answer.is_some());
     let flight = |state| Flight { report: report(since, state), again_after: answer, ..Flight::default() };
-    match look(budget, since, now.time, facts.is_rolled_out(), is_pending) {
-        Look::Back => Flight { is_back: Some(since), ..flight(RolloutState::Done) },
-        Look::InFlight => {
+    match progress(budget, since, now.time, facts.is_rolled_out(), is_pending) {
+        Progress::Done => Flight { is_back: Some(since), ..flight(RolloutState::Done) },
+        Progress::InFlight => {
             let left = budget.left(since, now.time).clamp(Duration::from_millis(10), BACKSTOP);
             Flight {
                 again_after: Some(answer.map_or(left, |answer| answer.min(left))),
                 ..flight(RolloutState::InFlight)
             }
         }
-        Look::Failed => Flight {
+        Progress::Failed => Flight {
             failed: Some(Verdict::new(
                 "False",
                 Reason::RolloutFailed,
@@ -73,6 +73,6 @@ pub fn of(facts: &ClusterFacts, plan: &Plan, gate: &Gate, now: Moment) -> Flight
 /// The remaining time for which a triggered stock operator without a response keeps the slot of the hosted cluster.
 fn answer_left(facts: &ClusterFacts, plan: &Plan, now: Moment) -> Option<Duration> {
     let (_, since) = facts.memory.touched.as_ref().filter(|_| plan.stock_is_behind)?;
-    let asked = now.instant.saturating_duration_since(*since);
-    answer_due(asked, facts.flags.settle, facts.flags.handover)
+    let triggered = now.instant.saturating_duration_since(*since);
+    response_due(triggered, facts.flags.settle, facts.flags.handover)
 }

@@ -8,7 +8,7 @@ use hypermirror_api::{Reason, names};
 
 use super::conditions::control_plane_verdict;
 use super::edits::Edits;
-use super::facts::{ClusterFacts, Moment, Place};
+use super::facts::{ClusterFacts, Moment, Slot};
 use super::plan::Plan;
 use super::verdict::Verdict;
 use crate::fleet::rollout::messages;
@@ -201,15 +201,15 @@ fn rollout_budget(proposal: &Proposal<'_>) -> Answer {
     if !budget.is_on() || !restarts || rollout.in_flight.is_some() || is_uncounted(facts) {
         return Answer::Go;
     }
-    let was_asked_for = rollout.is_left_out || rollout.place == Place::Claimed;
-    if was_asked_for && !facts.leaves() && !facts.is_rolled_out() {
+    let was_claimed = rollout.is_skipped || rollout.slot == Slot::Claimed;
+    if was_claimed && !facts.leaves() && !facts.is_rolled_out() {
         return hold(Reason::TargetsUnavailable, messages::unavailable(&facts.unavailable()));
     }
-    match &rollout.place {
-        Place::Unasked => Answer::Claim,
-        Place::Claimed | Place::Uncounted => Answer::Go,
-        Place::Waits => hold(Reason::RolloutWaiting, messages::waiting(budget)),
-        Place::Halted(halt) => hold(Reason::RolloutHalted, messages::halted(budget, halt)),
+    match &rollout.slot {
+        Slot::NotClaimed => Answer::Claim,
+        Slot::Claimed | Slot::NotNeeded => Answer::Go,
+        Slot::Queued => hold(Reason::RolloutWaiting, messages::waiting(budget)),
+        Slot::Halted(halt) => hold(Reason::RolloutHalted, messages::halted(budget, halt)),
     }
 }
 
@@ -220,8 +220,8 @@ fn hold(reason: Reason, message: String) -> Answer {
 /// Whether it needs no slot although there is a limit.
 pub fn is_uncounted(facts: &ClusterFacts) -> bool {
     let rollout = &facts.rollout;
-    let is_unavailable = || rollout.place != Place::Unasked && rollout.in_flight.is_none() && !facts.is_rolled_out();
-    facts.flags.rollouts.is_on() && facts.leaves() && (rollout.place == Place::Uncounted || is_unavailable())
+    let is_unavailable = || rollout.slot != Slot::NotClaimed && rollout.in_flight.is_none() && !facts.is_rolled_out();
+    facts.flags.rollouts.is_on() && facts.leaves() && (rollout.slot == Slot::NotNeeded || is_unavailable())
 }
 
 /// Combines edits in quick succession, and gives triggered stock operators time to write.
@@ -230,8 +230,8 @@ fn settling(proposal: &Proposal<'_>) -> Answer {
     let (settle, now) = (facts.flags.settle, proposal.now);
     let Some(plan) = proposal.plan.filter(|plan| plan.writes()) else { return Answer::Go };
     let of_edits = if facts.leaves() { None } else { proposal.edits.wait(settle, now.instant) };
-    let asked = facts.memory.touched.as_ref().filter(|_| plan.stock_is_behind && plan.touch.is_none());
-    let of_stock = asked.and_then(|(_, since)| now.left(*since, settle));
+    let triggered = facts.memory.touched.as_ref().filter(|_| plan.stock_is_behind && plan.touch.is_none());
+    let of_stock = triggered.and_then(|(_, since)| now.left(*since, settle));
     of_edits.or(of_stock).map_or(Answer::Go, Answer::Wait)
 }
 

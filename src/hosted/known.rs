@@ -18,7 +18,7 @@ pub struct Known<'a> {
     /// The entries of the desired map.
     pub wanted: &'a EntrySet,
     /// Entries that were removed from the map while this process ran.
-    pub departed: &'a EntrySet,
+    pub removed: &'a EntrySet,
     /// Entries that are recorded in an annotation or a report.
     pub remembered: &'a EntrySet,
 }
@@ -29,7 +29,7 @@ impl Known<'_> {
         self.wanted.contains(entry)
             || self.management.contains(entry)
             || self.remembered.contains(entry)
-            || self.departed.contains(entry)
+            || self.removed.contains(entry)
     }
 
     /// The entries of a stock value that belong to other managers, in order, without duplicates.
@@ -52,7 +52,7 @@ mod tests {
         let known = Known {
             management: &set(&["a=m"]),
             wanted: &set(&["b=m"]),
-            departed: &set(&["c=m"]),
+            removed: &set(&["c=m"]),
             remembered: &set(&["d=m"]),
         };
         assert_eq!(known.foreign(&"=,a=m,b=m,z=1,c=m,d=m,z=1,y=2".into()).as_str(), "z=1,y=2");

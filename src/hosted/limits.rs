@@ -66,7 +66,7 @@ impl Budget {
     ///
     /// # Errors
     /// The message for the limit that would be exceeded. Nothing is taken.
-    pub fn take(&mut self, part: Weight) -> Result<(), String> {
+    pub fn reserve(&mut self, part: Weight) -> Result<(), String> {
         let used = self.used.and(part);
         let (whose, limit) = (self.whose, self.limit);
         if used.mirrors > limit.mirrors {
@@ -95,20 +95,20 @@ mod tests {
     #[test]
     fn an_object_over_the_budget_uses_none_of_it_and_a_smaller_one_still_fits() {
         let mut budget = Budget::of_cluster();
-        assert_eq!(budget.take(Weight { mirrors: 16_000, bytes: 1 }), Ok(()));
-        let refused = budget.take(Weight { mirrors: 4_001, bytes: 1 }).unwrap_err();
+        assert_eq!(budget.reserve(Weight { mirrors: 16_000, bytes: 1 }), Ok(()));
+        let refused = budget.reserve(Weight { mirrors: 4_001, bytes: 1 }).unwrap_err();
         assert_eq!(
             refused,
             "its 4001 mirrors exceed a limit: 20001 in total, 20000 allowed for one hosted cluster with its NodePools"
         );
-        assert_eq!(budget.take(Weight { mirrors: 4_000, bytes: 1 }), Ok(()));
-        assert!(budget.take(Weight { mirrors: 0, bytes: CLUSTER_BYTES }).unwrap_err().contains("bytes"));
+        assert_eq!(budget.reserve(Weight { mirrors: 4_000, bytes: 1 }), Ok(()));
+        assert!(budget.reserve(Weight { mirrors: 0, bytes: CLUSTER_BYTES }).unwrap_err().contains("bytes"));
     }
 
     #[test]
     fn a_small_config_map_is_not_free() {
         let mut budget = Budget::of_namespace(Weight::default());
-        let taken = (0..100_000).take_while(|_| budget.take(Weight::of_config_map(0, 10)).is_ok()).count();
+        let taken = (0..100_000).take_while(|_| budget.reserve(Weight::of_config_map(0, 10)).is_ok()).count();
         assert_eq!(taken, NAMESPACE_BYTES / LEAST_BYTES);
     }
 }

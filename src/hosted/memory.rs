@@ -23,9 +23,9 @@ pub struct Boot {
     /// Since when this content is desired.
     pub since: Instant,
     /// A digest of the current content, once it is known.
-    pub stands: Option<Option<String>>,
+    pub current: Option<Option<String>>,
     /// When it was read or written.
-    pub looked: Instant,
+    pub read_at: Instant,
 }
 
 /// The ConfigMaps of one hosted cluster, by NodePool.
@@ -35,9 +35,9 @@ pub type Boots = BTreeMap<String, Boot>;
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// The entries of the last map that this process admitted.
-    pub admitted: Option<Arc<EntrySet>>,
-    /// Own entries that were removed from the map while this process ran; see [`Self::departing`].
-    pub departed: Arc<EntrySet>,
+    pub last_map: Option<Arc<EntrySet>>,
+    /// Own entries that were removed from the map while this process ran; see [`Self::removed_with`].
+    pub removed: Arc<EntrySet>,
     /// The value with which stock operators were last triggered, and when.
     pub touched: Option<(String, Instant)>,
     /// A digest of the parent's value, and since when it has this value.
@@ -62,42 +62,42 @@ impl Memory {
     /// the leader again starts as after a restart.
     #[must_use]
     pub fn after_term(&self) -> Self {
-        Self { departed: Arc::clone(&self.departed), rollout_done: self.rollout_done, ..Self::default() }
+        Self { removed: Arc::clone(&self.removed), rollout_done: self.rollout_done, ..Self::default() }
     }
 
     /// The removed entries once this map is admitted, except those of the management layer, which are kept once for all hosted
     /// clusters.
-    pub fn departing(&self, map: &OverrideMap, explained: &EntrySet) -> Arc<EntrySet> {
-        if self.admitted.as_ref().is_some_and(|before| Arc::ptr_eq(before, &map.entries)) {
-            return Arc::clone(&self.departed);
+    pub fn removed_with(&self, map: &OverrideMap, explained: &EntrySet) -> Arc<EntrySet> {
+        if self.last_map.as_ref().is_some_and(|before| Arc::ptr_eq(before, &map.entries)) {
+            return Arc::clone(&self.removed);
         }
-        let left = self.admitted.iter().flat_map(|before| before.iter()).chain(self.departed.iter());
+        let left = self.last_map.iter().flat_map(|before| before.iter()).chain(self.removed.iter());
         Arc::new(left.filter(|entry| !map.entries.contains(*entry) && !explained.contains(*entry)).cloned().collect())
     }
 
     /// Records that a new map is admitted.
-    pub fn admit(&mut self, map: &OverrideMap, explained: &EntrySet) {
-        self.departed = self.departing(map, explained);
-        self.admitted = Some(Arc::clone(&map.entries));
+    pub fn record_map(&mut self, map: &OverrideMap, explained: &EntrySet) {
+        self.removed = self.removed_with(map, explained);
+        self.last_map = Some(Arc::clone(&map.entries));
     }
 
     /// Records that stock operators are triggered, so each of them may write its targets.
-    pub fn asked(&mut self, value: &str, now: Instant) {
+    pub fn record_trigger(&mut self, value: &str, now: Instant) {
         self.touched = Some((value.to_owned(), now));
-        self.contests.iter_mut().for_each(|contest| contest.ask(now));
+        self.contests.iter_mut().for_each(|contest| contest.record_trigger(now));
     }
 
     /// Records a write to the target with this index. It may have removed the entry, and a new pod of the parent writes its children;
     /// neither counts for a contest.
-    pub fn wrote(&mut self, place: usize, plan: &TargetPlan, now: Instant) {
+    pub fn record_write(&mut self, place: usize, plan: &TargetPlan, now: Instant) {
         if !plan.restarts {
             return;
         }
         if let Some(contest) = self.contests.get_mut(place).filter(|_| !plan.keeps) {
-            contest.forget();
+            contest.record_removal();
         }
         if place == 0 {
-            self.contests.iter_mut().skip(1).for_each(|contest| contest.ask(now));
+            self.contests.iter_mut().skip(1).for_each(|contest| contest.record_trigger(now));
         }
     }
 }
@@ -120,14 +120,14 @@ mod tests {
     fn only_entries_that_the_management_layer_does_not_explain_are_remembered() {
         let mut memory = Memory::default();
         let explained = map("m=1,m=2").entries;
-        memory.admit(&map("m=1,own=1"), &explained);
-        memory.admit(&map("m=2,own=2"), &explained);
-        assert_eq!(*memory.departed, *map("own=1").entries);
+        memory.record_map(&map("m=1,own=1"), &explained);
+        memory.record_map(&map("m=2,own=2"), &explained);
+        assert_eq!(*memory.removed, *map("own=1").entries);
         let back = map("m=2,own=1");
-        assert_eq!(*memory.departing(&back, &explained), *map("own=2").entries);
-        memory.admit(&back, &explained);
-        let same = memory.departing(&back, &explained);
-        assert!(Arc::ptr_eq(&same, &memory.departed), "nothing moved: nothing is copied");
+        assert_eq!(*memory.removed_with(&back, &explained), *map("own=2").entries);
+        memory.record_map(&back, &explained);
+        let same = memory.removed_with(&back, &explained);
+        assert!(Arc::ptr_eq(&same, &memory.removed), "nothing moved: nothing is copied");
     }
 
     #[test]
@@ -136,16 +136,16 @@ mod tests {
         let (known, ..) = CatalogMemory::found(None, &wanted, &[], Duration::from_mins(5), now);
         let memory = Memory { catalogs: Some(known), settled: Some(3), ..Memory::default() };
         let after = memory.after_term();
-        assert!(after.catalogs.is_none() && after.settled.is_none() && after.admitted.is_none());
+        assert!(after.catalogs.is_none() && after.settled.is_none() && after.last_map.is_none());
     }
 
     #[test]
     fn removed_entries_and_completed_rollouts_survive_a_term() {
         let mut memory = Memory { rollout_done: Timestamp::from_second(5).ok(), ..Memory::default() };
-        memory.admit(&map("own=1"), &EntrySet::new());
-        memory.admit(&map(""), &EntrySet::new());
+        memory.record_map(&map("own=1"), &EntrySet::new());
+        memory.record_map(&map(""), &EntrySet::new());
         let after = memory.after_term();
-        assert_eq!((after.rollout_done, after.departed), (memory.rollout_done, map("own=1").entries));
+        assert_eq!((after.rollout_done, after.removed), (memory.rollout_done, map("own=1").entries));
     }
 
     #[test]
@@ -153,11 +153,11 @@ mod tests {
         let now = Instant::now();
         let mut memory = Memory { contests: vec![Contest::default(); 3], ..Memory::default() };
         let plan = TargetPlan { restarts: true, keeps: true, ..TargetPlan::default() };
-        memory.wrote(1, &plan, now);
+        memory.record_write(1, &plan, now);
         assert_eq!(memory.contests, vec![Contest::default(); 3]);
-        memory.wrote(0, &plan, now);
-        let mut asked = Contest::default();
-        asked.ask(now);
-        assert_eq!(memory.contests, [Contest::default(), asked.clone(), asked]);
+        memory.record_write(0, &plan, now);
+        let mut triggered = Contest::default();
+        triggered.record_trigger(now);
+        assert_eq!(memory.contests, [Contest::default(), triggered.clone(), triggered]);
     }
 }

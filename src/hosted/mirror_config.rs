@@ -136,7 +136,7 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Mir
             Ok(found) => {
                 is_silent &= found.is_empty();
                 for document in found {
-                    config.take(&document, kinds, &place, &mut entries);
+                    config.read_document(&document, kinds, &place, &mut entries);
                 }
             }
             Err(error) => config.trouble(Reason::ConfigMapInvalid, error.to_string()),
@@ -163,7 +163,13 @@ impl MirrorConfig {
         }
     }
 
-    fn take(&mut self, document: &Document, kinds: &[MirrorDocument], place: &Origin, entries: &mut Vec<MirrorEntry>) {
+    fn read_document(
+        &mut self,
+        document: &Document,
+        kinds: &[MirrorDocument],
+        place: &Origin,
+        entries: &mut Vec<MirrorEntry>,
+    ) {
         let kind = MirrorDocument::of(document).filter(|kind| kinds.contains(kind));
         let Some(kind) = kind else {
             let found = document.text_at("/kind").unwrap_or("nothing");

@@ -29,7 +29,7 @@ pub struct PlanInput<'a> {
     /// The current management layer.
     pub management: &'a ManagementLayer,
     /// Entries that were removed from the map while this process ran.
-    pub departed: &'a EntrySet,
+    pub removed: &'a EntrySet,
     /// Managed entries in annotations and the report (see [`value::remembered`]).
     pub remembered: &'a EntrySet,
     /// The targets, the parent first; plans of them are passed over.
@@ -71,7 +71,7 @@ pub fn plan(input: &PlanInput<'_>, mirrors_observed: Option<&str>) -> Plan {
     let known = Known {
         management: &input.management.explained,
         wanted: &input.map.entries,
-        departed: input.departed,
+        removed: input.removed,
         remembered: input.remembered,
     };
     let views: Vec<Option<View<'_>>> = input.targets.iter().map(|target| view(target, &known)).collect();
@@ -79,9 +79,9 @@ pub fn plan(input: &PlanInput<'_>, mirrors_observed: Option<&str>) -> Plan {
     let retired = value::retired(stock_values, &known);
     let parent = views.first().and_then(Option::as_ref);
     let parent_managed = parent.is_some_and(|parent| parent.target.stock_managed);
-    let asks = parent_managed && !input.leaving && input.trigger != Trigger::Forbidden;
+    let triggers = parent_managed && !input.leaving && input.trigger != Trigger::Forbidden;
     let printed =
-        parent.filter(|_| asks).map(|parent| parent.env.stock.cloned().unwrap_or_else(|| Entries::from(EMPTY)));
+        parent.filter(|_| triggers).map(|parent| parent.env.stock.cloned().unwrap_or_else(|| Entries::from(EMPTY)));
     let stock_is_behind = printed.as_ref().is_some_and(|printed| is_behind(input, printed));
     let touch = printed.and_then(|printed| touch(input, &printed, stock_is_behind, mirrors_observed));
     let plan_one = |place: usize, view: &View<'_>| {
@@ -139,11 +139,11 @@ fn is_behind(input: &PlanInput<'_>, printed: &Entries) -> bool {
 fn touch(input: &PlanInput<'_>, printed: &Entries, behind: bool, mirrors_observed: Option<&str>) -> Option<String> {
     let digest = &input.management.stock_digest;
     let value = format!("{digest}-{}", short_digest(printed.as_str()));
-    let Some(asked) = mirrors_observed else {
+    let Some(observed) = mirrors_observed else {
         let never_anything = input.management.stock_value.is_empty() && !behind;
         return (!never_anything).then_some(value);
     };
-    if !behind && asked.split('-').next() == Some(digest) {
+    if !behind && observed.split('-').next() == Some(digest) {
         return None;
     }
     let has_removed = || {
@@ -151,7 +151,7 @@ fn touch(input: &PlanInput<'_>, printed: &Entries, behind: bool, mirrors_observe
         printed.iter().any(|entry| !current.contains(entry))
     };
     let (repeated, is_first) = (format!("{value}-repeated"), input.trigger == Trigger::First && has_removed());
-    if asked == value { is_first.then_some(repeated) } else { (is_first || asked != repeated).then_some(value) }
+    if observed == value { is_first.then_some(repeated) } else { (is_first || observed != repeated).then_some(value) }
 }
 
 /// Plans the removal of all appended values.

@@ -121,7 +121,7 @@ impl PoolSources {
         let mut sources = Self { config_maps: config.config_maps().cloned().collect(), ..Self::default() };
         let mut in_force = LastDocuments::new();
         for name in config.config_maps() {
-            let good = sources.take(namespace, name, found(name));
+            let good = sources.refer(namespace, name, found(name));
             match good.or_else(|| last.get(name).cloned()) {
                 Some(documents) => {
                     if config.stock.contains(name) {
@@ -161,7 +161,7 @@ impl PoolSources {
         self.of_spec.iter().filter(|entry| entry.pull_by == PullBy::Digest)
     }
 
-    fn take(
+    fn refer(
         &mut self,
         namespace: &str,
         name: &str,

@@ -212,7 +212,7 @@ impl OwnSources {
     /// The same from parsed entries. Entries that exceed the budget are ignored.
     pub fn of_entries(entries: &Arc<[MirrorEntry]>, budget: &mut Budget) -> Self {
         let mut own = Self::default();
-        match budget.take(Weight { mirrors: entry::weight(entries.iter()), bytes: 0 }) {
+        match budget.reserve(Weight { mirrors: entry::weight(entries.iter()), bytes: 0 }) {
             Ok(()) => own.entries.add(entries),
             Err(why) => {
                 own.is_lost = true;

@@ -154,9 +154,9 @@ fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Verdict, 
 
 /// The existing boot ConfigMaps, by NodePool. For those not read yet, the entries of the last report.
 fn boot_reports(boots: &Boots, before: &[BootReport]) -> Vec<BootReport> {
-    let is_known = |pool: &str| boots.get(pool).is_some_and(|boot| boot.stands.is_some());
+    let is_known = |pool: &str| boots.get(pool).is_some_and(|boot| boot.current.is_some());
     let report = |(pool, boot): (&String, &Boot)| {
-        let digest = boot.stands.clone()??;
+        let digest = boot.current.clone()??;
         Some(BootReport { node_pool: pool.clone(), config_map: config_map_name(pool), digest })
     };
     let unknown = before.iter().filter(|before| !is_known(&before.node_pool)).cloned();

@@ -62,7 +62,8 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
     let reaches_nodes = matches!(gate, Gate::Go | Gate::Hold(..)) && !gate.holds_nodes();
     let refused = gate.verdict().filter(|_| gate.holding() == Some(GateName::NamespaceClaim));
     let catalogs = step(&facts.object, facts.leaves(), refused, memory.catalogs.as_ref(), now.instant);
-    let is_asked = memory.touched.is_some() || facts.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);
+    let is_triggered =
+        memory.touched.is_some() || facts.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);
     let rollout = flight::of(facts, &plan, &gate, now);
     let pause = facts.pause_left(now);
     let handover = plan.waits_for_parent().then(|| facts.flags.handover + Duration::from_millis(50));
@@ -72,7 +73,7 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
         is_uncounted,
         boot: if reaches_nodes { boot::wishes(facts) } else { Vec::new() },
         catalogs,
-        withdraws: reaches_nodes && facts.leaves() && is_asked && plan.is_up_to_date(),
+        withdraws: reaches_nodes && facts.leaves() && is_triggered && plan.is_up_to_date(),
         again_after: contested.into_iter().chain(pause).chain(handover).chain(of_gate).chain(rollout.again_after).min(),
         rollout,
         memory,
@@ -83,13 +84,13 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
 
 impl Turn {
     /// The memory after the writes of this turn that its gates allow.
-    pub fn conclude(&self, facts: &ClusterFacts, memory: &mut Memory, now: Moment) {
+    pub fn update_memory(&self, facts: &ClusterFacts, memory: &mut Memory, now: Moment) {
         // The owner decides when writes start that were deferred by a pause.
         if self.gate.holding() == Some(GateName::Paused) || self.plan.is_up_to_date() {
             memory.settled = Some(facts.fleet.management_revision);
         }
         if !self.gate.holds_map() && !facts.leaves() {
-            memory.admit(&self.map, &facts.fleet.management.explained);
+            memory.record_map(&self.map, &facts.fleet.management.explained);
         }
         let parent = self.plan.targets.first().and_then(|target| target.plan.as_ref());
         let digest = short_digest(self.map.env.as_str());
@@ -106,7 +107,7 @@ impl Turn {
 /// The plan. `counts` is whether each write that restarts pods sets the mark of the rollout budget.
 fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
     let (flags, management, memory) = (&facts.flags, &facts.fleet.management, &facts.memory);
-    let departed = memory.departing(&facts.map.map, &management.explained);
+    let removed = memory.removed_with(&facts.map.map, &management.explained);
     let observed = facts.targets.iter().filter_map(|target| target.observed.as_deref());
     let remembered = remembered(observed, |target| foreign_of(facts.report.as_deref(), target));
     let mark = mark(facts, now).filter(|_| counts);
@@ -117,14 +118,14 @@ fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
     let input = PlanInput {
         map: &facts.map.map,
         management,
-        departed: &departed,
+        removed: &removed,
         remembered: &remembered,
         targets: &facts.targets,
         argument: flags.argument,
         leaving: facts.leaves(),
-        handover_over: flags.whole || handover_over,
+        handover_over: flags.plans_final_state || handover_over,
         trigger: match &memory.touched {
-            _ if !flags.asks || facts.is_blind() => Trigger::Forbidden,
+            _ if !flags.triggers_stock || facts.is_blind() => Trigger::Forbidden,
             None => Trigger::First,
             Some(_) => Trigger::Repeated,
         },

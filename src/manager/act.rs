@@ -7,7 +7,7 @@ use futures::future::join_all;
 use hypermirror_api::{ClusterKey, Reason};
 
 use super::context::{Context, moment};
-use crate::hosted::facts::{ClusterFacts, Moment, Place};
+use crate::hosted::facts::{ClusterFacts, Moment, Slot};
 use crate::hosted::gates::{Gate, GateName};
 use crate::hosted::memory::Memory;
 use crate::hosted::plan::TargetPlan;
@@ -21,7 +21,7 @@ const WRITES: usize = 6;
 /// The result of applying a turn.
 pub(super) enum Acted {
     /// An object has changed: compute another turn, with this slot of the rollout budget.
-    Again(Place),
+    Again(Slot),
     /// It is too early, or this replica may no longer write: nothing is reported.
     Waits,
     /// Complete.
@@ -75,12 +75,12 @@ impl<'a> Act<'a> {
     }
 
     async fn write_through(&mut self, writes: &mut usize) -> Result<Acted, WriteError> {
-        let place = &self.facts.rollout.place;
+        let place = &self.facts.rollout.slot;
         let failure = match &self.turn.gate {
             Gate::Wait(..) => return Ok(Acted::Waits),
             Gate::Claim => return Ok(Acted::Again(self.ctx.claim(self.key))),
             Gate::Hold(GateName::RolloutBudget, held) => {
-                if held.reason == Reason::TargetsUnavailable && *place == Place::Claimed {
+                if held.reason == Reason::TargetsUnavailable && *place == Slot::Claimed {
                     self.ctx.leave_out(self.key);
                 }
                 None
@@ -91,9 +91,9 @@ impl<'a> Act<'a> {
                 }
                 *writes += 1;
                 let mut next = place.clone();
-                if self.turn.is_uncounted && next != Place::Uncounted {
+                if self.turn.is_uncounted && next != Slot::NotNeeded {
                     self.ctx.leave_out(self.key);
-                    next = Place::Uncounted;
+                    next = Slot::NotNeeded;
                 }
                 if self.ask_stock_operators().await? {
                     return Ok(Acted::Again(next));
@@ -119,7 +119,7 @@ impl<'a> Act<'a> {
                 self.withdraw().await?;
             }
         }
-        self.turn.conclude(self.facts, &mut self.memory, self.now);
+        self.turn.update_memory(self.facts, &mut self.memory, self.now);
         self.outcome.catalogs = self.handle_catalogs().await;
         self.outcome.boots.clone_from(&self.memory.boots);
         self.outcome.failure = failure.as_ref().map(ToString::to_string);
@@ -141,8 +141,8 @@ impl<'a> Act<'a> {
         }
         self.ctx.writer.touch(self.key, Some(value)).await?;
         // Their time starts now: the writes before it took some.
-        self.memory.asked(value, moment().instant);
-        self.memory.admit(&self.turn.map, &self.facts.fleet.management.explained);
+        self.memory.record_trigger(value, moment().instant);
+        self.memory.record_map(&self.turn.map, &self.facts.fleet.management.explained);
         Ok(plan.stock_is_behind)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Act<'a> {
         let mut errors = Vec::new();
         for result in join_all(writes).await {
             match result {
-                Ok((place, plan)) if part == Part::Change => self.memory.wrote(place, plan, moment().instant),
+                Ok((place, plan)) if part == Part::Change => self.memory.record_write(place, plan, moment().instant),
                 Ok(_) => {}
                 Err(error) => errors.push(error),
             }

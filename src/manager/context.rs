@@ -178,7 +178,7 @@ impl Context {
         let layer = index.management();
         let keys = index.keys();
         drop(index);
-        self.metrics.tell_layer(&layer);
+        self.metrics.record_layer(&layer);
         self.queue.add_all(keys);
     }
 

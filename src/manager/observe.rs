@@ -53,7 +53,7 @@ impl Context {
         all: bool,
     ) -> Result<Result<Seen, Absent>, WriteError> {
         let Some(mut taken) = self.index().take(key, moment().instant) else { return Ok(Err(Absent::Gone)) };
-        let all = all || taken.rollout.in_flight.is_some() || taken.rollout.is_left_out;
+        let all = all || taken.rollout.in_flight.is_some() || taken.rollout.is_skipped;
         let is_read = |target: &KnownTarget| target.is_stale || (all && target.exists);
         if taken.targets.iter().any(is_read) {
             let reads = taken.targets.iter().enumerate().filter(|(_, target)| is_read(target));

@@ -9,7 +9,7 @@ use super::context::{Context, moment};
 use super::heavy::Load;
 use super::observe::{Absent, Seen};
 use super::reporter::Reporter;
-use crate::hosted::facts::Place;
+use crate::hosted::facts::Slot;
 use crate::hosted::status::status;
 use crate::hosted::turn::turn;
 use crate::management::apply::WriteError;
@@ -33,21 +33,21 @@ async fn take_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Res
     if !ctx.may_write() {
         return Ok(None);
     }
-    let (mut load, mut place, mut writes) = (Load::default(), Place::default(), 0);
+    let (mut load, mut slot, mut writes) = (Load::default(), Slot::default(), 0);
     loop {
-        let Some(Seen { mut facts, load: held }) = observe(ctx, key, load, &place, writes).await? else {
+        let Some(Seen { mut facts, load: held }) = observe(ctx, key, load, &slot, writes).await? else {
             return Ok(None);
         };
         load = held;
         // The writes of an earlier attempt are known now: a claimed slot without a mark is released.
-        if facts.has_claim && place == Place::Unasked {
+        if facts.has_claim && slot == Slot::NotClaimed {
             ctx.give_back(key);
         }
-        facts.rollout.place = place;
+        facts.rollout.slot = slot;
         let now = moment();
         let turn = ctx.heavy.compute(&load, || turn(&facts, now));
         match Act::new(ctx, &facts, &turn, now).carry_out(&mut writes).await? {
-            Acted::Again(next) => place = next,
+            Acted::Again(next) => slot = next,
             Acted::Waits => {
                 if let Some(left) = turn.again_after {
                     ctx.queue.add_after(key.clone(), left);
@@ -73,10 +73,10 @@ async fn observe(
     ctx: &Context,
     key: &ClusterKey,
     load: Load,
-    place: &Place,
+    slot: &Slot,
     writes: usize,
 ) -> Result<Option<Seen>, WriteError> {
-    match ctx.observe(key, load, *place != Place::Unasked).await {
+    match ctx.observe(key, load, *slot != Slot::NotClaimed).await {
         Ok(Ok(seen)) => Ok(Some(seen)),
         Ok(Err(Absent::Busy)) => {
             ctx.queue.add_after(key.clone(), PLACE_AGAIN);
@@ -85,7 +85,7 @@ async fn observe(
         Ok(Err(Absent::Gone | Absent::Unread)) => Ok(None),
         Err(error) => {
             // Nothing was written for the claimed slot.
-            if *place == Place::Claimed && writes == 0 {
+            if *slot == Slot::Claimed && writes == 0 {
                 ctx.give_back(key);
             }
             Err(error)

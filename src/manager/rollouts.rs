@@ -6,8 +6,8 @@ use hypermirror_api::{ClusterKey, Reason};
 use jiff::Timestamp;
 
 use super::context::Context;
-use crate::fleet::rollout::{Answer, Standing, messages};
-use crate::hosted::facts::{ClusterFacts, Moment, Place};
+use crate::fleet::rollout::{Claim, Counts, messages};
+use crate::hosted::facts::{ClusterFacts, Moment, Slot};
 use crate::hosted::flight;
 use crate::hosted::turn::Turn;
 use crate::management::apply::WriteError;
@@ -45,32 +45,32 @@ impl Context {
     }
 
     /// Requests a slot of the rollout budget.
-    pub(super) fn claim(&self, key: &ClusterKey) -> Place {
+    pub(super) fn claim(&self, key: &ClusterKey) -> Slot {
         let mut index = self.index();
         let last = index.last_rollout(key);
-        match index.rollouts.ask(key, last, Timestamp::now()) {
-            Answer::Goes | Answer::Begins => Place::Claimed,
-            Answer::Waits => Place::Waits,
-            Answer::Halted(halt) => Place::Halted(halt),
+        match index.rollouts.claim(key, last, Timestamp::now()) {
+            Claim::Held | Claim::Granted => Slot::Claimed,
+            Claim::Queued => Slot::Queued,
+            Claim::Halted(halt) => Slot::Halted(halt),
         }
     }
 
     /// Releases a slot for which nothing was written.
     pub(super) fn give_back(&self, key: &ClusterKey) {
-        self.index().rollouts.give_back(key);
+        self.index().rollouts.release(key);
     }
 
     /// Releases the slot of a hosted cluster that was not available before the change, and removes it from the queue until it
     /// requests one again.
     pub(super) fn leave_out(&self, key: &ClusterKey) {
-        self.index().rollouts.leave_out(key);
+        self.index().rollouts.skip(key);
     }
 
     /// The rollout for the report, after all writes, also if one failed.
     pub(super) fn refresh(&self, facts: ClusterFacts, turn: Turn, now: Moment) -> (ClusterFacts, Turn) {
         let index = self.index();
-        let place = facts.rollout.place.clone();
-        let rollout = crate::hosted::facts::RolloutFacts { place, ..index.rollout(&facts.key) };
+        let slot = facts.rollout.slot.clone();
+        let rollout = crate::hosted::facts::RolloutFacts { slot, ..index.rollout(&facts.key) };
         let report = index.cluster(&facts.key).and_then(|cluster| cluster.report.clone());
         drop(index);
         let facts = ClusterFacts { report, rollout, ..facts };
@@ -99,10 +99,10 @@ impl Context {
         }
         let mut index = self.index();
         if gives_back {
-            index.rollouts.give_back(key);
+            index.rollouts.release(key);
         }
         if !asks_again {
-            index.rollouts.leave_line(key);
+            index.rollouts.dequeue(key);
         }
         let next = index.rollouts.next(Timestamp::now());
         drop(index);
@@ -128,11 +128,11 @@ impl Housekeeping {
         }
         if !ctx.may_write() {
             *self = Self::default();
-            let none = Standing { in_flight: 0, waiting: 0, unavailable: 0, failed: Vec::new(), halted: false };
+            let none = Counts { in_flight: 0, waiting: 0, unavailable: 0, failed: Vec::new(), halted: false };
             return count(ctx, &none);
         }
         let (index, now) = (ctx.index(), Timestamp::now());
-        let standing = index.rollouts.standing(now);
+        let standing = index.rollouts.counts(now);
         let next: Vec<ClusterKey> = if standing.failed == self.failed {
             index.rollouts.next(now)
         } else {
@@ -145,7 +145,7 @@ impl Housekeeping {
     }
 
     /// Logs the names for administrators; reports in other namespaces have only their number.
-    fn tell(&mut self, standing: Standing<ClusterKey>) {
+    fn tell(&mut self, standing: Counts<ClusterKey>) {
         if standing.failed == self.failed && standing.halted == self.halted {
             return;
         }
@@ -170,7 +170,7 @@ impl Housekeeping {
     }
 }
 
-fn count(ctx: &Context, standing: &Standing<ClusterKey>) {
+fn count(ctx: &Context, standing: &Counts<ClusterKey>) {
     let states = [
         ("InFlight", standing.in_flight),
         ("Waiting", standing.waiting),

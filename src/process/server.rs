@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use super::places::{Limits, Place, Places, peer_of};
+use super::slots::{Limits, Slot, Slots, peer_of};
 
 /// Limits for probes and scrapes: kubelets and monitoring use a few connections.
 pub const OF_PROBES: Limits = Limits { connections: 64, per_peer: 16 };
@@ -44,7 +44,7 @@ pub struct Peer(pub IpAddr);
 pub struct Server {
     router: Router,
     tls: Option<TlsAcceptor>,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     /// The connections, which end with the listener.
     connections: JoinSet<()>,
 }
@@ -66,7 +66,7 @@ pub async fn serve(
 impl Server {
     /// Creates a listener without TLS.
     pub fn new(router: Router, limits: Limits) -> Self {
-        Self { router, tls: None, places: Places::new(limits), connections: JoinSet::new() }
+        Self { router, tls: None, slots: Slots::new(limits), connections: JoinSet::new() }
     }
 
     /// Creates a listener with TLS.
@@ -80,7 +80,7 @@ impl Server {
         loop {
             while self.connections.try_join_next().is_some() {}
             match listener.accept().await {
-                Ok((stream, peer)) => self.take(stream, peer.ip()),
+                Ok((stream, peer)) => self.accept(stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(RECOVERY).await;
@@ -90,31 +90,32 @@ impl Server {
     }
 
     /// Acquires a slot for a connection before anything is read from it.
-    fn take<S>(&mut self, stream: S, address: IpAddr)
+    fn accept<S>(&mut self, stream: S, address: IpAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let peer = peer_of(address);
-        let place = self.places.take(peer);
-        let desk = Desk { router: self.router.clone(), peer, place: Arc::new(place), asked: Arc::default() };
-        self.connections.spawn(connection(stream, self.tls.clone(), desk));
+        let slot = self.slots.acquire(peer);
+        let service =
+            ConnectionService { router: self.router.clone(), peer, slot: Arc::new(slot), requested: Arc::default() };
+        self.connections.spawn(connection(stream, self.tls.clone(), service));
     }
 }
 
 /// Serves a connection until the client closes it, it is idle for too long, or it loses its slot.
-async fn connection<S>(stream: S, tls: Option<TlsAcceptor>, desk: Desk)
+async fn connection<S>(stream: S, tls: Option<TlsAcceptor>, service: ConnectionService)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (place, asked, peer) = (Arc::clone(&desk.place), Arc::clone(&desk.asked), desk.peer);
+    let (slot, requested, peer) = (Arc::clone(&service.slot), Arc::clone(&service.requested), service.peer);
     let served = async {
         match tls {
-            Some(tls) => http(tls.accept(stream).await?, desk).await,
-            None => http(stream, desk).await,
+            Some(tls) => http(tls.accept(stream).await?, service).await,
+            None => http(stream, service).await,
         }
     };
     let is_silent = async {
-        if tokio::time::timeout(FIRST_REQUEST, asked.notified()).await.is_ok() {
+        if tokio::time::timeout(FIRST_REQUEST, requested.notified()).await.is_ok() {
             std::future::pending::<()>().await;
         }
     };
@@ -125,40 +126,40 @@ where
             }
         }
         () = is_silent => tracing::debug!(%peer, "closed a connection without a request"),
-        () = place.lost() => tracing::debug!(%peer, "closed a connection in favour of another one"),
+        () = slot.lost() => tracing::debug!(%peer, "closed a connection in favour of another one"),
     }
 }
 
-async fn http<S>(stream: S, desk: Desk) -> Result<(), BoxError>
+async fn http<S>(stream: S, service: ConnectionService) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
     // This also applies to the time between requests.
     http.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MAX_HEADERS);
-    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(desk)).await
+    http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).await
 }
 
 /// The service of one connection.
 #[derive(Clone)]
-struct Desk {
+struct ConnectionService {
     router: Router,
     peer: IpAddr,
-    place: Arc<Place>,
+    slot: Arc<Slot>,
     /// Notified by the first request.
-    asked: Arc<Notify>,
+    requested: Arc<Notify>,
 }
 
 /// A request that is being processed.
-struct Work(Arc<Place>);
+struct InProgress(Arc<Slot>);
 
-impl Drop for Work {
+impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.set_at_work(false);
     }
 }
 
-impl<B> Service<Request<B>> for Desk
+impl<B> Service<Request<B>> for ConnectionService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -172,15 +173,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        self.asked.notify_one();
-        self.place.set_at_work(true);
-        let work = Work(Arc::clone(&self.place));
+        self.requested.notify_one();
+        self.slot.set_at_work(true);
+        let in_progress = InProgress(Arc::clone(&self.slot));
         request.extensions_mut().insert(Peer(self.peer));
-        let answer = self.router.call(request);
+        let response = self.router.call(request);
         async move {
-            let answer = answer.await;
-            drop(work);
-            answer
+            let response = response.await;
+            drop(in_progress);
+            response
         }
         .boxed()
     }

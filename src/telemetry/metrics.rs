@@ -156,7 +156,7 @@ impl ManagerMetrics {
     }
 
     /// Records the sources and findings of the management layer.
-    pub fn tell_layer(&self, layer: &ManagementLayer) {
+    pub fn record_layer(&self, layer: &ManagementLayer) {
         self.sources.set(gauge(layer.map.resolved.sources.len()));
         let of = |severity| layer.findings.iter().filter(|finding| finding.severity == severity).count();
         for severity in [Severity::Error, Severity::Warning] {

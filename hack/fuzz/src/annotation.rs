@@ -2,7 +2,7 @@
 
 use hypermirror::hosted::catalogs::Catalog;
 use hypermirror::hosted::catalogs::wishes::{Wanted, wishes};
-use hypermirror::hosted::delivery::{Delivery, meaningless};
+use hypermirror::hosted::delivery::{Delivery, invalid_delivery};
 use hypermirror::hosted::mirror_config::reference;
 use hypermirror::hosted::pool_config::PoolConfig;
 use hypermirror::hosted::settings::{pause_ends, settings};
@@ -102,11 +102,11 @@ fn check_settings(cluster: &HostedCluster) {
 }
 
 fn check_delivery(cluster: &HostedCluster) {
-    let (delivery, unknown) = Delivery::said(cluster);
+    let (delivery, unknown) = Delivery::requested(cluster);
     let is_said = cluster.annotations().contains_key(annotations::NODE_DELIVERY);
     assert_eq!(u8::from(delivery.is_some()) + u8::from(unknown.is_some()), u8::from(is_said));
     assert_eq!(Delivery::of(cluster), delivery.unwrap_or_default());
-    assert!(unknown.is_none_or(|value| meaningless(&value).contains(annotations::NODE_DELIVERY)));
+    assert!(unknown.is_none_or(|value| invalid_delivery(&value).contains(annotations::NODE_DELIVERY)));
 }
 
 fn check_pool(pool: &NodePool) {

@@ -35,7 +35,7 @@ impl Root {
     }
 
     fn own(&self) -> Own {
-        self.host.look().unwrap().own
+        self.host.read_all().unwrap().own
     }
 
     fn set(&self, text: Option<&str>, replaces: bool, mark: bool) -> Result<(), WriteError> {
@@ -106,7 +106,7 @@ fn files_of_other_owners_are_classified() {
     symlink("/nowhere/at/all", root.path("dangling.conf")).unwrap();
     symlink("/etc/containers/elsewhere", root.path("linked.conf")).unwrap();
     fs::write(root.directory.path().join("etc/containers/elsewhere"), "e").unwrap();
-    let seen = root.host.look().unwrap();
+    let seen = root.host.read_all().unwrap();
     let names: Vec<_> = seen.foreign.drop_ins.iter().map(|(name, _)| name.rsplit('/').next().unwrap()).collect();
     assert_eq!(
         names,
@@ -122,7 +122,7 @@ fn files_of_other_owners_are_classified() {
     // The link to a directory leads out of this root, by the test's own absolute path: nobody can see its target.
     assert_eq!(trouble(&seen.foreign.doubtful), ["dangling.conf", "linked-directory.conf"]);
     symlink("directory.conf", root.path("z.conf")).unwrap();
-    assert_eq!(trouble(&root.host.look().unwrap().foreign.unusable), ["z.conf"]);
+    assert_eq!(trouble(&root.host.read_all().unwrap().foreign.unusable), ["z.conf"]);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn endless_and_special_files_are_unusable_and_do_not_block() {
     large.set_len(1 << 40).unwrap();
     rustix::fs::mknodat(rustix::fs::CWD, root.path("pipe.conf"), FileType::Fifo, Mode::from_raw_mode(0o644), 0)
         .unwrap();
-    let unusable = root.host.look().unwrap().foreign.unusable;
+    let unusable = root.host.read_all().unwrap().foreign.unusable;
     let names: Vec<_> = unusable.iter().map(|(name, _)| name.rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["large.conf", "pipe.conf"]);
 }
@@ -167,7 +167,7 @@ fn after_a_crash_at_any_step_the_file_is_whole_and_the_reload_is_not_lost() {
         assert!(root.host.is_pending(), "{step}");
         root.host.remove_temporary().unwrap();
         assert_eq!(root.own(), Own::Ours(headed(name).into_bytes()), "{step}");
-        assert!(root.host.look().unwrap().foreign.drop_ins.is_empty(), "no rest counts as a drop-in");
+        assert!(root.host.read_all().unwrap().foreign.drop_ins.is_empty(), "no rest counts as a drop-in");
         root.set(Some(&headed("2")), true, true).unwrap();
         assert_eq!(root.names(), [PENDING, DROP_IN], "{step}");
     }
@@ -184,7 +184,7 @@ fn files_of_the_seed_are_adopted_in_both_directories_and_the_boot_file_stays() {
     fs::create_dir(&misspelt).unwrap();
     fs::write(misspelt.join("old.conf"), headed("")).unwrap();
     fs::write(misspelt.join("foreign.conf"), "x").unwrap();
-    let legacy = root.host.look().unwrap().legacy;
+    let legacy = root.host.read_all().unwrap().legacy;
     root.host.apply(&Change { file: FileChange::Write(headed("all")), replaces: false, legacy }, true).unwrap();
     assert_eq!(root.names(), [PENDING, BOOT_FILE, DROP_IN, "foreign.conf"]);
     assert!(!misspelt.join("old.conf").exists() && misspelt.join("foreign.conf").exists());
@@ -205,7 +205,7 @@ fn a_missing_directory_is_made_when_there_is_something_to_write() {
 fn a_large_file_with_the_first_line_of_the_agent_can_be_replaced_and_removed() {
     let root = Root::new();
     root.write(DROP_IN, headed(&"x".repeat(LARGEST)));
-    let seen = root.host.look().unwrap();
+    let seen = root.host.read_all().unwrap();
     assert!(matches!(&seen.own, Own::Ours(content) if content.len() > LARGEST));
     assert!(seen.names_kind("ImageMirrorDigestSet"), "nobody knows what it does not name");
     root.set(Some(&headed("small")), true, true).unwrap();
@@ -222,7 +222,7 @@ fn a_drop_in_directory_that_is_a_link_to_nothing_is_an_error_and_no_empty_direct
     let root = Root::new();
     fs::remove_dir(root.path("")).unwrap();
     symlink("/nowhere", root.directory.path().join("etc/containers/registries.conf.d")).unwrap();
-    let error = root.host.look().unwrap_err().to_string();
+    let error = root.host.read_all().unwrap_err().to_string();
     assert_eq!(error, "/etc/containers/registries.conf.d is a dangling symbolic link");
     root.set(Some(&headed("")), false, true).unwrap_err();
 }

@@ -93,7 +93,7 @@ impl Host {
                 FileChange::Write(text) => {
                     remove(&directory, TEMPORARY)?;
                     put(&directory, TEMPORARY, text.as_bytes())?;
-                    take_name(&directory, change.replaces)?;
+                    rename(&directory, change.replaces)?;
                     sync(&directory)?;
                 }
                 // Remove the file instead of renaming it: CRI-O's own watch does not notice a rename.
@@ -185,7 +185,7 @@ fn put(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<(), WriteError
 }
 
 /// Renames the new file. If the agent's file did not exist, a file that was created meanwhile is not overwritten.
-fn take_name(directory: &OwnedFd, replaces: bool) -> Result<(), WriteError> {
+fn rename(directory: &OwnedFd, replaces: bool) -> Result<(), WriteError> {
     let renamed = if replaces {
         renameat(directory, TEMPORARY, directory, DROP_IN)
     } else {

@@ -12,7 +12,7 @@ use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, findings};
 use super::{Row, entry_row, plain_row};
 use crate::hosted::catalogs::wishes::wishes;
-use crate::hosted::delivery::meaningless;
+use crate::hosted::delivery::invalid_delivery;
 use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
 use crate::hosted::plan::Target;
 use crate::hosted::sources::{MAX_VALUE_BYTES, fits};
@@ -199,7 +199,7 @@ fn catalog_rows(input: &Input, cluster: &HostedCluster, plan: &ClusterPlan) -> V
 fn delivery_rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
     let key = ClusterKey::of(cluster);
     let row = |(object, value): (String, String)| {
-        let message = meaningless(&value);
+        let message = invalid_delivery(&value);
         Row {
             hosted_cluster: Some(key.to_string()),
             field: format!("metadata.annotations[{}]", annotations::NODE_DELIVERY),

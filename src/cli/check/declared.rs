@@ -106,7 +106,7 @@ pub fn replacing_edits(input: &Input) -> Vec<String> {
             if !replacing.is_empty() {
                 configs.push(format!("{name} ({replacing})"));
             }
-            if Delivery::of_pool(Delivery::of(cluster), Delivery::said(pool).0).is_by_rollout() {
+            if Delivery::of_pool(Delivery::of(cluster), Delivery::requested(pool).0).is_by_rollout() {
                 rollouts.push(name.to_string());
             }
         }

@@ -25,7 +25,7 @@ pub async fn run(args: &ExplainArgs, requested: &[RequestedImage<'_>]) -> Result
         .map(|requested| {
             let explanation = explain(&map.resolved, requested.image);
             let error = explanation.error.map(|error| with_hint(&error, requested.image));
-            ControlPlaneExplanation { image: requested.given.to_owned(), error, ..explanation }
+            ControlPlaneExplanation { image: requested.requested_as.to_owned(), error, ..explanation }
         })
         .collect();
     match args.output.data() {

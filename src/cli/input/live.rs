@@ -51,7 +51,7 @@ pub struct Absent(pub &'static str);
 
 impl Connection {
     /// Whether a flag is set.
-    pub fn is_given(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some()
     }
 

@@ -153,10 +153,10 @@ fn find<'p>(pools: &[&'p NodePool], name: &str, key: &ClusterKey) -> Result<&'p 
 fn is_delivered(cluster: &HostedCluster, pool: Option<&NodePool>) -> bool {
     findings::report_deliveries(cluster, pool.as_slice());
     let of_cluster = Delivery::of(cluster);
-    let said = pool.and_then(|pool| Delivery::said(pool).0).filter(|_| of_cluster != Delivery::None);
-    let delivery = Delivery::of_pool(of_cluster, said);
+    let requested = pool.and_then(|pool| Delivery::requested(pool).0).filter(|_| of_cluster != Delivery::None);
+    let delivery = Delivery::of_pool(of_cluster, requested);
     if !delivery.is_by_agent() {
-        let object = match pool.filter(|_| said.is_some()) {
+        let object = match pool.filter(|_| requested.is_some()) {
             Some(pool) => format!("NodePool/{}", ClusterKey::of(pool)),
             None => format!("HostedCluster/{}", ClusterKey::of(cluster)),
         };
@@ -177,7 +177,7 @@ pub fn set_inputs(input: &Input, cluster: &HostedCluster, pools: &[&NodePool]) -
         let sources = input.whole_pool_sources(pool)?;
         let (entries, found) = node_entries(sources.entries.iter());
         findings::report(sources.findings.iter().chain(&found));
-        let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::said(*pool).0);
+        let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::requested(*pool).0);
         Ok(SetInput { name: pool.name_any(), entries, delivered: delivery.is_by_agent() })
     };
     pools.iter().map(of).collect()

@@ -37,7 +37,7 @@ pub async fn run(args: &BootArgs) -> Result<()> {
     let own = input.whole_sources(cluster)?;
     let mut documents: Vec<Value> = Vec::new();
     for pool in &pools {
-        let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::said(*pool).0);
+        let delivery = Delivery::of_pool(Delivery::of(cluster), Delivery::requested(*pool).0);
         if !delivery.is_by_rollout() {
             continue;
         }

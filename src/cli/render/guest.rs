@@ -57,8 +57,8 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
     findings::report(own.findings.iter().chain(&found));
     let agent = agent(&input, &key, &args.agent);
     let pools = set_inputs(&input, cluster, &pools)?;
-    let given = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
-    Ok(console::print(&yaml::print_documents(GuestObjects::new(&given).all())?)?)
+    let objects = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
+    Ok(console::print(&yaml::print_documents(GuestObjects::new(&objects).all())?)?)
 }
 
 fn agent(input: &Input, key: &ClusterKey, options: &GuestAgentOptions) -> Option<AgentSpec> {

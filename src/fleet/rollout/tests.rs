@@ -30,8 +30,8 @@ impl Member for usize {
     }
 }
 
-fn halted(here: &[&'static str], elsewhere: usize) -> Answer<&'static str> {
-    Answer::Halted(Halt { here: here.to_vec(), elsewhere })
+fn halted(here: &[&'static str], elsewhere: usize) -> Claim<&'static str> {
+    Claim::Halted(Halt { here: here.to_vec(), elsewhere })
 }
 
 fn budget(at_once: usize, failures: usize) -> Budget {
@@ -46,42 +46,42 @@ fn leading<K: Member>(budget: Budget) -> Rollouts<K> {
 }
 
 /// Asks for each of these in turn at second 0; none has changed before.
-fn ask(rollouts: &mut Rollouts<&'static str>, keys: &[&'static str]) -> Vec<Answer<&'static str>> {
-    keys.iter().map(|key| rollouts.ask(key, None, at(0))).collect()
+fn claim(rollouts: &mut Rollouts<&'static str>, keys: &[&'static str]) -> Vec<Claim<&'static str>> {
+    keys.iter().map(|key| rollouts.claim(key, None, at(0))).collect()
 }
 
 #[test]
 fn without_a_limit_each_cluster_proceeds_and_nothing_is_recorded() {
     let mut rollouts = leading(Budget::OFF);
-    rollouts.told(&"a", Some(mark(0)));
-    assert_eq!(ask(&mut rollouts, &["a", "b"]), [Answer::Goes, Answer::Goes]);
-    assert!(!rollouts.follows(&"a") && !rollouts.standing(at(1000)).halted);
+    rollouts.record_mark(&"a", Some(mark(0)));
+    assert_eq!(claim(&mut rollouts, &["a", "b"]), [Claim::Held, Claim::Held]);
+    assert!(!rollouts.follows(&"a") && !rollouts.counts(at(1000)).halted);
     assert!(rollouts.next(at(0)).is_empty());
 }
 
 #[test]
 fn the_first_of_the_line_begins_when_one_is_back() {
     let mut rollouts = leading(budget(2, 1));
-    let answers = ask(&mut rollouts, &["a", "b", "d", "c", "a"]);
-    assert_eq!(answers, [Answer::Begins, Answer::Begins, Answer::Waits, Answer::Waits, Answer::Goes]);
+    let claims = claim(&mut rollouts, &["a", "b", "d", "c", "a"]);
+    assert_eq!(claims, [Claim::Granted, Claim::Granted, Claim::Queued, Claim::Queued, Claim::Held]);
     assert!(rollouts.next(at(0)).is_empty());
-    rollouts.told(&"a", Some(mark(0)));
-    rollouts.told(&"a", None);
+    rollouts.record_mark(&"a", Some(mark(0)));
+    rollouts.record_mark(&"a", None);
     assert_eq!(rollouts.next(at(0)), ["c"]);
-    assert_eq!(ask(&mut rollouts, &["d", "c"]), [Answer::Waits, Answer::Begins], "c is first");
+    assert_eq!(claim(&mut rollouts, &["d", "c"]), [Claim::Queued, Claim::Granted], "c is first");
 }
 
 #[test]
 fn the_cluster_that_changed_last_is_last_in_the_queue() {
     let mut rollouts = leading(budget(1, 1));
-    ask(&mut rollouts, &["x"]);
+    claim(&mut rollouts, &["x"]);
     for (key, last) in [("a", Some(at(-5))), ("b", Some(at(-9))), ("z", None)] {
-        assert_eq!(rollouts.ask(&key, last, at(0)), Answer::Waits);
+        assert_eq!(rollouts.claim(&key, last, at(0)), Claim::Queued);
     }
     let mut order = Vec::new();
-    rollouts.give_back(&"x");
+    rollouts.release(&"x");
     while let Some(first) = rollouts.next(at(0)).first().copied() {
-        rollouts.leave_line(&first);
+        rollouts.dequeue(&first);
         order.push(first);
     }
     assert_eq!(order, ["z", "b", "a"]);
@@ -90,70 +90,70 @@ fn the_cluster_that_changed_last_is_last_in_the_queue() {
 #[test]
 fn a_claim_that_was_not_used_is_free_again_and_a_mark_is_not() {
     let mut rollouts = leading(budget(1, 1));
-    ask(&mut rollouts, &["a"]);
-    rollouts.told(&"a", None);
-    assert_eq!(ask(&mut rollouts, &["b"]), [Answer::Waits], "a watch that is behind frees no claim");
-    rollouts.give_back(&"a");
-    assert_eq!(ask(&mut rollouts, &["b"]), [Answer::Begins]);
-    rollouts.told(&"b", Some(mark(1)));
-    rollouts.give_back(&"b");
-    assert_eq!(ask(&mut rollouts, &["a"]), [Answer::Waits]);
+    claim(&mut rollouts, &["a"]);
+    rollouts.record_mark(&"a", None);
+    assert_eq!(claim(&mut rollouts, &["b"]), [Claim::Queued], "a watch that is behind frees no claim");
+    rollouts.release(&"a");
+    assert_eq!(claim(&mut rollouts, &["b"]), [Claim::Granted]);
+    rollouts.record_mark(&"b", Some(mark(1)));
+    rollouts.release(&"b");
+    assert_eq!(claim(&mut rollouts, &["a"]), [Claim::Queued]);
 }
 
 #[test]
 fn marks_survive_a_term_and_claims_do_not() {
     let mut rollouts = leading(budget(2, 1));
-    ask(&mut rollouts, &["a", "b", "c"]);
-    rollouts.told(&"a", Some(mark(0)));
+    claim(&mut rollouts, &["a", "b", "c"]);
+    rollouts.record_mark(&"a", Some(mark(0)));
     rollouts.end_term();
-    assert_eq!(rollouts.standing(at(0)).in_flight, 1);
-    assert_eq!(rollouts.standing(at(0)).waiting, 0);
-    assert_eq!(ask(&mut rollouts, &["c"]), [Answer::Waits], "others may be in flight");
+    assert_eq!(rollouts.counts(at(0)).in_flight, 1);
+    assert_eq!(rollouts.counts(at(0)).waiting, 0);
+    assert_eq!(claim(&mut rollouts, &["c"]), [Claim::Queued], "others may be in flight");
     assert!(rollouts.next(at(0)).is_empty());
     rollouts.begin_term();
     assert_eq!(rollouts.next(at(0)), ["c"]);
-    assert_eq!(ask(&mut rollouts, &["c", "b"]), [Answer::Begins, Answer::Waits]);
+    assert_eq!(claim(&mut rollouts, &["c", "b"]), [Claim::Granted, Claim::Queued]);
 }
 
 #[test]
 fn no_rollout_starts_while_one_is_late_and_those_in_flight_continue() {
     let mut rollouts = leading(budget(3, 1));
-    rollouts.told(&"a", Some(mark(0)));
-    rollouts.told(&"b", Some(mark(30)));
-    assert_eq!(rollouts.ask(&"c", None, at(60)), halted(&["a"], 0));
-    assert_eq!(rollouts.ask(&"b", None, at(60)), Answer::Goes);
+    rollouts.record_mark(&"a", Some(mark(0)));
+    rollouts.record_mark(&"b", Some(mark(30)));
+    assert_eq!(rollouts.claim(&"c", None, at(60)), halted(&["a"], 0));
+    assert_eq!(rollouts.claim(&"b", None, at(60)), Claim::Held);
     assert!(rollouts.next(at(60)).is_empty());
-    let standing = rollouts.standing(at(60));
-    assert_eq!((standing.in_flight, standing.waiting, standing.halted), (2, 1, true));
-    rollouts.told(&"a", None);
+    let counts = rollouts.counts(at(60));
+    assert_eq!((counts.in_flight, counts.waiting, counts.halted), (2, 1, true));
+    rollouts.record_mark(&"a", None);
     assert_eq!(rollouts.next(at(60)), ["c"]);
-    assert_eq!(rollouts.ask(&"c", None, at(60)), Answer::Begins);
+    assert_eq!(rollouts.claim(&"c", None, at(60)), Claim::Granted);
 }
 
 #[test]
 fn as_many_as_are_configured_may_fail_and_a_full_house_of_them_is_a_halt_too() {
     let mut rollouts = leading(budget(3, 2));
-    rollouts.told(&"a", Some(mark(0)));
-    assert_eq!(rollouts.ask(&"x", None, at(60)), Answer::Begins);
-    rollouts.told(&"b", Some(mark(0)));
-    assert_eq!(rollouts.ask(&"y", None, at(60)), halted(&["a", "b"], 0));
+    rollouts.record_mark(&"a", Some(mark(0)));
+    assert_eq!(rollouts.claim(&"x", None, at(60)), Claim::Granted);
+    rollouts.record_mark(&"b", Some(mark(0)));
+    assert_eq!(rollouts.claim(&"y", None, at(60)), halted(&["a", "b"], 0));
     let mut full = leading(budget(1, 5));
-    full.told(&"a", Some(mark(0)));
-    assert_eq!(full.ask(&"b", None, at(60)), halted(&["a"], 0));
+    full.record_mark(&"a", Some(mark(0)));
+    assert_eq!(full.claim(&"b", None, at(60)), halted(&["a"], 0));
 }
 
 /// Which of these keys are halted a minute after the given ones began, and by whom.
 fn halts(budget: Budget, failed: &[(&'static str, Mark)], asked: &[&'static str]) -> Vec<Option<(usize, usize)>> {
     let mut rollouts = leading(budget);
     for (key, mark) in failed {
-        rollouts.told(key, Some(*mark));
+        rollouts.record_mark(key, Some(*mark));
     }
-    let answers = asked.iter().map(|key| rollouts.ask(key, None, at(60)));
+    let claims = asked.iter().map(|key| rollouts.claim(key, None, at(60)));
     let halt = |answer| match answer {
-        Answer::Halted(halt) => Some((halt.here.len(), halt.elsewhere)),
+        Claim::Halted(halt) => Some((halt.here.len(), halt.elsewhere)),
         _ => None,
     };
-    answers.map(halt).collect()
+    claims.map(halt).collect()
 }
 
 #[test]
@@ -177,47 +177,47 @@ fn a_failure_counts_for_the_fleet_or_for_its_own_namespace() {
 #[test]
 fn an_owner_whose_clusters_fail_holds_no_place_of_others_and_its_line_is_passed_over() {
     let mut rollouts = leading(budget(2, 1));
-    rollouts.told(&"a/1", Some(own(0)));
-    rollouts.told(&"a/2", Some(own(0)));
-    assert_eq!(rollouts.ask(&"b/1", None, at(59)), Answer::Waits, "until they are late they hold their places");
-    assert_eq!(rollouts.ask(&"a/3", None, at(60)), halted(&["a/1", "a/2"], 0));
+    rollouts.record_mark(&"a/1", Some(own(0)));
+    rollouts.record_mark(&"a/2", Some(own(0)));
+    assert_eq!(rollouts.claim(&"b/1", None, at(59)), Claim::Queued, "until they are late they hold their places");
+    assert_eq!(rollouts.claim(&"a/3", None, at(60)), halted(&["a/1", "a/2"], 0));
     assert_eq!(rollouts.next(at(60)), ["b/1"]);
-    assert_eq!(rollouts.ask(&"b/1", None, at(60)), Answer::Begins);
-    let standing = rollouts.standing(at(60));
-    assert_eq!((standing.failed, standing.halted, standing.in_flight), (vec!["a/1", "a/2"], false, 3));
-    rollouts.told(&"a/1", None);
-    rollouts.told(&"a/2", None);
+    assert_eq!(rollouts.claim(&"b/1", None, at(60)), Claim::Granted);
+    let counts = rollouts.counts(at(60));
+    assert_eq!((counts.failed, counts.halted, counts.in_flight), (vec!["a/1", "a/2"], false, 3));
+    rollouts.record_mark(&"a/1", None);
+    rollouts.record_mark(&"a/2", None);
     assert_eq!(rollouts.next(at(60)), ["a/3"]);
     // Those that the management layer began hold theirs.
     let mut full = leading(budget(1, 9));
-    full.told(&"a/1", Some(mark(0)));
-    assert_eq!(full.ask(&"b/1", None, at(60)), halted(&[], 1));
+    full.record_mark(&"a/1", Some(mark(0)));
+    assert_eq!(full.claim(&"b/1", None, at(60)), halted(&[], 1));
 }
 
 #[test]
 fn a_cluster_that_was_unavailable_has_no_slot_and_is_watched() {
     let mut rollouts = leading(budget(1, 1));
-    ask(&mut rollouts, &["a", "b"]);
-    rollouts.leave_out(&"a");
-    assert!(rollouts.follows(&"a") && rollouts.is_left_out(&"a"));
+    claim(&mut rollouts, &["a", "b"]);
+    rollouts.skip(&"a");
+    assert!(rollouts.follows(&"a") && rollouts.is_skipped(&"a"));
     assert_eq!(rollouts.next(at(0)), ["b"]);
-    assert_eq!(rollouts.standing(at(1000)).unavailable, 1);
-    assert!(!rollouts.standing(at(1000)).halted, "it is not counted");
-    ask(&mut rollouts, &["a"]);
-    assert!(!rollouts.is_left_out(&"a"));
+    assert_eq!(rollouts.counts(at(1000)).unavailable, 1);
+    assert!(!rollouts.counts(at(1000)).halted, "it is not counted");
+    claim(&mut rollouts, &["a"]);
+    assert!(!rollouts.is_skipped(&"a"));
     rollouts.forget(&"a");
     assert!(!rollouts.follows(&"a"));
 }
 
 #[test]
 fn a_rollout_is_done_in_flight_or_failed() {
-    let look = |age, rolled_out, pending| look(&budget(1, 1), at(0), at(age), rolled_out, pending);
-    assert_eq!(look(1, true, false), Look::Back);
-    assert_eq!(look(1, true, true), Look::InFlight, "children wait for their parent");
-    assert_eq!(look(1, false, false), Look::InFlight);
-    assert_eq!(look(60, false, true), Look::Failed);
-    assert_eq!(look(60, true, true), Look::Back, "what cannot go on holds no place for ever");
-    assert_eq!(look(-60, false, false), Look::InFlight, "somebody's clock was ahead");
+    let after = |age, rolled_out, pending| progress(&budget(1, 1), at(0), at(age), rolled_out, pending);
+    assert_eq!(after(1, true, false), Progress::Done);
+    assert_eq!(after(1, true, true), Progress::InFlight, "children wait for their parent");
+    assert_eq!(after(1, false, false), Progress::InFlight);
+    assert_eq!(after(60, false, true), Progress::Failed);
+    assert_eq!(after(60, true, true), Progress::Done, "a stuck rollout releases its slot at last");
+    assert_eq!(after(-60, false, false), Progress::InFlight, "a clock was ahead");
 }
 
 #[test]
@@ -275,22 +275,22 @@ impl Fleet {
         match step {
             Step::Ask(key) if !self.done.contains(key) => {
                 let halted_before = self.is_halted(*key);
-                let answer = self.rollouts.ask(key, None, at(self.now));
-                assert!(!(halted_before && answer == Answer::Begins), "{key} began although halted");
+                let answer = self.rollouts.claim(key, None, at(self.now));
+                assert!(!(halted_before && answer == Claim::Granted), "{key} began although halted");
             }
             Step::Mark(key, cause) if self.rollouts.flights.contains_key(key) && !self.done.contains(key) => {
                 let mark = *self.marks.entry(*key).or_insert_with(|| Mark::of(at(self.now), *cause));
-                self.rollouts.told(key, Some(mark));
+                self.rollouts.record_mark(key, Some(mark));
             }
-            Step::Fail(key) => self.rollouts.give_back(key),
+            Step::Fail(key) => self.rollouts.release(key),
             Step::Back(key) if self.marks.remove(key).is_some() => {
                 self.done.insert(*key);
-                self.rollouts.told(key, None);
+                self.rollouts.record_mark(key, None);
             }
             Step::Leader => {
                 self.rollouts = leading(*self.rollouts.budget());
                 for (key, mark) in &self.marks {
-                    self.rollouts.told(key, Some(*mark));
+                    self.rollouts.record_mark(key, Some(*mark));
                 }
             }
             Step::Later(seconds) => self.now += seconds,
@@ -341,11 +341,11 @@ proptest! {
     #[test]
     fn which_rollouts_start_does_not_depend_on_the_order_of_requests(order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle()) {
         let mut rollouts = leading(budget(3, 1));
-        (100..103).for_each(|key| rollouts.told(&key, Some(mark(0))));
+        (100..103).for_each(|key| rollouts.record_mark(&key, Some(mark(0))));
         for key in &order {
-            rollouts.ask(key, None, at(0));
+            rollouts.claim(key, None, at(0));
         }
-        (100..103).for_each(|key| rollouts.told(&key, None));
+        (100..103).for_each(|key| rollouts.record_mark(&key, None));
         prop_assert_eq!(rollouts.next(at(0)), vec![0, 1, 2]);
     }
 }
@@ -354,9 +354,9 @@ proptest! {
 fn an_operator_that_does_not_answer_holds_the_place_for_seconds_and_not_for_the_handover() {
     let (settle, handover) = (Duration::from_millis(300), Duration::from_mins(2));
     for (asked, left) in [(0, Some(3000)), (2900, Some(100)), (3000, None), (60_000, None)] {
-        let due = answer_due(Duration::from_millis(asked), settle, handover);
+        let due = response_due(Duration::from_millis(asked), settle, handover);
         assert_eq!(due, left.map(Duration::from_millis), "asked {asked} ms ago");
     }
     let short = Duration::from_secs(1);
-    assert_eq!(answer_due(Duration::ZERO, settle, short), Some(short));
+    assert_eq!(response_due(Duration::ZERO, settle, short), Some(short));
 }

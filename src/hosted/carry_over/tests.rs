@@ -32,7 +32,7 @@ fn blind(mut world: World, report: Option<&HostedClusterMirrorsStatus>) -> World
     let observed: Vec<ObservedTarget> =
         world.deployments.iter().zip(&specs).map(|(deployment, spec)| ObservedTarget::read(deployment, spec)).collect();
     world.management = ManagementLayer::new(&[]);
-    world.departed.clear();
+    world.removed.clear();
     world.map = carried(&map(&[]), report, &observed, world.argument);
     for target in &observed {
         if let (Some(overrides), Some(foreign)) = (&target.overrides, foreign_of(report, target)) {

@@ -16,7 +16,7 @@ pub const BUSY: Duration = Duration::from_secs(2);
 /// Number of reverted writes after which the catalogs count as contested. Three objects are written at the same time.
 pub const TRIES: u32 = 9;
 /// Maximum delay of writes of contested catalogs.
-const TRUCE: Duration = Duration::from_hours(1);
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
 /// The state between two reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct CatalogMemory {
     /// Since when the current differences exist.
     differs: Option<(Vec<Difference>, Instant)>,
     /// The time of the last read.
-    looked: Instant,
+    read_at: Instant,
     /// Number of writes for the current annotations that were reverted soon.
     tries: u32,
     written: Option<Instant>,
@@ -35,7 +35,7 @@ impl CatalogMemory {
     /// The remaining time until matching catalogs are read again.
     fn rests(&self, wanted: &Wanted, now: Instant) -> Option<Duration> {
         let is_right = self.wanted == *wanted && self.differs.is_none();
-        let left = IDLE.checked_sub(now.saturating_duration_since(self.looked))?;
+        let left = IDLE.checked_sub(now.saturating_duration_since(self.read_at))?;
         Some(left).filter(|left| is_right && !left.is_zero())
     }
 
@@ -49,13 +49,13 @@ impl CatalogMemory {
     ) -> (Self, Duration, u32) {
         let known = before.filter(|known| known.wanted == *wanted);
         let written = known.and_then(|known| known.written);
-        let lasts = written.is_some_and(|written| now.saturating_duration_since(written) <= TRUCE);
+        let lasts = written.is_some_and(|written| now.saturating_duration_since(written) <= LONGEST_DELAY);
         let tries = known.filter(|_| lasts).map_or(0, |known| known.tries);
         let differs = known.and_then(|known| known.differs.as_ref());
         let since = differs.filter(|(before, _)| before == found).map_or(now, |(_, since)| *since);
         let differs = (!found.is_empty()).then(|| (found.to_vec(), since));
-        let wait = patience.saturating_mul(2_u32.saturating_pow(tries / 3)).min(TRUCE.max(patience));
-        let memory = Self { wanted: wanted.clone(), differs, looked: now, tries, written };
+        let wait = patience.saturating_mul(2_u32.saturating_pow(tries / 3)).min(LONGEST_DELAY.max(patience));
+        let memory = Self { wanted: wanted.clone(), differs, read_at: now, tries, written };
         (memory, wait.saturating_sub(now.saturating_duration_since(since)), tries)
     }
 
@@ -165,7 +165,7 @@ mod tests {
         }
         let doubled = [(30, 0), (60, 3), (120, 6), (240, TRIES)];
         assert_eq!(waits, doubled.map(|(seconds, tries)| (Duration::from_secs(seconds), tries)));
-        seen.1 += TRUCE + Duration::from_secs(1);
+        seen.1 += LONGEST_DELAY + Duration::from_secs(1);
         assert_eq!(seen.find(&wanted("x"), &found(Catalog::Redhat), PATIENCE), (PATIENCE, 0), "it stood for an hour");
     }
 }

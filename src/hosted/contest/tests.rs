@@ -27,7 +27,7 @@ impl Ring {
         let target = ObservedTarget::read(&self.world.deployments[0], &spec);
         let planned = plan.targets[0].plan.as_ref().unwrap();
         if self.world.leaving {
-            self.contest.forget();
+            self.contest.record_removal();
         } else if let Some(left) = self.contest.observe(&target, planned, HANDOVER, self.now) {
             return Some(left.as_secs());
         }
@@ -107,7 +107,7 @@ fn wipes_that_are_far_apart_are_no_contest() {
     let mut ring = Ring::new();
     for _ in 0..9 {
         assert_eq!(ring.rounds(1), [None]);
-        ring.now += STRIKE_LASTS + Duration::from_secs(1);
+        ring.now += REMOVAL_COUNTS_FOR + Duration::from_secs(1);
     }
 }
 
@@ -128,7 +128,7 @@ fn removals_by_hypermirror_do_not_count() {
                 }
                 assert_eq!(ring.look(), None, "{what} {round}");
                 if away {
-                    ring.contest.forget(); // as after each removal that was written
+                    ring.contest.record_removal(); // as after each removal that was written
                 }
             }
         }
@@ -141,7 +141,7 @@ fn one_write_of_a_stock_operator_after_each_trigger_does_not_count() {
     ring.look();
     for _ in 0..9 {
         ring.look();
-        ring.contest.ask(ring.now);
+        ring.contest.record_trigger(ring.now);
         ring.wipe("one"); // to another value and back, before anybody looked
         assert_eq!(ring.look(), None);
     }
@@ -153,7 +153,7 @@ fn one_write_of_a_stock_operator_after_each_trigger_does_not_count() {
 fn an_answer_that_was_seen_or_comes_too_late_excuses_nothing() {
     let mut ring = Ring::new();
     ring.look();
-    ring.contest.ask(ring.now);
+    ring.contest.record_trigger(ring.now);
     ring.wipe("two");
     ring.look();
     ring.look();
@@ -167,7 +167,7 @@ fn an_answer_that_was_seen_or_comes_too_late_excuses_nothing() {
     ring.look();
     ring.look();
     for expected in [None, None, Some(10)] {
-        ring.contest.ask(ring.now);
+        ring.contest.record_trigger(ring.now);
         ring.now += HANDOVER;
         ring.wipe("one");
         assert_eq!(ring.look(), expected);

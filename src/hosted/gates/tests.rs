@@ -42,7 +42,7 @@ const CLOSED: [(GateName, Change); 9] = [
     (GateName::Contested, |_| {}), // see `contested`
     (GateName::RolloutBudget, |facts| {
         flags(facts).rollouts = Budget { at_once: 1, ..Budget::OFF };
-        facts.rollout.place = Place::Waits;
+        facts.rollout.slot = Slot::Queued;
     }),
     (GateName::Settling, |facts| {
         flags(facts).settle = SETTLE;
@@ -167,7 +167,7 @@ fn an_up_to_date_cluster_is_not_held() {
 }
 
 /// A limit of one, and one hosted cluster with something to write.
-fn limited(place: Place, change: Change) -> ClusterFacts {
+fn limited(slot: Slot, change: Change) -> ClusterFacts {
     let mut facts = closed(&[]);
     flags(&mut facts).rollouts = Budget { at_once: 1, ..Budget::OFF };
     facts.rollout = RolloutFacts { place, ..RolloutFacts::default() };
@@ -183,23 +183,23 @@ fn down(facts: &mut ClusterFacts) {
 
 #[test]
 fn a_rollout_begins_with_a_place_and_with_targets_that_are_available() {
-    let halt = || Place::Halted(Halt { here: vec!["clusters/b".parse().unwrap()], elsewhere: 0 });
+    let halt = || Slot::Halted(Halt { here: vec!["clusters/b".parse().unwrap()], elsewhere: 0 });
     let reason = |gate: Gate| gate.verdict().map(|verdict| verdict.reason);
-    assert_eq!(gate_of(&limited(Place::Unasked, |_| {}), false), Gate::Claim);
-    assert_eq!(gate_of(&limited(Place::Unasked, down), false), Gate::Claim, "it is read again with a place");
-    assert_eq!(gate_of(&limited(Place::Claimed, |_| {}), false), Gate::Go);
-    assert_eq!(reason(gate_of(&limited(Place::Claimed, down), false)), Some(Reason::TargetsUnavailable));
-    assert_eq!(reason(gate_of(&limited(Place::Waits, |_| {}), false)), Some(Reason::RolloutWaiting));
+    assert_eq!(gate_of(&limited(Slot::NotClaimed, |_| {}), false), Gate::Claim);
+    assert_eq!(gate_of(&limited(Slot::NotClaimed, down), false), Gate::Claim, "it is read again with a place");
+    assert_eq!(gate_of(&limited(Slot::Claimed, |_| {}), false), Gate::Go);
+    assert_eq!(reason(gate_of(&limited(Slot::Claimed, down), false)), Some(Reason::TargetsUnavailable));
+    assert_eq!(reason(gate_of(&limited(Slot::Queued, |_| {}), false)), Some(Reason::RolloutWaiting));
     assert_eq!(reason(gate_of(&limited(halt(), |_| {}), false)), Some(Reason::RolloutHalted));
     let in_flight: Change = |facts| facts.rollout.in_flight = Some("2026-01-01T00:00:00Z".parse().unwrap());
-    assert_eq!(gate_of(&limited(Place::Waits, in_flight), false), Gate::Go, "what has begun goes on");
+    assert_eq!(gate_of(&limited(Slot::Queued, in_flight), false), Gate::Go, "what has begun goes on");
 }
 
 #[test]
 fn a_skipped_cluster_claims_a_slot_once_it_is_available() {
-    let left_out: Change = |facts| facts.rollout.is_left_out = true;
-    assert_eq!(gate_of(&limited(Place::Unasked, left_out), false), Gate::Claim);
-    let mut still_down = limited(Place::Unasked, left_out);
+    let left_out: Change = |facts| facts.rollout.is_skipped = true;
+    assert_eq!(gate_of(&limited(Slot::NotClaimed, left_out), false), Gate::Claim);
+    let mut still_down = limited(Slot::NotClaimed, left_out);
     down(&mut still_down);
     let gate = gate_of(&still_down, false);
     assert_eq!(gate.verdict().map(|verdict| verdict.reason), Some(Reason::TargetsUnavailable));
@@ -217,12 +217,12 @@ fn an_unavailable_cluster_is_removed_without_a_slot() {
             observed.container.as_mut().unwrap().env.push(ours);
         }
     };
-    for place in [Place::Waits, Place::Claimed] {
+    for slot in [Slot::Queued, Slot::Claimed] {
         let facts = limited(place, leaves);
         let turn = turn(&facts, now());
         assert!(turn.is_uncounted && turn.gate == Gate::Go && turn.plan.restarts(), "{turn:#?}");
     }
-    assert_eq!(gate_of(&limited(Place::Unasked, leaves), false), Gate::Claim);
+    assert_eq!(gate_of(&limited(Slot::NotClaimed, leaves), false), Gate::Claim);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn triggered_stock_operators_have_time_to_write() {
     let first = turn(&facts, now);
     assert!(first.gate == Gate::Go && first.plan.stock_is_behind, "{first:#?}");
     let mut memory = first.memory.clone();
-    memory.asked(&first.plan.touch.unwrap(), now.instant);
+    memory.record_trigger(&first.plan.touch.unwrap(), now.instant);
     facts.memory = memory.into();
     assert_eq!(turn(&facts, now).gate, Gate::Wait(GateName::Settling, SETTLE));
     let later = Moment { instant: now.instant + SETTLE, ..now };

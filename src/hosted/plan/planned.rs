@@ -110,8 +110,8 @@ impl Plan {
 
     /// Whether the writes restart pods, directly or through triggered stock operators.
     pub fn restarts(&self) -> bool {
-        let asks = self.touch.is_some() && self.stock_is_behind;
-        asks || self.planned().any(|target| target.restarts && !target.restores && target.patch.is_some())
+        let triggers = self.touch.is_some() && self.stock_is_behind;
+        triggers || self.planned().any(|target| target.restarts && !target.restores && target.patch.is_some())
     }
 
     /// Whether children still have to change after their parent has passed on its entries.

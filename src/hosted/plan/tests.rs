@@ -62,11 +62,11 @@ fn a_deleted_entry_that_the_stock_value_still_has_is_not_restored() {
     world.settle();
     assert_eq!(env_of(&world.deployments[0])[1], A);
     assert_eq!(annotation(&world.deployments[0], "retired"), Some(B));
-    // A restart forgets what departed; the annotation does not.
-    world.departed.clear();
+    // A restart forgets what removed; the annotation does not.
+    world.removed.clear();
     assert!(!world.plan(None).writes());
     world.edit(&idms(&[("s.example/c", &["m.example/c"], false)]));
-    world.departed.clear();
+    world.removed.clear();
     world.remembered.insert(A.to_owned());
     world.settle();
     assert_eq!(env_of(&world.deployments[0])[1], "s.example/c=m.example/c");
@@ -276,7 +276,7 @@ mod stock {
         world.edit(&idms(&[("t.example", &["z.example", "a.example"], false)]));
         let plan = world.plan(None);
         world.announce(&plan);
-        world.departed.clear(); // the process that knew is gone
+        world.removed.clear(); // the process that knew is gone
         world.settle_with_touch();
         let values = env_of(&world.deployments[0]);
         assert_eq!(values, ["=", "t.example=z.example,t.example=a.example"]);

@@ -80,7 +80,7 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Con
         Ok(documents) => {
             let mut entries = Vec::new();
             for document in documents {
-                found.take(&document, &place, &mut entries);
+                found.read_document(&document, &place, &mut entries);
             }
             found.weight.mirrors = weight(&entries);
             found.entries = entries.into();
@@ -129,7 +129,7 @@ impl ConfigDocuments {
         self.findings.push(Finding { severity, reason, origin: place.clone(), field, value, message });
     }
 
-    fn take(&mut self, document: &Document, place: &Origin, entries: &mut Vec<MirrorEntry>) {
+    fn read_document(&mut self, document: &Document, place: &Origin, entries: &mut Vec<MirrorEntry>) {
         let place = Origin { document: Some(document.place.document - 1), ..place.clone() };
         if let Some(kind) = MirrorDocument::of(document) {
             match kind.read(document, &place) {

@@ -40,10 +40,10 @@ fn annotate(facts: &mut ClusterFacts, key: &str, value: &str) {
     Arc::make_mut(&mut facts.object).annotations_mut().insert(key.to_owned(), value.to_owned());
 }
 
-fn concluded(facts: &ClusterFacts, now: Moment) -> Memory {
+fn memory_after(facts: &ClusterFacts, now: Moment) -> Memory {
     let turn = turn(facts, now);
     let mut memory = turn.memory.clone();
-    turn.conclude(facts, &mut memory, now);
+    turn.update_memory(facts, &mut memory, now);
     memory
 }
 
@@ -90,7 +90,7 @@ fn a_write_that_restarts_something_leaves_the_mark_of_its_rollout_where_there_is
 
 #[test]
 fn a_map_is_remembered_as_admitted_unless_a_gate_keeps_it_from_being_in_force() {
-    let admitted = |facts: &ClusterFacts| concluded(facts, now()).admitted.is_some();
+    let admitted = |facts: &ClusterFacts| memory_after(facts, now()).last_map.is_some();
     let mut facts = facts(&one(), "=");
     assert!(admitted(&facts));
     facts.settings.paused = Some("spec.pausedUntil is \"true\"".to_owned());

@@ -14,7 +14,7 @@ fn target(env: &[&str], annotation: Option<&str>, stock_managed: bool) -> Observ
 
 fn ours(env: &[&str], annotation: Option<&str>, stock_managed: bool) -> Option<usize> {
     let (none, known) = (EntrySet::new(), EntrySet::from(["a=b".to_owned()]));
-    let known = Known { management: &none, wanted: &known, departed: &none, remembered: &none };
+    let known = Known { management: &none, wanted: &known, removed: &none, remembered: &none };
     let target = target(env, annotation, stock_managed);
     env_view(&target, target.container.as_ref().unwrap(), &known).ours
 }

@@ -98,13 +98,13 @@ fn within<C>(
     weight: impl Fn(&C) -> Weight,
 ) -> (ReferredConfig<C>, bool) {
     let refused = match found {
-        ReferredConfig::Read(config, _) => match budget.take(weight(config)) {
+        ReferredConfig::Read(config, _) => match budget.reserve(weight(config)) {
             Ok(()) => return (found.clone(), true),
             Err(why) => ReferredConfig::TooLarge(why),
         },
         _ => found.clone(),
     };
-    (refused, last.is_some_and(|last| budget.take(weight(last)).is_ok()))
+    (refused, last.is_some_and(|last| budget.reserve(weight(last)).is_ok()))
 }
 
 fn is_same_config(a: Option<&LastConfig>, b: Option<&LastConfig>) -> bool {
@@ -221,7 +221,7 @@ impl Index {
             return; // no longer referenced
         }
         self.config_maps.keep_only(&namespace, &referred);
-        let content = match self.room(&namespace, &name).take(content.weight) {
+        let content = match self.room(&namespace, &name).reserve(content.weight) {
             Ok(()) => content,
             Err(why) => content.refused(why),
         };
@@ -230,7 +230,7 @@ impl Index {
 
     /// Whether a ConfigMap that exceeded the limits is now within them.
     pub fn has_room(&self, content: &LoadedConfigMap) -> bool {
-        content.refusal.is_some() && self.room(&content.namespace, &content.name).take(content.weight).is_ok()
+        content.refusal.is_some() && self.room(&content.namespace, &content.name).reserve(content.weight).is_ok()
     }
 
     /// The remaining limits of a namespace without one of its ConfigMaps. Last valid entries count, too.

@@ -83,7 +83,7 @@ impl Index {
         RolloutFacts {
             in_flight: self.rollouts.in_flight(key),
             last: self.last_rollout(key),
-            is_left_out: self.rollouts.is_left_out(key),
+            is_skipped: self.rollouts.is_skipped(key),
             ..RolloutFacts::default()
         }
     }

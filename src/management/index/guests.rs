@@ -87,7 +87,7 @@ impl Guests {
     pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
         let key = owner(pool);
         let known = KnownPool {
-            delivery: Delivery::said(pool).0,
+            delivery: Delivery::requested(pool).0,
             uid: pool.uid().unwrap_or_default(),
             config: PoolConfig::of(pool),
         };

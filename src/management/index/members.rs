@@ -21,7 +21,7 @@ impl Index {
             // While a kind is not served whose objects were never listed, an empty map is not intended.
             let may_be_empty = !use_management || (management.map.entries.is_empty() && !self.mirrors.blind());
             let wants_none = may_be_empty && !cluster.contributes && self.declares_nothing(key);
-            let has_map = match &cluster.memory.admitted {
+            let has_map = match &cluster.memory.last_map {
                 Some(entries) => !entries.is_empty(),
                 // After a start, use the report, which may be outdated, and the annotations.
                 None => cluster.report.as_ref().is_some_and(|report| report.source_count > 0) || self.may_carry(key),

@@ -46,7 +46,7 @@ impl Index {
         let report = cluster.report.as_ref().and_then(|report| report.control_plane.rollout.as_ref());
         let done = report.and_then(done).max(cluster.memory.rollout_done);
         let mark = self.last_mark(key);
-        self.rollouts.told(key, mark.filter(|mark| done.is_none_or(|done| mark.at > done)));
+        self.rollouts.record_mark(key, mark.filter(|mark| done.is_none_or(|done| mark.at > done)));
     }
 
     /// Updates all hosted clusters, after a list.

@@ -39,22 +39,22 @@ impl Act<'_> {
     async fn deliver(&mut self, pool: &str, object: Option<&Value>) -> Result<(), WriteError> {
         let (ctx, now) = (self.ctx, self.now.instant);
         let wanted = object.map(digest);
-        let unknown = || Boot { wanted: None, since: now, stands: None, looked: now };
+        let unknown = || Boot { wanted: None, since: now, current: None, read_at: now };
         let boot = self.memory.boots.entry(pool.to_owned()).or_insert_with(unknown);
         if boot.wanted != wanted {
             (boot.wanted, boot.since) = (wanted.clone(), now);
         }
         // It is not watched, so edits and deletions are detected only here.
         let interval = ctx.settings.guests.guest_interval;
-        let known = boot.stands.clone().filter(|_| self.now.left(boot.looked, interval).is_some());
-        let stands = if let Some(stands) = known {
-            stands
+        let known = boot.current.clone().filter(|_| self.now.left(boot.read_at, interval).is_some());
+        let current = if let Some(current) = known {
+            current
         } else {
-            boot.looked = now;
+            boot.read_at = now;
             ctx.writer.read_config_map(&self.namespace, &config_map_name(pool)).await?.as_ref().map(digest)
         };
-        boot.stands = Some(stands.clone());
-        if stands == wanted {
+        boot.current = Some(current.clone());
+        if current == wanted {
             if wanted.is_some() {
                 ctx.queue.add_after(self.key.clone(), interval);
             }
@@ -64,12 +64,12 @@ impl Act<'_> {
             ctx.queue.add_after(self.key.clone(), left);
             return Ok(());
         }
-        boot.stands = None; // the result of a failed write is not known
+        boot.current = None; // the result of a failed write is not known
         match object {
             Some(object) => ctx.writer.apply_config_map(object).await?,
             None => ctx.writer.delete_config_map(&self.namespace, &config_map_name(pool)).await?,
         }
-        boot.stands = Some(wanted);
+        boot.current = Some(wanted);
         ctx.queue.add_after(self.key.clone(), interval);
         Ok(())
     }

@@ -11,8 +11,8 @@ use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::process::places::Limits;
 use crate::process::server::Server;
+use crate::process::slots::Limits;
 
 /// Connections. An API server uses one for each pending review; with a tunnel, all have the same address.
 const LIMITS: Limits = Limits { connections: 256, per_peer: 64 };

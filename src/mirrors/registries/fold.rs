@@ -44,7 +44,7 @@ pub fn fold(
     }
     nested::add(&mut tables, set, foreign, &mut notes);
     if let Some((name, boot)) = boot {
-        nested::take_back(&mut tables, foreign, name, boot);
+        nested::revert_boot_file(&mut tables, foreign, name, boot);
     }
     unite_flags_of_one_location(&mut tables);
     (tables, notes)

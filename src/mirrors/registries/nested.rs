@@ -76,7 +76,7 @@ fn nested_table(
 
 /// Reverts settings of an earlier file of hypermirror that are no longer declared, with a table that restores the
 /// node's behaviour without that file.
-pub fn take_back(tables: &mut TablesByPrefix, foreign: &RegistriesConfig, name: &str, boot: &RegistriesFile) {
+pub fn revert_boot_file(tables: &mut TablesByPrefix, foreign: &RegistriesConfig, name: &str, boot: &RegistriesFile) {
     let prefixes = boot.tables.iter().map(|table| &table.prefix).filter(|prefix| !tables.contains_key(*prefix));
     let back: Vec<_> = prefixes.map(|prefix| (prefix.clone(), without(tables, foreign, name, prefix))).collect();
     tables.extend(back);

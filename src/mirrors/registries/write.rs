@@ -68,7 +68,7 @@ pub fn render_over(
     let (tables, mut notes) = fold(set, foreign, boot);
     let text = print(&tables);
     let file = RegistriesFile::parse(text.as_bytes(), Role::DropIn).map_err(RenderError::Refused)?;
-    let is_needed = !file.tables.is_empty() && !boot.is_some_and(|(_, boot)| says_the_same(boot, &file));
+    let is_needed = !file.tables.is_empty() && !boot.is_some_and(|(_, boot)| has_same_tables(boot, &file));
     let together = foreign.with_drop_in(DROP_IN, file);
     notes.extend(tables.keys().filter_map(|prefix| ineffective(&together, prefix)));
     notes.sort();
@@ -88,7 +88,7 @@ fn ineffective(node: &RegistriesConfig, prefix: &str) -> Option<Note> {
     Some(Note { reason, prefix: prefix.to_owned(), subject })
 }
 
-fn says_the_same(boot: &RegistriesFile, ours: &RegistriesFile) -> bool {
+fn has_same_tables(boot: &RegistriesFile, ours: &RegistriesFile) -> bool {
     boot.tables.len() == ours.tables.len() && ours.tables.iter().all(|table| boot.tables.contains(table))
 }
 

@@ -13,7 +13,7 @@ fn server(limits: Limits) -> Server {
 
 fn connect(server: &mut Server, peer: [u8; 4]) -> DuplexStream {
     let (client, stream) = duplex(64 * 1024);
-    server.take(stream, IpAddr::from(peer));
+    server.accept(stream, IpAddr::from(peer));
     client
 }
 

@@ -11,7 +11,7 @@ pub(super) fn branches(status: &HostedClusterMirrorsStatus) -> Vec<Branch> {
     let synced = find(status, ConditionType::GuestSynced);
     let guest = (synced.is_some() || status.guest.is_some()).then(|| Branch {
         text: headline("guest", synced),
-        below: status.guest.as_ref().map(given).unwrap_or_default(),
+        below: status.guest.as_ref().map(objects).unwrap_or_default(),
     });
     let up_to_date = find(status, ConditionType::NodesUpToDate);
     let bootstrap = find(status, ConditionType::BootstrapCovered).map(condition);
@@ -26,7 +26,7 @@ pub(super) fn branches(status: &HostedClusterMirrorsStatus) -> Vec<Branch> {
     guest.into_iter().chain(nodes).collect()
 }
 
-fn given(guest: &GuestReport) -> Vec<Branch> {
+fn objects(guest: &GuestReport) -> Vec<Branch> {
     let mut below = vec![Branch::leaf(format!("{} objects (kubeconfig: Secret {})", guest.objects, guest.kubeconfig))];
     if !guest.sets.is_empty() {
         below.push(Branch::leaf(format!("sets {}", guest.sets.join(", "))));

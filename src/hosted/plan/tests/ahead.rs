@@ -183,7 +183,7 @@ fn an_argument_is_known_by_its_pairs_while_its_annotation_is_ahead_also_after_a_
         let ours = argument::appended(&ignition, ignition.container.as_ref().unwrap());
         assert_eq!(ours.len(), 1, "{what}");
         // The operators do not answer, and the process that knew is gone.
-        stock.world.departed.clear();
+        stock.world.removed.clear();
         stock.world.handover_over = true;
         let asked = stock.world.plan(None).touch;
         for _ in 0..3 {

@@ -135,7 +135,7 @@ impl Model {
             Step::Crash => {
                 self.admitted = None;
                 self.world.trigger = Trigger::First;
-                self.world.departed.clear();
+                self.world.removed.clear();
                 self.world.management = ManagementLayer::new(&self.mirrors);
                 self.world.handover_over = false;
             }
@@ -186,9 +186,9 @@ impl Model {
     fn plan(&mut self) -> bool {
         let wanted = &self.world.map.entries;
         if let Some(before) = &self.admitted {
-            self.world.departed.extend(before.difference(wanted).cloned());
+            self.world.removed.extend(before.difference(wanted).cloned());
         }
-        self.world.departed.retain(|entry| !wanted.contains(entry));
+        self.world.removed.retain(|entry| !wanted.contains(entry));
         self.admitted = Some(EntrySet::clone(wanted));
         let before = self.world.deployments.clone();
         let plan = self.world.plan(self.asked.as_deref());

@@ -18,7 +18,7 @@ pub struct Limits {
 
 /// The connections of one port.
 #[derive(Debug)]
-pub struct Places {
+pub struct Slots {
     limits: Limits,
     held: Mutex<Held>,
 }
@@ -39,8 +39,8 @@ struct Holder {
 
 /// The slot of one connection, which is released on drop.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct Slot {
+    slots: Arc<Slots>,
     number: u64,
     lost: Arc<Notify>,
 }
@@ -57,14 +57,14 @@ pub fn peer_of(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Places {
+impl Slots {
     /// Creates empty slots.
     pub fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self { limits, held: Mutex::default() })
     }
 
     /// Acquires a slot for a connection of this peer. If there is no free one, another connection loses its slot.
-    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Place {
+    pub fn acquire(self: &Arc<Self>, peer: IpAddr) -> Slot {
         let mut held = self.held();
         if let Some(lost) = victim(&held.holders, peer, self.limits).and_then(|victim| held.holders.remove(&victim)) {
             lost.lost.notify_one();
@@ -72,7 +72,7 @@ impl Places {
         let (number, lost) = (held.next, Arc::new(Notify::new()));
         held.next += 1;
         held.holders.insert(number, Holder { peer, is_at_work: false, lost: Arc::clone(&lost) });
-        Place { places: Arc::clone(self), number, lost }
+        Slot { slots: Arc::clone(self), number, lost }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -98,7 +98,7 @@ fn victim(holders: &BTreeMap<u64, Holder>, peer: IpAddr, limits: Limits) -> Opti
     candidates.min_by_key(|(number, holder)| (holder.is_at_work, **number)).map(|(number, _)| *number)
 }
 
-impl Place {
+impl Slot {
     /// Waits until the connection has lost its slot.
     pub async fn lost(&self) {
         self.lost.notified().await;
@@ -106,15 +106,15 @@ impl Place {
 
     /// Records whether the connection is processing a request. Such connections lose their slots last.
     pub fn set_at_work(&self, is_at_work: bool) {
-        if let Some(holder) = self.places.held().holders.get_mut(&self.number) {
+        if let Some(holder) = self.slots.held().holders.get_mut(&self.number) {
             holder.is_at_work = is_at_work;
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.places.held().holders.remove(&self.number);
+        self.slots.held().holders.remove(&self.number);
     }
 }
 
@@ -130,55 +130,51 @@ mod tests {
         IpAddr::from([10, 0, 0, number])
     }
 
-    fn is_lost(place: &Place) -> bool {
-        place.lost().now_or_never().is_some()
+    fn is_lost(slot: &Slot) -> bool {
+        slot.lost().now_or_never().is_some()
     }
 
     #[test]
     fn a_peer_at_its_limit_loses_its_own_oldest_slot() {
-        let places = Places::new(LIMITS);
-        let greedy: Vec<Place> = (0..4).map(|_| places.take(peer(1))).collect();
-        let other = places.take(peer(2));
+        let slots = Slots::new(LIMITS);
+        let greedy: Vec<Slot> = (0..4).map(|_| slots.acquire(peer(1))).collect();
+        let other = slots.acquire(peer(2));
         assert_eq!(greedy.iter().map(is_lost).collect::<Vec<_>>(), [true, false, false, false]);
         assert!(!is_lost(&other));
     }
 
     #[test]
     fn when_all_slots_are_in_use_the_peer_with_the_most_loses_one() {
-        let places = Places::new(LIMITS);
-        let one = places.take(peer(1));
-        let two: Vec<Place> = (0..2).map(|_| places.take(peer(2))).collect();
-        let three: Vec<Place> = (0..3).map(|_| places.take(peer(3))).collect();
+        let slots = Slots::new(LIMITS);
+        let one = slots.acquire(peer(1));
+        let two: Vec<Slot> = (0..2).map(|_| slots.acquire(peer(2))).collect();
+        let three: Vec<Slot> = (0..3).map(|_| slots.acquire(peer(3))).collect();
         three[0].set_at_work(true);
-        let newcomer = places.take(peer(4));
+        let newcomer = slots.acquire(peer(4));
         assert_eq!(three.iter().map(is_lost).collect::<Vec<_>>(), [false, true, false], "the oldest that waits");
         assert!(!is_lost(&one) && !two.iter().any(is_lost) && !is_lost(&newcomer));
     }
 
     #[test]
     fn a_slot_is_free_again_when_its_connection_ends() {
-        let places = Places::new(LIMITS);
+        let slots = Slots::new(LIMITS);
         for _ in 0..100 {
-            let _place = places.take(peer(1));
+            let _place = slots.acquire(peer(1));
         }
-        let held: Vec<Place> = (0..3).map(|_| places.take(peer(1))).collect();
+        let held: Vec<Slot> = (0..3).map(|_| slots.acquire(peer(1))).collect();
         assert!(!held.iter().any(is_lost));
     }
 
     #[test]
     fn one_peer_cannot_use_all_slots() {
         let limits = Limits { connections: 256, per_peer: 64 };
-        let places = Places::new(limits);
-        let honest = places.take(peer(1));
-        let silent: Vec<Place> = (0..256).map(|_| places.take(peer(2))).collect();
-        let of_many: Vec<Place> =
-            (0..2_000_u32).map(|n| places.take(IpAddr::from((0x0b00_0000 + n).to_be_bytes()))).collect();
-        assert_eq!(
-            silent.iter().filter(|place| !is_lost(place)).count(),
-            0,
-            "many peers take what one had too much of"
-        );
-        assert_eq!(of_many.iter().filter(|place| !is_lost(place)).count() + usize::from(!is_lost(&honest)), 256);
+        let slots = Slots::new(limits);
+        let honest = slots.acquire(peer(1));
+        let silent: Vec<Slot> = (0..256).map(|_| slots.acquire(peer(2))).collect();
+        let of_many: Vec<Slot> =
+            (0..2_000_u32).map(|n| slots.acquire(IpAddr::from((0x0b00_0000 + n).to_be_bytes()))).collect();
+        assert_eq!(silent.iter().filter(|slot| !is_lost(slot)).count(), 0, "many peers take what one had too much of");
+        assert_eq!(of_many.iter().filter(|slot| !is_lost(slot)).count() + usize::from(!is_lost(&honest)), 256);
     }
 
     #[test]
