@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use hypermirror::agent::desired::Declared;
+use hypermirror::agent::desired::DeclaredMirrors;
 use hypermirror::agent::files::Host;
 use hypermirror::agent::node::NodeFile;
 use hypermirror::mirrors::registries::DROP_IN;
@@ -154,7 +154,7 @@ impl Node {
     }
 }
 
-fn declared(mirror: &str) -> Declared {
+fn declared(mirror: &str) -> DeclaredMirrors {
     let origin = Origin {
         kind: "NodeMirrorSet".to_owned(),
         namespace: None,
@@ -173,7 +173,7 @@ fn declared(mirror: &str) -> Declared {
         list: "spec.digestMirrors",
         origin,
     };
-    Declared { entries: vec![entry], ..Declared::default() }
+    DeclaredMirrors { entries: vec![entry], ..DeclaredMirrors::default() }
 }
 
 fn skopeo(home: &Path, image: &str) -> Vec<String> {

@@ -6,7 +6,7 @@ use hypermirror_api::report::FindingReport;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{
-    ConfigError, DROP_IN, Note, NoteReason, RegistriesFile, RenderError, Rendered, Role, Verdict, judge, render_over,
+    ConfigError, DROP_IN, Judgement, Note, NoteReason, RegistriesFile, RenderError, Rendered, Role, judge, render_over,
 };
 use crate::mirrors::{MirrorEntry, Resolved};
 
@@ -37,7 +37,7 @@ pub struct ForeignFiles {
 
 /// The declared entries for this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declared {
+pub struct DeclaredMirrors {
     /// The entries. Their order has no effect.
     pub entries: Vec<MirrorEntry>,
     /// Objects that cannot be decoded, with the error.
@@ -90,7 +90,7 @@ pub struct Decision {
 }
 
 /// Decides the content of the file. `names_kind` returns whether the current file has mirrors of objects of a kind.
-pub fn decide(declared: &Declared, foreign: &ForeignFiles, names_kind: impl Fn(&str) -> bool) -> Decision {
+pub fn decide(declared: &DeclaredMirrors, foreign: &ForeignFiles, names_kind: impl Fn(&str) -> bool) -> Decision {
     let (set, findings) = resolve(&declared.entries);
     let mut decision = Decision {
         file: Ok(None),
@@ -116,7 +116,7 @@ pub fn decide(declared: &Declared, foreign: &ForeignFiles, names_kind: impl Fn(&
     }
     decision.file = write(&set, foreign).map(|written| {
         decision.add_notes(&written.rendered.notes);
-        for broken in &written.verdict.broken {
+        for broken in &written.judgement.broken {
             let message = format!("pulls such as {} fail: {}", broken.example, broken.error);
             decision.warnings.push(warning("BrokenTable", &format!("{} in {}", broken.prefix, broken.file), &message));
         }
@@ -148,7 +148,7 @@ impl Decision {
 /// A rendered file, and its predicted effect.
 struct Written {
     rendered: Rendered,
-    verdict: Verdict,
+    judgement: Judgement,
 }
 
 fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
@@ -168,8 +168,9 @@ fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
     if let Some(text) = rendered.text.as_deref().filter(|text| text.len() > LARGEST) {
         return Err(Refusal::TooLarge(text.len()));
     }
-    let verdict = foreign.judge(Files::All { ours: rendered.text.as_deref() }).map_err(|error| would_break(&error))?;
-    Ok(Written { rendered, verdict })
+    let judgement =
+        foreign.judge(Files::All { ours: rendered.text.as_deref() }).map_err(|error| would_break(&error))?;
+    Ok(Written { rendered, judgement })
 }
 
 fn would_break(error: &impl ToString) -> Refusal {
@@ -187,7 +188,7 @@ enum Files<'t> {
 
 impl ForeignFiles {
     /// The predicted effect of files.
-    fn judge(&self, files: Files<'_>) -> Result<Verdict, ConfigError> {
+    fn judge(&self, files: Files<'_>) -> Result<Judgement, ConfigError> {
         let own_name = format!("{DROP_IN_DIRECTORY}/{DROP_IN}");
         // An empty file makes the agent's directory the first one, even if it has no other file.
         let anchor = format!("{DROP_IN_DIRECTORY}/.conf");

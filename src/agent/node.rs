@@ -7,9 +7,9 @@ use hypermirror_api::node_mirror_status::ObservedSet;
 use rustix::fs::{AtFlags, statat};
 use sha2::{Digest as _, Sha256};
 
-use super::desired::{DROP_IN_DIRECTORY, Decision, Declared, Refusal, decide};
+use super::desired::{DROP_IN_DIRECTORY, Decision, DeclaredMirrors, Refusal, decide};
 use super::files::{Change, FileChange, Host, Own};
-use super::report::{Snapshot, Verdict};
+use super::report::{NodeConditionState, Snapshot};
 use crate::mirrors::registries::DROP_IN;
 
 /// Identifies a version of a file, to notice changes by other programs.
@@ -51,7 +51,7 @@ impl NodeFile {
     }
 
     /// Reads all files, decides the content and writes it if it differs.
-    pub fn reconcile(&mut self, declared: &Declared, observed: Vec<ObservedSet>) -> Pass {
+    pub fn reconcile(&mut self, declared: &DeclaredMirrors, observed: Vec<ObservedSet>) -> Pass {
         let seen = match self.host.read_all() {
             Ok(seen) => seen,
             Err(error) => return self.unreadable(&error),
@@ -68,7 +68,7 @@ impl NodeFile {
                 let message = format!(
                     "{DROP_IN_DIRECTORY}/{DROP_IN} was not written by hypermirror and is not overwritten: {why}"
                 );
-                (Verdict::new(NodeReason::NotOurFile, message), None)
+                (NodeConditionState::new(NodeReason::NotOurFile, message), None)
             }
             (Ok(wanted), _) => {
                 let is_same = wanted.as_deref().map(str::as_bytes) == found;
@@ -88,7 +88,7 @@ impl NodeFile {
                         // The failed step may have been after the change.
                         is_changed = self.is_marked && self.host.is_pending();
                         let message = format!("{DROP_IN_DIRECTORY}: {error}");
-                        (Verdict::new(NodeReason::WriteFailed, message), found.map(<[u8]>::to_vec))
+                        (NodeConditionState::new(NodeReason::WriteFailed, message), found.map(<[u8]>::to_vec))
                     }
                 }
             }
@@ -98,10 +98,10 @@ impl NodeFile {
         Pass { snapshot, is_changed }
     }
 
-    fn snapshot(&self, applied: Verdict, decision: Decision, on_disk: Option<&[u8]>) -> Snapshot {
+    fn snapshot(&self, applied: NodeConditionState, decision: Decision, on_disk: Option<&[u8]>) -> Snapshot {
         Snapshot {
             applied,
-            reloaded: Verdict::new(NodeReason::AsExpected, ""),
+            reloaded: NodeConditionState::new(NodeReason::AsExpected, ""),
             observed_sets: self.observed.clone(),
             sources: decision.sources,
             content_hash: on_disk.map(hash).unwrap_or_default(),
@@ -115,7 +115,7 @@ impl NodeFile {
         let message = format!("failed to read the node's files: {error}");
         let nothing =
             Decision { file: Ok(None), sources: 0, rejected: Vec::new(), warnings: Vec::new(), shadowed: Vec::new() };
-        let snapshot = self.snapshot(Verdict::new(NodeReason::WriteFailed, message), nothing, None);
+        let snapshot = self.snapshot(NodeConditionState::new(NodeReason::WriteFailed, message), nothing, None);
         Pass { snapshot, is_changed: false }
     }
 
@@ -137,23 +137,23 @@ impl NodeFile {
     }
 }
 
-fn refused(refusal: &Refusal) -> Verdict {
+fn refused(refusal: &Refusal) -> NodeConditionState {
     let reason = match refusal {
         Refusal::ForeignFile(_) | Refusal::Unjudged(_) => NodeReason::ForeignFileInvalid,
         Refusal::TooLarge(_) | Refusal::TooMany(_) => NodeReason::FileTooLarge,
         Refusal::WouldBreak(_) => NodeReason::WouldBreakPulls,
         Refusal::KindVanished(_) => NodeReason::KindVanished,
     };
-    Verdict::new(reason, refusal.to_string())
+    NodeConditionState::new(reason, refusal.to_string())
 }
 
-fn applied(decision: &Decision) -> Verdict {
+fn applied(decision: &Decision) -> NodeConditionState {
     let message = match (&decision.file, decision.sources) {
         (Ok(Some(_)), 1) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} is up to date with 1 source"),
         (Ok(Some(_)), sources) => format!("{DROP_IN_DIRECTORY}/{DROP_IN} is up to date with {sources} sources"),
         _ => "no file is needed: the node's other files have all declared mirrors, or none are declared".to_owned(),
     };
-    Verdict::new(NodeReason::AsExpected, message)
+    NodeConditionState::new(NodeReason::AsExpected, message)
 }
 
 fn hash(content: &[u8]) -> String {

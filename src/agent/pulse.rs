@@ -38,9 +38,9 @@ impl Pulse {
 
     /// Records the state of the node.
     pub fn record(&self, snapshot: &Snapshot) {
-        let verdicts = [&snapshot.applied, &snapshot.reloaded];
-        let trouble = verdicts.into_iter().find(|verdict| !verdict.is_good());
-        let trouble = trouble.map(|verdict| format!("{}: {}", verdict.reason.as_str(), verdict.message));
+        let conditions = [&snapshot.applied, &snapshot.reloaded];
+        let trouble = conditions.into_iter().find(|condition| !condition.is_good());
+        let trouble = trouble.map(|condition| format!("{}: {}", condition.reason.as_str(), condition.message));
         self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = trouble;
     }
 }

@@ -12,17 +12,17 @@ const LONGEST_LIST: usize = 50;
 /// Maximum length of lists of small items.
 const LONGEST_OBSERVED: usize = 1_000;
 
-/// The outcome of one step: the reason and message of a condition.
+/// The reason and message of a condition, whose status follows from the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct NodeConditionState {
     /// The reason. [`NodeReason::AsExpected`] and [`NodeReason::NotAsked`] mean success.
     pub reason: NodeReason,
     /// Human-readable details.
     pub message: String,
 }
 
-impl Verdict {
-    /// Creates a verdict.
+impl NodeConditionState {
+    /// Creates the state.
     pub fn new(reason: NodeReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
@@ -37,9 +37,9 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Whether the file is up to date.
-    pub applied: Verdict,
+    pub applied: NodeConditionState,
     /// Whether CRI-O has loaded it.
-    pub reloaded: Verdict,
+    pub reloaded: NodeConditionState,
     /// The objects from which the file was generated.
     pub observed_sets: Vec<ObservedSet>,
     /// Number of sources with mirrors.
@@ -58,7 +58,7 @@ pub struct Snapshot {
 pub fn status(snapshot: &Snapshot, before: Option<&NodeMirrorStatusStatus>, now: &Time) -> NodeMirrorStatusStatus {
     let conditions =
         [(NodeConditionType::Applied, &snapshot.applied), (NodeConditionType::Reloaded, &snapshot.reloaded)];
-    let conditions = conditions.map(|(kind, verdict)| condition(kind, verdict, before, now)).to_vec();
+    let conditions = conditions.map(|(kind, state)| condition(kind, state, before, now)).to_vec();
     printable::value(NodeMirrorStatusStatus {
         conditions,
         observed_sets: snapshot.observed_sets.iter().take(LONGEST_OBSERVED).cloned().collect(),
@@ -75,18 +75,18 @@ pub fn status(snapshot: &Snapshot, before: Option<&NodeMirrorStatusStatus>, now:
 
 fn condition(
     kind: NodeConditionType,
-    verdict: &Verdict,
+    state: &NodeConditionState,
     before: Option<&NodeMirrorStatusStatus>,
     now: &Time,
 ) -> Condition {
-    let status = if verdict.is_good() { "True" } else { "False" };
+    let status = if state.is_good() { "True" } else { "False" };
     let known = before.and_then(|before| before.conditions.iter().find(|known| known.type_ == kind.as_str()));
     let since = known.filter(|known| known.status == status).map(|known| known.last_transition_time.clone());
     Condition {
         last_transition_time: since.unwrap_or_else(|| now.clone()),
-        message: verdict.message.clone(),
+        message: state.message.clone(),
         observed_generation: Some(0),
-        reason: verdict.reason.as_str().to_owned(),
+        reason: state.reason.as_str().to_owned(),
         status: status.to_owned(),
         type_: kind.as_str().to_owned(),
     }

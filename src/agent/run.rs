@@ -18,7 +18,7 @@ use super::node::NodeFile;
 use super::options::AgentOptions;
 use super::pulse::Pulse;
 use super::reload::{ReloadError, Reloader};
-use super::report::{Snapshot, Verdict};
+use super::report::{NodeConditionState, Snapshot};
 use super::reporter::Reporter;
 use super::watch_files::FileWatch;
 use crate::client::backoff::Backoff;
@@ -96,7 +96,7 @@ struct Pending {
     /// The pause before it, if an attempt failed.
     pause: Option<Duration>,
     /// The result of the last attempt.
-    last: Option<Verdict>,
+    last: Option<NodeConditionState>,
 }
 
 impl Reload {
@@ -112,20 +112,23 @@ impl Reload {
         }
     }
 
-    fn verdict(&self) -> Verdict {
+    fn condition(&self) -> NodeConditionState {
         match &self.pending {
             Some(Pending { last: Some(last), .. }) => last.clone(),
-            Some(_) => Verdict::new(NodeReason::Reloading, "reloading CRI-O"),
-            None if self.reloader.is_enabled() => Verdict::new(NodeReason::AsExpected, "CRI-O has loaded the file"),
-            None => {
-                Verdict::new(NodeReason::NotAsked, "the agent does not reload the container runtime (--reload=none)")
+            Some(_) => NodeConditionState::new(NodeReason::Reloading, "reloading CRI-O"),
+            None if self.reloader.is_enabled() => {
+                NodeConditionState::new(NodeReason::AsExpected, "CRI-O has loaded the file")
             }
+            None => NodeConditionState::new(
+                NodeReason::NotAsked,
+                "the agent does not reload the container runtime (--reload=none)",
+            ),
         }
     }
 
     fn failed(&mut self, error: &ReloadError) {
         let Some(pending) = &mut self.pending else { return };
-        pending.last = Some(Verdict::new(error.reason(), error.to_string()));
+        pending.last = Some(NodeConditionState::new(error.reason(), error.to_string()));
         pending.next = Instant::now() + RELOAD_RETRY.next(&mut pending.pause);
     }
 }
@@ -233,7 +236,7 @@ impl Agent {
     }
 
     fn record(&mut self, mut snapshot: Snapshot) {
-        snapshot.reloaded = self.reload.verdict();
+        snapshot.reloaded = self.reload.condition();
         self.metrics.record(&snapshot);
         self.pulse.record(&snapshot);
         self.snapshots.send_if_modified(|known| {

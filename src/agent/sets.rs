@@ -12,7 +12,7 @@ use kube::core::error_boundary::InvalidObject;
 use kube::core::{Selector, SelectorExt as _};
 use kube::{Resource, ResourceExt as _};
 
-use super::desired::Declared;
+use super::desired::DeclaredMirrors;
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_node_mirror_set, of_object, weight};
 use crate::mirrors::{Layer, MirrorEntry};
 
@@ -275,8 +275,8 @@ impl Sets {
     }
 
     /// The entries for this node.
-    pub fn declared(&self) -> Declared {
-        let mut declared = Declared::default();
+    pub fn declared(&self) -> DeclaredMirrors {
+        let mut declared = DeclaredMirrors::default();
         for (kind, set) in self.chosen() {
             declared.entries.extend(set.entries.iter().cloned());
             if set.is_cut() {

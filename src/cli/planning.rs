@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::input::Input;
 use crate::fleet::rollout::Budget;
 use crate::hosted::carry_over::carried;
+use crate::hosted::condition_state::SourceTrouble;
 use crate::hosted::facts::{ClusterFacts, Flags, FleetFacts, Moment, RolloutFacts};
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::plan::{Plan, Target};
@@ -21,7 +22,6 @@ use crate::hosted::settings::{ClusterSettings, settings};
 use crate::hosted::sources::{ClusterMap, ManagementLayer, cluster_map};
 use crate::hosted::target::TargetSpec;
 use crate::hosted::turn::turn;
-use crate::hosted::verdict::SourceTrouble;
 use crate::manager::options::PlanOptions;
 
 /// The input that all hosted clusters share.

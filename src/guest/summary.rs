@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::error::words;
 use super::few::Few;
-use crate::hosted::verdict::Verdict;
+use crate::hosted::condition_state::ConditionState;
 
 /// Nodes, entries and files that a report names. Its size is limited, and the first ones show what is wrong.
 const NAMED: usize = 20;
@@ -89,7 +89,7 @@ pub struct Summary {
     /// For the report.
     pub report: NodesReport,
     /// For the condition `NodesUpToDate`.
-    pub verdict: Verdict,
+    pub verdict: ConditionState,
     /// The nodes without a status.
     pub silent: BTreeSet<Box<str>>,
     /// The number of nodes that have a status and have not applied their sets.
@@ -247,15 +247,15 @@ impl Behind {
         }
     }
 
-    fn verdict(&self, total: usize) -> Verdict {
+    fn verdict(&self, total: usize) -> ConditionState {
         // Problems that need action come before states that resolve by themselves.
         for reason in [Reason::NodesFailing, Reason::AgentsMissing, Reason::NodesUpdating] {
             let Some((first, count)) = self.by_reason.get(&reason) else { continue };
             let more = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
             let message = format!("{} of {total} nodes: {}{more}: {}", self.count, first.name, first.message);
-            return Verdict::new("False", reason, message);
+            return ConditionState::new("False", reason, message);
         }
-        Verdict::new("True", Reason::AsExpected, format!("all {total} nodes have applied their mirrors"))
+        ConditionState::new("True", Reason::AsExpected, format!("all {total} nodes have applied their mirrors"))
     }
 }
 

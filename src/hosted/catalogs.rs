@@ -11,7 +11,7 @@ use hypermirror_api::{Reason, annotations};
 
 use self::compare::Difference;
 use self::wishes::CatalogWishes;
-use super::verdict::Verdict;
+use super::condition_state::ConditionState;
 use crate::mirrors::finding::Severity;
 
 /// One of the three catalogs that stock HyperShift runs in a control plane (`v2/olm/catalogs`).
@@ -66,7 +66,7 @@ pub enum Handling {
 ///
 /// Invalid annotations take precedence over differences, because they are the reason why these are not corrected. Annotations
 /// without effect are reported, but the condition is True.
-pub fn verdict(wishes: &CatalogWishes, differences: &[Difference], handling: &Handling) -> Verdict {
+pub fn condition(wishes: &CatalogWishes, differences: &[Difference], handling: &Handling) -> ConditionState {
     let of_weight = |severity: Severity| wishes.findings.iter().filter(move |finding| finding.severity == severity);
     let told = |severity: Severity| {
         let messages: Vec<String> = of_weight(severity)
@@ -75,22 +75,26 @@ pub fn verdict(wishes: &CatalogWishes, differences: &[Difference], handling: &Ha
         messages.join("; ")
     };
     if let Some(first) = of_weight(Severity::Error).next() {
-        return Verdict::new("False", first.reason, told(Severity::Error));
+        return ConditionState::new("False", first.reason, told(Severity::Error));
     }
     if let Handling::Failed(error) = handling {
-        return Verdict::new("False", Reason::WriteFailed, error.clone());
+        return ConditionState::new("False", Reason::WriteFailed, error.clone());
     }
     if !differences.is_empty() {
         let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
         let all = all.join("; ");
         return match handling {
-            Handling::Left(why) => Verdict::new("False", Reason::CatalogDiffers, format!("{all}: {why}")),
-            _ => Verdict::new("False", Reason::Updating, format!("{all}: waiting for stock HyperShift to change it")),
+            Handling::Left(why) => ConditionState::new("False", Reason::CatalogDiffers, format!("{all}: {why}")),
+            _ => ConditionState::new(
+                "False",
+                Reason::Updating,
+                format!("{all}: waiting for stock HyperShift to change it"),
+            ),
         };
     }
     match of_weight(Severity::Warning).next() {
-        Some(first) => Verdict::new("True", first.reason, told(Severity::Warning)),
-        None => Verdict::new("True", Reason::AsExpected, "the catalogs match the annotations"),
+        Some(first) => ConditionState::new("True", first.reason, told(Severity::Warning)),
+        None => ConditionState::new("True", Reason::AsExpected, "the catalogs match the annotations"),
     }
 }
 

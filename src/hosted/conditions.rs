@@ -3,21 +3,21 @@
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::condition_state::{ConditionState, SourceTrouble, cut};
 use super::guest::carried;
 use super::plan::{Target, TargetPlan};
-use super::verdict::{SourceTrouble, Verdict, cut};
 use crate::mirrors::finding::{Finding, Severity};
 
 /// The condition `SourcesResolved`. `replaces_nodes` is whether it has `imageContentSources`, whose edits make stock HyperShift
 /// replace nodes.
-pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replaces_nodes: bool) -> Verdict {
+pub fn sources_condition(findings: &[&Finding], troubles: &[SourceTrouble], replaces_nodes: bool) -> ConditionState {
     // A source that cannot be read may be unchanged, so the status is Unknown. All other problems result in False.
     let is_unseen =
         |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
     if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
         let status = if is_unseen(&trouble) { "Unknown" } else { "False" };
         let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
-        return Verdict::new(status, trouble.reason, messages.join("; "));
+        return ConditionState::new(status, trouble.reason, messages.join("; "));
     }
     let errors: Vec<String> = findings
         .iter()
@@ -26,20 +26,20 @@ pub fn sources_verdict(findings: &[&Finding], troubles: &[SourceTrouble], replac
         .collect();
     if !errors.is_empty() {
         let text = format!("{} invalid entries are ignored: {}", errors.len(), errors.join("; "));
-        return Verdict::new("False", Reason::InvalidEntries, text);
+        return ConditionState::new("False", Reason::InvalidEntries, text);
     }
     if replaces_nodes {
         let key = annotations::IMAGE_MIRROR_CONFIG_REF;
-        return Verdict::good(format!(
+        return ConditionState::good(format!(
             "all mirror entries are valid; stock HyperShift replaces nodes when spec.imageContentSources is edited, but not when \
              the ConfigMap in annotation {key} is edited"
         ));
     }
-    Verdict::good("all mirror entries are valid")
+    ConditionState::good("all mirror entries are valid")
 }
 
 /// The condition `ControlPlaneUpToDate`. `held` is the gate that holds the change, if there is one.
-pub fn control_plane_verdict(targets: &[Target], held: Option<&Verdict>) -> Verdict {
+pub fn control_plane_condition(targets: &[Target], held: Option<&ConditionState>) -> ConditionState {
     // The targets belong to another HostedCluster and are not considered.
     if let Some(refused) = held.filter(|held| held.reason == Reason::NamespaceClaimedTwice) {
         return refused.clone();
@@ -48,7 +48,7 @@ pub fn control_plane_verdict(targets: &[Target], held: Option<&Verdict>) -> Verd
         targets.iter().filter_map(|target| Some((target.name(), target.plan.as_ref()?))).collect();
     let bad: Vec<_> = present.iter().filter(|(_, plan)| !plan.up_to_date).collect();
     if bad.is_empty() && present.len() == targets.len() {
-        return Verdict::good("all target Deployments have the override map");
+        return ConditionState::good("all target Deployments have the override map");
     }
     if let Some(held) = held.filter(|_| !bad.is_empty()) {
         return held.clone();
@@ -58,10 +58,10 @@ pub fn control_plane_verdict(targets: &[Target], held: Option<&Verdict>) -> Verd
             format!("{name}: {}", text_or(&plan.message, "waiting for the override map to be written"))
         };
         let messages: Vec<String> = bad.iter().map(message).collect();
-        return Verdict::new("False", worst.reason.unwrap_or(Reason::Updating), messages.join("; "));
+        return ConditionState::new("False", worst.reason.unwrap_or(Reason::Updating), messages.join("; "));
     }
     if present.is_empty() {
-        return Verdict::new(
+        return ConditionState::new(
             "Unknown",
             Reason::TargetsMissing,
             "waiting for the Deployments of the control plane to be created",
@@ -70,7 +70,7 @@ pub fn control_plane_verdict(targets: &[Target], held: Option<&Verdict>) -> Verd
     let missing: Vec<&str> = targets.iter().filter(|target| target.plan.is_none()).map(Target::name).collect();
     let text =
         format!("waiting for Deployments to be created: {}; the others have the override map", missing.join(", "));
-    Verdict::new("True", Reason::TargetsIncomplete, text)
+    ConditionState::new("True", Reason::TargetsIncomplete, text)
 }
 
 fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
@@ -78,44 +78,44 @@ fn text_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
 }
 
 /// The condition `CatalogsValid`, if the HostedCluster has or had annotations for OLM catalogs.
-pub fn catalogs_verdict(present: Option<Verdict>, old: &[Condition]) -> Option<Verdict> {
+pub fn catalogs_condition(present: Option<ConditionState>, old: &[Condition]) -> Option<ConditionState> {
     let was_told = old.iter().any(|condition| condition.type_ == ConditionType::CatalogsValid.as_str());
-    present.or_else(|| was_told.then(|| Verdict::good("the annotations for OLM catalogs were removed")))
+    present.or_else(|| was_told.then(|| ConditionState::good("the annotations for OLM catalogs were removed")))
 }
 
 /// The condition `Ready`: False if a condition is False, otherwise Unknown if a condition is Unknown.
-pub fn ready_verdict(parts: &[(ConditionType, &Verdict)]) -> Verdict {
+pub fn ready_condition(parts: &[(ConditionType, &ConditionState)]) -> ConditionState {
     for status in ["False", "Unknown"] {
-        if let Some((kind, verdict)) = parts.iter().find(|(_, verdict)| verdict.status == status) {
-            let message = format!("{}: {}", kind.as_str(), verdict.message);
-            return Verdict { status, reason: verdict.reason, message: cut(message) };
+        if let Some((kind, condition)) = parts.iter().find(|(_, condition)| condition.status == status) {
+            let message = format!("{}: {}", kind.as_str(), condition.message);
+            return ConditionState { status, reason: condition.reason, message: cut(message) };
         }
     }
-    Verdict::good("all mirrors are resolved and applied")
+    ConditionState::good("all mirrors are resolved and applied")
 }
 
 /// Merges the conditions with the previous ones. The transition time changes only with the status.
 pub fn merge(
     old: &[Condition],
-    verdicts: &[(ConditionType, &Verdict)],
+    conditions: &[(ConditionType, &ConditionState)],
     generation: i64,
     now: jiff::Timestamp,
 ) -> Vec<Condition> {
     // The API has a precision of seconds, and the written value must equal the one that is read back.
     let now = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let condition = |(kind, verdict): &(ConditionType, &Verdict)| {
+    let condition = |(kind, condition): &(ConditionType, &ConditionState)| {
         let before = old.iter().find(|old| old.type_ == kind.as_str());
-        let unchanged = before.filter(|old| old.status == verdict.status);
+        let unchanged = before.filter(|old| old.status == condition.status);
         Condition {
             type_: kind.as_str().to_owned(),
-            status: verdict.status.to_owned(),
-            reason: verdict.reason.as_str().to_owned(),
-            message: verdict.message.clone(),
+            status: condition.status.to_owned(),
+            reason: condition.reason.as_str().to_owned(),
+            message: condition.message.clone(),
             observed_generation: Some(generation),
             last_transition_time: unchanged.map_or(Time(now), |old| old.last_transition_time.clone()),
         }
     };
-    verdicts.iter().map(condition).collect()
+    conditions.iter().map(condition).collect()
 }
 
 /// The report after a reconcile that panicked: the previous one, with an unknown state of the control plane. The next successful
@@ -127,9 +127,9 @@ pub fn work_failed(
 ) -> HostedClusterMirrorsStatus {
     let mut status = old.cloned().unwrap_or_default();
     let message = "the reconcile of the hosted cluster failed inside hypermirror and is retried; the manager's log has the details";
-    let failed = Verdict::new("Unknown", Reason::WorkFailed, message);
+    let failed = ConditionState::new("Unknown", Reason::WorkFailed, message);
     let is_kept = |kind: ConditionType| !matches!(kind, ConditionType::ControlPlaneUpToDate | ConditionType::Ready);
-    let kept: Vec<(ConditionType, Verdict)> = ConditionType::ALL
+    let kept: Vec<(ConditionType, ConditionState)> = ConditionType::ALL
         .iter()
         .filter_map(|kind| {
             let told = status.conditions.iter().find(|told| is_kept(*kind) && told.type_ == kind.as_str())?;
@@ -139,7 +139,7 @@ pub fn work_failed(
     let counting = kept.iter().filter(|(_, told)| told.reason != Reason::KubeconfigMissing);
     let control_plane = (ConditionType::ControlPlaneUpToDate, &failed);
     let parts = std::iter::once(control_plane).chain(counting.map(|(kind, told)| (*kind, told)));
-    let ready = ready_verdict(&parts.collect::<Vec<_>>());
+    let ready = ready_condition(&parts.collect::<Vec<_>>());
     let told = merge(&status.conditions, &[control_plane, (ConditionType::Ready, &ready)], generation, now);
     for condition in told {
         match status.conditions.iter_mut().find(|before| before.type_ == condition.type_) {

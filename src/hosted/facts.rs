@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::argument::ArgumentMode;
+use super::condition_state::SourceTrouble;
 use super::delivery::{Delivery, invalid_delivery};
 use super::guest::GuestOutcome;
 use super::memory::Memory;
@@ -22,7 +23,6 @@ use super::pool_config::{KnownPool, PoolSources};
 use super::settings::{ClusterSettings, pause_ends};
 use super::sources::{ClusterMap, ManagementLayer, OwnSources};
 use super::target::TargetSpec;
-use super::verdict::SourceTrouble;
 use crate::fleet::claims::Refusal;
 use crate::fleet::removal::HeldRemoval;
 use crate::fleet::rollout::{Budget, Halt, Mark};

@@ -6,10 +6,10 @@ use hypermirror_api::Reason;
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use jiff::Timestamp;
 
+use super::condition_state::ConditionState;
 use super::facts::{ClusterFacts, Moment};
 use super::gates::Gate;
 use super::plan::Plan;
-use super::verdict::Verdict;
 use crate::fleet::rollout::{Progress, messages, progress, response_due};
 
 /// Interval of reconciles of a hosted cluster in flight without watch events.
@@ -20,8 +20,8 @@ const BACKSTOP: Duration = Duration::from_secs(30);
 pub struct Flight {
     /// For the report.
     pub report: Option<RolloutReport>,
-    /// The verdict of a failed rollout.
-    pub failed: Option<Verdict>,
+    /// The condition of a failed rollout.
+    pub failed: Option<ConditionState>,
     /// The start time, if the rollout is done.
     pub is_back: Option<Timestamp>,
     /// When to check again.
@@ -59,7 +59,7 @@ pub fn of(facts: &ClusterFacts, plan: &Plan, gate: &Gate, now: Moment) -> Flight
             }
         }
         Progress::Failed => Flight {
-            failed: Some(Verdict::new(
+            failed: Some(ConditionState::new(
                 "False",
                 Reason::RolloutFailed,
                 messages::failed(budget, since, &facts.unavailable()),

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hypermirror_api::{Reason, names};
 
-use super::conditions::control_plane_verdict;
+use super::condition_state::ConditionState;
+use super::conditions::control_plane_condition;
 use super::edits::Edits;
 use super::facts::{ClusterFacts, Moment, Slot};
 use super::plan::Plan;
-use super::verdict::Verdict;
 use crate::fleet::rollout::messages;
 
 /// The gates, in order.
@@ -49,7 +49,7 @@ pub enum Gate {
     /// The plan is written.
     Go,
     /// Nothing is written, for the reason in the condition.
-    Hold(GateName, Verdict),
+    Hold(GateName, ConditionState),
     /// Nothing is written or reported until this time has passed.
     Wait(GateName, Duration),
     /// Claim a slot of the rollout budget, read the targets again and start another turn.
@@ -57,10 +57,10 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// The verdict for the condition.
-    pub fn verdict(&self) -> Option<&Verdict> {
+    /// The condition of a held change.
+    pub fn condition(&self) -> Option<&ConditionState> {
         match self {
-            Self::Hold(_, verdict) => Some(verdict),
+            Self::Hold(_, condition) => Some(condition),
             _ => None,
         }
     }
@@ -99,7 +99,7 @@ pub struct Proposal<'a> {
 /// The decision of one gate.
 enum Answer {
     Go,
-    Hold(Verdict),
+    Hold(ConditionState),
     Wait(Duration),
     Claim,
 }
@@ -126,7 +126,7 @@ pub fn gate(proposal: &Proposal<'_>) -> Gate {
     for (name, judge) in GATES {
         match judge(proposal) {
             Answer::Go => {}
-            Answer::Hold(verdict) => return Gate::Hold(name, verdict),
+            Answer::Hold(condition) => return Gate::Hold(name, condition),
             Answer::Wait(left) => return Gate::Wait(name, left),
             Answer::Claim => decided = Gate::Claim,
         }
@@ -134,16 +134,16 @@ pub fn gate(proposal: &Proposal<'_>) -> Gate {
     decided
 }
 
-/// The verdict of the gates that do not need a plan, which also hold writes for nodes.
-pub fn held(facts: &ClusterFacts, now: Moment) -> Option<(GateName, Verdict)> {
+/// The condition of the gates that do not need a plan, which also hold writes for nodes.
+pub fn held(facts: &ClusterFacts, now: Moment) -> Option<(GateName, ConditionState)> {
     match gate(&Proposal { facts, plan: None, edits: &facts.memory.edits, now }) {
-        Gate::Hold(name, verdict) => Some((name, verdict)),
+        Gate::Hold(name, condition) => Some((name, condition)),
         _ => None,
     }
 }
 
 fn hold_if(holds: bool, status: &'static str, reason: Reason, message: &str) -> Answer {
-    if holds { Answer::Hold(Verdict::new(status, reason, message)) } else { Answer::Go }
+    if holds { Answer::Hold(ConditionState::new(status, reason, message)) } else { Answer::Go }
 }
 
 fn namespace_claim(proposal: &Proposal<'_>) -> Answer {
@@ -189,7 +189,7 @@ fn removal_held(proposal: &Proposal<'_>) -> Answer {
 fn contested(proposal: &Proposal<'_>) -> Answer {
     let Some(plan) = proposal.plan.filter(|plan| !plan.writes()) else { return Answer::Go };
     let is_contested = plan.planned().any(|target| target.reason == Some(Reason::Contested));
-    if is_contested { Answer::Hold(control_plane_verdict(&plan.targets, None)) } else { Answer::Go }
+    if is_contested { Answer::Hold(control_plane_condition(&plan.targets, None)) } else { Answer::Go }
 }
 
 /// A target that was not available before the change would count as a failure of the change, so it waits, unless hypermirror is
@@ -214,7 +214,7 @@ fn rollout_budget(proposal: &Proposal<'_>) -> Answer {
 }
 
 fn hold(reason: Reason, message: String) -> Answer {
-    Answer::Hold(Verdict::new("False", reason, message))
+    Answer::Hold(ConditionState::new("False", reason, message))
 }
 
 /// Whether it needs no slot although there is a limit.

@@ -5,7 +5,7 @@ use hypermirror_api::report::{GuestReport, NodesReport};
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::verdict::Verdict;
+use super::condition_state::ConditionState;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::scope::best_match_in;
@@ -20,11 +20,11 @@ pub const CONDITIONS: [ConditionType; 3] =
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuestOutcome {
     /// `GuestSynced`.
-    pub synced: Verdict,
+    pub synced: ConditionState,
     /// `NodesUpToDate`, unless the guest cluster was not reachable.
-    pub nodes: Option<Verdict>,
+    pub nodes: Option<ConditionState>,
     /// `BootstrapCovered`, if it is known.
-    pub bootstrap: Option<Verdict>,
+    pub bootstrap: Option<ConditionState>,
     /// For the report.
     pub guest: Option<GuestReport>,
     /// For the report.
@@ -35,10 +35,14 @@ pub struct GuestOutcome {
 
 impl GuestOutcome {
     /// The result if the guest cluster is not reachable. The known state of nodes may be outdated.
-    pub fn unknown(synced: Verdict, before: Option<&Self>) -> Self {
+    pub fn unknown(synced: ConditionState, before: Option<&Self>) -> Self {
         let message = "failed to connect to the guest cluster";
-        let unknown = |verdict: &Option<Verdict>| {
-            verdict.as_ref().map(|_| Verdict { status: "Unknown", reason: synced.reason, message: message.to_owned() })
+        let unknown = |condition: &Option<ConditionState>| {
+            condition.as_ref().map(|_| ConditionState {
+                status: "Unknown",
+                reason: synced.reason,
+                message: message.to_owned(),
+            })
         };
         Self {
             nodes: before.and_then(|before| unknown(&before.nodes)),
@@ -51,20 +55,20 @@ impl GuestOutcome {
     }
 
     /// The result if the control-plane namespace belongs to another HostedCluster. The known state is dropped.
-    pub fn refused(synced: Verdict, before: Option<&Self>) -> Self {
-        let unknown = |verdict: &Verdict| Verdict { status: "Unknown", ..verdict.clone() };
+    pub fn refused(synced: ConditionState, before: Option<&Self>) -> Self {
+        let unknown = |condition: &ConditionState| ConditionState { status: "Unknown", ..condition.clone() };
         let nodes = before.and_then(|before| before.nodes.as_ref()).map(|_| unknown(&synced));
         let bootstrap = before.and_then(|before| before.bootstrap.as_ref()).map(|_| unknown(&synced));
         Self { nodes, bootstrap, synced, guest: None, nodes_report: None, left: false }
     }
 
     /// The conditions that are set.
-    pub fn verdicts(&self) -> Vec<(ConditionType, &Verdict)> {
+    pub fn conditions(&self) -> Vec<(ConditionType, &ConditionState)> {
         let [synced, nodes, bootstrap] = CONDITIONS;
-        let mut verdicts = vec![(synced, &self.synced)];
-        verdicts.extend(self.nodes.as_ref().map(|verdict| (nodes, verdict)));
-        verdicts.extend(self.bootstrap.as_ref().map(|verdict| (bootstrap, verdict)));
-        verdicts
+        let mut conditions = vec![(synced, &self.synced)];
+        conditions.extend(self.nodes.as_ref().map(|condition| (nodes, condition)));
+        conditions.extend(self.bootstrap.as_ref().map(|condition| (bootstrap, condition)));
+        conditions
     }
 
     /// Whether it affects `Ready`. A cluster that is still being created has no kubeconfig, which does not count.
@@ -74,11 +78,11 @@ impl GuestOutcome {
 
     /// The result in the report of a previous process.
     pub fn reported(report: &HostedClusterMirrorsStatus) -> Option<Self> {
-        let verdict = |kind: ConditionType| {
+        let condition = |kind: ConditionType| {
             let condition = report.conditions.iter().find(|condition| condition.type_ == kind.as_str())?;
             Some(carried(condition))
         };
-        let [synced, nodes, bootstrap] = CONDITIONS.map(verdict);
+        let [synced, nodes, bootstrap] = CONDITIONS.map(condition);
         Some(Self {
             synced: synced?,
             nodes,
@@ -90,15 +94,15 @@ impl GuestOutcome {
     }
 }
 
-/// The verdict of a condition in a report.
-pub(super) fn carried(condition: &Condition) -> Verdict {
+/// The state of a condition in a report.
+pub(super) fn carried(condition: &Condition) -> ConditionState {
     let status = match condition.status.as_str() {
         "True" => "True",
         "False" => "False",
         _ => "Unknown",
     };
     let reason = Reason::parse(&condition.reason).unwrap_or(Reason::AsExpected);
-    Verdict { status, reason, message: condition.message.clone() }
+    ConditionState { status, reason, message: condition.message.clone() }
 }
 
 /// Host and port of the API server that nodes can reach without the guest cluster's network, once HyperShift has set them.
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_unreachable_guest_is_unknown_and_its_last_report_is_kept() {
-        let good = Verdict::new("True", Reason::AsExpected, "all 3 nodes have applied their mirrors");
+        let good = ConditionState::new("True", Reason::AsExpected, "all 3 nodes have applied their mirrors");
         let before = GuestOutcome {
             synced: good.clone(),
             nodes: Some(good.clone()),
@@ -175,7 +179,8 @@ mod tests {
             nodes_report: Some(NodesReport { summary: "3/3".into(), ..NodesReport::default() }),
             left: false,
         };
-        let down = GuestOutcome::unknown(Verdict::new("Unknown", Reason::ConnectionDown, "no answer"), Some(&before));
+        let down =
+            GuestOutcome::unknown(ConditionState::new("Unknown", Reason::ConnectionDown, "no answer"), Some(&before));
         assert_eq!(down.nodes.as_ref().unwrap().status, "Unknown");
         assert_eq!(down.nodes_report, before.nodes_report);
         assert!(down.counts());

@@ -11,8 +11,8 @@ use hypermirror_api::report::ReferencePlace;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use kube::ResourceExt as _;
 
+use super::condition_state::{SourceTrouble, cut};
 use super::limits::{FINDINGS_OF_MAP, TROUBLES, Weight};
-use super::verdict::{SourceTrouble, cut};
 use crate::documents::{self, Document};
 use crate::mirrors::entry::weight;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};

@@ -4,10 +4,10 @@
 //! Keys, kinds and their order are those of HyperShift (`hypershift-operator/controllers/nodepool/config.go`). Problems for
 //! which HyperShift silently replaces nodes, such as a misspelt field, are reported here.
 
+mod condition;
 mod documents;
 pub mod node_files;
 mod shape;
-mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use hypermirror_api::hypershift::NodePool;
 use hypermirror_api::{Reason, annotations};
 use kube::ResourceExt as _;
 
+use super::condition_state::{SourceTrouble, cut};
 use super::delivery::Delivery;
 use super::sources::ReferredConfig;
-use super::verdict::{SourceTrouble, cut};
 use crate::mirrors::entry::MirrorEntries;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::{MirrorEntry, PullBy};
 
+pub use condition::{condition, findings, reports};
 pub use documents::{ConfigDocuments, KEY, read};
 pub use node_files::NodeFile;
-pub use verdict::{findings, reports, verdict};
 
 /// The error of a HyperShift that does not support an ITMS in `spec.config`.
 const REFUSED_TAGS: &str = "unsupported config type: *v1.ImageTagMirrorSet";

@@ -8,11 +8,11 @@ use hypermirror_api::report::MirrorConfigReport;
 use hypermirror_api::{Reason, names};
 use kube::ResourceExt;
 
+use super::condition_state::SourceTrouble;
 use super::entries::Entries;
 use super::known::EntrySet;
 use super::limits::{Budget, Weight};
 use super::mirror_config::{MirrorConfig, MirrorReference};
-use super::verdict::SourceTrouble;
 use crate::digest::short_digest;
 use crate::mirrors::entry::{self, MirrorEntries, MirrorEntry, PullBy};
 use crate::mirrors::finding::Finding;

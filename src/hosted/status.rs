@@ -10,14 +10,14 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::boot::config_map_name;
-use super::conditions::{catalogs_verdict, control_plane_verdict, merge, ready_verdict, sources_verdict};
+use super::condition_state::{ConditionState, SourceTrouble};
+use super::conditions::{catalogs_condition, control_plane_condition, merge, ready_condition, sources_condition};
 use super::facts::{ClusterFacts, Moment};
 use super::gates::GateName;
 use super::guest::GuestOutcome;
 use super::memory::{Boot, Boots};
 use super::pool_config::{self, PoolSources};
 use super::turn::Turn;
-use super::verdict::{SourceTrouble, Verdict};
 use crate::fleet::claims::Refusal;
 use crate::mirrors::finding::Finding;
 use crate::printable;
@@ -30,7 +30,7 @@ pub struct Outcome {
     /// The error of a write.
     pub failure: Option<String>,
     /// The condition about OLM catalogs, if they are configured.
-    pub catalogs: Option<Verdict>,
+    pub catalogs: Option<ConditionState>,
     /// Errors of writes of boot ConfigMaps, by NodePool.
     pub boot_troubles: BTreeMap<String, Vec<SourceTrouble>>,
     /// The boot ConfigMaps.
@@ -113,13 +113,14 @@ fn count(number: usize) -> i64 {
 }
 
 /// A failed rollout has priority over a failed write, and that over a gate that holds the next write.
-fn control_plane(turn: &Turn, outcome: &Outcome) -> Verdict {
-    let failure = outcome.failure.as_ref().map(|error| Verdict::new("False", Reason::WriteFailed, error.clone()));
-    // A contested target has its own verdict.
-    let held = turn.gate.verdict().filter(|_| turn.gate.holding() != Some(GateName::Contested));
-    let verdict = control_plane_verdict(&turn.plan.targets, failure.as_ref().or(held));
-    let failed = turn.rollout.failed.clone().filter(|_| verdict.reason != Reason::RemovalHeld);
-    failed.unwrap_or(verdict)
+fn control_plane(turn: &Turn, outcome: &Outcome) -> ConditionState {
+    let failure =
+        outcome.failure.as_ref().map(|error| ConditionState::new("False", Reason::WriteFailed, error.clone()));
+    // A contested target has its own condition.
+    let held = turn.gate.condition().filter(|_| turn.gate.holding() != Some(GateName::Contested));
+    let condition = control_plane_condition(&turn.plan.targets, failure.as_ref().or(held));
+    let failed = turn.rollout.failed.clone().filter(|_| condition.reason != Reason::RemovalHeld);
+    failed.unwrap_or(condition)
 }
 
 fn pools(facts: &ClusterFacts, outcome: &Outcome) -> BTreeMap<String, PoolSources> {
@@ -131,25 +132,25 @@ fn pools(facts: &ClusterFacts, outcome: &Outcome) -> BTreeMap<String, PoolSource
 }
 
 /// All conditions: those that `Ready` aggregates, the others, and `Ready`.
-fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Verdict, now: Moment) -> Vec<Condition> {
+fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &ConditionState, now: Moment) -> Vec<Condition> {
     let old = facts.report.as_ref().map(|old| old.conditions.as_slice()).unwrap_or_default();
     let replaces_nodes = !facts.object.spec.image_content_sources.is_empty();
     let findings: Vec<&Finding> = facts.findings().collect();
-    let sources = sources_verdict(&findings, &facts.troubles(), replaces_nodes);
-    let pools = pool_config::verdict(&pools(facts, outcome));
-    let catalogs = catalogs_verdict(outcome.catalogs.clone(), old);
+    let sources = sources_condition(&findings, &facts.troubles(), replaces_nodes);
+    let pools = pool_config::condition(&pools(facts, outcome));
+    let catalogs = catalogs_condition(outcome.catalogs.clone(), old);
     let guest = facts.guest.as_deref();
-    let mut verdicts =
+    let mut conditions =
         vec![(ConditionType::SourcesResolved, &sources), (ConditionType::ControlPlaneUpToDate, control_plane)];
-    verdicts.extend(pools.iter().map(|verdict| (ConditionType::NodePoolConfigValid, verdict)));
-    verdicts.extend(guest.map(GuestOutcome::verdicts).unwrap_or_default());
-    verdicts.extend(catalogs.iter().map(|verdict| (ConditionType::CatalogsValid, verdict)));
+    conditions.extend(pools.iter().map(|condition| (ConditionType::NodePoolConfigValid, condition)));
+    conditions.extend(guest.map(GuestOutcome::conditions).unwrap_or_default());
+    conditions.extend(catalogs.iter().map(|condition| (ConditionType::CatalogsValid, condition)));
     let counts =
         |kind: ConditionType| !super::guest::CONDITIONS.contains(&kind) || guest.is_some_and(GuestOutcome::counts);
-    let counting: Vec<_> = verdicts.iter().copied().filter(|(kind, _)| counts(*kind)).collect();
-    let ready = ready_verdict(&counting);
-    verdicts.push((ConditionType::Ready, &ready));
-    merge(old, &verdicts, facts.object.metadata.generation.unwrap_or_default(), now.time)
+    let counting: Vec<_> = conditions.iter().copied().filter(|(kind, _)| counts(*kind)).collect();
+    let ready = ready_condition(&counting);
+    conditions.push((ConditionType::Ready, &ready));
+    merge(old, &conditions, facts.object.metadata.generation.unwrap_or_default(), now.time)
 }
 
 /// The existing boot ConfigMaps, by NodePool. For those not read yet, the entries of the last report.

@@ -60,7 +60,7 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
         memory.edits.begin(now.instant);
     }
     let reaches_nodes = matches!(gate, Gate::Go | Gate::Hold(..)) && !gate.holds_nodes();
-    let refused = gate.verdict().filter(|_| gate.holding() == Some(GateName::NamespaceClaim));
+    let refused = gate.condition().filter(|_| gate.holding() == Some(GateName::NamespaceClaim));
     let catalogs = step(&facts.object, facts.leaves(), refused, memory.catalogs.as_ref(), now.instant);
     let is_triggered =
         memory.touched.is_some() || facts.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);

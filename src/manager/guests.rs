@@ -25,8 +25,8 @@ use super::context::Context;
 use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::guest::{GuestClient, InFlight, Look};
+use crate::hosted::condition_state::ConditionState;
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::verdict::Verdict;
 use crate::management::index::guests::KubeconfigSecret;
 use hypermirror_api::ClusterKey;
 
@@ -126,7 +126,7 @@ impl Guests {
                     tracing::error!(cluster = %key, "the reconcile of a guest cluster panicked; trying again later");
                     let message = "the reconcile of the guest cluster failed because of a fault in hypermirror; see the log of \
                          the manager";
-                    let synced = Verdict::new("Unknown", Reason::WorkFailed, message);
+                    let synced = ConditionState::new("Unknown", Reason::WorkFailed, message);
                     outcome::record(&ctx, &key, |before| Some(GuestOutcome::unknown(synced, before)));
                     ctx.guest_queue.done(&key, false);
                     ctx.guest_queue.add_after(key, AFTER_PANIC);

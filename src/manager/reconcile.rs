@@ -61,7 +61,7 @@ async fn take_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Res
                 }
                 let status = ctx.heavy.compute(&load, || status(&facts, &turn, &outcome, now));
                 reporter.submit(ctx, key, &facts.object, status);
-                return failure.map_or(Ok(turn.gate.verdict().map(|held| held.reason)), Err);
+                return failure.map_or(Ok(turn.gate.condition().map(|held| held.reason)), Err);
             }
         }
     }

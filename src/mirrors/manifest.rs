@@ -20,9 +20,9 @@ pub enum MirrorDocument {
     Icsp,
 }
 
-/// What one document declares.
+/// The content of one document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declared {
+pub struct ParsedDocument {
     /// Its entries, not yet validated.
     pub entries: Vec<MirrorEntry>,
     /// Warnings about unknown fields.
@@ -59,7 +59,7 @@ impl MirrorDocument {
     ///
     /// # Errors
     /// [`DocumentError::Field`], also for an unsupported `apiVersion`.
-    pub fn read(self, document: &Document, place: &Origin) -> Result<Declared, DocumentError> {
+    pub fn read(self, document: &Document, place: &Origin) -> Result<ParsedDocument, DocumentError> {
         let api_version = document.text_at("/apiVersion").unwrap_or_default();
         if api_version != self.api_version() {
             return Err(DocumentError::Field {
@@ -73,7 +73,7 @@ impl MirrorDocument {
             Self::Itms => entries(document, place, |set: &ImageTagMirrorSet| &set.spec),
             Self::Icsp => entries(document, place, |set: &ImageContentSourcePolicy| &set.spec),
         };
-        Ok(Declared { entries: entries?, findings: fields::findings(self.kind(), &document.value, place, None) })
+        Ok(ParsedDocument { entries: entries?, findings: fields::findings(self.kind(), &document.value, place, None) })
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    fn read(text: &str) -> Result<Declared, DocumentError> {
+    fn read(text: &str) -> Result<ParsedDocument, DocumentError> {
         let document = documents::read("t", text).unwrap().remove(0);
         MirrorDocument::of(&document).unwrap().read(&document, &place())
     }

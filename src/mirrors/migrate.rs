@@ -24,7 +24,7 @@ const SAMPLE: &str = "sample";
 
 /// An object that declares mirrors. Objects of the same kind and name are combined.
 #[derive(Clone, Copy, Debug)]
-pub struct Declared<'a> {
+pub struct SourceObject<'a> {
     /// Its kind: ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet, or that of a list of sources.
     pub kind: &'a str,
     /// Its name.
@@ -102,7 +102,7 @@ pub struct Migration {
 
 /// Converts objects to sets. With `tags`, each ImageContentSourcePolicy (and `imageContentSources`) also becomes an
 /// ImageTagMirrorSet of the same name.
-pub fn migrate(objects: &[Declared<'_>], tags: bool) -> Migration {
+pub fn migrate(objects: &[SourceObject<'_>], tags: bool) -> Migration {
     let mut sets: BTreeMap<(PullBy, String), MigratedSet> = BTreeMap::new();
     let mut migration = Migration::default();
     for object in objects {
@@ -124,7 +124,7 @@ pub fn migrate(objects: &[Declared<'_>], tags: bool) -> Migration {
 
 fn add(
     sets: &mut BTreeMap<(PullBy, String), MigratedSet>,
-    object: &Declared<'_>,
+    object: &SourceObject<'_>,
     pull_by: PullBy,
     entry: &MirrorEntry,
 ) {

@@ -23,7 +23,7 @@ mod write;
 pub use config::{LoadedTable, RegistriesConfig, Replaced};
 pub use error::{ConfigError, FileError};
 pub use file::{RegistriesFile, Role};
-pub use judge::{BrokenTable, Verdict, judge};
+pub use judge::{BrokenTable, Judgement, judge};
 pub use note::{Note, NoteReason};
 pub use resolve::{Endpoint, EndpointOrigin, Explanation, attribute, explain};
 pub use short_names::{FullNames, ShortNameError, explain_name, explain_short, full_names, is_short};

@@ -39,7 +39,7 @@ pub fn validate<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>, consumer
     let mut validated = Validated::default();
     for entry in entries {
         let verdict = entry_rules::check(entry, consumer);
-        if !verdict.is_left_out {
+        if !verdict.is_ignored {
             validated.entries.push(entry.clone());
         }
         validated.findings.extend(verdict.findings);
@@ -52,7 +52,7 @@ pub fn validate<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>, consumer
 
 /// Whether a map of these entries has any source.
 pub fn contributes<'e>(entries: impl IntoIterator<Item = &'e MirrorEntry>, consumer: Consumer) -> bool {
-    entries.into_iter().any(|entry| has_real_mirror(entry) && !entry_rules::check(entry, consumer).is_left_out)
+    entries.into_iter().any(|entry| has_real_mirror(entry) && !entry_rules::check(entry, consumer).is_ignored)
 }
 
 /// The error for a mirror that is not `host[:port][/path]`.

@@ -26,8 +26,8 @@ fn digest(source: &str, mirrors: &[&str]) -> MirrorEntry {
     entry(Layer::HostedCluster, PullBy::Digest, source, mirrors)
 }
 
-fn declared(entries: Vec<MirrorEntry>) -> Declared {
-    Declared { entries, ..Declared::default() }
+fn declared(entries: Vec<MirrorEntry>) -> DeclaredMirrors {
+    DeclaredMirrors { entries, ..DeclaredMirrors::default() }
 }
 
 fn drop_in(name: &str, content: &str) -> (String, Vec<u8>) {
@@ -39,7 +39,7 @@ fn with_drop_ins(drop_ins: &[(&str, &str)]) -> ForeignFiles {
     ForeignFiles { drop_ins, ..ForeignFiles::default() }
 }
 
-fn decided(declared: &Declared, foreign: &ForeignFiles) -> Decision {
+fn decided(declared: &DeclaredMirrors, foreign: &ForeignFiles) -> Decision {
     decide(declared, foreign, |_| false)
 }
 
@@ -64,7 +64,7 @@ fn a_node_pools_mirrors_come_before_the_hosted_clusters_whatever_the_order_of_en
 
 #[test]
 fn nothing_declared_is_no_file() {
-    let decision = decided(&Declared::default(), &ForeignFiles::default());
+    let decision = decided(&DeclaredMirrors::default(), &ForeignFiles::default());
     assert_eq!(decision.file, Ok(None));
 }
 
@@ -142,14 +142,14 @@ fn an_equal_boot_file_needs_no_drop_in_and_additional_tables_of_one_are_reverted
         ..ForeignFiles::default()
     };
     assert_eq!(decided(&set, &boot(&same)).file, Ok(None));
-    let decision = decided(&Declared::default(), &boot(&same));
+    let decision = decided(&DeclaredMirrors::default(), &boot(&same));
     assert!(text(&decision).contains("location = \"quay.io\"") && !text(&decision).contains("m.example"));
 }
 
 #[test]
 fn entries_of_an_absent_kind_are_kept() {
     let unknown_kinds = vec!["ImageTagMirrorSet"];
-    let declared = Declared { unknown_kinds, ..Declared::default() };
+    let declared = DeclaredMirrors { unknown_kinds, ..DeclaredMirrors::default() };
     let decision = decide(&declared, &ForeignFiles::default(), |kind| kind == "ImageTagMirrorSet");
     assert_eq!(decision.file, Err(Refusal::KindVanished("ImageTagMirrorSet")));
     assert_eq!(decide(&declared, &ForeignFiles::default(), |_| false).file, Ok(None));
@@ -171,7 +171,7 @@ fn a_file_that_could_not_be_read_back_is_not_written() {
     let decision = decided(&declared(entries), &ForeignFiles::default());
     let Err(Refusal::TooLarge(bytes)) = decision.file else { panic!("{:?}", decision.rejected) };
     assert!(bytes > LARGEST);
-    let too_many = Declared { too_many: Some("too many".to_owned()), ..Declared::default() };
+    let too_many = DeclaredMirrors { too_many: Some("too many".to_owned()), ..DeclaredMirrors::default() };
     let refused = decided(&too_many, &ForeignFiles::default()).file.unwrap_err();
     assert_eq!(refused.to_string(), "too many; the previous file stays in use; declare fewer mirrors for this node");
 }

@@ -30,7 +30,7 @@ impl Scene {
     }
 }
 
-fn declared(mirrors: &[&str]) -> Declared {
+fn declared(mirrors: &[&str]) -> DeclaredMirrors {
     let origin = Origin {
         kind: "NodeMirrorSet".to_owned(),
         namespace: None,
@@ -49,7 +49,7 @@ fn declared(mirrors: &[&str]) -> Declared {
         list: "spec.digestMirrors",
         origin: origin.clone(),
     };
-    Declared { entries: mirrors.iter().map(entry).collect(), ..Declared::default() }
+    DeclaredMirrors { entries: mirrors.iter().map(entry).collect(), ..DeclaredMirrors::default() }
 }
 
 #[test]

@@ -2,8 +2,8 @@ use super::*;
 
 fn snapshot(applied: NodeReason, reloaded: NodeReason) -> Snapshot {
     Snapshot {
-        applied: Verdict::new(applied, "a"),
-        reloaded: Verdict::new(reloaded, "r"),
+        applied: NodeConditionState::new(applied, "a"),
+        reloaded: NodeConditionState::new(reloaded, "r"),
         observed_sets: Vec::new(),
         sources: 3,
         content_hash: "sha256:0".to_owned(),

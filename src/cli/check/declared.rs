@@ -5,9 +5,9 @@ use hypermirror_api::{Reason, annotations};
 
 use super::super::input::Input;
 use super::{Row, entry_row, plain_row};
+use crate::hosted::condition_state::SourceTrouble;
 use crate::hosted::delivery::Delivery;
 use crate::hosted::pool_config::{PoolConfig, PoolSources, findings, node_files};
-use crate::hosted::verdict::SourceTrouble;
 use crate::mirrors::PullBy;
 use crate::mirrors::entry::MirrorEntries;
 use crate::mirrors::finding::Severity;

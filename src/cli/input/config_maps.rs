@@ -9,10 +9,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 
 use super::Input;
+use crate::hosted::condition_state::SourceTrouble;
 use crate::hosted::mirror_config::{self, MirrorReference, reference};
 use crate::hosted::pool_config::{self, LastDocuments, PoolConfig, PoolSources};
 use crate::hosted::sources::{OwnSources, ReferredConfig};
-use crate::hosted::verdict::SourceTrouble;
 use hypermirror_api::ClusterKey;
 
 impl Input {

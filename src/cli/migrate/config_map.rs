@@ -10,7 +10,7 @@ use super::super::{Usage, console, yaml};
 use super::prove;
 use crate::hosted::sources::hosted_cluster_entries;
 use crate::mirrors::PullBy;
-use crate::mirrors::migrate::{Declared, Migration, migrate};
+use crate::mirrors::migrate::{Migration, SourceObject, migrate};
 use hypermirror_api::ClusterKey;
 
 /// The ConfigMap as YAML. Empty if the HostedCluster has no sources.
@@ -26,7 +26,7 @@ pub fn convert(
     let key = ClusterKey::of(cluster);
     let entries = hosted_cluster_entries(cluster);
     let labels = std::collections::BTreeMap::new();
-    let object = Declared { kind: "HostedCluster", name: &key.name, labels: &labels, entries: &entries };
+    let object = SourceObject { kind: "HostedCluster", name: &key.name, labels: &labels, entries: &entries };
     let migration = migrate(&[object], tags);
     if migration.sets.is_empty() {
         console::warning(format!("HostedCluster/{key} has no imageContentSources that can be converted"));

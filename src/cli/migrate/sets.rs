@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::super::input::{Input, MirrorObject, of_documents};
 use super::super::{console, yaml};
 use super::prove;
-use crate::mirrors::migrate::{Declared, MigratedSet, Migration, migrate};
+use crate::mirrors::migrate::{MigratedSet, Migration, SourceObject, migrate};
 
 /// The new objects as YAML. With a live cluster, objects that do not change are not printed.
 pub fn convert(input: &Input, tags: bool) -> Result<(Migration, String)> {
-    let objects: Vec<Declared<'_>> = input.mirror_sets.iter().map(declared).collect();
+    let objects: Vec<SourceObject<'_>> = input.mirror_sets.iter().map(declared).collect();
     let migration = migrate(&objects, tags);
     let print = |sets: &[&MigratedSet]| -> Result<String> {
         let values: Vec<Value> = sets.iter().map(|set| set.to_value()).collect::<Result<_, _>>()?;
@@ -28,8 +28,8 @@ pub fn convert(input: &Input, tags: bool) -> Result<(Migration, String)> {
     Ok((migration, text))
 }
 
-fn declared(object: &MirrorObject) -> Declared<'_> {
-    Declared { kind: object.kind, name: &object.name, labels: &object.labels, entries: &object.entries }
+fn declared(object: &MirrorObject) -> SourceObject<'_> {
+    SourceObject { kind: object.kind, name: &object.name, labels: &object.labels, entries: &object.entries }
 }
 
 /// Reports what the output does not show.

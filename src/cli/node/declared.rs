@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 
 use super::super::input::{Input, MirrorObject, Wanted};
 use super::super::{Usage, console, findings};
-use crate::agent::desired::Declared;
+use crate::agent::desired::DeclaredMirrors;
 use crate::agent::inputs::Source;
 use crate::agent::sets::{Set, SetKind, Sets};
 use crate::guest::objects::{SetInput, node_mirror_sets};
@@ -192,7 +192,7 @@ fn node_of(pool: Option<&NodePool>) -> Node {
 }
 
 /// The entries of the sets that match a node, selected by the agent's code.
-pub(super) fn declared(sets: Vec<Set>, node: &impl kube::Resource) -> Declared {
+pub(super) fn declared(sets: Vec<Set>, node: &impl kube::Resource) -> DeclaredMirrors {
     let mut all = Sets::new(Source::Guest.kinds());
     all.set_node(node);
     all.replace(SetKind::Node, sets);

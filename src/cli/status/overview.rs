@@ -19,7 +19,7 @@ fn row(key: &str, status: Option<&HostedClusterMirrorsStatus>) -> [Cell; 7] {
         let why = Cell::styled("no report yet", WARNING);
         return [key.into(), none(), none(), none(), none(), none(), why];
     };
-    let verdict = |kind: ConditionType| match find(status, kind) {
+    let condition = |kind: ConditionType| match find(status, kind) {
         Some(condition) => Cell::styled(condition.status.clone(), style(condition)),
         None => Cell::from("-"),
     };
@@ -27,10 +27,10 @@ fn row(key: &str, status: Option<&HostedClusterMirrorsStatus>) -> [Cell; 7] {
     let reason = find(status, ConditionType::Ready).map(|ready| ready.reason.as_str()).unwrap_or_default();
     [
         key.into(),
-        verdict(ConditionType::Ready),
+        condition(ConditionType::Ready),
         status.source_count.to_string().into(),
         or_none(&status.control_plane.summary),
-        verdict(ConditionType::GuestSynced),
+        condition(ConditionType::GuestSynced),
         or_none(status.nodes.as_ref().map(|nodes| nodes.summary.as_str()).unwrap_or_default()),
         or_none(reason),
     ]

@@ -56,7 +56,7 @@ fn draw(out: &mut String, branches: &[Branch], indent: &str) {
 }
 
 fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Branch {
-    let verdict = match find(status, ConditionType::Ready) {
+    let ready = match find(status, ConditionType::Ready) {
         Some(ready) if ready.status == "True" => styled(GOOD, "Ready"),
         Some(ready) => styled(style(ready), format_args!("Ready={}: {}", ready.status, ready.reason)),
         None => styled(WARNING, "no conditions yet"),
@@ -74,7 +74,7 @@ fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Branch {
     }
     below.push(control_plane(status));
     below.extend(guest::branches(status));
-    Branch { text: format!("{} {verdict}, {sources}", styled(HEADING, key)), below }
+    Branch { text: format!("{} {ready}, {sources}", styled(HEADING, key)), below }
 }
 
 /// A condition of a report.
@@ -92,8 +92,8 @@ pub(super) fn style(condition: &Condition) -> Style {
 }
 
 fn words(condition: &Condition) -> String {
-    let verdict = styled(style(condition), format_args!("{}={}", condition.type_, condition.status));
-    format!("{verdict} ({}): {}", condition.reason, condition.message)
+    let status = styled(style(condition), format_args!("{}={}", condition.type_, condition.status));
+    format!("{status} ({}): {}", condition.reason, condition.message)
 }
 
 fn condition(condition: &Condition) -> Branch {
@@ -114,8 +114,8 @@ fn control_plane(status: &HostedClusterMirrorsStatus) -> Branch {
 }
 
 fn target(target: &TargetReport) -> Branch {
-    let verdict = if target.up_to_date { styled(GOOD, "up to date") } else { styled(BAD, "not up to date") };
-    let mut text = format!("{} {verdict}", target.name);
+    let state = if target.up_to_date { styled(GOOD, "up to date") } else { styled(BAD, "not up to date") };
+    let mut text = format!("{} {state}", target.name);
     if !target.reason.is_empty() {
         text.extend([" (", target.reason.as_str(), ")"]);
     }

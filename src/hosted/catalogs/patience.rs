@@ -6,8 +6,8 @@ use hypermirror_api::hypershift::HostedCluster;
 
 use super::compare::Difference;
 use super::wishes::{CatalogWishes, Wanted, wishes};
-use super::{Handling, verdict};
-use crate::hosted::verdict::Verdict;
+use super::{Handling, condition};
+use crate::hosted::condition_state::ConditionState;
 
 /// Interval between reads of catalogs that match, because they are not watched.
 pub const IDLE: Duration = Duration::from_mins(5);
@@ -72,9 +72,9 @@ pub enum CatalogStep {
     /// None: there is no annotation, so they are not read.
     None,
     /// None, for the reason in the condition.
-    Report(Verdict),
+    Report(ConditionState),
     /// They matched at the last read. Read them again after this time.
-    Rest(Duration, Verdict),
+    Rest(Duration, ConditionState),
     /// Read them, and write those that stock HyperShift has not updated in time.
     Read(CatalogWishes),
 }
@@ -83,7 +83,7 @@ pub enum CatalogStep {
 pub fn step(
     cluster: &HostedCluster,
     leaving: bool,
-    refused: Option<&Verdict>,
+    refused: Option<&ConditionState>,
     memory: Option<&CatalogMemory>,
     now: Instant,
 ) -> CatalogStep {
@@ -91,7 +91,7 @@ pub fn step(
     if let Some(refused) = refused {
         return CatalogStep::Report(refused.clone());
     }
-    let as_wished = || verdict(&wishes, &[], &Handling::Waiting);
+    let as_wished = || condition(&wishes, &[], &Handling::Waiting);
     if wishes.wanted == Wanted::Nothing {
         return CatalogStep::Report(as_wished());
     }

@@ -32,8 +32,8 @@ fn the_condition_has_the_worst_finding_first() {
     ];
     for (name, findings, differences, handling, status, reason) in cases {
         let wishes = CatalogWishes { findings, ..CatalogWishes::default() };
-        let verdict = verdict(&wishes, differences, handling);
-        assert_eq!((verdict.status, verdict.reason), (status, reason), "{name}: {}", verdict.message);
+        let condition = condition(&wishes, differences, handling);
+        assert_eq!((condition.status, condition.reason), (status, reason), "{name}: {}", condition.message);
     }
 }
 
@@ -41,9 +41,9 @@ fn the_condition_has_the_worst_finding_first() {
 fn the_message_names_annotation_object_and_images() {
     let wishes =
         CatalogWishes { findings: vec![finding(Severity::Error, Reason::CatalogInvalid)], ..Default::default() };
-    let told = verdict(&wishes, &[], &Handling::Waiting).message;
+    let told = condition(&wishes, &[], &Handling::Waiting).message;
     assert_eq!(told, "annotation hypershift.openshift.io/olm-catalogs-is-registry-overrides: m");
     let told =
-        verdict(&CatalogWishes::default(), &[difference()], &Handling::Left("it only reports".to_owned())).message;
+        condition(&CatalogWishes::default(), &[difference()], &Handling::Left("it only reports".to_owned())).message;
     assert_eq!(told, "Deployment redhat-operators-catalog: container registry has a, not b: it only reports");
 }

@@ -7,13 +7,13 @@ fn up_to_date() -> TargetPlan {
     TargetPlan { up_to_date: true, ..TargetPlan::default() }
 }
 
-fn verdict(plans: &[Option<TargetPlan>], held: Option<&Verdict>) -> Verdict {
+fn condition(plans: &[Option<TargetPlan>], held: Option<&ConditionState>) -> ConditionState {
     let target = |(spec, plan): (TargetSpec, &Option<TargetPlan>)| Target {
         plan: plan.clone(),
         ..Target::new(Arc::new(spec), None)
     };
     let targets: Vec<Target> = stock_targets().into_iter().zip(plans).map(target).collect();
-    control_plane_verdict(&targets, held)
+    control_plane_condition(&targets, held)
 }
 
 #[test]
@@ -27,40 +27,40 @@ fn the_control_plane_is_as_good_as_its_worst_target() {
         ([Some(up_to_date()), Some(behind.clone()), None], "False", Reason::ValueTooLarge),
         ([Some(up_to_date()), Some(TargetPlan::default()), None], "False", Reason::Updating),
     ] {
-        let verdict = verdict(&plans, None);
-        assert_eq!((verdict.status, verdict.reason), (status, reason), "{plans:?}");
+        let condition = condition(&plans, None);
+        assert_eq!((condition.status, condition.reason), (status, reason), "{plans:?}");
     }
 }
 
 #[test]
 fn a_gate_is_reported_only_if_it_holds_a_change() {
-    let held = Verdict::new("False", Reason::Observing, "observes");
+    let held = ConditionState::new("False", Reason::Observing, "observes");
     let all = [Some(up_to_date()), Some(up_to_date()), Some(up_to_date())];
-    assert_eq!(verdict(&all, Some(&held)).reason, Reason::AsExpected);
-    assert_eq!(verdict(&[Some(TargetPlan::default()), None, None], Some(&held)).reason, Reason::Observing);
+    assert_eq!(condition(&all, Some(&held)).reason, Reason::AsExpected);
+    assert_eq!(condition(&[Some(TargetPlan::default()), None, None], Some(&held)).reason, Reason::Observing);
 }
 
 #[test]
 fn a_transition_time_moves_with_the_status_alone() {
     let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
-    let good = Verdict::new("True", Reason::AsExpected, "a");
+    let good = ConditionState::new("True", Reason::AsExpected, "a");
     let first = merge(&[], &[(ConditionType::Ready, &good)], 1, at(1));
-    let reworded = Verdict::new("True", Reason::TargetsIncomplete, "b");
+    let reworded = ConditionState::new("True", Reason::TargetsIncomplete, "b");
     let second = merge(&first, &[(ConditionType::Ready, &reworded)], 2, at(2));
     assert_eq!((second[0].last_transition_time.0, second[0].observed_generation), (at(1), Some(2)));
-    let bad = Verdict::new("False", Reason::Updating, "c");
+    let bad = ConditionState::new("False", Reason::Updating, "c");
     let third = merge(&second, &[(ConditionType::Ready, &bad)], 2, at(3));
     assert_eq!(third[0].last_transition_time.0, at(3));
 }
 
 #[test]
 fn ready_repeats_the_first_condition_that_is_not_true() {
-    let good = Verdict::new("True", Reason::AsExpected, "");
-    let unknown = Verdict::new("Unknown", Reason::KindVanished, "gone");
-    let bad = Verdict::new("False", Reason::Updating, "later");
-    let of = |sources: &Verdict, control_plane: &Verdict| {
+    let good = ConditionState::new("True", Reason::AsExpected, "");
+    let unknown = ConditionState::new("Unknown", Reason::KindVanished, "gone");
+    let bad = ConditionState::new("False", Reason::Updating, "later");
+    let of = |sources: &ConditionState, control_plane: &ConditionState| {
         let parts = [(ConditionType::SourcesResolved, sources), (ConditionType::ControlPlaneUpToDate, control_plane)];
-        let ready = ready_verdict(&parts);
+        let ready = ready_condition(&parts);
         (ready.status, ready.reason, ready.message)
     };
     assert_eq!(of(&good, &good).0, "True");
@@ -81,17 +81,17 @@ fn a_failed_reconcile_is_reported_until_the_next_successful_one() {
     let failed = owned(&[("ControlPlaneUpToDate", "Unknown", "WorkFailed"), ("Ready", "Unknown", "WorkFailed")]);
     assert_eq!(told(&work_failed(None, 1, at(1))), failed, "there was no report yet");
 
-    let good = Verdict::good("as it should be");
-    let waits = Verdict::new("Unknown", Reason::KubeconfigMissing, "no kubeconfig yet");
+    let good = ConditionState::good("as it should be");
+    let waits = ConditionState::new("Unknown", Reason::KubeconfigMissing, "no kubeconfig yet");
     let [sources, control_plane, guest, ready] = [
         ConditionType::SourcesResolved,
         ConditionType::ControlPlaneUpToDate,
         ConditionType::GuestSynced,
         ConditionType::Ready,
     ];
-    let verdicts = [(sources, &good), (control_plane, &good), (guest, &waits), (ready, &good)];
+    let conditions = [(sources, &good), (control_plane, &good), (guest, &waits), (ready, &good)];
     let before = HostedClusterMirrorsStatus {
-        conditions: merge(&[], &verdicts, 1, at(1)),
+        conditions: merge(&[], &conditions, 1, at(1)),
         source_count: 7,
         ..HostedClusterMirrorsStatus::default()
     };
@@ -104,10 +104,10 @@ fn a_failed_reconcile_is_reported_until_the_next_successful_one() {
     ];
     assert_eq!((told(&first), first.source_count), (owned(&expected), 7));
     assert_eq!(work_failed(Some(&first), 2, at(3)), first, "the same again is not written again");
-    let bad = Verdict::new("False", Reason::InvalidEntries, "1 invalid entries are ignored");
+    let bad = ConditionState::new("False", Reason::InvalidEntries, "1 invalid entries are ignored");
     let invalid = [(sources, &bad), (control_plane, &good), (ready, &bad)];
     let invalid = HostedClusterMirrorsStatus { conditions: merge(&[], &invalid, 1, at(1)), ..before.clone() };
     assert_eq!(told(&work_failed(Some(&invalid), 2, at(2)))[2], owned(&[("Ready", "False", "InvalidEntries")])[0]);
-    let after = merge(&first.conditions, &verdicts, 2, at(4));
+    let after = merge(&first.conditions, &conditions, 2, at(4));
     assert!(after.iter().all(|condition| condition.reason != "WorkFailed"), "{after:?}");
 }

@@ -140,9 +140,9 @@ fn the_message_of_a_held_change_names_the_state_and_the_way_out() {
         (GateName::RolloutBudget, "False", Reason::RolloutWaiting, "--max-concurrent-rollouts"),
     ] {
         let decided = gate_of(&closed(&[gate]), gate == GateName::Contested);
-        let verdict = decided.verdict().unwrap();
-        assert_eq!((verdict.status, verdict.reason), (status, reason), "{gate:?}");
-        assert!(verdict.message.contains(text), "{gate:?}: {}", verdict.message);
+        let condition = decided.condition().unwrap();
+        assert_eq!((condition.status, condition.reason), (status, reason), "{gate:?}");
+        assert!(condition.message.contains(text), "{gate:?}: {}", condition.message);
     }
 }
 
@@ -184,7 +184,7 @@ fn down(facts: &mut ClusterFacts) {
 #[test]
 fn a_rollout_begins_with_a_place_and_with_targets_that_are_available() {
     let halt = || Slot::Halted(Halt { here: vec!["clusters/b".parse().unwrap()], elsewhere: 0 });
-    let reason = |gate: Gate| gate.verdict().map(|verdict| verdict.reason);
+    let reason = |gate: Gate| gate.condition().map(|condition| condition.reason);
     assert_eq!(gate_of(&limited(Slot::NotClaimed, |_| {}), false), Gate::Claim);
     assert_eq!(gate_of(&limited(Slot::NotClaimed, down), false), Gate::Claim, "it is read again with a place");
     assert_eq!(gate_of(&limited(Slot::Claimed, |_| {}), false), Gate::Go);
@@ -202,7 +202,7 @@ fn a_skipped_cluster_claims_a_slot_once_it_is_available() {
     let mut still_down = limited(Slot::NotClaimed, left_out);
     down(&mut still_down);
     let gate = gate_of(&still_down, false);
-    assert_eq!(gate.verdict().map(|verdict| verdict.reason), Some(Reason::TargetsUnavailable));
+    assert_eq!(gate.condition().map(|condition| condition.reason), Some(Reason::TargetsUnavailable));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use hypermirror_api::report::{
 };
 
 use crate::digest::short_digest;
+use crate::hosted::condition_state::cut;
 use crate::hosted::plan::Target;
-use crate::hosted::verdict::cut;
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::{Mirror, Resolved};
 

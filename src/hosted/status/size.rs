@@ -3,7 +3,7 @@
 use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::report::NodesReport;
 
-use super::super::verdict::cut_at;
+use super::super::condition_state::cut_at;
 
 /// Maximum size of a status: etcd accepts objects of 1.5 MiB, including metadata.
 pub const REPORT_BYTES: usize = 1 << 20;

@@ -23,7 +23,7 @@ fn condition(status: &HostedClusterMirrorsStatus, kind: ConditionType) -> (Strin
 }
 
 fn left_behind() -> GuestOutcome {
-    let synced = Verdict::new("False", Reason::LeftBehind, "1 node did not confirm");
+    let synced = ConditionState::new("False", Reason::LeftBehind, "1 node did not confirm");
     let guest = Some(GuestReport::default());
     GuestOutcome { synced, nodes: None, bootstrap: None, guest, nodes_report: None, left: true }
 }
@@ -74,7 +74,7 @@ fn a_failed_write_is_the_condition_and_makes_the_cluster_not_ready() {
 #[test]
 fn ready_does_not_wait_for_a_guest_that_has_no_kubeconfig_yet() {
     let mut facts = facts(&[], "=");
-    let synced = Verdict::new("Unknown", Reason::KubeconfigMissing, "waiting");
+    let synced = ConditionState::new("Unknown", Reason::KubeconfigMissing, "waiting");
     facts.guest = Some(Arc::new(GuestOutcome { synced, guest: None, left: false, ..left_behind() }));
     let status = reported(&facts, &Outcome::default()).unwrap();
     assert_eq!(condition(&status, ConditionType::GuestSynced).0, "Unknown");
@@ -93,11 +93,12 @@ fn equal_facts_result_in_an_equal_report() {
 }
 
 fn with(conditions: &[(ConditionType, &'static str, Reason)]) -> HostedClusterMirrorsStatus {
-    let verdict =
-        |(kind, status, reason): &(ConditionType, &'static str, Reason)| (*kind, Verdict::new(status, *reason, "text"));
-    let verdicts: Vec<(ConditionType, Verdict)> = conditions.iter().map(verdict).collect();
-    let verdicts: Vec<_> = verdicts.iter().map(|(kind, verdict)| (*kind, verdict)).collect();
-    HostedClusterMirrorsStatus { conditions: merge(&[], &verdicts, 1, now().time), ..Default::default() }
+    let condition = |(kind, status, reason): &(ConditionType, &'static str, Reason)| {
+        (*kind, ConditionState::new(status, *reason, "text"))
+    };
+    let conditions: Vec<(ConditionType, ConditionState)> = conditions.iter().map(condition).collect();
+    let conditions: Vec<_> = conditions.iter().map(|(kind, condition)| (*kind, condition)).collect();
+    HostedClusterMirrorsStatus { conditions: merge(&[], &conditions, 1, now().time), ..Default::default() }
 }
 
 #[test]

@@ -7,11 +7,11 @@ use hypermirror_api::hypershift::HostedCluster;
 
 use super::config_maps::LoadedConfigMap;
 use super::{ClusterKey, Index};
+use crate::hosted::condition_state::SourceTrouble;
 use crate::hosted::limits::{Budget, Weight};
 use crate::hosted::mirror_config::{MirrorConfig, MirrorReference, reference};
 use crate::hosted::pool_config::{ConfigDocuments, LastDocuments, PoolConfig, PoolSources};
 use crate::hosted::sources::{LastConfig, OwnSources, ReferredConfig};
-use crate::hosted::verdict::SourceTrouble;
 use crate::management::index::cluster::Cluster;
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::entry::weight;

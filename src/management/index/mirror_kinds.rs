@@ -9,7 +9,7 @@ use hypermirror_api::Reason;
 use super::super::mirror_kind::MirrorKind;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
-use crate::hosted::verdict::SourceTrouble;
+use crate::hosted::condition_state::SourceTrouble;
 use crate::mirrors::entry::{MirrorEntries, MirrorEntry};
 
 /// Time after which a rejected kind is reported. API servers that restart reject it for a shorter time.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::Act;
 use crate::hosted::boot::{BootWish, config_map_name, digest};
+use crate::hosted::condition_state::SourceTrouble;
 use crate::hosted::memory::Boot;
-use crate::hosted::verdict::SourceTrouble;
 use crate::management::apply::WriteError;
 
 /// Pause after a failed write. It usually needs a change of permissions, so a short pause would not help.

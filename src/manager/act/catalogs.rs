@@ -6,15 +6,15 @@ use super::Act;
 use crate::hosted::catalogs::compare::{Difference, compare};
 use crate::hosted::catalogs::patience::{BUSY, CatalogMemory, CatalogStep, IDLE, TRIES};
 use crate::hosted::catalogs::wishes::CatalogWishes;
-use crate::hosted::catalogs::{Handling, verdict};
-use crate::hosted::verdict::Verdict;
+use crate::hosted::catalogs::{Handling, condition};
+use crate::hosted::condition_state::ConditionState;
 use crate::management::apply::WriteError;
 use crate::manager::options::OlmCatalogs;
 
 impl Act<'_> {
     /// Reads the catalogs, writes those that HyperShift did not update within its time, and returns the condition. `None` without
     /// annotations about them.
-    pub(super) async fn handle_catalogs(&mut self) -> Option<Verdict> {
+    pub(super) async fn handle_catalogs(&mut self) -> Option<ConditionState> {
         let (ctx, turn) = (self.ctx, self.turn);
         let wishes = match &turn.catalogs {
             CatalogStep::None => {
@@ -41,7 +41,7 @@ impl Act<'_> {
             Handling::Left(_) | Handling::Failed(_) => ctx.settings.catalog_patience.clamp(BUSY, IDLE),
         };
         ctx.queue.add_after(self.key.clone(), pause);
-        Some(verdict(wishes, &differences, &handling))
+        Some(condition(wishes, &differences, &handling))
     }
 
     /// The remaining differences and the next step.
@@ -80,7 +80,7 @@ impl Act<'_> {
         if self.ctx.settings.olm_catalogs == OlmCatalogs::Report {
             return Some("--olm-catalogs=report: hypermirror does not change it".to_owned());
         }
-        if let Some(held) = self.turn.gate.verdict().filter(|_| self.turn.gate.holds_map()) {
+        if let Some(held) = self.turn.gate.condition().filter(|_| self.turn.gate.holds_map()) {
             return Some(held.message.clone());
         }
         if differences.iter().all(|difference| difference.patch.is_none()) {

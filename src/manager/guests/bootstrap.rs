@@ -4,14 +4,14 @@ use hypermirror_api::Reason;
 
 use crate::guest::GuestClient;
 use crate::guest::summary::Summary;
+use crate::hosted::condition_state::ConditionState;
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::{beyond_boot, node_entries};
-use crate::hosted::verdict::Verdict;
 use crate::manager::context::Context;
 use crate::manager::observe::Seen;
 
 /// The condition `BootstrapCovered`, from the mirrors and from pull errors of kubelets on nodes without a ready agent.
-pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, summary: &Summary) -> Verdict {
+pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, summary: &Summary) -> ConditionState {
     let key = &seen.facts.key;
     let cure = "let new nodes boot with the mirrors: annotation hypermirror.dev/node-delivery: AgentAndRollout";
     if !summary.silent.is_empty() {
@@ -19,7 +19,7 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, su
             Ok(None) => {}
             Ok(Some((node, why))) => {
                 let message = format!("node {node} cannot pull the agent ({why}); {cure}");
-                return Verdict::new("False", Reason::BehindMirror, message);
+                return ConditionState::new("False", Reason::BehindMirror, message);
             }
             Err(error) => tracing::debug!(cluster = %key, %error, "failed to list the pods of the agents"),
         }
@@ -27,7 +27,7 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, su
     let facts = &seen.facts;
     let by_rollout = |pool: &String| facts.delivery_of_pool(pool).is_some_and(Delivery::is_by_rollout);
     if !facts.pools.is_empty() && facts.pools.keys().all(by_rollout) {
-        return Verdict::new("True", Reason::AsExpected, "all nodes boot with their mirrors");
+        return ConditionState::new("True", Reason::AsExpected, "all nodes boot with their mirrors");
     }
     if let Some(image) = &ctx.settings.guests.agent.image {
         let (entries, _) = node_entries(seen.facts.own.entries.iter());
@@ -36,10 +36,10 @@ pub(super) async fn covered(ctx: &Context, client: &GuestClient, seen: &Seen, su
                 "new nodes cannot pull {image}: {source} has NeverContactSource, and new nodes boot without its \
                  mirrors; {cure}"
             );
-            return Verdict::new("False", Reason::BehindMirror, message);
+            return ConditionState::new("False", Reason::BehindMirror, message);
         }
     }
-    Verdict::new(
+    ConditionState::new(
         "True",
         Reason::AsExpected,
         "new nodes can pull the agent image (judged from declared mirrors and pod status)",

@@ -13,7 +13,7 @@ use crate::guest::certificate;
 use crate::guest::health::{Health, Next};
 use crate::guest::kubeconfig::GuestAccess;
 use crate::guest::{GuestClient, GuestError, InFlight};
-use crate::hosted::verdict::Verdict;
+use crate::hosted::condition_state::ConditionState;
 use crate::management::index::guests::KubeconfigSecret;
 use crate::manager::context::Context;
 use hypermirror_api::ClusterKey;
@@ -30,7 +30,7 @@ const AFTER_TOO_LARGE: Duration = Duration::from_mins(5);
 /// Why there is no connection.
 pub(super) enum NoConnection {
     /// Reported, and tried again after a pause. `None`: when an object changes.
-    Told(Verdict, Option<Duration>),
+    Told(ConditionState, Option<Duration>),
     /// Not reported yet, because a single failure may be temporary.
     Undecided(Duration),
 }
@@ -44,7 +44,7 @@ pub(super) async fn connect(
 ) -> Result<GuestClient, NoConnection> {
     let Some(secret) = ctx.index().kubeconfig(key) else {
         let message = "waiting for the kubeconfig of the guest cluster in the control-plane namespace";
-        let missing = Verdict::new("Unknown", Reason::KubeconfigMissing, message);
+        let missing = ConditionState::new("Unknown", Reason::KubeconfigMissing, message);
         return Err(NoConnection::Told(missing, None));
     };
     let known = guest.connection.take_if(|connection| connection.secret != secret);
@@ -59,7 +59,7 @@ pub(super) async fn connect(
     if let Some(end) = connection.expires.filter(|end| *end <= jiff::Timestamp::now()) {
         let name = connection.secret.name;
         let message = format!("the client certificate in Secret {name} expired at {end}");
-        return Err(NoConnection::Told(Verdict::new("False", Reason::CredentialsExpired, message), None));
+        return Err(NoConnection::Told(ConditionState::new("False", Reason::CredentialsExpired, message), None));
     }
     if is_new || guest.health != Health::default() {
         probe(guest, key, &connection).await?;
@@ -82,7 +82,7 @@ async fn open(
     let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // deleted: its watch will report it
     let refused = |why: &str| {
         let message = format!("Secret {namespace}/{}: {why}", secret.name);
-        NoConnection::Told(Verdict::new("False", Reason::KubeconfigRefused, message), None)
+        NoConnection::Told(ConditionState::new("False", Reason::KubeconfigRefused, message), None)
     };
     let data = content.data.unwrap_or_default();
     let bytes = data.get(KEY).ok_or_else(|| refused(&format!("key {KEY} is missing")))?;
@@ -105,7 +105,7 @@ async fn probe(guest: &mut Guest, key: &ClusterKey, connection: &Connection) -> 
 
 /// Handles a failed request. Errors that may be temporary are reported only if they last.
 pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) -> NoConnection {
-    let told = |status: &'static str| Verdict::new(status, error.reason(), error.to_string());
+    let told = |status: &'static str| ConditionState::new(status, error.reason(), error.to_string());
     match error {
         // Reported by the replica that leads.
         GuestError::Stopped | GuestError::Newer { .. } => NoConnection::Undecided(RETRY),
@@ -133,7 +133,7 @@ pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) ->
 }
 
 /// Reports the error if it lasts.
-fn lasting(guest: &mut Guest, key: &ClusterKey, verdict: Verdict) -> NoConnection {
+fn lasting(guest: &mut Guest, key: &ClusterKey, verdict: ConditionState) -> NoConnection {
     let pause = unwell(guest);
     if guest.health.is_down() {
         NoConnection::Told(verdict, Some(jittered(pause, key)))

@@ -13,8 +13,8 @@ use super::{Guest, give, jittered, pace};
 use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestObjects, node_mirror_sets};
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError, guest_set};
+use crate::hosted::condition_state::ConditionState;
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::verdict::Verdict;
 use crate::manager::context::Context;
 use crate::manager::observe::Seen;
 use crate::process::flags::ReloadMethod;
@@ -47,7 +47,7 @@ pub(super) async fn leave(ctx: &Context, guest: &mut Guest, client: &GuestClient
             guest.health.worked();
             let done = &summary.report.summary;
             let message = format!("waiting for nodes to remove their mirror configuration: {done} done");
-            let synced = Verdict::new("False", Reason::Leaving, message);
+            let synced = ConditionState::new("False", Reason::Leaving, message);
             record(ctx, key, |before| {
                 let unknown = GuestOutcome::unknown(synced, before);
                 Some(GuestOutcome { nodes: Some(summary.verdict), nodes_report: Some(summary.report), ..unknown })
@@ -133,7 +133,7 @@ fn gone(ctx: &Context, key: &ClusterKey, message: &str) {
         if let Some(before) = before.filter(|before| is_left_behind(before) && before.guest.is_none()) {
             return Some(GuestOutcome { left: true, ..before.clone() });
         }
-        let synced = Verdict::new("True", Reason::Leaving, message);
+        let synced = ConditionState::new("True", Reason::Leaving, message);
         Some(GuestOutcome { synced, nodes: None, bootstrap: None, guest: None, nodes_report: None, left: true })
     });
 }
@@ -146,7 +146,7 @@ fn left_behind(
     kept: impl FnOnce(Option<&GuestOutcome>) -> (Option<GuestReport>, Option<NodesReport>),
 ) {
     tracing::warn!(cluster = %key, message, "finished, but some mirrors remain in the guest cluster");
-    let synced = Verdict::new("False", Reason::LeftBehind, message);
+    let synced = ConditionState::new("False", Reason::LeftBehind, message);
     record(ctx, key, |before| {
         let (guest, nodes_report) = kept(before);
         Some(GuestOutcome { synced, nodes: None, bootstrap: None, guest, nodes_report, left: true })

@@ -13,9 +13,9 @@ use super::{Guest, Guests, bootstrap, jittered, leave, pace};
 use crate::guest::seen::WATCHED;
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
+use crate::hosted::condition_state::ConditionState;
 use crate::hosted::gates::{GateName, held};
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::verdict::Verdict;
 use crate::manager::context::{Context, moment};
 use crate::manager::heavy::Load;
 use crate::manager::observe::{Absent, Seen};
@@ -59,7 +59,7 @@ pub(super) async fn sync(ctx: &Context, guests: &Guests, guest: &mut Guest, key:
 
 /// The outcome while nothing may be written.
 fn resting(before: Option<&GuestOutcome>) -> GuestOutcome {
-    let nothing = Verdict::new("Unknown", Reason::Paused, "");
+    let nothing = ConditionState::new("Unknown", Reason::Paused, "");
     before.cloned().unwrap_or_else(|| GuestOutcome::unknown(nothing, None))
 }
 
@@ -161,18 +161,18 @@ fn guest_report(secret: &str, given: &Given) -> GuestReport {
     GuestReport { kubeconfig: secret.to_owned(), objects: i64::try_from(given.objects).unwrap_or(i64::MAX), sets }
 }
 
-fn synced(ctx: &Context, guest: &Guest) -> Verdict {
+fn synced(ctx: &Context, guest: &Guest) -> ConditionState {
     let options = &ctx.settings.guests.agent;
     if options.who == GuestAgent::Managed && options.image.is_none() {
         let message = "the mirrors are up to date, but the agent is not installed: its image is unknown (set \
                        --agent-image)";
-        return Verdict::new("False", Reason::AgentImageMissing, message);
+        return ConditionState::new("False", Reason::AgentImageMissing, message);
     }
     if guest.base.as_ref().is_some_and(|base| !base.kinds.admission_policies) {
         let message = "all hypermirror objects in the guest cluster are up to date; without \
                        ValidatingAdmissionPolicies an agent can \
              write the status of any node";
-        return Verdict::new("True", Reason::NodeIdentityUnverified, message);
+        return ConditionState::new("True", Reason::NodeIdentityUnverified, message);
     }
-    Verdict::new("True", Reason::AsExpected, "all hypermirror objects in the guest cluster are up to date")
+    ConditionState::new("True", Reason::AsExpected, "all hypermirror objects in the guest cluster are up to date")
 }

@@ -15,8 +15,8 @@ fn of_policy(name: &str, entry: MirrorEntry) -> MirrorEntry {
     MirrorEntry { list: "spec.repositoryDigestMirrors", origin, policy: None, ..entry }
 }
 
-fn declared<'a>(kind: &'a str, name: &'a str, entries: &'a [MirrorEntry]) -> Declared<'a> {
-    Declared { kind, name, labels: NO_LABELS, entries }
+fn declared<'a>(kind: &'a str, name: &'a str, entries: &'a [MirrorEntry]) -> SourceObject<'a> {
+    SourceObject { kind, name, labels: NO_LABELS, entries }
 }
 
 /// The entries of the new objects, read back from what they print as.
@@ -63,7 +63,7 @@ fn policies_of_one_name_are_merged_and_kept_beside_a_digest_set_of_that_name() {
     let labels = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
     let objects = [
         declared(POLICY, "x", &one),
-        Declared { labels: &labels, ..declared(POLICY, "x", &two) },
+        SourceObject { labels: &labels, ..declared(POLICY, "x", &two) },
         declared("ImageDigestMirrorSet", "x", &set),
     ];
     let migration = migrate(&objects, false);

@@ -7,7 +7,7 @@ use crate::mirrors::scope::Scope;
 
 /// The result for files that a node accepts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Judgement {
     /// The resulting configuration.
     pub config: RegistriesConfig,
     /// Tables whose pulls fail independently of the content of registries, sorted by prefix.
@@ -36,11 +36,11 @@ pub struct BrokenTable {
 pub fn judge<'f>(
     main: Option<(&'f str, &'f [u8])>,
     drop_ins: impl IntoIterator<Item = (&'f str, &'f [u8])>,
-) -> Result<Verdict, ConfigError> {
+) -> Result<Judgement, ConfigError> {
     let config = RegistriesConfig::load(main, drop_ins)?;
     let broken = config.tables().filter_map(broken_table).collect();
     let replaced = config.replaced().to_vec();
-    Ok(Verdict { config, broken, replaced })
+    Ok(Judgement { config, broken, replaced })
 }
 
 /// Resolves names that match the table, by tag and by digest. An invalid reference at one endpoint fails the whole pull

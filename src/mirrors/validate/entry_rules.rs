@@ -15,50 +15,50 @@ const OFFICIAL_IMAGES: &str = "alpine amazonlinux bash busybox caddy cassandra c
 
 /// The result for one entry.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub struct EntryResult {
     /// Whether the entry is ignored for this consumer.
-    pub is_left_out: bool,
+    pub is_ignored: bool,
     /// All errors or, if there are none, all warnings.
     pub findings: Vec<Finding>,
 }
 
 /// Checks one entry.
-pub fn check(entry: &MirrorEntry, consumer: Consumer) -> Verdict {
-    let mut check = Check { entry, consumer, verdict: Verdict::default() };
+pub fn check(entry: &MirrorEntry, consumer: Consumer) -> EntryResult {
+    let mut check = Check { entry, consumer, result: EntryResult::default() };
     check.source_format();
     check.policy();
     check.mirror_formats();
-    if !check.verdict.is_left_out {
+    if !check.result.is_ignored {
         check.tags_and_digests();
     }
     check.mirror_hosts();
-    if !check.verdict.is_left_out {
+    if !check.result.is_ignored {
         check.source_warnings();
         check.mirror_warnings();
     }
-    let is_left_out = check.verdict.is_left_out;
+    let is_ignored = check.result.is_ignored;
     let is_why = |finding: &Finding| {
-        !is_left_out || finding.severity == Severity::Error || finding.reason == FindingReason::TagOrDigest
+        !is_ignored || finding.severity == Severity::Error || finding.reason == FindingReason::TagOrDigest
     };
-    check.verdict.findings.retain(is_why);
-    check.verdict
+    check.result.findings.retain(is_why);
+    check.result
 }
 
 struct Check<'a> {
     entry: &'a MirrorEntry,
     consumer: Consumer,
-    verdict: Verdict,
+    result: EntryResult,
 }
 
 impl Check<'_> {
     fn error(&mut self, reason: FindingReason, place: Place, message: &str) {
-        self.verdict.is_left_out = true;
+        self.result.is_ignored = true;
         let message = format!("{message}; the entry is ignored");
-        self.verdict.findings.push(Finding::new(Severity::Error, reason, self.entry, place, message));
+        self.result.findings.push(Finding::new(Severity::Error, reason, self.entry, place, message));
     }
 
     fn warning(&mut self, reason: FindingReason, place: Place, message: String) {
-        self.verdict.findings.push(Finding::new(Severity::Warning, reason, self.entry, place, message));
+        self.result.findings.push(Finding::new(Severity::Warning, reason, self.entry, place, message));
     }
 
     fn source_format(&mut self) {
@@ -110,7 +110,7 @@ impl Check<'_> {
                 "{value:?} has a tag or a digest, which no table of registries.conf matches; the entry is ignored on nodes"
             );
             self.warning(FindingReason::TagOrDigest, place, message);
-            self.verdict.is_left_out = true;
+            self.result.is_ignored = true;
         }
     }
 

@@ -36,8 +36,8 @@ fn objects(guest: &GuestReport) -> Vec<Branch> {
 
 fn nodes(nodes: &NodesReport) -> Vec<Branch> {
     let behind = nodes.behind.iter().map(|node| {
-        let verdict = styled(BAD, &node.reason);
-        Branch::leaf(format!("{} {verdict}: {}", node.name, node.message))
+        let reason = styled(BAD, &node.reason);
+        Branch::leaf(format!("{} {reason}: {}", node.name, node.message))
     });
     let mut below: Vec<Branch> = behind.collect();
     let named = i64::try_from(nodes.behind.len()).unwrap_or(i64::MAX);

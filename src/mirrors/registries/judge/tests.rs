@@ -1,6 +1,6 @@
 use super::*;
 
-fn verdict(content: &[u8]) -> Result<Verdict, ConfigError> {
+fn judgement(content: &[u8]) -> Result<Judgement, ConfigError> {
     judge(Some(("registries.conf", b"")), [("99-test.conf", content)])
 }
 
@@ -59,7 +59,7 @@ const HARMLESS: &[(&str, &[u8])] = &[
 #[test]
 fn files_that_break_every_pull_are_errors_and_named() {
     for (name, content) in FATAL {
-        let error = verdict(content).expect_err(name);
+        let error = judgement(content).expect_err(name);
         assert_eq!((error.file.as_str(), error.is_drop_in), ("99-test.conf", true), "{name}: {error}");
     }
 }
@@ -67,8 +67,8 @@ fn files_that_break_every_pull_are_errors_and_named() {
 #[test]
 fn harmless_files_are_accepted() {
     for (name, content) in HARMLESS {
-        let verdict = verdict(content).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(verdict.replaced.is_empty(), "{name}");
+        let judgement = judgement(content).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(judgement.replaced.is_empty(), "{name}");
     }
 }
 
@@ -94,23 +94,23 @@ fn tables_with_failing_pulls_are_named_with_an_example() {
         ("fine, localhost", "localhost/x", false),
     ] {
         let content = format!("[[registry]]\nlocation = \"a.example\"\n[[registry.mirror]]\nlocation = \"{mirror}\"\n");
-        let verdict = verdict(content.as_bytes()).unwrap();
-        assert_eq!(!verdict.broken.is_empty(), breaks, "{name}: {:?}", verdict.broken);
-        assert!(verdict.broken.iter().all(|broken| broken.prefix == "a.example" && !broken.error.is_empty()));
+        let judgement = judgement(content.as_bytes()).unwrap();
+        assert_eq!(!judgement.broken.is_empty(), breaks, "{name}: {:?}", judgement.broken);
+        assert!(judgement.broken.iter().all(|broken| broken.prefix == "a.example" && !broken.error.is_empty()));
     }
 }
 
 #[test]
 fn a_mirror_without_a_path_breaks_the_pulls_of_a_repository() {
     let content = b"[[registry]]\nlocation = \"a.example/ns/app\"\n[[registry.mirror]]\nlocation = \"m.example\"\n";
-    let verdict = verdict(content).unwrap();
-    assert_eq!(verdict.broken[0].example, "a.example/ns/app:tag");
+    let judgement = judgement(content).unwrap();
+    assert_eq!(judgement.broken[0].example, "a.example/ns/app:tag");
 }
 
 #[test]
 fn a_table_that_a_later_file_replaces_is_reported() {
     let table: &[u8] = b"[[registry]]\nlocation = \"a.example\"\n";
-    let verdict = judge(None, [("d/10-a.conf", table), ("d/20-b.conf", table)]).unwrap();
-    let [replaced] = verdict.replaced.as_slice() else { panic!("{:?}", verdict.replaced) };
+    let judgement = judge(None, [("d/10-a.conf", table), ("d/20-b.conf", table)]).unwrap();
+    let [replaced] = judgement.replaced.as_slice() else { panic!("{:?}", judgement.replaced) };
     assert_eq!((replaced.file.as_str(), replaced.by.as_str()), ("d/10-a.conf", "d/20-b.conf"));
 }

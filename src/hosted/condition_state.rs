@@ -7,7 +7,7 @@ pub const MESSAGE_BYTES: usize = 2048;
 
 /// The content of a condition, without the time of its transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ConditionState {
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
     /// One of the reasons in docs/reference.md.
@@ -16,8 +16,8 @@ pub struct Verdict {
     pub message: String,
 }
 
-impl Verdict {
-    /// A verdict with its message truncated at [`MESSAGE_BYTES`].
+impl ConditionState {
+    /// Creates a state with its message truncated at [`MESSAGE_BYTES`].
     pub fn new(status: &'static str, reason: Reason, message: impl Into<String>) -> Self {
         Self { status, reason, message: cut(message.into()) }
     }
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let verdict = Verdict::new("False", Reason::Updating, "ä".repeat(5000));
-        assert!(verdict.message.len() <= MESSAGE_BYTES && verdict.message.ends_with('…'));
+        let condition = ConditionState::new("False", Reason::Updating, "ä".repeat(5000));
+        assert!(condition.message.len() <= MESSAGE_BYTES && condition.message.ends_with('…'));
     }
 }

@@ -6,7 +6,7 @@ use hypermirror_api::report::NodePoolReport;
 use hypermirror_api::{Reason, annotations};
 
 use super::PoolSources;
-use crate::hosted::verdict::{Verdict, cut};
+use crate::hosted::condition_state::{ConditionState, cut};
 use crate::mirrors::finding::{Finding, Severity};
 use crate::mirrors::validate::{Consumer, validate};
 
@@ -21,7 +21,7 @@ pub fn findings(pool: &PoolSources) -> Vec<Finding> {
 }
 
 /// The problem of one NodePool's configuration. `None` without a configuration.
-fn of_pool(pool: &PoolSources) -> Option<Verdict> {
+fn of_pool(pool: &PoolSources) -> Option<ConditionState> {
     if pool.config_maps.is_empty() && pool.troubles.is_empty() {
         return None;
     }
@@ -31,7 +31,7 @@ fn of_pool(pool: &PoolSources) -> Option<Verdict> {
     messages.extend(errors.map(|finding| format!("{} {}: {}", finding.origin, finding.field, finding.message)));
     if !messages.is_empty() {
         let reason = pool.troubles.first().map_or(Reason::InvalidEntries, |trouble| trouble.reason);
-        return Some(Verdict::new("False", reason, messages.join("; ")));
+        return Some(ConditionState::new("False", reason, messages.join("; ")));
     }
     let mut message = "all documents are valid".to_owned();
     let warnings = found.len();
@@ -46,36 +46,37 @@ fn of_pool(pool: &PoolSources) -> Option<Verdict> {
             annotations::CONFIG
         );
     }
-    Some(Verdict::new("True", Reason::AsExpected, message))
+    Some(ConditionState::new("True", Reason::AsExpected, message))
 }
 
 /// `NodePoolConfigValid`; none if no NodePool has a configuration.
-pub fn verdict(pools: &BTreeMap<String, PoolSources>) -> Option<Verdict> {
-    let verdicts: Vec<(&String, Verdict)> =
+pub fn condition(pools: &BTreeMap<String, PoolSources>) -> Option<ConditionState> {
+    let conditions: Vec<(&String, ConditionState)> =
         pools.iter().filter_map(|(name, pool)| Some((name, of_pool(pool)?))).collect();
-    let bad: Vec<&(&String, Verdict)> = verdicts.iter().filter(|(_, verdict)| verdict.status != "True").collect();
+    let bad: Vec<&(&String, ConditionState)> =
+        conditions.iter().filter(|(_, condition)| condition.status != "True").collect();
     match bad.first() {
         Some((_, first)) => {
-            let texts = bad.iter().map(|(name, verdict)| format!("NodePool {name}: {}", verdict.message));
-            Some(Verdict::new("False", first.reason, texts.collect::<Vec<_>>().join("; ")))
+            let texts = bad.iter().map(|(name, condition)| format!("NodePool {name}: {}", condition.message));
+            Some(ConditionState::new("False", first.reason, texts.collect::<Vec<_>>().join("; ")))
         }
-        None if verdicts.len() > 1 => {
-            Some(Verdict::new("True", Reason::AsExpected, "the configuration of all NodePools is valid"))
+        None if conditions.len() > 1 => {
+            Some(ConditionState::new("True", Reason::AsExpected, "the configuration of all NodePools is valid"))
         }
-        None => verdicts.into_iter().next().map(|(_, only)| only),
+        None => conditions.into_iter().next().map(|(_, only)| only),
     }
 }
 
 /// Each NodePool that has a configuration, by name.
 pub fn reports(pools: &BTreeMap<String, PoolSources>) -> Vec<NodePoolReport> {
     let report = |(name, pool): (&String, &PoolSources)| {
-        let verdict = of_pool(pool)?;
+        let condition = of_pool(pool)?;
         Some(NodePoolReport {
             name: name.clone(),
             config_maps: pool.config_maps.clone(),
-            valid: verdict.status == "True",
-            reason: verdict.reason.as_str().to_owned(),
-            message: cut(verdict.message),
+            valid: condition.status == "True",
+            reason: condition.reason.as_str().to_owned(),
+            message: cut(condition.message),
         })
     };
     pools.iter().filter_map(report).take(POOLS).collect()
