@@ -108,7 +108,7 @@ impl AgentNode {
     /// # Errors
     ///
     /// If it has not in time: with what it has.
-    pub async fn says(&self, text: &str) -> Result<String> {
+    pub async fn wait_for_text(&self, text: &str) -> Result<String> {
         eventually(SOON, &format!("the file of {} contains {text}", self.name), async || {
             let ours = self.ours().context("the file does not exist")?;
             ensure!(ours.contains(text), "{ours}");

@@ -175,7 +175,7 @@ impl Drop for Testbed {
             return;
         }
         for cluster in &self.clusters {
-            cluster.ask_to_end();
+            cluster.terminate();
         }
         for cluster in &mut self.clusters {
             cluster.end();

@@ -274,11 +274,11 @@ impl Cluster {
     }
 
     /// Asks its processes to end without waiting, so that those of several clusters end together.
-    pub(crate) fn ask_to_end(&self) {
+    pub(crate) fn terminate(&self) {
         for slot in [&self.scheduler, &self.controller_manager, &self.running] {
             if let Some(process) = slot.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
                 // If the signal fails, the process is killed on drop.
-                _ = process.handle().ask_to_end();
+                _ = process.handle().terminate();
             }
         }
     }

@@ -217,7 +217,7 @@ impl Fleet {
     /// # Errors
     ///
     /// If it does not in time; says what it tells instead.
-    pub async fn told(&self, cluster: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn wait_for_report(&self, cluster: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(SOON, &format!("the report of {cluster} shows {what}"), async || {
             let report = self.report(cluster).await?;
             anyhow::ensure!(wanted(&report), "{report}");
@@ -231,9 +231,9 @@ impl Fleet {
     /// # Errors
     ///
     /// If it does not in time; says what it tells instead.
-    pub async fn tells(&self, cluster: &str, wanted: &str) -> Result<()> {
-        let told = |report: &Value| objects::told_map(report) == wanted;
-        self.told(cluster, wanted, told).await.map(|_| ())
+    pub async fn wait_for_map(&self, cluster: &str, wanted: &str) -> Result<()> {
+        let told = |report: &Value| objects::reported_map(report) == wanted;
+        self.wait_for_report(cluster, wanted, told).await.map(|_| ())
     }
 
     /// Waits until a condition of the report has this status and reason, and returns its message.

@@ -27,7 +27,7 @@ pub enum Kind {
 
 impl Kind {
     /// Whether it takes this.
-    pub fn takes(self, feature: Feature) -> bool {
+    pub fn supports(self, feature: Feature) -> bool {
         match (self, feature) {
             (Self::Mock, _) | (Self::Real(Program::PkgRegistry), Feature::Referrers) => true,
             (Self::Real(_), _) => false,

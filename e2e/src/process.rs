@@ -174,7 +174,7 @@ impl Process {
     ///
     /// If it cannot be signalled.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
-        self.handle.ask_to_end()?;
+        self.handle.terminate()?;
         if self.handle.ended_within(GRACE).await { Ok(self.child.wait()?) } else { self.kill() }
     }
 
@@ -243,7 +243,7 @@ impl Drop for Process {
         if self.detached || !matches!(self.child.try_wait(), Ok(None)) {
             return;
         }
-        let asked = self.handle.ask_to_end();
+        let asked = self.handle.terminate();
         if asked.is_ok() && self.handle.ended_within_blocking(GRACE) {
             _ = self.child.wait();
         } else {

@@ -180,7 +180,7 @@ impl Rival {
     /// # Errors
     ///
     /// If they are not idle. The error describes what is pending.
-    pub async fn rests(&self, cluster: &str) -> Result<Vec<Value>> {
+    pub async fn idle_targets(&self, cluster: &str) -> Result<Vec<Value>> {
         let hosted = objects::hosted_cluster(cluster, &[]);
         let hosted = self.api(&hosted)?.get(cluster).await?.resource_version().unwrap_or_default();
         let mut targets = Vec::new();

@@ -134,7 +134,7 @@ impl Fleet {
             }
         }
         eventually(SOON, "the admission no longer restores entries", async || {
-            Ok((!self.gives_back(TARGETS[1]).await?).then_some(()))
+            Ok((!self.restores_entry(TARGETS[1]).await?).then_some(()))
         })
         .await
     }
@@ -146,7 +146,7 @@ impl Fleet {
     /// If it has not in time.
     pub async fn admits(&self) -> Result<()> {
         eventually(SOON, "the admission restores missing entries", async || {
-            ensure!(self.gives_back(TARGETS[1]).await?, "it does not");
+            ensure!(self.restores_entry(TARGETS[1]).await?, "it does not");
             Ok(Some(()))
         })
         .await
@@ -169,7 +169,7 @@ impl Fleet {
     /// # Errors
     ///
     /// If the API server rejects it.
-    pub async fn gives_back(&self, target: &str) -> Result<bool> {
+    pub async fn restores_entry(&self, target: &str) -> Result<bool> {
         let mut object = deployments::target(PROBES, target, Some("="), "=");
         object["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": "probe.example=m.example"});
         let params = PostParams { dry_run: true, ..PostParams::default() };

@@ -74,7 +74,7 @@ pub fn report(cluster: &str) -> Value {
 }
 
 /// The map in a report, as an override value.
-pub fn told_map(report: &Value) -> String {
+pub fn reported_map(report: &Value) -> String {
     let sources = report["sources"].as_array().into_iter().flatten();
     let pairs = sources.flat_map(|source| {
         let mirrors = [&source["digestMirrors"], &source["tagMirrors"]].into_iter().filter_map(Value::as_array);

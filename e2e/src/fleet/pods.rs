@@ -117,7 +117,7 @@ impl World {
                     tokio::time::sleep(world.start).await;
                     let namespace = deployment.namespace().unwrap_or_default();
                     // Ignore errors: a deleted Deployment needs no status, and a failed update is repeated with the next change.
-                    let _ = world.tell(&namespace, &deployment.name_any()).await;
+                    let _ = world.write_status(&namespace, &deployment.name_any()).await;
                 }
             }
         };
@@ -128,12 +128,12 @@ impl World {
     async fn report(&self, cluster: &str) -> Result<()> {
         let namespace = deployments::namespace(cluster);
         for target in TARGETS {
-            self.tell(&namespace, target).await?;
+            self.write_status(&namespace, target).await?;
         }
         Ok(())
     }
 
-    async fn tell(&self, namespace: &str, name: &str) -> Result<()> {
+    async fn write_status(&self, namespace: &str, name: &str) -> Result<()> {
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         let generation = api.get_metadata(name).await?.metadata.generation.context("no generation")?;
         let is_up = self.down().as_ref().is_some_and(|down| !down.contains(namespace));

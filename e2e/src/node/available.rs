@@ -23,10 +23,10 @@ const INSTALLED: [(&str, &str); 6] = [
 /// Why no real node can run on this machine, if so.
 pub(super) fn unavailable() -> Option<String> {
     static REASON: OnceLock<Option<String>> = OnceLock::new();
-    REASON.get_or_init(look).clone()
+    REASON.get_or_init(problem).clone()
 }
 
-fn look() -> Option<String> {
+fn problem() -> Option<String> {
     if std::env::var_os(VARIABLE).is_some_and(|value| value == "off") {
         return Some(format!("{VARIABLE}=off"));
     }

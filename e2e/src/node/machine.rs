@@ -78,7 +78,7 @@ impl Machine {
     /// Stops it and all its processes. Blocks the thread, for destructors.
     pub(super) fn end(&self) {
         // If the signal fails, the process is killed on drop.
-        if self.process.handle().ask_to_end().is_ok() {
+        if self.process.handle().terminate().is_ok() {
             self.process.handle().ended_within_blocking(GRACE);
         }
     }

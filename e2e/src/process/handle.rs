@@ -81,7 +81,7 @@ impl Handle {
     /// # Errors
     ///
     /// If the signal is refused.
-    pub fn ask_to_end(&self) -> Result<()> {
+    pub fn terminate(&self) -> Result<()> {
         self.signal(Signal::TERM)?;
         self.signal(Signal::CONT)
     }

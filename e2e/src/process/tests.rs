@@ -53,6 +53,6 @@ async fn dropping_ends_a_child_and_leaves_a_detached_one() {
         .to_vec();
     assert!(Handle::open(ids[0]).unwrap().is_none());
     let left = Handle::open(ids[1]).unwrap().expect("the detached child runs on");
-    left.ask_to_end().unwrap();
+    left.terminate().unwrap();
     assert!(left.ended_within(LIMIT).await);
 }

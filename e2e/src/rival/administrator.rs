@@ -65,19 +65,19 @@ impl Administrator {
     ///
     /// If there is no such object, or the server refuses it.
     pub async fn declare(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
-        self.say(fleet, name, list, false).await
+        self.write(fleet, name, list, false).await
     }
 
-    /// Like [`Self::set`], with `NeverContactSource`.
+    /// Like [`Self::declare`], with `NeverContactSource`.
     ///
     /// # Errors
     ///
     /// If there is no such object, or the server refuses it.
     pub async fn forbid(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])]) -> Result<()> {
-        self.say(fleet, name, list, true).await
+        self.write(fleet, name, list, true).await
     }
 
-    async fn say(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])], strict: bool) -> Result<()> {
+    async fn write(&mut self, fleet: &Fleet, name: &str, list: &[(&str, &[&str])], strict: bool) -> Result<()> {
         let objects = || OBJECTS.iter().enumerate();
         let (place, (kind, _, _)) = objects().find(|(_, object)| object.1 == name).context("no such object")?;
         let texts = |mirrors: &[&str]| mirrors.iter().map(|&mirror| mirror.to_owned()).collect();

@@ -69,7 +69,7 @@ impl Rounds<'_> {
     pub async fn judged_with(&mut self, percent: u64) -> Result<()> {
         let edits = self.totals.edits;
         let edited = self.changes(percent).await?;
-        let accounts = self.stage.settles().await?;
+        let accounts = self.stage.converges().await?;
         let longest = self.stage.judge(&accounts, self.totals.edits - edits, edited)?;
         self.totals.longest = self.totals.longest.max(longest);
         self.totals.add(&accounts);
@@ -86,7 +86,7 @@ impl Rounds<'_> {
         self.stage.random.hesitate(Duration::ZERO..=Duration::from_millis(1500)).await;
         manager.process.kill()?;
         let next = self.stage.manager(next).start(self.stage.bed.management()).await?;
-        let accounts = self.stage.settles().await?;
+        let accounts = self.stage.converges().await?;
         self.totals.add(&accounts);
         let edited_in_place = accounts.values().flatten().any(|account| account.reverts > account.people);
         ensure!(!edited_in_place, "the rival reverted a change: {accounts:?}");

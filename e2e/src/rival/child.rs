@@ -62,7 +62,7 @@ impl Child {
                     running = self.start().await.ok().flatten();
                 }
             }
-            if self.look(running.as_ref(), &mut starting).await.is_err() {
+            if self.reconcile_children(running.as_ref(), &mut starting).await.is_err() {
                 self.told.notify_one(); // a conflict: reconcile again
             }
         }
@@ -84,7 +84,7 @@ impl Child {
         Ok(Some(Values { env: values::print_env(&mirrors), flag: values::print_flag(&flags) }))
     }
 
-    async fn look(&mut self, running: Option<&Values>, starting: &mut Option<Starting>) -> Result<()> {
+    async fn reconcile_children(&mut self, running: Option<&Values>, starting: &mut Option<Starting>) -> Result<()> {
         if let Some(own) = self.hand.read(&self.cluster, TARGETS[0]).await? {
             let template = desired::digest(&own["spec"]["template"]);
             let runs = self.ledger.open().running == template;
@@ -106,7 +106,7 @@ impl Child {
         let changes = self.ledger.open().changes_of(target);
         let desired = desired::deployment(&self.cluster, target, &values.env, &values.flag, changes);
         let greedy = self.manners.greedy.contains(&target);
-        let outcome = self.hand.bring_about(&self.cluster, target, desired, greedy).await?;
+        let outcome = self.hand.reconcile(&self.cluster, target, desired, greedy).await?;
         let version = outcome.current["metadata"]["resourceVersion"].as_str().context("no resourceVersion")?;
         self.ledger.open().note(target, version.to_owned(), changes, outcome.wrote);
         Ok(())

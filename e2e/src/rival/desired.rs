@@ -93,7 +93,7 @@ impl Hand {
     /// # Errors
     ///
     /// If a request fails. After a conflict, the caller must reconcile again.
-    pub async fn bring_about(&self, cluster: &str, target: &str, desired: Value, greedy: bool) -> Result<Outcome> {
+    pub async fn reconcile(&self, cluster: &str, target: &str, desired: Value, greedy: bool) -> Result<Outcome> {
         let params = PostParams { field_manager: Some(self.manager.to_owned()), dry_run: false };
         let api = self.api(&desired)?;
         let Some(current) = self.read(cluster, target).await? else {

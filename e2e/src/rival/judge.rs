@@ -52,7 +52,7 @@ pub struct Judge {
 }
 
 /// The current values of a target.
-pub fn says(deployment: &Value) -> Wanted {
+pub fn effective(deployment: &Value) -> Wanted {
     let env = deployments::env_values(deployment).pop().unwrap_or_default();
     let mut map = values::parse_env(&env);
     for mirrors in map.values_mut() {
@@ -96,12 +96,12 @@ impl Judge {
         for pair in versions.windows(2) {
             let [before, version] = pair else { continue };
             self.take(&mut account, before, version, writes.get(&version.version).copied(), target)
-                .with_context(|| tell(&versions, &writes))?;
+                .with_context(|| describe(&versions, &writes))?;
         }
         if let Some(first) = versions.first().filter(|first| writes.contains_key(&first.version)) {
             self.stock.entry((namespace, target)).or_insert_with(|| first.object["spec"].clone());
         }
-        let wrong = versions.iter().rposition(|version| says(&version.object) != *wanted);
+        let wrong = versions.iter().rposition(|version| effective(&version.object) != *wanted);
         account.right_since = wrong.and_then(|wrong| versions.get(wrong + 1)).map(|version| version.at);
         Ok(account)
     }
@@ -147,7 +147,7 @@ fn first_env(version: &Version) -> Value {
 }
 
 /// The versions of a target as text.
-pub fn tell(versions: &[Version], writes: &BTreeMap<String, Why>) -> String {
+pub fn describe(versions: &[Version], writes: &BTreeMap<String, Why>) -> String {
     let start = versions.first().map(|version| version.at);
     let lines = versions.iter().map(|version| {
         let by = writes.get(&version.version).map_or("another client".to_owned(), |why| format!("the rival ({why:?})"));
@@ -174,6 +174,6 @@ pub fn history(rival: &Rival, timeline: &Timeline, since: usize, cluster: &str) 
     });
     let writes = writes.unwrap_or_default();
     let namespace = deployments::namespace(cluster);
-    let told = TARGETS.iter().map(|target| tell(&timeline.of(since..timeline.len(), &namespace, target), &writes));
+    let told = TARGETS.iter().map(|target| describe(&timeline.of(since..timeline.len(), &namespace, target), &writes));
     told.collect::<Vec<_>>().join("\n")
 }

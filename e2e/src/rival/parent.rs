@@ -70,7 +70,7 @@ impl Parent {
         let env = values::print_env(&self.mirrors().await?);
         let desired = desired::deployment(&self.cluster, TARGETS[0], &env, &self.manners.flag, changes);
         let greedy = self.manners.greedy.contains(&TARGETS[0]);
-        let outcome = self.hand.bring_about(&self.cluster, TARGETS[0], desired, greedy).await?;
+        let outcome = self.hand.reconcile(&self.cluster, TARGETS[0], desired, greedy).await?;
         let version = outcome.current["metadata"]["resourceVersion"].as_str().context("no resourceVersion")?;
         let mut pages = self.ledger.open();
         pages.note("", hosted.resource_version().unwrap_or_default(), 0, None);

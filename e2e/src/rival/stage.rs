@@ -8,7 +8,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
 use super::administrator::{Administrator, Member};
-use super::judge::{Account, Judge, Wanted, history, says};
+use super::judge::{Account, Judge, Wanted, effective, history};
 use super::pulse::Pulse;
 use super::timeline::Timeline;
 use super::{Manners, Random, Rival, values};
@@ -103,7 +103,7 @@ impl Stage {
         }
         for member in &members {
             eventually(SOON, "the rival has written its Deployments", async || {
-                rival.rests(&member.name).await.map(Some)
+                rival.idle_targets(&member.name).await.map(Some)
             })
             .await?;
         }
@@ -206,8 +206,8 @@ impl Stage {
     /// # Errors
     ///
     /// If a target is not correct in time. The error has the timeline.
-    pub async fn settles(&mut self) -> Result<Accounts> {
-        let waits = self.members.iter().map(|member| self.member_settles(member));
+    pub async fn converges(&mut self) -> Result<Accounts> {
+        let waits = self.members.iter().map(|member| self.member_converges(member));
         for (member, result) in self.members.iter().zip(join_all(waits).await) {
             result.with_context(|| self.history(&member.name))?;
         }
@@ -234,10 +234,10 @@ impl Stage {
         history(&self.rival, &self.timeline, self.before, cluster)
     }
 
-    async fn member_settles(&self, member: &Member) -> Result<()> {
+    async fn member_converges(&self, member: &Member) -> Result<()> {
         eventually(SOON, &format!("{} is correct and idle", member.name), async || {
             self.member_reads_right(member)?;
-            for (name, target) in TARGETS.iter().zip(&self.rival.rests(&member.name).await?) {
+            for (name, target) in TARGETS.iter().zip(&self.rival.idle_targets(&member.name).await?) {
                 let told = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
                 ensure!(told.version == target["metadata"]["resourceVersion"], "the timeline is behind {name}");
             }
@@ -257,8 +257,8 @@ impl Stage {
     /// If it does not. The error has its values.
     pub fn target_reads_right(&self, member: &Member, target: &str) -> Result<()> {
         let now = self.timeline.last(&deployments::namespace(&member.name), target).context("not there")?;
-        let (says, wanted) = (says(&now.object), self.wanted(member, target));
-        ensure!(says == wanted, "{target} has {says:?}, expected {wanted:?}");
+        let (current, wanted) = (effective(&now.object), self.wanted(member, target));
+        ensure!(current == wanted, "{target} has {current:?}, expected {wanted:?}");
         Ok(())
     }
 
@@ -296,7 +296,7 @@ impl Stage {
     pub fn judge(&self, accounts: &Accounts, edits: usize, edited: Option<Instant>) -> Result<Duration> {
         let mut longest = Duration::ZERO;
         for (cluster, accounts) in accounts {
-            let tell = || self.history(cluster);
+            let history_text = || self.history(cluster);
             let last_write = accounts.iter().filter_map(|account| account.last_write).chain(edited).max();
             // After an edit of the stock value, the manager follows twice: the edit, and its revert.
             let defaced = accounts.iter().any(|account| account.people > 0 && (account.reverts > 0 || edits > 0));
@@ -308,16 +308,16 @@ impl Stage {
                     account.ours <= allowed,
                     "{cluster}/{target}: {} rollouts by the manager, {allowed} allowed: {account:?}\n{}",
                     account.ours,
-                    tell()
+                    history_text()
                 );
                 let wrong = joined && edits + self.unanswered.0 == 0 && account.right_since.is_some();
-                ensure!(!wrong, "{cluster}/{target} was temporarily wrong: {account:?}\n{}", tell());
+                ensure!(!wrong, "{cluster}/{target} was temporarily wrong: {account:?}\n{}", history_text());
                 let Some((right, last)) = account.right_since.zip(last_write) else { continue };
                 let delay = right.saturating_duration_since(last).saturating_sub(self.pulse.stalled(last, right));
                 ensure!(
                     delay <= PROMPT,
                     "{cluster}/{target} was correct only {delay:?} after the last write\n{}",
-                    tell()
+                    history_text()
                 );
                 longest = longest.max(delay);
             }
@@ -344,7 +344,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// If the server does not tell.
+    /// If the server does not history_text.
     pub async fn contested(&self) -> Result<Vec<String>> {
         let events = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
         let events = self.fleet.list(&objects::resource_of(&events)?).await?;

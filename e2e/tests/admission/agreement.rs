@@ -62,8 +62,8 @@ fn of_chance(random: &mut Random) -> Value {
     deployment
 }
 
-/// A stock operator's update that takes away whatever was appended.
-fn taken(before: &Value) -> Value {
+/// A stock operator's update that removes all appended values.
+fn without_appended(before: &Value) -> Value {
     let mut after = before.clone();
     let container = container(&mut after);
     container["image"] = json!("quay.example/ocp/component:next");
@@ -79,7 +79,7 @@ fn cases() -> Vec<Case> {
         .map(|number| {
             let before = of_chance(&mut random);
             let after = match number % 4 {
-                0 => taken(&before),
+                0 => without_appended(&before),
                 1 => before.clone(),
                 2 => {
                     let mut other = of_chance(&mut random);
@@ -108,7 +108,7 @@ fn cases() -> Vec<Case> {
         for (what, overrides) in
             [("said by the stock value", pairs(|n| n)), ("said otherwise", format!("{},x.example=y", pairs(|n| n)))]
         {
-            let mut after = taken(&before);
+            let mut after = without_appended(&before);
             after["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": overrides});
             cases.push(Case { name: format!("{name}, {what}"), before: before.clone(), after });
         }
@@ -116,7 +116,7 @@ fn cases() -> Vec<Case> {
     let turned: Vec<String> = (0..100).rev().map(|n| format!("r{n}.example=m")).collect();
     let straight: Vec<String> = (0..100).map(|n| format!("r{n}.example=m")).collect();
     let before = deployments::target(PROBES, TARGETS[2], Some(&straight.join(",")), "=");
-    let mut after = taken(&before);
+    let mut after = without_appended(&before);
     after["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": turned.join(",")});
     cases.push(Case { name: "said in another order of sources".to_owned(), before, after });
     cases.extend(flag_cases());
@@ -140,7 +140,7 @@ fn flag_cases() -> Vec<Case> {
             ("is all there was", &["z.example=m"], &[], "z.example=m"),
             ("says it all", &[], &["z.example=m"], "a.example=n,a.example=m"),
         ] {
-            let (mut before, mut after) = (child(target, was), taken(&child(target, is)));
+            let (mut before, mut after) = (child(target, was), without_appended(&child(target, is)));
             for deployment in [&mut before, &mut after] {
                 deployment["metadata"]["annotations"] = json!({"hypermirror.dev/overrides": remembered});
             }

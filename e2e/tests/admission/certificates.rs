@@ -24,17 +24,17 @@ async fn a_renewed_certificate_is_served_without_a_review_that_fails() -> Result
     let next = authority()?.server(&["127.0.0.1", "localhost"])?;
     std::fs::write(directory.join("tls.crt"), &next.certificate)?;
     eventually(SOON, "the certificate without its key is refused", async || {
-        ensure!(fleet.gives_back("ignition-server").await?, "a review failed");
+        ensure!(fleet.restores_entry("ignition-server").await?, "a review failed");
         Ok(manager.process.log()?.contains("failed to load the certificate of the webhook").then_some(()))
     })
     .await?;
     std::fs::write(directory.join("tls.key"), &next.key)?;
     eventually(SOON, "the next one is shown", async || {
-        ensure!(fleet.gives_back("ignition-server").await?, "a review failed");
+        ensure!(fleet.restores_entry("ignition-server").await?, "a review failed");
         Ok((manager.process.log()?.matches(SHOWN).count() >= 2).then_some(()))
     })
     .await?;
-    ensure!(fleet.gives_back("ignition-server").await?, "a review failed");
+    ensure!(fleet.restores_entry("ignition-server").await?, "a review failed");
     ensure!(manager.metric("hypermirror_webhook_reviews_total{rule=\"target\",outcome=\"patched\"}").await? > 1.0);
     Ok(())
 }
@@ -57,7 +57,7 @@ async fn every_replica_serves() -> Result<()> {
     })));
     fleet.json_patch(&webhook_configuration(), &urls).await?;
     eventually(SOON, "the standby answers", async || {
-        ensure!(fleet.gives_back("ignition-server").await?, "no answer");
+        ensure!(fleet.restores_entry("ignition-server").await?, "no answer");
         let reviews = standby_manager.metric("hypermirror_webhook_reviews_total").await?;
         Ok((reviews > 0.5).then_some(()))
     })

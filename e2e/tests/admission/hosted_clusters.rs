@@ -24,7 +24,7 @@ async fn add_field(fleet: &Fleet) -> Result<()> {
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}}});
     fleet.json_patch(&crd, &json!([{"op": "add", "path": path, "value": schema}])).await?;
     eventually(SOON, "the field is served", async || {
-        let mut probe = born("probe");
+        let mut probe = with_field("probe");
         probe["metadata"]["name"] = json!("probe");
         let params = PostParams { dry_run: true, ..PostParams::default() };
         let api = fleet.api_of(&probe)?;
@@ -33,7 +33,7 @@ async fn add_field(fleet: &Fleet) -> Result<()> {
     .await
 }
 
-fn born(name: &str) -> Value {
+fn with_field(name: &str) -> Value {
     let mut hosted = objects::hosted_cluster(name, &[]);
     hosted["spec"][FIELD] = json!({"name": "mirrors"});
     hosted
@@ -81,7 +81,7 @@ async fn a_hosted_cluster_keeps_its_field(admission: Admission) -> Result<()> {
     fleet.admits().await?;
     let operator = scene.management().client_for_user(OPERATOR, Some("system:masters")).await?;
     let person = scene.management().client_for_user("alice", Some("system:masters")).await?;
-    fleet.apply(&born("a")).await?;
+    fleet.apply(&with_field("a")).await?;
     keeps_on_trial(&operator, "a").await?;
     // The first two writes of stock HyperShift on a new HostedCluster.
     let finalized = update(&operator, "a", |hosted| {
@@ -102,7 +102,7 @@ async fn a_hosted_cluster_keeps_its_field(admission: Admission) -> Result<()> {
     ensure!(reference(&removed).is_none(), "a removal by a person is one");
     ensure!(reference(&update(&operator, "a", |_| {}).await?).is_none());
     // Without the admission it is gone.
-    fleet.apply(&born("b")).await?;
+    fleet.apply(&with_field("b")).await?;
     fleet.dismiss(admission).await?;
     ensure!(reference(&update(&operator, "b", |_| {}).await?).is_none());
     update(&operator, "a", |hosted| hosted.metadata.finalizers = None).await.map(|_| ())

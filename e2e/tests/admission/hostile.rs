@@ -46,7 +46,7 @@ async fn hostile_bodies_and_silent_connections_cost_the_webhook_nothing() -> Res
         stream.write_all(b"POST /admit HTTP/1.1\r\n").await?;
         begun.push(stream);
     }
-    ensure!(fleet.gives_back("ignition-server").await?, "an honest review is not answered");
+    ensure!(fleet.restores_entry("ignition-server").await?, "an honest review is not answered");
     Ok(())
 }
 

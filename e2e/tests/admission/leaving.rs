@@ -12,7 +12,7 @@ use serde_json::json;
 const UNINSTALL: &str = "hypermirror.dev/uninstall";
 
 /// Two hosted clusters with mirrors, both reported, and an admission that answers.
-async fn settled(admission: Admission) -> Result<(Scene, Manager)> {
+async fn ready(admission: Admission) -> Result<(Scene, Manager)> {
     let scene = Scene::start().await?;
     let fleet = &scene.fleet;
     fleet.hosted_clusters(&["a", "b"], "=").await?;
@@ -29,7 +29,7 @@ async fn settled(admission: Admission) -> Result<(Scene, Manager)> {
 }
 
 async fn the_admission_goes_first(admission: Admission, resource: &str) -> Result<()> {
-    let (scene, _manager) = settled(admission).await?;
+    let (scene, _manager) = ready(admission).await?;
     let fleet = &scene.fleet;
     let mark = scene.audit.mark().await?;
     let annotations = json!({"metadata": {"annotations": {UNINSTALL: "true"}}});
@@ -51,7 +51,7 @@ async fn the_admission_goes_first(admission: Admission, resource: &str) -> Resul
     let patches = writes.iter().filter(|write| write.resource == "deployments" && write.succeeded()).count();
     ensure!(patches == 6, "{patches} writes for six Deployments");
     eventually(SOON, "nothing is given back any more", async || {
-        Ok((!fleet.gives_back("ignition-server").await?).then_some(()))
+        Ok((!fleet.restores_entry("ignition-server").await?).then_some(()))
     })
     .await?;
     let configuration = webhook_configuration();
@@ -72,13 +72,13 @@ async fn uninstall_removes_the_policies_first() -> Result<()> {
 
 #[tokio::test]
 async fn one_hosted_cluster_leaves_while_the_admission_stays() -> Result<()> {
-    let (scene, _manager) = settled(Admission::webhook()?).await?;
+    let (scene, _manager) = ready(Admission::webhook()?).await?;
     let fleet = &scene.fleet;
     let mark = scene.audit.mark().await?;
     let annotations = json!({"metadata": {"annotations": {UNINSTALL: "true"}}});
     fleet.merge(&objects::hosted_cluster("a", &[]), &annotations).await?;
     fleet.reads(&["a"], "=").await?;
     ensure!(scene.patches(mark).await?.len() == 3, "one write for each Deployment");
-    ensure!(fleet.gives_back("ignition-server").await?, "the admission stays");
+    ensure!(fleet.restores_entry("ignition-server").await?, "the admission stays");
     fleet.reads(&["b"], "s.example=m.example/s").await
 }

@@ -29,7 +29,7 @@ async fn set(members: Vec<Member>, admission: Admission, seed: u64) -> Result<(S
     stage.fleet.admits().await?;
     stage.administrator.declare(&stage.fleet, "one", ORDERED).await?;
     stage.administrator.declare(&stage.fleet, "tags", TAGS).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     Ok((stage, manager))
 }
 

@@ -35,7 +35,7 @@ async fn while_paused_the_webhook_restores_entries_that_a_change_removes() -> Re
         for cluster in ["c0", "c1"] {
             stage.act(cluster, act).await?;
         }
-        let accounts = stage.settles().await?;
+        let accounts = stage.converges().await?;
         stage.judge(&accounts, 0, None)?;
         for account in accounts.values().flatten() {
             totals.0 += account.rival;
@@ -50,7 +50,7 @@ async fn while_paused_the_webhook_restores_entries_that_a_change_removes() -> Re
         stage.fleet.condition(cluster, "ControlPlaneUpToDate", "Unknown", "Paused").await?;
         pause(&stage, cluster, None).await?;
     }
-    stage.settles().await?;
+    stage.converges().await?;
     Ok(())
 }
 
@@ -79,7 +79,7 @@ async fn while_halted_the_webhook_restores_entries_that_a_change_removes() -> Re
     let _manager = launch.start_ready(stage.bed.management()).await?;
     stage.fleet.admits().await?;
     stage.administrator.declare(&stage.fleet, "one", ORDERED).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     pods.available(&stage.fleet, &["c0", "c1"]).await?;
 
     pods.hold();
@@ -99,7 +99,7 @@ async fn while_halted_the_webhook_restores_entries_that_a_change_removes() -> Re
     })
     .await?;
     pods.mend(&["c0", "c1"]).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     Ok(())
 }
 
@@ -118,11 +118,11 @@ async fn with_the_webhook_down_changes_pass_and_the_manager_restores_the_entries
         .await?;
     }
     let _manager = stage.manager("next").start_ready(stage.bed.management()).await?;
-    let accounts = stage.settles().await?;
+    let accounts = stage.converges().await?;
     ensure!(accounts["c0"][0].ours == 1, "the entry was not taken: {accounts:?}");
     stage.fleet.admits().await?;
     stage.act("c0", Act::Both(TARGETS[2])).await?;
-    let accounts = stage.settles().await?;
+    let accounts = stage.converges().await?;
     stage.judge(&accounts, 0, None)?;
     Ok(())
 }

@@ -25,7 +25,7 @@ async fn an_edit_is_in_each_nodes_file_and_report_within_a_second() -> Result<()
         let generation = stage.guest.apply(&set).await?.metadata.generation;
         let start = Instant::now();
         for node in &nodes {
-            let ours = node.says(&mirror).await?;
+            let ours = node.wait_for_text(&mirror).await?;
             ensure!(ours.starts_with(HEADER), "{ours}");
             let told = |status: &serde_json::Value| {
                 status["observedSets"][0]["generation"].as_i64() == generation
@@ -33,7 +33,7 @@ async fn an_edit_is_in_each_nodes_file_and_report_within_a_second() -> Result<()
                     && status["pendingReload"] == false
                     && status["contentHash"].as_str().is_some_and(|hash| hash.starts_with("sha256:"))
             };
-            stage.told(&node.name, "the new generation", told).await?;
+            stage.wait_for_report(&node.name, "the new generation", told).await?;
         }
         ensure!(start.elapsed() < AT_ONCE, "round {round} took {:?}", start.elapsed());
     }
@@ -59,20 +59,20 @@ async fn a_relabelled_node_changes_its_file_and_a_deleted_set_leaves_nothing_beh
         stage.guest.apply(set).await?;
     }
     let _agent = node.agent(&[]).await?;
-    let ours = node.says("m.example/x").await?;
+    let ours = node.wait_for_text("m.example/x").await?;
     let (pool, hosted) = (ours.find("m.example/x"), ours.find("m.example/hc"));
     ensure!(pool < hosted && hosted.is_some(), "the node pool's mirrors come first: {ours}");
     ensure!(!ours.contains("m.example/y"), "{ours}");
 
     stage.label("a", &json!({POOL: "y"})).await?;
-    let ours = node.says("m.example/y").await?;
+    let ours = node.wait_for_text("m.example/y").await?;
     ensure!(!ours.contains("m.example/x"), "{ours}");
     for set in [&cluster, &x, &y] {
         stage.guest.delete(set).await?;
     }
     node.has_no_file().await?;
     ensure!(node.names()?.is_empty(), "{:?}", node.names());
-    let status = stage.told("a", "no sets", |status| status["observedSets"] == json!([])).await?;
+    let status = stage.wait_for_report("a", "no sets", |status| status["observedSets"] == json!([])).await?;
     ensure!(status["contentHash"] == "" && status["sourceCount"] == 0, "{status}");
     Ok(())
 }
@@ -84,7 +84,7 @@ async fn nothing_is_written_when_nothing_changed_and_a_restart_changes_nothing()
     let set = hosted_cluster_set("cluster", &[mirrors("quay.example", &["m.example/q"])], &[]);
     stage.guest.apply(&set).await?;
     let mut agent = node.agent(&[]).await?;
-    node.says("m.example/q").await?;
+    node.wait_for_text("m.example/q").await?;
     stage.condition("a", "Applied", "AsExpected").await?;
     agent.process.stop().await?;
     ensure!(node.ours().is_some(), "a terminated agent leaves the file");

@@ -15,7 +15,7 @@ fn set(mirror: &str) -> Value {
     hosted_cluster_set("cluster", &[mirrors("quay.example", &[mirror])], &[])
 }
 
-async fn settled(stage: &Stage) -> Result<Node> {
+async fn ready(stage: &Stage) -> Result<Node> {
     let node = stage.node("a", &json!({})).await?;
     stage.guest.apply(&set("m.example/1")).await?;
     Ok(node)
@@ -24,7 +24,7 @@ async fn settled(stage: &Stage) -> Result<Node> {
 #[tokio::test]
 async fn files_of_the_seed_are_adopted_in_both_directories_and_others_stay() -> Result<()> {
     let stage = Stage::start().await?;
-    let node = settled(&stage).await?;
+    let node = ready(&stage).await?;
     let theirs =
         format!("{HEADER}# Source: ImageDigestMirrorSet quay\n\n[[registry]]\n  location = \"quay.example\"\n");
     for file in [&format!("{DROP_INS}/quay.conf"), "etc/containers/registry.conf.d/quay.conf"] {
@@ -34,7 +34,7 @@ async fn files_of_the_seed_are_adopted_in_both_directories_and_others_stay() -> 
     node.write(&format!("{DROP_INS}/99-foreign.conf"), foreign)?;
     node.write("etc/containers/registry.conf.d/foreign.conf", foreign)?;
     let _agent = node.agent(&[]).await?;
-    node.says("m.example/1").await?;
+    node.wait_for_text("m.example/1").await?;
     ensure!(node.names()? == ["50-hypermirror.conf", "99-foreign.conf"], "{:?}", node.names());
     let misspelt = node.path("etc/containers/registry.conf.d");
     ensure!(!misspelt.join("quay.conf").exists() && misspelt.join("foreign.conf").exists());
@@ -44,7 +44,7 @@ async fn files_of_the_seed_are_adopted_in_both_directories_and_others_stay() -> 
 #[tokio::test]
 async fn a_foreign_file_of_the_same_name_is_not_touched_and_replaced_once_it_is_removed() -> Result<()> {
     let stage = Stage::start().await?;
-    let node = settled(&stage).await?;
+    let node = ready(&stage).await?;
     node.write(OURS, "# mine\n")?;
     let agent = node.unready_agent(&[]).await?;
     let message = stage.condition("a", "Applied", "NotOurFile").await?;
@@ -56,7 +56,7 @@ async fn a_foreign_file_of_the_same_name_is_not_touched_and_replaced_once_it_is_
     })
     .await?;
     fs::remove_file(node.path(OURS))?;
-    node.says("m.example/1").await?;
+    node.wait_for_text("m.example/1").await?;
     // Nor is a link followed.
     fs::remove_file(node.path(OURS))?;
     node.write("target", HEADER)?;
@@ -69,23 +69,23 @@ async fn a_foreign_file_of_the_same_name_is_not_touched_and_replaced_once_it_is_
 #[tokio::test]
 async fn changes_of_other_files_are_followed_and_a_broken_one_stops_everything() -> Result<()> {
     let stage = Stage::start().await?;
-    let node = settled(&stage).await?;
+    let node = ready(&stage).await?;
     let _agent = node.agent(&[]).await?;
-    node.says("m.example/1").await?;
+    node.wait_for_text("m.example/1").await?;
     let table = |mirror: &str| {
         format!("[[registry]]\nlocation = \"quay.example\"\n[[registry.mirror]]\nlocation = \"{mirror}\"\n")
     };
     // The base file, replaced as other tools do: by a rename.
     node.write("etc/containers/registries.conf.new", table("base.example"))?;
     fs::rename(node.path("etc/containers/registries.conf.new"), node.path("etc/containers/registries.conf"))?;
-    node.says("base.example").await?;
+    node.wait_for_text("base.example").await?;
     node.write(&format!("{DROP_INS}/10-x.conf"), table("drop-in.example"))?;
-    let ours = node.says("drop-in.example").await?;
+    let ours = node.wait_for_text("drop-in.example").await?;
     ensure!(!ours.contains("base.example"), "the drop-in's table replaces the base's: {ours}");
 
     node.write(&format!("{DROP_INS}/99-late.conf"), table("late.example"))?;
     let told = |status: &Value| status["shadowed"][0]["source"] == "quay.example";
-    let status = stage.told("a", "what is shadowed", told).await?;
+    let status = stage.wait_for_report("a", "what is shadowed", told).await?;
     let by = status["shadowed"][0]["by"].as_str().unwrap_or_default();
     ensure!(by == "/etc/containers/registries.conf.d/99-late.conf", "{status}");
 
@@ -100,16 +100,16 @@ async fn changes_of_other_files_are_followed_and_a_broken_one_stops_everything()
     })
     .await?;
     fs::remove_file(node.path(DROP_INS).join("20-broken.conf"))?;
-    node.says("m.example/2").await?;
+    node.wait_for_text("m.example/2").await?;
     stage.condition("a", "Applied", "AsExpected").await.map(|_| ())
 }
 
 #[tokio::test]
 async fn the_file_is_restored_after_edits_and_after_its_directory_was_removed() -> Result<()> {
     let stage = Stage::start().await?;
-    let node = settled(&stage).await?;
+    let node = ready(&stage).await?;
     let _agent = node.agent(&[]).await?;
-    let good = node.says("m.example/1").await?;
+    let good = node.wait_for_text("m.example/1").await?;
     fs::write(node.path(OURS), format!("{HEADER}# edited\n"))?;
     eventually(SOON, "the edit is undone", async || Ok((node.ours().as_ref() == Some(&good)).then_some(()))).await?;
     for _ in 0..2 {
@@ -118,15 +118,15 @@ async fn the_file_is_restored_after_edits_and_after_its_directory_was_removed() 
         eventually(SOON, "it is there again", async || Ok((node.ours().as_ref() == Some(&good)).then_some(()))).await?;
     }
     node.write(&format!("{DROP_INS}/10-x.conf"), "[[registry]]\nlocation = \"quay.example\"\nblocked = true\n")?;
-    node.says("blocked = true").await.map(|_| ())
+    node.wait_for_text("blocked = true").await.map(|_| ())
 }
 
 #[tokio::test]
 async fn cleanup_removes_only_files_of_the_agent() -> Result<()> {
     let stage = Stage::start().await?;
-    let node = settled(&stage).await?;
+    let node = ready(&stage).await?;
     let mut agent = node.agent(&[]).await?;
-    node.says("m.example/1").await?;
+    node.wait_for_text("m.example/1").await?;
     agent.process.stop().await?;
     node.write(&format!("{DROP_INS}/10-x.conf"), "")?;
     let cleanup = || -> Result<_> { node.spawn(&["cleanup"]) };

@@ -18,13 +18,13 @@ async fn nothing_is_removed_when_a_kind_vanishes_even_across_a_restart() -> Resu
     stage.guest.apply(&idms("d", &[("d.example", &["m.example/d"], None)])).await?;
     stage.guest.apply(&itms("t", &[("t.example", &["m.example/t"], None)])).await?;
     let mut agent = node.agent(&["--source=cluster"]).await?;
-    node.says("m.example/t").await?;
+    node.wait_for_text("m.example/t").await?;
 
     let tags = Crds::of_the_fleet()?.only(&[ITMS])?;
     tags.delete(&stage.guest.client).await?;
     // An edit of another kind goes on, with what is known of this one.
     stage.guest.apply(&idms("d", &[("d.example", &["m.example/e"], None)])).await?;
-    let ours = node.says("m.example/e").await?;
+    let ours = node.wait_for_text("m.example/e").await?;
     ensure!(ours.contains("m.example/t"), "{ours}");
 
     agent.process.kill()?;
@@ -39,7 +39,7 @@ async fn nothing_is_removed_when_a_kind_vanishes_even_across_a_restart() -> Resu
 
     tags.install(&stage.guest.client).await?;
     stage.guest.apply(&itms("t", &[("t.example", &["m.example/u"], None)])).await?;
-    node.says("m.example/u").await?;
+    node.wait_for_text("m.example/u").await?;
     stage.guest.delete(&itms("t", &[])).await?;
     stage.guest.delete(&idms("d", &[])).await?;
     node.has_no_file().await
@@ -52,7 +52,7 @@ async fn without_an_api_server_the_file_stays_and_the_agent_comes_back_with_it()
     let set = |mirror: &str| hosted_cluster_set("cluster", &[mirrors("quay.example", &[mirror])], &[]);
     stage.guest.apply(&set("m.example/1")).await?;
     let mut agent = node.agent(&[]).await?;
-    let ours = node.says("m.example/1").await?;
+    let ours = node.wait_for_text("m.example/1").await?;
     stage.cluster().stop_api_server().await?;
     agent.process.kill()?;
     let mut agent = node.unready_agent(&[]).await?;
@@ -65,6 +65,6 @@ async fn without_an_api_server_the_file_stays_and_the_agent_comes_back_with_it()
     ensure!(answer.status == 503 && answer.body.contains("nodemirrorsets"), "{answer:?}");
     stage.cluster().start_api_server().await?;
     stage.guest.apply(&set("m.example/2")).await?;
-    node.says("m.example/2").await?;
+    node.wait_for_text("m.example/2").await?;
     stage.condition("a", "Applied", "AsExpected").await.map(|_| ())
 }

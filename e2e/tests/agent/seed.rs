@@ -69,12 +69,12 @@ async fn none_of_the_seeds_defects_in_what_is_written() -> Result<()> {
     let node = stage.node("a", &json!({})).await?;
     declare(&stage, &node).await?;
     let mut agent = node.agent(&["--source=cluster"]).await?;
-    let ours = node.says("w14.example").await?;
+    let ours = node.wait_for_text("w14.example").await?;
     for (defect, is_free) in defects(&ours) {
         ensure!(is_free, "{defect}\n{ours}");
     }
     let left_out = |status: &Value| status["rejectedCount"].as_i64() > Some(0);
-    let status = stage.told("a", "what was left out", left_out).await?;
+    let status = stage.wait_for_report("a", "what was left out", left_out).await?;
     let origin = status["rejected"][0]["origin"].as_str().unwrap_or_default();
     ensure!(origin.contains("injected"), "W11, W14: it is told: {status}");
     ensure!(status["warnings"].to_string().contains("InsecureMirrors"), "W5: unverified TLS is warned of: {status}");
@@ -104,7 +104,7 @@ async fn none_of_the_seeds_defects_in_what_becomes_of_files() -> Result<()> {
     stage.guest.apply(&idms("b", &[("b.example", &["m.example/b"], None)])).await?;
     stage.guest.apply(&idms("default", &[("default.example", &["m.example/d"], None)])).await?;
     let agent = node.agent(&["--source=cluster"]).await?;
-    let ours = node.says("b.example").await?;
+    let ours = node.wait_for_text("b.example").await?;
     ensure!(!ours.contains("default.example"), "the one named default is left alone");
     ensure!(fs::read_to_string(node.path(DROP_INS).join("long.conf"))? == long, "W12");
     ensure!(fs::read_to_string(node.path(DROP_INS).join("carriage.conf"))? == carriage, "W12");
@@ -114,8 +114,8 @@ async fn none_of_the_seeds_defects_in_what_becomes_of_files() -> Result<()> {
         .guest
         .merge(&idms("a", &[]), &json!({"metadata": {"labels": {"hypershift.openshift.io/managed": "true"}}}))
         .await?;
-    stage.told("a", "one source less", |status| status["sourceCount"] == 1).await?;
-    ensure!(!node.says("b.example").await?.contains("a.example\""), "W8");
+    stage.wait_for_report("a", "one source less", |status| status["sourceCount"] == 1).await?;
+    ensure!(!node.wait_for_text("b.example").await?.contains("a.example\""), "W8");
     stage.guest.delete(&idms("b", &[])).await?;
     node.has_no_file().await?;
     ensure!(agent.readiness().await?.status == 200, "ready means what it says");

@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// Waits until a node's report tells what is wanted of it.
-    pub async fn told(&self, node: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn wait_for_report(&self, node: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(SOON, &format!("the report of {node} tells {what}"), async || {
             let status = self.status(node).await?;
             ensure!(wanted(&status), "{status}");
@@ -75,7 +75,7 @@ impl Stage {
     /// Waits until a condition of a node's report has this reason; answers its message.
     pub async fn condition(&self, node: &str, kind: &str, reason: &str) -> Result<String> {
         let has = |status: &Value| condition(status, kind)["reason"] == reason;
-        let status = self.told(node, &format!("{kind} {reason}"), has).await?;
+        let status = self.wait_for_report(node, &format!("{kind} {reason}"), has).await?;
         Ok(condition(&status, kind)["message"].as_str().unwrap_or_default().to_owned())
     }
 }

@@ -63,8 +63,9 @@ async fn an_edit_and_a_deletion_are_reloaded_and_reported() -> Result<()> {
     let agent = node.agent(&["--reload=signal"]).await?;
     stage.guest.apply(&set("m.example/1")).await?;
     crio.has_read("m.example/1").await?;
-    let status =
-        stage.told("a", "that it was read", |status| condition(status, "Reloaded")["status"] == "True").await?;
+    let status = stage
+        .wait_for_report("a", "that it was read", |status| condition(status, "Reloaded")["status"] == "True")
+        .await?;
     ensure!(status["pendingReload"] == false, "{status}");
     stage.guest.delete(&set("")).await?;
     eventually(SOON, "the deletion is read", async || {
@@ -108,7 +109,7 @@ async fn a_crio_that_does_not_read_the_file_is_signalled_again_and_edits_are_sti
         let mirror = format!("m.example/{edit}");
         stage.guest.apply(&set(&mirror)).await?;
         let start = std::time::Instant::now();
-        node.says(&mirror).await?;
+        node.wait_for_text(&mirror).await?;
         ensure!(start.elapsed() < super::stage::AT_ONCE, "{:?}", start.elapsed());
     }
     fs::remove_file(node.path("deaf"))?;

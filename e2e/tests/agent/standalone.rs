@@ -35,7 +35,7 @@ async fn the_seeds_sample_applies_unchanged() -> Result<()> {
     std::fs::write(&file, SAMPLE)?;
     stage.guest.apply_file(&file).await?;
     let _agent = node.agent(&["--source=cluster"]).await?;
-    let ours = node.says("registry.redhat.io").await?;
+    let ours = node.wait_for_text("registry.redhat.io").await?;
     for mirror in
         ["mirror-registry.example.com/quay", "backup-mirror.example.com/quay", "mirror-registry.example.com/redhat"]
     {
@@ -99,11 +99,11 @@ async fn no_value_of_an_object_makes_a_node_worse_and_each_is_named() -> Result<
         .apply(&set("good", json!({"imageDigestMirrors": [{"source": "good.example", "mirrors": ["m.example/good"]}]})))
         .await?;
     let _agent = node.agent(&["--source=cluster"]).await?;
-    let ours = node.says("m.example/good").await?;
+    let ours = node.wait_for_text("m.example/good").await?;
     ensure!(!ours.contains("evil"), "{ours}");
 
     let all = |status: &Value| status["rejectedCount"].as_u64() >= u64::try_from(HOSTILE.len() + 4).ok();
-    let status = stage.told("a", "every one of them", all).await?;
+    let status = stage.wait_for_report("a", "every one of them", all).await?;
     ensure!(condition(&status, "Applied")["status"] == "True", "{status}");
     let named = status["rejected"].to_string();
     for name in

@@ -34,7 +34,7 @@ async fn annotated_images_are_written_once_when_stock_hypershift_had_its_time() 
         images(&CATALOGS).as_object().unwrap().keys().map(|key| (key.clone(), json!(null))).collect();
     fleet.merge(&hosted_cluster("a", &[]), &json!({"metadata": {"annotations": gone}})).await?;
     let told = fleet
-        .told("a", "that nothing is annotated", |report| {
+        .wait_for_report("a", "that nothing is annotated", |report| {
             report.to_string().contains("annotations for OLM catalogs were removed")
         })
         .await?;

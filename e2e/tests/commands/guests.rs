@@ -25,8 +25,8 @@ fn references(explained: &Ran) -> Result<Vec<String>> {
     endpoints.iter().map(text).collect()
 }
 
-/// What `image` is asked for at these mirrors and its source.
-fn asked(mirrors: &[&str]) -> Vec<String> {
+/// The references that are tried for `image`: at these mirrors, then at its source.
+fn endpoints(mirrors: &[&str]) -> Vec<String> {
     let name = |mirror: &&str| image().replacen(A, mirror, 1);
     mirrors.iter().chain([&A]).map(name).collect()
 }
@@ -50,9 +50,9 @@ async fn explain_uses_the_mirrors_of_the_nodes_guest_and_shows_whether_the_node_
     assert!(unknown.code == Some(2) && unknown.stderr.contains("has no Node node-0"), "{}", unknown.stderr);
 
     let (node, agent) = stage.node(0, "node-0", "workers").await?;
-    stage.fleet().told("west-0", "the node", |report| report["nodes"]["summary"] == "1/1").await?;
+    stage.fleet().wait_for_report("west-0", "the node", |report| report["nodes"]["summary"] == "1/1").await?;
     let confirmed = run(&stage.scene, &of_node).await?;
-    assert_eq!(references(&confirmed)?, asked(&["mirror.example/one"]), "{}", confirmed.stderr);
+    assert_eq!(references(&confirmed)?, endpoints(&["mirror.example/one"]), "{}", confirmed.stderr);
     assert!(confirmed.stderr.contains("node node-0 has applied its NodeMirrorSets"), "{}", confirmed.stderr);
     let directory = node.path("etc/containers/registries.conf.d").display().to_string();
     let files = run(&stage.scene, &["explain", &image, "-o", "json", "--registries-conf-dir", &directory]).await?;
@@ -61,7 +61,7 @@ async fn explain_uses_the_mirrors_of_the_nodes_guest_and_shows_whether_the_node_
     let workers = run(&stage.scene, &[&explain[..], &["--node-pool", "workers"]].concat()).await?;
     assert_eq!(references(&workers)?, references(&confirmed)?);
     let edge = run(&stage.scene, &[&explain[..], &["--node-pool", "edge"]].concat()).await?;
-    assert_eq!(references(&edge)?, asked(&[]));
+    assert_eq!(references(&edge)?, endpoints(&[]));
     assert!(edge.stderr.contains("NodePool/clusters/edge: annotation hypermirror.dev/node-delivery is None"));
     let unknown = run(&stage.scene, &[&explain[..], &["--node-pool", "none"]].concat()).await?;
     assert!(unknown.code == Some(2) && unknown.stderr.contains("available: edge, workers"), "{}", unknown.stderr);
@@ -70,7 +70,7 @@ async fn explain_uses_the_mirrors_of_the_nodes_guest_and_shows_whether_the_node_
     stage.edit(0, &[(A, &["mirror.example/two"], None)]).await?;
     stage.condition(0, "NodesUpToDate", "False", "NodesUpdating").await?;
     let behind = run(&stage.scene, &of_node).await?;
-    assert_eq!(references(&behind)?, asked(&["mirror.example/two"]));
+    assert_eq!(references(&behind)?, endpoints(&["mirror.example/two"]));
     let told = "node node-0 has not applied its NodeMirrorSets (NodesUpdating): waiting for the node to confirm cluster of generation 2";
     assert!(behind.stderr.contains(told), "{}", behind.stderr);
     let status = run(&stage.scene, &["status"]).await?.stdout;
@@ -152,11 +152,16 @@ async fn mirrors_of_a_node_pool_precede_those_of_its_cluster_and_a_rejected_kube
     assert!(refused.code == Some(1) && refused.stderr.contains(told), "{}", refused.stderr);
     stage.secret(0, "admin-kubeconfig", &stage.usual_kubeconfig(0)?).await?;
     let explained = run(&stage.scene, &explain("node-0")).await?;
-    assert_eq!(references(&explained)?, asked(&["b.example/a", "a.example/a", "c.example/a"]), "{}", explained.stderr);
+    assert_eq!(
+        references(&explained)?,
+        endpoints(&["b.example/a", "a.example/a", "c.example/a"]),
+        "{}",
+        explained.stderr
+    );
     assert!(explained.stderr.contains(&format!("warning: {told}")), "{}", explained.stderr);
     assert!(explained.stderr.contains("(AgentsMissing): no agent has reported"), "{}", explained.stderr);
     let other = run(&stage.scene, &explain("node-1")).await?;
-    assert_eq!(references(&other)?, asked(&["c.example/a", "b.example/a"]));
+    assert_eq!(references(&other)?, endpoints(&["c.example/a", "b.example/a"]));
     assert!(!canary.exists(), "nothing of a kubeconfig runs");
     Ok(())
 }
@@ -171,7 +176,10 @@ async fn uninstall_removes_one_hosted_cluster_or_all_and_shows_progress() -> Res
     let (first, _first_agent) = stage.node(0, "node-0", "a").await?;
     let (second, _second_agent) = stage.node(1, "node-1", "a").await?;
     for index in [0, 1] {
-        stage.fleet().told(&stage::name(index), "its node", |report| report["nodes"]["summary"] == "1/1").await?;
+        stage
+            .fleet()
+            .wait_for_report(&stage::name(index), "its node", |report| report["nodes"]["summary"] == "1/1")
+            .await?;
         stage.condition(index, "Ready", "True", "AsExpected").await?;
     }
     let unknown = run(&stage.scene, &["uninstall", "--yes", "--hosted-cluster", "clusters/none"]).await?;
@@ -198,7 +206,7 @@ async fn uninstall_removes_one_hosted_cluster_or_all_and_shows_progress() -> Res
     awaits(&stage.guests[0], &set, false).await?;
     assert_eq!(stage.fleet().effective("west-0", TARGETS[0]).await?.as_deref(), Some("="));
     assert!(stage.fleet().report("west-0").await.is_err(), "its report goes last");
-    second.says("mirror.example/one").await?;
+    second.wait_for_text("mirror.example/one").await?;
     stage.condition(1, "Ready", "True", "AsExpected").await?;
 
     let all = run(&stage.scene, &["uninstall", "--yes"]).await?;

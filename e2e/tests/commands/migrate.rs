@@ -49,7 +49,7 @@ async fn policies_of_a_cluster_are_exchanged_and_no_control_plane_reads_anything
         let text = report["sources"].to_string();
         !text.contains("ImageContentSourcePolicy") && text.contains("ImageDigestMirrorSet/one[0]")
     };
-    fleet.told("a", "the new objects as origins", origins).await?;
+    fleet.wait_for_report("a", "the new objects as origins", origins).await?;
     consistently(Duration::from_secs(1), "no target is written", async || {
         ensure!(scene.patches(mark).await?.is_empty());
         Ok(())

@@ -57,16 +57,22 @@ async fn a_kubeconfig_never_runs_a_program_and_never_reads_a_file() -> Result<()
     let mut kubeconfig = parsed(&stage.usual_kubeconfig(0)?)?;
     kubeconfig["users"][0]["user"]["tokenFile"] = "/proc/self/environ".into();
     stage.kubeconfig(0, &kubeconfig.to_string()).await?;
-    stage.fleet().told(&name(0), "the file", |report| report.to_string().contains("users[].user.tokenFile")).await?;
+    stage
+        .fleet()
+        .wait_for_report(&name(0), "the file", |report| report.to_string().contains("users[].user.tokenFile"))
+        .await?;
     for (token, why) in [("a\r\nX: 1", "not allowed in an HTTP header"), ("t0ken\n", "white space")] {
         kubeconfig["users"][0]["user"] = json!({"token": token});
         stage.kubeconfig(0, &kubeconfig.to_string()).await?;
         let told =
             |report: &Value| report.to_string().contains("users[].user.token") && report.to_string().contains(why);
-        stage.fleet().told(&name(0), "the token", told).await?;
+        stage.fleet().wait_for_report(&name(0), "the token", told).await?;
     }
     stage.kubeconfig(0, "{").await?;
-    stage.fleet().told(&name(0), "nonsense", |report| report.to_string().contains("not a kubeconfig")).await?;
+    stage
+        .fleet()
+        .wait_for_report(&name(0), "nonsense", |report| report.to_string().contains("not a kubeconfig"))
+        .await?;
     ensure!(!canary.exists(), "the program ran");
     let api: Api<Event> = Api::namespaced(stage.fleet().client.clone(), NAMESPACE);
     let events = api.list(&ListParams::default()).await?.items;

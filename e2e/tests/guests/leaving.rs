@@ -14,7 +14,7 @@ async fn removal_from_a_hosted_cluster_runs_in_order() -> Result<()> {
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     let _manager = stage.manager().await?;
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
-    node.says("mirror.example/one").await?;
+    node.wait_for_text("mirror.example/one").await?;
     stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
     stage.fleet().reads(&[&name(0)], &format!("{A}=mirror.example/one")).await?;
     let cluster = json!({
@@ -84,7 +84,7 @@ async fn a_hosted_cluster_that_wants_nothing_on_its_nodes_keeps_its_control_plan
     let stage = Stage::populated(1, &[(A, &["mirror.example/one"], None)]).await?;
     let _manager = stage.manager().await?;
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
-    node.says("mirror.example/one").await?;
+    node.wait_for_text("mirror.example/one").await?;
     let cluster = json!({
         "apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
         "metadata": {"name": name(0), "namespace": NAMESPACE}

@@ -26,7 +26,7 @@ async fn an_edit_reaches_each_node_and_is_reported_within_a_second_and_deletions
         stage.condition(guest, "NodesUpToDate", "True", "AsExpected").await?;
     }
     for (node, _) in &nodes {
-        let file = node.says("mirror.example/one").await?;
+        let file = node.wait_for_text("mirror.example/one").await?;
         ensure!(file.contains(&format!("HostedCluster/{NAMESPACE}/")), "the file says who declares it: {file}");
     }
     let report = stage.fleet().report(&name(0)).await?;
@@ -38,10 +38,13 @@ async fn an_edit_reaches_each_node_and_is_reported_within_a_second_and_deletions
         let start = Instant::now();
         stage.edit(0, &[(A, &[&mirror], None)]).await?;
         for (node, _) in nodes.iter().filter(|(node, _)| node.name.starts_with("node-0")) {
-            node.says(&mirror).await?;
+            node.wait_for_text(&mirror).await?;
         }
         let generation = format!("cluster@{}", round + 2);
-        stage.fleet().told(&name(0), &generation, |report| report["guest"]["sets"][0] == generation.as_str()).await?;
+        stage
+            .fleet()
+            .wait_for_report(&name(0), &generation, |report| report["guest"]["sets"][0] == generation.as_str())
+            .await?;
         delays.push(start.elapsed().saturating_sub(pulse.stalled(start, Instant::now())));
     }
     // One round may have met something else that the machine does.
@@ -51,7 +54,7 @@ async fn an_edit_reaches_each_node_and_is_reported_within_a_second_and_deletions
     for (node, _) in nodes.iter().filter(|(node, _)| node.name.starts_with("node-0")) {
         node.has_no_file().await?;
     }
-    nodes.last().unwrap().0.says("mirror.example/one").await?;
+    nodes.last().unwrap().0.wait_for_text("mirror.example/one").await?;
     Ok(())
 }
 
@@ -65,7 +68,7 @@ async fn pools_have_sets_of_their_own_and_one_that_wants_no_mirrors_gets_none() 
     ensure!(found(&stage.guests[0], &object(SET, "NodeMirrorSet", "nodepool-b")).await?.is_none());
     let (a, _agent) = stage.node(0, "node-a", "a").await?;
     let (b, _other) = stage.node(0, "node-b", "b").await?;
-    a.says("mirror.example/one").await?;
+    a.wait_for_text("mirror.example/one").await?;
     stage.condition(0, "NodesUpToDate", "True", "AsExpected").await?;
     ensure!(b.ours().is_none());
     // A node that changes its pool changes its file.
@@ -75,7 +78,7 @@ async fn pools_have_sets_of_their_own_and_one_that_wants_no_mirrors_gets_none() 
             &json!({"metadata": {"labels": {"hypershift.openshift.io/nodePool": "a"}}}),
         )
         .await?;
-    b.says("mirror.example/one").await?;
+    b.wait_for_text("mirror.example/one").await?;
     stage.node_pool(0, "b", &json!({"hypermirror.dev/node-delivery": "Agent"})).await?;
     awaits(&stage.guests[0], &object(SET, "NodeMirrorSet", "nodepool-b"), true).await
 }

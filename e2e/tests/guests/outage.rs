@@ -20,13 +20,13 @@ async fn an_unreachable_or_silent_guest_delays_no_other_and_is_updated_when_it_r
     for guest in 0..3 {
         stage.condition(guest, "GuestSynced", "True", "AsExpected").await?;
     }
-    let healthy = edit_takes(&stage, "mirror.example/two").await?;
+    let healthy = edit_duration(&stage, "mirror.example/two").await?;
     stage.cluster(1).stop_api_server().await?;
     stage.cluster(2).freeze_api_server()?;
     for guest in [1, 2] {
         stage.edit(guest, &[(A, &["mirror.example/late"], None)]).await?;
     }
-    let beside = edit_takes(&stage, "mirror.example/three").await?;
+    let beside = edit_duration(&stage, "mirror.example/three").await?;
     // A black hole costs 10 s: whoever waits for one is seen.
     ensure!(beside < Duration::from_secs(5), "{beside:?}, {healthy:?} without them");
     for guest in [1, 2] {
@@ -43,7 +43,7 @@ async fn an_unreachable_or_silent_guest_delays_no_other_and_is_updated_when_it_r
 }
 
 /// How long until an edit stands in the guest 0.
-async fn edit_takes(stage: &Stage, mirror: &str) -> Result<Duration> {
+async fn edit_duration(stage: &Stage, mirror: &str) -> Result<Duration> {
     let start = Instant::now();
     stage.edit(0, &[(A, &[mirror], None)]).await?;
     has(stage, 0, mirror).await?;

@@ -60,18 +60,18 @@ async fn a_pools_tag_mirrors_reach_its_nodes_alone_and_follow_their_config_map()
     let _manager = stage.manager().await?;
     let (edge, _a) = stage.node(0, "node-edge", "edge").await?;
     let (core, _b) = stage.node(0, "node-core", "core").await?;
-    let file = edge.says("mirror.example/edge-one").await?;
+    let file = edge.wait_for_text("mirror.example/edge-one").await?;
     ensure!(
         file.contains("mirror.example/all") && file.contains("ConfigMap/clusters/edge-tags[config#0][0]"),
         "{file}"
     );
-    core.says("mirror.example/all").await?;
+    core.wait_for_text("mirror.example/all").await?;
     ensure!(!core.ours().unwrap_or_default().contains("edge-one"));
     fleet.condition(&name(0), "NodePoolConfigValid", "True", "AsExpected").await?;
     fleet.reads(&[&name(0)], &format!("{A}=mirror.example/all")).await?;
 
     fleet.apply(&config_map("edge-tags", &tags("mirror.example/edge-two"))).await?;
-    edge.says("mirror.example/edge-two").await?;
+    edge.wait_for_text("mirror.example/edge-two").await?;
     fleet.merge(&pool("edge"), &json!({"metadata": {"annotations": {"hypermirror.dev/config": null}}})).await?;
     eventually(SOON, "the pool's mirrors are gone", async || {
         let file = edge.ours().unwrap_or_default();
@@ -91,7 +91,7 @@ async fn an_invalid_configuration_of_a_node_pool_is_reported_on_it_and_affects_n
     stage.node_pool(0, "core", &json!({})).await?;
     let _manager = stage.manager().await?;
     let (edge, _a) = stage.node(0, "node-edge", "edge").await?;
-    edge.says("mirror.example/one").await?;
+    edge.wait_for_text("mirror.example/one").await?;
     let message = fleet.condition(&name(0), "NodePoolConfigValid", "False", "ConfigMapInvalid").await?;
     let wanted = "NodePool edge: ConfigMap clusters/tuning, key config, document 2 (line 11): \
                   spec.containerRuntimeConfig.pidsLimit: \"many\" is not an integer";
@@ -103,7 +103,7 @@ async fn an_invalid_configuration_of_a_node_pool_is_reported_on_it_and_affects_n
 
     fleet.apply(&config_map("tuning", &tags("mirror.example/two"))).await?;
     stage.node_pool(0, "edge", &json!({"hypermirror.dev/config": "tuning"})).await?;
-    edge.says("mirror.example/two").await?;
+    edge.wait_for_text("mirror.example/two").await?;
     fleet.condition(&name(0), "NodePoolConfigValid", "True", "AsExpected").await?;
     event(&stage, "edge", "NodePoolConfigValid").await?;
     // A text that is no YAML takes nothing away.
@@ -132,7 +132,7 @@ async fn a_tag_mirror_set_that_stock_hypershift_rejects_is_reported_with_the_fix
     api.patch_status("edge", &kube::api::PatchParams::default(), &status).await?;
     let _manager = stage.manager().await?;
     let (edge, _a) = stage.node(0, "node-edge", "edge").await?;
-    edge.says("mirror.example/one").await?;
+    edge.wait_for_text("mirror.example/one").await?;
     let message = fleet.condition(&name(0), "NodePoolConfigValid", "False", "RefusedByHyperShift").await?;
     ensure!(message.contains(refusal) && message.contains("hypermirror.dev/config"), "{message}");
     Ok(())

@@ -81,13 +81,13 @@ async fn an_edit_of_a_referred_config_map_is_in_force_at_once_on_control_planes_
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
     let value = |n: &str| format!("{A}=mirror.example/{n},{A}=tags.example/{n},registry.example/b=mirror.example/b");
     fleet.reads(&[&name(0)], &value("one")).await?;
-    let file = node.says("tags.example/one").await?;
+    let file = node.wait_for_text("tags.example/one").await?;
     ensure!(file.contains("ConfigMap/clusters/mirrors[itms.yaml#0][0]"), "the file says who declares it: {file}");
     let tags = object("config.openshift.io/v1", "ImageTagMirrorSet", "hypermirror");
     awaits(&stage.guests[0], &tags, true).await?;
     fleet.apply(&config_map("mirrors", &sets("mirror.example/two", "tags.example/two"))).await?;
     fleet.reads(&[&name(0)], &value("two")).await?;
-    node.says("tags.example/two").await?;
+    node.wait_for_text("tags.example/two").await?;
     fleet.condition(&name(0), "SourcesResolved", "True", "AsExpected").await?;
     let told = fleet.report(&name(0)).await?;
     ensure!(told["mirrorConfig"]["name"] == "mirrors" && told["mirrorConfig"]["place"] == "Annotation", "{told}");
@@ -112,19 +112,19 @@ async fn an_unusable_source_is_named_and_its_last_valid_content_stays_in_use_acr
     let (node, _agent) = stage.node(0, "node-0", "a").await?;
     let value = format!("{A}=mirror.example/one,{A}=tags.example/one");
     fleet.reads(&[&name(0)], &value).await?;
-    node.says("tags.example/one").await?;
+    node.wait_for_text("tags.example/one").await?;
 
     let broken = json!({"idms.yaml": "kind: ImageDigestMirrorSet\nspec: [\n"});
     fleet.merge(&config_map("mirrors", &json!({})), &json!({"data": broken})).await?;
     let message = fleet.condition(&name(0), "SourcesResolved", "False", "ConfigMapInvalid").await?;
     ensure!(message.starts_with("ConfigMap clusters/mirrors, key idms.yaml, document 1: not valid YAML"), "{message}");
     ensure!(message.contains("line 3"), "{message}");
-    stage.everything_stands(&node, &value).await?;
+    stage.wait_for_value_everywhere(&node, &value).await?;
     drop(manager);
     let mark = stage.scene.audit.mark().await?;
     let manager = stage.manager().await?;
     fleet.condition(&name(0), "GuestSynced", "True", "AsExpected").await?;
-    stage.everything_stands(&node, &value).await?;
+    stage.wait_for_value_everywhere(&node, &value).await?;
     let patches = stage.scene.patches(mark).await?;
     ensure!(patches.is_empty(), "a restart writes nothing: {patches:?}");
 
@@ -132,9 +132,9 @@ async fn an_unusable_source_is_named_and_its_last_valid_content_stays_in_use_acr
     fleet.condition(&name(0), "SourcesResolved", "False", "ConfigMapMissing").await?;
     fleet.apply(&config_map("mirrors", &json!({"other": "x"}))).await?;
     fleet.condition(&name(0), "SourcesResolved", "False", "ConfigMapKeyMissing").await?;
-    stage.everything_stands(&node, &value).await?;
+    stage.wait_for_value_everywhere(&node, &value).await?;
     fleet.apply(&config_map("mirrors", &sets("mirror.example/two", "tags.example/two"))).await?;
-    node.says("tags.example/two").await?;
+    node.wait_for_text("tags.example/two").await?;
     fleet.reads(&[&name(0)], &value.replace("/one", "/two")).await?;
     drop(manager);
     Ok(())
@@ -162,7 +162,7 @@ async fn the_field_precedes_the_annotation_and_the_reference_survives_a_crd_with
     fleet.condition(&name(0), "SourcesResolved", "False", "FieldPruned").await?;
     // The stock operator writes the pruned object, and somebody edits its spec.
     refer(fleet, &json!({"spec": {"channel": "stable-4.20", "pausedUntil": "2001-01-01T00:00:00Z"}})).await?;
-    fleet.told(&name(0), "the edit", |told| told["hostedClusterGeneration"].as_i64() > Some(1)).await?;
+    fleet.wait_for_report(&name(0), "the edit", |told| told["hostedClusterGeneration"].as_i64() > Some(1)).await?;
     fleet.reads(&[&name(0)], &value).await?;
     // The field is back, but what it said is not: still nobody took it away.
     fleet.json_patch(&crd(), &printed_patch()?).await?;

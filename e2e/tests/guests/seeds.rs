@@ -41,7 +41,7 @@ async fn the_unified_config_map_of_the_proposal_is_in_force_in_the_control_plane
     let value = "quay.io/openshift-release-dev=mirror.corp.com/openshift-release-dev,\
                  registry.redhat.io=mirror.corp.com/redhat,registry.redhat.io=mirror.example.com/redhat";
     stage.fleet().reads(&[&name(0)], value).await?;
-    let file = node.says("mirror.corp.com/openshift-release-dev").await?;
+    let file = node.wait_for_text("mirror.corp.com/openshift-release-dev").await?;
     ensure!(file.contains("mirror.corp.com/redhat") && file.contains("mirror.example.com/redhat"), "{file}");
     for kind in ["ImageDigestMirrorSet", "ImageTagMirrorSet"] {
         awaits(&stage.guests[0], &object("config.openshift.io/v1", kind, "hypermirror"), true).await?;
@@ -72,13 +72,13 @@ async fn the_tag_mirrors_of_the_proposal_reach_every_pool_from_the_cluster_and_o
     let (workers, _a) = stage.node(0, "node-workers", "workers").await?;
     let (others, _b) = stage.node(0, "node-others", "others").await?;
     let tags = "mirror.corp.com/openshift-release-dev";
-    let file = workers.says(tags).await?;
+    let file = workers.wait_for_text(tags).await?;
     ensure!(file.contains("tag-only") && file.contains("nodepool-tag-mirrors[config#0][0]"), "{file}");
     stage.condition(0, "NodePoolConfigValid", "True", "AsExpected").await?;
     ensure!(others.ours().is_none(), "{:?}", others.ours());
 
     apply(&stage, CLUSTER_TAGS, &hosted_cluster(&name(0), &[])).await?;
-    others.says(tags).await?;
+    others.wait_for_text(tags).await?;
     stage.fleet().reads(&[&name(0)], &format!("quay.io/openshift-release-dev={tags}")).await?;
     eventually(SOON, "both layers are told", async || {
         let file = workers.ours().unwrap_or_default();

@@ -100,7 +100,7 @@ impl Stage {
     }
 
     /// For a while the first control plane carries this value, and the node's file does not change.
-    pub async fn everything_stands(&self, node: &AgentNode, value: &str) -> Result<()> {
+    pub async fn wait_for_value_everywhere(&self, node: &AgentNode, value: &str) -> Result<()> {
         let file = node.ours();
         consistently(Duration::from_secs(1), "what is in force stays", async || {
             let values = self.fleet().effective_values(&name(0)).await?;

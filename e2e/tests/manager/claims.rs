@@ -84,7 +84,7 @@ async fn a_claimed_control_plane_namespace_of_another_cluster_is_not_touched() -
     is_refused(fleet).await?;
     fleet.apply(&hosted_cluster("a-b", BETTER)).await?;
     let generation = |report: &Value| report["hostedClusterGeneration"] == 2;
-    fleet.told("a-b", "the edit", generation).await?;
+    fleet.wait_for_report("a-b", "the edit", generation).await?;
     assert!(scene.patches(mark).await?.is_empty(), "nobody may be served");
 
     // Who stays is followed again, its Deployments too.

@@ -25,7 +25,7 @@ async fn an_edit_of_each_kind_reaches_every_target() -> Result<()> {
         "icsp.example=m.example/icsp,src.example/a=z.example/a,src.example/a=y.example/a,src.example/a=t.example/a";
     fleet.reads(&["a"], all).await?;
 
-    fleet.tells("a", all).await?;
+    fleet.wait_for_map("a", all).await?;
     fleet.condition("a", "Ready", "True", "AsExpected").await?;
     let report = fleet.report("a").await?;
     assert_eq!(report["sourceCount"], 2, "{report}");

@@ -55,8 +55,9 @@ async fn invalid_entries_are_left_out_and_named_and_the_others_are_applied() -> 
 
     fleet.reads(&["a"], "s.example=m.example/s,v.example=m.example/v").await?;
     fleet.condition("a", "SourcesResolved", "False", "InvalidEntries").await?;
-    let told =
-        fleet.told("a", "three findings", |report| report["findings"].as_array().is_some_and(|all| all.len() == 3));
+    let told = fleet.wait_for_report("a", "three findings", |report| {
+        report["findings"].as_array().is_some_and(|all| all.len() == 3)
+    });
     let message = told.await?["conditions"][0]["message"].to_string();
     for (object, field, value) in [
         ("ImageContentSourcePolicy/old", "repositoryDigestMirrors[0].mirrors[0]", "https://m.example/u"),

@@ -82,7 +82,7 @@ async fn a_deleted_entry_that_a_stale_stock_value_still_names_does_not_come_back
     fleet.reads(&["a"], second).await?;
     fleet.reads(&["b"], &format!("{second},z.example=foreign.example/z")).await?;
 
-    fleet.tells("b", second).await?;
+    fleet.wait_for_map("b", second).await?;
     drop(manager);
     let manager = scene.manager().await?;
     fleet.apply(&idms("two", &[("t.example", &["m.example/u"], None)])).await?;
@@ -90,8 +90,8 @@ async fn a_deleted_entry_that_a_stale_stock_value_still_names_does_not_come_back
     fleet.reads(&["b"], "t.example=m.example/u,z.example=foreign.example/z").await?;
 
     // The last one goes while nobody looks.
-    fleet.tells("a", "t.example=m.example/u").await?;
-    fleet.tells("b", "t.example=m.example/u").await?;
+    fleet.wait_for_map("a", "t.example=m.example/u").await?;
+    fleet.wait_for_map("b", "t.example=m.example/u").await?;
     drop(manager);
     fleet.delete(&idms("two", &[])).await?;
     let _manager = scene.manager().await?;

@@ -112,7 +112,7 @@ async fn a_leader_that_was_frozen_finds_another_leading_and_stays_behind() -> Re
     second.leads().await?;
     fleet.apply(&idms("one", &[("s.example", &["m.example/other"], None)])).await?;
     fleet.reads(&["a"], "s.example=m.example/other").await?;
-    fleet.tells("a", "s.example=m.example/other").await?;
+    fleet.wait_for_map("a", "s.example=m.example/other").await?;
     let mark = scene.audit.mark().await?;
     first.process.handle().signal(Signal::CONT)?;
     eventually(SOON, "the first knows that it does not lead", async || {

@@ -34,7 +34,7 @@ async fn an_observer_writes_nothing_but_reports() -> Result<()> {
     assert_eq!(told["sources"][0]["source"], "s.example", "{told}");
     assert_eq!(told["controlPlane"]["summary"], "0/3", "{told}");
     fleet.apply(&idms("one", &[("t.example", &["m.example/t"], None)])).await?;
-    fleet.tells("a", "t.example=m.example/t").await?;
+    fleet.wait_for_map("a", "t.example=m.example/t").await?;
     let mut resources: Vec<String> = scene.writes(mark).await?.into_iter().map(|write| write.resource).collect();
     resources.sort_unstable();
     resources.dedup();

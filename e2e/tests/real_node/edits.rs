@@ -28,7 +28,7 @@ struct Untouched {
 }
 
 impl Untouched {
-    async fn look(stage: &Stage) -> Result<Self> {
+    async fn observe(stage: &Stage) -> Result<Self> {
         let nodes: Api<Node> = Api::all(stage.guest.client.clone());
         let node = nodes.get(stage.node().name()).await?;
         let agent = stage.agent().await?;
@@ -64,7 +64,7 @@ async fn an_edit_decides_where_the_next_pod_pulls_by_digest_and_nothing_restarts
     let stage = Stage::enter().await?;
     let (one, two) = (Served::start("copy/any").await?, Served::start("copy/any").await?);
     let source = format!("127.0.0.1:{}/ns", port::free()?);
-    let before = Untouched::look(&stage).await?;
+    let before = Untouched::observe(&stage).await?;
     let mut names = Vec::new();
     let mut slowest = Duration::ZERO;
     for round in 0..4 {
@@ -85,7 +85,7 @@ async fn an_edit_decides_where_the_next_pod_pulls_by_digest_and_nothing_restarts
     }
     println!("slowest edit until the report confirms it: {slowest:?}");
     ensure!(slowest < LOADED, "{slowest:?}");
-    ensure!(Untouched::look(&stage).await? == before, "{before:?}");
+    ensure!(Untouched::observe(&stage).await? == before, "{before:?}");
     for name in &names {
         let pod = pods::get(&stage.guest, name).await?;
         ensure!(restarts(&pod) == 0, "{name} was restarted");
@@ -100,7 +100,7 @@ async fn a_set_that_an_administrator_creates_in_the_guest_applies_to_pulls_by_ta
     // The same tag, and another image at each.
     let (one, two) = (Served::start("copy/app:v1").await?, Served::start("copy/app:v1").await?);
     let source = format!("127.0.0.1:{}/ns", port::free()?);
-    let before = Untouched::look(&stage).await?;
+    let before = Untouched::observe(&stage).await?;
     let mut names = Vec::new();
     for round in 0..4 {
         let served = [&one, &two][round % 2];
@@ -117,10 +117,10 @@ async fn a_set_that_an_administrator_creates_in_the_guest_applies_to_pulls_by_ta
             let live =
                 stage.guest.api_of(&json!({"apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorSet"}))?;
             live.get("by-hand").await.context("the manager has taken the set")?;
-            stage.take_away(by_hand).await?;
+            stage.remove(by_hand).await?;
         }
     }
-    ensure!(Untouched::look(&stage).await? == before, "{before:?}");
+    ensure!(Untouched::observe(&stage).await? == before, "{before:?}");
     pods::delete(&stage.guest, &names).await
 }
 

@@ -44,7 +44,7 @@ async fn a_source_that_must_never_be_contacted_is_not_even_when_every_mirror_is_
     let set = stage.put("strict", &[(&place, &[&dead, &copy], Some("NeverContactSource"))], &[]).await?;
     let tried = pull(node, &format!("{place}/strict@{}", good.digest)).await?;
     ensure!(tried.as_ref().is_ok_and(|tried| tried.len() == 2 && tried[1].starts_with(&copy)), "{tried:?}");
-    stage.take_away(set).await?;
+    stage.remove(set).await?;
     let tried = pull(node, &by_tag).await?;
     ensure!(tried == Ok(vec![by_tag]), "{tried:?}");
     Ok(())
@@ -83,5 +83,5 @@ async fn a_wildcard_matches_each_subdomain_and_the_longest_source_applies() -> R
         let tried = pull(node, &format!("{image}@{digest}")).await?;
         ensure!(tried == Ok(vec![format!("{mirror}/app@{digest}")]), "{image}: {tried:?}");
     }
-    stage.take_away(set).await
+    stage.remove(set).await
 }

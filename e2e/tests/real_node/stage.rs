@@ -127,7 +127,7 @@ impl Stage {
                 && is_true(report, "NodesUpToDate")
                 && is_true(report, "GuestSynced")
         };
-        self.fleet.told(CLUSTER, &told, of_it).await.map(|_| ())
+        self.fleet.wait_for_report(CLUSTER, &told, of_it).await.map(|_| ())
     }
 
     /// Puts a set of mirrors into the guest by hand, and waits until the node has it.
@@ -146,7 +146,7 @@ impl Stage {
         wanted["spec"] = json!({"layer": "HostedCluster", "digestMirrors": list(digest), "tagMirrors": list(tag)});
         let live = self.guest.apply(&wanted).await?;
         let generation = live.metadata.generation.context("no generation")?;
-        self.node_says(&format!("{name} of generation {generation}"), |status| {
+        self.wait_for_node_report(&format!("{name} of generation {generation}"), |status| {
             let sets = status["observedSets"].as_array().into_iter().flatten();
             sets.filter(|set| set["name"] == name).any(|set| set["generation"] == generation)
         })
@@ -155,10 +155,10 @@ impl Stage {
     }
 
     /// Takes a set away again, and waits until the node has forgotten it.
-    pub async fn take_away(&self, set: ByHand) -> Result<()> {
+    pub async fn remove(&self, set: ByHand) -> Result<()> {
         self.guest.delete(&set.0).await?;
         let name = set.0["metadata"]["name"].clone();
-        self.node_says("no such set any more", |status| {
+        self.wait_for_node_report("no such set any more", |status| {
             let mut sets = status["observedSets"].as_array().into_iter().flatten();
             sets.all(|set| set["name"] != name)
         })
@@ -166,7 +166,7 @@ impl Stage {
     }
 
     /// Waits until the agent's report says so, and that CRI-O has read it.
-    pub async fn node_says(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
+    pub async fn wait_for_node_report(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<()> {
         let status = json!({"apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorStatus"});
         let mut status = status;
         status["metadata"]["name"] = json!(NODE);

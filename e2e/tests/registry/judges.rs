@@ -40,7 +40,7 @@ async fn all(kind: Kind) -> Result<()> {
 
 async fn one(judge: &Judge, content: &Content) -> Result<()> {
     let pusher = judge.pusher()?;
-    let is_taken = |feature| judge.kind().takes(feature);
+    let is_taken = |feature| judge.kind().supports(feature);
     pusher.push(REPOSITORY, content, is_taken).await?;
     for manifest in content.manifests.iter().filter(|manifest| manifest.needs.is_none_or(is_taken)) {
         let by_tag = manifest.tag.as_deref().unwrap_or(&manifest.digest);
@@ -61,7 +61,7 @@ async fn one(judge: &Judge, content: &Content) -> Result<()> {
 async fn referrers(judge: &Judge, content: &Content) -> Result<()> {
     let subject = content.manifest("multi").context("no index")?;
     let read = judge.pusher()?.get(REPOSITORY, &format!("referrers/{}", subject.digest)).await?;
-    if !judge.kind().takes(Feature::Referrers) {
+    if !judge.kind().supports(Feature::Referrers) {
         ensure!(read.status == 404, "{read:?}");
         return Ok(());
     }

@@ -23,12 +23,12 @@ async fn twenty_edits_in_a_row_restart_control_plane_operator_three_times_at_mos
     let mut stage = Stage::set(members, &slow, 29).await?;
     let launch = stage.manager("manager").arg("--settle=1s");
     let _manager = launch.start_ready(stage.bed.management()).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     let mirrors: Vec<String> = (0..20).map(|edit| format!("m.example/{edit}")).collect();
     for mirror in &mirrors {
         stage.administrator.declare(&stage.fleet, "one", &[("s.example", &[mirror, "a.example"])]).await?;
     }
-    let accounts = stage.settles().await?;
+    let accounts = stage.converges().await?;
     for (cluster, accounts) in &accounts {
         for (account, target) in accounts.iter().zip(TARGETS) {
             let rollouts = account.rival + account.ours;
@@ -50,7 +50,7 @@ async fn a_source_that_is_never_contacted_costs_ignition_server_one_rollout_with
     stage.admit(Admission::webhook()?).await?;
     let _manager = stage.manager("manager").arg("--handover=20s").start_ready(stage.bed.management()).await?;
     stage.fleet.admits().await?;
-    stage.settles().await?;
+    stage.converges().await?;
     let forbidden: [Forbidden<'_>; 3] = [
         ("added", &[("n.example", &["m.example/1"])]),
         ("changed", &[("n.example", &["m.example/2"])]),
@@ -58,7 +58,7 @@ async fn a_source_that_is_never_contacted_costs_ignition_server_one_rollout_with
     ];
     for (what, list) in forbidden {
         stage.administrator.forbid(&stage.fleet, "two", list).await?;
-        let accounts = stage.settles().await?;
+        let accounts = stage.converges().await?;
         for (cluster, accounts) in &accounts {
             let rollouts = accounts.each_ref().map(|account| account.rival + account.ours);
             let allowed = 1 + stage.unanswered.0;
@@ -75,7 +75,7 @@ async fn repeated_removal_and_return_of_a_hosted_cluster_is_no_contest() -> Resu
     let launch = stage.manager("manager").arg("--guest-agent=off");
     let _manager = launch.start_ready(stage.bed.management()).await?;
     stage.administrator.declare(&stage.fleet, "one", ORDERED).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     let cluster = hosted_cluster("c0", &[]);
     let annotate = |value: Option<&str>| json!({"metadata": {"annotations": {"hypermirror.dev/uninstall": value}}});
     for round in 0..4 {
@@ -87,7 +87,7 @@ async fn repeated_removal_and_return_of_a_hosted_cluster_is_no_contest() -> Resu
         let left = stage.fleet.api_of(&cluster)?.get("c0").await?.metadata.annotations.unwrap_or_default();
         ensure!(!left.contains_key("hypermirror.dev/mirrors-observed"), "{left:?}");
         stage.fleet.merge(&cluster, &annotate(None)).await?;
-        stage.settles().await?;
+        stage.converges().await?;
         let contested = stage.contested().await?;
         ensure!(contested.is_empty(), "round {round}: {contested:#?}");
     }

@@ -21,7 +21,7 @@ const ORDERED: &[(&str, &[&str])] = &[("s.example", &["z.example", "a.example"])
 async fn every_value_is_right_soon_after_each_of_three_hundred_changes_at_one_more_rollout_each() -> Result<()> {
     let mut stage = Stage::set(every_sort(), &Manners::default(), 7).await?;
     let _manager = stage.manager("manager").start_ready(stage.bed.management()).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     let start = Instant::now();
     let mut rounds = Rounds { stage: &mut stage, totals: Totals::default() };
     while rounds.totals.changes < 300 {
@@ -38,7 +38,7 @@ async fn a_manager_that_is_killed_repeatedly_loses_no_entry_and_restores_no_remo
     let members = every_sort().into_iter().step_by(2).collect();
     let mut stage = Stage::set(members, &Manners::default(), 11).await?;
     let mut manager = stage.manager("manager").start_ready(stage.bed.management()).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     let mut rounds = Rounds { stage: &mut stage, totals: Totals::default() };
     for kill in 0..8 {
         manager = rounds.with_a_crash(manager, &format!("manager-{kill}")).await?;
@@ -85,7 +85,7 @@ async fn a_client_that_removes_the_entry_repeatedly_is_named_and_writes_are_dela
     for cluster in ["child", "parent"] {
         stage.rival.reform(cluster, Manners::default());
     }
-    stage.settles().await?;
+    stage.converges().await?;
     Ok(())
 }
 
@@ -115,7 +115,7 @@ async fn an_edit_costs_each_target_one_rollout_and_a_second_only_where_stock_ope
     ];
     for (what, name, entries, (parent, child)) in edits {
         stage.administrator.declare(&stage.fleet, name, entries).await?;
-        let accounts = stage.settles().await?;
+        let accounts = stage.converges().await?;
         for (cluster, accounts) in &accounts {
             let counts = accounts.each_ref().map(|account| (account.rival, account.ours));
             let history = || stage.history(cluster);
@@ -139,7 +139,7 @@ async fn nothing_deleted_and_nothing_opted_out_of_comes_back_from_a_stale_stock_
     let mut stage = Stage::set(members, &Manners::default(), 19).await?;
     let mut manager = stage.manager("first").start_ready(stage.bed.management()).await?;
     stage.administrator.declare(&stage.fleet, "one", &[ORDERED[0], ("gone.example", &["m.example/gone"])]).await?;
-    stage.settles().await?;
+    stage.converges().await?;
 
     // The hypershift operator is down: the stock value of control-plane-operator stays as it is.
     everywhere(&mut stage, |stage, cluster| stage.rival.stop(cluster, Operator::Parent));
@@ -166,7 +166,7 @@ async fn nothing_deleted_and_nothing_opted_out_of_comes_back_from_a_stale_stock_
         stage.rival.start(cluster, Operator::Parent);
         stage.rival.start(cluster, Operator::Child);
     });
-    stage.settles().await?;
+    stage.converges().await?;
     eventually(SOON, "nothing is left to be remembered", async || {
         for member in &stage.members {
             for target in TARGETS {
@@ -186,7 +186,7 @@ async fn entries_added_and_removed_without_a_manager_are_removed_from_stock_valu
     let mut stage = Stage::set(members, &Manners::default(), 23).await?;
     let mut manager = stage.manager("first").start_ready(stage.bed.management()).await?;
     stage.administrator.declare(&stage.fleet, "one", ORDERED).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     manager.process.kill()?;
     stage.administrator.declare(&stage.fleet, "two", &[("unseen.example", &["m.example/unseen"])]).await?;
     for name in ["c0", "c1"] {
@@ -199,7 +199,7 @@ async fn entries_added_and_removed_without_a_manager_are_removed_from_stock_valu
     }
     stage.administrator.declare(&stage.fleet, "two", &[]).await?;
     let _manager = stage.manager("second").start_ready(stage.bed.management()).await?;
-    stage.settles().await?;
+    stage.converges().await?;
     Ok(())
 }
 

@@ -42,11 +42,11 @@ async fn main() -> Result<()> {
     let bed = Testbed::builder().guests(1).guest_controller_managers(no_node.is_none()).start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     apply_example(&fleet, Path::new(&example)).await?;
-    show.say(&format!("ready, with the example manifests applied, after {:.1} s", begin.elapsed().as_secs_f32()));
+    show.note(&format!("ready, with the example manifests applied, after {:.1} s", begin.elapsed().as_secs_f32()));
     let cli = Cli::new(bed.management().kubeconfig_path())?;
 
     show.title("Before the manager starts: what would it change?");
-    show.say("The Deployments have the override values that stock HyperShift has set.");
+    show.note("The Deployments have the override values that stock HyperShift has set.");
     cli.run(&show, &["diff"])?;
 
     show.title("Starting the manager with its own ServiceAccount and the RBAC rules of manifests/base");
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
     let start = Instant::now();
     let manager = launch.agent(&image)?.start_ready(bed.management()).await?;
     all_ready(&fleet).await?;
-    show.say(&format!("All control planes are up to date after {} ms. The reports:", start.elapsed().as_millis()));
+    show.note(&format!("All control planes are up to date after {} ms. The reports:", start.elapsed().as_millis()));
     show.reports(&fleet).await?;
     show.targets(&fleet, "west").await?;
 
@@ -70,17 +70,17 @@ async fn main() -> Result<()> {
         Some(why) if RealNode::installed("skopeo") && RealNode::installed("docker-registry") => {
             end.on_a_directory(why).await?;
         }
-        Some(why) => show.say(&format!("\nSkipping the node: it needs skopeo and docker-registry at least: {why}.")),
+        Some(why) => show.note(&format!("\nSkipping the node: it needs skopeo and docker-registry at least: {why}.")),
     }
 
     show.title("Cleaning up");
     drop(manager);
     drop(bed);
-    show.say(&format!(
+    show.note(&format!(
         "The manager, the node, the API servers and etcd are stopped, and their files are removed, after {} s.",
         begin.elapsed().as_secs()
     ));
-    show.say("Next: read README.md, or check your own manifests: target/debug/hypermirror check -f DIRECTORY");
+    show.note("Next: read README.md, or check your own manifests: target/debug/hypermirror check -f DIRECTORY");
     Ok(())
 }
 
@@ -126,7 +126,7 @@ async fn edit(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
         place("backup").zip(place("mirror")).is_some_and(|(backup, mirror)| backup < mirror)
     })
     .await?;
-    show.say(&format!(
+    show.note(&format!(
         "\nAll Deployments of east and west are patched {} ms after the edit (lab has opted out):",
         start.elapsed().as_millis()
     ));
@@ -153,7 +153,7 @@ async fn mirrored(show: &Show, fleet: &Fleet, cluster: &str, source: &str, mirro
                 conditions.iter().any(|found| found["type"] == "NodesUpToDate" && found["status"] == "True")
             })
     };
-    fleet.told(cluster, "that all nodes are up to date", is_confirmed).await.map(|_| ())
+    fleet.wait_for_report(cluster, "that all nodes are up to date", is_confirmed).await.map(|_| ())
 }
 
 /// Deletes the tag mirrors.
@@ -163,7 +163,7 @@ async fn delete(show: &Show, fleet: &Fleet) -> Result<()> {
     let start = Instant::now();
     fleet.delete(&object("ImageTagMirrorSet", "tools")).await?;
     follow(fleet, |value| !value.contains("quay.io/karmab=")).await?;
-    show.say(&format!("All Deployments are patched {} ms after the deletion:", start.elapsed().as_millis()));
+    show.note(&format!("All Deployments are patched {} ms after the deletion:", start.elapsed().as_millis()));
     show.changes(fleet, &before).await?;
     all_ready(fleet).await
 }

@@ -36,7 +36,7 @@ impl End<'_> {
         show.title("Node: starting a real node, with kubelet and CRI-O, in the guest cluster of east");
         let start = Instant::now();
         let node = RealNode::start(guest, NODE).await?;
-        show.say(&format!(
+        show.note(&format!(
             "{NODE} is Ready after {:.1} s. Creating the Secret with the kubeconfig of the guest cluster, as HyperShift does.",
             start.elapsed().as_secs_f32()
         ));
@@ -45,7 +45,7 @@ impl End<'_> {
         fleet.condition(CLUSTER, "NodesUpToDate", "True", "AsExpected").await?;
         let of_guest = Fleet { client: guest.admin_client().await? };
         agent_is_ready(&of_guest).await?;
-        show.say(&format!(
+        show.note(&format!(
             "The manager has deployed the agent to the guest cluster. It runs and has reported its status after {:.1} s:",
             start.elapsed().as_secs_f32()
         ));
@@ -75,7 +75,7 @@ impl Waits {
         // Nothing listens on this port: an unreachable registry.
         let source = format!("127.0.0.1:{}/team", port::free()?);
         let image = format!("{source}/app@{}", mirror.digest);
-        show.say(&format!(
+        show.note(&format!(
             "In this demo, {source} is an unreachable registry and {} is the mirror.",
             mirror.registry.host()
         ));
@@ -106,7 +106,7 @@ impl Waits {
         pods.patch("app", &PatchParams::default(), &Patch::Merge(&touch)).await?;
         let words = waits(&[BACK_OFF]).await?;
         show.pods(guest).await?;
-        show.say(&format!("\nMessage of the kubelet: {}", words.replace(&image, "(image)")));
+        show.note(&format!("\nMessage of the kubelet: {}", words.replace(&image, "(image)")));
         Ok(Self { source, image, mirror })
     }
 
@@ -116,7 +116,7 @@ impl Waits {
         let mirror = format!("{}/mirror/team", self.mirror.registry.host());
         let start = Instant::now();
         mirrored(show, end.fleet, CLUSTER, &self.source, &mirror).await?;
-        show.say(&format!(
+        show.note(&format!(
             "CRI-O on {NODE} has loaded the mirror and the report confirms it {} ms after the edit. Nothing was restarted.",
             start.elapsed().as_millis()
         ));
@@ -127,7 +127,7 @@ impl Waits {
             Ok(Some(()))
         })
         .await?;
-        show.say(&format!(
+        show.note(&format!(
             "The pod runs {:.1} s after the edit. The kubelet retries the pull by itself, the first time after 10 s.",
             start.elapsed().as_secs_f32()
         ));

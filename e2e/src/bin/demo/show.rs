@@ -48,7 +48,7 @@ impl Show {
 
     /// A sentence.
     #[allow(clippy::unused_self)] // called like the other methods
-    pub fn say(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         println!("{text}");
     }
 

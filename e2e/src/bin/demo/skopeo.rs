@@ -18,7 +18,7 @@ impl End<'_> {
     pub async fn on_a_directory(&self, why: &str) -> Result<()> {
         let show = self.show;
         show.title("Node: the agent writes to a directory, because no real node is available");
-        show.say(&format!("({why})"));
+        show.note(&format!("({why})"));
         self.fleet.guest_of("east", self.guest).await?;
         let labels = json!({"kubernetes.io/os": "linux"});
         let node = eventually(LIMIT, "the manager has created the agent's ServiceAccount", async || {
@@ -33,7 +33,7 @@ impl End<'_> {
         let source = format!("127.0.0.1:{}/team", port::free()?);
         let image = format!("{source}/app@{}", mirror.digest);
         let host = mirror.registry.host();
-        show.say(&format!("In this demo, {source} is an unreachable registry and {host} is the mirror."));
+        show.note(&format!("In this demo, {source} is an unreachable registry and {host} is the mirror."));
         std::fs::write(
             node.path("etc/containers/registries.conf"),
             "[[registry]]\nprefix = \"127.0.0.1\"\nlocation = \"127.0.0.1\"\ninsecure = true\n",
@@ -45,7 +45,7 @@ impl End<'_> {
         show.title("Edit: declare the mirror in HostedCluster/east");
         let start = Instant::now();
         mirrored(show, self.fleet, "east", &source, &format!("{host}/mirror/team")).await?;
-        show.say(&format!("The agent has written the mirror {} ms after the edit:", start.elapsed().as_millis()));
+        show.note(&format!("The agent has written the mirror {} ms after the edit:", start.elapsed().as_millis()));
         ensure!(self.pulls(&node, &image)?, "the image cannot be pulled through the mirror");
         self.cli.run(show, &["explain", &image, "--hosted-cluster=clusters/east", "--node=worker-0"])?;
         self.cli.run(show, &["status"])
@@ -61,10 +61,10 @@ impl End<'_> {
             .context("failed to run skopeo; run hack/setup demo to install it")?;
         let text = String::from_utf8_lossy(&output.stderr);
         for line in text.lines().filter_map(|line| line.split_once("Trying to access \\\"")?.1.split_once("\\\"")) {
-            self.show.say(&format!("  tries {}", line.0));
+            self.show.note(&format!("  tries {}", line.0));
         }
         let verdict = if output.status.success() { "the image is available" } else { "the image is not available" };
-        self.show.say(&format!("  {verdict}"));
+        self.show.note(&format!("  {verdict}"));
         Ok(output.status.success())
     }
 }

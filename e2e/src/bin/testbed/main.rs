@@ -124,7 +124,7 @@ async fn down(directory: PathBuf) -> Result<()> {
     let (etcd, others): (Vec<_>, Vec<_>) = running.into_iter().partition(|process| process.program == "etcd");
     for processes in [others, etcd] {
         for process in &processes {
-            process.handle.ask_to_end()?;
+            process.handle.terminate()?;
         }
         for process in processes {
             println!("stopped {}", process.end().await?);
