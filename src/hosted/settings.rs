@@ -83,6 +83,11 @@ mod tests {
         let mut timed = cluster();
         timed.spec.paused_until = Some("2026-01-02T00:00:00Z".to_owned());
         assert_eq!(pause_ends(&timed, now), Some(at("2026-01-02T00:00:00Z")));
+        assert!(settings(&timed, now).0.paused.unwrap().contains("spec.pausedUntil"));
+        let later = at("2026-01-02T00:00:00Z");
+        assert_eq!((settings(&timed, later).0.paused, pause_ends(&timed, later)), (None, None), "it ends by itself");
+        timed.annotations_mut().insert(annotations::PAUSED.to_owned(), "true".to_owned());
+        assert!(settings(&timed, later).0.paused.unwrap().contains("annotation hypermirror.dev/paused"));
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use hypermirror_e2e::fleet::objects::{hosted_cluster, idms};
+use hypermirror_e2e::fleet::objects::hosted_cluster;
 use serde_json::json;
 
 use super::stage::{
     CATALOGS, PATIENCE, all_run_what_is_annotated, annotated, catalog_writes, deployment, images, manager,
-    no_catalog_is_written, run, running, scene, stock,
+    no_catalog_is_written, run, scene, stock,
 };
 
 #[tokio::test]
@@ -66,41 +66,6 @@ async fn where_stock_hypershift_does_it_in_time_nothing_is_written() -> Result<(
 }
 
 #[tokio::test]
-async fn half_of_the_images_are_refused_with_upstreams_message_and_nothing_is_written() -> Result<()> {
-    let scene = scene(Some("management"), &images(&CATALOGS[..2])).await?;
-    let fleet = &scene.fleet;
-    let mark = scene.audit.mark().await?;
-    let _manager = manager(&scene, Duration::from_millis(100)).await?;
-    let message = fleet.condition("a", "CatalogsValid", "False", "CatalogInvalid").await?;
-    let upstream = "if OLM catalog images are overridden, all the values for the 3 default catalogs should be provided";
-    assert!(message.contains(upstream) && message.contains("redhat-operators-catalog-image"), "{message}");
-    fleet.condition("a", "Ready", "False", "CatalogInvalid").await?;
-    fleet.condition("a", "ControlPlaneUpToDate", "True", "AsExpected").await?;
-    no_catalog_is_written(&scene, mark).await?;
-    assert_eq!(running(fleet, "redhat").await?, ([stock("redhat"), stock("redhat")], true));
-
-    // The third makes it whole: an edit of an annotation is seen at once.
-    fleet.merge(&hosted_cluster("a", &[]), &json!({"metadata": {"annotations": images(&CATALOGS)}})).await?;
-    all_run_what_is_annotated(fleet).await?;
-    fleet.condition("a", "Ready", "True", "AsExpected").await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn in_guest_placement_annotated_images_are_reported_as_ineffective() -> Result<()> {
-    let scene = scene(Some("guest"), &images(&CATALOGS)).await?;
-    let mark = scene.audit.mark().await?;
-    let _manager = manager(&scene, Duration::from_millis(100)).await?;
-    let message = scene.fleet.condition("a", "CatalogsValid", "False", "CatalogIneffective").await?;
-    assert!(message.contains("spec.olmCatalogPlacement is guest"), "{message}");
-    no_catalog_is_written(&scene, mark).await?;
-    let events = scene.audit.since(mark).await?;
-    let reads = events.iter().filter(|event| event.name.ends_with("-operators-catalog")).count();
-    assert_eq!(reads, 0, "what has no effect is not even read");
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_manager_that_only_reports_names_the_differences_and_writes_nothing() -> Result<()> {
     let scene = scene(None, &images(&CATALOGS)).await?;
     let fleet = &scene.fleet;
@@ -120,24 +85,5 @@ async fn a_manager_that_only_reports_names_the_differences_and_writes_nothing() 
     assert!(shown.contains("CatalogDiffers"), "{shown}");
     let (shown, code) = run(&scene, &["diff", "--olm-catalogs=report"]).await?;
     assert_eq!((shown.as_str(), code), ("", Some(0)));
-    Ok(())
-}
-
-#[tokio::test]
-async fn catalogs_that_were_right_are_not_read_again_with_every_edit() -> Result<()> {
-    let scene = scene(None, &images(&CATALOGS)).await?;
-    let fleet = &scene.fleet;
-    let _manager = manager(&scene, Duration::from_millis(500)).await?;
-    all_run_what_is_annotated(fleet).await?;
-    fleet.condition("a", "CatalogsValid", "True", "AsExpected").await?;
-    let mark = scene.audit.mark().await?;
-    for mirror in ["m.example/s", "m.example/t"] {
-        fleet.apply(&idms("one", &[("s.example", &[mirror], None)])).await?;
-        fleet.reads(&["a"], &format!("s.example={mirror}")).await?;
-    }
-    fleet.condition("a", "Ready", "True", "AsExpected").await?;
-    let events = scene.audit.since(mark).await?;
-    let reads: Vec<_> = events.iter().filter(|event| event.name.ends_with("-operators-catalog")).collect();
-    assert!(reads.is_empty(), "{reads:#?}");
     Ok(())
 }

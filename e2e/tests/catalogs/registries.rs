@@ -6,7 +6,7 @@ use hypermirror_e2e::fleet::{SOON, deployments};
 use hypermirror_e2e::{Scene, eventually};
 use serde_json::{Value, json};
 
-use super::stage::{CATALOGS, PATIENCE, catalog_writes, manager, no_catalog_is_written, running, scene, stock};
+use super::stage::{CATALOGS, PATIENCE, catalog_writes, manager, running, scene, stock};
 
 const OVERRIDES: &str = "hypershift.openshift.io/olm-catalogs-is-registry-overrides";
 
@@ -95,20 +95,5 @@ async fn where_there_is_an_image_stream_its_tags_move_and_the_deployments_are_le
     fleet.condition("a", "CatalogsValid", "True", "AsExpected").await?;
     let writes = catalog_writes(&scene, mark).await?;
     assert_eq!(writes.len(), 1, "{writes:#?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn two_sources_are_reported_as_ambiguous_and_nothing_is_written() -> Result<()> {
-    let value = "registry.redhat.io=a.example,registry.redhat.io/redhat=b.example/r,quay.io=c.example";
-    let scene = scene(None, &json!({OVERRIDES: value})).await?;
-    let mark = scene.audit.mark().await?;
-    let _manager = manager(&scene, std::time::Duration::from_millis(100)).await?;
-    let message = scene.fleet.condition("a", "CatalogsValid", "False", "CatalogIneffective").await?;
-    assert!(message.contains("\"quay.io\" has no effect") && message.contains("at random"), "{message}");
-    no_catalog_is_written(&scene, mark).await?;
-    let annotations = json!({OVERRIDES: "registry.redhat.io=a.example,registry.redhat.io/redhat=b.example/r"});
-    scene.fleet.merge(&hosted_cluster("a", &[]), &json!({"metadata": {"annotations": annotations}})).await?;
-    scene.fleet.condition("a", "CatalogsValid", "False", "CatalogAmbiguous").await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! None begins after failures.
+//! No rollout starts after failures.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -78,31 +78,6 @@ async fn none_begins_after_a_failure_until_it_recovers() -> Result<()> {
         Ok((manager.metric("hypermirror_rollouts_halted").await? < 0.5).then_some(()))
     })
     .await
-}
-
-#[tokio::test]
-async fn the_configured_number_of_failures_halts_no_rollout() -> Result<()> {
-    let stage = Stage::start(6, Duration::from_millis(100)).await?;
-    let (scene, fleet) = (&stage.scene, &stage.scene.fleet);
-    let launch = scene.launch("manager").arg("--max-concurrent-rollouts=3").arg("--rollout-timeout=1s");
-    let manager = launch.arg("--max-failed-rollouts=2").start_ready(scene.management()).await?;
-    manager.leads().await?;
-    let mark = scene.audit.mark().await?;
-    // Its pods are there when it begins, and do not come back.
-    stage.pods.hold_next("c000");
-    stage.edit().await?;
-    fleet.condition("c000", "ControlPlaneUpToDate", "False", "RolloutFailed").await?;
-    eventually(SOON, "the others are done", async || {
-        let done = stage.with_reason("AsExpected").await?;
-        ensure!(done.len() == 5, "{done:?}");
-        Ok(Some(()))
-    })
-    .await?;
-    assert!(manager.metric("hypermirror_rollouts_halted").await? < 0.5);
-    stage.pods.mend(&["c000"]).await?;
-    stage.all_done().await?;
-    assert_eq!(flights(scene, mark).await?.most, 3);
-    Ok(())
 }
 
 /// The hosted cluster `clusters-other/b`; helpers know its control-plane namespace by the name `other-b`.

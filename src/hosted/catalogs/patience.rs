@@ -103,6 +103,10 @@ pub fn step(
 
 #[cfg(test)]
 mod tests {
+    use hypermirror_api::hypershift::HostedClusterSpec;
+    use hypermirror_api::{Reason, annotations};
+    use kube::ResourceExt as _;
+
     use super::*;
     use crate::hosted::catalogs::Catalog;
     use crate::hosted::catalogs::compare::CatalogObject;
@@ -116,6 +120,40 @@ mod tests {
 
     fn wanted(registry: &str) -> Wanted {
         Wanted::Registries(vec![registry.to_owned()])
+    }
+
+    fn annotated(key: &str, value: &str) -> HostedCluster {
+        let mut cluster = HostedCluster::new("a", HostedClusterSpec::default());
+        cluster.annotations_mut().insert(key.to_owned(), value.to_owned());
+        cluster
+    }
+
+    #[test]
+    fn catalogs_are_read_only_if_their_annotations_have_an_effect_and_the_last_read_is_old() {
+        let now = Instant::now();
+        let moved = annotated(annotations::CATALOG_REGISTRY_OVERRIDES, "registry.redhat.io=m.example");
+        let refused = ConditionState::new("False", Reason::NamespaceClaimedTwice, "claimed");
+        let wanted = wishes(&moved).unwrap().wanted;
+        let (known, ..) = CatalogMemory::found(None, &wanted, &[], PATIENCE, now);
+        let name = |step: CatalogStep| match step {
+            CatalogStep::None => "none",
+            CatalogStep::Report(_) => "report",
+            CatalogStep::Rest(..) => "rest",
+            CatalogStep::Read(_) => "read",
+        };
+        let unrelated = annotated("x", "y");
+        let ineffective = annotated(annotations::CATALOG_REGISTRY_OVERRIDES, "quay.io=m.example");
+        for (what, cluster, leaving, refused, memory, expected) in [
+            ("no annotation", &unrelated, false, None, None, "none"),
+            ("a removal", &moved, true, None, None, "none"),
+            ("another owner", &moved, false, Some(&refused), None, "report"),
+            ("without effect", &ineffective, false, None, None, "report"),
+            ("not read yet", &moved, false, None, None, "read"),
+            ("read just now", &moved, false, None, Some(&known), "rest"),
+        ] {
+            assert_eq!(name(step(cluster, leaving, refused, memory, now)), expected, "{what}");
+        }
+        assert_eq!(name(step(&moved, false, None, Some(&known), now + IDLE)), "read");
     }
 
     /// The memory of one hosted cluster, and a clock.

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::super::target::{TargetSpec, stock_targets};
 use super::*;
+use crate::mirrors::finding::FindingReason;
 
 fn up_to_date() -> TargetPlan {
     TargetPlan { up_to_date: true, ..TargetPlan::default() }
@@ -30,6 +31,28 @@ fn the_control_plane_is_as_good_as_its_worst_target() {
         let condition = condition(&plans, None);
         assert_eq!((condition.status, condition.reason), (status, reason), "{plans:?}");
     }
+}
+
+#[test]
+fn invalid_entries_are_named_with_object_field_and_message() {
+    let entries = super::super::fixtures::idms(&[("s.example", &["m.example"], false)]);
+    let finding = |severity, source: &str| Finding {
+        severity,
+        reason: FindingReason::InvalidSource,
+        origin: entries[0].origin.clone(),
+        field: "spec.imageDigestMirrors[0].source".to_owned(),
+        value: source.to_owned(),
+        message: format!("{source:?} is invalid"),
+    };
+    let (first, second) = (finding(Severity::Error, "S.example"), finding(Severity::Error, "a,b=c"));
+    let warning = finding(Severity::Warning, "w.example");
+    let state = sources_condition(&[&first, &warning, &second], &[], false);
+    assert_eq!((state.status, state.reason), ("False", Reason::InvalidEntries));
+    assert!(state.message.starts_with("2 invalid entries are ignored: "), "{}", state.message);
+    for text in ["imageDigestMirrors[0].source: \"S.example\" is invalid", "\"a,b=c\" is invalid"] {
+        assert!(state.message.contains(text), "{}", state.message);
+    }
+    assert_eq!(sources_condition(&[&warning], &[], false).status, "True", "warnings do not count");
 }
 
 #[test]

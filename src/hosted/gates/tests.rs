@@ -170,7 +170,7 @@ fn an_up_to_date_cluster_is_not_held() {
 fn limited(slot: Slot, change: Change) -> ClusterFacts {
     let mut facts = closed(&[]);
     flags(&mut facts).rollouts = Budget { at_once: 1, ..Budget::OFF };
-    facts.rollout = RolloutFacts { place, ..RolloutFacts::default() };
+    facts.rollout = RolloutFacts { slot, ..RolloutFacts::default() };
     change(&mut facts);
     facts
 }
@@ -218,7 +218,7 @@ fn an_unavailable_cluster_is_removed_without_a_slot() {
         }
     };
     for slot in [Slot::Queued, Slot::Claimed] {
-        let facts = limited(place, leaves);
+        let facts = limited(slot, leaves);
         let turn = turn(&facts, now());
         assert!(turn.is_uncounted && turn.gate == Gate::Go && turn.plan.restarts(), "{turn:#?}");
     }

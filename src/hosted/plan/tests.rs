@@ -74,12 +74,33 @@ fn a_deleted_entry_that_the_stock_value_still_has_is_not_restored() {
 }
 
 #[test]
+fn retired_entries_are_dropped_once_the_stock_value_has_them_no_longer() {
+    let mut world = World::new(&a_and_b(), A);
+    world.edit(&[]);
+    world.settle();
+    assert_eq!((env_of(&world.deployments[0]), annotation(&world.deployments[0], "retired")), (vec![A, "="], Some(A)));
+    for deployment in &mut world.deployments {
+        deployment["spec"]["template"]["spec"]["containers"][1]["env"][1]["value"] = json!("=");
+    }
+    world.settle();
+    for deployment in &world.deployments {
+        assert_eq!(env_of(deployment), ["="]);
+        assert_eq!(deployment["metadata"]["annotations"], json!({}));
+    }
+}
+
+#[test]
 fn management_entries_of_the_stock_value_are_removed_from_an_opted_out_cluster() {
     let mut world = World::new(&a_and_b(), &format!("{A},{B},zz.example=o.example"));
     world.map = map(&[]);
     world.settle();
     assert_eq!(env_of(&world.deployments[2]), [&format!("{A},{B},zz.example=o.example"), "zz.example=o.example"]);
     assert_eq!(annotation(&world.deployments[2], "retired").unwrap(), format!("{A},{B}"));
+    world.map = (*world.management.map).clone();
+    world.settle();
+    let effective = env_of(&world.deployments[2]).last().copied().unwrap().to_owned();
+    assert!(Entries::from(effective).is_same_map(&format!("{A},{B},zz.example=o.example").into()), "it opts in again");
+    assert_eq!(annotation(&world.deployments[2], "retired"), None);
 }
 
 #[test]

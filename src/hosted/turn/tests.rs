@@ -89,18 +89,18 @@ fn a_write_that_restarts_something_leaves_the_mark_of_its_rollout_where_there_is
 }
 
 #[test]
-fn a_map_is_remembered_as_admitted_unless_a_gate_keeps_it_from_being_in_force() {
-    let admitted = |facts: &ClusterFacts| memory_after(facts, now()).last_map.is_some();
+fn a_map_is_recorded_unless_a_gate_holds_it() {
+    let recorded = |facts: &ClusterFacts| memory_after(facts, now()).last_map.is_some();
     let mut facts = facts(&one(), "=");
-    assert!(admitted(&facts));
+    assert!(recorded(&facts));
     facts.settings.paused = Some("spec.pausedUntil is \"true\"".to_owned());
-    assert!(!admitted(&facts));
+    assert!(!recorded(&facts));
     facts.settings.paused = None;
     flags(&mut facts).observes = true;
-    assert!(!admitted(&facts));
+    assert!(!recorded(&facts));
     flags(&mut facts).observes = false;
     facts.is_selected = false;
-    assert!(!admitted(&facts), "it leaves");
+    assert!(!recorded(&facts), "it leaves");
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn stock_operators_are_not_triggered_while_a_source_cannot_be_read() {
     assert_eq!(turn(&facts, now()).plan.touch, None);
     facts.settings.use_management = false;
     assert!(turn(&facts, now()).plan.touch.is_some(), "what it does without cannot be missed");
-    flags(&mut facts).asks = false;
+    flags(&mut facts).triggers_stock = false;
     assert_eq!(turn(&facts, now()).plan.touch, None);
 }
 
@@ -136,7 +136,7 @@ fn children_wait_for_their_parent_and_the_end_is_planned_without_waiting() {
     for target in &mut facts.targets {
         observed_mut(target).stock_managed = true;
     }
-    flags(&mut facts).asks = false;
+    flags(&mut facts).triggers_stock = false;
     let now = now();
     let first = turn(&facts, now);
     assert!(first.plan.waits_for_parent() && first.again_after.is_some_and(|left| left > facts.flags.handover));
@@ -146,7 +146,7 @@ fn children_wait_for_their_parent_and_the_end_is_planned_without_waiting() {
     let later = Moment { instant: now.instant + facts.flags.handover, ..now };
     assert!(!turn(&facts, later).plan.waits_for_parent());
     facts.memory = Arc::default();
-    flags(&mut facts).whole = true;
+    flags(&mut facts).plans_final_state = true;
     assert!(!turn(&facts, now).plan.waits_for_parent());
 }
 
@@ -197,9 +197,9 @@ fn a_contested_entry_is_not_written_until_the_delay_is_over() {
             facts.memory = turn.memory.into();
         }
     }
-    let truce = (Some(GateName::Contested), Some(Duration::from_secs(10)));
-    assert_eq!(gates, [(None, None), (None, None), (None, None), (None, None), (None, None), truce]);
+    let delayed = (Some(GateName::Contested), Some(Duration::from_secs(10)));
+    assert_eq!(gates, [(None, None), (None, None), (None, None), (None, None), (None, None), delayed]);
     facts.map = ClusterMap::default();
     facts.is_selected = false;
-    assert_eq!(turn(&facts, now).gate, Gate::Go, "who leaves fights nobody");
+    assert_eq!(turn(&facts, now).gate, Gate::Go, "a removal is not contested");
 }
