@@ -44,6 +44,9 @@ impl Reporter {
         let mut pause = None;
         // The current status on the server, if it is known.
         let mut current: Option<NodeMirrorStatusStatus> = None;
+        // Each change of the status is one request of each node, so snapshots in quick succession, such as those of a write and of its
+        // reload, are combined. The status on the server is read only if it may differ from the last write: after a failure, and
+        // after a long time without a new snapshot.
         loop {
             if snapshots.wait_for(Option::is_some).await.is_err() {
                 return;

@@ -188,6 +188,8 @@ impl Agent {
             self.reload.schedule();
             self.clear_unless_pending();
         }
+        // Each pass compares the whole file with the current objects and files, so a missed or repeated event does no harm. Passes
+        // without an event find changes that inotify does not report, such as those behind a symbolic link.
         loop {
             self.pulse.beat();
             self.waker.files.renew(self.file.host());

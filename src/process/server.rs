@@ -77,6 +77,8 @@ impl Server {
 
     /// Accepts connections until it is dropped.
     pub async fn run(mut self, listener: TcpListener) {
+        // A failed accept must not end the server: the next one succeeds once file descriptors are free again. Ended connections are
+        // collected here, because nothing else waits for them.
         loop {
             while self.connections.try_join_next().is_some() {}
             match listener.accept().await {

@@ -44,7 +44,7 @@ impl TargetPlan {
     /// The plan without writes, because `by` repeatedly removes the entries.
     #[must_use]
     pub fn contested(self, by: Option<&str>) -> Self {
-        let by = by.unwrap_or("somebody");
+        let by = by.unwrap_or("another client");
         Self {
             reason: Some(Reason::Contested),
             message: format!(
