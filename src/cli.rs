@@ -5,6 +5,7 @@ mod catalogs;
 mod check;
 mod completion;
 mod console;
+mod coverage;
 mod crd;
 mod diff;
 mod explain;
@@ -65,6 +66,8 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Print the state of the fleet from the manager's reports
     Status(status::StatusArgs),
+    /// Print whether registries hold what releases, hosted clusters or lists need
+    Coverage(Box<coverage::CoverageArgs>),
     /// Print a repository's tags with digests, sizes and platforms
     Scan(Box<scan::ScanArgs>),
     /// Print the CRDs as YAML, or a patch for HyperShift's CRD
@@ -119,6 +122,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args).await,
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Coverage(args) => coverage::run(&args).await,
         Command::Scan(args) => scan::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,

@@ -7,7 +7,7 @@ pub mod entry;
 pub mod fields;
 pub mod finding;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod hypershift;
 pub mod layers;
 pub mod lookup;

@@ -13,6 +13,7 @@ use crate::null::null_as_default;
     kind = "HostedCluster",
     plural = "hostedclusters",
     namespaced,
+    status = "HostedClusterStatus",
     schema = "disabled",
     derive = "PartialEq"
 )]
@@ -34,6 +35,80 @@ pub struct HostedClusterSpec {
     /// `true`, or an RFC 3339 time until which HyperShift does not reconcile the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<String>,
+    /// The desired release of nodes, and of the control plane unless `control_plane_release` overrides it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+    /// The desired release of the control plane, if it differs from that of the nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_plane_release: Option<Release>,
+    /// The Secret with the credentials for images, key `.dockerconfigjson`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_secret: Option<LocalObjectReference>,
+    /// The ConfigMap with additional certificate authorities, key `ca-bundle.crt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_trust_bundle: Option<LocalObjectReference>,
+}
+
+/// A release image.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Release {
+    /// The image reference of the release.
+    #[serde(deserialize_with = "null_as_default")]
+    pub image: String,
+}
+
+/// The part of `HostedCluster.status` that hypermirror reads.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostedClusterStatus {
+    /// The releases of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionStatus>,
+    /// The releases of the control plane. Older versions of HyperShift do not have this field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_plane_version: Option<VersionStatus>,
+}
+
+/// The part of `HostedCluster.status.version` that hypermirror reads.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VersionStatus {
+    /// The releases that were applied, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub history: Vec<AppliedRelease>,
+    /// The releases that the cluster can be updated to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_as_default")]
+    pub available_updates: Vec<AvailableUpdate>,
+}
+
+/// A release that was applied.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AppliedRelease {
+    /// `Completed`, or `Partial` if the update is in progress or failed.
+    #[serde(deserialize_with = "null_as_default")]
+    pub state: String,
+    /// The version. Empty if it is not known yet.
+    #[serde(deserialize_with = "null_as_default")]
+    pub version: String,
+    /// The image reference of the release.
+    #[serde(deserialize_with = "null_as_default")]
+    pub image: String,
+}
+
+/// A release that the cluster can be updated to.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct AvailableUpdate {
+    /// The version.
+    #[serde(deserialize_with = "null_as_default")]
+    pub version: String,
+    /// The image reference of the release.
+    #[serde(deserialize_with = "null_as_default")]
+    pub image: String,
 }
 
 /// The part of `HostedCluster.spec.configuration` that hypermirror reads.
@@ -98,6 +173,9 @@ pub struct NodePoolSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[serde(deserialize_with = "null_as_default")]
     pub config: Vec<LocalObjectReference>,
+    /// The desired release of its nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
 }
 
 /// The part of `NodePool.status` that hypermirror reads.
@@ -107,6 +185,9 @@ pub struct NodePoolStatus {
     /// Its conditions. `ValidMachineConfig` is the one for `spec.config`.
     #[serde(deserialize_with = "null_as_default")]
     pub conditions: Vec<NodePoolCondition>,
+    /// The version that all its nodes have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// A condition of a NodePool. Its schema is less strict than `metav1.Condition`.

@@ -1,6 +1,7 @@
 //! `explain`: prints the endpoints of images in order, and the objects that declare them.
 
 mod control_plane;
+mod prove;
 mod text;
 
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::console::{self, Format};
 use super::input::InputArgs;
 use super::node::{self, NodeFiles, NodeMirrors, NodeScope, ReadFiles};
+use super::registry::ReachArgs;
 use super::{Usage, findings};
 use crate::mirrors::registries::{
     DROP_IN, Explanation, FullNames, RegistriesConfig, attribute, explain, explain_name, full_names, render, with_ours,
@@ -27,10 +29,12 @@ use crate::mirrors::validate::image_hint;
   hypermirror explain quay.io/app:v1 --hosted-cluster clusters/west \\
     --node worker-0
   hypermirror explain quay.io/app:v1 -f mirrors.yaml --consumer control-plane
+  hypermirror explain quay.io/app:v1 -f mirrors.yaml --prove
 With -f and the node's files, the drop-in that the agent would write is added
 to the files. Without -f, the files are used unchanged. With --node, the
 NodeMirrorSets in the guest cluster that match the node are used; standard
-error shows whether the node has applied them.")]
+error shows whether the node has applied them. With --prove the exit code is
+that of coverage: 0 held, 1 missing, 3 unknown.")]
 pub struct ExplainArgs {
     /// Image references, as in a pod or with the prefix docker://
     #[arg(required = true, value_name = "IMAGE")]
@@ -47,8 +51,13 @@ pub struct ExplainArgs {
     /// Who pulls the image: a node, or the operators of a control plane
     #[arg(long, value_enum, default_value_t, value_name = "CONSUMER")]
     consumer: Puller,
+    /// Ask each endpoint whether it holds the image
+    #[arg(long)]
+    prove: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Options")]
     output: Format,
 }
 
@@ -134,6 +143,15 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
     } else {
         with_objects(args, &requested, files).await?
     };
+    if args.prove {
+        let explained = answer.explanations.into_iter().map(|explanation| prove::Explained {
+            image: explanation.image,
+            endpoints: explanation.endpoints,
+            error: explanation.error,
+            is_unordered: false,
+        });
+        return prove::run(args, explained.collect()).await;
+    }
     match args.output.data() {
         Some(format) => console::print_data(&answer.explanations, format)?,
         None => console::print(&text::of_node(&answer))?,

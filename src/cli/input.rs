@@ -26,6 +26,7 @@ use crate::hosted::target::TargetSpec;
 use crate::management::index::claims::{Claims, ControlPlaneMeta};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;
+use crate::registry::coverage::policy::SignaturePolicy;
 use hypermirror_api::ClusterKey;
 pub use live::{Absent, Connection};
 pub use manifests::of_documents;
@@ -104,6 +105,8 @@ pub struct Input {
     /// The ConfigMaps that HostedClusters and NodePools reference.
     pub config_maps: Vec<ConfigMap>,
     pub control_planes: Vec<HostedControlPlane>,
+    /// ClusterImagePolicies and ImagePolicies of manifests.
+    pub signature_policies: Vec<SignaturePolicy>,
     /// Findings about the manifests, such as unknown fields.
     pub noticed: Vec<Finding>,
     /// The owners of control-plane namespaces.

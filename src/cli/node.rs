@@ -9,8 +9,10 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::hosted::pool_config::NodeFile;
-use crate::mirrors::registries::{ConfigError, DROP_IN, RegistriesConfig};
-pub use declared::{NodeMirrors, NodeScope, mirrors, set_inputs};
+use crate::mirrors::Resolved;
+use crate::mirrors::registries::{ConfigError, DROP_IN, Note, RegistriesConfig, render, with_ours};
+use crate::registry::coverage::demand::NodeRules;
+pub use declared::{NodeMirrors, NodeScope, mirrors, of_cluster, set_inputs};
 pub use live::{mirrors_of, parse_node_name};
 
 /// Existing files of a node.
@@ -94,6 +96,17 @@ impl ReadFiles {
     /// The configuration of a node without hypermirror's drop-in.
     pub fn foreign(&self) -> Result<RegistriesConfig, ConfigError> {
         self.load(|name| Path::new(name).file_name().is_none_or(|name| name != DROP_IN))
+    }
+
+    /// Where a node with these files and mirrors pulls images from. Also returns notes about the drop-in.
+    ///
+    /// # Errors
+    /// Files that a node rejects.
+    pub fn rules(&self, set: &Resolved) -> Result<(NodeRules, Vec<Note>)> {
+        let foreign = self.foreign()?;
+        let rendered = render(set, &foreign)?;
+        let config = with_ours(&foreign, &rendered)?;
+        Ok((NodeRules { config, is_whole: self.has_main(), own: Some((set.clone(), foreign)) }, rendered.notes))
     }
 
     fn load(&self, wanted: impl Fn(&str) -> bool) -> Result<RegistriesConfig, ConfigError> {

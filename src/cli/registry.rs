@@ -12,6 +12,7 @@ use super::{Usage, console};
 use crate::process::flags::parse_duration;
 use crate::registry::auth::ecr::Ecr;
 use crate::registry::auth::keychain::Keychain;
+use crate::registry::coverage::asker::{Clients, Scheme};
 use crate::registry::credentials::auth_file::AuthFile;
 use crate::registry::credentials::ecr;
 use crate::registry::credentials::files::{AuthFiles, auth_files};
@@ -25,18 +26,12 @@ use crate::registry::{Client, Credential};
 const MAX_PASSWORD_BYTES: u64 = 64 * 1024;
 
 /// How registries are reached.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Registries")]
-pub struct RegistryArgs {
+pub struct ReachArgs {
     /// File with credentials, as podman and docker write it (default: their usual files)
     #[arg(long, value_name = "FILE")]
     authfile: Option<PathBuf>,
-    /// User of the registry; takes the password from standard input
-    #[arg(long, value_name = "NAME", requires = "password_stdin")]
-    username: Option<String>,
-    /// Read the password of --username from standard input
-    #[arg(long, requires = "username", conflicts_with = "authfile")]
-    password_stdin: bool,
     /// PEM file with more certificate authorities; may be repeated
     #[arg(long, value_name = "FILE")]
     certificate_authority: Vec<PathBuf>,
@@ -60,6 +55,20 @@ pub struct RegistryArgs {
     max_wait: Duration,
 }
 
+/// How one registry is reached, and by whom.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Registries")]
+pub struct RegistryArgs {
+    #[command(flatten)]
+    pub reach: ReachArgs,
+    /// User of the registry; takes the password from standard input
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    username: Option<String>,
+    /// Read the password of --username from standard input
+    #[arg(long, requires = "username", conflicts_with = "authfile")]
+    password_stdin: bool,
+}
+
 /// A client and what it shows registries.
 pub struct Access {
     /// The client.
@@ -71,38 +80,65 @@ pub struct Access {
 impl RegistryArgs {
     /// Reads files and environment, and sets up a client. Nothing is connected yet.
     pub fn access(&self) -> Result<Access> {
-        let proxies = Proxies::of_environment(variable)?;
-        let keychain = self.keychain(&proxies)?;
-        for warning in keychain.warnings() {
-            console::warning(warning);
-        }
-        let trusted_hosts: BTreeSet<String> = self.trusted_host.iter().cloned().collect();
-        let transport = Transport::new(TransportOptions { tls: self.tls()?, proxies, trusted_hosts })?;
-        let options = PolicyOptions { max_wait: self.max_wait, ..PolicyOptions::default() };
-        Ok(Access { client: Client::new(transport, options), keychain })
+        self.reach.warn();
+        let explicit = match &self.username {
+            Some(username) => Some(Credential::basic(username, password()?)),
+            None => None,
+        };
+        let keychain = Keychain { explicit, ..self.reach.keychain()? };
+        Ok(Access { client: self.reach.client(&[], self.reach.insecure_skip_tls_verify)?, keychain })
+    }
+}
+
+impl ReachArgs {
+    /// Whether a file with credentials was passed.
+    pub fn names_credentials(&self) -> bool {
+        self.authfile.is_some()
     }
 
-    fn tls(&self) -> Result<TlsOptions> {
+    /// The connections of consumers that believe these authorities in PEM besides those of the system and of the flags.
+    pub fn clients(&self, authorities: &[u8]) -> Result<Clients> {
+        let verified = self.client(authorities, self.insecure_skip_tls_verify)?;
+        Ok(Clients { verified, unverified: self.client(authorities, true)? })
+    }
+
+    /// The scheme for registries.
+    pub fn scheme(&self) -> Scheme {
+        if self.plain_http { Scheme::Http } else { Scheme::Https }
+    }
+
+    /// Warns of flags that weaken connections.
+    pub fn warn(&self) {
+        if self.insecure_skip_tls_verify {
+            console::warning("certificates are not verified: whoever answers sees the credentials");
+        }
+    }
+
+    fn client(&self, authorities: &[u8], skips_verification: bool) -> Result<Client> {
         let mut tls = TlsOptions::default();
         for file in &self.certificate_authority {
             tls.add_authorities(&read(file)?).with_context(|| file.display().to_string())?;
+        }
+        if !authorities.is_empty() {
+            tls.add_authorities(authorities)?;
         }
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
             let set = tls.set_identity(&read(certificate)?, &read(key)?);
             set.with_context(|| format!("{} and {}", certificate.display(), key.display()))?;
         }
-        if self.insecure_skip_tls_verify {
-            console::warning("certificates are not verified: whoever answers sees the credentials");
+        if skips_verification {
             tls.skip_verification();
         }
-        Ok(tls)
+        let proxies = Proxies::of_environment(variable)?;
+        let trusted_hosts: BTreeSet<String> = self.trusted_host.iter().cloned().collect();
+        let transport =
+            Transport::new(TransportOptions { tls, proxies, trusted_hosts, ..TransportOptions::default() })?;
+        let options = PolicyOptions { max_wait: self.max_wait, ..PolicyOptions::default() };
+        Ok(Client::new(transport, options))
     }
 
-    fn keychain(&self, proxies: &Proxies) -> Result<Keychain> {
-        let explicit = match &self.username {
-            Some(username) => Some(Credential::basic(username, password()?)),
-            None => None,
-        };
+    /// The credentials of the user. What is left out of files is warned of.
+    pub fn keychain(&self) -> Result<Keychain> {
         let files = match auth_files(self.authfile.clone(), variable) {
             AuthFiles::Named(path) => vec![auth_file(&path, &read(&path)?)?],
             AuthFiles::Default(paths) => {
@@ -111,8 +147,13 @@ impl RegistryArgs {
             }
         };
         let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
-        let ecr = identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies.clone())).transpose()?;
-        Ok(Keychain { explicit, files, ecr })
+        let proxies = Proxies::of_environment(variable)?;
+        let ecr = identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies)).transpose()?;
+        let keychain = Keychain { explicit: None, files, ecr };
+        for warning in keychain.warnings() {
+            console::warning(warning);
+        }
+        Ok(keychain)
     }
 }
 

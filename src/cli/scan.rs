@@ -102,7 +102,7 @@ impl ScanArgs {
             }
             Repository::of(&image).map_err(|error| usage(&error))?
         };
-        if self.access.plain_http {
+        if self.access.reach.plain_http {
             repository.registry = repository.registry.over_http();
         }
         Ok(repository)

@@ -28,15 +28,24 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// Prints rows below a heading, without trailing blanks.
 pub fn print<const N: usize>(heading: [&str; N], rows: &[[Cell; N]]) -> String {
-    let mut widths = heading.map(|text| text.chars().count());
-    for row in rows {
+    let heading = heading.map(Cell::from);
+    rendered(&heading, rows.iter().map(<[Cell; N]>::as_slice))
+}
+
+/// The same with columns that only the data tells. Rows may be shorter than the heading.
+pub fn print_all(heading: &[&str], rows: &[Vec<Cell>]) -> String {
+    let heading: Vec<Cell> = heading.iter().map(|text| Cell::from(*text)).collect();
+    rendered(&heading, rows.iter().map(Vec::as_slice))
+}
+
+fn rendered<'a>(heading: &'a [Cell], rows: impl Iterator<Item = &'a [Cell]> + Clone) -> String {
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.text.chars().count()).collect();
+    for row in rows.clone() {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.text.chars().count());
         }
     }
-    let heading = heading.map(Cell::from);
-    let lines = [&heading].into_iter().chain(rows).map(|row| line(row, &widths));
-    lines.collect()
+    std::iter::once(heading).chain(rows).map(|row| line(row, &widths)).collect()
 }
 
 fn line(row: &[Cell], widths: &[usize]) -> String {

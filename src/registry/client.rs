@@ -68,12 +68,12 @@ impl Client {
         self.run(target, async || self.api.manifest(target, reference).await).await
     }
 
-    /// Asks whether a blob is there.
+    /// Asks whether a blob is there. `size` is what its descriptor says; 0 says nothing.
     ///
     /// # Errors
-    /// It is not, or nobody can say.
-    pub async fn head_blob(&self, target: Target<'_>, digest: &Digest) -> Result<(), RegistryError> {
-        self.run(target, async || self.api.head_blob(target, digest).await).await
+    /// It is not, has another size, or nobody can say.
+    pub async fn head_blob(&self, target: Target<'_>, digest: &Digest, size: u64) -> Result<(), RegistryError> {
+        self.run(target, async || self.api.head_blob(target, digest, size).await).await
     }
 
     /// A small blob.

@@ -1,12 +1,21 @@
 //! Coverage: do the registries from which images are pulled hold what is needed?
 //!
-//! `matrix` is pure: needs, who pulls them and from where, and what is known about each place; it says what has to be asked
-//! next and what follows. `payload` and `list` read what is needed, `demand` takes from `crate::mirrors` who pulls it from where.
-//! `check` asks one place, `release` reads a release image.
+//! Pure: `needs` says what a hosted cluster pulls (`payload` and `list` read what a release or a file needs), `demand` takes from
+//! `crate::mirrors` who pulls it from where, `policy` which signatures are demanded, `matrix` says what has to be asked next and
+//! what follows from the answers, `report` is what people and programs get to see. With the client: `check` asks one place,
+//! `release` and `payloads` read release images, `asker` asks for many consumers.
 
+pub mod asker;
 pub mod check;
 pub mod demand;
+pub mod lack;
 pub mod list;
 pub mod matrix;
+pub mod needs;
 pub mod payload;
+pub mod payloads;
+pub mod policy;
 pub mod release;
+pub mod report;
+pub mod sample;
+pub mod want;

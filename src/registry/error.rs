@@ -178,6 +178,14 @@ pub enum Cause {
         /// Of the bytes.
         actual: Digest,
     },
+    /// The registry announces another size than the descriptor has.
+    #[error("the registry has {actual} bytes of it, and the manifest names {expected}")]
+    Size {
+        /// Of the descriptor.
+        expected: u64,
+        /// Of the answer.
+        actual: u64,
+    },
     /// More bytes than anything of its kind has.
     #[error("the {what} has more than {limit} bytes")]
     TooLarge {
@@ -203,7 +211,7 @@ pub enum Cause {
 }
 
 /// A closed set of reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
 pub enum Reason {
     /// The registry says that it is not there.
     NotFound,
@@ -249,7 +257,7 @@ impl Cause {
             Self::Unreachable { .. } => Reason::Unreachable,
             Self::Address { .. } | Self::Location(_) | Self::Redirects(_) | Self::TooLarge { .. } => Reason::Refused,
             Self::Challenge(_) => Reason::Unauthorized,
-            Self::Digest { .. } | Self::Manifest(_) | Self::Invalid { .. } => Reason::Invalid,
+            Self::Digest { .. } | Self::Size { .. } | Self::Manifest(_) | Self::Invalid { .. } => Reason::Invalid,
             Self::Credentials(_) => Reason::CredentialsUnavailable,
         }
     }

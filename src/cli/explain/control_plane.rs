@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::super::input::{Input, Wanted};
 use super::super::{console, findings};
-use super::{ExplainArgs, RequestedImage, text, with_hint};
+use super::{ExplainArgs, RequestedImage, prove, text, with_hint};
 use crate::hosted::settings::settings;
 use crate::hosted::sources::{ManagementLayer, OverrideMap, cluster_map};
 use crate::mirrors::finding::Finding;
@@ -28,6 +28,15 @@ pub async fn run(args: &ExplainArgs, requested: &[RequestedImage<'_>]) -> Result
             ControlPlaneExplanation { image: requested.requested_as.to_owned(), error, ..explanation }
         })
         .collect();
+    if args.prove {
+        let explained = explanation.into_iter().map(|one| prove::Explained {
+            is_unordered: one.unordered && one.endpoints.len() > 2,
+            image: one.image,
+            endpoints: one.endpoints,
+            error: one.error,
+        });
+        return prove::run(args, explained.collect()).await;
+    }
     match args.output.data() {
         Some(format) => console::print_data(&explanation, format)?,
         None => console::print(&text::of_control_plane(&explanation))?,

@@ -20,6 +20,7 @@ use super::{Input, MirrorObject, Repetition};
 use crate::documents::{self, Document, Place};
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
 use crate::mirrors::{Layer, Origin, fields};
+use crate::registry::coverage::policy::SignaturePolicy;
 
 /// Reads the files of all arguments.
 pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
@@ -76,6 +77,12 @@ impl Loader {
         if let Some(list) = lists::of(&document)? {
             self.unread.found();
             self.list_of_sources(list);
+            return Ok(());
+        }
+        let policy = SignaturePolicy::of(&document.value);
+        if let Some(policy) = policy.map_err(|error| anyhow!("{}: spec.scopes: {error}", document.place))? {
+            self.unread.found();
+            self.input.signature_policies.push(policy);
             return Ok(());
         }
         let Some(kind) = kind_of(&document)? else {

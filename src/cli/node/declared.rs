@@ -73,7 +73,15 @@ impl NodeMirrors {
 /// The mirrors of the hosted cluster or, if the input has no HostedCluster, those of the mirror objects in the input.
 pub fn mirrors(input: &Input, scope: &NodeScope) -> Result<NodeMirrors> {
     match (input.select(scope.hosted_cluster.as_ref())?, &scope.node_pool) {
-        (Some(cluster), pool) => of_cluster(input, cluster, pool.as_deref()),
+        (Some(cluster), pool) => {
+            let unused = input.mirror_sets.len() + input.node_sets.len();
+            if unused > 0 {
+                console::note(format!(
+                    "{unused} mirror sets of the management cluster are ignored: they do not apply to nodes of hosted clusters"
+                ));
+            }
+            of_cluster(input, cluster, pool.as_deref())
+        }
         (None, Some(pool)) => Err(Usage::error(format!("the input has no HostedCluster for NodePool {pool}"))),
         (None, None) => {
             let (entries, of_hypershift) = own_entries(input);
@@ -106,14 +114,8 @@ fn own_entries(input: &Input) -> (Vec<MirrorEntry>, Vec<MirrorObject>) {
 }
 
 /// As the manager and the agent do: creates the sets for the guest cluster and selects those that match the node.
-fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Result<NodeMirrors> {
+pub fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) -> Result<NodeMirrors> {
     let key = ClusterKey::of(cluster);
-    let unused = input.mirror_sets.len() + input.node_sets.len();
-    if unused > 0 {
-        console::note(format!(
-            "{unused} mirror sets of the management cluster are ignored: they do not apply to nodes of hosted clusters"
-        ));
-    }
     let pools = input.pools_of(&key);
     let chosen = pool.map(|name| find(&pools, name, &key)).transpose()?;
     let is_delivered = is_delivered(cluster, chosen);

@@ -108,11 +108,12 @@ fn a_config_map_without_its_key_and_a_separator_that_upstream_refuses_are_errors
 
 fn pool(config: &[&str], annotation: &str) -> PoolConfig {
     let config = config.iter().map(|name| LocalObjectReference { name: (*name).to_owned() }).collect();
-    let mut pool = NodePool::new("workers", NodePoolSpec { cluster_name: "west".into(), config });
+    let mut pool =
+        NodePool::new("workers", NodePoolSpec { cluster_name: "west".into(), config, ..NodePoolSpec::default() });
     pool.annotations_mut().insert(annotations::CONFIG.to_owned(), annotation.to_owned());
     let message = format!("configmap \"tags\" yaml document failed validation: {REFUSED_TAGS}");
     let condition = NodePoolCondition { type_: "ValidMachineConfig".into(), status: "False".into(), message };
-    pool.status = Some(NodePoolStatus { conditions: vec![condition] });
+    pool.status = Some(NodePoolStatus { conditions: vec![condition], ..NodePoolStatus::default() });
     PoolConfig::of(&pool)
 }
 

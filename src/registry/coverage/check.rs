@@ -1,10 +1,16 @@
 //! Asks one place whether it holds an image, as closely as is wanted. What several images share is asked once.
 
+mod signatures;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::super::client::Client;
@@ -13,8 +19,10 @@ use super::super::distribution::Target;
 use super::super::error::{Cause, Reason, RegistryError};
 use super::super::name::Reference;
 use super::super::wire::digest::Digest;
-use super::super::wire::manifest::{Descriptor, MAX_DEPTH, Manifest, Platform};
+use super::super::wire::manifest::{Descriptor, MAX_DEPTH, Manifest};
+use super::lack::{Lack, Owner, Part};
 use super::matrix::{Demand, Finding, Findings, Level, Question, open};
+use super::sample::Sample;
 
 /// Manifests of one image; more are a hostile index.
 const MAX_MANIFESTS: usize = 1_000;
@@ -26,14 +34,14 @@ const MISSING: &str = "is missing";
 
 /// What is known about a part of an image.
 #[derive(Clone, Debug)]
-enum Part<T> {
+enum State<T> {
     Held(T),
-    /// What is wrong with it, after its name: `is missing`.
-    Lacking(String),
+    /// What is wrong with it.
+    Lacking(Lack),
     Unknown(Reason, String),
 }
 
-type Slot<T> = Arc<OnceCell<Part<T>>>;
+type Slot<T> = Arc<OnceCell<State<T>>>;
 type Slots<T> = Mutex<HashMap<ContentKey, Slot<T>>>;
 
 /// Asks, and remembers for as long as it lives: for one round of questions.
@@ -42,6 +50,9 @@ pub struct Checker {
     manifests: Slots<Arc<Manifest>>,
     blobs: Slots<()>,
     contents: Slots<()>,
+    sample: Sample,
+    /// Blobs whose content was read.
+    hashed: AtomicUsize,
 }
 
 impl fmt::Debug for Checker {
@@ -52,13 +63,26 @@ impl fmt::Debug for Checker {
 
 impl Checker {
     /// Asks with this client, as a probe: a registry that throttles is not asked again.
+    /// L2 reads every blob.
     pub fn new(client: &Client) -> Self {
+        Self::sampling(client, Sample::All)
+    }
+
+    /// The same, with which blobs L2 reads.
+    pub fn sampling(client: &Client, sample: Sample) -> Self {
         Self {
             client: client.as_probe(),
             manifests: Mutex::default(),
             blobs: Mutex::default(),
             contents: Mutex::default(),
+            sample,
+            hashed: AtomicUsize::new(0),
         }
+    }
+
+    /// How many blobs were read whole.
+    pub fn hashed(&self) -> usize {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// What a place holds of an image.
@@ -71,41 +95,44 @@ impl Checker {
                 Err(error) => return of_manifest(&error),
             },
         };
-        if level > Level::L0 {
-            return self.parts(target, &digest, level).await;
-        }
-        match self.client.head_manifest(target, &Reference::Digest(digest)).await {
-            Ok(_) => Finding::Held,
-            Err(error) => of_manifest(&error),
+        match level {
+            Level::L0 => match self.client.head_manifest(target, &Reference::Digest(digest)).await {
+                Ok(_) => Finding::Held,
+                Err(error) => of_manifest(&error),
+            },
+            Level::L1 | Level::L2 | Level::LS => self.walk(target, &digest, level).await,
         }
     }
 
-    async fn parts(&self, target: Target<'_>, top: &Digest, level: Level) -> Finding {
-        let mut lacks = Vec::new();
-        let mut unknown = None;
+    /// Looks at each manifest of an image, level by level; attestations are not counted.
+    async fn walk(&self, target: Target<'_>, top: &Digest, level: Level) -> Finding {
+        let mut found = Found::default();
         let mut seen = BTreeSet::from([top.clone()]);
-        let mut wanted = vec![(top.clone(), String::new())];
+        let mut wanted = vec![(top.clone(), Owner::default())];
         for _ in 0..MAX_DEPTH {
             let mut next = Vec::new();
-            for (digest, name) in std::mem::take(&mut wanted) {
+            for (digest, owner) in std::mem::take(&mut wanted) {
                 match self.manifest(target, &digest).await {
-                    Part::Held(manifest) => {
-                        let blobs = self.all_blobs(target, &manifest, &name, level).await;
-                        for part in blobs {
-                            sort_out(part, &mut lacks, &mut unknown);
-                        }
-                        let children = manifest.children.iter().filter(|child| !child.is_attestation);
-                        next.extend(children.filter(|child| seen.insert(child.digest.clone())).map(named));
+                    State::Held(manifest) => {
+                        let visited = Visited { digest, owner, manifest };
+                        let states = match level {
+                            Level::LS => self.signature_of(target, &visited).await,
+                            _ => self.blobs_of(target, &visited, level).await,
+                        };
+                        states.into_iter().for_each(|state| found.add(state));
+                        let children = visited.manifest.children.iter().filter(|child| !child.is_attestation);
+                        let unseen = children.filter(|child| seen.insert(child.digest.clone()));
+                        next.extend(unseen.map(|child| (child.digest.clone(), Owner::child(child))));
                     }
-                    Part::Lacking(what) if digest == *top && what == MISSING => return Finding::Absent,
-                    Part::Lacking(what) => lacks.push(format!("manifest {digest}{name} {what}")),
-                    Part::Unknown(reason, message) => {
-                        unknown.get_or_insert((reason, message));
+                    State::Lacking(lack) if digest == *top && lack.message == MISSING => return Finding::Absent,
+                    State::Lacking(lack) => {
+                        found.lacks.push(Lack::of(Part::Manifest, &owner, &digest, lack.message));
                     }
+                    State::Unknown(reason, message) => found.add(State::Unknown(reason, message)),
                 }
             }
             if next.is_empty() {
-                return finding(lacks, unknown);
+                return found.finding();
             }
             if seen.len() > MAX_MANIFESTS {
                 return Finding::Unknown(Reason::Invalid, format!("{top} has more than {MAX_MANIFESTS} manifests"));
@@ -115,69 +142,131 @@ impl Checker {
         Finding::Unknown(Reason::Invalid, format!("{top}: indexes are nested deeper than {MAX_DEPTH}"))
     }
 
-    async fn manifest(&self, target: Target<'_>, digest: &Digest) -> Part<Arc<Manifest>> {
+    async fn manifest(&self, target: Target<'_>, digest: &Digest) -> State<Arc<Manifest>> {
         let slot = slot(&self.manifests, target, digest);
         let read = async || match self.client.manifest(target, &Reference::Digest(digest.clone())).await {
-            Ok(fetched) => Part::Held(Arc::new(fetched.manifest)),
+            Ok(fetched) => State::Held(Arc::new(fetched.manifest)),
             Err(error) => of_part(&error),
         };
         slot.get_or_init(read).await.clone()
     }
 
     /// Each blob of a manifest, named as a person looks for it.
-    async fn all_blobs(&self, target: Target<'_>, manifest: &Manifest, name: &str, level: Level) -> Vec<Part<()>> {
+    async fn blobs_of(&self, target: Target<'_>, visited: &Visited, level: Level) -> Vec<State<()>> {
         let mut seen = BTreeSet::new();
-        let blobs: Vec<(Digest, u64)> = manifest
+        let config = visited.manifest.config.as_ref().map(|config| &config.digest);
+        let level_of = |blob: &Descriptor| match level {
+            Level::L2 if Some(&blob.digest) == config || self.sample.takes(&blob.digest) => Level::L2,
+            _ => Level::L1,
+        };
+        let blobs: Vec<(Digest, u64, Level)> = visited
+            .manifest
             .blobs()
             .filter(|blob| seen.insert(&blob.digest))
-            .map(|blob| (blob.digest.clone(), blob.size))
+            .map(|blob| (blob.digest.clone(), blob.size, level_of(blob)))
             .collect();
-        let ask = |(digest, size): (Digest, u64)| async move {
-            let part = self.blob(target, &digest, size, level).await;
-            match part {
-                Part::Lacking(what) => Part::Lacking(format!("blob {digest}{name} {what}")),
-                part => part,
+        let ask = |(digest, size, level): (Digest, u64, Level)| async move {
+            match self.blob(target, &digest, size, level).await {
+                State::Lacking(lack) => State::Lacking(Lack::of(Part::Blob, &visited.owner, &digest, lack.message)),
+                state => state,
             }
         };
         stream::iter(blobs).map(ask).buffered(AT_ONCE).collect().await
     }
 
-    async fn blob(&self, target: Target<'_>, digest: &Digest, size: u64, level: Level) -> Part<()> {
+    async fn blob(&self, target: Target<'_>, digest: &Digest, size: u64, level: Level) -> State<()> {
         let slots = if level == Level::L2 { &self.contents } else { &self.blobs };
         let slot = slot(slots, target, digest);
         let ask = async || {
             let asked = match level {
-                Level::L2 => self.client.check_blob(target, digest, size).await,
-                _ => self.client.head_blob(target, digest).await,
+                Level::L2 => {
+                    self.hashed.fetch_add(1, Ordering::Relaxed);
+                    self.client.check_blob(target, digest, size).await
+                }
+                _ => self.client.head_blob(target, digest, size).await,
             };
-            asked.map_or_else(|error| of_part(&error), Part::Held)
+            asked.map_or_else(|error| of_part(&error), State::Held)
         };
         slot.get_or_init(ask).await.clone()
     }
 }
 
-/// Asks question after question until none is open. `ask` finds client, credential and repository of a question.
-pub async fn prove(
-    demands: &[Demand],
-    ask: impl AsyncFn(&Question) -> Finding,
-    on_progress: impl Fn(usize),
-) -> Findings {
+/// A manifest of an image, and whose it is.
+struct Visited {
+    digest: Digest,
+    owner: Owner,
+    manifest: Arc<Manifest>,
+}
+
+/// What came out for the parts of an image.
+#[derive(Default)]
+struct Found {
+    lacks: Vec<Lack>,
+    unknown: Option<(Reason, String)>,
+}
+
+impl Found {
+    fn add(&mut self, state: State<()>) {
+        match state {
+            State::Held(()) => {}
+            State::Lacking(lack) => self.lacks.push(lack),
+            State::Unknown(reason, message) => {
+                self.unknown.get_or_insert((reason, message));
+            }
+        }
+    }
+
+    /// A part that lacks decides, whatever else is not known.
+    fn finding(self) -> Finding {
+        match self.unknown {
+            _ if !self.lacks.is_empty() => Finding::Incomplete(self.lacks),
+            Some((reason, message)) => Finding::Unknown(reason, message),
+            None => Finding::Held,
+        }
+    }
+}
+
+/// How far a round of questions is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Places that answered.
+    pub answered: usize,
+    /// Places that have to be asked, as far as is known now.
+    pub total: usize,
+}
+
+/// Somebody who answers questions: finds client, credential and repository of each.
+pub trait Ask {
+    /// Answers one.
+    fn ask<'a>(&'a self, question: &'a Question) -> LocalBoxFuture<'a, Finding>;
+}
+
+/// Asks question after question until none is open.
+pub async fn prove(demands: &[Demand], asker: &impl Ask, on_progress: impl Fn(Progress)) -> Findings {
     let mut findings = Findings::new();
     loop {
-        let questions: Vec<Question> = open(demands, &findings).into_iter().cloned().collect();
+        let questions = open(demands, &findings);
         if questions.is_empty() {
             return findings;
         }
-        let one = |question: Question| async {
-            let finding = ask(&question).await;
-            (question, finding)
-        };
-        let mut answers = stream::iter(questions).map(one).buffer_unordered(TOGETHER);
-        while let Some((question, finding)) = answers.next().await {
-            findings.insert(question, finding);
-            on_progress(findings.len());
+        let total = findings.len() + questions.len();
+        let mut waiting = questions.iter();
+        let mut answers = FuturesUnordered::new();
+        loop {
+            while answers.len() < TOGETHER
+                && let Some(question) = waiting.next()
+            {
+                answers.push(answer(asker, question));
+            }
+            let Some((question, finding)) = answers.next().await else { break };
+            findings.insert(question.clone(), finding);
+            on_progress(Progress { answered: findings.len(), total });
         }
     }
+}
+
+async fn answer<'a>(asker: &'a impl Ask, question: &'a Question) -> (&'a Question, Finding) {
+    (question, asker.ask(question).await)
 }
 
 fn slot<T>(slots: &Slots<T>, target: Target<'_>, digest: &Digest) -> Slot<T> {
@@ -185,51 +274,36 @@ fn slot<T>(slots: &Slots<T>, target: Target<'_>, digest: &Digest) -> Slot<T> {
     slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
 }
 
-fn named(child: &Descriptor) -> (Digest, String) {
-    let platform = child.platform.as_ref().filter(|platform| !platform.os.is_empty()).map(Platform::name);
-    (child.digest.clone(), platform.map(|platform| format!(" ({platform})")).unwrap_or_default())
-}
-
-fn sort_out(part: Part<()>, lacks: &mut Vec<String>, unknown: &mut Option<(Reason, String)>) {
-    match part {
-        Part::Held(()) => {}
-        Part::Lacking(what) => lacks.push(what),
-        Part::Unknown(reason, message) => {
-            unknown.get_or_insert((reason, message));
-        }
-    }
-}
-
-/// A part that lacks decides, whatever else is not known.
-fn finding(lacks: Vec<String>, unknown: Option<(Reason, String)>) -> Finding {
-    match unknown {
-        _ if !lacks.is_empty() => Finding::Incomplete(lacks),
-        Some((reason, message)) => Finding::Unknown(reason, message),
-        None => Finding::Held,
-    }
-}
-
 /// What a failed request for the manifest itself means: only `not there` sends a consumer on to the next place.
 fn of_manifest(error: &RegistryError) -> Finding {
     match of_part::<()>(error) {
-        Part::Lacking(_) if error.reason() == Reason::NotFound => Finding::Absent,
-        Part::Lacking(what) => Finding::Incomplete(vec![format!("the manifest {what}")]),
-        Part::Held(()) => Finding::Held,
-        Part::Unknown(reason, message) => Finding::Unknown(reason, message),
+        State::Lacking(_) if error.reason() == Reason::NotFound => Finding::Absent,
+        State::Lacking(lack) => Finding::Incomplete(vec![Lack { part: Part::Manifest, ..lack }]),
+        State::Held(()) => Finding::Held,
+        State::Unknown(reason, message) => Finding::Unknown(reason, message),
     }
 }
 
-fn of_part<T>(error: &RegistryError) -> Part<T> {
+/// What a failed request for a part means. Whoever asked puts in which part it is.
+fn of_part<T>(error: &RegistryError) -> State<T> {
     match error.reason() {
-        Reason::NotFound => Part::Lacking(MISSING.to_owned()),
-        Reason::Invalid if is_damaged(error) => Part::Lacking(format!("is damaged: {}", error.cause)),
-        reason => Part::Unknown(reason, error.to_string()),
+        Reason::NotFound => State::Lacking(Lack::pull(MISSING)),
+        Reason::Invalid if is_damaged(error) => State::Lacking(Lack::pull(format!("is damaged: {}", error.cause))),
+        reason => State::Unknown(reason, format!("{error}{}", until(error))),
     }
+}
+
+/// When a registry that was asked too often wants to be asked again.
+fn until(error: &RegistryError) -> String {
+    let Cause::Refused(refusal) = &error.cause else { return String::new() };
+    let wait = refusal.retry_after.filter(|_| error.cause.is_throttling());
+    let until = wait.and_then(|wait| Timestamp::now().checked_add(wait).ok());
+    until.map(|until| format!("; throttled until {until:.0}")).unwrap_or_default()
 }
 
 /// Whether the bytes are wrong; a status such as 400 says nothing about them.
 fn is_damaged(error: &RegistryError) -> bool {
-    matches!(error.cause, Cause::Digest { .. } | Cause::Manifest(_))
+    matches!(error.cause, Cause::Digest { .. } | Cause::Size { .. } | Cause::Manifest(_))
 }
 
 #[cfg(test)]

@@ -1,23 +1,32 @@
 //! Needs × consumers × endpoints: what has to be asked, and what the answers mean. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::credentials::CredentialId;
 use super::super::error::Reason;
+use super::lack::Lack;
 
 /// How closely a place is looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum Level {
     /// The manifest answers.
     L0,
     /// Each child and blob is there, too; attestations and foreign layers are not counted.
     #[default]
     L1,
-    /// All bytes are right.
+    /// All bytes are right: of each config and of a sample of the layers, or of all.
     L2,
+    /// Each image has a signature. Asked in addition, and only where a policy demands it.
+    LS,
 }
+
+/// Identifies the authorities that a consumer believes besides those of the system. Empty: none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrustId(pub(super) Arc<str>);
 
 /// A place to ask: a reference as a consumer asks for it, with whose credential, and how closely. One finding serves everybody
 /// who asks for the same with the same credential.
@@ -27,10 +36,20 @@ pub struct Question {
     pub reference: String,
     /// Of the consumer.
     pub credential: CredentialId,
+    /// Of the consumer.
+    pub trust: TrustId,
     /// How closely.
     pub level: Level,
     /// Whether the consumer accepts any certificate there, and HTTP.
     pub is_insecure: bool,
+}
+
+impl Question {
+    /// The same place, asked about signatures.
+    #[must_use]
+    pub fn about_signatures(&self) -> Self {
+        Self { level: Level::LS, ..self.clone() }
+    }
 }
 
 /// What is known about a place.
@@ -41,7 +60,7 @@ pub enum Finding {
     /// It says that it does not have the manifest: a consumer goes on to the next place.
     Absent,
     /// It has the manifest and lacks, or has damaged, a part of it: a consumer that began here fails.
-    Incomplete(Vec<String>),
+    Incomplete(Vec<Lack>),
     /// Nobody can say: throttled, not authorized, unreachable, no credentials.
     Unknown(Reason, String),
 }
@@ -62,29 +81,57 @@ pub struct Endpoint {
 pub struct Demand {
     /// The image as it is declared.
     pub image: String,
-    /// Who needs it, for people: `release 4.19.1: etcd`.
-    pub need: String,
-    /// Who pulls it: `control plane`, `NodePool clusters/west`.
+    /// What it is a part of, for people: `release 4.19.1`.
+    pub group: String,
+    /// Its name in that: `etcd`. Empty if it has none.
+    pub name: String,
+    /// The hosted cluster of whoever pulls it, `namespace/name`. Empty if there is none.
+    pub cluster: String,
+    /// Who pulls it, for people: `look-ups`, or the name of a NodePool.
     pub consumer: String,
     /// From where, in order.
     pub endpoints: Vec<Endpoint>,
     /// Why the pull fails before any of them is asked.
     pub error: Option<String>,
+    /// Whether the places before the last one are tried in no particular order.
+    pub is_unordered: bool,
+    /// Whether a policy in force demands a signature.
+    pub is_signed: bool,
+}
+
+/// What is known about the signatures that policies in force demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub enum Signatures {
+    /// No policy in force demands any.
+    NotRequired,
+    /// Each image has one. Whether a policy accepts it is not checked.
+    Held,
+}
+
+/// A place, and what it lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Lacking {
+    /// The place.
+    pub reference: String,
+    /// What it lacks.
+    pub parts: Vec<Lack>,
 }
 
 /// What follows for one demand.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "verdict")]
 pub enum Verdict {
     /// The first place that answers holds it.
     Held {
         /// That place.
         reference: String,
+        /// The signatures that it has to have.
+        signatures: Signatures,
     },
     /// No place has it, or the first that answers lacks a part of it.
     Missing {
-        /// The places that lack it, and what they lack.
-        lacking: BTreeMap<String, Vec<String>>,
+        /// The places that lack it, in the order in which they are tried.
+        lacking: Vec<Lacking>,
     },
     /// The first place that may answer could not be judged.
     Unknown {
@@ -94,6 +141,9 @@ pub enum Verdict {
         reason: Reason,
         /// For people.
         message: String,
+        /// The places before it, which lack it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        lacking: Vec<Lacking>,
     },
 }
 
@@ -102,14 +152,14 @@ pub type Findings = BTreeMap<Question, Finding>;
 
 /// How one demand stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing<'a> {
+enum Standing {
     Decided(Verdict),
-    Asks(&'a Question),
+    Asks(Question),
 }
 
 /// The questions that have to be asked next. Only the first open place of each demand is asked: a later one decides nothing
 /// as long as that is open. Asking until there is none left is enough for [`judge`].
-pub fn open<'a>(demands: &'a [Demand], findings: &Findings) -> BTreeSet<&'a Question> {
+pub fn open(demands: &[Demand], findings: &Findings) -> BTreeSet<Question> {
     let asked = |demand| match standing(demand, findings) {
         Standing::Asks(question) => Some(question),
         Standing::Decided(_) => None,
@@ -122,47 +172,82 @@ pub fn judge(demand: &Demand, findings: &Findings) -> Verdict {
     match standing(demand, findings) {
         Standing::Decided(verdict) => verdict,
         Standing::Asks(question) => Verdict::Unknown {
-            reference: question.reference.clone(),
+            reference: question.reference,
             reason: Reason::Unreachable,
             message: "not asked yet".to_owned(),
+            lacking: Vec::new(),
         },
     }
 }
 
 /// A consumer tries its places in order until one answers with the manifest, and takes everything else from there.
-fn standing<'a>(demand: &'a Demand, findings: &Findings) -> Standing<'a> {
-    let mut lacking = BTreeMap::new();
+fn standing(demand: &Demand, findings: &Findings) -> Standing {
     if let Some(error) = &demand.error {
-        lacking.insert(demand.image.clone(), vec![error.clone()]);
-        return Standing::Decided(Verdict::Missing { lacking });
+        let parts = vec![Lack::pull(error.clone())];
+        return Standing::Decided(Verdict::Missing {
+            lacking: vec![Lacking { reference: demand.image.clone(), parts }],
+        });
     }
-    for endpoint in &demand.endpoints {
+    let (mut lacking, mut held) = (Vec::new(), None);
+    for (place, endpoint) in demand.endpoints.iter().enumerate() {
         let reference = &endpoint.question.reference;
+        let lacks = |parts| Lacking { reference: reference.clone(), parts };
         if endpoint.is_blocked {
-            lacking.insert(reference.clone(), vec![format!("blocked by {}", endpoint.origin)]);
+            lacking.push(lacks(vec![Lack::pull(format!("blocked by {}", endpoint.origin))]));
             continue;
         }
-        match findings.get(&endpoint.question) {
-            None => return Standing::Asks(&endpoint.question),
-            Some(Finding::Held) => return Standing::Decided(Verdict::Held { reference: reference.clone() }),
-            Some(Finding::Absent) => {
-                lacking.insert(reference.clone(), vec!["the manifest".to_owned()]);
+        // The last place is tried only when no other one answers.
+        let is_last = place + 1 == demand.endpoints.len();
+        if is_last && held.is_some() {
+            break;
+        }
+        match finding(demand, &endpoint.question, findings) {
+            Err(question) => return Standing::Asks(question),
+            Ok(Finding::Held) => {
+                held.get_or_insert_with(|| reference.clone());
+                // Where the order is not known, each place that answers may be the first.
+                if !demand.is_unordered {
+                    break;
+                }
             }
-            Some(Finding::Incomplete(parts)) => {
-                lacking.insert(reference.clone(), parts.clone());
+            Ok(Finding::Absent) => lacking.push(lacks(vec![Lack::manifest()])),
+            Ok(Finding::Incomplete(parts)) => {
+                lacking.push(lacks(parts));
+                held = None;
                 break;
             }
-            Some(Finding::Unknown(reason, message)) => {
-                let (reference, message) = (reference.clone(), message.clone());
-                return Standing::Decided(Verdict::Unknown { reference, reason: *reason, message });
+            Ok(Finding::Unknown(reason, message)) => {
+                let reference = reference.clone();
+                return Standing::Decided(Verdict::Unknown { reference, reason, message, lacking });
             }
         }
     }
-    Standing::Decided(Verdict::Missing { lacking })
+    let signatures = if demand.is_signed { Signatures::Held } else { Signatures::NotRequired };
+    Standing::Decided(match held {
+        Some(reference) => Verdict::Held { reference, signatures },
+        None => Verdict::Missing { lacking },
+    })
+}
+
+/// What is known about one place: its content, and then the signatures that are demanded of it.
+///
+/// A consumer does not go on to the next place when a signature is missing: the pull fails.
+fn finding(demand: &Demand, question: &Question, findings: &Findings) -> Result<Finding, Question> {
+    let content = findings.get(question).ok_or_else(|| question.clone())?;
+    if *content != Finding::Held || !demand.is_signed {
+        return Ok(content.clone());
+    }
+    let question = question.about_signatures();
+    match findings.get(&question) {
+        // Deleted between the two questions.
+        Some(Finding::Absent) => Ok(Finding::Incomplete(vec![Lack::manifest()])),
+        Some(signatures) => Ok(signatures.clone()),
+        None => Err(question),
+    }
 }
 
 /// How many demands there are of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// Proven.
     pub held: usize,
@@ -177,13 +262,23 @@ impl Counts {
     pub fn of<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Self {
         let mut counts = Self::default();
         for verdict in verdicts {
-            match verdict {
-                Verdict::Held { .. } => counts.held += 1,
-                Verdict::Missing { .. } => counts.missing += 1,
-                Verdict::Unknown { .. } => counts.unknown += 1,
-            }
+            counts.add(verdict);
         }
         counts
+    }
+
+    /// Counts one verdict more.
+    pub const fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Held { .. } => self.held += 1,
+            Verdict::Missing { .. } => self.missing += 1,
+            Verdict::Unknown { .. } => self.unknown += 1,
+        }
+    }
+
+    /// All of them.
+    pub const fn total(self) -> usize {
+        self.held + self.missing + self.unknown
     }
 
     /// Exit codes: 0 all held, 1 something missing, 3 something unknown and nothing missing.

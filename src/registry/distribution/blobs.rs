@@ -14,18 +14,29 @@ const OPERATION: &str = "read the blob";
 const BODY: &str = "blob";
 
 impl Api {
-    /// Asks whether a blob is there.
+    /// Asks whether a blob is there. `size` is what its descriptor says; 0 says nothing.
     ///
     /// # Errors
-    /// It is not, or nobody can say.
-    pub async fn head_blob(&self, target: Target<'_>, digest: &Digest) -> Result<(), RegistryError> {
+    /// It is not, has another size, or nobody can say.
+    pub async fn head_blob(&self, target: Target<'_>, digest: &Digest, size: u64) -> Result<(), RegistryError> {
         let failed = |cause| error("find the blob", target, Some(digest), cause);
         let head = self.ask_blob(target, digest, Method::HEAD, false).await.map_err(failed)?;
-        let answer = if is_no_answer(&head) {
+        // Proxies answer 200 with a page of their own, and some registries send lengths with HEAD that are not those of the
+        // blob. The length of a part is the last word.
+        let is_other = |length: &u64| size > 0 && *length > 0 && *length != size;
+        let announced = head.header("content-length").and_then(|length| length.trim().parse().ok());
+        let is_doubtful = head.status.is_success() && announced.as_ref().is_some_and(is_other);
+        let answer = if is_no_answer(&head) || is_doubtful {
             self.ask_blob(target, digest, Method::GET, true).await.map_err(failed)?
         } else {
             head
         };
+        if is_doubtful
+            && answer.status.is_success()
+            && let Some(actual) = whole_length(&answer).filter(is_other)
+        {
+            return Err(failed(Cause::Size { expected: size, actual }));
+        }
         // A range of an empty blob cannot be satisfied: it is there.
         if answer.status.is_success() || answer.status.as_u16() == 416 {
             return Ok(());
@@ -87,6 +98,15 @@ impl Api {
 fn is_no_answer(answer: &Answer) -> bool {
     let status = answer.status.as_u16();
     matches!(status, 405 | 501) || !answer.is_own && matches!(status, 400 | 401 | 403)
+}
+
+/// The length of the whole, of which an answer may be a part.
+fn whole_length(answer: &Answer) -> Option<u64> {
+    let length = match answer.status.as_u16() {
+        206 => answer.header("content-range")?.rsplit('/').next()?,
+        _ => answer.header("content-length")?,
+    };
+    length.trim().parse().ok()
 }
 
 /// The bytes of a blob.

@@ -110,7 +110,7 @@ async fn b12_a_registry_that_refuses_head_is_asked_with_get() {
         .await;
         let (api, repository) = (api(), repository(&server));
         assert_eq!(api.head_manifest(target(&repository), &v1()).await.unwrap().digest, digest());
-        api.head_blob(target(&repository), &digest()).await.unwrap();
+        api.head_blob(target(&repository), &digest(), 0).await.unwrap();
         assert_eq!(server.seen().last().unwrap().header("range"), Some("bytes=0-0"));
     }
     let server = Server::start(|_| answer(405, &[], "")).await;
@@ -142,7 +142,10 @@ async fn b14_a_tag_without_a_digest_header_is_read() {
     assert_eq!(api.head_manifest(target(&repository), &v1()).await.unwrap().digest, digest());
     assert_eq!(server.lines(), ["HEAD /v2/a/manifests/v1", "GET /v2/a/manifests/v1"]);
     api.head_manifest(target(&repository), &Reference::Digest(digest())).await.unwrap();
-    assert_eq!(server.seen().len(), 3, "a digest is known");
+    assert_eq!(server.seen().len(), 4, "what is not announced as a manifest is read");
+    let typed = Server::start(|_| answer(200, &[("content-type", ManifestType::OciImage.name())], "")).await;
+    api.head_manifest(target(&self::repository(&typed)), &Reference::Digest(digest())).await.unwrap();
+    assert_eq!(typed.seen().len(), 1, "a digest is known");
 }
 
 #[tokio::test]
@@ -261,7 +264,7 @@ async fn blobs_are_checked_as_they_are_read() {
         _ => answer(404, &[], ""),
     })
     .await;
-    api.head_blob(target(&self::repository(&redirected)), &good).await.unwrap();
+    api.head_blob(target(&self::repository(&redirected)), &good, 0).await.unwrap();
 }
 
 #[tokio::test]
@@ -269,9 +272,9 @@ async fn an_object_store_that_refuses_head_says_nothing_about_the_blob() {
     let storage = Server::start(|seen| answer(if seen.method == Method::HEAD { 403 } else { 206 }, &[], "x")).await;
     let location = storage.url("/signed-for-get");
     let server = Server::start(move |_| answer(307, &[("location", &location)], "")).await;
-    api().head_blob(target(&repository(&server)), &digest()).await.unwrap();
+    api().head_blob(target(&repository(&server)), &digest(), 0).await.unwrap();
     let lacking = Server::start(|_| answer(404, &[], "")).await;
-    let missing = api().head_blob(target(&repository(&lacking)), &digest()).await.unwrap_err();
+    let missing = api().head_blob(target(&repository(&lacking)), &digest(), 0).await.unwrap_err();
     assert_eq!(missing.reason(), Reason::NotFound);
 }
 

@@ -10,7 +10,7 @@ use super::super::super::testing::{Server, answer};
 use super::super::super::transport::{Transport, TransportOptions};
 use super::super::super::wire::digest::Algorithm;
 use super::super::super::wire::media_type::ManifestType;
-use super::super::matrix::{Endpoint, Verdict, judge};
+use super::super::matrix::{Endpoint, TrustId, Verdict, judge};
 use super::*;
 
 /// Contents by digest, and statuses that are answered instead.
@@ -75,6 +75,10 @@ fn repository(server: &Server, path: &str) -> Repository {
     Repository::new(RegistryAddress::parse(&server.url("")).unwrap(), path).unwrap()
 }
 
+fn shown(lacks: &[Lack]) -> Vec<String> {
+    lacks.iter().map(ToString::to_string).collect()
+}
+
 async fn check(checker: &Checker, repository: &Repository, digest: &Digest, level: Level) -> Finding {
     let target = Target { repository, credential: &Credential::Anonymous };
     checker.check(target, &Reference::Digest(digest.clone()), level).await
@@ -112,7 +116,8 @@ async fn a_blob_that_is_gone_is_named_with_its_platform() {
     let server = content.serve().await;
     let (checker, repository) = (Checker::new(&client()), repository(&server, "a"));
     let found = check(&checker, &repository, &index, Level::L1).await;
-    assert_eq!(found, Finding::Incomplete(vec![format!("blob {blob} (linux/arm64) is missing")]));
+    let Finding::Incomplete(lacks) = found else { panic!("{found:?}") };
+    assert_eq!(shown(&lacks), [format!("blob {blob} (linux/arm64) is missing")]);
     assert_eq!(check(&checker, &repository, &index, Level::L0).await, Finding::Held, "L0 does not see it");
 }
 
@@ -125,7 +130,7 @@ async fn l2_finds_a_byte_that_changed() {
     let (checker, repository) = (Checker::new(&client()), repository(&server, "a"));
     assert_eq!(check(&checker, &repository, &index, Level::L1).await, Finding::Held, "L1 does not see it");
     let Finding::Incomplete(parts) = check(&checker, &repository, &index, Level::L2).await else { panic!() };
-    assert!(parts[0].starts_with(&format!("blob {blob} (linux/arm64) is damaged")), "{parts:?}");
+    assert!(shown(&parts)[0].starts_with(&format!("blob {blob} (linux/arm64) is damaged")), "{parts:?}");
 }
 
 #[tokio::test]
@@ -167,9 +172,24 @@ async fn b12_only_a_manifest_that_is_not_there_sends_a_consumer_on() {
         assert_eq!(check(&checker, &repository, &index, level).await, Finding::Held);
     }
     let Finding::Incomplete(parts) = check(&checker, &repository, &lacking, Level::L1).await else { panic!() };
-    assert_eq!(parts, [format!("manifest {absent} (linux/arm64) is missing")]);
+    assert_eq!(shown(&parts), [format!("manifest {absent} (linux/arm64) is missing")]);
     let Finding::Incomplete(parts) = check(&checker, &repository, &damaged, Level::L1).await else { panic!() };
-    assert!(parts[0].contains("is damaged"), "{parts:?}");
+    assert!(shown(&parts)[0].contains("is damaged"), "{parts:?}");
+}
+
+struct TwoPlaces {
+    checker: Checker,
+    mirror: Repository,
+    empty: Repository,
+}
+
+impl Ask for TwoPlaces {
+    fn ask<'a>(&'a self, question: &'a Question) -> LocalBoxFuture<'a, Finding> {
+        let (path, digest) = question.reference.split_once('@').unwrap();
+        let repository = if path == "mirror" { &self.mirror } else { &self.empty };
+        let digest = Digest::parse(digest).unwrap();
+        Box::pin(async move { check(&self.checker, repository, &digest, question.level).await })
+    }
 }
 
 #[tokio::test]
@@ -182,27 +202,144 @@ async fn a_fleet_asks_once_for_what_its_clusters_share() {
     let question = |path: &str, digest: &Digest| Question {
         reference: format!("{path}@{digest}"),
         credential: Credential::Anonymous.id(),
+        trust: TrustId::default(),
         level: Level::L1,
         is_insecure: false,
     };
     let endpoint = |question| Endpoint { question, is_blocked: false, origin: "IDMS a".to_owned() };
-    let demand =
-        |endpoints| Demand { image: "i".into(), need: "n".into(), consumer: "c".into(), endpoints, error: None };
+    let demand = |endpoints| Demand {
+        image: "i".into(),
+        group: "g".into(),
+        name: "n".into(),
+        cluster: String::new(),
+        consumer: "c".into(),
+        endpoints,
+        error: None,
+        is_unordered: false,
+        is_signed: false,
+    };
     let held = demand(vec![endpoint(question("empty", &absent)), endpoint(question("mirror", &index))]);
     let demands = [held.clone(), held.clone(), held, demand(vec![endpoint(question("empty", &absent))])];
-    let checker = Checker::new(&client());
-    let ask = async |question: &Question| {
-        let (path, digest) = question.reference.split_once('@').unwrap();
-        let repository = if path == "mirror" { &mirror } else { &empty };
-        check(&checker, repository, &Digest::parse(digest).unwrap(), question.level).await
-    };
-    let findings = prove(&demands, ask, |_| {}).await;
+    let asker = TwoPlaces { checker: Checker::new(&client()), mirror, empty };
+    let findings = prove(&demands, &asker, |_| {}).await;
     let verdicts: Vec<Verdict> = demands.iter().map(|demand| judge(demand, &findings)).collect();
     assert!(
         verdicts[..3]
             .iter()
-            .all(|verdict| matches!(verdict, Verdict::Held { reference } if reference.starts_with("mirror@")))
+            .all(|verdict| matches!(verdict, Verdict::Held { reference, .. } if reference.starts_with("mirror@")))
     );
     assert!(matches!(verdicts[3], Verdict::Missing { .. }));
     assert_eq!(server.seen().len(), 1 + 7, "{:?}", server.lines());
+}
+
+/// A signature as cosign pushes it: below a tag of the signed manifest.
+fn sign(content: &mut Content, image: &Digest) -> Digest {
+    let payload = content.add(format!("signature of {image}").into_bytes());
+    let layer = json!({"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": payload, "size": 0});
+    let manifest = json!({"mediaType": ManifestType::OciImage.name(), "layers": [layer]});
+    let tag = format!("{}.sig", image.referrers_tag());
+    content.by_digest.insert(tag, serde_json::to_vec(&manifest).unwrap());
+    payload
+}
+
+#[tokio::test]
+async fn ls_finds_signatures_of_single_images_by_tag() {
+    let mut content = Content::default();
+    let (amd, _) = content.image("amd");
+    let (arm, _) = content.image("arm");
+    let index = content.index(&[(&amd, "amd64"), (&arm, "arm64")]);
+    let payload = sign(&mut content, &amd);
+    let asked = async |content: &Content| {
+        let server = content.clone().serve().await;
+        check(&Checker::new(&client()), &repository(&server, "a"), &index, Level::LS).await
+    };
+    let Finding::Incomplete(lacks) = asked(&content).await else { panic!() };
+    assert_eq!(shown(&lacks), [format!("signature of {arm} (linux/arm64) is missing")]);
+    sign(&mut content, &arm);
+    assert_eq!(asked(&content).await, Finding::Held, "the index itself needs none");
+    content.by_digest.remove(&payload.to_string());
+    let Finding::Incomplete(lacks) = asked(&content).await else { panic!() };
+    assert!(shown(&lacks)[0].starts_with(&format!("signature of {amd} (linux/amd64) is incomplete: tag")), "{lacks:?}");
+    content.by_digest.insert(format!("{}.sig", amd.referrers_tag()), content.by_digest[&index.to_string()].clone());
+    let Finding::Incomplete(lacks) = asked(&content).await else { panic!() };
+    assert!(shown(&lacks)[0].contains("has none"), "{lacks:?}");
+    content.instead.insert(format!("{}.sig", amd.referrers_tag()), 503);
+    assert!(matches!(asked(&content).await, Finding::Unknown(..)), "only what is not there is missing");
+}
+
+#[tokio::test]
+async fn ls_finds_signatures_among_referrers() {
+    let mut content = Content::default();
+    let (image, _) = content.image("amd");
+    let bundle = content.add(b"bundle".to_vec());
+    let layer = json!({"mediaType": "application/x", "digest": bundle, "size": 6});
+    let manifest = json!({"mediaType": ManifestType::OciImage.name(), "layers": [layer]});
+    let signature = content.add_json(&manifest);
+    let list = |of: &str| {
+        let entry =
+            json!({"mediaType": ManifestType::OciImage.name(), "digest": signature, "size": 1, "artifactType": of});
+        serde_json::to_vec(&json!({"mediaType": ManifestType::OciIndex.name(), "manifests": [entry]})).unwrap()
+    };
+    let asked = async |content: &Content| {
+        let server = content.clone().serve().await;
+        check(&Checker::new(&client()), &repository(&server, "a"), &image, Level::LS).await
+    };
+    content.by_digest.insert(image.referrers_tag(), list("application/spdx+json"));
+    assert!(matches!(asked(&content).await, Finding::Incomplete(_)), "an SBOM is no signature");
+    content.by_digest.insert(image.referrers_tag(), list("application/vnd.dev.sigstore.bundle.v0.3+json"));
+    assert_eq!(asked(&content).await, Finding::Held);
+    content.by_digest.remove(&bundle.to_string());
+    assert!(matches!(asked(&content).await, Finding::Incomplete(_)));
+}
+
+#[tokio::test]
+async fn a_registry_that_answers_200_to_everything_proves_nothing() {
+    let server = Server::start(|seen| {
+        let page = "<html>welcome, please log in</html>";
+        let headers = [("content-type", "text/html")];
+        answer(200, &headers, if seen.method == Method::HEAD { "" } else { page })
+    })
+    .await;
+    let digest = Digest::of(Algorithm::Sha256, b"x");
+    for level in [Level::L0, Level::L1, Level::L2, Level::LS] {
+        let found = check(&Checker::new(&client()), &repository(&server, "a"), &digest, level).await;
+        assert!(
+            matches!(&found, Finding::Incomplete(lacks) if shown(lacks)[0].contains("is damaged")),
+            "{level:?}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_blob_of_another_size_is_damaged() {
+    let mut content = Content::default();
+    let (index, blob) = release(&mut content);
+    let hex = blob.hex().to_owned();
+    for (range, is_held) in [("bytes 0-0/3", true), ("bytes 0-0/999", false)] {
+        let (contents, hex) = (content.by_digest.clone(), hex.clone());
+        let server = Server::start(move |seen| {
+            let name = seen.uri.path().rsplit('/').next().unwrap();
+            let Some(bytes) = contents.get(name) else { return answer(404, &[], "") };
+            match seen.method {
+                Method::HEAD if name.ends_with(&hex) => answer(200, &[("content-length", "999")], ""),
+                Method::GET if name.ends_with(&hex) => answer(206, &[("content-range", range)], "x"),
+                Method::HEAD => answer(200, &[], ""),
+                _ => answer(200, &[], bytes.clone()),
+            }
+        })
+        .await;
+        let found = check(&Checker::new(&client()), &repository(&server, "a"), &index, Level::L1).await;
+        assert_eq!(found == Finding::Held, is_held, "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sample_reads_configs_and_asks_for_the_other_blobs() {
+    let mut content = Content::default();
+    let (index, _) = release(&mut content);
+    let server = content.serve().await;
+    let checker = Checker::sampling(&client(), Sample::Percent { percent: 0, seed: 1 });
+    assert_eq!(check(&checker, &repository(&server, "a"), &index, Level::L2).await, Finding::Held);
+    let read = server.lines().iter().filter(|line| line.starts_with("GET /v2/a/blobs/")).count();
+    assert_eq!((read, checker.hashed()), (1, 1), "both images have one config: {:?}", server.lines());
 }
