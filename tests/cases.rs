@@ -13,7 +13,7 @@ const DIGEST: &str = "@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 struct Ran {
     code: i32,
     out: String,
-    told: String,
+    shown: String,
 }
 
 /// Runs a command in the folder of a case.
@@ -29,7 +29,7 @@ fn run(case: &str, arguments: &str) -> Ran {
     Ran {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
-        told: String::from_utf8(output.stderr).unwrap(),
+        shown: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
@@ -37,7 +37,7 @@ fn run(case: &str, arguments: &str) -> Ran {
 #[track_caller]
 fn found(case: &str, arguments: &str) -> (Vec<String>, i32) {
     let ran = run(case, &format!("check -o json {arguments}"));
-    let rows: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.told));
+    let rows: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.shown));
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     (rows.iter().map(|row| format!("{} {}", text(row, "severity"), text(row, "reason"))).collect(), ran.code)
 }
@@ -46,7 +46,7 @@ fn found(case: &str, arguments: &str) -> (Vec<String>, i32) {
 #[track_caller]
 fn endpoints(case: &str, arguments: &str) -> Vec<Vec<String>> {
     let ran = run(case, &format!("explain -o json {arguments}"));
-    let explained: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.told));
+    let explained: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}", ran.shown));
     let references = |explanation: &Value| {
         let endpoints = explanation["endpoints"].as_array().unwrap().iter();
         endpoints.map(|endpoint| endpoint["reference"].as_str().unwrap().replace(DIGEST, "@D")).collect()
@@ -58,9 +58,9 @@ fn endpoints(case: &str, arguments: &str) -> Vec<Vec<String>> {
 #[track_caller]
 fn fails(case: &str, arguments: &str, texts: &[&str]) {
     let ran = run(case, arguments);
-    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.told);
+    assert_eq!(ran.code, 1, "{}{}", ran.out, ran.shown);
     for text in texts {
-        assert!(ran.out.contains(text) || ran.told.contains(text), "{text:?} is not in\n{}{}", ran.out, ran.told);
+        assert!(ran.out.contains(text) || ran.shown.contains(text), "{text:?} is not in\n{}{}", ran.out, ran.shown);
     }
 }
 
@@ -68,9 +68,13 @@ fn fails(case: &str, arguments: &str, texts: &[&str]) {
 fn a_folder_of_oc_mirror_is_read_although_it_has_one_config_map_twice() {
     let case = "release-with-signatures";
     let ran = run(case, "check -f cluster-resources");
-    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.told);
-    assert!(ran.told.contains("skipped 3 documents of other kinds: ConfigMap (2), CatalogSource (1)"), "{}", ran.told);
-    assert!(ran.told.contains("0 errors, 0 warnings in 2 mirror sets"), "{}", ran.told);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.shown);
+    assert!(
+        ran.shown.contains("skipped 3 documents of other kinds: ConfigMap (2), CatalogSource (1)"),
+        "{}",
+        ran.shown
+    );
+    assert!(ran.shown.contains("0 errors, 0 warnings in 2 mirror sets"), "{}", ran.shown);
     let images = "quay.io/openshift-release-dev/ocp-release:4.20.0-x86_64 quay.io/openshift-release-dev/ocp-release@D";
     let pulled = endpoints(case, &format!("-f cluster-resources {images}"));
     assert_eq!(pulled[0][0], "mirror.site.example:8443/openshift/release-images:4.20.0-x86_64");
@@ -105,7 +109,7 @@ fn a_name_without_registry_follows_the_files_of_the_node() {
     ];
     assert_eq!(pulled, [expected]);
     let ran = run("short-names", &format!("explain -f mirrors.yaml {image}"));
-    assert!(ran.code == 0 && ran.told.contains("depend on the node's search list"), "{}", ran.told);
+    assert!(ran.code == 0 && ran.shown.contains("depend on the node's search list"), "{}", ran.shown);
     let pulled = endpoints("short-names", &format!("--registries-conf enforcing.conf {image}"));
     assert_eq!(pulled, [["quay.io/storage/driver:v1"]], "an alias");
     fails(
@@ -130,7 +134,7 @@ fn a_file_that_the_pools_own_machine_config_writes_counts() {
         ran.out
     );
     let rendered = run(case, "render node -f all.yaml --node-pool workers");
-    assert!(rendered.told.contains("99-tag-mirrors.conf"), "{}", rendered.told);
+    assert!(rendered.shown.contains("99-tag-mirrors.conf"), "{}", rendered.shown);
     let pulled = endpoints(case, "-f all.yaml quay.io/platform/x@D");
     assert_eq!(pulled[0][0], "digests.example:8443/platform/x@D", "other nodes do not have the file");
 }
@@ -165,7 +169,7 @@ fn findings_about_control_planes_follow_hypershifts_own_look_ups() {
         ran.out
     );
     let usage = run(case, &format!("explain -f mirrors.yaml --consumer control-plane --node-pool x {image}"));
-    assert_eq!(usage.code, 2, "{}", usage.told);
+    assert_eq!(usage.code, 2, "{}", usage.shown);
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn a_misspelt_field_is_a_finding_in_every_format_and_in_the_counts() {
     let (rows, code) = found("misspelt-policy", "-f mirrors.yaml");
     assert_eq!((rows.iter().filter(|row| *row == "Warning UnknownField").count(), code), (3, 0), "{rows:?}");
     let ran = run("misspelt-policy", "check -f mirrors.yaml");
-    assert!(ran.told.contains(&format!("0 errors, {} warnings", rows.len())), "{}", ran.told);
+    assert!(ran.shown.contains(&format!("0 errors, {} warnings", rows.len())), "{}", ran.shown);
     assert!(ran.out.contains("did you mean mirrorSourcePolicy?"), "{}", ran.out);
 }
 
@@ -201,7 +205,7 @@ fn lists_of_sources_that_are_no_objects_are_read() {
     let pulled = endpoints("install-config", &format!("-f install-config.yaml {release}"));
     assert_eq!(pulled[0], ["m.example:5000/ocp/release-images@D", release]);
     let ran = run("install-config", "migrate -f install-config.yaml");
-    assert!(ran.code == 0 && ran.out.contains("mirrorSourcePolicy: NeverContactSource"), "{}{}", ran.out, ran.told);
+    assert!(ran.code == 0 && ran.out.contains("mirrorSourcePolicy: NeverContactSource"), "{}{}", ran.out, ran.shown);
     let ran = run("image-content-sources", "migrate --tags -f ics.yaml");
     assert!(
         ran.out.contains("kind: ImageDigestMirrorSet") && ran.out.contains("kind: ImageTagMirrorSet"),
@@ -259,8 +263,8 @@ fn an_image_is_accepted_in_the_format_of_skopeo_and_oc_mirror() {
 #[test]
 fn documents_without_a_kind_are_skipped_and_counted() {
     let ran = run("rendered-by-the-cli", "check -f rendered.yaml");
-    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.told);
-    assert!(ran.told.contains("skipped 2 documents of other kinds: Namespace (1), no kind (1)"), "{}", ran.told);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.shown);
+    assert!(ran.shown.contains("skipped 2 documents of other kinds: Namespace (1), no kind (1)"), "{}", ran.shown);
 }
 
 #[test]
@@ -332,7 +336,7 @@ fn a_mirror_of_the_wrong_depth_is_seen_in_explain() {
 #[test]
 fn empty_documents_are_no_documents() {
     let ran = run("empty-documents", "check -f mirrors.yaml");
-    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.told);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.shown);
 }
 
 #[test]
@@ -343,7 +347,7 @@ fn the_message_for_a_lost_indentation_names_the_place_of_the_field() {
         &["imageDigestMirrors is at the top level", "indent it below spec"],
     );
     let ran = run("lost-indentation", "check -f entry.yaml");
-    assert!(ran.out.contains("indent it below its entry of spec.imageDigestMirrors"), "{}{}", ran.out, ran.told);
+    assert!(ran.out.contains("indent it below its entry of spec.imageDigestMirrors"), "{}{}", ran.out, ran.shown);
 }
 
 #[test]
@@ -357,7 +361,7 @@ fn two_objects_for_one_source_are_named_with_the_resulting_order() {
         "{}",
         ran.out
     );
-    assert!(ran.told.contains("0 errors, 1 warning, 1 note in 2 mirror sets"), "{}", ran.told);
+    assert!(ran.shown.contains("0 errors, 1 warning, 1 note in 2 mirror sets"), "{}", ran.shown);
     let pulled = endpoints("two-objects-one-source", "-f mirrors.yaml quay.io/team/x@D");
     assert_eq!(pulled[0][0], "one.example/team/x@D", "the first place counts");
 }

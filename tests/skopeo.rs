@@ -249,8 +249,8 @@ fn run_case(case: u64, names: &Names) -> (Option<String>, &'static str) {
         let shown = names.map(|path| format!("--- {}\n{}", path.display(), fs::read_to_string(&path).unwrap()));
         shown.collect::<Vec<_>>().join("\n")
     };
-    let told = || format!("case {case}, {image}\nours: {ours:#?}\nskopeo tried: {tried:#?}\n{text}\n{}", files());
-    ((!agrees).then(told), kind)
+    let stderr = || format!("case {case}, {image}\nours: {ours:#?}\nskopeo tried: {tried:#?}\n{text}\n{}", files());
+    ((!agrees).then(stderr), kind)
 }
 
 #[test]

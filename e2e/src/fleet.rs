@@ -232,8 +232,8 @@ impl Fleet {
     ///
     /// If it does not in time; says what it tells instead.
     pub async fn wait_for_map(&self, cluster: &str, wanted: &str) -> Result<()> {
-        let told = |report: &Value| objects::reported_map(report) == wanted;
-        self.wait_for_report(cluster, wanted, told).await.map(|_| ())
+        let reported = |report: &Value| objects::reported_map(report) == wanted;
+        self.wait_for_report(cluster, wanted, reported).await.map(|_| ())
     }
 
     /// Waits until a condition of the report has this status and reason, and returns its message.

@@ -78,7 +78,7 @@ pub enum Operator {
 struct Hosted {
     manners: Manners,
     ledger: Arc<Ledger>,
-    told: [Arc<Notify>; 2],
+    changed: [Arc<Notify>; 2],
     tasks: [Option<JoinHandle<()>>; 2],
 }
 
@@ -114,7 +114,7 @@ impl Rival {
 
     /// Starts to reconcile a hosted cluster, which creates its Deployments. Its namespace must exist.
     pub fn adopt(&mut self, cluster: &str, manners: Manners) {
-        let hosted = Hosted { manners, ledger: Arc::default(), told: <[_; 2]>::default(), tasks: [None, None] };
+        let hosted = Hosted { manners, ledger: Arc::default(), changed: <[_; 2]>::default(), tasks: [None, None] };
         self.hosted.insert(cluster.to_owned(), hosted);
         self.start(cluster, Operator::Parent);
         self.start(cluster, Operator::Child);
@@ -128,13 +128,13 @@ impl Rival {
         let [parent, child] = self.hands.clone();
         hosted.tasks[operator as usize] = Some(match operator {
             Operator::Parent => {
-                let told = Arc::clone(&hosted.told[0]);
-                tokio::spawn(Parent { cluster, hand: parent, manners, ledger, told, random }.run())
+                let changed = Arc::clone(&hosted.changed[0]);
+                tokio::spawn(Parent { cluster, hand: parent, manners, ledger, changed, random }.run())
             }
             Operator::Child => {
                 ledger.open().running.clear();
-                let told = Arc::clone(&hosted.told[1]);
-                tokio::spawn(Child { cluster, hand: child, manners, ledger, told, random }.run())
+                let changed = Arc::clone(&hosted.changed[1]);
+                tokio::spawn(Child { cluster, hand: child, manners, ledger, changed, random }.run())
             }
         });
     }
@@ -163,7 +163,7 @@ impl Rival {
     pub fn change(&self, cluster: &str, target: &'static str) {
         let Some(hosted) = self.hosted.get(cluster) else { return };
         *hosted.ledger.open().changes.entry(target).or_default() += 1;
-        hosted.told[usize::from(target != TARGETS[0])].notify_one();
+        hosted.changed[usize::from(target != TARGETS[0])].notify_one();
     }
 
     /// The record of the operators' actions for a hosted cluster.

@@ -159,8 +159,8 @@ async fn the_audit_log_counts_writes() -> Result<()> {
     create_config_map(&admin, "audited", "somebody-else").await?;
 
     let writes = audit.writes_by(mark, "writer").await?;
-    let told: Vec<_> = writes.iter().map(|event| (event.verb.as_str(), event.code, event.name.as_str())).collect();
-    assert_eq!(told, [("create", 201, "map"), ("patch", 200, "map"), ("delete", 404, "missing")]);
+    let reported: Vec<_> = writes.iter().map(|event| (event.verb.as_str(), event.code, event.name.as_str())).collect();
+    assert_eq!(reported, [("create", 201, "map"), ("patch", 200, "map"), ("delete", 404, "missing")]);
     assert_eq!(writes[1].request_object.as_ref(), Some(&patch));
     assert!(writes[1].succeeded() && !writes[2].succeeded() && writes[1].at >= writes[1].received);
     let mut reads = audit.since(mark).await?;

@@ -89,7 +89,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What the input says of a hosted cluster; nothing is remembered of an earlier turn.
+    /// The state of a hosted cluster in the input, without memory of an earlier turn.
     fn facts(&self, cluster: &HostedCluster, key: &ClusterKey, places: &[Option<usize>], now: Moment) -> ClusterFacts {
         let (settings, unknown_setting) = settings(cluster, now.time);
         let own = self.input.own_sources(cluster);

@@ -68,14 +68,14 @@ pub enum Handling {
 /// without effect are reported, but the condition is True.
 pub fn condition(wishes: &CatalogWishes, differences: &[Difference], handling: &Handling) -> ConditionState {
     let of_weight = |severity: Severity| wishes.findings.iter().filter(move |finding| finding.severity == severity);
-    let told = |severity: Severity| {
+    let messages_of = |severity: Severity| {
         let messages: Vec<String> = of_weight(severity)
             .map(|finding| format!("annotation {}: {}", finding.annotation, finding.message))
             .collect();
         messages.join("; ")
     };
     if let Some(first) = of_weight(Severity::Error).next() {
-        return ConditionState::new("False", first.reason, told(Severity::Error));
+        return ConditionState::new("False", first.reason, messages_of(Severity::Error));
     }
     if let Handling::Failed(error) = handling {
         return ConditionState::new("False", Reason::WriteFailed, error.clone());
@@ -93,7 +93,7 @@ pub fn condition(wishes: &CatalogWishes, differences: &[Difference], handling: &
         };
     }
     match of_weight(Severity::Warning).next() {
-        Some(first) => ConditionState::new("True", first.reason, told(Severity::Warning)),
+        Some(first) => ConditionState::new("True", first.reason, messages_of(Severity::Warning)),
         None => ConditionState::new("True", Reason::AsExpected, "the catalogs match the annotations"),
     }
 }

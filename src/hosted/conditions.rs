@@ -132,16 +132,16 @@ pub fn work_failed(
     let kept: Vec<(ConditionType, ConditionState)> = ConditionType::ALL
         .iter()
         .filter_map(|kind| {
-            let told = status.conditions.iter().find(|told| is_kept(*kind) && told.type_ == kind.as_str())?;
-            Some((*kind, carried(told)))
+            let known = status.conditions.iter().find(|known| is_kept(*kind) && known.type_ == kind.as_str())?;
+            Some((*kind, carried(known)))
         })
         .collect();
-    let counting = kept.iter().filter(|(_, told)| told.reason != Reason::KubeconfigMissing);
+    let counting = kept.iter().filter(|(_, known)| known.reason != Reason::KubeconfigMissing);
     let control_plane = (ConditionType::ControlPlaneUpToDate, &failed);
-    let parts = std::iter::once(control_plane).chain(counting.map(|(kind, told)| (*kind, told)));
+    let parts = std::iter::once(control_plane).chain(counting.map(|(kind, known)| (*kind, known)));
     let ready = ready_condition(&parts.collect::<Vec<_>>());
-    let told = merge(&status.conditions, &[control_plane, (ConditionType::Ready, &ready)], generation, now);
-    for condition in told {
+    let merged = merge(&status.conditions, &[control_plane, (ConditionType::Ready, &ready)], generation, now);
+    for condition in merged {
         match status.conditions.iter_mut().find(|before| before.type_ == condition.type_) {
             Some(before) => *before = condition,
             None => status.conditions.push(condition),

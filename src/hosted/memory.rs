@@ -34,7 +34,7 @@ pub type Boots = BTreeMap<String, Boot>;
 /// The memory of one hosted cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The entries of the last map that this process admitted.
+    /// The entries of the last map that no gate held.
     pub last_map: Option<Arc<EntrySet>>,
     /// Own entries that were removed from the map while this process ran; see [`Self::removed_with`].
     pub removed: Arc<EntrySet>,
@@ -65,7 +65,7 @@ impl Memory {
         Self { removed: Arc::clone(&self.removed), rollout_done: self.rollout_done, ..Self::default() }
     }
 
-    /// The removed entries once this map is admitted, except those of the management layer, which are kept once for all hosted
+    /// The removed entries once this map is recorded, except those of the management layer, which are kept once for all hosted
     /// clusters.
     pub fn removed_with(&self, map: &OverrideMap, explained: &EntrySet) -> Arc<EntrySet> {
         if self.last_map.as_ref().is_some_and(|before| Arc::ptr_eq(before, &map.entries)) {
@@ -75,7 +75,7 @@ impl Memory {
         Arc::new(left.filter(|entry| !map.entries.contains(*entry) && !explained.contains(*entry)).cloned().collect())
     }
 
-    /// Records that a new map is admitted.
+    /// Records a new map that no gate holds.
     pub fn record_map(&mut self, map: &OverrideMap, explained: &EntrySet) {
         self.removed = self.removed_with(map, explained);
         self.last_map = Some(Arc::clone(&map.entries));

@@ -38,7 +38,7 @@ impl<'a> PatchBuilder<'a> {
         self
     }
 
-    /// Sets the annotations with the admitted value and the retired entries.
+    /// Sets the annotations with the appended value and the retired entries.
     pub fn memory(&mut self, overrides: Option<&Entries>, retired: Option<&Entries>) -> &mut Self {
         let target = self.target;
         self.entries(annotations::OVERRIDES, target.overrides.as_ref(), overrides);

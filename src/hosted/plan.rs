@@ -202,7 +202,12 @@ fn plan_target(
     let mut plan = TargetPlan {
         value: wanted.value,
         foreign: wanted.foreign,
-        admitted_foreign: view.target.overrides.as_ref().map(|admitted| known.foreign(admitted)).unwrap_or_default(),
+        annotated_foreign: view
+            .target
+            .overrides
+            .as_ref()
+            .map(|annotation| known.foreign(annotation))
+            .unwrap_or_default(),
         carries,
         ..TargetPlan::default()
     };

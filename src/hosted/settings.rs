@@ -98,8 +98,8 @@ mod tests {
         {
             let mut cluster = cluster();
             cluster.annotations_mut().insert(annotations::MANAGEMENT_MIRRORS.to_owned(), value.to_owned());
-            let (settings, told) = settings(&cluster, now);
-            assert_eq!((settings.use_management, told), (use_management, unknown));
+            let (settings, invalid) = settings(&cluster, now);
+            assert_eq!((settings.use_management, invalid), (use_management, unknown));
         }
     }
 }

@@ -140,10 +140,10 @@ fn until_too_large(entries: &[MirrorEntry]) -> &[MirrorEntry] {
     entries
 }
 
-/// A map with the previously admitted entries added. Their order is kept if possible.
-pub fn carry_over(map: &OverrideMap, admitted: impl IntoIterator<Item = Entries>) -> OverrideMap {
+/// A map with the entries of current or reported values added. Their order is kept if possible.
+pub fn carry_over(map: &OverrideMap, values: impl IntoIterator<Item = Entries>) -> OverrideMap {
     let mut resolved = map.resolved.clone();
-    for value in admitted {
+    for value in values {
         for (name, mirrors) in overrides::ordered_mirrors(value.pairs()) {
             let source = resolved.sources.entry(name.to_owned()).or_default();
             let covers = source.all_mirrors().all(|mirror| mirrors.contains(&mirror));

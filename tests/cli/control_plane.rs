@@ -41,15 +41,15 @@ fn other_objects_pass_through() {
 
 #[test]
 fn several_hosted_clusters_need_a_choice() {
-    let told = Files::fleet().run(&["render", "control-plane", "-f", "."]).refused(2);
-    assert!(told.contains("error: the input has several HostedClusters; select one with --hosted-cluster: clusters/east.one, clusters/lab"), "{told}");
-    let told = Files::fleet().run(&["render", "control-plane", "-f", ".", "--hosted-cluster", "a/b"]).refused(2);
+    let stderr = Files::fleet().run(&["render", "control-plane", "-f", "."]).refused(2);
+    assert!(stderr.contains("error: the input has several HostedClusters; select one with --hosted-cluster: clusters/east.one, clusters/lab"), "{stderr}");
+    let stderr = Files::fleet().run(&["render", "control-plane", "-f", ".", "--hosted-cluster", "a/b"]).refused(2);
     assert!(
-        told.contains("error: HostedCluster a/b is not in the input (available: clusters/east.one, clusters/lab)"),
-        "{told}"
+        stderr.contains("error: HostedCluster a/b is not in the input (available: clusters/east.one, clusters/lab)"),
+        "{stderr}"
     );
-    let told = Files::fleet().run(&["render", "control-plane", "-f", ".", "--hosted-cluster", "a"]).refused(2);
-    assert!(told.contains("NAMESPACE/NAME"), "{told}");
+    let stderr = Files::fleet().run(&["render", "control-plane", "-f", ".", "--hosted-cluster", "a"]).refused(2);
+    assert!(stderr.contains("NAMESPACE/NAME"), "{stderr}");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_name_that_is_none_is_an_error_of_that_image_alone() {
 #[test]
 fn a_missing_file_and_a_missing_image_are_errors() {
     let files = Files::new(&[]);
-    let told = files.run(&["explain", "a.example/x", "--registries-conf", "nowhere.conf"]).refused(1);
-    assert!(told.contains("failed to read nowhere.conf"), "{told}");
+    let stderr = files.run(&["explain", "a.example/x", "--registries-conf", "nowhere.conf"]).refused(1);
+    assert!(stderr.contains("failed to read nowhere.conf"), "{stderr}");
     files.run(&["explain"]).refused(2);
 }

@@ -89,12 +89,12 @@ fn a_guest_without_delivery_has_no_objects() {
 
 #[test]
 fn a_choice_and_an_image_by_digest_are_needed() {
-    let told = fleet().run(&["render", "guest", "-f", "."]).refused(2);
-    assert!(told.contains("select one with --hosted-cluster"), "{told}");
-    let told = Files::new(&[("m.yaml", MIRRORS)]).run(&["render", "guest", "-f", "."]).refused(2);
-    assert!(told.contains("the input has no HostedCluster"), "{told}");
-    let told = fleet().run(&[&EAST[..], &["--agent-image", "quay.example/hypermirror:v1"]].concat()).refused(2);
-    assert!(told.contains("has no digest"), "{told}");
+    let stderr = fleet().run(&["render", "guest", "-f", "."]).refused(2);
+    assert!(stderr.contains("select one with --hosted-cluster"), "{stderr}");
+    let stderr = Files::new(&[("m.yaml", MIRRORS)]).run(&["render", "guest", "-f", "."]).refused(2);
+    assert!(stderr.contains("the input has no HostedCluster"), "{stderr}");
+    let stderr = fleet().run(&[&EAST[..], &["--agent-image", "quay.example/hypermirror:v1"]].concat()).refused(2);
+    assert!(stderr.contains("has no digest"), "{stderr}");
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn invalid_names_of_node_pools_are_distinguished() {
     let run = files.run(&EAST);
     assert!(run.code == 0 && run.stderr.contains("NodePool (1)"), "{}", run.stderr);
     let nowhere = "apiVersion: hypershift.openshift.io/v1beta1\nkind: NodePool\nmetadata: {name: x}\nspec: {}\n";
-    let told = Files::new(&[("1.yaml", CLUSTERS), ("n.yaml", nowhere)]).run(&EAST).refused(1);
-    assert!(told.contains("NodePool x has no metadata.namespace"), "{told}");
+    let stderr = Files::new(&[("1.yaml", CLUSTERS), ("n.yaml", nowhere)]).run(&EAST).refused(1);
+    assert!(stderr.contains("NodePool x has no metadata.namespace"), "{stderr}");
 }
 
 #[test]
@@ -130,24 +130,24 @@ fn a_node_pool_has_the_mirrors_of_its_cluster_unless_its_delivery_is_none() {
     let origin = json!({"kind": "HostedCluster", "namespace": "clusters", "name": "east.one", "key": null, "document": null,
         "index": 0, "layer": "HostedCluster"});
     assert_eq!(workers[0]["endpoints"][0]["origin"], origin);
-    let (edge, told, _) = explain("edge");
+    let (edge, stderr, _) = explain("edge");
     assert_eq!(edge[0]["prefix"], Value::Null);
-    assert!(told.contains("NodePool/clusters/edge: annotation hypermirror.dev/node-delivery is None"), "{told}");
-    let (_, told, code) = explain("nope");
+    assert!(stderr.contains("NodePool/clusters/edge: annotation hypermirror.dev/node-delivery is None"), "{stderr}");
+    let (_, stderr, code) = explain("nope");
     assert_eq!(code, 2);
     assert!(
-        told.contains(
+        stderr.contains(
             "error: HostedCluster clusters/east.one has no NodePool nope in the input (available: edge, workers)"
         ),
-        "{told}"
+        "{stderr}"
     );
 
     let render = ["render", "node", "-f", ".", "--hosted-cluster", "clusters/east.one"];
     let all = fleet().run(&render).out();
     assert_eq!(fleet().run(&[&render[..], &["--node-pool", "workers"]].concat()).out(), all);
     assert_eq!(fleet().run(&[&render[..], &["--node-pool", "edge"]].concat()).out(), "");
-    let told = fleet().run(&["render", "node", "-f", "2.yaml", "--node-pool", "workers"]).refused(2);
-    assert!(told.contains("no HostedCluster for NodePool workers"), "{told}");
+    let stderr = fleet().run(&["render", "node", "-f", "2.yaml", "--node-pool", "workers"]).refused(2);
+    assert!(stderr.contains("no HostedCluster for NodePool workers"), "{stderr}");
 }
 
 #[test]
@@ -155,6 +155,6 @@ fn a_node_is_one_of_a_live_cluster() {
     for more in [&["-f", "."][..], &["--node-pool", "workers"]] {
         fleet().run(&[&["explain", "a.example/x", "--node", "n1"], more].concat()).refused(2);
     }
-    let told = fleet().run(&["explain", "a.example/x", "--node", "../n1"]).refused(2);
-    assert!(told.contains("is not a valid name for a node"), "{told}");
+    let stderr = fleet().run(&["explain", "a.example/x", "--node", "../n1"]).refused(2);
+    assert!(stderr.contains("is not a valid name for a node"), "{stderr}");
 }

@@ -40,9 +40,9 @@ fn lists_and_json_are_read() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let told = refused(&Files::new(&[]), &["-f", "nowhere.yaml"]);
+    let stderr = refused(&Files::new(&[]), &["-f", "nowhere.yaml"]);
     assert_eq!(
-        told,
+        stderr,
         "error: failed to read nowhere.yaml (check the path passed with -f): No such file or directory (os error 2)\n"
     );
 }
@@ -50,18 +50,18 @@ fn a_missing_file_is_named() {
 #[test]
 fn invalid_yaml_is_reported_with_file_document_and_line() {
     let files = Files::new(&[("bad.yaml", "kind: A\napiVersion: v1\n---\nkind: B\n  x: 1\n")]);
-    let told = refused(&files, &["-f", "bad.yaml"]);
-    assert!(told.contains("document 2: not valid YAML: "), "{told}");
-    assert!(told.contains("line 5") && told.starts_with("error: failed to read bad.yaml, document 2"), "{told}");
+    let stderr = refused(&files, &["-f", "bad.yaml"]);
+    assert!(stderr.contains("document 2: not valid YAML: "), "{stderr}");
+    assert!(stderr.contains("line 5") && stderr.starts_with("error: failed to read bad.yaml, document 2"), "{stderr}");
 }
 
 #[test]
 fn a_known_kind_that_does_not_decode_is_reported_with_field_and_line() {
     let bad = MIRRORS.replace("mirrors: [m.example/team]", "mirrors: {a: b}");
-    let told = refused(&Files::new(&[("bad.yaml", &bad)]), &["-f", "bad.yaml"]);
+    let stderr = refused(&Files::new(&[("bad.yaml", &bad)]), &["-f", "bad.yaml"]);
     let expected = "error: bad.yaml, document 2 (line 10): ImageDigestMirrorSet release: spec.imageDigestMirrors[1].mirrors: \
                     invalid type: map, expected a sequence (line 21); correct the field or remove the document\n";
-    assert_eq!(told, expected);
+    assert_eq!(stderr, expected);
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn a_file_without_supported_objects_is_an_error() {
         ("empty.yaml", "# nothing\n"),
     ]);
     for file in ["s.yaml", "empty.yaml"] {
-        let told = refused(&files, &["-f", "m.yaml", "-f", file]);
-        assert!(told.contains(&format!("error: {file} has no supported object")), "{told}");
+        let stderr = refused(&files, &["-f", "m.yaml", "-f", file]);
+        assert!(stderr.contains(&format!("error: {file} has no supported object")), "{stderr}");
     }
     assert_eq!(files.run(&["render", "overrides", "-f", "."]).code, 0);
     std::fs::create_dir(files.path().join("void")).unwrap();
@@ -83,8 +83,8 @@ fn a_file_without_supported_objects_is_an_error() {
 #[test]
 fn documents_that_are_no_objects_are_counted_and_an_error_if_there_are_no_others() {
     let files = Files::new(&[("values.yaml", "replicas: 1\n"), ("m.yaml", MIRRORS)]);
-    let told = refused(&files, &["-f", "values.yaml"]);
-    assert!(told.contains("values.yaml, document 1 (line 1): not a Kubernetes object"), "{told}");
+    let stderr = refused(&files, &["-f", "values.yaml"]);
+    assert!(stderr.contains("values.yaml, document 1 (line 1): not a Kubernetes object"), "{stderr}");
     let both = format!("replicas: 1\n---\n{MIRRORS}");
     for (arguments, stdin) in [(["-f", "."], ""), (["-f", "-"], both.as_str())] {
         let run = files.run_with(&[&["render", "overrides"], &arguments[..]].concat(), stdin);
@@ -117,23 +117,29 @@ fn referenced_objects_are_checked() {
         )
     };
     let (one, two) = (config(", namespace: n", "a: 1"), config(", namespace: n", "a: 2"));
-    let told = |text: String| {
+    let stderr = |text: String| {
         let files = Files::new(&[("f.yaml", &text)]);
         files.run(&["render", "overrides", "-f", "f.yaml"]).stderr
     };
-    assert!(told(format!("{cluster}{one}{two}")).contains("ConfigMap n/m is already in the input"));
-    assert!(!told(format!("{cluster}{one}{one}")).contains("already in the input"), "two identical ConfigMaps are one");
-    assert!(told(format!("{cluster}{}", config("", "a: 1"))).contains("ConfigMap m has no metadata.namespace"));
+    assert!(stderr(format!("{cluster}{one}{two}")).contains("ConfigMap n/m is already in the input"));
+    assert!(
+        !stderr(format!("{cluster}{one}{one}")).contains("already in the input"),
+        "two identical ConfigMaps are one"
+    );
+    assert!(stderr(format!("{cluster}{}", config("", "a: 1"))).contains("ConfigMap m has no metadata.namespace"));
 }
 
 #[test]
 fn an_unreferenced_config_map_is_skipped_and_the_message_has_the_fix() {
     let custom =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {registries.conf: '', ca.crt: ''}\n";
-    let told = refused(&Files::new(&[("c.yaml", custom)]), &["-f", "c.yaml"]);
-    assert!(told.contains("error: c.yaml has no supported object"), "{told}");
-    assert!(told.contains("ConfigMap c has the keys ca.crt, registries.conf; only idms.yaml and itms.yaml"), "{told}");
-    assert!(told.contains("save it as a file and run explain --registries-conf FILE"), "{told}");
+    let stderr = refused(&Files::new(&[("c.yaml", custom)]), &["-f", "c.yaml"]);
+    assert!(stderr.contains("error: c.yaml has no supported object"), "{stderr}");
+    assert!(
+        stderr.contains("ConfigMap c has the keys ca.crt, registries.conf; only idms.yaml and itms.yaml"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("save it as a file and run explain --registries-conf FILE"), "{stderr}");
 }
 
 #[test]
@@ -146,18 +152,18 @@ fn null_is_as_good_as_nothing_where_a_list_or_a_map_may_be_left_out() {
     let run = Files::new(&[("n.yaml", null)]).run(&["check", "-f", "n.yaml"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
     let without_spec = null.replacen("spec:\n  imageDigestMirrors:\n", "spec:\nimageDigestMirrors:\n", 1);
-    let told = refused(&Files::new(&[("n.yaml", &without_spec)]), &["-f", "n.yaml"]);
-    assert!(told.contains("missing field `spec`") && told.contains("indent it below spec"), "{told}");
+    let stderr = refused(&Files::new(&[("n.yaml", &without_spec)]), &["-f", "n.yaml"]);
+    assert!(stderr.contains("missing field `spec`") && stderr.contains("indent it below spec"), "{stderr}");
 }
 
 #[test]
 fn a_template_and_a_lost_indentation_are_recognised() {
     let template = "{{- if .Values.mirrors }}\napiVersion: config.openshift.io/v1\n{{- end }}\n";
-    let told = refused(&Files::new(&[("t.yaml", template)]), &["-f", "t.yaml"]);
-    assert!(told.contains("not valid YAML") && told.contains("it looks like a template"), "{told}");
+    let stderr = refused(&Files::new(&[("t.yaml", template)]), &["-f", "t.yaml"]);
+    assert!(stderr.contains("not valid YAML") && stderr.contains("it looks like a template"), "{stderr}");
     let lost = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nmetadata:\nname: a\nspec: {}\n";
-    let told = refused(&Files::new(&[("l.yaml", lost)]), &["-f", "l.yaml"]);
-    assert!(told.contains("has no metadata.name; name is at the top level"), "{told}");
+    let stderr = refused(&Files::new(&[("l.yaml", lost)]), &["-f", "l.yaml"]);
+    assert!(stderr.contains("has no metadata.name; name is at the top level"), "{stderr}");
 }
 
 #[test]
@@ -198,36 +204,39 @@ fn lists_that_are_no_objects_are_read() {
 #[test]
 fn a_repeated_object_is_reported_with_both_places() {
     let files = Files::new(&[("a.yaml", MIRRORS), ("b.yaml", MIRRORS)]);
-    let told = refused(&files, &["-f", "a.yaml", "-f", "b.yaml"]);
+    let stderr = refused(&files, &["-f", "a.yaml", "-f", "b.yaml"]);
     let expected = "error: b.yaml, document 1 (line 1): ImageContentSourcePolicy old is already in the input (a.yaml, document 1 (line 1)); \
                     remove one of them\n";
-    assert_eq!(told, expected);
+    assert_eq!(stderr, expected);
 }
 
 #[test]
 fn a_known_kind_in_an_unknown_version_is_an_error() {
     let bad = MIRRORS.replacen("config.openshift.io/v1\n", "operator.openshift.io/v1alpha1\n", 1);
-    let told = refused(&Files::new(&[("bad.yaml", &bad)]), &["-f", "bad.yaml"]);
-    assert!(told.contains("ImageDigestMirrorSet has the unsupported apiVersion operator.openshift.io/v1alpha1; change it to config.openshift.io/v1"), "{told}");
+    let stderr = refused(&Files::new(&[("bad.yaml", &bad)]), &["-f", "bad.yaml"]);
+    assert!(stderr.contains("ImageDigestMirrorSet has the unsupported apiVersion operator.openshift.io/v1alpha1; change it to config.openshift.io/v1"), "{stderr}");
 }
 
 #[test]
 fn names_are_required() {
     let nameless = MIRRORS.replace("  name: tools\n", "  labels: {}\n");
-    let told = refused(&Files::new(&[("m.yaml", &nameless)]), &["-f", "m.yaml"]);
-    assert!(told.contains("m.yaml, document 3 (line 24): ImageTagMirrorSet has no metadata.name; add it"), "{told}");
+    let stderr = refused(&Files::new(&[("m.yaml", &nameless)]), &["-f", "m.yaml"]);
+    assert!(
+        stderr.contains("m.yaml, document 3 (line 24): ImageTagMirrorSet has no metadata.name; add it"),
+        "{stderr}"
+    );
     let without_namespace = CLUSTERS.replace("  namespace: clusters\n", "");
-    let told = refused(&Files::new(&[("c.yaml", &without_namespace)]), &["-f", "c.yaml"]);
-    assert!(told.contains("HostedCluster east.one has no metadata.namespace"), "{told}");
+    let stderr = refused(&Files::new(&[("c.yaml", &without_namespace)]), &["-f", "c.yaml"]);
+    assert!(stderr.contains("HostedCluster east.one has no metadata.namespace"), "{stderr}");
 }
 
 #[test]
 fn a_misspelt_field_is_reported() {
     let misspelt = MIRRORS.replace("mirrors: [t.example/team]", "mirror: [t.example/team]");
     let run = Files::new(&[("m.yaml", &misspelt)]).run(&["render", "overrides", "-f", "m.yaml"]);
-    let told = "warning: ImageTagMirrorSet/tools[0] spec.imageTagMirrors[0].mirror: is not a field of ImageTagMirrorSet and is \
+    let stderr = "warning: ImageTagMirrorSet/tools[0] spec.imageTagMirrors[0].mirror: is not a field of ImageTagMirrorSet and is \
                 ignored; did you mean mirrors? (m.yaml, document 3 (line 24)) (UnknownField)\n";
-    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert!(run.stderr.contains(stderr), "{}", run.stderr);
     let run = Files::new(&[("m.yaml", &misspelt)]).run(&["check", "-f", "m.yaml", "-o", "json"]);
     let findings: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let unknown: Vec<_> = findings.as_array().unwrap().iter().filter(|row| row["reason"] == "UnknownField").collect();
@@ -243,9 +252,9 @@ fn manifests_and_a_cluster_exclude_each_other() {
 
 #[test]
 fn without_cluster_and_manifests_the_error_has_the_fix() {
-    let told = refused(&Files::new(&[]), &[]);
+    let stderr = refused(&Files::new(&[]), &[]);
     assert!(
-        told.starts_with("error: no cluster to read (pass manifests with -f, or a kubeconfig with --kubeconfig)"),
-        "{told}"
+        stderr.starts_with("error: no cluster to read (pass manifests with -f, or a kubeconfig with --kubeconfig)"),
+        "{stderr}"
     );
 }

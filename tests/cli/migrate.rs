@@ -58,8 +58,8 @@ fn printed_objects_resolve_as_the_old_ones_for_control_planes() {
 
 #[test]
 fn other_commands_still_refuse_the_same_object_twice() {
-    let told = results().run(&["render", "overrides", "-f", "results-1", "-f", "results-2"]).refused(1);
-    assert!(told.contains("ImageContentSourcePolicy operator-0 is already in the input (results-1/"), "{told}");
+    let stderr = results().run(&["render", "overrides", "-f", "results-1", "-f", "results-2"]).refused(1);
+    assert!(stderr.contains("ImageContentSourcePolicy operator-0 is already in the input (results-1/"), "{stderr}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn contradictory_arguments_are_exit_code_2() {
         (&["--to-config-map", "--name", "A/B", "-f", "c.yaml"], "\"A/B\" is not a valid name for a ConfigMap"),
     ];
     for (arguments, message) in cases {
-        let told = files.run(&[&["migrate"], arguments].concat()).refused(2);
-        assert!(told.contains(message), "{arguments:?}: {told}");
+        let stderr = files.run(&[&["migrate"], arguments].concat()).refused(2);
+        assert!(stderr.contains(message), "{arguments:?}: {stderr}");
     }
 }

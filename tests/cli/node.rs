@@ -18,8 +18,8 @@ fn only_a_hosted_clusters_own_sets_reach_its_nodes() {
 fn nothing_to_say_is_no_output() {
     let run = Files::fleet().run(&["render", "node", "-f", ".", "--hosted-cluster", "clusters/lab"]);
     assert_eq!((run.code, run.stdout.as_str()), (0, ""));
-    let told = Files::fleet().run(&["render", "node", "-f", "."]).refused(2);
-    assert!(told.contains("select one with --hosted-cluster"), "{told}");
+    let stderr = Files::fleet().run(&["render", "node", "-f", "."]).refused(2);
+    assert!(stderr.contains("select one with --hosted-cluster"), "{stderr}");
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn a_node_set_reaches_nodes_and_no_control_plane() {
 #[test]
 fn files_that_break_every_pull_are_refused() {
     let files = Files::new(&[("m.yaml", MIRRORS), ("registries.conf", "[[registry]\n")]);
-    let told = files.run(&["render", "node", "-f", "m.yaml", "--registries-conf", "registries.conf"]).refused(1);
+    let stderr = files.run(&["render", "node", "-f", "m.yaml", "--registries-conf", "registries.conf"]).refused(1);
     assert!(
-        told.contains("error: the node's own files already break every pull: ") && told.contains("registries.conf"),
-        "{told}"
+        stderr.contains("error: the node's own files already break every pull: ") && stderr.contains("registries.conf"),
+        "{stderr}"
     );
 }

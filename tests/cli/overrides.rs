@@ -31,8 +31,8 @@ fn an_invalid_entry_is_ignored_and_reported_and_the_others_apply() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(!run.stdout.contains("m.example/team"), "{}", run.stdout);
     assert!(run.stdout.contains("z-mirror.example"), "{}", run.stdout);
-    let told = "error: ImageDigestMirrorSet/release[1] spec.imageDigestMirrors[1].source: ";
-    assert!(run.stderr.contains(told), "{}", run.stderr);
+    let stderr = "error: ImageDigestMirrorSet/release[1] spec.imageDigestMirrors[1].source: ";
+    assert!(run.stderr.contains(stderr), "{}", run.stderr);
 }
 
 #[test]

@@ -118,8 +118,11 @@ fn credentials_come_from_a_file_and_a_helper_is_never_run() {
 
 #[test]
 fn a_refusal_without_credentials_mentions_them() {
-    let told = scan(&[], "").refused(1);
-    assert!(told.contains("failed to list the tags of 127.0.0.1:") && told.contains("401 Unauthorized"), "{told}");
+    let stderr = scan(&[], "").refused(1);
+    assert!(
+        stderr.contains("failed to list the tags of 127.0.0.1:") && stderr.contains("401 Unauthorized"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@ use super::fixtures::Files;
 
 #[test]
 fn without_a_terminal_confirmation_by_flag_is_required() {
-    let told = Files::new(&[]).run(&["uninstall"]).refused(2);
-    assert_eq!(told, "error: no terminal to confirm on; use --yes to uninstall without confirmation\n");
+    let stderr = Files::new(&[]).run(&["uninstall"]).refused(2);
+    assert_eq!(stderr, "error: no terminal to confirm on; use --yes to uninstall without confirmation\n");
 }
 
 #[test]

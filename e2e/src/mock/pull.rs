@@ -81,7 +81,7 @@ fn slice(bytes: &Bytes, from: u64, to: u64) -> Bytes {
     bytes.slice(index(from)..index(to))
 }
 
-/// The answer of a registry whose blobs are elsewhere. It redirects to itself for as many hops as it is told.
+/// The answer of a registry whose blobs are elsewhere. It redirects to itself for as many hops as instructed.
 fn redirected(behavior: &Behavior, parts: &Parts) -> Option<Response<Body>> {
     let redirect = behavior.redirect.as_ref()?;
     let hop = query(parts.uri.query(), "hop").and_then(|hop| hop.parse().ok()).unwrap_or(0);

@@ -62,8 +62,8 @@ fn accept(store: &mut Store, asked: &Asked<'_>, bytes: Bytes, value: &Value) -> 
             return Err(Box::new(immutable_tag(immutable, tag)));
         }
     }
-    let told = asked.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = told.or_else(|| value["mediaType"].as_str()).unwrap_or("application/json").to_owned();
+    let reported = asked.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = reported.or_else(|| value["mediaType"].as_str()).unwrap_or("application/json").to_owned();
     let repository = store.repository(repository);
     repository.manifests.insert(digest.clone(), Manifest { media_type, bytes });
     repository.tags.extend(tags.into_iter().map(|tag| (tag, digest.clone())));

@@ -21,7 +21,7 @@ pub(super) struct Child {
     pub hand: Hand,
     pub manners: Manners,
     pub ledger: Arc<Ledger>,
-    pub told: Arc<Notify>,
+    pub changed: Arc<Notify>,
     pub random: Random,
 }
 
@@ -56,14 +56,14 @@ impl Child {
             };
             tokio::select! {
                 _ = events.next() => tokio::time::sleep(self.random.within(&self.manners.reaction)).await,
-                () = self.told.notified() => {}
+                () = self.changed.notified() => {}
                 () = restart => {
                     starting = None;
                     running = self.start().await.ok().flatten();
                 }
             }
             if self.reconcile_children(running.as_ref(), &mut starting).await.is_err() {
-                self.told.notify_one(); // a conflict: reconcile again
+                self.changed.notify_one(); // a conflict: reconcile again
             }
         }
     }

@@ -174,6 +174,7 @@ pub fn history(rival: &Rival, timeline: &Timeline, since: usize, cluster: &str) 
     });
     let writes = writes.unwrap_or_default();
     let namespace = deployments::namespace(cluster);
-    let told = TARGETS.iter().map(|target| describe(&timeline.of(since..timeline.len(), &namespace, target), &writes));
-    told.collect::<Vec<_>>().join("\n")
+    let changed =
+        TARGETS.iter().map(|target| describe(&timeline.of(since..timeline.len(), &namespace, target), &writes));
+    changed.collect::<Vec<_>>().join("\n")
 }

@@ -30,7 +30,7 @@ pub(super) struct Parent {
     pub hand: Hand,
     pub manners: Manners,
     pub ledger: Arc<Ledger>,
-    pub told: Arc<Notify>,
+    pub changed: Arc<Notify>,
     pub random: Random,
 }
 
@@ -51,12 +51,12 @@ impl Parent {
             tokio::select! {
                 _ = hosted.next() => {}
                 _ = target.next() => {}
-                () = self.told.notified() => {}
+                () = self.changed.notified() => {}
             }
             tokio::time::sleep(self.random.within(&self.manners.reaction)).await;
             // A conflict or a deleted HostedCluster: the next event triggers another reconcile.
             if self.reconcile().await.is_err() {
-                self.told.notify_one();
+                self.changed.notify_one();
             }
         }
     }

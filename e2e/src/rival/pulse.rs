@@ -37,14 +37,14 @@ impl Pulse {
     /// Starts to measure with an API server.
     pub fn start(client: Client) -> Self {
         let beats: Arc<Mutex<Vec<Beat>>> = Arc::default();
-        let told = Arc::clone(&beats);
+        let changed = Arc::clone(&beats);
         let task = tokio::spawn(async move {
             loop {
                 let begin = Instant::now();
                 tokio::time::sleep(PAUSE).await;
                 let Ok(request) = http::Request::get("/version").body(Vec::new()) else { return };
                 let _ = client.request_text(request).await; // a rejected request also has a response
-                told.lock().unwrap_or_else(PoisonError::into_inner).push(Beat { begin, end: Instant::now() });
+                changed.lock().unwrap_or_else(PoisonError::into_inner).push(Beat { begin, end: Instant::now() });
             }
         });
         Self { beats, task }

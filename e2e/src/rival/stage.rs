@@ -238,8 +238,8 @@ impl Stage {
         eventually(SOON, &format!("{} is correct and idle", member.name), async || {
             self.member_reads_right(member)?;
             for (name, target) in TARGETS.iter().zip(&self.rival.idle_targets(&member.name).await?) {
-                let told = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
-                ensure!(told.version == target["metadata"]["resourceVersion"], "the timeline is behind {name}");
+                let changed = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
+                ensure!(changed.version == target["metadata"]["resourceVersion"], "the timeline is behind {name}");
             }
             self.member_reads_right(member).map(Some)
         })
@@ -348,10 +348,10 @@ impl Stage {
     pub async fn contested(&self) -> Result<Vec<String>> {
         let events = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
         let events = self.fleet.list(&objects::resource_of(&events)?).await?;
-        let told =
+        let changed =
             events.iter().filter(|event| event.data["reason"] == "Contested").map(|event| event.data.to_string());
         let reports = try_join_all(self.members.iter().map(|member| self.fleet.report(&member.name))).await?;
         let stands = reports.iter().map(Value::to_string).filter(|report| report.contains("Contested"));
-        Ok(told.chain(stands).collect())
+        Ok(changed.chain(stands).collect())
     }
 }

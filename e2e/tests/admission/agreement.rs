@@ -123,7 +123,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// A stock operator's write with other flags of the hypershift operator, which a child is told in both forms.
+/// A stock operator's write with other flags of the hypershift operator, which a child gets in both forms.
 fn flag_cases() -> Vec<Case> {
     let value = |pairs: &[&str]| if pairs.is_empty() { "=".to_owned() } else { pairs.join(",") };
     let child = |target: &str, flags: &[&str]| {

@@ -1,4 +1,4 @@
-//! An edit of a set is in each node's file, and told, within a second.
+//! An edit of a set is in each node's file, and reported, within a second.
 
 use std::time::Instant;
 
@@ -27,13 +27,13 @@ async fn an_edit_is_in_each_nodes_file_and_report_within_a_second() -> Result<()
         for node in &nodes {
             let ours = node.wait_for_text(&mirror).await?;
             ensure!(ours.starts_with(HEADER), "{ours}");
-            let told = |status: &serde_json::Value| {
+            let reported = |status: &serde_json::Value| {
                 status["observedSets"][0]["generation"].as_i64() == generation
                     && condition(status, "Applied")["status"] == "True"
                     && status["pendingReload"] == false
                     && status["contentHash"].as_str().is_some_and(|hash| hash.starts_with("sha256:"))
             };
-            stage.wait_for_report(&node.name, "the new generation", told).await?;
+            stage.wait_for_report(&node.name, "the new generation", reported).await?;
         }
         ensure!(start.elapsed() < AT_ONCE, "round {round} took {:?}", start.elapsed());
     }

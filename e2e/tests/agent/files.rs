@@ -84,8 +84,8 @@ async fn changes_of_other_files_are_followed_and_a_broken_one_stops_everything()
     ensure!(!ours.contains("base.example"), "the drop-in's table replaces the base's: {ours}");
 
     node.write(&format!("{DROP_INS}/99-late.conf"), table("late.example"))?;
-    let told = |status: &Value| status["shadowed"][0]["source"] == "quay.example";
-    let status = stage.wait_for_report("a", "what is shadowed", told).await?;
+    let reported = |status: &Value| status["shadowed"][0]["source"] == "quay.example";
+    let status = stage.wait_for_report("a", "what is shadowed", reported).await?;
     let by = status["shadowed"][0]["by"].as_str().unwrap_or_default();
     ensure!(by == "/etc/containers/registries.conf.d/99-late.conf", "{status}");
 

@@ -76,7 +76,7 @@ async fn none_of_the_seeds_defects_in_what_is_written() -> Result<()> {
     let left_out = |status: &Value| status["rejectedCount"].as_i64() > Some(0);
     let status = stage.wait_for_report("a", "what was left out", left_out).await?;
     let origin = status["rejected"][0]["origin"].as_str().unwrap_or_default();
-    ensure!(origin.contains("injected"), "W11, W14: it is told: {status}");
+    ensure!(origin.contains("injected"), "W11, W14: it is reported: {status}");
     ensure!(status["warnings"].to_string().contains("InsecureMirrors"), "W5: unverified TLS is warned of: {status}");
     ensure!(node.names()? == ["50-hypermirror.conf"], "W10: nothing half-written is left: {:?}", node.names());
 

@@ -192,5 +192,5 @@ pub fn node_pool_set(name: &str, pool: &str, digest: &[Value]) -> Value {
     })
 }
 
-/// How soon an edit has to be on every node and told.
+/// How soon an edit has to be on every node and reported.
 pub const AT_ONCE: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! The stand-in of CRI-O on a node of a scenario, and what the agent does when it does not do as it is told.
+//! The stand-in of CRI-O on a node of a scenario, and what the agent does when it does not do as instructed.
 
 use std::fs;
 use std::path::PathBuf;

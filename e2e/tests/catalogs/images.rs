@@ -33,13 +33,17 @@ async fn annotated_images_are_written_once_when_stock_hypershift_had_its_time() 
     let gone: serde_json::Map<_, _> =
         images(&CATALOGS).as_object().unwrap().keys().map(|key| (key.clone(), json!(null))).collect();
     fleet.merge(&hosted_cluster("a", &[]), &json!({"metadata": {"annotations": gone}})).await?;
-    let told = fleet
+    let reported = fleet
         .wait_for_report("a", "that nothing is annotated", |report| {
             report.to_string().contains("annotations for OLM catalogs were removed")
         })
         .await?;
     assert!(
-        told["conditions"].as_array().unwrap().iter().any(|c| c["type"] == "CatalogsValid" && c["status"] == "True")
+        reported["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|c| c["type"] == "CatalogsValid" && c["status"] == "True")
     );
     no_catalog_is_written(&scene, mark).await
 }

@@ -71,8 +71,8 @@ async fn explain_uses_the_mirrors_of_the_nodes_guest_and_shows_whether_the_node_
     stage.condition(0, "NodesUpToDate", "False", "NodesUpdating").await?;
     let behind = run(&stage.scene, &of_node).await?;
     assert_eq!(references(&behind)?, endpoints(&["mirror.example/two"]));
-    let told = "node node-0 has not applied its NodeMirrorSets (NodesUpdating): waiting for the node to confirm cluster of generation 2";
-    assert!(behind.stderr.contains(told), "{}", behind.stderr);
+    let shown = "node node-0 has not applied its NodeMirrorSets (NodesUpdating): waiting for the node to confirm cluster of generation 2";
+    assert!(behind.stderr.contains(shown), "{}", behind.stderr);
     let status = run(&stage.scene, &["status"]).await?.stdout;
     assert!(
         status.contains("guest, GuestSynced=True (AsExpected)")
@@ -148,8 +148,8 @@ async fn mirrors_of_a_node_pool_precede_those_of_its_cluster_and_a_rejected_kube
     evil["users"][0]["user"]["exec"] = exec;
     stage.kubeconfig(0, &evil.to_string()).await?;
     let refused = run(&stage.scene, &explain("node-0")).await?;
-    let told = "Secret clusters-west-0/hcco-kubeconfig: field users[].user.exec is not allowed";
-    assert!(refused.code == Some(1) && refused.stderr.contains(told), "{}", refused.stderr);
+    let shown = "Secret clusters-west-0/hcco-kubeconfig: field users[].user.exec is not allowed";
+    assert!(refused.code == Some(1) && refused.stderr.contains(shown), "{}", refused.stderr);
     stage.secret(0, "admin-kubeconfig", &stage.usual_kubeconfig(0)?).await?;
     let explained = run(&stage.scene, &explain("node-0")).await?;
     assert_eq!(
@@ -158,7 +158,7 @@ async fn mirrors_of_a_node_pool_precede_those_of_its_cluster_and_a_rejected_kube
         "{}",
         explained.stderr
     );
-    assert!(explained.stderr.contains(&format!("warning: {told}")), "{}", explained.stderr);
+    assert!(explained.stderr.contains(&format!("warning: {shown}")), "{}", explained.stderr);
     assert!(explained.stderr.contains("(AgentsMissing): no agent has reported"), "{}", explained.stderr);
     let other = run(&stage.scene, &explain("node-1")).await?;
     assert_eq!(references(&other)?, endpoints(&["c.example/a", "b.example/a"]));
@@ -170,8 +170,8 @@ async fn mirrors_of_a_node_pool_precede_those_of_its_cluster_and_a_rejected_kube
 async fn uninstall_removes_one_hosted_cluster_or_all_and_shows_progress() -> Result<()> {
     let stage = Stage::populated(2, &[(A, &["mirror.example/one"], None)]).await?;
     let nobody = run(&stage.scene, &["uninstall", "--yes"]).await?;
-    let told = "Lease hypermirror-system/hypermirror-manager does not exist";
-    assert!(nobody.code == Some(1) && nobody.stderr.contains(told), "{}", nobody.stderr);
+    let shown = "Lease hypermirror-system/hypermirror-manager does not exist";
+    assert!(nobody.code == Some(1) && nobody.stderr.contains(shown), "{}", nobody.stderr);
     let manager = manager(&stage).await?;
     let (first, _first_agent) = stage.node(0, "node-0", "a").await?;
     let (second, _second_agent) = stage.node(1, "node-1", "a").await?;

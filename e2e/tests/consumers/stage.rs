@@ -107,8 +107,8 @@ impl Stage {
             .arg(format!("--registries-conf-dir={}", files.join("registries.conf.d").display()))
             .output()
             .await?;
-        let told: Value = serde_json::from_slice(&output.stdout)?;
-        let endpoints = told[0]["endpoints"].as_array().with_context(|| format!("{told}"))?;
+        let reported: Value = serde_json::from_slice(&output.stdout)?;
+        let endpoints = reported[0]["endpoints"].as_array().with_context(|| format!("{reported}"))?;
         endpoints.iter().map(|one| Ok(one["reference"].as_str().context("no reference")?.to_owned())).collect()
     }
 

@@ -64,9 +64,9 @@ async fn a_kubeconfig_never_runs_a_program_and_never_reads_a_file() -> Result<()
     for (token, why) in [("a\r\nX: 1", "not allowed in an HTTP header"), ("t0ken\n", "white space")] {
         kubeconfig["users"][0]["user"] = json!({"token": token});
         stage.kubeconfig(0, &kubeconfig.to_string()).await?;
-        let told =
+        let reported =
             |report: &Value| report.to_string().contains("users[].user.token") && report.to_string().contains(why);
-        stage.fleet().wait_for_report(&name(0), "the token", told).await?;
+        stage.fleet().wait_for_report(&name(0), "the token", reported).await?;
     }
     stage.kubeconfig(0, "{").await?;
     stage

@@ -49,7 +49,7 @@ async fn an_edit_reaches_each_node_and_is_reported_within_a_second_and_deletions
     }
     // One round may have met something else that the machine does.
     delays.sort_unstable();
-    ensure!(delays[2] <= Duration::from_secs(1), "told after {delays:?}");
+    ensure!(delays[2] <= Duration::from_secs(1), "reported after {delays:?}");
     stage.edit(0, &[]).await?;
     for (node, _) in nodes.iter().filter(|(node, _)| node.name.starts_with("node-0")) {
         node.has_no_file().await?;

@@ -1,4 +1,4 @@
-//! Guests that are down: told for what they are, and nobody else's business.
+//! Guest clusters that are down are reported with their reason and delay no others.
 
 use std::time::{Duration, Instant};
 

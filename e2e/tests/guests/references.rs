@@ -89,8 +89,11 @@ async fn an_edit_of_a_referred_config_map_is_in_force_at_once_on_control_planes_
     fleet.reads(&[&name(0)], &value("two")).await?;
     node.wait_for_text("tags.example/two").await?;
     fleet.condition(&name(0), "SourcesResolved", "True", "AsExpected").await?;
-    let told = fleet.report(&name(0)).await?;
-    ensure!(told["mirrorConfig"]["name"] == "mirrors" && told["mirrorConfig"]["place"] == "Annotation", "{told}");
+    let reported = fleet.report(&name(0)).await?;
+    ensure!(
+        reported["mirrorConfig"]["name"] == "mirrors" && reported["mirrorConfig"]["place"] == "Annotation",
+        "{reported}"
+    );
 
     refer(fleet, &annotation(None)).await?;
     fleet.reads(&[&name(0)], "registry.example/b=mirror.example/b").await?;
@@ -162,7 +165,9 @@ async fn the_field_precedes_the_annotation_and_the_reference_survives_a_crd_with
     fleet.condition(&name(0), "SourcesResolved", "False", "FieldPruned").await?;
     // The stock operator writes the pruned object, and somebody edits its spec.
     refer(fleet, &json!({"spec": {"channel": "stable-4.20", "pausedUntil": "2001-01-01T00:00:00Z"}})).await?;
-    fleet.wait_for_report(&name(0), "the edit", |told| told["hostedClusterGeneration"].as_i64() > Some(1)).await?;
+    fleet
+        .wait_for_report(&name(0), "the edit", |reported| reported["hostedClusterGeneration"].as_i64() > Some(1))
+        .await?;
     fleet.reads(&[&name(0)], &value).await?;
     // The field is back, but what it said is not: still nobody took it away.
     fleet.json_patch(&crd(), &printed_patch()?).await?;

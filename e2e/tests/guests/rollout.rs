@@ -76,7 +76,10 @@ async fn nodes_boot_with_their_mirrors_and_edits_that_come_together_are_one_roll
     ensure!(rolled == 1, "{rolled} writes for three edits");
     let after = found(stage.fleet(), &boot("boot")).await?.context("no ConfigMap")?;
     ensure!(before["metadata"]["uid"] == after["metadata"]["uid"], "it was never away");
-    stage.fleet().wait_for_report(&name(0), "the ConfigMap", |told| told["boot"][0]["nodePool"] == "boot").await?;
+    stage
+        .fleet()
+        .wait_for_report(&name(0), "the ConfigMap", |reported| reported["boot"][0]["nodePool"] == "boot")
+        .await?;
 
     stage.node_pool(0, "boot", &json!({DELIVERY: "Agent"})).await?;
     eventually(SOON, "the ConfigMap goes", async || {
@@ -92,7 +95,10 @@ async fn a_new_manager_writes_nothing_and_removal_includes_the_boot_file() -> Re
     allowed(&stage).await?;
     let first = manager(&stage).await?;
     boots_with(&stage, "boot", "mirror.example/one").await?;
-    stage.fleet().wait_for_report(&name(0), "the ConfigMap", |told| told["boot"][0]["nodePool"] == "boot").await?;
+    stage
+        .fleet()
+        .wait_for_report(&name(0), "the ConfigMap", |reported| reported["boot"][0]["nodePool"] == "boot")
+        .await?;
     drop(first);
     let mark = stage.scene.audit.mark().await?;
     let _second = manager(&stage).await?;

@@ -80,7 +80,7 @@ async fn the_tag_mirrors_of_the_proposal_reach_every_pool_from_the_cluster_and_o
     apply(&stage, CLUSTER_TAGS, &hosted_cluster(&name(0), &[])).await?;
     others.wait_for_text(tags).await?;
     stage.fleet().reads(&[&name(0)], &format!("quay.io/openshift-release-dev={tags}")).await?;
-    eventually(SOON, "both layers are told", async || {
+    eventually(SOON, "both layers are reported", async || {
         let file = workers.ours().unwrap_or_default();
         ensure!(file.contains("cluster-mirrors[itms.yaml#0][0]"), "{file}");
         Ok(Some(()))

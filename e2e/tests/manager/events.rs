@@ -17,11 +17,11 @@ async fn events(fleet: &Fleet, cluster: &str) -> Result<Vec<(String, String, i32
     events.retain(|event| event.regarding.as_ref().is_some_and(|object| object.name.as_deref() == Some(cluster)));
     events.sort_by_key(|event| event.meta().creation_timestamp.clone());
     let text = |text: Option<String>| text.context("an event without a type or reason");
-    let told = events.into_iter().map(|event| {
+    let reported = events.into_iter().map(|event| {
         let count = event.series.map_or(1, |series| series.count);
         Ok((text(event.type_)?, text(event.reason)?, count))
     });
-    told.collect()
+    reported.collect()
 }
 
 #[tokio::test]
@@ -40,9 +40,9 @@ async fn events_are_only_written_for_transitions() -> Result<()> {
     fleet.apply(&icsp("old", &[("u.example", &["https://m.example/u"], None)])).await?;
     fleet.condition("a", "SourcesResolved", "False", "InvalidEntries").await?;
     let warned = ("Warning".to_owned(), "InvalidEntries".to_owned(), 1);
-    eventually(SOON, "the transition is told", async || {
-        let told = events(fleet, "a").await?;
-        ensure!(told == [warned.clone()], "{told:?}");
+    eventually(SOON, "the transition is reported", async || {
+        let reported = events(fleet, "a").await?;
+        ensure!(reported == [warned.clone()], "{reported:?}");
         Ok(Some(()))
     })
     .await?;
@@ -53,9 +53,9 @@ async fn events_are_only_written_for_transitions() -> Result<()> {
     let _manager = scene.manager().await?;
     fleet.delete(&icsp("old", &[])).await?;
     fleet.condition("a", "SourcesResolved", "True", "AsExpected").await?;
-    eventually(SOON, "the way back is told", async || {
-        let told = events(fleet, "a").await?;
-        ensure!(told == [warned.clone(), ("Normal".to_owned(), "SourcesResolved".to_owned(), 1)], "{told:?}");
+    eventually(SOON, "the way back is reported", async || {
+        let reported = events(fleet, "a").await?;
+        ensure!(reported == [warned.clone(), ("Normal".to_owned(), "SourcesResolved".to_owned(), 1)], "{reported:?}");
         Ok(Some(()))
     })
     .await

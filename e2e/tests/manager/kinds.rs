@@ -229,7 +229,7 @@ async fn a_source_that_is_never_contacted_stays_so_while_its_kind_is_gone_and_th
     let argument = fleet.deployment("a", "ignition-server").await?;
     let argument = argument.pointer("/spec/template/spec/containers/0/args").cloned().unwrap_or_default();
     ensure!(argument.to_string().contains("s.example=m.example/s"), "{argument}");
-    let told = fleet.report("a").await?;
-    assert_eq!(told["sources"][0]["policy"], "NeverContactSource", "{told}");
+    let reported = fleet.report("a").await?;
+    assert_eq!(reported["sources"][0]["policy"], "NeverContactSource", "{reported}");
     Ok(())
 }

@@ -57,10 +57,10 @@ async fn a_report_is_owned_by_its_hosted_cluster_and_restored_after_a_deletion()
     let _manager = scene.manager().await?;
     fleet.condition("a", "Ready", "True", "AsExpected").await?;
     let uid = fleet.api_of(&hosted_cluster("a", &[]))?.get("a").await?.metadata.uid;
-    let told = fleet.api_of(&report("a"))?.get("a").await?;
-    let owners = told.metadata.owner_references.context("no owner")?;
+    let reported = fleet.api_of(&report("a"))?.get("a").await?;
+    let owners = reported.metadata.owner_references.context("no owner")?;
     assert_eq!((owners.len(), Some(&owners[0].uid)), (1, uid.as_ref()));
-    assert_eq!(told.metadata.namespace.as_deref(), Some(NAMESPACE));
+    assert_eq!(reported.metadata.namespace.as_deref(), Some(NAMESPACE));
 
     fleet.delete(&report("a")).await?;
     fleet.condition("a", "Ready", "True", "AsExpected").await?;

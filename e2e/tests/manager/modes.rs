@@ -19,9 +19,9 @@ async fn an_observer_writes_nothing_but_reports() -> Result<()> {
 
     let message = fleet.condition("a", "ControlPlaneUpToDate", "False", "Observing").await?;
     assert!(message.contains("hypermirror diff"), "{message}");
-    let told = fleet.report("a").await?;
-    assert_eq!(told["sources"][0]["source"], "s.example", "{told}");
-    assert_eq!(told["controlPlane"]["summary"], "0/3", "{told}");
+    let reported = fleet.report("a").await?;
+    assert_eq!(reported["sources"][0]["source"], "s.example", "{reported}");
+    assert_eq!(reported["controlPlane"]["summary"], "0/3", "{reported}");
     fleet.apply(&idms("one", &[("t.example", &["m.example/t"], None)])).await?;
     fleet.wait_for_map("a", "t.example=m.example/t").await?;
     let mut resources: Vec<String> = scene.writes(mark).await?.into_iter().map(|write| write.resource).collect();

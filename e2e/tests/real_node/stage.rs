@@ -120,14 +120,14 @@ impl Stage {
             Ok(set.metadata.generation)
         })
         .await?;
-        let told = format!("cluster@{generation}");
+        let reported = format!("cluster@{generation}");
         let of_it = |report: &Value| {
-            report["guest"]["sets"].as_array().is_some_and(|sets| sets.contains(&json!(told)))
+            report["guest"]["sets"].as_array().is_some_and(|sets| sets.contains(&json!(reported)))
                 && report["nodes"]["summary"] == "1/1"
                 && is_true(report, "NodesUpToDate")
                 && is_true(report, "GuestSynced")
         };
-        self.fleet.wait_for_report(CLUSTER, &told, of_it).await.map(|_| ())
+        self.fleet.wait_for_report(CLUSTER, &reported, of_it).await.map(|_| ())
     }
 
     /// Puts a set of mirrors into the guest by hand, and waits until the node has it.
@@ -173,8 +173,8 @@ impl Stage {
         eventually(SOON, &format!("the agent says {what}"), async || {
             let found = self.guest.api_of(&status)?.get(NODE).await?;
             let status = &found.data["status"];
-            let told = wanted(status) && status["pendingReload"] != true && is_true(status, "Reloaded");
-            ensure!(told, "{status}");
+            let reported = wanted(status) && status["pendingReload"] != true && is_true(status, "Reloaded");
+            ensure!(reported, "{status}");
             Ok(Some(()))
         })
         .await

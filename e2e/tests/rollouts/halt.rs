@@ -35,7 +35,7 @@ async fn none_begins_after_a_failure_until_it_recovers() -> Result<()> {
     let mark = scene.audit.mark().await?;
     stage.edit().await?;
 
-    let failed = eventually(SOON, "three are not back in time, and the others are told", async || {
+    let failed = eventually(SOON, "three are not back in time, and the others are reported", async || {
         let (failed, halted) = (stage.with_reason("RolloutFailed").await?, stage.with_reason("RolloutHalted").await?);
         ensure!((failed.len(), halted.len()) == (3, 9), "{failed:?} {halted:?}");
         Ok(Some(failed))
@@ -46,8 +46,8 @@ async fn none_begins_after_a_failure_until_it_recovers() -> Result<()> {
     assert!(failed.iter().all(|name| message.contains(&format!("{NAMESPACE}/{name}"))), "{message}");
     let failed: BTreeSet<String> = failed.into_iter().collect();
     eventually(SOON, "events tell it once", async || {
-        let told = (warned(fleet, "RolloutFailed").await?, warned(fleet, "RolloutHalted").await?);
-        ensure!(told == (failed.clone(), halted.iter().cloned().collect()), "{told:?}");
+        let reported = (warned(fleet, "RolloutFailed").await?, warned(fleet, "RolloutHalted").await?);
+        ensure!(reported == (failed.clone(), halted.iter().cloned().collect()), "{reported:?}");
         Ok(Some(()))
     })
     .await?;

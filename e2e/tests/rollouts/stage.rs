@@ -49,11 +49,11 @@ impl Stage {
         let resource: ApiResource = hypermirror_e2e::fleet::objects::resource_of(&kind)?;
         let api: Api<DynamicObject> = Api::all_with(self.scene.fleet.client.clone(), &resource);
         let reports = api.list(&ListParams::default()).await?.items.into_iter();
-        let told = reports.map(|report| {
+        let reported = reports.map(|report| {
             let status = report.data.get("status").cloned().unwrap_or_default();
             Ok((report.metadata.name.context("a report without a name")?, status))
         });
-        told.collect()
+        reported.collect()
     }
 
     /// The names of those whose `ControlPlaneUpToDate` has this reason, ascending.

@@ -73,8 +73,8 @@ fn an_invalid_entry_is_ignored_and_reported_and_the_rest_is_written() {
     let entries = vec![digest("quay.io", &["https://m.example"]), digest("good.io", &["m.example/good"])];
     let decision = decided(&declared(entries), &ForeignFiles::default());
     assert!(text(&decision).contains("good.io") && !text(&decision).contains("quay.io"));
-    let told: Vec<_> = decision.rejected.iter().map(|report| (&*report.severity, &*report.reason)).collect();
-    assert_eq!(told, [("Error", "InvalidMirror")]);
+    let reported: Vec<_> = decision.rejected.iter().map(|report| (&*report.severity, &*report.reason)).collect();
+    assert_eq!(reported, [("Error", "InvalidMirror")]);
 }
 
 #[test]

@@ -34,17 +34,17 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
 
 #[test]
 fn the_same_snapshot_is_the_same_status() {
-    let told = snapshot(NodeReason::AsExpected, NodeReason::NotAsked);
-    let first = status(&told, None, &at(1));
-    assert_eq!(status(&told, Some(&first), &at(9)), first);
+    let reported = snapshot(NodeReason::AsExpected, NodeReason::NotAsked);
+    let first = status(&reported, None, &at(1));
+    assert_eq!(status(&reported, Some(&first), &at(9)), first);
     assert!(!first.pending_reload, "nobody is waited for");
 }
 
 #[test]
 fn lists_are_cut_and_counted() {
-    let mut told = snapshot(NodeReason::AsExpected, NodeReason::AsExpected);
-    told.rejected = vec![FindingReport::default(); 70];
-    told.shadowed = vec![Shadowed::default(); 70];
-    let status = status(&told, None, &at(1));
+    let mut reported = snapshot(NodeReason::AsExpected, NodeReason::AsExpected);
+    reported.rejected = vec![FindingReport::default(); 70];
+    reported.shadowed = vec![Shadowed::default(); 70];
+    let status = status(&reported, None, &at(1));
     assert_eq!((status.rejected.len(), status.rejected_count, status.shadowed.len()), (50, 70, 50));
 }

@@ -62,7 +62,7 @@ fn platforms(inventory: &Inventory) -> String {
     table::print(["TAG", "PLATFORM", "DIGEST", "SIZE"], &rows)
 }
 
-/// What it is, where no platform says it.
+/// The type of content, if no platform shows it.
 fn kind(tag: &ScannedTag) -> String {
     if let Some(artifact_type) = &tag.artifact_type {
         return artifact_type.clone();

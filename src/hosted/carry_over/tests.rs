@@ -140,21 +140,21 @@ fn a_stock_value_without_an_annotation_that_names_newer_mirrors_is_in_force() {
 fn carried_entries_keep_mirrors_and_policy_without_foreign_ones() {
     let admitted = "s.example=m.example/s,f.example=x.example";
     let mut target = ObservedTarget { overrides: Some(admitted.into()), ..ObservedTarget::default() };
-    let policy = |target: &ObservedTarget, told: &[(&str, &str, &str)], mode: ArgumentMode| {
-        let report = report(told, &[(admitted, "f.example=x.example")]);
+    let policy = |target: &ObservedTarget, reported: &[(&str, &str, &str)], mode: ArgumentMode| {
+        let report = report(reported, &[(admitted, "f.example=x.example")]);
         let carried = carried(&OverrideMap::default(), Some(&report), [target], mode);
         assert_eq!(carried.env.as_str(), "s.example=m.example/s");
         carried.resolved.sources["s.example"].policy
     };
-    let told = |policy| [("s.example", "m.example/s", policy)];
+    let reported = |policy| [("s.example", "m.example/s", policy)];
     for mode in [ArgumentMode::None, ArgumentMode::Strict] {
-        assert_eq!(policy(&target, &told(NEVER), mode), Policy::NeverContactSource);
-        assert_eq!(policy(&target, &told(ALLOW), mode), Policy::AllowContactingSource);
+        assert_eq!(policy(&target, &reported(NEVER), mode), Policy::NeverContactSource);
+        assert_eq!(policy(&target, &reported(ALLOW), mode), Policy::AllowContactingSource);
     }
     target.argument = Some("s.example=m.example/s".into());
     assert_eq!(policy(&target, &[], ArgumentMode::Strict), Policy::NeverContactSource, "its argument is in force");
-    assert_eq!(policy(&target, &told(ALLOW), ArgumentMode::Strict), Policy::NeverContactSource);
-    assert_eq!(policy(&target, &told(ALLOW), ArgumentMode::None), Policy::AllowContactingSource);
+    assert_eq!(policy(&target, &reported(ALLOW), ArgumentMode::Strict), Policy::NeverContactSource);
+    assert_eq!(policy(&target, &reported(ALLOW), ArgumentMode::None), Policy::AllowContactingSource);
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn a_policy_that_is_no_longer_in_the_arguments_is_not_restored_from_the_report()
         World::new(&idms(&[("s.example", &["m.example/s"], true), ("t.example", &["m.example/t"], false)]), "=");
     world.settle();
     let admitted = "s.example=m.example/s,t.example=m.example/t";
-    let told = [("s.example", "m.example/s", NEVER), ("t.example", "m.example/t", NEVER)];
-    let blind = blind(world, Some(&report(&told, &[(admitted, "")])));
+    let reported = [("s.example", "m.example/s", NEVER), ("t.example", "m.example/t", NEVER)];
+    let blind = blind(world, Some(&report(&reported, &[(admitted, "")])));
     assert_eq!(blind.map.resolved.sources["t.example"].policy, Policy::AllowContactingSource);
     assert!(!writes(&blind));
 }
@@ -181,7 +181,7 @@ impl World {
 #[test]
 fn a_target_without_annotation_does_not_outdate_the_report() {
     let target = ObservedTarget { stock_managed: true, ..ObservedTarget::default() };
-    let told = report(&[("s.example", "m.example/s", ALLOW)], &[]);
-    let carried = carried(&OverrideMap::default(), Some(&told), [&target], ArgumentMode::Strict);
+    let reported = report(&[("s.example", "m.example/s", ALLOW)], &[]);
+    let carried = carried(&OverrideMap::default(), Some(&reported), [&target], ArgumentMode::Strict);
     assert_eq!(carried.env.as_str(), "s.example=m.example/s");
 }

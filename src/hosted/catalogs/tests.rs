@@ -41,9 +41,9 @@ fn the_condition_has_the_worst_finding_first() {
 fn the_message_names_annotation_object_and_images() {
     let wishes =
         CatalogWishes { findings: vec![finding(Severity::Error, Reason::CatalogInvalid)], ..Default::default() };
-    let told = condition(&wishes, &[], &Handling::Waiting).message;
-    assert_eq!(told, "annotation hypershift.openshift.io/olm-catalogs-is-registry-overrides: m");
-    let told =
+    let message = condition(&wishes, &[], &Handling::Waiting).message;
+    assert_eq!(message, "annotation hypershift.openshift.io/olm-catalogs-is-registry-overrides: m");
+    let message =
         condition(&CatalogWishes::default(), &[difference()], &Handling::Left("it only reports".to_owned())).message;
-    assert_eq!(told, "Deployment redhat-operators-catalog: container registry has a, not b: it only reports");
+    assert_eq!(message, "Deployment redhat-operators-catalog: container registry has a, not b: it only reports");
 }

@@ -94,15 +94,15 @@ fn ready_repeats_the_first_condition_that_is_not_true() {
 #[test]
 fn a_failed_reconcile_is_reported_until_the_next_successful_one() {
     let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
-    let told = |report: &HostedClusterMirrorsStatus| -> Vec<(String, String, String)> {
-        let told = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
-        report.conditions.iter().map(told).collect()
+    let reported = |report: &HostedClusterMirrorsStatus| -> Vec<(String, String, String)> {
+        let reported = |it: &Condition| (it.type_.clone(), it.status.clone(), it.reason.clone());
+        report.conditions.iter().map(reported).collect()
     };
-    let owned = |told: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
-        told.iter().map(|(kind, status, reason)| ((*kind).into(), (*status).into(), (*reason).into())).collect()
+    let owned = |reported: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
+        reported.iter().map(|(kind, status, reason)| ((*kind).into(), (*status).into(), (*reason).into())).collect()
     };
     let failed = owned(&[("ControlPlaneUpToDate", "Unknown", "WorkFailed"), ("Ready", "Unknown", "WorkFailed")]);
-    assert_eq!(told(&work_failed(None, 1, at(1))), failed, "there was no report yet");
+    assert_eq!(reported(&work_failed(None, 1, at(1))), failed, "there was no report yet");
 
     let good = ConditionState::good("as it should be");
     let waits = ConditionState::new("Unknown", Reason::KubeconfigMissing, "no kubeconfig yet");
@@ -125,12 +125,12 @@ fn a_failed_reconcile_is_reported_until_the_next_successful_one() {
         ("GuestSynced", "Unknown", "KubeconfigMissing"),
         ("Ready", "Unknown", "WorkFailed"),
     ];
-    assert_eq!((told(&first), first.source_count), (owned(&expected), 7));
+    assert_eq!((reported(&first), first.source_count), (owned(&expected), 7));
     assert_eq!(work_failed(Some(&first), 2, at(3)), first, "the same again is not written again");
     let bad = ConditionState::new("False", Reason::InvalidEntries, "1 invalid entries are ignored");
     let invalid = [(sources, &bad), (control_plane, &good), (ready, &bad)];
     let invalid = HostedClusterMirrorsStatus { conditions: merge(&[], &invalid, 1, at(1)), ..before.clone() };
-    assert_eq!(told(&work_failed(Some(&invalid), 2, at(2)))[2], owned(&[("Ready", "False", "InvalidEntries")])[0]);
+    assert_eq!(reported(&work_failed(Some(&invalid), 2, at(2)))[2], owned(&[("Ready", "False", "InvalidEntries")])[0]);
     let after = merge(&first.conditions, &conditions, 2, at(4));
     assert!(after.iter().all(|condition| condition.reason != "WorkFailed"), "{after:?}");
 }

@@ -122,7 +122,7 @@ fn a_field_that_its_crd_lost_is_no_removal() {
     assert!(kept(&none, true, ReferencePlace::Pruned), "nobody has decided yet");
     assert!(!kept(&none, false, ReferencePlace::Annotation));
     none.metadata.generation = Some(4);
-    assert!(kept(&none, true, ReferencePlace::Field), "nobody changed the spec, and the CRD is told later");
+    assert!(kept(&none, true, ReferencePlace::Field), "nobody changed the spec, and the CRD is read later");
     let (found, trouble) = reference(&none, false, Some(&report(ReferencePlace::Field)));
     assert_eq!(found.unwrap(), MirrorReference { name: "mirrors".into(), place: ReferencePlace::Pruned });
     let trouble = trouble.unwrap();

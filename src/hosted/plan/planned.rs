@@ -37,7 +37,7 @@ pub struct TargetPlan {
     /// Entries of the stock value that belong to other managers.
     pub foreign: Entries,
     /// Entries in the current annotation that belong to other managers, for the report.
-    pub admitted_foreign: Entries,
+    pub annotated_foreign: Entries,
 }
 
 impl TargetPlan {
@@ -52,7 +52,7 @@ impl TargetPlan {
             ),
             value: self.value,
             foreign: self.foreign,
-            admitted_foreign: self.admitted_foreign,
+            annotated_foreign: self.annotated_foreign,
             ..Self::default()
         }
     }

@@ -124,9 +124,9 @@ fn a_config_map_in_both_places_counts_once_and_an_error_has_the_fix() {
     let nothing = |_: &str| ReferredConfig::Read(Arc::new(documents(IDMS)), "1".to_owned());
     let (sources, _) = PoolSources::new("clusters", &config, nothing, &LastDocuments::default());
     assert_eq!(sources.replacing, ["a", "b"]);
-    let told = condition(&BTreeMap::from([("workers".to_owned(), sources)])).unwrap();
-    assert_eq!((told.status, told.reason), ("False", Reason::RefusedByHyperShift));
-    assert!(told.message.contains("that annotation hypermirror.dev/config references"), "{}", told.message);
+    let reported = condition(&BTreeMap::from([("workers".to_owned(), sources)])).unwrap();
+    assert_eq!((reported.status, reported.reason), ("False", Reason::RefusedByHyperShift));
+    assert!(reported.message.contains("that annotation hypermirror.dev/config references"), "{}", reported.message);
 }
 
 #[test]

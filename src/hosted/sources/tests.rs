@@ -47,7 +47,7 @@ fn carried_entries_are_only_added() {
     let carried = |value: &str| carry_over(&map, [value.into()]).env.to_string();
     assert_eq!(carried("="), "s.example=b.example");
     assert_eq!(carried("t.example=m.example"), "s.example=b.example,t.example=m.example");
-    // The order that was admitted stays where it covers what is known now.
+    // The order of the value is kept if it has all mirrors that are known now.
     assert_eq!(carried("s.example=a.example,s.example=b.example"), "s.example=a.example,s.example=b.example");
     assert_eq!(carried("s.example=a.example"), "s.example=b.example,s.example=a.example");
 }

@@ -69,7 +69,7 @@ fn target_report(target: &Target) -> Option<TargetReport> {
     let admitted = target.observed.as_ref().and_then(|observed| observed.overrides.as_ref());
     let admitted = admitted.map(|overrides| short_digest(overrides.as_str()));
     // Not from the stock value, because the annotation may be older or newer than the plan's input.
-    let foreign = if admitted.is_some() { &plan.admitted_foreign } else { &plan.foreign };
+    let foreign = if admitted.is_some() { &plan.annotated_foreign } else { &plan.foreign };
     Some(TargetReport {
         name: target.name().to_owned(),
         up_to_date: plan.up_to_date,

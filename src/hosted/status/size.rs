@@ -121,7 +121,7 @@ mod tests {
         let once = fitted(status);
         assert!(bytes(&once) <= REPORT_BYTES, "{}", bytes(&once));
         assert_eq!((once.source_count, once.control_plane.targets[0].admitted.as_str()), (7, "digest"));
-        assert_eq!(fitted(once.clone()), once, "what was told is told again alike");
+        assert_eq!(fitted(once.clone()), once, "fitting again changes nothing");
         let mut absurd = once;
         absurd.control_plane.targets[0].foreign = "f".repeat(REPORT_BYTES);
         let fitted = fitted(absurd);

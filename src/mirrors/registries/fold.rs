@@ -115,9 +115,9 @@ fn fold_mirrors(table: &mut OwnTable, theirs: &RegistryTable) {
         }
         let named = |by_digest: bool| {
             let ours = table.mirrors.iter().take(ours);
-            ours.filter(|known| known.location == mirror.location).any(|known| known.pull.admits(by_digest))
+            ours.filter(|known| known.location == mirror.location).any(|known| known.pull.applies_to(by_digest))
         };
-        let wanted = |by_digest: bool| mirror.pull.admits(by_digest) && !named(by_digest);
+        let wanted = |by_digest: bool| mirror.pull.applies_to(by_digest) && !named(by_digest);
         let pull = match (wanted(true), wanted(false)) {
             (true, true) => PullFromMirror::All,
             (true, false) => PullFromMirror::DigestOnly,

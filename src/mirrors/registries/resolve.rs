@@ -103,7 +103,7 @@ pub(super) fn pull_sources(
     let by_digest = reference.digest.is_some();
     let mirrors = table.mirrors.iter().map(|mirror| (&mirror.location, mirror.insecure, mirror.pull));
     let own = (&table.location, table.insecure, PullFromMirror::All);
-    let endpoints = mirrors.chain([own]).filter(|(_, _, pull)| pull.admits(by_digest));
+    let endpoints = mirrors.chain([own]).filter(|(_, _, pull)| pull.applies_to(by_digest));
     endpoints
         .map(|(location, insecure, _)| {
             let reference = rewrite(reference, &table.prefix, location)?;

@@ -149,10 +149,11 @@ mod tests {
     #[test]
     fn enforcing_accepts_one_registry_and_rejects_several() {
         let several = config(&format!("short-name-mode = 'enforcing'\n{TWO}"));
-        let told = tried(&several, "app:v1");
+        let tried_names = tried(&several, "app:v1");
         assert!(
-            told[0].starts_with("error: short name mode is enforcing, but image name app:v1 returns ambiguous list"),
-            "{told:?}"
+            tried_names[0]
+                .starts_with("error: short name mode is enforcing, but image name app:v1 returns ambiguous list"),
+            "{tried_names:?}"
         );
         let one = config("short-name-mode = 'enforcing'\nunqualified-search-registries = ['quay.io']\n");
         assert_eq!(tried(&one, "app:v1"), ["quay.io/app:v1"]);

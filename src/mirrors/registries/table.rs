@@ -23,7 +23,7 @@ impl PullFromMirror {
     }
 
     /// Whether a pull by digest, or by tag, uses the mirror.
-    pub const fn admits(self, by_digest: bool) -> bool {
+    pub const fn applies_to(self, by_digest: bool) -> bool {
         match self {
             Self::All => true,
             Self::DigestOnly => by_digest,

@@ -46,7 +46,7 @@ fn the_reference_has_every_flag() {
     }
     let shown_in_code = in_code(false);
     for title in SHOWN {
-        // Each section is told what it lacks; what is listed in another one is not lacking.
+        // Each section is stderr what it lacks; what is listed in another one is not lacking.
         let section = page.section(title);
         let own = listed(&section).into_keys().collect::<BTreeSet<_>>();
         let belongs = |name: &&String| own.contains(*name) || (!shown.contains(*name) && section_of(name) == title);

@@ -28,7 +28,7 @@ fn read(placement: &str, annotated: &[(&str, &str)]) -> CatalogWishes {
 }
 
 /// Severity, reason and message of each finding.
-fn told(wishes: &CatalogWishes) -> Vec<String> {
+fn reported(wishes: &CatalogWishes) -> Vec<String> {
     let line = |finding: &CatalogFinding| {
         let annotation = finding.annotation.rsplit('/').next().unwrap();
         format!("{} {} {annotation}: {}", finding.severity.as_str(), finding.reason.as_str(), finding.message)
@@ -45,7 +45,7 @@ fn without_annotations_for_catalogs_nothing_is_read() {
 #[test]
 fn three_images_by_digest_are_used_unchanged() {
     let wishes = read("management", &images(A, B, C));
-    assert_eq!(told(&wishes), Vec::<String>::new());
+    assert_eq!(reported(&wishes), Vec::<String>::new());
     let expected = Catalog::ALL.into_iter().zip([A, B, C].map(str::to_owned)).collect();
     assert_eq!(wishes.wanted, Wanted::Images(expected));
     let unset = HostedCluster { spec: HostedClusterSpec::default(), ..cluster("management", &images(A, B, C)) };
@@ -87,7 +87,7 @@ fn images_are_refused_with_upstreams_messages_and_then_nothing_is_wanted() {
     ];
     for (name, [a, b, c], expected) in cases {
         let wishes = read("management", &images(a, b, c));
-        assert_eq!((told(&wishes), wishes.wanted), (expected, Wanted::Nothing), "{name}");
+        assert_eq!((reported(&wishes), wishes.wanted), (expected, Wanted::Nothing), "{name}");
     }
 }
 
@@ -124,7 +124,7 @@ fn registries_are_those_that_upstream_computes() {
     for (text, expected) in cases {
         let wishes = read("management", &[(OVERRIDES, text)]);
         let expected = expected.iter().map(|registry| (*registry).to_owned()).collect();
-        assert_eq!((told(&wishes), wishes.wanted), (vec![], Wanted::Registries(expected)), "{text}");
+        assert_eq!((reported(&wishes), wishes.wanted), (vec![], Wanted::Registries(expected)), "{text}");
     }
 }
 
@@ -157,7 +157,7 @@ fn parts_that_upstream_ignores_are_reported_and_the_rest_applies() {
     ] {
         let wishes = read("management", &[(OVERRIDES, &format!("{rest},{part}"))]);
         let expected = format!("Error {reason} olm-catalogs-is-registry-overrides: {message}");
-        assert_eq!(told(&wishes), [expected], "{part}");
+        assert_eq!(reported(&wishes), [expected], "{part}");
         assert_eq!(wishes.wanted, Wanted::Registries(vec!["m.example/redhat".to_owned()]), "{part}");
     }
     assert_eq!(read("management", &[(OVERRIDES, "quay.io=m.example")]).wanted, Wanted::Nothing);
@@ -207,7 +207,7 @@ fn in_guest_placement_images_have_no_effect_and_registries_are_checked_only() {
     assert_eq!(wishes.wanted, Wanted::Nothing);
 
     let fine = read("guest", &[(OVERRIDES, "registry.redhat.io=m.example")]);
-    assert_eq!((told(&fine), fine.wanted), (vec![], Wanted::Nothing), "the guest's own operator does it");
+    assert_eq!((reported(&fine), fine.wanted), (vec![], Wanted::Nothing), "the guest's own operator does it");
     assert_eq!(read("guest", &[(OVERRIDES, "nonsense")]).findings.len(), 1);
 }
 
@@ -223,7 +223,7 @@ fn images_precede_registries_and_ineffective_annotations_are_warnings() {
          catalogs take precedence",
         "Warning CatalogIneffective redhat-marketplace-catalog-image: no effect: HyperShift no longer has this catalog",
     ];
-    assert_eq!(told(&wishes), expected);
+    assert_eq!(reported(&wishes), expected);
 
     let half = read("management", &[&images("", B, C)[..], &annotated[3..4]].concat());
     assert_eq!(half.wanted, Wanted::Nothing, "upstream stops at the images");

@@ -80,8 +80,8 @@ struct Model {
     world: World,
     mirrors: Vec<MirrorEntry>,
     opted_out: bool,
-    /// The map that the present manager admitted last; none after a crash.
-    admitted: Option<EntrySet>,
+    /// The last map that the present manager recorded; none after a crash.
+    last_map: Option<EntrySet>,
     /// `mirrors-observed`, and whether somebody has looked since.
     asked: Option<String>,
     unheard: bool,
@@ -107,7 +107,7 @@ impl Model {
             world,
             mirrors: Vec::new(),
             opted_out: false,
-            admitted: None,
+            last_map: None,
             asked: None,
             unheard: false,
             running: "=".to_owned(),
@@ -133,7 +133,7 @@ impl Model {
                 self.plan();
             }
             Step::Crash => {
-                self.admitted = None;
+                self.last_map = None;
                 self.world.trigger = Trigger::First;
                 self.world.removed.clear();
                 self.world.management = ManagementLayer::new(&self.mirrors);
@@ -169,7 +169,7 @@ impl Model {
         self.mirrors = mirrors.to_vec();
         let before = std::mem::take(&mut self.world.management);
         self.world.management = ManagementLayer::new(mirrors);
-        if self.admitted.is_some() {
+        if self.last_map.is_some() {
             self.world.management.explained.extend(before.explained);
         }
         self.resolve();
@@ -185,11 +185,11 @@ impl Model {
     /// Answers whether anything was written.
     fn plan(&mut self) -> bool {
         let wanted = &self.world.map.entries;
-        if let Some(before) = &self.admitted {
+        if let Some(before) = &self.last_map {
             self.world.removed.extend(before.difference(wanted).cloned());
         }
         self.world.removed.retain(|entry| !wanted.contains(entry));
-        self.admitted = Some(EntrySet::clone(wanted));
+        self.last_map = Some(EntrySet::clone(wanted));
         let before = self.world.deployments.clone();
         let plan = self.world.plan(self.asked.as_deref());
         if let Some(value) = &plan.touch {
@@ -213,7 +213,7 @@ impl Model {
         for (deployment, target) in self.world.deployments.iter().zip(&plan.targets) {
             let annotation = deployment["metadata"]["annotations"]["hypermirror.dev/overrides"].as_str();
             if let (Some(annotation), Some(target)) = (annotation, &target.plan) {
-                self.world.reported.insert(annotation.into(), target.admitted_foreign.clone());
+                self.world.reported.insert(annotation.into(), target.annotated_foreign.clone());
             }
         }
     }
