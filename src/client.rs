@@ -1,6 +1,7 @@
-//! Talking to a Kubernetes API, whichever it is: connections, watches, kinds that come and go, deadlines, pages, back-off.
+//! The client of any Kubernetes API: connections, watches, optional kinds, deadlines, pages, back-off, causes of errors.
 
 pub mod backoff;
+pub mod cause;
 pub mod connect;
 pub mod deadline;
 pub mod optional_kind;

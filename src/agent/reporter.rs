@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::inputs::Inputs;
 use super::report::{Snapshot, status};
 use crate::client::backoff::Backoff;
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 
 /// Delay that combines a write of the file and the following reload into one status update.
@@ -59,7 +60,7 @@ impl Reporter {
                     RESYNC
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "failed to write the NodeMirrorStatus; trying again");
+                    tracing::warn!(error = %Cause(&error), "failed to write the NodeMirrorStatus; trying again");
                     current = None;
                     RETRY.next(&mut pause)
                 }

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::yaml;
+use crate::client::cause::Cause;
 use crate::printable;
 
 /// An error.
@@ -96,11 +97,17 @@ pub fn error(message: impl Display) {
 /// An error with its causes, each printed once. Libraries often include the text of a cause in their own.
 pub fn causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain() {
+        // Its text already has the innermost cause, and its source is the complete response.
+        let request = cause.downcast_ref::<kube::Error>();
+        let cause = request.map_or_else(|| cause.to_string(), |request| Cause(request).to_string());
         if text.is_empty() {
             text = cause;
         } else if !text.contains(&cause) {
             text = format!("{text}: {cause}");
+        }
+        if request.is_some() {
+            break;
         }
     }
     text

@@ -14,6 +14,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
+use super::cause::Cause;
 use super::deadline::answered;
 use super::watch::{Failure, Update, updates};
 
@@ -73,7 +74,7 @@ impl InstalledCrd {
             match Self::read(&self.client, self.name).await {
                 Ok(uid) => return uid.as_deref() == Some(&*self.uid),
                 Err(error) => {
-                    tracing::warn!(crd = self.name, %error, "failed to read a CRD; deleted objects stay in use until it can be read");
+                    tracing::warn!(crd = self.name, error = %Cause(&error), "failed to read a CRD; deleted objects stay in use until it can be read");
                     tokio::time::sleep(RETRY).await;
                 }
             }

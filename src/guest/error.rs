@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use hypermirror_api::Reason;
 use thiserror::Error;
 
+use crate::client::cause::chain;
 use crate::printable;
 
 /// Maximum number of characters of a guest cluster's message, so that it fits into a condition.
@@ -145,18 +146,6 @@ impl GuestError {
 /// code, so only the message identifies them.
 fn is_denial(message: &str) -> bool {
     message.contains(" denied request") || message.contains(" denied the request")
-}
-
-/// An error and its sources, including those inside an `io::Error`, which `source` skips.
-fn chain<'e>(error: &'e (dyn StdError + 'static)) -> Vec<&'e (dyn StdError + 'static)> {
-    let mut chain: Vec<&'e (dyn StdError + 'static)> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next.filter(|_| chain.len() < 16) {
-        chain.push(error);
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source());
-    }
-    chain
 }
 
 fn root_cause(chain: &[&(dyn StdError + 'static)]) -> String {

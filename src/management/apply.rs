@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::index::targets::TargetMeta;
+use crate::client::cause::Cause;
 use crate::client::deadline::{DEADLINE, within};
 use crate::client::pages::Pages;
 use crate::hosted::observed::ObservedTarget;
@@ -39,7 +40,7 @@ pub enum WriteError {
         what: String,
     },
     /// The API server rejected the request, or failed.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", Cause(source))]
     Failed {
         /// The object.
         what: String,

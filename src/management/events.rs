@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 use crate::printable;
 
@@ -60,7 +61,7 @@ impl Events {
             secondary: related,
         };
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
-            tracing::warn!(object = %about.key, reason, %error, "failed to record an event");
+            tracing::warn!(object = %about.key, reason, error = %Cause(&error), "failed to record an event");
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::election::{Candidate, Step};
+use crate::client::cause::Cause;
 use crate::client::deadline::{answered, answered_within};
 
 /// Number of retries after a conflict, before the next interval.
@@ -160,7 +161,7 @@ impl Holder {
         if self.term.send_replace(None).is_some()
             && let Err(error) = answered_within(RELEASE_LIMIT, self.give_up()).await
         {
-            tracing::warn!(%error, "failed to release the Lease; other replicas wait until it expires");
+            tracing::warn!(error = %Cause(&error), "failed to release the Lease; other replicas wait until it expires");
         }
     }
 
@@ -178,7 +179,7 @@ impl Holder {
                 self.held = None;
                 self.tell();
             }
-            Err(error) => tracing::warn!(%error, "failed to renew the Lease; trying again"),
+            Err(error) => tracing::warn!(error = %Cause(&error), "failed to renew the Lease; trying again"),
         }
         if self.held.is_some_and(|held| held.until <= Instant::now()) {
             self.held = None;
