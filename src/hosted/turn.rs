@@ -53,11 +53,11 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
     let mut memory = Memory::clone(&facts.memory);
     let contested = leave_contested(facts, &mut memory.contests, &mut plan.targets, now);
     if !facts.leaves() {
-        memory.edits.see(&wanted_digest(facts), facts.flags.settle, now.instant);
+        memory.edits.record(&wanted_digest(facts), facts.flags.settle, now.instant);
     }
     let gate = gate(&Proposal { facts, plan: Some(&plan), edits: &memory.edits, now });
     if gate == Gate::Go && plan.writes() {
-        memory.edits.begin(now.instant);
+        memory.edits.apply(now.instant);
     }
     let reaches_nodes = matches!(gate, Gate::Go | Gate::Hold(..)) && !gate.holds_nodes();
     let refused = gate.condition().filter(|_| gate.holding() == Some(GateName::NamespaceClaim));

@@ -49,8 +49,8 @@ const CLOSED: [(GateName, Change); 9] = [
         let mut memory = (*facts.memory).clone();
         let at = Instant::now();
         for wanted in ["earlier", "now"] {
-            memory.edits.see(wanted, SETTLE, at);
-            memory.edits.begin(at);
+            memory.edits.record(wanted, SETTLE, at);
+            memory.edits.apply(at);
         }
         facts.memory = memory.into();
     }),
