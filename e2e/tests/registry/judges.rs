@@ -1,4 +1,6 @@
-//! One suite for all registries: what is pushed to them is read back equal.
+//! One suite for all registries: what is pushed to them is read back equal, by a plain client, by ours and by skopeo.
+
+mod ours;
 
 use anyhow::{Context, Result, ensure};
 use hypermirror_e2e::content::{Content, Feature};
@@ -54,6 +56,7 @@ async fn one(judge: &Judge, content: &Content) -> Result<()> {
         ensure!(read.status == 200 && read.body == *bytes, "{digest}: {read:?}");
     }
     referrers(judge, content).await?;
+    ours::read(judge, content).await.context("our client")?;
     skopeo_reads(judge, content).await
 }
 

@@ -18,7 +18,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A client that believes the system's authorities and this one.
-fn client(authority: Option<&Authority>) -> Result<Client> {
+pub fn client(authority: Option<&Authority>) -> Result<Client> {
     let mut tls = TlsOptions::default();
     if let Some(authority) = authority {
         tls.add_authorities(authority.certificate().as_bytes())?;
