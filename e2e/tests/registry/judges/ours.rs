@@ -31,7 +31,7 @@ pub async fn read(judge: &Judge, content: &Content) -> Result<()> {
     manifests(&client, target, &held).await?;
     for (digest, bytes) in &content.blobs {
         let digest = Digest::parse(digest)?;
-        client.head_blob(target, &digest).await?;
+        client.head_blob(target, &digest, bytes.len() as u64).await?;
         client.check_blob(target, &digest, bytes.len() as u64).await?;
         ensure!(client.small_blob(target, &digest, LIMIT).await? == *bytes, "{digest}");
     }
@@ -42,7 +42,7 @@ pub async fn read(judge: &Judge, content: &Content) -> Result<()> {
 }
 
 fn is_taken(judge: &Judge, manifest: &Manifest) -> bool {
-    manifest.needs.is_none_or(|feature| judge.kind().takes(feature))
+    manifest.needs.is_none_or(|feature| judge.kind().supports(feature))
 }
 
 async fn manifests(client: &Client, target: Target<'_>, held: &[&Manifest]) -> Result<()> {
@@ -84,8 +84,8 @@ async fn tags(client: &Client, target: Target<'_>, held: &[&Manifest]) -> Result
 async fn referrers(client: &Client, target: Target<'_>, kind: Kind, content: &Content) -> Result<()> {
     let subject = Digest::parse(&content.manifest("multi").context("no index")?.digest)?;
     let found = client.referrers(target, &subject).await?;
-    ensure!(found.is_by_tag != kind.takes(Feature::Referrers), "{found:?}");
-    if kind.takes(Feature::Referrers) {
+    ensure!(found.is_by_tag != kind.supports(Feature::Referrers), "{found:?}");
+    if kind.supports(Feature::Referrers) {
         let artifact = content.manifest("artifact").context("no artifact")?;
         let digests: Vec<String> = found.manifests.iter().map(|it| it.digest.to_string()).collect();
         ensure!(digests == [artifact.digest.to_string()], "{digests:?}");
