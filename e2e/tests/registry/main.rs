@@ -4,6 +4,7 @@
 
 mod cases;
 mod conformance;
+mod coverage;
 mod docker;
 mod judges;
 mod mock;

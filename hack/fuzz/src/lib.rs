@@ -20,7 +20,7 @@ mod registry;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("documents", documents::check),
     ("config_map", config_map::check),
     ("pool_config", pool_config::check),
@@ -33,6 +33,8 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("tag_list", registry::tag_list),
     ("manifest", registry::manifest),
     ("image_references", registry::image_references),
+    ("image_list", registry::image_list),
+    ("image_policy", registry::image_policy),
 ];
 
 /// Separates the parts of an input, such as the keys of a ConfigMap.

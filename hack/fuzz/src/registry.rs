@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hypermirror::mirrors::is_tag;
+use hypermirror::registry::coverage::list;
 use hypermirror::registry::coverage::payload::{InLayer, find, images};
+use hypermirror::registry::coverage::policy::{SignaturePolicy, demand_signature};
 use hypermirror::registry::wire::challenge::{Challenge, parse};
 use hypermirror::registry::wire::link::next_query;
 use hypermirror::registry::wire::location::{is_same_host, resolve};
@@ -21,6 +23,7 @@ static LINK: OnceLock<Duration> = OnceLock::new();
 static TAG_LIST: OnceLock<Duration> = OnceLock::new();
 static MANIFEST: OnceLock<Duration> = OnceLock::new();
 static IMAGES: OnceLock<Duration> = OnceLock::new();
+static LIST: OnceLock<Duration> = OnceLock::new();
 
 /// Headers that are longer are not read.
 const LONGEST: usize = 16 * 1024;
@@ -123,5 +126,25 @@ pub fn image_references(input: &[u8]) {
     }
     if let Ok(InLayer::Found(content)) = find(input) {
         assert!(content.len() <= input.len() || input.starts_with(&[0x1f, 0x8b]), "a file is a part of its layer");
+    }
+}
+
+/// Lists of images, as people and oc-mirror write them.
+pub fn image_list(input: &[u8]) {
+    let text = String::from_utf8_lossy(input).into_owned();
+    if let Ok(images) = linear(&LIST, &text, list::parse) {
+        let printed: String = images.iter().map(|image| format!("docker://{image}\n")).collect();
+        assert_eq!(list::parse(&printed).as_ref(), Ok(&images), "what is printed is read");
+    }
+}
+
+/// Policies that demand signatures: an object, then an image.
+pub fn image_policy(input: &[u8]) {
+    let parts = parts(input);
+    let Some(Ok(object)) = parts.first().map(|text| serde_json::from_str(text)) else { return };
+    if let Ok(Some(policy)) = SignaturePolicy::of(&object) {
+        for image in parts.iter().skip(1) {
+            demand_signature(std::slice::from_ref(&policy), image);
+        }
     }
 }

@@ -86,11 +86,12 @@ fn missing(report: &Report) -> String {
     }
     let mut text = String::new();
     for (title, (places, consumers)) in images.iter().take(NAMED) {
-        let for_whom = consumers.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "{} {}", styled(BAD, "missing"), printable::line(&format!("{title} for {for_whom}")));
+        let _ = writeln!(text, "{} {}", styled(BAD, "missing"), printable::line(title));
         for place in places {
             lacks(&mut text, place);
         }
+        let needed_by = consumers.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "  needed by {}", printable::line(&needed_by));
     }
     more(&mut text, images.len(), "missing images");
     text

@@ -26,6 +26,10 @@ use super::sample::Sample;
 
 /// Manifests of one image; more are a hostile index.
 const MAX_MANIFESTS: usize = 1_000;
+/// Blobs of one manifest. Images in use have some hundred layers at most.
+const MAX_BLOBS: usize = 2_000;
+/// Parts of one image that are named.
+const MAX_LACKS: usize = 1_000;
 /// Requests of one image that wait for their turn, and images that are looked at together. How many requests are under way is
 /// the pace's business.
 const AT_ONCE: usize = 16;
@@ -126,7 +130,7 @@ impl Checker {
                     }
                     State::Lacking(lack) if digest == *top && lack.message == MISSING => return Finding::Absent,
                     State::Lacking(lack) => {
-                        found.lacks.push(Lack::of(Part::Manifest, &owner, &digest, lack.message));
+                        found.add(State::Lacking(Lack::of(Part::Manifest, &owner, &digest, lack.message)));
                     }
                     State::Unknown(reason, message) => found.add(State::Unknown(reason, message)),
                 }
@@ -165,6 +169,10 @@ impl Checker {
             .filter(|blob| seen.insert(&blob.digest))
             .map(|blob| (blob.digest.clone(), blob.size, level_of(blob)))
             .collect();
+        if blobs.len() > MAX_BLOBS {
+            let message = format!("{} has more than {MAX_BLOBS} blobs", visited.digest);
+            return vec![State::Unknown(Reason::Invalid, message)];
+        }
         let ask = |(digest, size, level): (Digest, u64, Level)| async move {
             match self.blob(target, &digest, size, level).await {
                 State::Lacking(lack) => State::Lacking(Lack::of(Part::Blob, &visited.owner, &digest, lack.message)),
@@ -209,6 +217,7 @@ impl Found {
     fn add(&mut self, state: State<()>) {
         match state {
             State::Held(()) => {}
+            State::Lacking(_) if self.lacks.len() >= MAX_LACKS => {}
             State::Lacking(lack) => self.lacks.push(lack),
             State::Unknown(reason, message) => {
                 self.unknown.get_or_insert((reason, message));

@@ -343,3 +343,26 @@ async fn a_sample_reads_configs_and_asks_for_the_other_blobs() {
     let read = server.lines().iter().filter(|line| line.starts_with("GET /v2/a/blobs/")).count();
     assert_eq!((read, checker.hashed()), (1, 1), "both images have one config: {:?}", server.lines());
 }
+
+#[tokio::test]
+async fn hostile_manifests_cost_a_bounded_number_of_requests() {
+    let mut content = Content::default();
+    let blob = |number: usize| json!({"mediaType": "application/x", "digest": Digest::of(Algorithm::Sha256, &number.to_be_bytes()), "size": 1});
+    let layers: Vec<Value> = (0..=MAX_BLOBS).map(blob).collect();
+    let wide = content.add_json(&json!({"mediaType": ManifestType::OciImage.name(), "layers": layers}));
+    let children: Vec<Value> = (0..=MAX_MANIFESTS).map(blob).collect();
+    let broad = content.add_json(&json!({"mediaType": ManifestType::OciIndex.name(), "manifests": children}));
+    let mut deep = content.image("amd").0;
+    for _ in 0..MAX_DEPTH {
+        deep = content.index(&[(&deep, "amd64")]);
+    }
+    let server = content.serve().await;
+    for (digest, expected, most) in
+        [(wide, "more than 2000 blobs", 1), (broad, "more than 1000 manifests", 1), (deep, "nested deeper", MAX_DEPTH)]
+    {
+        let before = server.seen().len();
+        let found = check(&Checker::new(&client()), &repository(&server, "a"), &digest, Level::L1).await;
+        assert!(matches!(&found, Finding::Unknown(Reason::Invalid, why) if why.contains(expected)), "{found:?}");
+        assert!(server.seen().len() - before <= most, "{:?}", server.lines().len());
+    }
+}

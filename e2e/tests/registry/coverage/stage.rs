@@ -1,0 +1,211 @@
+//! A release of 190 images for two architectures, on a source and two mirrors, and three hosted clusters with different mirrors.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use hypermirror_e2e::mock::digest::Digest;
+use hypermirror_e2e::mock::store::Store;
+use hypermirror_e2e::{MockRegistry, binaries};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const IMAGES: usize = 190;
+/// The repositories of a release: of its images, and of itself.
+pub const ART: &str = "ocp/art";
+pub const RELEASE: &str = "ocp/release";
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
+pub struct Stage {
+    pub source: MockRegistry,
+    pub first: MockRegistry,
+    pub second: MockRegistry,
+    pub release: Digest,
+    /// The indexes of the payload, by name.
+    pub images: Vec<(String, Digest)>,
+    directory: TempDir,
+}
+
+/// How a run of the binary ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: Option<i32>,
+}
+
+impl Ran {
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| self.stderr.clone())
+    }
+}
+
+impl Stage {
+    pub async fn set() -> Result<Self> {
+        let (source, first, second) =
+            (MockRegistry::start().await?, MockRegistry::start().await?, MockRegistry::start().await?);
+        let images: Vec<(String, Digest)> = {
+            let mut store = source.store();
+            (0..IMAGES).map(|number| (name(number), image(&mut store, number))).collect()
+        };
+        let release = release(&mut source.store(), &source.host(), &images);
+        let everything = source.store().repositories.clone();
+        first.store().repositories.clone_from(&everything);
+        second.store().repositories = everything;
+        // The second mirror was never filled to the end.
+        let half: BTreeSet<&Digest> = images.iter().skip(IMAGES / 2).map(|(_, digest)| digest).collect();
+        second.store().repository(ART).manifests.retain(|digest, _| !half.contains(digest));
+        Ok(Self { source, first, second, release, images, directory: tempfile::tempdir()? })
+    }
+
+    /// The release image as clusters name it.
+    pub fn release_image(&self) -> String {
+        format!("{}/{RELEASE}@{}", self.source.host(), self.release)
+    }
+
+    /// An image of the payload as the release names it.
+    pub fn image(&self, number: usize) -> String {
+        format!("{}/{ART}@{}", self.source.host(), self.images[number].1)
+    }
+
+    /// Hosted clusters: one with the full mirror, one that tries the other one before, one without mirrors.
+    pub fn write_fleet(&self) -> Result<()> {
+        let (source, first, second) = (self.source.host(), self.first.host(), self.second.host());
+        let cluster = |name: &str, mirrors: &[&String]| {
+            let mirrors: Vec<String> = mirrors.iter().map(|host| format!("{host}/ocp")).collect();
+            let own = if mirrors.is_empty() {
+                json!([])
+            } else {
+                json!([{"source": format!("{source}/ocp"), "mirrors": mirrors}])
+            };
+            json!({"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
+                "metadata": {"name": name, "namespace": "clusters"},
+                "spec": {"release": {"image": self.release_image()}, "imageContentSources": own}})
+        };
+        let pool = |name: &str| {
+            json!({"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "NodePool",
+                "metadata": {"name": format!("{name}-workers"), "namespace": "clusters"},
+                "spec": {"clusterName": name, "release": {"image": self.release_image()}}})
+        };
+        let mirrors = json!({"apiVersion": "config.openshift.io/v1", "kind": "ImageDigestMirrorSet", "metadata": {"name": "m"},
+            "spec": {"imageDigestMirrors": [{"source": format!("{source}/ocp"), "mirrors": [format!("{first}/ocp")]}]}});
+        let objects = [
+            mirrors,
+            cluster("west", &[&first]),
+            cluster("east", &[&second, &first]),
+            cluster("lab", &[]),
+            pool("west"),
+            pool("east"),
+            pool("lab"),
+        ];
+        self.write("fleet.yaml", &objects)
+    }
+
+    /// Objects as one file of the input.
+    pub fn write(&self, name: &str, objects: &[Value]) -> Result<()> {
+        let text = objects.iter().map(|object| format!("---\n{object}\n")).collect::<String>();
+        Ok(std::fs::write(self.input().join(name), text)?)
+    }
+
+    pub fn input(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs the binary over HTTP with the files of the input.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Ran> {
+        let mut command = tokio::process::Command::new(binaries::operator()?);
+        command.env_clear().env("HOME", self.input()).current_dir(self.input()).args(arguments);
+        let output = command.args(["-f", "."]).kill_on_drop(true).output().await?;
+        Ok(Ran {
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+            code: output.status.code(),
+        })
+    }
+
+    /// The registry of this host and port.
+    pub fn registry(&self, host: &str) -> Option<&MockRegistry> {
+        [&self.source, &self.first, &self.second].into_iter().find(|registry| registry.host() == host)
+    }
+}
+
+fn name(number: usize) -> String {
+    // One of those that HyperShift's operators look up themselves.
+    if number == 0 { "hypershift".to_owned() } else { format!("component-{number:03}") }
+}
+
+/// The blob that only the image of this number and architecture has.
+pub fn own_layer(number: usize, architecture: &str) -> String {
+    format!("layer of {number} for {architecture}")
+}
+
+fn image(store: &mut Store, number: usize) -> Digest {
+    let mut children = Vec::new();
+    for architecture in ARCHITECTURES {
+        let config = json!({"architecture": architecture, "os": "linux", "number": number}).to_string();
+        let layers = ["a base that all share".to_owned(), own_layer(number, architecture)];
+        let manifest = json!({"schemaVersion": 2, "mediaType": IMAGE, "config": blob(store, ART, config),
+            "layers": layers.map(|text| blob(store, ART, text))});
+        let digest = store.add_manifest(ART, IMAGE, manifest.to_string());
+        children.push(child(&digest, architecture));
+    }
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children});
+    store.add_manifest(ART, INDEX, index.to_string())
+}
+
+fn release(store: &mut Store, source: &str, images: &[(String, Digest)]) -> Digest {
+    let tag = |(name, digest): &(String, Digest)| json!({"name": name, "from": {"kind": "DockerImage", "name": format!("{source}/{ART}@{digest}")}});
+    let tags: Vec<Value> = images.iter().map(tag).collect();
+    let stream = json!({"kind": "ImageStream", "apiVersion": "image.openshift.io/v1", "spec": {"tags": tags}});
+    let payload = archive("release-manifests/image-references", &stream.to_string());
+    let mut children = Vec::new();
+    for architecture in ARCHITECTURES {
+        let config = blob(store, RELEASE, json!({"architecture": architecture, "os": "linux"}).to_string());
+        let manifest = json!({"schemaVersion": 2, "mediaType": IMAGE, "config": config,
+            "layers": [blob(store, RELEASE, payload.clone())]});
+        let digest = store.add_manifest(RELEASE, IMAGE, manifest.to_string());
+        children.push(child(&digest, architecture));
+    }
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children});
+    store.add_manifest(RELEASE, INDEX, index.to_string())
+}
+
+fn blob(store: &mut Store, repository: &str, bytes: impl Into<Bytes>) -> Value {
+    let bytes = bytes.into();
+    let size = bytes.len();
+    json!({"mediaType": LAYER, "digest": &*store.add_blob(repository, bytes), "size": size})
+}
+
+fn child(digest: &Digest, architecture: &str) -> Value {
+    json!({"mediaType": IMAGE, "digest": &**digest, "size": 1,
+        "platform": {"os": "linux", "architecture": architecture}})
+}
+
+/// A tar archive of one file.
+fn archive(path: &str, text: &str) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    header.set_cksum();
+    // Writing into memory does not fail.
+    archive.append_data(&mut header, path, text.as_bytes()).unwrap_or_default();
+    archive.into_inner().unwrap_or_default()
+}
+
+/// A signature as cosign pushes it, of each manifest of a repository that is not an index.
+pub fn sign_all(store: &mut Store, repository: &str) {
+    let manifests = store.repository(repository).manifests.clone();
+    for (digest, manifest) in manifests.iter().filter(|(_, manifest)| manifest.media_type == IMAGE) {
+        let payload = store.add_blob(repository, format!("signature of {}", digest.len() + manifest.bytes.len()));
+        let layer =
+            json!({"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": &*payload, "size": 0});
+        let signature = json!({"schemaVersion": 2, "mediaType": IMAGE, "config": layer, "layers": [layer]});
+        let signature = store.add_manifest(repository, IMAGE, signature.to_string());
+        store.tag(repository, &format!("{}.sig", digest.replace(':', "-")), &signature);
+    }
+}
