@@ -255,7 +255,12 @@ impl Behind {
             let message = format!("{} of {total} nodes: {}{more}: {}", self.count, first.name, first.message);
             return ConditionState::new("False", reason, message);
         }
-        ConditionState::new("True", Reason::AsExpected, format!("all {total} nodes have applied their mirrors"))
+        let message = match total {
+            0 => "the guest cluster has no nodes".to_owned(),
+            1 => "the node has applied its mirrors".to_owned(),
+            _ => format!("all {total} nodes have applied their mirrors"),
+        };
+        ConditionState::new("True", Reason::AsExpected, message)
     }
 }
 

@@ -71,7 +71,7 @@ impl Waits {
     async fn create(end: &End<'_>, guest: &Fleet) -> Result<Self> {
         let show = end.show;
         show.title("Pod: its image is available only from a mirror that is not declared yet");
-        let mirror = Served::start("mirror/team/app").await?;
+        let mirror = Served::start("team/app").await?;
         // Nothing listens on this port: an unreachable registry.
         let source = format!("127.0.0.1:{}/team", port::free()?);
         let image = format!("{source}/app@{}", mirror.digest);
@@ -113,7 +113,7 @@ impl Waits {
     async fn edit(&self, end: &End<'_>, guest: &Fleet) -> Result<()> {
         let show = end.show;
         show.title("Edit: declare the mirror in HostedCluster/east");
-        let mirror = format!("{}/mirror/team", self.mirror.registry.host());
+        let mirror = format!("{}/team", self.mirror.registry.host());
         let start = Instant::now();
         mirrored(show, end.fleet, CLUSTER, &self.source, &mirror).await?;
         show.note(&format!(

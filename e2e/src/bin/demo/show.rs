@@ -56,7 +56,9 @@ impl Show {
     pub async fn reports(&self, fleet: &Fleet) -> Result<()> {
         self.command("kubectl get hostedclustermirrors -n clusters");
         let path = format!("/apis/hypermirror.dev/v1alpha1/namespaces/{NAMESPACE}/hostedclustermirrors");
-        table(fleet, &path, false).await
+        table(fleet, &path, false).await?;
+        self.note("(GUEST is Unknown until a guest cluster exists.)");
+        Ok(())
     }
 
     /// Prints the pods of a guest cluster in the same way.

@@ -29,7 +29,7 @@ impl End<'_> {
         self.fleet.condition("east", "NodesUpToDate", "True", "AsExpected").await?;
 
         show.title("Image: available only from a mirror that is not declared yet");
-        let mirror = Served::start("mirror/team/app").await?;
+        let mirror = Served::start("team/app").await?;
         let source = format!("127.0.0.1:{}/team", port::free()?);
         let image = format!("{source}/app@{}", mirror.digest);
         let host = mirror.registry.host();
@@ -44,7 +44,7 @@ impl End<'_> {
 
         show.title("Edit: declare the mirror in HostedCluster/east");
         let start = Instant::now();
-        mirrored(show, self.fleet, "east", &source, &format!("{host}/mirror/team")).await?;
+        mirrored(show, self.fleet, "east", &source, &format!("{host}/team")).await?;
         show.note(&format!("The agent has written the mirror {} ms after the edit:", start.elapsed().as_millis()));
         ensure!(self.pulls(&node, &image)?, "the image cannot be pulled through the mirror");
         self.cli.run(show, &["explain", &image, "--hosted-cluster=clusters/east", "--node=worker-0"])?;
@@ -63,8 +63,8 @@ impl End<'_> {
         for line in text.lines().filter_map(|line| line.split_once("Trying to access \\\"")?.1.split_once("\\\"")) {
             self.show.note(&format!("  tries {}", line.0));
         }
-        let verdict = if output.status.success() { "the image is available" } else { "the image is not available" };
-        self.show.note(&format!("  {verdict}"));
+        let result = if output.status.success() { "the image is available" } else { "the image is not available" };
+        self.show.note(&format!("  {result}"));
         Ok(output.status.success())
     }
 }
