@@ -17,7 +17,7 @@ pub mod edits;
 pub mod entries;
 pub mod facts;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod flight;
 pub mod gates;
 pub mod guest;

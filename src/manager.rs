@@ -1,25 +1,29 @@
-//! The manager's process: watches feed the index, the index feeds the queue, workers reconcile hosted clusters.
+//! The manager's process: watches feed the store, the store feeds the queues, workers reconcile hosted clusters.
 
 mod act;
 mod admission;
-pub mod config_maps;
+mod config_maps;
 pub mod context;
-pub mod fleet_gate;
-pub mod guest_watches;
-pub mod guests;
+mod fleet_gate;
+mod guests;
 mod heavy;
-pub mod mirror_watch;
+mod housekeeping;
+mod leader;
+mod mirror_watch;
 mod observe;
 pub mod options;
 mod own_image;
-mod owner_watch;
-pub mod queue;
-pub mod reading;
-pub mod reconcile;
-pub mod reporter;
+mod queue;
+mod reading;
+mod reconcile;
+mod reporter;
 mod rollouts;
 pub mod run;
-pub mod watches;
+mod semaphores;
+mod store;
+#[cfg(test)]
+mod testing;
+mod watches;
 pub mod webhook;
 
 pub use options::ManagerOptions;

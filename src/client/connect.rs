@@ -68,6 +68,7 @@ impl Origin {
 pub async fn connect_to(origin: &Origin, metrics: &RequestMetrics) -> Result<Client, ClientError> {
     let mut config = origin.config().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // The default retries 15 times with growing pauses: a server that answers 503 would block a worker for five minutes.
     config.default_retry = false;
     let agent = HeaderValue::from_static(concat!("hypermirror/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));

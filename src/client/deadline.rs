@@ -37,6 +37,7 @@ pub async fn within<T, E>(
     call: impl Future<Output = Result<T, E>>,
     late: impl FnOnce(NoResponse) -> E,
 ) -> Result<T, E> {
+    // A server that accepts a connection and never answers is not noticed below: the client has no read timeout by default.
     tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(late(NoResponse(limit))))
 }
 

@@ -108,6 +108,8 @@ async fn follow_crd(
 ) {
     let mut crds = pin!(crds);
     let mut running: Option<(String, Fuse<BoxFuture<'static, ()>>)> = None;
+    // The objects are watched in this task, so that their watch ends with their CRD and no event of an old CRD can follow. Only
+    // an answer of the API server starts or ends it: a failed watch says nothing about whether the CRD exists.
     loop {
         let objects = async {
             if let Some((_, objects)) = &mut running {
@@ -126,12 +128,8 @@ async fn follow_crd(
             Update::Applied(standing) => standing,
             Update::Deleted(_) => None,
             Update::Failing(failure) => {
-                tracing::warn!(
-                    crd = name,
-                    code = failure.code,
-                    error = failure.message,
-                    "failed to watch a CRD; trying again"
-                );
+                let (code, error) = (failure.code, failure.message);
+                tracing::warn!(crd = name, code, error, "failed to watch a CRD; trying again");
                 continue;
             }
         };
@@ -203,6 +201,7 @@ pub async fn follow_objects<O, S>(
             }
             update = stream.next() => update,
         };
+        // Restored objects follow their CRD one by one, often by a script. A list in between is not yet the whole truth.
         match (update, &mut restored) {
             (None, _) => return,
             (Some(Update::Failing(failure)), _) => objects.failing(&failure),

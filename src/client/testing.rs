@@ -1,5 +1,6 @@
 //! A strict API server for tests: it accepts only the requests that a test lists, in order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -19,11 +20,14 @@ pub struct Step {
     method: Method,
     path: String,
     answer: Answer,
+    meanwhile: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Clone)]
 enum Answer {
     Response(u16, String),
+    /// The object as the JSON patch in the request changes it.
+    Patched(Value),
     /// No response.
     Silence,
     /// The connection is lost.
@@ -33,7 +37,22 @@ enum Answer {
 impl Step {
     /// A request for a path. Its query is ignored.
     pub fn new(method: Method, path: &str, status: u16, body: &impl ToString) -> Self {
-        Self { method, path: path.to_owned(), answer: Answer::Response(status, body.to_string()) }
+        Self::answered(method, path, Answer::Response(status, body.to_string()))
+    }
+
+    fn answered(method: Method, path: &str, answer: Answer) -> Self {
+        Self { method, path: path.to_owned(), answer, meanwhile: None }
+    }
+
+    /// A JSON patch of an object, which is carried out. The response is the object in its next generation.
+    pub fn patched(path: &str, object: &Value) -> Self {
+        Self::answered(Method::PATCH, path, Answer::Patched(object.clone()))
+    }
+
+    /// What happens elsewhere while this request is served.
+    #[must_use]
+    pub fn meanwhile(self, event: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { meanwhile: Some(Arc::new(event)), ..self }
     }
 
     /// A request that is rejected with this status.
@@ -41,14 +60,19 @@ impl Step {
         Self::new(method, path, code, &refusal(code))
     }
 
+    /// Whether it is a request for this path.
+    pub fn is_for(&self, path: &str) -> bool {
+        self.path == path
+    }
+
     /// A request without a response.
     pub fn silent(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), answer: Answer::Silence }
+        Self::answered(method, path, Answer::Silence)
     }
 
     /// A request whose connection is lost.
     pub fn lost(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), answer: Answer::Lost }
+        Self::answered(method, path, Answer::Lost)
     }
 }
 
@@ -100,10 +124,18 @@ async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, steps: Vec<Ste
         let (request, send) = next.unwrap_or_else(|| panic!("missing: {} {}", step.method, step.path));
         assert_eq!((request.method(), request.uri().path()), (&step.method, step.path.as_str()));
         let body = request.into_body().collect_bytes().await.unwrap();
-        bodies.push(serde_json::from_slice(&body).unwrap_or_default());
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        bodies.push(body.clone());
+        if let Some(event) = step.meanwhile {
+            event();
+        }
         match step.answer {
             Answer::Response(status, body) => {
                 send.send_response(Response::builder().status(status).body(Body::from(body.into_bytes())).unwrap());
+            }
+            Answer::Patched(object) => {
+                let patched = patched(object, body);
+                send.send_response(Response::new(Body::from(patched.to_string().into_bytes())));
             }
             Answer::Silence => open.push(send),
             Answer::Lost => send.send_error("connection reset by peer"),
@@ -113,6 +145,17 @@ async fn serve(mut handle: Handle<Request<Body>, Response<Body>>, steps: Vec<Ste
         panic!("not listed: {} {}", request.method(), request.uri());
     }
     bodies
+}
+
+/// The object after a JSON patch, as an API server stores it.
+fn patched(mut object: Value, patch: Value) -> Value {
+    let patch: json_patch::Patch = serde_json::from_value(patch).expect("a JSON patch");
+    json_patch::patch(&mut object, &patch).expect("a patch of this object");
+    let next = |value: &Value| value.as_i64().unwrap_or_default() + 1;
+    let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<i64>().ok());
+    object["metadata"]["resourceVersion"] = (version.unwrap_or_default() + 1).to_string().into();
+    object["metadata"]["generation"] = next(&object["metadata"]["generation"]).into();
+    object
 }
 
 mod tests {

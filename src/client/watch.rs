@@ -92,6 +92,8 @@ where
     where
         S: FnMut(K) -> T,
     {
+        // A list is passed on only when it is complete: a part of one looks like the deletion of all other objects. Each object is
+        // reduced as it arrives, because the pages of a first list, and not the kept objects, are the peak of the memory.
         loop {
             match self.events.next().await? {
                 Ok(event) => {
@@ -106,6 +108,7 @@ where
                 }
                 Err(error) => {
                     let failure = Failure::new(&error);
+                    // The watcher does not fall back by itself, and would fail for ever against an older server.
                     if self.streaming && failure.means_no_streaming() {
                         tracing::info!(
                             reason = failure.message,
@@ -115,6 +118,7 @@ where
                         self.events = watcher(self.api.clone(), self.config.clone().page_size(PAGE)).boxed();
                         continue;
                     }
+                    // The watcher has no pause of its own: a refused watch would be opened thousands of times a second.
                     tokio::time::sleep(RETRY.next(&mut self.pause)).await;
                     return Some(Update::Failing(failure));
                 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::error::GuestError;
 use super::in_flight::{Answer, InFlight, KIB, MIB, ReadError};
 use super::kubeconfig::{Credentials, GuestAccess};
-use super::look::Look;
+use super::limits::Limits;
 use super::page::{self, PageError};
 use super::shape;
 use crate::client::deadline::within;
@@ -51,7 +51,7 @@ pub struct GuestClient {
     http: Http,
     in_flight: InFlight,
     /// The limits of the current reconcile. Writes require one.
-    look: Option<Look>,
+    limits: Option<Limits>,
 }
 
 #[derive(Clone)]
@@ -87,19 +87,19 @@ impl GuestClient {
     }
 
     /// Creates a client for an existing connection.
-    pub(super) fn over(client: Client, in_flight: &InFlight) -> Self {
-        Self { http: Http(client), in_flight: in_flight.clone(), look: None }
+    pub(crate) fn over(client: Client, in_flight: &InFlight) -> Self {
+        Self { http: Http(client), in_flight: in_flight.clone(), limits: None }
     }
 
     /// A client with the limits of one reconcile.
     #[must_use]
-    pub fn within(&self, look: Look) -> Self {
-        Self { look: Some(look), ..self.clone() }
+    pub fn within(&self, limits: Limits) -> Self {
+        Self { limits: Some(limits), ..self.clone() }
     }
 
     /// The limits of the current reconcile.
-    pub(super) fn look(&self) -> Option<&Look> {
-        self.look.as_ref()
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
     }
 
     /// Awaits a call with a limit and the deadline of the reconcile. `what` is its name in errors.
@@ -109,7 +109,7 @@ impl GuestClient {
         limit: Duration,
         call: impl Future<Output = Result<T, GuestError>>,
     ) -> Result<T, GuestError> {
-        let left = self.look.as_ref().map(|look| look.end.saturating_duration_since(Instant::now()));
+        let left = self.limits.as_ref().map(|limits| limits.end.saturating_duration_since(Instant::now()));
         let ends_first = left.filter(|left| *left < limit);
         let what = what.to_owned();
         within(ends_first.unwrap_or(limit), call, |late| match ends_first {
@@ -120,7 +120,7 @@ impl GuestClient {
     }
 
     /// Sends a read request and returns a response of at most `bound` bytes.
-    async fn ask(&self, what: &str, request: Request<Vec<u8>>, bound: usize) -> Result<Answer, GuestError> {
+    async fn fetch(&self, what: &str, request: Request<Vec<u8>>, bound: usize) -> Result<Answer, GuestError> {
         self.call(what, DEADLINE, self.send(what, request, bound)).await
     }
 
@@ -170,7 +170,7 @@ impl GuestClient {
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
         shape: &Value,
     ) -> Result<Option<Value>, GuestError> {
-        let until = self.look.as_ref().and_then(|look| (look.may_write)()).ok_or(GuestError::Stopped)?;
+        let until = self.limits.as_ref().and_then(|limits| (limits.may_write)()).ok_or(GuestError::Stopped)?;
         let limit = until.saturating_duration_since(Instant::now()).min(DEADLINE);
         let request = request.map_err(|error| GuestError::of(what, &kube::Error::BuildRequest(error)))?;
         match self.call(what, limit, self.send(what, request, MAX_OBJECT_BYTES)).await {
@@ -186,7 +186,7 @@ impl GuestClient {
     /// [`GuestError`].
     pub async fn probe(&self) -> Result<(), GuestError> {
         let what = "GET /version";
-        let answer = self.ask(what, get_request(what, "/version")?, MAX_WORD_BYTES).await?;
+        let answer = self.fetch(what, get_request(what, "/version")?, MAX_WORD_BYTES).await?;
         let _: IgnoredAny =
             serde_json::from_slice(&answer.bytes).map_err(|error| GuestError::unreadable(what, &error))?;
         Ok(())
@@ -194,7 +194,7 @@ impl GuestClient {
 
     async fn read(&self, path: &str) -> Result<Option<(String, Answer)>, GuestError> {
         let what = format!("GET {path}");
-        match self.ask(&what, get_request(&what, path)?, MAX_OBJECT_BYTES).await {
+        match self.fetch(&what, get_request(&what, path)?, MAX_OBJECT_BYTES).await {
             Ok(answer) => Ok(Some((what, answer))),
             Err(GuestError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -265,7 +265,7 @@ impl GuestClient {
             }
             let request = request(&kube::core::Request::new(path), params)
                 .map_err(|error| GuestError::of(&what, &kube::Error::BuildRequest(error)))?;
-            let answer = match self.ask(&what, request, MAX_PAGE_BYTES.min(MAX_LIST_BYTES - bytes)).await {
+            let answer = match self.fetch(&what, request, MAX_PAGE_BYTES.min(MAX_LIST_BYTES - bytes)).await {
                 Ok(answer) => answer,
                 Err(GuestError::Gone { .. }) => return Ok(()),
                 Err(error) => return Err(error),

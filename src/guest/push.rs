@@ -38,7 +38,7 @@ pub struct Drifted {
 
 /// The result of comparing objects.
 #[derive(Clone, Debug, Default)]
-pub struct Looked {
+pub struct Compared {
     /// The current objects that are up to date.
     pub live: Vec<Value>,
     /// The desired objects that differ.
@@ -92,18 +92,18 @@ impl GuestClient {
     ///
     /// # Errors
     /// [`GuestError`]; `Failed` if hypermirror does not manage the existing object of that name.
-    pub async fn look_at(&self, wanted: &[Value]) -> Result<Looked, GuestError> {
-        let mut looked = Looked::default();
+    pub async fn compare(&self, wanted: &[Value]) -> Result<Compared, GuestError> {
+        let mut compared = Compared::default();
         for wanted in wanted {
-            match self.look_at_one(&stamped(wanted)).await? {
-                Ok(live) => looked.live.push(live),
-                Err(drifted) => looked.drifted.push(drifted),
+            match self.compare_one(&stamped(wanted)).await? {
+                Ok(live) => compared.live.push(live),
+                Err(drifted) => compared.drifted.push(drifted),
             }
         }
-        Ok(looked)
+        Ok(compared)
     }
 
-    async fn look_at_one(&self, stamped: &Value) -> Result<Result<Value, Drifted>, GuestError> {
+    async fn compare_one(&self, stamped: &Value) -> Result<Result<Value, Drifted>, GuestError> {
         let drifted = |resource_version| Drifted { stamped: stamped.clone(), resource_version };
         let Some(live) = self.get_shaped(&path::of(stamped), &with_identity(stamped)).await? else {
             self.note(|seen| seen.is_gone(stamped));
@@ -128,9 +128,9 @@ impl GuestClient {
 
     /// Rejects objects that a newer leader wrote: this process may have been suspended and no longer be the leader.
     fn expect_no_later_leader(&self, object: &Value, term: Option<&str>) -> Result<(), GuestError> {
-        let look = self.look().ok_or(GuestError::Stopped)?;
+        let limits = self.limits().ok_or(GuestError::Stopped)?;
         match term.and_then(|term| term.parse().ok()) {
-            Some(term) if term > look.term.max(look.overrules) => {
+            Some(term) if term > limits.term.max(limits.overrules) => {
                 Err(GuestError::Newer { what: path::title(object), term })
             }
             _ => Ok(()),
@@ -142,9 +142,9 @@ impl GuestClient {
     /// # Errors
     /// The first [`GuestError`]; the objects after it are not changed. `Conflict` if another client changes an object
     /// repeatedly.
-    pub async fn apply_all(&self, looked: Looked) -> Result<(Vec<Value>, usize), GuestError> {
-        let (mut live, mut written) = (looked.live, 0);
-        for drifted in looked.drifted {
+    pub async fn apply_all(&self, compared: Compared) -> Result<(Vec<Value>, usize), GuestError> {
+        let (mut live, mut written) = (compared.live, 0);
+        for drifted in compared.drifted {
             let (object, wrote) = self.apply(drifted).await?;
             live.push(object);
             written += usize::from(wrote);
@@ -160,7 +160,7 @@ impl GuestClient {
                 Err(GuestError::Conflict { .. }) => {}
                 other => return other.map(|live| (live, true)),
             }
-            match self.look_at_one(&drifted.stamped).await? {
+            match self.compare_one(&drifted.stamped).await? {
                 Ok(live) => return Ok((live, false)),
                 Err(newer) => drifted = newer,
             }
@@ -171,7 +171,7 @@ impl GuestClient {
     async fn apply_once(&self, drifted: &Drifted) -> Result<Value, GuestError> {
         let what = format!("PATCH {}", path::title(&drifted.stamped));
         let mut body = drifted.stamped.clone();
-        body["metadata"]["annotations"][TERM] = self.look().ok_or(GuestError::Stopped)?.term.to_string().into();
+        body["metadata"]["annotations"][TERM] = self.limits().ok_or(GuestError::Stopped)?.term.to_string().into();
         if let Some(version) = &drifted.resource_version {
             body["metadata"]["resourceVersion"] = version.as_str().into();
         }
@@ -224,7 +224,7 @@ impl GuestClient {
     /// # Errors
     /// The first [`GuestError`]; the objects after it are not changed.
     pub async fn ensure(&self, wanted: &[Value]) -> Result<(Vec<Value>, usize), GuestError> {
-        self.apply_all(self.look_at(wanted).await?).await
+        self.apply_all(self.compare(wanted).await?).await
     }
 
     /// Deletes the managed objects of a kind that are not in `wanted`. Returns the number of deletions.
@@ -284,8 +284,8 @@ impl GuestClient {
     }
 
     fn note(&self, note: impl FnOnce(&Seen)) {
-        if let Some(look) = self.look() {
-            note(&look.seen);
+        if let Some(limits) = self.limits() {
+            note(&limits.seen);
         }
     }
 }

@@ -131,12 +131,12 @@ impl GuestClient {
     ) -> Result<Option<(String, String)>, GuestError> {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
         let mut first = None;
-        let look = |pod: Pod| {
+        let find = |pod: Pod| {
             if first.is_none() {
                 first = waiting_for_image(&pod).filter(|(node, _)| is_silent(node));
             }
         };
-        self.each(&path, "app.kubernetes.io/component=agent", look).await?;
+        self.each(&path, "app.kubernetes.io/component=agent", find).await?;
         Ok(first)
     }
 }

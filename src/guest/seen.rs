@@ -19,7 +19,7 @@ pub const WATCHED: [&str; 7] = [
 /// Kinds with a status that changes all the time, and the resourceVersion with it. Only a new generation is reconciled.
 const WITH_STATUS: [&str; 2] = ["DaemonSet", "CustomResourceDefinition"];
 /// Maximum number of objects with pending watch events. A guest cluster has a few objects, and one for each NodePool.
-const MAX_TOLD: usize = 1024;
+const MAX_REPORTED: usize = 1024;
 
 /// The version of an object: its UID, and its generation or resourceVersion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ struct Both {
     /// From reads and writes of this process; `None` if the object does not exist.
     known: HashMap<Place, Option<Known>>,
     /// From watches.
-    told: HashMap<Place, Option<Edition>>,
+    reported: HashMap<Place, Option<Edition>>,
 }
 
 impl Both {
@@ -97,14 +97,14 @@ impl Seen {
     }
 
     /// Records a watch event. Returns whether the version is not known yet.
-    pub fn tell(&self, kind: &str, name: &str, edition: Option<Edition>) -> bool {
+    pub fn record_event(&self, kind: &str, name: &str, edition: Option<Edition>) -> bool {
         let mut both = self.editions();
         let place = (kind.to_owned(), name.to_owned());
         let is_news = Both::is_news(&both.known, &place, edition.as_ref());
-        if is_news && (both.told.len() < MAX_TOLD || both.told.contains_key(&place)) {
-            both.told.insert(place, edition);
+        if is_news && (both.reported.len() < MAX_REPORTED || both.reported.contains_key(&place)) {
+            both.reported.insert(place, edition);
         } else {
-            both.told.remove(&place);
+            both.reported.remove(&place);
         }
         is_news
     }
@@ -112,15 +112,15 @@ impl Seen {
     /// Whether a watch has reported a version that is not known yet.
     pub fn has_news(&self) -> bool {
         let mut both = self.editions();
-        let Both { known, told } = &mut *both;
-        told.retain(|place, edition| Both::is_news(known, place, edition.as_ref()));
-        !told.is_empty()
+        let Both { known, reported } = &mut *both;
+        reported.retain(|place, edition| Both::is_news(known, place, edition.as_ref()));
+        !reported.is_empty()
     }
 
     /// [`Self::has_news`], and clears the events, because the caller reads the objects now.
     pub fn take_news(&self) -> bool {
         let has_news = self.has_news();
-        self.editions().told.clear();
+        self.editions().reported.clear();
         has_news
     }
 }
@@ -153,31 +153,31 @@ mod tests {
         seen.is(&json!({"kind": "DaemonSet", "metadata": metadata}));
         let edition =
             |uid: &str, generation, version| Some(Edition::new("DaemonSet", uid.to_owned(), generation, version));
-        assert!(!seen.tell("DaemonSet", "agent", edition("u", 1, "9")), "its status");
+        assert!(!seen.record_event("DaemonSet", "agent", edition("u", 1, "9")), "its status");
         assert_eq!(seen.latest("DaemonSet").as_deref(), Some("5"), "a watch begins at the version");
-        assert!(seen.tell("DaemonSet", "agent", edition("u", 2, "10")));
-        assert!(seen.tell("DaemonSet", "agent", None));
-        assert!(seen.tell("DaemonSet", "agent", edition("v", 1, "12")), "another one of that name");
+        assert!(seen.record_event("DaemonSet", "agent", edition("u", 2, "10")));
+        assert!(seen.record_event("DaemonSet", "agent", None));
+        assert!(seen.record_event("DaemonSet", "agent", edition("v", 1, "12")), "another one of that name");
         assert!(seen.take_news());
         let role = |version| Some(Edition::new("ClusterRole", "u".to_owned(), 0, version));
         seen.is(&json!({"kind": "ClusterRole", "metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}));
-        assert!(!seen.tell("ClusterRole", "a", role("1")));
-        assert!(seen.tell("ClusterRole", "a", role("2")), "a kind without a status");
+        assert!(!seen.record_event("ClusterRole", "a", role("1")));
+        assert!(seen.record_event("ClusterRole", "a", role("2")), "a kind without a status");
     }
 
     #[test]
     fn what_we_wrote_ourselves_is_no_news_and_what_somebody_else_did_is() {
         let seen = Seen::default();
         seen.is(&set("1"));
-        assert!(!seen.tell(KIND, "cluster", Some(edition("1"))) && !seen.has_news());
-        assert!(seen.tell(KIND, "cluster", Some(edition("2"))) && seen.has_news());
+        assert!(!seen.record_event(KIND, "cluster", Some(edition("1"))) && !seen.has_news());
+        assert!(seen.record_event(KIND, "cluster", Some(edition("2"))) && seen.has_news());
         seen.is(&set("2"));
-        assert!(!seen.has_news(), "our own write, told before its answer came");
-        assert!(seen.tell(KIND, "cluster", None) && seen.take_news(), "deleted");
+        assert!(!seen.has_news(), "our own write, reported before its answer came");
+        assert!(seen.record_event(KIND, "cluster", None) && seen.take_news(), "deleted");
         assert!(!seen.has_news());
         seen.is_gone(&set("2"));
-        assert!(!seen.tell(KIND, "cluster", None), "we did that");
-        assert!(seen.tell(KIND, "other", Some(edition("9"))), "an object that nobody here knows");
+        assert!(!seen.record_event(KIND, "cluster", None), "we did that");
+        assert!(seen.record_event(KIND, "other", Some(edition("9"))), "an object that nobody here knows");
     }
 
     #[test]
@@ -195,9 +195,9 @@ mod tests {
         let seen = Seen::default();
         seen.is(&json!({"kind": "Namespace", "metadata": {"name": "a"}}));
         assert!(seen.editions().known.is_empty());
-        for number in 0..2 * MAX_TOLD {
-            seen.tell(KIND, &number.to_string(), Some(edition("1")));
+        for number in 0..2 * MAX_REPORTED {
+            seen.record_event(KIND, &number.to_string(), Some(edition("1")));
         }
-        assert_eq!(seen.editions().told.len(), MAX_TOLD);
+        assert_eq!(seen.editions().reported.len(), MAX_REPORTED);
     }
 }

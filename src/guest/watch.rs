@@ -26,7 +26,7 @@ const MAX_WATCH_BYTES: usize = MIB;
 
 /// A watch event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Edit {
     pub name: String,
     /// `None` if it was deleted.
     pub edition: Option<Edition>,
@@ -92,7 +92,7 @@ impl GuestClient {
         &self,
         kind: &str,
         from: &mut Option<String>,
-        mut tell: impl FnMut(Told) + Send,
+        mut report: impl FnMut(Edit) + Send,
     ) -> Result<(), GuestError> {
         let collection = path::collection(kind);
         let what = format!("WATCH {collection}");
@@ -105,7 +105,7 @@ impl GuestClient {
         let request =
             kube::core::Request::new(&collection).watch_metadata(&params, from.as_deref().unwrap_or_default());
         let body = self.open(&what, request).await?;
-        let listen = listen(kind, body, from, &mut tell);
+        let listen = listen(kind, body, from, &mut report);
         tokio::time::timeout(LASTS + GRACE, listen).await.unwrap_or(Ok(()))
     }
 }
@@ -114,7 +114,7 @@ async fn listen(
     kind: &str,
     mut body: Body,
     from: &mut Option<String>,
-    tell: &mut (impl FnMut(Told) + Send),
+    report: &mut (impl FnMut(Edit) + Send),
 ) -> Result<(), GuestError> {
     let what = &format!("WATCH {}", path::collection(kind));
     let mut lines = Lines::default();
@@ -122,7 +122,7 @@ async fn listen(
         let Ok(data) = frame.map_err(|error| GuestError::of(what, &error))?.into_data() else { continue };
         let mut failure = None;
         let taken = lines.take(&data, |line| {
-            if let Err(error) = event(kind, what, line, from, tell) {
+            if let Err(error) = event(kind, what, line, from, report) {
                 failure.get_or_insert(error);
             }
         });
@@ -139,7 +139,7 @@ fn event(
     what: &str,
     line: &[u8],
     from: &mut Option<String>,
-    tell: &mut impl FnMut(Told),
+    report: &mut impl FnMut(Edit),
 ) -> Result<(), GuestError> {
     let Event { r#type, object } =
         serde_json::from_slice(line).map_err(|error| GuestError::unreadable(what, &error))?;
@@ -155,7 +155,7 @@ fn event(
         _ => return Err(GuestError::of_status(what, object.code.unwrap_or(500), &object.message.unwrap_or_default())),
     };
     if path::is_name(&name) {
-        tell(Told { name, edition });
+        report(Edit { name, edition });
     }
     *from = Some(resource_version);
     Ok(())
@@ -174,20 +174,20 @@ mod tests {
         )
     }
 
-    async fn heard(text: &str) -> (Result<(), GuestError>, Vec<Told>, Option<String>) {
-        let (mut told, mut from) = (Vec::new(), None);
+    async fn heard(text: &str) -> (Result<(), GuestError>, Vec<Edit>, Option<String>) {
+        let (mut edits, mut from) = (Vec::new(), None);
         let body = Body::from(text.as_bytes().to_vec());
-        let end = listen("NodeMirrorSet", body, &mut from, &mut |it| told.push(it)).await;
-        (end, told, from)
+        let end = listen("NodeMirrorSet", body, &mut from, &mut |edit| edits.push(edit)).await;
+        (end, edits, from)
     }
 
     #[tokio::test]
-    async fn events_are_told_and_a_watch_goes_on_where_it_was() {
+    async fn events_are_reported_and_a_watch_goes_on_where_it_was() {
         let text = [line("ADDED", "cluster", "1"), line("DELETED", "cluster", "2"), line("BOOKMARK", "", "9")].concat();
-        let (end, told, from) = heard(&text).await;
+        let (end, edits, from) = heard(&text).await;
         let edition = Some(Edition::new("NodeMirrorSet", "u".to_owned(), 0, "1"));
         let name = || "cluster".to_owned();
-        assert_eq!(told, [Told { name: name(), edition }, Told { name: name(), edition: None }]);
+        assert_eq!(edits, [Edit { name: name(), edition }, Edit { name: name(), edition: None }]);
         assert_eq!((end, from.as_deref()), (Ok(()), Some("9")));
         let odd = line("ADDED", "../x", "3");
         assert!(heard(&odd).await.1.is_empty(), "no object of an API server");

@@ -57,6 +57,8 @@ fn is_trusted(configuration: &MutatingWebhookConfiguration) -> bool {
 pub async fn remove(client: &Client) -> kube::Result<Vec<String>> {
     let policies = names::ADMISSION_POLICIES;
     let objects = [BINDING, POLICY].iter().flat_map(|kind| policies.map(|name| (*kind, name)));
+    // Bindings go before their policies: a policy acts only through its binding, so it has no effect from the first deletion on,
+    // also if a later one fails.
     let mut removed = Vec::new();
     for (kind, name) in [(CONFIGURATION, names::WEBHOOK_CONFIGURATION)].into_iter().chain(objects) {
         match answered(api(client, kind).delete(name, &DeleteParams::default())).await {

@@ -120,6 +120,7 @@ impl Writer {
     pub async fn list_targets(&self, spec: &TargetSpec) -> Result<Vec<TargetMeta>, WriteError> {
         let api: Api<Deployment> = Api::all(self.client.clone());
         let params = ListParams::default().fields(&format!("metadata.name={}", spec.deployment));
+        // All pages or none: a rollout in flight that is missing here would give its slot to another hosted cluster.
         let mut pages = Pages::of(params, PAGE);
         let mut targets = Vec::new();
         while let Some(params) = pages.next() {
@@ -143,11 +144,14 @@ impl Writer {
         let what = format!("Deployment {namespace}/{}", spec.deployment);
         let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        // A JSON patch with tests fails where the Deployment is not as it was observed. Server-side apply would try to create it
+        // again after its deletion, and a merge patch would replace the list of env vars that stock HyperShift writes, too.
         let body = Patch::Json::<()>(patch.clone());
         let call = async {
             let request = kube::core::Request::new(api.resource_url()).patch(&spec.deployment, &params, &body);
             self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
         };
+        // The response has the new generation. So the watch event about this write is no news, and nothing is read again.
         let answer = self.timed(&what, call).await;
         let outcome = answer.as_ref().map_or_else(WriteError::category, |_| "ok");
         self.metrics.patches.get_or_create(&OutcomeLabels { outcome }).inc();
@@ -161,6 +165,8 @@ impl Writer {
     /// [`WriteError`].
     pub async fn touch(&self, cluster: &ClusterKey, value: Option<&str>) -> Result<(), WriteError> {
         let api: Api<HostedCluster> = Api::namespaced(self.client.clone(), &cluster.namespace);
+        // A merge patch of this annotation alone: the rest of the object is its owner's, and a policy in manifests/base denies the
+        // manager any other change of it.
         let body = json!({"metadata": {"annotations": {annotations::MIRRORS_OBSERVED: value}}});
         let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let body = Patch::Merge(&body);
@@ -186,6 +192,7 @@ impl Writer {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
         let (namespace, name) = (text("namespace"), text("name"));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &config_maps());
+        // Server-side apply with force: the whole object belongs to hypermirror, and an edit by anybody else is reverted.
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let body = Patch::Apply(object);
         self.timed(&format!("ConfigMap {namespace}/{name}"), api.patch(name, &params, &body)).await.map(|_| ())
@@ -217,6 +224,7 @@ impl Writer {
             uid: owner.uid().unwrap_or_default(),
             ..OwnerReference::default()
         };
+        // Owned by the HostedCluster, so that it is deleted with it although the manager then knows nothing of it any more.
         let mut report = HostedClusterMirrors::new(&cluster.name, hypermirror_api::report::HostedClusterMirrorsSpec {});
         report.metadata.owner_references = Some(vec![reference]);
         let params = PatchParams::apply(names::FIELD_MANAGER).force();

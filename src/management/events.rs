@@ -60,6 +60,7 @@ impl Events {
             action: "Reconcile".to_owned(),
             secondary: related,
         };
+        // One attempt: a retry could arrive after the event of a later transition, and would delay the reports behind it.
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
             tracing::warn!(object = %about.key, reason, error = %Cause(&error), "failed to record an event");
         }

@@ -1,5 +1,6 @@
 //! The state of all watched objects. Each method for an event returns the hosted clusters to reconcile. Without a client.
 
+pub mod change;
 pub mod claims;
 pub mod cluster;
 pub mod config_maps;
@@ -19,7 +20,7 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use self::claims::Claims;
 use self::cluster::{Cluster, SeenCluster};
 use self::config_maps::ConfigMaps;
-pub use self::facts::Taken;
+pub use self::facts::KnownFacts;
 use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
@@ -82,7 +83,9 @@ impl Index {
     }
 
     /// Stores the management layer, resolved from [`MirrorKinds::entries`]. Returns whether it has changed.
-    pub fn take_management(&mut self, mut layer: ManagementLayer) -> bool {
+    pub fn set_management(&mut self, mut layer: ManagementLayer) -> bool {
+        // Stock HyperShift prints removed mirrors until its operators read them again. Entries that the layer once explained are
+        // remembered, so that they are not taken for somebody else's and kept for ever.
         let before = &self.management;
         let all = layer.explained.len() + before.explained.len() <= REMEMBERED;
         // The current entries of control planes are always remembered.
@@ -114,6 +117,8 @@ impl Index {
 
     /// Discards the admitted state when this replica stops leading, because another replica may change it.
     pub fn end_term(&mut self) {
+        // Another leader may admit other maps and trigger stock operators. What this replica remembers of its own writes would
+        // become wrong without an event; what the watches report stays right.
         for cluster in self.clusters.values_mut() {
             cluster.memory = Arc::new(cluster.memory.after_term());
         }
@@ -178,11 +183,16 @@ impl Index {
         self.judged(changed)
     }
 
-    /// Replaces the list of HostedClusters. Returns the changed ones.
-    pub fn replace_clusters(&mut self, clusters: Vec<impl Into<SeenCluster>>) -> Vec<ClusterKey> {
+    /// Replaces the list of HostedClusters, except those that exist and cannot be decoded. Returns the changed ones.
+    pub fn replace_clusters(
+        &mut self,
+        clusters: Vec<impl Into<SeenCluster>>,
+        invalid: &BTreeSet<ClusterKey>,
+    ) -> Vec<ClusterKey> {
         let clusters: Vec<SeenCluster> = clusters.into_iter().map(Into::into).collect();
         let listed: BTreeSet<ClusterKey> = clusters.iter().map(SeenCluster::key).collect();
-        let gone: Vec<ClusterKey> = self.clusters.keys().filter(|key| !listed.contains(key)).cloned().collect();
+        let is_gone = |key: &&ClusterKey| !listed.contains(*key) && !invalid.contains(*key);
+        let gone: Vec<ClusterKey> = self.clusters.keys().filter(is_gone).cloned().collect();
         let mut changed: Vec<ClusterKey> = gone.iter().flat_map(|key| self.remove_cluster(key)).collect();
         for cluster in clusters {
             changed.extend(self.apply_cluster(cluster));
@@ -210,6 +220,7 @@ impl Index {
 
     /// Replaces the list of one target's Deployments. Returns the hosted clusters to reconcile.
     pub fn replace_targets(&mut self, place: usize, targets: &[TargetMeta]) -> Vec<ClusterKey> {
+        // Recounted for all, not only for the changed ones: a mark that vanished with its Deployment must free its slot.
         let namespaces = self.targets.replace(place, targets);
         self.recount_all();
         namespaces.iter().filter_map(|namespace| self.claims.owner(namespace)).collect()
@@ -242,6 +253,8 @@ impl Index {
 
     /// Stores a report, or its absence. Returns whether it differs from the one that the manager wrote.
     pub fn apply_report(&mut self, key: &ClusterKey, status: Option<HostedClusterMirrorsStatus>) -> bool {
+        // The watches are independent: at the start, reports may be listed before their HostedClusters, and a new leader needs
+        // them to know which maps were admitted.
         let Some(cluster) = self.clusters.get_mut(key) else {
             if let Some(status) = status {
                 self.early_reports.insert(key.clone(), status);

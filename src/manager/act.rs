@@ -70,7 +70,7 @@ impl<'a> Act<'a> {
     /// The memory is stored also after a failure, because the observations and completed writes remain valid.
     pub(super) async fn carry_out(mut self, writes: &mut usize) -> Result<Acted, WriteError> {
         let acted = self.write_through(writes).await;
-        self.ctx.index().remember(self.key, &self.facts.memory, self.memory);
+        self.ctx.store.remember(self.key, &self.facts.memory, self.memory);
         acted
     }
 
@@ -78,10 +78,10 @@ impl<'a> Act<'a> {
         let place = &self.facts.rollout.slot;
         let failure = match &self.turn.gate {
             Gate::Wait(..) => return Ok(Acted::Waits),
-            Gate::Claim => return Ok(Acted::Again(self.ctx.claim(self.key))),
+            Gate::Claim => return Ok(Acted::Again(self.ctx.rollouts.claim(self.key))),
             Gate::Hold(GateName::RolloutBudget, held) => {
                 if held.reason == Reason::TargetsUnavailable && *place == Slot::Claimed {
-                    self.ctx.leave_out(self.key);
+                    self.ctx.rollouts.skip(self.key);
                 }
                 None
             }
@@ -92,10 +92,10 @@ impl<'a> Act<'a> {
                 *writes += 1;
                 let mut next = place.clone();
                 if self.turn.is_uncounted && next != Slot::NotNeeded {
-                    self.ctx.leave_out(self.key);
+                    self.ctx.rollouts.skip(self.key);
                     next = Slot::NotNeeded;
                 }
-                if self.ask_stock_operators().await? {
+                if self.trigger_stock_operators().await? {
                     return Ok(Acted::Again(next));
                 }
                 match self.write(Part::Change).await {
@@ -113,14 +113,16 @@ impl<'a> Act<'a> {
 
     /// Writes what comes after the targets: boot ConfigMaps and OLM catalogs.
     async fn finish(&mut self, failure: Option<WriteError>) -> Result<Acted, WriteError> {
+        // Asked again: the writes of the targets took time, in which the term or the claim of the namespace may have ended.
         if self.ctx.may_write_for(self.key) {
-            self.deliver_boot().await;
+            self.reconcile_boot().await;
+            // Last of all: the annotation on the HostedCluster shows a later manager that stock operators were triggered by one.
             if self.turn.withdraws {
                 self.withdraw().await?;
             }
         }
         self.turn.update_memory(self.facts, &mut self.memory, self.now);
-        self.outcome.catalogs = self.handle_catalogs().await;
+        self.outcome.catalogs = self.reconcile_catalogs().await;
         self.outcome.boots.clone_from(&self.memory.boots);
         self.outcome.failure = failure.as_ref().map(ToString::to_string);
         Ok(Acted::Done { outcome: std::mem::take(&mut self.outcome), failure })
@@ -128,9 +130,11 @@ impl<'a> Act<'a> {
 
     /// Triggers the stock operators to read the mirrors, with an annotation on the HostedCluster. The annotations of targets that
     /// they will change are written before. Returns whether they were triggered and should get time to write.
-    async fn ask_stock_operators(&mut self) -> Result<bool, WriteError> {
+    async fn trigger_stock_operators(&mut self) -> Result<bool, WriteError> {
         let plan = &self.turn.plan;
         let Some(value) = &plan.touch else { return Ok(false) };
+        // The annotations come first: a stock operator that is triggered rolls its Deployment out, and the admission appends the
+        // entries to that write only if the annotation is there. In the other order the pods would restart twice.
         if plan.stock_is_behind {
             match self.write(Part::Announcement).await {
                 Ok(()) => {}
@@ -164,17 +168,18 @@ impl<'a> Act<'a> {
             let patch = part.of(plan)?;
             Some(async move {
                 let written = ctx.writer.patch_target(namespace, &target.spec, patch).await;
-                let mut index = ctx.index();
                 match written {
-                    Ok(written) => drop(index.observe_target(key, place, written)),
+                    Ok(written) => ctx.store.record_target(key, place, written),
                     Err(error) => {
-                        index.distrust_targets(key);
+                        ctx.store.distrust_targets(key);
                         return Err(error);
                     }
                 }
                 Ok((place, plan))
             })
         });
+        // Together, because the children would otherwise wait for their parent's response, and an edit reaches users only with the
+        // last one. Which of them may be written together is the plan's decision.
         let mut errors = Vec::new();
         for result in join_all(writes).await {
             match result {

@@ -1,6 +1,6 @@
 //! The gate for mass removals: decides once for many hosted clusters. Approvals are on the Lease.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fleet::removal::{FleetMember, HeldRemoval, mass_removal};
@@ -12,7 +12,7 @@ const DECISION_LASTS: Duration = Duration::from_millis(200);
 struct State {
     decided: Option<Decision>,
     /// The last reported token.
-    told: Option<String>,
+    reported: Option<String>,
 }
 
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub struct FleetGate {
 
 /// The decision for the whole fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct Evaluation {
     /// Hosted clusters whose removal waits for approval.
     pub held: usize,
     /// Whether the held removal has changed, so that the token in reports is outdated.
-    pub moved: bool,
-    /// Whether the removal is complete, so that the approval has to be removed.
-    pub used_up: bool,
+    pub has_changed: bool,
+    /// Whether the removal is complete, so that the approval has to be rehas_changed.
+    pub is_used_up: bool,
 }
 
 impl FleetGate {
@@ -47,8 +47,8 @@ impl FleetGate {
         Self { limit_percent, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The held removal, if there is one. `revision` changes with the desired maps; `permission` is the token on the Lease.
@@ -58,29 +58,31 @@ impl FleetGate {
         fleet: impl FnOnce() -> Vec<FleetMember>,
         permission: Option<&str>,
     ) -> Option<HeldRemoval> {
-        let mut state = self.state();
-        let fresh = |decision: &&Decision| decision.revision == revision && decision.at.elapsed() < DECISION_LASTS;
-        let held = if let Some(decision) = state.decided.as_ref().filter(fresh) {
-            decision.held.clone()
-        } else {
-            let held = mass_removal(fleet(), self.limit_percent);
-            state.decided = Some(Decision { at: Instant::now(), revision, held: held.clone() });
-            held
-        };
-        let held = held.filter(|held| permission != Some(held.token.as_str()))?;
-        state.told = Some(held.token.clone());
-        Some(held)
+        // Computed under the lock: many hosted clusters ask at the same moment, and all but one wait for its answer.
+        self.with(|state| {
+            let fresh = |decision: &&Decision| decision.revision == revision && decision.at.elapsed() < DECISION_LASTS;
+            let held = if let Some(decision) = state.decided.as_ref().filter(fresh) {
+                decision.held.clone()
+            } else {
+                let held = mass_removal(fleet(), self.limit_percent);
+                state.decided = Some(Decision { at: Instant::now(), revision, held: held.clone() });
+                held
+            };
+            let held = held.filter(|held| permission != Some(held.token.as_str()))?;
+            state.reported = Some(held.token.clone());
+            Some(held)
+        })
     }
 
     /// Evaluates the whole fleet periodically.
-    pub fn settle(&self, fleet: Vec<FleetMember>, permission: Option<&str>) -> Settled {
+    pub fn evaluate(&self, fleet: Vec<FleetMember>, permission: Option<&str>) -> Evaluation {
         let pending = fleet.iter().any(|member| member.has_map && member.wants_none);
         let held = mass_removal(fleet, self.limit_percent);
         let held = held.filter(|held| permission != Some(held.token.as_str()));
         let count = held.as_ref().map_or(0, |held| held.emptied.len());
         let token = held.map(|held| held.token);
-        let moved = std::mem::replace(&mut self.state().told, token.clone()) != token;
-        Settled { held: count, moved, used_up: permission.is_some() && !pending }
+        let has_changed = self.with(|state| std::mem::replace(&mut state.reported, token.clone())) != token;
+        Evaluation { held: count, has_changed, is_used_up: permission.is_some() && !pending }
     }
 }
 
@@ -97,26 +99,26 @@ mod tests {
         let gate = FleetGate::new(50);
         let held = gate.held(0, || fleet(0), None).unwrap();
         let token = Some(held.token.as_str());
-        assert_eq!(gate.settle(fleet(0), None), Settled { held: 12, moved: false, used_up: false });
+        assert_eq!(gate.evaluate(fleet(0), None), Evaluation { held: 12, has_changed: false, is_used_up: false });
         assert!(gate.held(0, || fleet(0), Some("another one")).is_some());
         assert_eq!(gate.held(0, || fleet(0), token), None);
         // A part of it is done, under another leader, too.
         let gate = FleetGate::new(50);
         assert_eq!(gate.held(0, || fleet(1), token), None);
-        assert_eq!(gate.settle(fleet(1), token), Settled { held: 0, moved: false, used_up: false });
-        assert_eq!(gate.settle(fleet(12), token), Settled { held: 0, moved: false, used_up: true });
+        assert_eq!(gate.evaluate(fleet(1), token), Evaluation { held: 0, has_changed: false, is_used_up: false });
+        assert_eq!(gate.evaluate(fleet(12), token), Evaluation { held: 0, has_changed: false, is_used_up: true });
         assert!(gate.held(1, || fleet(0), None).is_some(), "the permission is gone");
     }
 
     #[test]
-    fn whoever_was_told_is_asked_again_when_something_else_is_held() {
+    fn reports_are_written_again_when_something_else_is_held() {
         let gate = FleetGate::new(50);
-        assert!(!gate.settle(fleet(12), None).moved);
+        assert!(!gate.evaluate(fleet(12), None).has_changed);
         assert!(gate.held(1, || fleet(0), None).is_some());
-        assert!(!gate.settle(fleet(0), None).moved);
-        assert!(gate.settle(fleet(0)[1..].to_vec(), None).moved, "one hosted cluster less");
-        assert!(gate.settle(fleet(12), None).moved, "nothing is held any more");
-        assert!(!gate.settle(fleet(12), None).moved);
+        assert!(!gate.evaluate(fleet(0), None).has_changed);
+        assert!(gate.evaluate(fleet(0)[1..].to_vec(), None).has_changed, "one hosted cluster less");
+        assert!(gate.evaluate(fleet(12), None).has_changed, "nothing is held any more");
+        assert!(!gate.evaluate(fleet(12), None).has_changed);
     }
 
     #[test]

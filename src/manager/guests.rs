@@ -3,11 +3,13 @@
 mod bootstrap;
 mod connect;
 mod declared;
-mod give;
-mod leave;
 mod outcome;
 mod pace;
+mod push;
+mod removal;
 mod sync;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use std::collections::HashMap;
@@ -16,24 +18,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use hypermirror_api::Reason;
+use hypermirror_api::{ClusterKey, Reason};
+use kube::Client;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::context::Context;
+use self::outcome::Synced;
+use super::context::{Context, moment};
+use super::heavy::{Heavy, Load};
+use super::leader::Leader;
+use super::observe::Absent;
+use super::options::GuestOptions;
+use super::queue::Queue;
+use super::store::Store;
 use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
-use crate::guest::{GuestClient, InFlight, Look};
+use crate::guest::{GuestClient, InFlight, Limits};
 use crate::hosted::condition_state::ConditionState;
 use crate::hosted::guest::GuestOutcome;
 use crate::management::index::guests::KubeconfigSecret;
-use hypermirror_api::ClusterKey;
+use crate::telemetry::requests::RequestMetrics;
 
 /// Pause after a reconcile that panicked.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// Timeout of one reconcile: a guest cluster with 10,000 nodes needs seconds. Slower ones are reported.
-const LOOK: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
+/// Pause before a large guest cluster requests a slot again.
+const PLACE_AGAIN: Duration = Duration::from_millis(100);
 
 /// The memory of one guest cluster between reconciles.
 #[derive(Default)]
@@ -48,11 +60,11 @@ struct Guest {
     /// The time of the last complete reconcile, and its result.
     base: Option<Base>,
     /// The last written mirrors.
-    mirrors: Option<give::Mirrors>,
+    mirrors: Option<push::Mirrors>,
     /// The change that nodes have not confirmed yet.
     change: Option<Change>,
     /// Number of reads of the nodes' status since the last change.
-    asked: u32,
+    reads: u32,
     /// The start time of the removal.
     leaving_since: Option<Instant>,
 }
@@ -81,90 +93,159 @@ struct Change {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// All guest clusters.
-pub struct Guests {
-    memory: Mutex<HashMap<ClusterKey, Guest>>,
-    permits: Option<Arc<Semaphore>>,
-    in_flight: InFlight,
-    places: watch::Places,
-}
+/// The memory of all guest clusters. The queue ensures that each is reconciled only once at a time, so its memory is taken out
+/// meanwhile.
+#[derive(Default)]
+struct Memory(Mutex<HashMap<ClusterKey, Guest>>);
 
-impl Guests {
-    /// Creates an empty state.
-    pub fn new(max_concurrent: u16) -> Arc<Self> {
-        let permits = (max_concurrent > 0).then(|| Arc::new(Semaphore::new(max_concurrent.into())));
-        Arc::new(Self {
-            memory: Mutex::default(),
-            permits,
-            in_flight: InFlight::default(),
-            places: watch::Places::default(),
-        })
+impl Memory {
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<ClusterKey, Guest>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The memory of one guest cluster in this term. The queue ensures that it is reconciled only once at a time.
+    /// The memory of one guest cluster in this term.
     fn take(&self, key: &ClusterKey, term: i64) -> Guest {
-        let known = self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let known = self.with(|guests| guests.remove(key));
         known.filter(|guest| guest.term == term).unwrap_or_else(|| Guest { term, ..Guest::default() })
     }
 
     fn put_back(&self, key: &ClusterKey, guest: Guest) {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), guest);
+        self.with(|guests| guests.insert(key.clone(), guest));
+    }
+
+    fn forget(&self, key: &ClusterKey) {
+        self.with(|guests| guests.remove(key));
+    }
+}
+
+/// All guest clusters, and what their reconciles share.
+pub struct Guests {
+    memory: Memory,
+    permits: Option<Arc<Semaphore>>,
+    in_flight: InFlight,
+    places: watch::Places,
+    /// The client of the management cluster.
+    client: Client,
+    options: GuestOptions,
+    heavy: Arc<Heavy>,
+    leader: Leader,
+    store: Store,
+    requests: RequestMetrics,
+}
+
+impl Guests {
+    /// Creates an empty state.
+    pub fn new(ctx: &Context) -> Arc<Self> {
+        let options = ctx.settings.guests.clone();
+        let at_once = usize::from(options.max_concurrent_guests);
+        Arc::new(Self {
+            memory: Memory::default(),
+            permits: (at_once > 0).then(|| Arc::new(Semaphore::new(at_once))),
+            in_flight: InFlight::default(),
+            places: watch::Places::default(),
+            client: ctx.client.clone(),
+            options,
+            heavy: Arc::clone(&ctx.heavy),
+            leader: ctx.leader.clone(),
+            store: ctx.store.clone(),
+            requests: ctx.metrics.guest_requests.clone(),
+        })
+    }
+
+    fn queue(&self) -> &Queue {
+        &self.store.guests
     }
 
     /// Reconciles guest clusters until the process ends.
     pub async fn run(self: Arc<Self>, ctx: Arc<Context>) {
-        let mut looks = JoinSet::new();
+        let mut reconciles = JoinSet::new();
+        // Each reconcile is a task of its own. One that does not respond waits for its deadlines: a hundred of them would occupy
+        // any fixed number of workers for minutes.
         loop {
-            let key = ctx.guest_queue.next().await;
-            while looks.try_join_next().is_some() {}
+            let key = self.queue().next().await;
+            while reconciles.try_join_next().is_some() {}
             let (guests, ctx) = (Arc::clone(&self), Arc::clone(&ctx));
             let span = tracing::info_span!(parent: None, "guest", cluster = %key);
-            let look = async move {
-                let looked = AssertUnwindSafe(guests.look(&ctx, &key)).catch_unwind().await;
-                if looked.is_err() {
-                    // Responses of guest clusters are not trusted: a panic must not affect the others.
-                    tracing::error!(cluster = %key, "the reconcile of a guest cluster panicked; trying again later");
-                    let message = "the reconcile of the guest cluster failed because of a fault in hypermirror; see the log of \
-                         the manager";
-                    let synced = ConditionState::new("Unknown", Reason::WorkFailed, message);
-                    outcome::record(&ctx, &key, |before| Some(GuestOutcome::unknown(synced, before)));
-                    ctx.guest_queue.done(&key, false);
-                    ctx.guest_queue.add_after(key, AFTER_PANIC);
+            let reconcile = async move {
+                if AssertUnwindSafe(guests.reconcile(&ctx, &key)).catch_unwind().await.is_err() {
+                    guests.report_panic(key);
                 }
             };
-            looks.spawn(look.instrument(span));
+            reconciles.spawn(reconcile.instrument(span));
         }
     }
 
-    async fn look(&self, ctx: &Context, key: &ClusterKey) {
-        let again = if ctx.may_write() && !*ctx.stopping.borrow() {
-            let mut guest = self.take(key, ctx.term.number());
-            let again = sync::sync(ctx, self, &mut guest, key).await;
-            if ctx.index().cluster(key).is_some() {
-                self.put_back(key, guest);
+    /// Responses of guest clusters are not trusted: a panic must not affect the others.
+    fn report_panic(&self, key: ClusterKey) {
+        tracing::error!(cluster = %key, "the reconcile of a guest cluster panicked; trying again later");
+        let message =
+            "the reconcile of the guest cluster failed because of a fault in hypermirror; see the log of the manager";
+        let synced = ConditionState::new("Unknown", Reason::WorkFailed, message);
+        let before = self.store.guest_outcome(&key);
+        self.store.record_guest(&key, GuestOutcome::unknown(synced, before.as_deref()));
+        self.queue().done(&key, false);
+        self.queue().add_after(key, AFTER_PANIC);
+    }
+
+    async fn reconcile(&self, ctx: &Context, key: &ClusterKey) {
+        let again = if self.leader.may_write() && !*ctx.stopping.borrow() {
+            let mut guest = self.memory.take(key, self.leader.term.number());
+            let again = self.sync(ctx, &mut guest, key).await;
+            // Not if it was deleted meanwhile: nobody would ever drop its connection and its watches again.
+            if self.store.contains(key) {
+                self.memory.put_back(key, guest);
             }
             again
         } else {
             // Another replica leads, so the memory becomes outdated.
-            self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+            self.memory.forget(key);
             None
         };
-        ctx.guest_queue.done(key, false);
+        self.queue().done(key, false);
         if let Some(pause) = again {
-            ctx.guest_queue.add_after(key.clone(), pause);
+            self.queue().add_after(key.clone(), pause);
         }
     }
-}
 
-/// The limits of a reconcile that starts now.
-fn look(ctx: &Context, guest: &Guest) -> Look {
-    let (term, number) = (ctx.term.clone(), guest.term);
-    Look {
-        end: Instant::now() + LOOK,
-        may_write: Arc::new(move || term.writes_until().filter(|_| term.number() == number)),
-        term: guest.term,
-        overrules: guest.overrules,
-        seen: Arc::clone(&guest.watches.seen),
+    /// Takes the facts, reconciles and records the result, each once. Returns the time of the next reconcile if no event triggers
+    /// an earlier one.
+    async fn sync(&self, ctx: &Context, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
+        let observed = match ctx.known(key, Load::default(), &self.heavy.guests).await {
+            Ok(observed) => observed,
+            Err(Absent::Busy) => return Some(PLACE_AGAIN),
+            Err(Absent::Gone | Absent::Unread) => return None,
+        };
+        let Synced { outcome, again } = sync::sync(self, guest, &observed, moment()).await;
+        if let Some(outcome) = outcome {
+            self.store.record_guest(key, outcome);
+        }
+        again
+    }
+
+    /// The limits of a reconcile that starts now.
+    fn limits(&self, guest: &Guest) -> Limits {
+        let (leader, number) = (self.leader.clone(), guest.term);
+        Limits {
+            end: Instant::now() + TIMEOUT,
+            may_write: Arc::new(move || leader.writes_until(number)),
+            term: guest.term,
+            overrules: guest.overrules,
+            seen: Arc::clone(&guest.watches.seen),
+        }
+    }
+
+    /// Requests a slot for a change.
+    fn claim_slot(&self) -> Option<Change> {
+        let permit = match &self.permits {
+            None => None,
+            Some(permits) => Some(Arc::clone(permits).try_acquire_owned().ok()?),
+        };
+        Some(Change { since: Instant::now(), _permit: permit })
+    }
+
+    /// The pause between two reconciles in which nothing changes.
+    fn interval(&self, key: &ClusterKey) -> Duration {
+        jittered(self.options.guest_interval, key)
     }
 }
 

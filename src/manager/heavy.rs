@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use thread::Panicked;
@@ -53,21 +54,27 @@ impl Kept {
 struct Maps(Mutex<VecDeque<Kept>>);
 
 impl Maps {
+    fn with<T>(&self, work: impl FnOnce(&mut VecDeque<Kept>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn find(&self, management: &Arc<ManagementLayer>, own: &MirrorEntries, use_management: bool) -> Option<ClusterMap> {
-        let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = maps.iter().position(|kept| kept.is_of(management, own, use_management))?;
-        let kept = maps.remove(place)?;
-        let map = kept.map.clone();
-        maps.push_back(kept);
-        Some(map)
+        self.with(|maps| {
+            let place = maps.iter().position(|kept| kept.is_of(management, own, use_management))?;
+            let kept = maps.remove(place)?;
+            let map = kept.map.clone();
+            maps.push_back(kept);
+            Some(map)
+        })
     }
 
     fn keep(&self, kept: Kept) {
-        let mut maps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        maps.push_back(kept);
-        while maps.len() > 1 && maps.iter().map(Kept::weight).sum::<usize>() > KEPT_ENTRIES {
-            maps.pop_front();
-        }
+        self.with(|maps| {
+            maps.push_back(kept);
+            while maps.len() > 1 && maps.iter().map(Kept::weight).sum::<usize>() > KEPT_ENTRIES {
+                maps.pop_front();
+            }
+        });
     }
 
     /// Merges a map, unless it is in the cache.
@@ -78,6 +85,13 @@ impl Maps {
             map
         })
     }
+}
+
+/// Runs work that takes some milliseconds or waits for such work. The other tasks of this thread move to other threads, if the
+/// runtime has some.
+pub fn without_stalling<T>(work: impl FnOnce() -> T) -> T {
+    let runtime = Handle::try_current().map(|handle| handle.runtime_flavor());
+    if matches!(runtime, Ok(RuntimeFlavor::MultiThread)) { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Executes heavy work, and caches maps.
@@ -134,7 +148,7 @@ impl Heavy {
         if load.0.is_none() {
             return work();
         }
-        tokio::task::block_in_place(|| {
+        without_stalling(|| {
             let _turn = self.computing.lock().unwrap_or_else(PoisonError::into_inner);
             work()
         })
@@ -169,6 +183,7 @@ impl Heavy {
         own: &MirrorEntries,
         use_management: bool,
     ) -> ClusterMap {
+        // Most hosted clusters have no mirrors of their own: their map is that of the management layer, shared and never cached.
         if own.is_empty() {
             return merged_map(management, own, use_management);
         }

@@ -17,13 +17,16 @@ use crate::hosted::plan::Target;
 use crate::hosted::settings::settings;
 use crate::hosted::sources::ClusterMap;
 use crate::management::apply::WriteError;
-use crate::management::index::Taken;
+use crate::management::index::KnownFacts;
+use crate::management::index::guests::KubeconfigSecret;
 use crate::management::index::targets::KnownTarget;
 
-/// The facts, and their load.
-pub(super) struct Seen {
+/// Everything that is known of a hosted cluster and its guest cluster at one time.
+pub(super) struct Observation {
     pub(super) facts: ClusterFacts,
     pub(super) load: Load,
+    /// The preferred kubeconfig of its guest cluster.
+    pub(super) kubeconfig: Option<KubeconfigSecret>,
 }
 
 /// The reason why there are no facts.
@@ -39,9 +42,13 @@ pub(super) enum Absent {
 
 impl Context {
     /// The known facts of a hosted cluster. `load` is its current slot.
-    pub(super) async fn see(&self, key: &ClusterKey, load: Load, places: &Arc<Semaphore>) -> Result<Seen, Absent> {
-        let taken = self.index().take(key, moment().instant);
-        self.complete(key, taken.ok_or(Absent::Gone)?, load, places).await
+    pub(super) async fn known(
+        &self,
+        key: &ClusterKey,
+        load: Load,
+        places: &Arc<Semaphore>,
+    ) -> Result<Observation, Absent> {
+        self.complete(key, self.store.facts(key).ok_or(Absent::Gone)?, load, places).await
     }
 
     /// The facts with current targets: reads those that have changed since the last read or write, or all of them if the state of
@@ -51,25 +58,26 @@ impl Context {
         key: &ClusterKey,
         load: Load,
         all: bool,
-    ) -> Result<Result<Seen, Absent>, WriteError> {
-        let Some(mut taken) = self.index().take(key, moment().instant) else { return Ok(Err(Absent::Gone)) };
-        let all = all || taken.rollout.in_flight.is_some() || taken.rollout.is_skipped;
+    ) -> Result<Result<Observation, Absent>, WriteError> {
+        let Some(mut known) = self.store.facts(key) else { return Ok(Err(Absent::Gone)) };
+        let all = all || known.rollout.in_flight.is_some() || known.rollout.is_skipped;
         let is_read = |target: &KnownTarget| target.is_stale || (all && target.exists);
-        if taken.targets.iter().any(is_read) {
-            let reads = taken.targets.iter().enumerate().filter(|(_, target)| is_read(target));
+        if known.targets.iter().any(is_read) {
+            let reads = known.targets.iter().enumerate().filter(|(_, target)| is_read(target));
             let reads = reads.map(|(place, _)| self.read_target(key, place));
+            // All or nothing: a plan without one of the targets would look complete, and its report would say so.
             join_all(reads).await.into_iter().collect::<Result<(), WriteError>>()?;
-            let Some(again) = self.index().take(key, moment().instant) else { return Ok(Err(Absent::Gone)) };
-            taken = again;
+            let Some(again) = self.store.facts(key) else { return Ok(Err(Absent::Gone)) };
+            known = again;
         }
-        Ok(self.complete(key, taken, load, &self.heavy.clusters).await)
+        Ok(self.complete(key, known, load, &self.heavy.clusters).await)
     }
 
     async fn read_target(&self, key: &ClusterKey, place: usize) -> Result<(), WriteError> {
         let Some(spec) = self.settings.flags.targets.get(place) else { return Ok(()) };
         match self.writer.read_target(&key.control_plane_namespace(), spec).await {
-            Ok(target) => drop(self.index().observe_target(key, place, target)),
-            Err(WriteError::Gone { .. }) => self.index().miss_target(key, place), // deleted: its watch will report it
+            Ok(target) => self.store.record_target(key, place, target),
+            Err(WriteError::Gone { .. }) => self.store.record_missing_target(key, place), // its watch will report it
             Err(error) => return Err(error),
         }
         Ok(())
@@ -79,51 +87,51 @@ impl Context {
     async fn complete(
         &self,
         key: &ClusterKey,
-        taken: Taken,
+        known: KnownFacts,
         load: Load,
         places: &Arc<Semaphore>,
-    ) -> Result<Seen, Absent> {
-        if taken.object.metadata.deletion_timestamp.is_some() {
+    ) -> Result<Observation, Absent> {
+        if known.object.metadata.deletion_timestamp.is_some() {
             return Err(Absent::Gone);
         }
-        taken.unread.iter().for_each(|name| self.reading.ask((key.namespace.clone(), name.clone())));
-        let Some(declaration) = &taken.declaration else { return Err(Absent::Unread) };
+        known.unread.iter().for_each(|name| self.reading.add((key.namespace.clone(), name.clone())));
+        let Some(declaration) = &known.declaration else { return Err(Absent::Unread) };
         let sources = declaration.resolve();
         let load = load.raised(sources.mirrors(), places).ok_or(Absent::Busy)?;
         if sources.is_news_to(declaration) {
-            self.index().keep_in_force(key, declaration, &sources);
+            self.store.keep_in_force(key, declaration, &sources);
         }
         let now = moment();
-        let (settings, unknown_setting) = settings(&taken.object, now.time);
-        let map = self.heavy.map(&load, &taken.fleet.management, &sources.own.entries, settings.use_management).await;
+        let (settings, unknown_setting) = settings(&known.object, now.time);
+        let map = self.heavy.map(&load, &known.fleet.management, &sources.own.entries, settings.use_management).await;
         let fleet = FleetFacts {
-            leaves: self.memory.borrow().uninstall,
-            has_admission_to_remove: self.waits_for_admission(),
-            admission: self.admission(),
-            ..taken.fleet
+            leaves: self.uninstalls(),
+            has_admission_to_remove: self.admission.has_to_be_removed(self.uninstalls()),
+            admission: self.admission.installed(),
+            ..known.fleet
         };
         let mut facts = ClusterFacts {
             key: key.clone(),
             flags: Arc::clone(&self.settings.flags),
-            is_selected: self.settings.selector.matches(taken.object.labels()),
+            is_selected: self.settings.selector.matches(known.object.labels()),
             settings,
             unknown_setting,
             own: sources.own,
             pool_sources: sources.pools,
-            pools: taken.pools,
+            pools: known.pools,
             map,
-            targets: self.targets(taken.targets),
-            guest: taken.guest.filter(|_| self.settings.flags.has_guests),
-            report: taken.report,
-            refusal: taken.refusal,
-            rollout: taken.rollout,
-            has_claim: taken.has_claim,
-            memory: taken.memory,
-            object: taken.object,
+            targets: self.targets(known.targets),
+            guest: known.guest.filter(|_| self.settings.flags.has_guests),
+            report: known.report,
+            refusal: known.refusal,
+            rollout: known.rollout,
+            has_claim: known.has_claim,
+            memory: known.memory,
+            object: known.object,
             fleet,
         };
-        self.add_what_is_rare(&mut facts, taken.revision);
-        Ok(Seen { facts, load })
+        self.add_rare_facts(&mut facts, known.revision);
+        Ok(Observation { facts, load, kubeconfig: known.kubeconfig })
     }
 
     fn targets(&self, known: Vec<KnownTarget>) -> Vec<Target> {
@@ -132,7 +140,7 @@ impl Context {
     }
 
     /// Adds facts that are expensive and needed by few hosted clusters.
-    fn add_what_is_rare(&self, facts: &mut ClusterFacts, revision: u64) {
+    fn add_rare_facts(&self, facts: &mut ClusterFacts, revision: u64) {
         if facts.guest.is_none() && facts.flags.has_guests {
             facts.guest = facts.report.as_deref().and_then(GuestOutcome::reported).map(Arc::new);
         }
@@ -143,8 +151,9 @@ impl Context {
             facts.map = ClusterMap { map: Arc::new(map), ..facts.map.clone() };
         }
         if facts.map.map.entries.is_empty() && !facts.leaves() {
-            let permission = self.memory.borrow().allow_removal.clone();
-            facts.fleet.removal = self.gate.held(revision, || self.members(), permission.as_deref());
+            let permission = self.lease.borrow().allow_removal.clone();
+            let members = || self.store.members(&self.settings.selector);
+            facts.fleet.removal = self.gate.held(revision, members, permission.as_deref());
         }
     }
 }

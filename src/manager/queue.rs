@@ -1,7 +1,7 @@
 //! The work queue. Each hosted cluster is queued at most once, never reconciled concurrently, and has its own back-off.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hypermirror_api::ClusterKey;
@@ -12,16 +12,78 @@ use crate::client::backoff::Backoff;
 
 /// The maximum is long enough for an overloaded API server, and short enough that users do not have to intervene.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_mins(1) };
+/// Interval in which the end of all work is checked at shutdown.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
 
+/// The state, without a clock or tasks.
 #[derive(Debug, Default)]
 struct State {
-    line: VecDeque<ClusterKey>,
-    in_line: HashSet<ClusterKey>,
-    at_work: HashSet<ClusterKey>,
+    queued: VecDeque<ClusterKey>,
+    is_queued: HashSet<ClusterKey>,
+    in_progress: HashSet<ClusterKey>,
+    /// Those that were enqueued while they were in progress.
     again: HashSet<ClusterKey>,
-    later: HashMap<ClusterKey, Instant>,
+    /// When those with a delay are due.
+    due: HashMap<ClusterKey, Instant>,
     /// The pauses of those that failed.
     pauses: HashMap<ClusterKey, Duration>,
+}
+
+/// What follows from the end of a reconcile.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    Again,
+    After(Duration),
+}
+
+impl State {
+    /// Returns whether somebody has to be woken.
+    fn add(&mut self, key: ClusterKey) -> bool {
+        self.due.remove(&key);
+        if self.in_progress.contains(&key) {
+            self.again.insert(key);
+            return false;
+        }
+        let is_new = self.is_queued.insert(key.clone());
+        if is_new {
+            self.queued.push_back(key);
+        }
+        is_new
+    }
+
+    /// Returns whether the time is earlier than a known one.
+    fn delay(&mut self, key: &ClusterKey, at: Instant) -> bool {
+        let is_earlier = self.due.get(key).is_none_or(|known| at < *known);
+        if is_earlier {
+            self.due.insert(key.clone(), at);
+        }
+        is_earlier
+    }
+
+    /// The next key, and whether there are more.
+    fn next(&mut self) -> Option<(ClusterKey, bool)> {
+        let key = self.queued.pop_front()?;
+        self.is_queued.remove(&key);
+        self.in_progress.insert(key.clone());
+        Some((key, !self.queued.is_empty()))
+    }
+
+    fn done(&mut self, key: &ClusterKey, failed: bool) -> Next {
+        self.in_progress.remove(key);
+        let again = self.again.remove(key);
+        if failed {
+            let pause = RETRY.after(self.pauses.get(key).copied());
+            self.pauses.insert(key.clone(), pause);
+            return Next::After(pause);
+        }
+        self.pauses.remove(key);
+        if again { Next::Again } else { Next::Nothing }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.queued.is_empty() && self.in_progress.is_empty()
+    }
 }
 
 /// A queue of hosted clusters. Clones share the queue.
@@ -33,20 +95,15 @@ pub struct Queue {
 }
 
 impl Queue {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock, and the queue would still be consistent.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// No code panics while it holds the lock, and the queue would still be consistent.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Enqueues a hosted cluster. If it is being reconciled, it is reconciled again afterwards.
+    /// Enqueues a hosted cluster. If it is being reconciled, it is reconciled again afterwards, because that reconcile may have
+    /// read what has changed before it changed.
     pub fn add(&self, key: ClusterKey) {
-        let mut state = self.state();
-        state.later.remove(&key);
-        if state.at_work.contains(&key) {
-            state.again.insert(key);
-        } else if state.in_line.insert(key.clone()) {
-            state.line.push_back(key);
-            drop(state);
+        if self.with(|state| state.add(key)) {
             self.changed.notify_one();
         }
     }
@@ -59,18 +116,14 @@ impl Queue {
     /// Enqueues a hosted cluster after a delay, unless it is enqueued earlier.
     pub fn add_after(&self, key: ClusterKey, pause: Duration) {
         let at = Instant::now() + pause;
-        {
-            let mut state = self.state();
-            if state.later.get(&key).is_some_and(|earlier| *earlier <= at) {
-                return;
-            }
-            state.later.insert(key.clone(), at);
+        if !self.with(|state| state.delay(&key, at)) {
+            return;
         }
+        // The timer is not cancelled when an earlier one is set: it wakes up, sees another time, and does nothing.
         let queue = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep_until(at).await;
-            let due = queue.state().later.get(&key) == Some(&at);
-            if due {
+            if queue.with(|state| state.due.get(&key) == Some(&at)) {
                 queue.add(key);
             }
         });
@@ -78,20 +131,15 @@ impl Queue {
 
     /// Waits for the next hosted cluster to reconcile.
     pub async fn next(&self) -> ClusterKey {
+        // One notification wakes one worker, and several keys may arrive before it runs. So whoever takes a key wakes the next
+        // worker while there are more. The notification is requested before the queue is read, or one in between would be lost.
         loop {
             let changed = self.changed.notified();
-            {
-                let mut state = self.state();
-                if let Some(key) = state.line.pop_front() {
-                    state.in_line.remove(&key);
-                    state.at_work.insert(key.clone());
-                    let more = !state.line.is_empty();
-                    drop(state);
-                    if more {
-                        self.changed.notify_one();
-                    }
-                    return key;
+            if let Some((key, has_more)) = self.with(State::next) {
+                if has_more {
+                    self.changed.notify_one();
                 }
+                return key;
             }
             changed.await;
         }
@@ -99,44 +147,22 @@ impl Queue {
 
     /// Records the end of a reconcile. After a failure, the hosted cluster is enqueued again after an increasing pause.
     pub fn done(&self, key: &ClusterKey, failed: bool) {
-        let mut state = self.state();
-        state.at_work.remove(key);
-        let again = state.again.remove(key);
-        let pause = if failed {
-            let pause = RETRY.after(state.pauses.get(key).copied());
-            state.pauses.insert(key.clone(), pause);
-            Some(pause)
-        } else {
-            state.pauses.remove(key);
-            None
-        };
-        let idle = state.line.is_empty() && state.at_work.is_empty() && !again;
-        drop(state);
-        match pause {
-            Some(pause) => self.add_after(key.clone(), pause),
-            None if again => self.add(key.clone()),
-            None => {}
+        let (next, is_idle) = self.with(|state| (state.done(key, failed), state.is_idle()));
+        let is_idle = is_idle && next != Next::Again;
+        match next {
+            Next::After(pause) => self.add_after(key.clone(), pause),
+            Next::Again => self.add(key.clone()),
+            Next::Nothing => {}
         }
-        if idle {
+        if is_idle {
             self.idle.notify_waiters();
         }
     }
 
-    /// The number of queued hosted clusters.
-    pub fn waiting(&self) -> usize {
-        self.state().line.len()
-    }
-
-    /// Whether nothing is queued or being reconciled.
-    pub fn is_idle(&self) -> bool {
-        let state = self.state();
-        state.line.is_empty() && state.at_work.is_empty()
-    }
-
-    /// Waits until nothing is being reconciled.
+    /// Waits until nothing is being reconciled. Queued work is left, because nothing takes it any more.
     pub async fn until_rest(&self) {
-        while !self.state().at_work.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        while self.with(|state| !state.in_progress.is_empty()) {
+            tokio::time::sleep(DRAIN_POLL).await;
         }
     }
 
@@ -144,11 +170,17 @@ impl Queue {
     pub async fn until_idle(&self) {
         loop {
             let idle = self.idle.notified();
-            if self.is_idle() {
+            if self.with(|state| state.is_idle()) {
                 return;
             }
             idle.await;
         }
+    }
+
+    /// The queued keys, for tests.
+    #[cfg(test)]
+    pub fn queued(&self) -> Vec<ClusterKey> {
+        self.with(|state| state.queued.iter().cloned().collect())
     }
 }
 
@@ -161,19 +193,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_is_in_line_once_and_never_twice_at_work() {
+    async fn a_key_is_queued_once_and_never_reconciled_twice_at_once() {
         let queue = Queue::default();
         queue.add_all([key("a"), key("b"), key("a")]);
         assert_eq!(queue.next().await, key("a"));
         queue.add(key("a"));
-        assert_eq!(queue.waiting(), 1, "a is at work: it is remembered, not queued");
+        assert_eq!(queue.queued(), [key("b")], "a is in progress: it is remembered, not queued");
         assert_eq!(queue.next().await, key("b"));
         queue.done(&key("a"), false);
         assert_eq!(queue.next().await, key("a"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_of_one_key_wait_longer_and_hold_up_nobody() {
+    async fn failures_of_one_key_wait_longer_and_delay_nobody_else() {
         let queue = Queue::default();
         let mut waits = Vec::new();
         for _ in 0..4 {
@@ -187,7 +219,7 @@ mod tests {
             assert_eq!(queue.next().await, key("a"));
             waits.push(failed_at.elapsed().as_millis() / 100 * 100);
             queue.done(&key("a"), true);
-            queue.state().later.clear();
+            queue.with(|state| state.due.clear());
         }
         assert!(waits.is_sorted() && waits[3] > waits[0], "{waits:?}");
     }
@@ -204,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn idle_is_told_when_the_last_work_ends() {
+    async fn waiters_wake_when_the_last_work_ends() {
         let queue = Queue::default();
         queue.add(key("a"));
         let waiting = tokio::spawn({
@@ -214,6 +246,6 @@ mod tests {
         let taken = queue.next().await;
         queue.done(&taken, false);
         waiting.await.unwrap();
-        assert!(queue.is_idle());
+        assert!(queue.with(|state| state.is_idle()));
     }
 }

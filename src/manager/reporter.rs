@@ -1,7 +1,7 @@
 //! Writes changed reports, after the targets, which are more important.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hypermirror_api::hypershift::HostedCluster;
@@ -10,169 +10,185 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use tokio::sync::Notify;
 
-use super::context::Context;
+use super::leader::Leader;
+use super::store::Store;
 use crate::hosted::conditions::work_failed;
 use crate::hosted::status::{self, Related, Transition, transitions};
-use crate::management::apply::WriteError;
+use crate::management::apply::{WriteError, Writer};
 use crate::management::events::{About, Events};
 
-/// Maximum time for which reports wait for writes of targets.
+/// Maximum time for which reports wait for writes of targets. A fleet that changes all the time must be reported, too.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause after a failed write.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Marks a report as being written until this is dropped.
-struct Writing<'r> {
-    reporter: &'r Reporter,
-    key: ClusterKey,
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        self.reporter.writing().remove(&self.key);
-        self.reporter.changed.notify_one(); // a newer one may be queued
-    }
-}
-
+/// A report to write.
+#[derive(Debug)]
 struct Pending {
     object: Arc<HostedCluster>,
     /// `None` deletes the report, because the hosted cluster is no longer managed.
     status: Option<HostedClusterMirrorsStatus>,
 }
 
-/// The queue of reports. Clones share the queue.
-#[derive(Clone, Default)]
-pub struct Reporter {
-    pending: Arc<Mutex<HashMap<ClusterKey, Pending>>>,
+#[derive(Debug, Default)]
+struct State {
+    pending: HashMap<ClusterKey, Pending>,
     /// The reports that are being written: one at a time for each hosted cluster, so that each event is published once.
-    writing: Arc<Mutex<HashSet<ClusterKey>>>,
+    writing: HashSet<ClusterKey>,
+}
+
+/// The queue of reports. Only the newest one of each hosted cluster is kept. Clones share the queue.
+#[derive(Clone, Debug, Default)]
+struct Outbox {
+    state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
 }
 
-impl Reporter {
-    fn pending(&self) -> MutexGuard<'_, HashMap<ClusterKey, Pending>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+impl Outbox {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Enqueues the report of one hosted cluster if it differs from the current one.
-    pub fn submit(
-        &self,
-        ctx: &Context,
-        key: &ClusterKey,
-        object: &Arc<HostedCluster>,
-        status: Option<HostedClusterMirrorsStatus>,
-    ) {
-        if ctx.report(key).as_deref() == status.as_ref() {
-            self.pending().remove(key);
-            return;
-        }
-        self.pending().insert(key.clone(), Pending { object: Arc::clone(object), status });
+    fn put(&self, key: &ClusterKey, pending: Pending) {
+        self.with(|state| state.pending.insert(key.clone(), pending));
         self.changed.notify_one();
     }
 
-    /// Enqueues the last report of a hosted cluster with a condition about a panic.
-    pub fn submit_failure(&self, ctx: &Context, key: &ClusterKey) {
-        let known = ctx.index().cluster(key).map(|cluster| (Arc::clone(&cluster.object), cluster.report.clone()));
-        let Some((object, old)) = known else { return };
-        self.fail(key, object, old.as_deref(), jiff::Timestamp::now());
+    fn discard(&self, key: &ClusterKey) {
+        self.with(|state| state.pending.remove(key));
     }
 
-    fn fail(
-        &self,
-        key: &ClusterKey,
-        object: Arc<HostedCluster>,
-        old: Option<&HostedClusterMirrorsStatus>,
-        now: jiff::Timestamp,
-    ) {
-        let status = work_failed(old, object.metadata.generation.unwrap_or_default(), now);
-        self.pending().insert(key.clone(), Pending { object, status: Some(status) });
-        self.changed.notify_one();
-    }
-
-    /// Writes queued reports until the process ends.
-    pub async fn run(self, ctx: Arc<Context>, events: Events) {
+    /// Waits for a report that nobody writes. It is marked as being written until the result is dropped.
+    async fn next(&self) -> Writing<'_> {
         loop {
             let changed = self.changed.notified();
-            let Some(key) = self.take_next() else {
-                changed.await;
-                continue;
-            };
-            let _writing = Writing { reporter: &self, key: key.clone() };
-            let _ = tokio::time::timeout(PATIENCE, ctx.queue.until_idle()).await;
-            let Some(pending) = self.pending().remove(&key) else { continue };
-            if ctx.may_write()
-                && let Err(error) = self.write(&ctx, &events, &key, &pending).await
-            {
-                tracing::warn!(cluster = %key, %error, "failed to write a report; trying again");
-                ctx.queue.add_after(key, RETRY);
+            let next = self.with(|state| {
+                let next = state.pending.keys().find(|key| !state.writing.contains(*key)).cloned()?;
+                state.writing.insert(next.clone());
+                Some(next)
+            });
+            match next {
+                Some(key) => return Writing { outbox: self, key },
+                None => changed.await,
             }
         }
-    }
-
-    fn writing(&self) -> MutexGuard<'_, HashSet<ClusterKey>> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next report, which the caller must write.
-    fn take_next(&self) -> Option<ClusterKey> {
-        let (pending, mut writing) = (self.pending(), self.writing());
-        let next = pending.keys().find(|key| !writing.contains(*key)).cloned()?;
-        writing.insert(next.clone());
-        Some(next)
-    }
-
-    async fn write(
-        &self,
-        ctx: &Context,
-        events: &Events,
-        key: &ClusterKey,
-        pending: &Pending,
-    ) -> Result<(), WriteError> {
-        let Some(status) = &pending.status else {
-            ctx.writer.delete_report(key).await?;
-            ctx.index().apply_report(key, None);
-            return Ok(());
-        };
-        let old = ctx.report(key);
-        if old.is_none() {
-            ctx.writer.create_report(key, &pending.object).await?;
-        }
-        match ctx.writer.write_report(key, status).await {
-            Err(WriteError::Gone { .. }) => {
-                ctx.writer.create_report(key, &pending.object).await?;
-                ctx.writer.write_report(key, status).await?;
-            }
-            other => other?,
-        }
-        ctx.index().apply_report(key, Some(status.clone()));
-        record(ctx, events, key, &pending.object, &transitions(old.as_deref(), status)).await;
-        Ok(())
     }
 }
 
-/// Publishes an event for each transition.
-async fn record(
-    ctx: &Context,
-    events: &Events,
-    key: &ClusterKey,
-    object: &HostedCluster,
-    transitions: &[Transition<'_>],
-) {
-    let uid = object.uid().unwrap_or_default();
-    for transition in transitions {
-        let pool = match transition.about {
-            status::About::HostedCluster => None,
-            status::About::NodePool(name) => {
-                let Some(pool) = ctx.index().guests.pools(key).get(name).cloned() else { continue };
-                Some((ClusterKey { namespace: key.namespace.clone(), name: name.to_owned() }, pool.uid))
+/// The right to write the report of one hosted cluster.
+struct Writing<'r> {
+    outbox: &'r Outbox,
+    key: ClusterKey,
+}
+
+impl Writing<'_> {
+    /// The report, as it is now.
+    fn take(&self) -> Option<Pending> {
+        self.outbox.with(|state| state.pending.remove(&self.key))
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.outbox.with(|state| state.writing.remove(&self.key));
+        self.outbox.changed.notify_one(); // a newer one may be queued
+    }
+}
+
+/// Writes reports. Clones share the queue.
+#[derive(Clone)]
+pub struct Reporter {
+    outbox: Outbox,
+    store: Store,
+    writer: Writer,
+    leader: Leader,
+    events: Events,
+}
+
+impl Reporter {
+    /// Creates the reporter.
+    pub fn new(store: Store, writer: Writer, leader: Leader, events: Events) -> Self {
+        Self { outbox: Outbox::default(), store, writer, leader, events }
+    }
+
+    /// Enqueues the report of one hosted cluster if it differs from the current one.
+    pub fn submit(&self, key: &ClusterKey, object: &Arc<HostedCluster>, status: Option<HostedClusterMirrorsStatus>) {
+        if self.store.report(key).as_deref() == status.as_ref() {
+            return self.outbox.discard(key);
+        }
+        self.outbox.put(key, Pending { object: Arc::clone(object), status });
+    }
+
+    /// Enqueues the last report of a hosted cluster with a condition about a panic.
+    pub fn submit_failure(&self, key: &ClusterKey, now: jiff::Timestamp) {
+        let Some((object, old)) = self.store.reported(key) else { return };
+        let status = work_failed(old.as_deref(), object.metadata.generation.unwrap_or_default(), now);
+        self.outbox.put(key, Pending { object, status: Some(status) });
+    }
+
+    /// Writes queued reports until the process ends.
+    pub async fn run(self) {
+        // A change of the management layer changes all reports. They wait until no target is being written, because users wait
+        // for the Deployments, and read reports afterwards. What is written is taken only then, so that a report that changes
+        // meanwhile is written once.
+        loop {
+            let writing = self.outbox.next().await;
+            let _ = tokio::time::timeout(PATIENCE, self.store.clusters.until_idle()).await;
+            let Some(pending) = writing.take() else { continue };
+            let key = &writing.key;
+            if self.leader.may_write()
+                && let Err(error) = self.write(key, &pending).await
+            {
+                tracing::warn!(cluster = %key, %error, "failed to write a report; trying again");
+                self.store.clusters.add_after(key.clone(), RETRY);
             }
+        }
+    }
+
+    /// Writes a report and publishes its events.
+    async fn write(&self, key: &ClusterKey, pending: &Pending) -> Result<(), WriteError> {
+        let Some(status) = &pending.status else {
+            self.writer.delete_report(key).await?;
+            self.store.record_report(key, None);
+            return Ok(());
         };
-        let about = match &pool {
-            None => About { kind: "HostedCluster", key, uid: &uid },
-            Some((key, uid)) => About { kind: "NodePool", key, uid },
-        };
-        let related = transition.related.as_ref().map(|related| related_object(key, related));
-        events.record(&about, transition.is_good, transition.reason, transition.message, related).await;
+        let old = self.store.report(key);
+        if old.is_none() {
+            self.writer.create_report(key, &pending.object).await?;
+        }
+        match self.writer.write_report(key, status).await {
+            // Somebody has deleted it, and its watch is behind.
+            Err(WriteError::Gone { .. }) => {
+                self.writer.create_report(key, &pending.object).await?;
+                self.writer.write_report(key, status).await?;
+            }
+            other => other?,
+        }
+        // Events come last: one that is lost is in the report as well, but one that is published again with each failed write
+        // would look like a new transition.
+        self.store.record_report(key, Some(status.clone()));
+        self.record(key, &pending.object, &transitions(old.as_deref(), status)).await;
+        Ok(())
+    }
+
+    /// Publishes an event for each transition.
+    async fn record(&self, key: &ClusterKey, object: &HostedCluster, transitions: &[Transition<'_>]) {
+        let uid = object.uid().unwrap_or_default();
+        for transition in transitions {
+            let pool = match transition.about {
+                status::About::HostedCluster => None,
+                status::About::NodePool(name) => {
+                    let Some(uid) = self.store.pool_uid(key, name) else { continue };
+                    Some((ClusterKey { namespace: key.namespace.clone(), name: name.to_owned() }, uid))
+                }
+            };
+            let about = match &pool {
+                None => About { kind: "HostedCluster", key, uid: &uid },
+                Some((key, uid)) => About { kind: "NodePool", key, uid },
+            };
+            let related = transition.related.as_ref().map(|related| related_object(key, related));
+            self.events.record(&about, transition.is_good, transition.reason, transition.message, related).await;
+        }
     }
 }
 
@@ -191,19 +207,4 @@ fn related_object(key: &ClusterKey, related: &Related) -> ObjectReference {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn work_that_panicked_is_put_in_line_in_place_of_what_was_to_be_told() {
-        let (reporter, key) = (Reporter::default(), ClusterKey { namespace: "clusters".into(), name: "west".into() });
-        let object = Arc::new(HostedCluster::new("west", hypermirror_api::hypershift::HostedClusterSpec::default()));
-        let stale = Pending { object: Arc::clone(&object), status: None };
-        reporter.pending().insert(key.clone(), stale);
-        reporter.fail(&key, object, None, jiff::Timestamp::UNIX_EPOCH);
-        assert_eq!(reporter.take_next(), Some(key.clone()));
-        let status = reporter.pending().remove(&key).unwrap().status.unwrap();
-        let reasons: Vec<&str> = status.conditions.iter().map(|condition| condition.reason.as_str()).collect();
-        assert_eq!(reasons, ["WorkFailed", "WorkFailed"]);
-    }
-}
+mod tests;

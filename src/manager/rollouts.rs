@@ -1,33 +1,45 @@
 //! The rollout budget: slots are claimed before the first write and released when the targets are available.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hypermirror_api::{ClusterKey, Reason};
-use jiff::Timestamp;
 
-use super::context::Context;
+use super::leader::Leader;
+use super::store::Store;
 use crate::fleet::rollout::{Claim, Counts, messages};
-use crate::hosted::facts::{ClusterFacts, Moment, Slot};
+use crate::hosted::facts::{ClusterFacts, Flags, Moment, RolloutFacts, Slot};
 use crate::hosted::flight;
 use crate::hosted::turn::Turn;
-use crate::management::apply::WriteError;
-use crate::telemetry::metrics::{StateLabels, gauge};
+use crate::management::apply::{WriteError, Writer};
+use crate::telemetry::metrics::{ManagerMetrics, StateLabels, gauge};
 
-/// Pause after a failed list.
+/// Pause after a failed list of the rollouts in flight. Nothing is rolled out meanwhile, so it is short.
 const STOCK_RETRY: Duration = Duration::from_secs(1);
 
-impl Context {
-    /// Reads the rollouts in flight of the previous leader at the start of a term. No rollout starts until they are known.
-    pub(super) async fn count_flights(&self) {
-        while self.settings.flags.rollouts.is_on() && self.term.lasts() {
-            match self.note_marks().await {
-                Ok(()) => {
-                    let mut index = self.index();
-                    index.rollouts.begin_term();
-                    let next = index.rollouts.next(Timestamp::now());
-                    drop(index);
-                    return self.queue.add_all(next);
-                }
+/// The rollout budget of the fleet.
+#[derive(Clone)]
+pub struct RolloutBudget {
+    store: Store,
+    writer: Writer,
+    leader: Leader,
+    flags: Arc<Flags>,
+    metrics: ManagerMetrics,
+}
+
+impl RolloutBudget {
+    /// Creates the budget.
+    pub fn new(store: Store, writer: Writer, leader: Leader, flags: Arc<Flags>, metrics: &ManagerMetrics) -> Self {
+        Self { store, writer, leader, flags, metrics: metrics.clone() }
+    }
+
+    /// Reads the rollouts in flight of the previous leader at the start of a term.
+    pub(super) async fn begin_term(&self) {
+        // The watches may be older than its last writes, so the marks are listed from the API server. Until that succeeds no
+        // rollout starts: two leaders would otherwise use the budget twice. A term that ends takes the question with it.
+        while self.flags.rollouts.is_on() && self.leader.term.lasts() {
+            match self.list_marks().await {
+                Ok(()) => return self.store.begin_rollouts(),
                 Err(error) => {
                     tracing::warn!(%error, "failed to list the rollouts in flight; no rollout starts until it succeeds");
                     tokio::time::sleep(STOCK_RETRY).await;
@@ -36,19 +48,17 @@ impl Context {
         }
     }
 
-    async fn note_marks(&self) -> Result<(), WriteError> {
-        for (place, spec) in self.settings.flags.targets.iter().enumerate() {
+    async fn list_marks(&self) -> Result<(), WriteError> {
+        for (place, spec) in self.flags.targets.iter().enumerate() {
             let targets = self.writer.list_targets(spec).await?;
-            self.index().note_marks(place, &targets);
+            self.store.update_marks(place, &targets);
         }
         Ok(())
     }
 
-    /// Requests a slot of the rollout budget.
+    /// Requests a slot.
     pub(super) fn claim(&self, key: &ClusterKey) -> Slot {
-        let mut index = self.index();
-        let last = index.last_rollout(key);
-        match index.rollouts.claim(key, last, Timestamp::now()) {
+        match self.store.claim_rollout(key) {
             Claim::Held | Claim::Granted => Slot::Claimed,
             Claim::Queued => Slot::Queued,
             Claim::Halted(halt) => Slot::Halted(halt),
@@ -56,23 +66,20 @@ impl Context {
     }
 
     /// Releases a slot for which nothing was written.
-    pub(super) fn give_back(&self, key: &ClusterKey) {
-        self.index().rollouts.release(key);
+    pub(super) fn release(&self, key: &ClusterKey) {
+        self.store.release_rollout(key);
     }
 
     /// Releases the slot of a hosted cluster that was not available before the change, and removes it from the queue until it
     /// requests one again.
-    pub(super) fn leave_out(&self, key: &ClusterKey) {
-        self.index().rollouts.skip(key);
+    pub(super) fn skip(&self, key: &ClusterKey) {
+        self.store.skip_rollout(key);
     }
 
     /// The rollout for the report, after all writes, also if one failed.
     pub(super) fn refresh(&self, facts: ClusterFacts, turn: Turn, now: Moment) -> (ClusterFacts, Turn) {
-        let index = self.index();
-        let slot = facts.rollout.slot.clone();
-        let rollout = crate::hosted::facts::RolloutFacts { slot, ..index.rollout(&facts.key) };
-        let report = index.cluster(&facts.key).and_then(|cluster| cluster.report.clone());
-        drop(index);
+        let (report, rollout) = self.store.rollout(&facts.key);
+        let rollout = RolloutFacts { slot: facts.rollout.slot.clone(), ..rollout };
         let facts = ClusterFacts { report, rollout, ..facts };
         let rollout = flight::of(&facts, &turn.plan, &turn.gate, now);
         let again_after = turn.again_after.into_iter().chain(rollout.again_after).min();
@@ -80,33 +87,37 @@ impl Context {
     }
 
     /// After a reconcile, releases an unused slot and enqueues the hosted clusters that may start.
-    pub(super) fn release(&self, key: &ClusterKey, result: &Result<Option<Reason>, WriteError>) {
+    pub(super) fn end_reconcile(&self, key: &ClusterKey, result: &Result<Option<Reason>, WriteError>) {
         // After a failure without a response, the write may have succeeded, which the next turn determines.
-        let gives_back = result.as_ref().err().is_none_or(WriteError::is_refusal);
+        let releases = result.as_ref().err().is_none_or(WriteError::is_refusal);
         let asks = [Reason::RolloutWaiting, Reason::RolloutHalted, Reason::TargetsUnavailable];
-        let asks_again = matches!(result, Ok(Some(reason)) if asks.contains(reason));
-        self.end_turns(key, gives_back, asks_again);
+        let stays_queued = matches!(result, Ok(Some(reason)) if asks.contains(reason));
+        self.end(key, releases, stays_queued);
     }
 
-    /// After a panic, releases the slot in any case, so that queued hosted clusters are not blocked.
-    pub(super) fn release_failed(&self, key: &ClusterKey) {
-        self.end_turns(key, false, false);
+    /// After a panic, leaves the queue in any case, so that others are not blocked. Something may have been written, so a claimed
+    /// slot is kept until the next turn.
+    pub(super) fn end_panicked(&self, key: &ClusterKey) {
+        self.end(key, false, false);
     }
 
-    fn end_turns(&self, key: &ClusterKey, gives_back: bool, asks_again: bool) {
-        if !self.settings.flags.rollouts.is_on() {
-            return;
+    fn end(&self, key: &ClusterKey, releases: bool, stays_queued: bool) {
+        if self.flags.rollouts.is_on() {
+            self.store.end_reconcile(key, releases, stays_queued);
         }
-        let mut index = self.index();
-        if gives_back {
-            index.rollouts.release(key);
+    }
+
+    fn count(&self, counts: &Counts<ClusterKey>) {
+        let states = [
+            ("InFlight", counts.in_flight),
+            ("Waiting", counts.waiting),
+            ("Failed", counts.failed.len()),
+            ("Unavailable", counts.unavailable),
+        ];
+        for (state, count) in states {
+            self.metrics.rollouts.get_or_create(&StateLabels { state }).set(gauge(count));
         }
-        if !asks_again {
-            index.rollouts.dequeue(key);
-        }
-        let next = index.rollouts.next(Timestamp::now());
-        drop(index);
-        self.queue.add_all(next);
+        self.metrics.rollouts_halted.set(i64::from(counts.halted));
     }
 }
 
@@ -120,38 +131,30 @@ pub(super) struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Updates metrics and enqueues the hosted clusters that may start. If the failed rollouts have changed, enqueues all waiting
-    /// ones, because a halt starts, ends, or has a different message.
-    pub(super) fn settle(&mut self, ctx: &Context) {
-        if !ctx.settings.flags.rollouts.is_on() {
+    /// Updates metrics and enqueues the hosted clusters that may start. A rollout fails by the clock and not by an event, so this
+    /// is called periodically.
+    pub(super) fn update(&mut self, budget: &RolloutBudget) {
+        if !budget.flags.rollouts.is_on() {
             return;
         }
-        if !ctx.may_write() {
+        if !budget.leader.may_write() {
             *self = Self::default();
             let none = Counts { in_flight: 0, waiting: 0, unavailable: 0, failed: Vec::new(), halted: false };
-            return count(ctx, &none);
+            return budget.count(&none);
         }
-        let (index, now) = (ctx.index(), Timestamp::now());
-        let standing = index.rollouts.counts(now);
-        let next: Vec<ClusterKey> = if standing.failed == self.failed {
-            index.rollouts.next(now)
-        } else {
-            index.rollouts.waiting().cloned().collect()
-        };
-        drop(index);
-        count(ctx, &standing);
-        self.tell(standing);
-        ctx.queue.add_all(next);
+        let counts = budget.store.check_rollouts(&self.failed);
+        budget.count(&counts);
+        self.log(counts);
     }
 
     /// Logs the names for administrators; reports in other namespaces have only their number.
-    fn tell(&mut self, standing: Counts<ClusterKey>) {
-        if standing.failed == self.failed && standing.halted == self.halted {
+    fn log(&mut self, counts: Counts<ClusterKey>) {
+        if counts.failed == self.failed && counts.halted == self.halted {
             return;
         }
-        let names: Vec<String> = standing.failed.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = counts.failed.iter().map(ToString::to_string).collect();
         let (failed, count) = (messages::named(&names), names.len());
-        if standing.halted {
+        if counts.halted {
             tracing::warn!(
                 failed,
                 count,
@@ -166,19 +169,6 @@ impl Housekeeping {
         } else {
             tracing::info!("rollouts resume");
         }
-        (self.failed, self.halted) = (standing.failed, standing.halted);
+        (self.failed, self.halted) = (counts.failed, counts.halted);
     }
-}
-
-fn count(ctx: &Context, standing: &Counts<ClusterKey>) {
-    let states = [
-        ("InFlight", standing.in_flight),
-        ("Waiting", standing.waiting),
-        ("Failed", standing.failed.len()),
-        ("Unavailable", standing.unavailable),
-    ];
-    for (state, count) in states {
-        ctx.metrics.rollouts.get_or_create(&StateLabels { state }).set(gauge(count));
-    }
-    ctx.metrics.rollouts_halted.set(i64::from(standing.halted));
 }

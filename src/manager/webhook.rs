@@ -24,7 +24,7 @@ use crate::telemetry::metrics::ManagerMetrics;
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub async fn start(ctx: &Arc<Context>, options: &WebhookOptions, tasks: &mut JoinSet<()>) -> Result<()> {
+pub async fn start(ctx: &Context, options: &WebhookOptions, tasks: &mut JoinSet<()>) -> Result<()> {
     if options.webhook == Webhook::Off {
         return Ok(());
     }

@@ -30,7 +30,7 @@ impl Script {
 
     /// A client of the leader of term 5.
     fn leader(&self) -> GuestClient {
-        self.client().within(look(|| Some(Instant::now() + Duration::from_secs(4))))
+        self.client().within(limits(|| Some(Instant::now() + Duration::from_secs(4))))
     }
 
     /// The bodies of the requests, which are those of the script and no others.
@@ -40,8 +40,8 @@ impl Script {
     }
 }
 
-fn look(may_write: impl Fn() -> Option<Instant> + Send + Sync + 'static) -> Look {
-    Look {
+fn limits(may_write: impl Fn() -> Option<Instant> + Send + Sync + 'static) -> Limits {
+    Limits {
         end: Instant::now() + Duration::from_mins(1),
         may_write: Arc::new(may_write),
         term: 5,
@@ -138,21 +138,22 @@ async fn a_refusal_is_read_as_far_as_it_is_told() {
 #[tokio::test(start_paused = true)]
 async fn after_the_end_of_a_look_nothing_is_awaited() {
     let script = Script::new([Step::silent(Method::GET, SET)]);
-    let look = Look { end: Instant::now(), ..look(|| None) };
-    let asked = script.client().within(look).get::<Refusal>(SET).await;
+    let limits = Limits { end: Instant::now(), ..limits(|| None) };
+    let asked = script.client().within(limits).get::<Refusal>(SET).await;
     assert!(matches!(asked, Err(GuestError::Unfinished { .. })));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_does_not_lead_writes_nothing() {
-    for client in
-        [Script::new([get(SET, 404, "{}")]).client().within(look(|| None)), Script::new([get(SET, 404, "{}")]).client()]
-    {
+    for client in [
+        Script::new([get(SET, 404, "{}")]).client().within(limits(|| None)),
+        Script::new([get(SET, 404, "{}")]).client(),
+    ] {
         assert_eq!(client.ensure(&[wanted()]).await.err(), Some(GuestError::Stopped));
     }
     let listed = json!({"items": [{"metadata": {"name": "old", "uid": "1"}}]});
     let script = Script::new([get(LIST, 200, listed)]);
-    let standby = script.client().within(look(|| None));
+    let standby = script.client().within(limits(|| None));
     assert_eq!(standby.prune("NodeMirrorSet", &[]).await, Err(GuestError::Stopped));
 }
 
@@ -206,8 +207,8 @@ async fn what_somebody_else_wrote_meanwhile_is_looked_at_again_and_a_later_leade
     let refused = later.leader().ensure(&[wanted()]).await;
     assert!(matches!(refused, Err(GuestError::Newer { term: 6, .. })), "{refused:?}");
     let overruled = Script::new([get(SET, 200, drifted("18", Some("6"))), patch(200, "{}")]);
-    let look = Look { overrules: 6, ..look(|| Some(Instant::now() + Duration::from_secs(4))) };
-    assert!(overruled.client().within(look).ensure(&[wanted()]).await.is_ok(), "the Lease began anew");
+    let limits = Limits { overrules: 6, ..limits(|| Some(Instant::now() + Duration::from_secs(4))) };
+    assert!(overruled.client().within(limits).ensure(&[wanted()]).await.is_ok(), "the Lease began anew");
     let always: Vec<Step> = (0..3).flat_map(|_| [get(SET, 200, drifted("17", None)), conflict()]).collect();
     let always = Script::new(always);
     assert!(matches!(always.leader().ensure(&[wanted()]).await, Err(GuestError::Conflict { .. })));

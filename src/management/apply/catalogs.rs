@@ -47,6 +47,7 @@ impl Writer {
         let what = named(namespace, object);
         let request = get(namespace, object).map_err(|error| WriteError::of(&what, error))?;
         match self.timed(&what, self.client.request::<Value>(request)).await {
+            // Also if the kind is not served: image streams exist on OpenShift only.
             Err(WriteError::Gone { .. }) => Ok(None),
             read => read.map(Some),
         }

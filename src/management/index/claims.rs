@@ -69,7 +69,8 @@ impl Claims {
         let namespace = key.control_plane_namespace();
         let claimants = self.claimants.entry(namespace.clone()).or_default();
         claimants.insert(key.clone());
-        // A third claim has no effect on the first two.
+        // A third claim has no effect on the first two. Judging all again with each would be quadratic for a tenant that creates
+        // thousands of them.
         let only = (claimants.len() > 2).then_some(key);
         self.judge(&namespace, only)
     }
@@ -142,6 +143,9 @@ impl Claims {
     /// Determines the ownership for all claimants of a namespace, or for one of them.
     fn judge(&mut self, namespace: &str, only: Option<&ClusterKey>) -> Vec<ClusterKey> {
         let Some(claimants) = self.claimants.get(namespace) else { return Vec::new() };
+        // The annotation of the HostedControlPlane decides, because HyperShift wrote it for the HostedCluster that it created the
+        // namespace for. Without one, a single claimant is the owner, and of several none is: a wrong guess would write the
+        // mirrors of one tenant into the control plane of another.
         let owners = self.named_owners(namespace);
         let judge = |key: &ClusterKey| (key.clone(), refusal(&key.to_string(), &owners, claimants.len() == 1));
         let judged: Vec<_> = match only {

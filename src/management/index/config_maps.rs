@@ -120,6 +120,7 @@ impl ConfigMaps {
         let gone = before.keys().filter(|name| !known.versions.contains_key(*name));
         let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).chain(gone.cloned()).collect();
         known.loaded.retain(|name, _| known.versions.contains_key(name));
+        // A list that succeeds after a failure usually means that permissions were granted, so all are tried again.
         known.unreadable.clear();
         (changed, is_first)
     }
@@ -163,6 +164,8 @@ impl ConfigMaps {
 
     /// Records the content of a ConfigMap. If the watch has reported a newer version than `before`, that one is still to be read.
     pub(super) fn load(&mut self, content: LoadedConfigMap, before: Option<&str>) {
+        // A read may be newer than the watch, and the watch newer than the read. The read's version counts only if the watch has
+        // not moved meanwhile; otherwise an old content would stay until the next edit.
         let known = self.namespaces.entry(content.namespace.clone()).or_default();
         if known.versions.get(&content.name).map(String::as_str) == before {
             known.versions.insert(content.name.clone(), content.version.clone());

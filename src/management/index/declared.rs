@@ -61,6 +61,8 @@ impl Sources {
 impl Declaration {
     /// Combines the inputs within the limits of one hosted cluster: first its own mirrors, then its NodePools by name.
     pub fn resolve(&self) -> Sources {
+        // The hosted cluster's own mirrors come first, and NodePools in the order of their names: which of them exceed the limit
+        // must not depend on the order of events, or a restart would change the map.
         let mut budget = Budget::of_cluster();
         let mut own = OwnSources::of_entries(&self.entries, &mut budget);
         own.troubles.extend(self.trouble.clone());
@@ -187,6 +189,8 @@ impl Index {
     /// Stores the last valid entries of a declaration, unless they have changed since it was collected.
     pub fn keep_in_force(&mut self, key: &ClusterKey, declaration: &Declaration, sources: &Sources) {
         let Some(cluster) = self.clusters.get_mut(key) else { return };
+        // The declaration was resolved without the lock. If anything has changed since, another reconcile resolves it again, and
+        // this result could be older than what is stored.
         let is_same = Arc::ptr_eq(&cluster.object, &declaration.object)
             && is_same_config(cluster.last_config.as_ref(), declaration.last_config.as_ref())
             && Arc::ptr_eq(&cluster.last_documents, &declaration.last_documents);
@@ -220,6 +224,7 @@ impl Index {
         if !referred.contains(&name) {
             return; // no longer referenced
         }
+        // Room is made before it is counted: content that nobody refers to must not push out content that somebody needs.
         self.config_maps.keep_only(&namespace, &referred);
         let content = match self.room(&namespace, &name).reserve(content.weight) {
             Ok(()) => content,
@@ -235,6 +240,7 @@ impl Index {
 
     /// The remaining limits of a namespace without one of its ConfigMaps. Last valid entries count, too.
     fn room(&self, namespace: &str, name: &str) -> Budget {
+        // Counted by pointer: thirty hosted clusters that share one ConfigMap keep its entries once.
         let mut used = Weight::default();
         let mut seen = HashSet::new();
         for content in self.config_maps.loaded(namespace).filter(|content| content.name != name) {

@@ -10,6 +10,7 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use super::Index;
 use super::config_maps::ConfigMapState;
 use super::declared::Declaration;
+use super::guests::KubeconfigSecret;
 use super::targets::KnownTarget;
 use crate::fleet::claims::Refusal;
 use crate::hosted::facts::{FleetFacts, RolloutFacts};
@@ -19,7 +20,7 @@ use crate::hosted::pool_config::KnownPool;
 
 /// The inputs of facts.
 #[derive(Debug)]
-pub struct Taken {
+pub struct KnownFacts {
     /// The HostedCluster.
     pub object: Arc<HostedCluster>,
     /// Its declaration. `None` while one of its ConfigMaps has to be read first.
@@ -34,6 +35,8 @@ pub struct Taken {
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
     /// Why it does not own its control-plane namespace.
     pub refusal: Option<Refusal>,
+    /// The preferred kubeconfig of its guest cluster.
+    pub kubeconfig: Option<KubeconfigSecret>,
     /// The result of the last reconcile of its guest cluster.
     pub guest: Option<Arc<GuestOutcome>>,
     /// Its state in the rollout budget.
@@ -50,12 +53,13 @@ pub struct Taken {
 
 impl Index {
     /// Collects the inputs for a hosted cluster, if it exists.
-    pub fn take(&self, key: &ClusterKey, now: Instant) -> Option<Taken> {
+    pub fn facts(&self, key: &ClusterKey, now: Instant) -> Option<KnownFacts> {
         let cluster = self.cluster(key)?;
         let namespace = key.control_plane_namespace();
+        // Nothing in a namespace is shown to a hosted cluster that does not own it, so that no later step has to remember to ask.
         let refusal = self.claims.refusal(key).cloned();
         let targets = if refusal.is_none() { self.targets.known(&namespace) } else { self.targets.known("") };
-        Some(Taken {
+        Some(KnownFacts {
             object: Arc::clone(&cluster.object),
             declaration: self.declaration(key),
             unread: self.unread(key),
@@ -63,6 +67,7 @@ impl Index {
             targets,
             report: cluster.report.clone(),
             refusal,
+            kubeconfig: self.kubeconfig(key),
             guest: self.guests.outcome(key),
             rollout: self.rollout(key),
             has_claim: self.rollouts.has_claim(key),

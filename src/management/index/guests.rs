@@ -33,6 +33,27 @@ pub struct KubeconfigSecret {
     pub resource_version: String,
 }
 
+/// The relevant fields of a NodePool. Parsed before the index is locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenPool {
+    cluster: ClusterKey,
+    name: String,
+    known: KnownPool,
+}
+
+impl From<&NodePool> for SeenPool {
+    fn from(pool: &NodePool) -> Self {
+        let known = KnownPool {
+            delivery: Delivery::requested(pool).0,
+            uid: pool.uid().unwrap_or_default(),
+            config: PoolConfig::of(pool),
+        };
+        let namespace = pool.namespace().unwrap_or_default();
+        let cluster = ClusterKey { namespace, name: pool.spec.cluster_name.clone() };
+        Self { cluster, name: pool.name_any(), known }
+    }
+}
+
 /// The state of all guests.
 #[derive(Debug, Default)]
 pub struct Guests {
@@ -79,29 +100,33 @@ impl Guests {
     /// The preferred kubeconfig of a hosted cluster.
     pub fn kubeconfig(&self, key: &ClusterKey) -> Option<KubeconfigSecret> {
         let slots = self.secrets.get(&key.control_plane_namespace())?;
+        // The next best is used until the best one exists: the sets of nodes can be written with each of them, and users wait.
         let mut found = KUBECONFIG_SECRETS.into_iter().zip(slots);
         found.find_map(|(name, version)| Some(KubeconfigSecret { name, resource_version: version.clone()? }))
     }
 
     /// Adds or updates a NodePool. Returns the affected hosted clusters.
-    pub fn apply_pool(&mut self, pool: &NodePool) -> Vec<ClusterKey> {
-        let key = owner(pool);
-        let known = KnownPool {
-            delivery: Delivery::requested(pool).0,
-            uid: pool.uid().unwrap_or_default(),
-            config: PoolConfig::of(pool),
-        };
+    pub fn apply_pool(&mut self, pool: SeenPool) -> Vec<ClusterKey> {
+        let SeenPool { cluster, name, known } = pool;
         // The name of its cluster is immutable in HyperShift. If it changes nevertheless, remove it from the old cluster.
-        let pools = Arc::make_mut(self.pools.entry(key.clone()).or_default());
-        let before = pools.insert(pool.name_any(), known.clone());
-        if before == Some(known) { Vec::new() } else { vec![key] }
+        let pools = Arc::make_mut(self.pools.entry(cluster.clone()).or_default());
+        let before = pools.insert(name, known.clone());
+        if before == Some(known) { Vec::new() } else { vec![cluster] }
     }
 
-    /// Replaces all NodePools.
-    pub fn replace_pools(&mut self, pools: &[NodePool]) -> Vec<ClusterKey> {
+    /// Replaces all NodePools, except those with these namespaces and names, which cannot be decoded: a NodePool that is
+    /// missing has its mirrors removed from its nodes.
+    pub fn replace_pools(&mut self, pools: Vec<SeenPool>, invalid: &[(String, String)]) -> Vec<ClusterKey> {
         let mut before = std::mem::take(&mut self.pools);
         for pool in pools {
             self.apply_pool(pool);
+        }
+        for (cluster, known) in &before {
+            for (_, name) in invalid.iter().filter(|(namespace, _)| *namespace == cluster.namespace) {
+                if let Some(known) = known.get(name).cloned() {
+                    self.apply_pool(SeenPool { cluster: cluster.clone(), name: name.clone(), known });
+                }
+            }
         }
         let now = self.pools.keys().filter(|key| self.pools.get(*key) != before.get(*key)).cloned();
         let mut changed: Vec<ClusterKey> = now.collect();
@@ -110,16 +135,29 @@ impl Guests {
         changed
     }
 
-    /// Removes a NodePool.
-    pub fn remove_pool(&mut self, pool: &NodePool) -> ClusterKey {
-        let key = owner(pool);
-        if let Some(pools) = self.pools.get_mut(&key) {
-            Arc::make_mut(pools).remove(&pool.name_any());
+    /// Removes a NodePool. Returns its hosted cluster.
+    pub fn remove_pool(&mut self, pool: &SeenPool) -> ClusterKey {
+        self.remove_pool_of(&pool.cluster, &pool.name);
+        pool.cluster.clone()
+    }
+
+    /// Removes a NodePool whose hosted cluster is not known.
+    pub fn remove_pool_named(&mut self, namespace: &str, name: &str) -> Vec<ClusterKey> {
+        let has_it = |(cluster, pools): &(&ClusterKey, &Arc<BTreeMap<String, KnownPool>>)| {
+            cluster.namespace == namespace && pools.contains_key(name)
+        };
+        let clusters: Vec<ClusterKey> = self.pools.iter().filter(has_it).map(|(cluster, _)| cluster.clone()).collect();
+        clusters.iter().for_each(|cluster| self.remove_pool_of(cluster, name));
+        clusters
+    }
+
+    fn remove_pool_of(&mut self, cluster: &ClusterKey, name: &str) {
+        if let Some(pools) = self.pools.get_mut(cluster) {
+            Arc::make_mut(pools).remove(name);
             if pools.is_empty() {
-                self.pools.remove(&key);
+                self.pools.remove(cluster);
             }
         }
-        key
     }
 
     /// The NodePools of a hosted cluster, by name.
@@ -133,7 +171,7 @@ impl Guests {
     }
 
     /// Stores the result of a reconcile. Returns whether it has changed.
-    pub fn conclude(&mut self, key: &ClusterKey, outcome: GuestOutcome) -> bool {
+    pub fn record_outcome(&mut self, key: &ClusterKey, outcome: GuestOutcome) -> bool {
         let changed = self.outcomes.get(key).is_none_or(|before| **before != outcome);
         if changed {
             self.outcomes.insert(key.clone(), Arc::new(outcome));
@@ -152,10 +190,6 @@ impl Guests {
     }
 }
 
-fn owner(pool: &NodePool) -> ClusterKey {
-    ClusterKey { namespace: pool.namespace().unwrap_or_default(), name: pool.spec.cluster_name.clone() }
-}
-
 #[cfg(test)]
 mod tests {
     use hypermirror_api::hypershift::NodePoolSpec;
@@ -170,10 +204,10 @@ mod tests {
         ClusterKey { namespace: "clusters".into(), name: "west".into() }
     }
 
-    fn pool(name: &str) -> NodePool {
+    fn pool(name: &str) -> SeenPool {
         let mut pool = NodePool::new(name, NodePoolSpec { cluster_name: "west".into(), ..NodePoolSpec::default() });
         pool.metadata.namespace = Some("clusters".into());
-        pool
+        SeenPool::from(&pool)
     }
 
     #[test]
@@ -191,12 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_that_cannot_be_decoded_is_kept_until_it_is_deleted() {
+        let mut guests = Guests::default();
+        guests.replace_pools(vec![pool("a"), pool("b")], &[]);
+        let invalid = |name: &str| ("clusters".to_owned(), name.to_owned());
+        assert!(guests.replace_pools(vec![pool("b")], &[invalid("a"), invalid("new")]).is_empty());
+        assert!(guests.pools(&west()).keys().eq(["a", "b"]));
+        assert_eq!(guests.remove_pool_named("elsewhere", "a"), []);
+        assert_eq!(guests.remove_pool_named("clusters", "a"), [west()]);
+        assert!(guests.pools(&west()).keys().eq(["b"]));
+    }
+
+    #[test]
     fn pools_are_told_to_their_cluster_when_something_changes() {
         let mut guests = Guests::default();
-        assert_eq!(guests.apply_pool(&pool("a")), [west()]);
-        assert!(guests.apply_pool(&pool("a")).is_empty());
-        assert!(guests.replace_pools(&[pool("a")]).is_empty());
-        assert_eq!(guests.replace_pools(&[]), [west()]);
+        assert_eq!(guests.apply_pool(pool("a")), [west()]);
+        assert!(guests.apply_pool(pool("a")).is_empty());
+        assert!(guests.replace_pools(vec![pool("a")], &[]).is_empty());
+        assert_eq!(guests.replace_pools(Vec::new(), &[]), [west()]);
         assert!(guests.pools(&west()).is_empty());
     }
 }

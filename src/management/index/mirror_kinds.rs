@@ -17,7 +17,7 @@ const TELL_AFTER: Duration = Duration::from_secs(10);
 
 /// One object of a mirror kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Declared {
+pub enum MirrorObject {
     /// Its entries.
     Entries(Arc<[MirrorEntry]>),
     /// The error if it could not be parsed.
@@ -28,7 +28,7 @@ pub enum Declared {
 struct Kind {
     presence: Option<Presence>,
     listed: bool,
-    objects: BTreeMap<String, Declared>,
+    objects: BTreeMap<String, MirrorObject>,
     refused: Option<(Instant, String)>,
 }
 
@@ -47,6 +47,7 @@ impl MirrorKinds {
 
     /// Records whether the kind is served. Its objects are kept if it is not. Returns whether it is served again.
     pub fn set_presence(&mut self, kind: MirrorKind, presence: Presence) -> bool {
+        // The objects stay: the API server deletes them with their CRD, and nobody has deleted them one by one.
         let back = presence == Presence::Present && self.vanished(kind);
         let state = self.kind(kind);
         state.presence = Some(presence);
@@ -64,9 +65,9 @@ impl MirrorKinds {
     }
 
     /// Replaces the list of a kind.
-    pub fn replace(&mut self, kind: MirrorKind, objects: Vec<(String, Declared)>) -> bool {
+    pub fn replace(&mut self, kind: MirrorKind, objects: Vec<(String, MirrorObject)>) -> bool {
         let state = self.kind(kind);
-        let objects: BTreeMap<String, Declared> = objects.into_iter().collect();
+        let objects: BTreeMap<String, MirrorObject> = objects.into_iter().collect();
         let changed = state.objects != objects || !state.listed || state.refused.is_some();
         state.objects = objects;
         state.listed = true;
@@ -75,7 +76,7 @@ impl MirrorKinds {
     }
 
     /// Adds or updates one object. Returns whether it has changed.
-    pub fn apply(&mut self, kind: MirrorKind, name: String, declared: Declared) -> bool {
+    pub fn apply(&mut self, kind: MirrorKind, name: String, declared: MirrorObject) -> bool {
         let state = self.kind(kind);
         let recovered = state.refused.take().is_some();
         let changed = state.objects.get(&name) != Some(&declared);
@@ -89,7 +90,7 @@ impl MirrorKinds {
     }
 
     /// Whether a known object is not in this list.
-    pub fn lacks_any(&self, kind: MirrorKind, objects: &[(String, Declared)]) -> bool {
+    pub fn lacks_any(&self, kind: MirrorKind, objects: &[(String, MirrorObject)]) -> bool {
         let listed: BTreeSet<&str> = objects.iter().map(|(name, _)| name.as_str()).collect();
         self.kinds.get(&kind).is_some_and(|state| state.objects.keys().any(|name| !listed.contains(name.as_str())))
     }
@@ -101,14 +102,18 @@ impl MirrorKinds {
 
     /// Records that the API server rejects a kind, whose objects are kept. Returns true once, when it has to be reported.
     pub fn refuse(&mut self, kind: MirrorKind, failure: &Failure, now: Instant) -> bool {
+        // Without a status code the server is away, which all other watches show as well. Only a refusal concerns this kind alone.
         let Some(code) = failure.code else { return false };
         let since = self.kind(kind).refused.take().map_or(now, |(since, _)| since);
         self.kind(kind).refused = Some((since, format!("{code}: {}", failure.message)));
         now.duration_since(since) >= TELL_AFTER
     }
 
-    /// Stores the kinds in the annotation of the Lease. A kind that is neither in it nor served is dropped.
-    pub fn remember(&mut self, once_there: BTreeSet<MirrorKind>) -> bool {
+    /// Stores the kinds in the annotation of the Lease. A kind that is neither in it nor served is dropped. Returns whether one
+    /// was removed from it.
+    pub fn set_recorded(&mut self, once_there: BTreeSet<MirrorKind>) -> bool {
+        // `hypermirror forget` removes a kind from the annotation. That is the only way in which its objects go without having
+        // been deleted, so that the loss of a CRD never empties a map by itself.
         let forgotten: Vec<MirrorKind> = self.once_there.difference(&once_there).copied().collect();
         self.once_there = once_there;
         let mut changed = !forgotten.is_empty();
@@ -122,14 +127,16 @@ impl MirrorKinds {
         changed
     }
 
-    /// The served kinds that are not in the annotation of the Lease yet.
-    pub fn to_remember(&self) -> Option<BTreeSet<MirrorKind>> {
+    /// All kinds for the annotation of the Lease, if a served one is not in it yet.
+    pub fn to_record(&self) -> Option<BTreeSet<MirrorKind>> {
         let there = self.kinds.iter().filter(|(_, state)| state.presence == Some(Presence::Present));
+        // Kinds are only added here: one that is not served now may have been removed by accident.
         let there: BTreeSet<MirrorKind> = there.map(|(kind, _)| *kind).collect();
         (!there.is_subset(&self.once_there)).then(|| there.union(&self.once_there).copied().collect())
     }
 
-    fn vanished(&self, kind: MirrorKind) -> bool {
+    /// Whether a kind is not served whose objects are kept.
+    pub fn vanished(&self, kind: MirrorKind) -> bool {
         let absent = self.kinds.get(&kind).is_some_and(|state| state.presence == Some(Presence::Absent));
         absent && (self.once_there.contains(&kind) || self.count(kind) > 0)
     }
@@ -144,7 +151,7 @@ impl MirrorKinds {
     pub fn entries(&self) -> MirrorEntries {
         let mut all = MirrorEntries::default();
         for declared in self.kinds.values().flat_map(|state| state.objects.values()) {
-            if let Declared::Entries(entries) = declared {
+            if let MirrorObject::Entries(entries) = declared {
                 all.add(entries);
             }
         }
@@ -175,7 +182,7 @@ impl MirrorKinds {
                 });
             }
             for (name, declared) in &state.objects {
-                if let Declared::Malformed(error) = declared {
+                if let MirrorObject::Malformed(error) = declared {
                     troubles.push(SourceTrouble {
                         reason: Reason::MalformedObject,
                         message: format!("failed to decode {}/{name}, which is ignored: {error}", kind.kind()),

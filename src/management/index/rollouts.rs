@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::targets::TargetMeta;
 use super::{ClusterKey, Index};
-use crate::fleet::rollout::Mark;
+use crate::fleet::rollout::{Claim, Counts, Mark};
 
 /// The mark of the completed rollout in a report.
 fn done(report: &RolloutReport) -> Option<Timestamp> {
@@ -23,13 +23,46 @@ impl Index {
     }
 
     /// Updates the marks of one target's Deployments from a list, because the watch may be delayed.
-    pub fn note_marks(&mut self, place: usize, targets: &[TargetMeta]) {
+    pub fn update_marks(&mut self, place: usize, targets: &[TargetMeta]) {
         for target in targets {
-            self.targets.note_mark(place, target);
+            self.targets.update_mark(place, target);
             if let Some(owner) = self.claims.owner(&target.namespace) {
                 self.recount(&owner);
             }
         }
+    }
+
+    /// Requests a slot of the rollout budget.
+    pub fn claim_rollout(&mut self, key: &ClusterKey, now: Timestamp) -> Claim<ClusterKey> {
+        let last = self.last_rollout(key);
+        self.rollouts.claim(key, last, now)
+    }
+
+    /// Ends a reconcile: releases a claim for which nothing was written, and removes a hosted cluster from the queue that has
+    /// no change. Returns those that may start now.
+    pub fn end_reconcile(
+        &mut self,
+        key: &ClusterKey,
+        releases: bool,
+        stays_queued: bool,
+        now: Timestamp,
+    ) -> Vec<ClusterKey> {
+        if releases {
+            self.rollouts.release(key);
+        }
+        if !stays_queued {
+            self.rollouts.dequeue(key);
+        }
+        self.rollouts.next(now)
+    }
+
+    /// The rollouts of the fleet, and the hosted clusters to reconcile: those that may start or, if other rollouts have failed
+    /// than at the last call, all waiting ones, because a halt starts, ends, or has a different message.
+    pub fn rollout_counts(&self, failed: &[ClusterKey], now: Timestamp) -> (Counts<ClusterKey>, Vec<ClusterKey>) {
+        let counts = self.rollouts.counts(now);
+        let keys =
+            if counts.failed == failed { self.rollouts.next(now) } else { self.rollouts.waiting().cloned().collect() };
+        (counts, keys)
     }
 
     /// Updates one hosted cluster in the rollout budget. It has no slot if it is being deleted or does not own its control-plane
@@ -43,6 +76,8 @@ impl Index {
             self.rollouts.forget(key);
             return;
         }
+        // The report survives a change of the leader; the memory knows of a completed rollout before its report is written. The
+        // newer of both counts, so that a slot is neither kept for a moment too long nor given away twice.
         let report = cluster.report.as_ref().and_then(|report| report.control_plane.rollout.as_ref());
         let done = report.and_then(done).max(cluster.memory.rollout_done);
         let mark = self.last_mark(key);

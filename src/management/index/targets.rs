@@ -74,7 +74,7 @@ struct NewestMark {
 }
 
 impl NewestMark {
-    fn take(&mut self, generation: i64, mark: impl FnOnce() -> Option<Mark>) {
+    fn update(&mut self, generation: i64, mark: impl FnOnce() -> Option<Mark>) {
         if generation >= self.generation {
             *self = Self { generation, mark: mark() };
         }
@@ -119,19 +119,20 @@ impl Targets {
     pub fn apply(&mut self, place: usize, target: &TargetMeta) -> bool {
         let Some(slot) = self.slot(&target.namespace, place) else { return false };
         let changed = slot.meta.as_ref() != Some(target);
+        // A Deployment that was created again has no rollout of ours, whatever its predecessor had.
         if slot.meta.as_ref().is_some_and(|before| before.uid != target.uid) {
             slot.mark = NewestMark::default();
         }
-        slot.mark.take(target.generation, || target.rollout);
+        slot.mark.update(target.generation, || target.rollout);
         slot.meta = Some(target.clone());
         changed && slot.is_stale()
     }
 
     /// Updates only the mark from a list; the watch updates the rest.
-    pub fn note_mark(&mut self, place: usize, target: &TargetMeta) {
+    pub fn update_mark(&mut self, place: usize, target: &TargetMeta) {
         let Some(slot) = self.slot(&target.namespace, place) else { return };
         if slot.meta.as_ref().is_none_or(|meta| meta.uid == target.uid) {
-            slot.mark.take(target.generation, || target.rollout);
+            slot.mark.update(target.generation, || target.rollout);
         }
     }
 
@@ -220,7 +221,7 @@ impl Targets {
         if let Some(slot) = self.slot(namespace, place) {
             if slot.meta.as_ref().is_some_and(|meta| meta.uid == observed.uid) {
                 let generation = observed.generation.unwrap_or_default();
-                slot.mark.take(generation, || observed.rollout.as_deref().and_then(|mark| mark.parse().ok()));
+                slot.mark.update(generation, || observed.rollout.as_deref().and_then(|mark| mark.parse().ok()));
             }
             slot.observed = Some(Arc::clone(&observed));
         }

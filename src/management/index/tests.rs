@@ -5,7 +5,7 @@ use hypermirror_api::report::{RolloutReport, RolloutState};
 use kube::ResourceExt as _;
 
 use super::super::mirror_kind::MirrorKind;
-use super::mirror_kinds::Declared;
+use super::mirror_kinds::MirrorObject;
 use super::*;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
@@ -72,12 +72,12 @@ fn objects_of_a_kind_that_goes_away_stay_until_it_is_forgotten() {
     let mut index = Index::new(1);
     let mirrors = &mut index.mirrors;
     mirrors.set_presence(MirrorKind::Idms, Presence::Present);
-    mirrors.replace(MirrorKind::Idms, vec![("one".into(), Declared::Entries([].into()))]);
-    mirrors.remember([MirrorKind::Idms].into());
+    mirrors.replace(MirrorKind::Idms, vec![("one".into(), MirrorObject::Entries([].into()))]);
+    mirrors.set_recorded([MirrorKind::Idms].into());
     mirrors.set_presence(MirrorKind::Idms, Presence::Absent);
     assert_eq!((mirrors.count(MirrorKind::Idms), mirrors.blind()), (1, false));
     assert_eq!(mirrors.troubles(Instant::now())[0].reason, hypermirror_api::Reason::KindVanished);
-    assert!(mirrors.remember([].into()));
+    assert!(mirrors.set_recorded([].into()));
     assert_eq!(mirrors.count(MirrorKind::Idms), 0);
     assert!(mirrors.troubles(Instant::now()).is_empty());
 }
@@ -87,11 +87,11 @@ fn a_kind_that_was_gone_at_the_start_leaves_the_process_blind_until_it_is_listed
     let mut index = Index::new(1);
     let mirrors = &mut index.mirrors;
     mirrors.set_presence(MirrorKind::Idms, Presence::Absent);
-    mirrors.remember([MirrorKind::Idms].into());
+    mirrors.set_recorded([MirrorKind::Idms].into());
     assert!(mirrors.blind());
     assert!(mirrors.set_presence(MirrorKind::Idms, Presence::Present), "it is back");
     assert!(mirrors.blind(), "its objects may still follow");
-    mirrors.apply(MirrorKind::Idms, "one".into(), Declared::Entries([].into()));
+    mirrors.apply(MirrorKind::Idms, "one".into(), MirrorObject::Entries([].into()));
     mirrors.keep_only(MirrorKind::Idms, &["one".to_owned()].into());
     assert!(!mirrors.blind());
 }
@@ -117,10 +117,10 @@ fn what_a_turn_saw_is_forgotten_when_its_term_has_ended_meanwhile() {
     let mut index = Index::new(1);
     let key = index.apply_cluster(cluster("a")).remove(0);
     let remembered = |index: &Index| index.cluster(&key).unwrap().memory.settled;
-    let before = index.take(&key, Instant::now()).unwrap().memory;
+    let before = index.facts(&key, Instant::now()).unwrap().memory;
     index.remember(&key, &before, Memory { settled: Some(1), ..Memory::default() });
     assert_eq!(remembered(&index), Some(1));
-    let before = index.take(&key, Instant::now()).unwrap().memory;
+    let before = index.facts(&key, Instant::now()).unwrap().memory;
     index.end_term();
     index.remember(&key, &before, Memory { settled: Some(2), ..Memory::default() });
     assert_eq!(remembered(&index), None);
@@ -166,7 +166,7 @@ fn a_mark_is_in_flight_until_the_report_says_it_is_done() {
         index.apply_report(&key, report);
         assert_eq!(index.rollouts.in_flight(&key).is_some(), expected);
     }
-    let before = index.take(&key, Instant::now()).unwrap().memory;
+    let before = index.facts(&key, Instant::now()).unwrap().memory;
     index.remember(&key, &before, Memory { rollout_done: Some(second(5)), ..Memory::default() });
     assert_eq!(index.rollouts.in_flight(&key), None, "before any report says so");
 }
@@ -192,7 +192,7 @@ fn a_leader_that_begins_knows_what_is_in_flight_from_its_first_look() {
     let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
     index.replace_reports(vec![(key.clone(), told(RolloutState::Done, 4))]);
     index.replace_targets(0, &[TargetMeta { rollout: Some(mark(5)), ..target("clusters-a", 2) }]);
-    index.replace_clusters(vec![cluster("a")]);
+    index.replace_clusters(vec![cluster("a")], &BTreeSet::new());
     assert_eq!(index.rollouts.in_flight(&key), Some(mark(5)), "and what began it");
     let mut deleting = cluster("a");
     deleting.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(second(9)));

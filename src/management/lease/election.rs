@@ -37,6 +37,8 @@ impl Candidate {
 
     /// Decides the next step.
     pub fn step(&mut self, lease: &LeaseSpec, now: Instant) -> Step {
+        // Only whether the record changes is compared, never its times with the local clock: clocks of machines differ, and a
+        // holder whose clock is behind would lose the Lease at once.
         let since = match &self.seen {
             Some((seen, since)) if seen == lease => *since,
             _ => {

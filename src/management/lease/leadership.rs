@@ -144,6 +144,8 @@ struct Holder {
 
 impl Holder {
     async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        // A turn that is interrupted by the end may have written already. The release reads the Lease again and writes only if
+        // this replica still holds it.
         loop {
             let pause = tokio::select! {
                 _ = &mut ended => break,
@@ -167,6 +169,8 @@ impl Holder {
 
     /// Reads the Lease, decides and writes. Returns the time of the next read.
     async fn turn(&mut self) -> Duration {
+        // Times count from before the request: the server may have stored the renewal at any moment since then, and other
+        // replicas count from when they saw it. A request that takes longer than the term is given up, and the term ends.
         let start = Instant::now();
         let limit = self.held.map_or(self.candidate.holds_for(), |held| held.until.saturating_duration_since(start));
         match answered_within(limit, self.look_and_write()).await {
@@ -257,5 +261,7 @@ fn params() -> PatchParams {
     PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
+#[cfg(test)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

@@ -63,6 +63,7 @@ pub async fn ask_to_uninstall(client: &Client, namespace: &str) -> kube::Result<
 async fn annotate(client: &Client, namespace: &str, key: &str, value: Option<&str>) -> kube::Result<()> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    // Without a resourceVersion: the leader renews the Lease every few seconds, and annotations do not depend on that.
     let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
     answered(api.patch_metadata(names::LEASE, &params, &patch)).await.map(|_| ())
 }

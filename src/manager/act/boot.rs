@@ -18,15 +18,16 @@ impl Act<'_> {
     /// Reconciles the ConfigMaps. A failed write is reported for its NodePool.
     ///
     /// HyperShift replaces nodes with each change of a ConfigMap, so a change waits for further edits (`--rollout-batch`).
-    pub(super) async fn deliver_boot(&mut self) {
+    pub(super) async fn reconcile_boot(&mut self) {
         let turn = self.turn;
+        // One after the other, and each with its own trouble: a NodePool whose file is refused must not keep the others from theirs.
         for BootWish { pool, config_map } in &turn.boot {
             let (reason, message) = match config_map {
                 Err(message) => (Reason::InvalidEntries, message.clone()),
                 Ok(wanted) => match self.deliver(pool, wanted.as_ref()).await {
                     Ok(()) => continue,
                     Err(error) => {
-                        self.ctx.queue.add_after(self.key.clone(), RETRY);
+                        self.ctx.store.clusters.add_after(self.key.clone(), RETRY);
                         let hint = "install manifests/overlays/rollout-delivery, which has the required RBAC";
                         (Reason::WriteFailed, format!("{error} ({hint})"))
                     }
@@ -56,12 +57,12 @@ impl Act<'_> {
         boot.current = Some(current.clone());
         if current == wanted {
             if wanted.is_some() {
-                ctx.queue.add_after(self.key.clone(), interval);
+                ctx.store.clusters.add_after(self.key.clone(), interval);
             }
             return Ok(());
         }
         if let Some(left) = self.now.left(boot.since, ctx.settings.rollout_batch) {
-            ctx.queue.add_after(self.key.clone(), left);
+            ctx.store.clusters.add_after(self.key.clone(), left);
             return Ok(());
         }
         boot.current = None; // the result of a failed write is not known
@@ -70,7 +71,7 @@ impl Act<'_> {
             None => ctx.writer.delete_config_map(&self.namespace, &config_map_name(pool)).await?,
         }
         boot.current = Some(wanted);
-        ctx.queue.add_after(self.key.clone(), interval);
+        ctx.store.clusters.add_after(self.key.clone(), interval);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::manager::options::OlmCatalogs;
 impl Act<'_> {
     /// Reads the catalogs, writes those that HyperShift did not update within its time, and returns the condition. `None` without
     /// annotations about them.
-    pub(super) async fn handle_catalogs(&mut self) -> Option<ConditionState> {
+    pub(super) async fn reconcile_catalogs(&mut self) -> Option<ConditionState> {
         let (ctx, turn) = (self.ctx, self.turn);
         let wishes = match &turn.catalogs {
             CatalogStep::None => {
@@ -26,12 +26,12 @@ impl Act<'_> {
                 return Some(verdict.clone());
             }
             CatalogStep::Rest(left, verdict) => {
-                ctx.queue.add_after(self.key.clone(), *left);
+                ctx.store.clusters.add_after(self.key.clone(), *left);
                 return Some(verdict.clone());
             }
             CatalogStep::Read(wishes) => wishes,
         };
-        let (differences, handling) = match self.bring_catalogs(wishes).await {
+        let (differences, handling) = match self.apply_catalogs(wishes).await {
             Ok(outcome) => outcome,
             Err(error) => (Vec::new(), Handling::Failed(error.to_string())),
         };
@@ -40,18 +40,18 @@ impl Act<'_> {
             Handling::Waiting => BUSY,
             Handling::Left(_) | Handling::Failed(_) => ctx.settings.catalog_patience.clamp(BUSY, IDLE),
         };
-        ctx.queue.add_after(self.key.clone(), pause);
+        ctx.store.clusters.add_after(self.key.clone(), pause);
         Some(condition(wishes, &differences, &handling))
     }
 
     /// The remaining differences and the next step.
-    async fn bring_catalogs(&mut self, wishes: &CatalogWishes) -> Result<(Vec<Difference>, Handling), WriteError> {
+    async fn apply_catalogs(&mut self, wishes: &CatalogWishes) -> Result<(Vec<Difference>, Handling), WriteError> {
         let (differences, left, tries) = self.find_differences(wishes).await?;
         if differences.is_empty() {
             return Ok((differences, Handling::Waiting));
         }
         if !left.is_zero() {
-            self.ctx.queue.add_after(self.key.clone(), left);
+            self.ctx.store.clusters.add_after(self.key.clone(), left);
             let is_contested = tries >= TRIES;
             let why = || "another client reverts the change repeatedly; the next attempt is delayed".to_owned();
             return Ok((differences, if is_contested { Handling::Left(why()) } else { Handling::Waiting }));
@@ -72,6 +72,8 @@ impl Act<'_> {
                 Err(error) => return Err(error),
             }
         }
+        // Read again instead of trusting the responses: HyperShift may revert a catalog within milliseconds, and the condition
+        // must not say that it is applied.
         let (differences, ..) = self.find_differences(wishes).await?;
         Ok((differences, Handling::Waiting))
     }

@@ -7,15 +7,15 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
 use super::watch::Watches;
-use super::{Connection, Guest, Guests, jittered, look};
+use super::{Connection, Guest, Guests, jittered};
 use crate::client::deadline::answered;
 use crate::guest::certificate;
 use crate::guest::health::{Health, Next};
 use crate::guest::kubeconfig::GuestAccess;
-use crate::guest::{GuestClient, GuestError, InFlight};
+use crate::guest::{GuestClient, GuestError};
 use crate::hosted::condition_state::ConditionState;
 use crate::management::index::guests::KubeconfigSecret;
-use crate::manager::context::Context;
+use crate::manager::observe::Observation;
 use hypermirror_api::ClusterKey;
 
 /// The key in the Secrets.
@@ -30,66 +30,68 @@ const AFTER_TOO_LARGE: Duration = Duration::from_mins(5);
 /// Why there is no connection.
 pub(super) enum NoConnection {
     /// Reported, and tried again after a pause. `None`: when an object changes.
-    Told(ConditionState, Option<Duration>),
+    Reported(ConditionState, Option<Duration>),
     /// Not reported yet, because a single failure may be temporary.
     Undecided(Duration),
 }
 
 /// Returns the client of a guest cluster that responded recently or responds now.
 pub(super) async fn connect(
-    ctx: &Context,
     guests: &Guests,
     guest: &mut Guest,
-    key: &ClusterKey,
+    observed: &Observation,
 ) -> Result<GuestClient, NoConnection> {
-    let Some(secret) = ctx.index().kubeconfig(key) else {
+    let key = &observed.facts.key;
+    let Some(secret) = observed.kubeconfig.clone() else {
         let message = "waiting for the kubeconfig of the guest cluster in the control-plane namespace";
         let missing = ConditionState::new("Unknown", Reason::KubeconfigMissing, message);
-        return Err(NoConnection::Told(missing, None));
+        return Err(NoConnection::Reported(missing, None));
     };
+    // A rotated Secret is another version. The old credentials may still work, but for how long is not known.
     let known = guest.connection.take_if(|connection| connection.secret != secret);
     if known.is_some() {
         (guest.base, guest.watches) = (None, Watches::default()); // other credentials, other rights
     }
     let is_new = guest.connection.is_none();
     if guest.connection.is_none() {
-        guest.connection = Some(open(ctx, &guests.in_flight, key, secret).await?);
+        guest.connection = Some(guests.open(key, secret).await?);
     }
     let Some(connection) = guest.connection.clone() else { return Err(NoConnection::Undecided(RETRY)) };
     if let Some(end) = connection.expires.filter(|end| *end <= jiff::Timestamp::now()) {
         let name = connection.secret.name;
         let message = format!("the client certificate in Secret {name} expired at {end}");
-        return Err(NoConnection::Told(ConditionState::new("False", Reason::CredentialsExpired, message), None));
+        return Err(NoConnection::Reported(ConditionState::new("False", Reason::CredentialsExpired, message), None));
     }
+    // The probe costs one small request. Without it, a guest cluster that is down would cost the deadline of a whole reconcile each
+    // time, and one with wrong credentials would be asked for everything before it refuses.
     if is_new || guest.health != Health::default() {
         probe(guest, key, &connection).await?;
     }
-    Ok(connection.client.within(look(ctx, guest)))
+    Ok(connection.client.within(guests.limits(guest)))
 }
 
-async fn open(
-    ctx: &Context,
-    in_flight: &InFlight,
-    key: &ClusterKey,
-    secret: KubeconfigSecret,
-) -> Result<Connection, NoConnection> {
-    let namespace = key.control_plane_namespace();
-    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
-    let read = answered(api.get_opt(secret.name)).await.map_err(|error| {
-        tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest cluster; trying again");
-        NoConnection::Undecided(RETRY)
-    })?;
-    let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // deleted: its watch will report it
-    let refused = |why: &str| {
-        let message = format!("Secret {namespace}/{}: {why}", secret.name);
-        NoConnection::Told(ConditionState::new("False", Reason::KubeconfigRefused, message), None)
-    };
-    let data = content.data.unwrap_or_default();
-    let bytes = data.get(KEY).ok_or_else(|| refused(&format!("key {KEY} is missing")))?;
-    let access = GuestAccess::parse(&bytes.0, &namespace).map_err(|error| refused(&error.to_string()))?;
-    let client = GuestClient::new(&access, &ctx.metrics.guest_requests, in_flight);
-    let client = client.map_err(|error| refused(&error.to_string()))?;
-    Ok(Connection { secret, client, expires: certificate::expires(&access.credentials) })
+impl Guests {
+    /// Reads the kubeconfig and creates a client. The Secret is read again for each connection, so that no credentials are cached
+    /// longer than they are used.
+    async fn open(&self, key: &ClusterKey, secret: KubeconfigSecret) -> Result<Connection, NoConnection> {
+        let namespace = key.control_plane_namespace();
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+        let read = answered(api.get_opt(secret.name)).await.map_err(|error| {
+            tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest cluster; trying again");
+            NoConnection::Undecided(RETRY)
+        })?;
+        let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // deleted: its watch will report it
+        let refused = |why: &str| {
+            let message = format!("Secret {namespace}/{}: {why}", secret.name);
+            NoConnection::Reported(ConditionState::new("False", Reason::KubeconfigRefused, message), None)
+        };
+        let data = content.data.unwrap_or_default();
+        let bytes = data.get(KEY).ok_or_else(|| refused(&format!("key {KEY} is missing")))?;
+        let access = GuestAccess::parse(&bytes.0, &namespace).map_err(|error| refused(&error.to_string()))?;
+        let client = GuestClient::new(&access, &self.requests, &self.in_flight);
+        let client = client.map_err(|error| refused(&error.to_string()))?;
+        Ok(Connection { secret, client, expires: certificate::expires(&access.credentials) })
+    }
 }
 
 async fn probe(guest: &mut Guest, key: &ClusterKey, connection: &Connection) -> Result<(), NoConnection> {
@@ -105,7 +107,7 @@ async fn probe(guest: &mut Guest, key: &ClusterKey, connection: &Connection) -> 
 
 /// Handles a failed request. Errors that may be temporary are reported only if they last.
 pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) -> NoConnection {
-    let told = |status: &'static str| ConditionState::new(status, error.reason(), error.to_string());
+    let verdict = |status: &'static str| ConditionState::new(status, error.reason(), error.to_string());
     match error {
         // Reported by the replica that leads.
         GuestError::Stopped | GuestError::Newer { .. } => NoConnection::Undecided(RETRY),
@@ -113,37 +115,37 @@ pub(super) fn failed(guest: &mut Guest, key: &ClusterKey, error: &GuestError) ->
         GuestError::Unauthorized(_) => {
             guest.connection = None;
             guest.watches.stop();
-            NoConnection::Told(told("False"), Some(jittered(AFTER_REFUSAL, key)))
+            NoConnection::Reported(verdict("False"), Some(jittered(AFTER_REFUSAL, key)))
         }
         GuestError::Denied { .. } | GuestError::Forbidden { .. } | GuestError::Failed { .. } => {
-            NoConnection::Told(told("False"), Some(jittered(AFTER_REFUSAL, key)))
+            NoConnection::Reported(verdict("False"), Some(jittered(AFTER_REFUSAL, key)))
         }
         // It is more expensive than other responses, and does not change by itself.
-        GuestError::TooLarge { .. } => NoConnection::Told(told("False"), Some(jittered(AFTER_TOO_LARGE, key))),
+        GuestError::TooLarge { .. } => NoConnection::Reported(verdict("False"), Some(jittered(AFTER_TOO_LARGE, key))),
         GuestError::Unfinished { .. } => {
-            let pause = unwell(guest).max(AFTER_REFUSAL);
-            NoConnection::Told(told("Unknown"), Some(jittered(pause, key)))
+            let pause = count_failure(guest).max(AFTER_REFUSAL);
+            NoConnection::Reported(verdict("Unknown"), Some(jittered(pause, key)))
         }
         // Caused by concurrent writes: try again. A guest cluster that always returns it is treated as unavailable.
         GuestError::Conflict { .. } | GuestError::Gone { .. } | GuestError::Authority(_) => {
-            lasting(guest, key, told("False"))
+            report_lasting(guest, key, verdict("False"))
         }
-        GuestError::Down { .. } => lasting(guest, key, told("Unknown")),
+        GuestError::Down { .. } => report_lasting(guest, key, verdict("Unknown")),
     }
 }
 
 /// Reports the error if it lasts.
-fn lasting(guest: &mut Guest, key: &ClusterKey, verdict: ConditionState) -> NoConnection {
-    let pause = unwell(guest);
+fn report_lasting(guest: &mut Guest, key: &ClusterKey, verdict: ConditionState) -> NoConnection {
+    let pause = count_failure(guest);
     if guest.health.is_down() {
-        NoConnection::Told(verdict, Some(jittered(pause, key)))
+        NoConnection::Reported(verdict, Some(jittered(pause, key)))
     } else {
         NoConnection::Undecided(pause)
     }
 }
 
 /// Counts a failure. Returns the pause before the next attempt.
-fn unwell(guest: &mut Guest) -> Duration {
+fn count_failure(guest: &mut Guest) -> Duration {
     let pause = guest.health.failed();
     if guest.health.is_down() {
         guest.change = None; // others do not wait for a guest cluster that is down
@@ -160,10 +162,10 @@ mod tests {
         ClusterKey { namespace: "clusters".into(), name: "west".into() }
     }
 
-    fn told(none: NoConnection) -> Option<(&'static str, Reason)> {
+    fn reported(none: NoConnection) -> Option<(&'static str, Reason)> {
         match none {
-            NoConnection::Told(verdict, pause) => {
-                assert!(pause.is_some_and(|pause| pause > Duration::from_secs(1)), "told, and asked less often");
+            NoConnection::Reported(verdict, pause) => {
+                assert!(pause.is_some_and(|pause| pause > Duration::from_secs(1)), "reported, and tried less often");
                 Some((verdict.status, verdict.reason))
             }
             NoConnection::Undecided(_) => None,
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_whose_calls_fail_is_told_after_the_third_although_it_answers_probes() {
+    fn a_guest_cluster_whose_calls_fail_is_reported_after_the_third_although_it_answers_probes() {
         let what = || "GET x".to_owned();
         for (error, expected) in [
             (GuestError::Down { what: what(), message: "503".into() }, ("Unknown", Reason::ConnectionDown)),
@@ -183,13 +185,13 @@ mod tests {
             for round in 0..6 {
                 while guest.health.answered() != Next::Work {}
                 let expected = (round >= 2).then_some(expected);
-                assert_eq!(told(failed(&mut guest, &key(), &error)), expected, "{error}, round {round}");
+                assert_eq!(reported(failed(&mut guest, &key(), &error)), expected, "{error}, round {round}");
             }
         }
     }
 
     #[test]
-    fn what_no_second_try_mends_is_told_at_once_and_the_end_of_a_term_never() {
+    fn what_no_second_try_mends_is_reported_at_once_and_the_end_of_a_term_never() {
         let what = || "LIST x".to_owned();
         for (error, expected) in [
             (GuestError::Unfinished { what: what() }, Some(("Unknown", Reason::ConnectionDown))),
@@ -198,7 +200,7 @@ mod tests {
             (GuestError::Stopped, None),
             (GuestError::Newer { what: what(), term: 7 }, None),
         ] {
-            assert_eq!(told(failed(&mut Guest::default(), &key(), &error)), expected, "{error}");
+            assert_eq!(reported(failed(&mut Guest::default(), &key(), &error)), expected, "{error}");
         }
     }
 }

@@ -44,7 +44,7 @@ impl Default for Places {
 }
 
 impl Places {
-    fn take(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
+    fn claim(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
         let places = if kind == FIRST_KIND { &self.first_kind } else { &self.others };
         Arc::clone(places).try_acquire_owned().ok()
     }
@@ -54,7 +54,7 @@ impl Places {
 #[derive(Debug, Default)]
 pub(super) struct Watches {
     pub(super) seen: Arc<Seen>,
-    pace: Arc<Mutex<Pace>>,
+    pace: Arc<Pace>,
     running: HashMap<&'static str, JoinHandle<()>>,
 }
 
@@ -76,21 +76,21 @@ impl Watches {
         places: &Places,
         client: &GuestClient,
         kinds: impl Iterator<Item = &'static str>,
-        asker: &Asker,
+        enqueuer: &Enqueuer,
     ) {
         self.running.retain(|_, task| !task.is_finished());
-        let may_start = self.pace.lock().unwrap_or_else(PoisonError::into_inner).may_watch(Instant::now());
+        let may_start = self.pace.with(|pace| pace.may_watch(Instant::now()));
         for kind in kinds.filter(|_| may_start) {
             if self.running.contains_key(kind) {
                 continue;
             }
-            let Some(place) = places.take(kind) else { continue };
+            let Some(place) = places.claim(kind) else { continue };
             let watch = Watch {
                 kind,
                 client: client.clone(),
                 seen: Arc::clone(&self.seen),
                 pace: Arc::clone(&self.pace),
-                asker: asker.clone(),
+                enqueuer: enqueuer.clone(),
                 _place: place,
             };
             self.running.insert(kind, tokio::spawn(watch.run()));
@@ -100,7 +100,7 @@ impl Watches {
 
 /// Enqueues a guest cluster.
 #[derive(Clone)]
-pub(super) struct Asker {
+pub(super) struct Enqueuer {
     pub(super) key: ClusterKey,
     pub(super) queue: Queue,
     pub(super) term: Term,
@@ -110,8 +110,8 @@ struct Watch {
     kind: &'static str,
     client: GuestClient,
     seen: Arc<Seen>,
-    pace: Arc<Mutex<Pace>>,
-    asker: Asker,
+    pace: Arc<Pace>,
+    enqueuer: Enqueuer,
     _place: OwnedSemaphorePermit,
 }
 
@@ -119,14 +119,14 @@ impl Watch {
     /// Watches while this replica leads and the guest cluster responds. After a failure, the next successful reconcile starts it
     /// again.
     async fn run(self) {
-        let mut term = self.asker.term.clone();
+        let mut term = self.enqueuer.term.clone();
         tokio::select! {
             _ = term.ended() => {}
             error = self.until_it_fails() => {
-                tracing::debug!(cluster = %self.asker.key, kind = self.kind, %error, "the watch of a guest cluster ended");
+                tracing::debug!(cluster = %self.enqueuer.key, kind = self.kind, %error, "the watch of a guest cluster ended");
                 // Either it is temporary, or the guest cluster is down: a reconcile determines that.
-                let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).failed(Instant::now());
-                self.asker.queue.add_after(self.asker.key.clone(), pause);
+                let pause = self.pace.with(|pace| pace.failed(Instant::now()));
+                self.enqueuer.queue.add_after(self.enqueuer.key.clone(), pause);
             }
         }
     }
@@ -134,11 +134,13 @@ impl Watch {
     async fn until_it_fails(&self) -> GuestError {
         // Starts at the version of the reconcile, so that later changes are delivered.
         let mut from = self.seen.latest(self.kind);
+        // The server ends each watch after some minutes, and it goes on from its last bookmark. A server that ends it at once is
+        // not asked again here: the pace of failed watches decides when.
         loop {
             let start = Instant::now();
-            let ended = self.client.watch(self.kind, &mut from, |told| {
-                if self.seen.tell(self.kind, &told.name, told.edition) {
-                    self.ask();
+            let ended = self.client.watch(self.kind, &mut from, |edit| {
+                if self.seen.record_event(self.kind, &edit.name, edit.edition) {
+                    self.enqueue();
                 }
             });
             match ended.await {
@@ -150,31 +152,44 @@ impl Watch {
                     };
                 }
                 // Too old: watch from now on. A reconcile finds missed changes.
-                Err(GuestError::Gone { .. }) if from.take().is_some() => self.asker.queue.add(self.asker.key.clone()),
+                Err(GuestError::Gone { .. }) if from.take().is_some() => {
+                    self.enqueuer.queue.add(self.enqueuer.key.clone())
+                }
                 Err(error) => return error,
             }
         }
     }
 
     /// Enqueues the guest cluster, unless the event is caused by the manager's own write.
-    fn ask(&self) {
-        let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).news(Instant::now());
+    fn enqueue(&self) {
+        let pause = self.pace.with(|pace| pace.event(Instant::now()));
         let Some(pause) = pause else { return };
-        let (seen, asker, pace) = (Arc::clone(&self.seen), self.asker.clone(), Arc::clone(&self.pace));
+        let (seen, enqueuer, pace) = (Arc::clone(&self.seen), self.enqueuer.clone(), Arc::clone(&self.pace));
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let has_news = seen.has_news();
-            pace.lock().unwrap_or_else(PoisonError::into_inner).asked(Instant::now(), has_news);
+            pace.with(|pace| pace.enqueued(Instant::now(), has_news));
             if has_news {
-                asker.queue.add(asker.key);
+                enqueuer.queue.add(enqueuer.key);
             }
         });
     }
 }
 
-/// Limits the reconciles that watches of one guest cluster trigger. Pure.
+/// The pace of one guest cluster's watches, which are separate tasks.
 #[derive(Debug, Default)]
-struct Pace {
+struct Pace(Mutex<PaceState>);
+
+impl Pace {
+    fn with<T>(&self, work: impl FnOnce(&mut PaceState) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Limits the reconciles that watches of one guest cluster trigger: its administrator may change the objects all the time, and
+/// each reconcile costs the manager and the guest cluster many requests. Pure.
+#[derive(Debug, Default)]
+struct PaceState {
     /// Whether a reconcile is already scheduled, which also covers later events.
     is_waiting: bool,
     /// The time of the last triggered reconcile, and the pause after it.
@@ -183,9 +198,9 @@ struct Pace {
     failed: Option<(Instant, Duration)>,
 }
 
-impl Pace {
+impl PaceState {
     /// Handles an event. Returns the time of the reconcile, unless one is already scheduled.
-    fn news(&mut self, now: Instant) -> Option<Duration> {
+    fn event(&mut self, now: Instant) -> Option<Duration> {
         if std::mem::replace(&mut self.is_waiting, true) {
             return None;
         }
@@ -194,7 +209,7 @@ impl Pace {
     }
 
     /// Records that the scheduled reconcile was enqueued.
-    fn asked(&mut self, now: Instant, had_news: bool) {
+    fn enqueued(&mut self, now: Instant, had_news: bool) {
         self.is_waiting = false;
         if had_news {
             self.last = Some((now, longer(self.last, now)));
@@ -224,30 +239,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_looked_at_soon_and_one_after_the_other_less_and_less_often() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
-        assert_eq!(pace.news(now), Some(OWN_WRITE));
-        assert_eq!(pace.news(now), None, "somebody waits already");
-        pace.asked(now, false);
-        assert_eq!(pace.news(now), Some(OWN_WRITE), "it was our own write");
+    fn a_change_is_reconciled_soon_and_repeated_ones_less_and_less_often() {
+        let (mut pace, mut now) = (PaceState::default(), Instant::now());
+        assert_eq!(pace.event(now), Some(OWN_WRITE));
+        assert_eq!(pace.event(now), None, "somebody waits already");
+        pace.enqueued(now, false);
+        assert_eq!(pace.event(now), Some(OWN_WRITE), "it was our own write");
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            pace.asked(now, true);
-            let pause = pace.news(now).unwrap();
+            pace.enqueued(now, true);
+            let pause = pace.event(now).unwrap();
             pauses.push(pause.as_secs());
             now += pause;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        pace.asked(now, true);
+        pace.enqueued(now, true);
         now += PAUSES.longest + CALM;
-        assert_eq!(pace.news(now), Some(OWN_WRITE));
-        pace.asked(now, true);
-        assert_eq!(pace.news(now), Some(PAUSES.first), "it was calm");
+        assert_eq!(pace.event(now), Some(OWN_WRITE));
+        pace.enqueued(now, true);
+        assert_eq!(pace.event(now), Some(PAUSES.first), "it was calm");
     }
 
     #[test]
     fn watches_that_fail_are_started_less_and_less_often() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut pace, mut now) = (PaceState::default(), Instant::now());
         assert!(pace.may_watch(now));
         for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
             let pause = pace.failed(now);
@@ -261,7 +276,7 @@ mod tests {
     #[test]
     fn the_sets_of_nodes_are_watched_whatever_else_is() {
         let places = Places::default();
-        let taken = |kind: &str| (0..2 * OF_FIRST_KIND).map_while(|_| places.take(kind)).collect::<Vec<_>>();
+        let taken = |kind: &str| (0..2 * OF_FIRST_KIND).map_while(|_| places.claim(kind)).collect::<Vec<_>>();
         let others = taken("DaemonSet");
         assert_eq!((others.len(), taken("ImageTagMirrorSet").len()), (OF_OTHERS, 0));
         assert_eq!(taken(FIRST_KIND).len(), OF_FIRST_KIND);

@@ -13,6 +13,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Reads the certificate periodically until the process ends.
 pub async fn follow(directory: PathBuf, shown: Arc<ShownCertificate>, metrics: ManagerMetrics) {
     let mut before = None;
+    // Polled instead of watched: a kubelet replaces the directory behind a symbolic link, which a watch of the files does not see.
     loop {
         let now = read(&directory).await.map_err(|error| error.to_string());
         if before.as_ref() != Some(&now) {

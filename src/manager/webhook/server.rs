@@ -1,7 +1,7 @@
 //! The server of the webhook, which uses the current certificate for each TLS handshake.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use rustls::ServerConfig;
@@ -9,6 +9,7 @@ use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::process::server::Server;
@@ -19,18 +20,18 @@ const LIMITS: Limits = Limits { connections: 256, per_peer: 64 };
 
 /// The current certificate. Without one, all handshakes fail.
 #[derive(Debug, Default)]
-pub struct ShownCertificate(Mutex<Option<Arc<CertifiedKey>>>);
+pub struct ShownCertificate(watch::Sender<Option<Arc<CertifiedKey>>>);
 
 impl ShownCertificate {
     /// Replaces the certificate.
     pub fn show(&self, key: Arc<CertifiedKey>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
+        self.0.send_replace(Some(key));
     }
 }
 
 impl ResolvesServerCert for ShownCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
     }
 }
 

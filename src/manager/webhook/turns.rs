@@ -1,13 +1,14 @@
 //! Limits concurrent reviews, in total and for each peer, because their bodies are in memory.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use crate::manager::semaphores::Semaphores;
 
 /// Maximum number of concurrent reviews.
 const AT_ONCE: usize = 4;
@@ -25,7 +26,7 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 pub struct Turns {
     all: Arc<Semaphore>,
     large: Arc<Semaphore>,
-    peers: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    peers: Semaphores<IpAddr>,
 }
 
 /// A slot for one review.
@@ -58,7 +59,7 @@ impl Drop for LargeTurn {
 impl Default for Turns {
     fn default() -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
-        Self { all: places(AT_ONCE), large: places(1), peers: Mutex::default() }
+        Self { all: places(AT_ONCE), large: places(1), peers: Semaphores::new(OF_ONE_PEER) }
     }
 }
 
@@ -66,7 +67,7 @@ impl Turns {
     /// Waits for a slot. The number of waiting reviews is limited by the number of connections.
     pub async fn wait(&self, peer: IpAddr) -> Option<Turn> {
         // Wait for the slot of the peer first, so that a peer does not occupy the common queue.
-        let of_peer = self.of(peer).acquire_owned().await.ok()?;
+        let of_peer = self.peers.of(peer).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Turn { _of_peer: of_peer, _of_all: of_all })
     }
@@ -75,13 +76,6 @@ impl Turns {
     pub async fn large(&self) -> Option<LargeTurn> {
         let permit = Arc::clone(&self.large).acquire_owned().await.ok()?;
         Some(LargeTurn { since: Instant::now(), permit: Some(permit) })
-    }
-
-    fn of(&self, peer: IpAddr) -> Arc<Semaphore> {
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each waiting or running review also has a reference.
-        peers.retain(|_, of_peer| Arc::strong_count(of_peer) > 1);
-        Arc::clone(peers.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE_PEER))))
     }
 }
 
@@ -120,14 +114,5 @@ mod tests {
         let start = Instant::now();
         drop(turns.large().await.unwrap());
         assert_eq!(start.elapsed(), Duration::from_millis(20) * REST);
-    }
-
-    #[test]
-    fn peers_that_are_gone_are_forgotten() {
-        let turns = Turns::default();
-        for number in 0..200 {
-            assert!(turns.wait(peer(number)).now_or_never().is_some());
-        }
-        assert_eq!(turns.peers.lock().unwrap().len(), 1);
     }
 }

@@ -9,6 +9,7 @@ use crate::hosted::limits::{CLUSTER_MIRRORS, NAMESPACE_MIRRORS};
 use crate::hosted::mirror_config;
 use crate::hosted::pool_config::KEY;
 use crate::management::index::config_maps::ConfigMapState;
+use crate::management::index::guests::SeenPool;
 
 fn cluster(name: &str, config_map: &str) -> HostedCluster {
     let reference = Some(LocalObjectReference { name: config_map.to_owned() });
@@ -38,7 +39,8 @@ struct Stage {
 impl Stage {
     fn new(clusters: &[(&str, &str)]) -> Self {
         let mut index = Index::new(1);
-        index.replace_clusters(clusters.iter().map(|(name, config_map)| cluster(name, config_map)).collect::<Vec<_>>());
+        let clusters: Vec<_> = clusters.iter().map(|(name, config_map)| cluster(name, config_map)).collect();
+        index.replace_clusters(clusters, &BTreeSet::new());
         index.config_maps.replace("clusters", Vec::new());
         Self { index, versions: 0 }
     }
@@ -113,7 +115,7 @@ fn the_own_list_of_a_hosted_cluster_is_held_to_its_budget_too() {
     let mut large = cluster("a", "");
     large.spec.image_content_sources = (0..=CLUSTER_MIRRORS).map(source).collect();
     let mut index = Index::new(1);
-    index.replace_clusters(vec![large]);
+    index.replace_clusters(vec![large], &BTreeSet::new());
     let own = index.declaration(&key("a")).unwrap().resolve().own;
     assert_eq!((own.entries.len(), own.is_lost, reasons(&own.troubles)), (0, true, vec![Reason::BudgetExceeded]));
 }
@@ -128,7 +130,8 @@ fn each_node_pool_counts_and_those_that_fit_are_used() {
         pool.annotations_mut().insert(annotations::CONFIG.to_owned(), config_map.to_owned());
         pool
     };
-    stage.index.guests.replace_pools(&[pool("p", "large"), pool("q", "large"), pool("r", "small")]);
+    let pools = [pool("p", "large"), pool("q", "large"), pool("r", "small")];
+    stage.index.guests.replace_pools(pools.iter().map(SeenPool::from).collect(), &[]);
     stage.load_as(KEY, "large", &set(12_000));
     stage.load_as(KEY, "small", &set(10));
     let sources = stage.resolve("a");

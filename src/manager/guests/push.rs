@@ -1,4 +1,4 @@
-//! Writes the objects of one guest cluster.
+//! Pushes the objects of one guest cluster.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,20 +8,23 @@ use kube::Api;
 use serde_json::{Value, json};
 
 use super::declared::declared;
-use super::{Base, Change, Guest, Guests, jittered};
+use super::{Base, Guest, Guests, jittered};
 use crate::client::deadline::answered;
 use crate::digest::short_digest;
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crds, mirror_objects, node_mirror_sets};
 use crate::guest::summary::GuestSet;
 use crate::guest::{GuestClient, GuestError, guest_set, path};
 use crate::hosted::guest::api_endpoint;
-use crate::manager::context::Context;
-use crate::manager::observe::Seen;
+use crate::manager::heavy::Heavy;
+use crate::manager::observe::Observation;
 use crate::manager::options::GuestAgent;
 use hypermirror_api::ClusterKey;
 
+/// Pause before mirrors that wait for a slot request it again.
+const SLOT_RETRY: Duration = Duration::from_millis(500);
+
 /// The result of the writes.
-pub(super) struct Given {
+pub(super) struct Pushed {
     /// The written sets of mirrors.
     pub sets: Vec<GuestSet>,
     /// Number of objects of hypermirror.
@@ -30,7 +33,7 @@ pub(super) struct Given {
 }
 
 /// The last written mirrors of a guest cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Mirrors {
     /// The desired sets.
     wanted: String,
@@ -49,12 +52,12 @@ impl Mirrors {
     }
 }
 
-/// The result of a request for a slot of `--max-concurrent-guests`.
-pub(super) enum Turn {
-    /// A slot is free, or there is no limit.
-    Now(Given),
-    /// All slots are in use, so the mirrors wait.
-    Later(Duration),
+/// The result of a push.
+pub(super) enum Push {
+    /// All objects are up to date.
+    Done(Pushed),
+    /// All slots of `--max-concurrent-guests` are in use, so the mirrors wait.
+    Waits(Duration),
 }
 
 /// Discovers the served kinds, one request per API group.
@@ -69,85 +72,73 @@ pub(super) async fn kinds(client: &GuestClient) -> Result<GuestKinds, GuestError
     })
 }
 
-async fn agent(ctx: &Context, key: &ClusterKey) -> Option<AgentSpec> {
-    let agent = ctx.settings.guests.agent.spec()?;
-    Some(AgentSpec { api: api_address(ctx, key).await, ..agent })
-}
-
-/// The address at which nodes reach the API server without cluster networking.
-async fn api_address(ctx: &Context, key: &ClusterKey) -> Option<(String, u16)> {
-    let api: Api<HostedControlPlane> = Api::namespaced(ctx.client.clone(), &key.control_plane_namespace());
-    let found = answered(api.get_opt(&key.name)).await;
-    let found = found.map_err(|error| tracing::warn!(cluster = %key, %error, "failed to read a HostedControlPlane"));
-    api_endpoint(&found.ok()??)
-}
-
 /// Reconciles the guest cluster. Mirrors are first, because users wait for them.
 ///
 /// Between complete reconciles, unchanged mirrors are not read again; only the status of nodes is.
-pub(super) async fn give(
-    ctx: &Context,
+pub(super) async fn push(
     guests: &Guests,
     guest: &mut Guest,
     client: &GuestClient,
-    seen: &Seen,
-) -> Result<Turn, GuestError> {
-    let key = &seen.facts.key;
-    let interval = ctx.settings.guests.guest_interval;
+    observed: &Observation,
+) -> Result<Push, GuestError> {
+    let key = &observed.facts.key;
     if guest.watches.seen.take_news() {
         guest.base = None; // another client has changed them
     }
-    let base = guest.base.clone().filter(|base| base.at.elapsed() < interval);
+    // A complete reconcile reads every object again, which detects edits that no watch has reported. Within the interval only
+    // changed mirrors are written, so that an edit of mirrors reaches nodes with few requests.
+    let base = guest.base.clone().filter(|base| base.at.elapsed() < guests.options.guest_interval);
     let kinds = match &base {
         Some(base) => base.kinds,
         None => kinds(client).await?,
     };
-    let wanted = wanted_mirrors(ctx, client, seen, kinds).await?;
+    let wanted = wanted_mirrors(&guests.heavy, client, observed, kinds).await?;
     let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
     let last = base.as_ref().zip(guest.mirrors.as_ref());
     if let Some((base, mirrors)) = last
         && mirrors.wanted == digest
     {
         let objects = base.others.len() + mirrors.objects;
-        return Ok(Turn::Now(Given { sets: mirrors.sets.clone(), objects, changed: false }));
+        return Ok(Push::Done(Pushed { sets: mirrors.sets.clone(), objects, changed: false }));
     }
     if base.is_none() {
         client.ensure(&crds()).await?;
     }
-    let looked = client.look_at(&wanted).await?;
-    if !looked.drifted.is_empty() && guest.change.is_none() {
-        match guests.turn() {
+    let compared = client.compare(&wanted).await?;
+    // The slot is claimed only when there is something to write, and kept until nodes have confirmed it.
+    if !compared.drifted.is_empty() && guest.change.is_none() {
+        match guests.claim_slot() {
             Some(change) => guest.change = Some(change),
-            None => return Ok(Turn::Later(jittered(Duration::from_millis(500), key))),
+            None => return Ok(Push::Waits(jittered(SLOT_RETRY, key))),
         }
     }
-    let (live, written) = client.apply_all(looked).await?;
+    let (live, written) = client.apply_all(compared).await?;
     let pruned = prune_mirrors(client, kinds, &wanted, last.map(|(_, mirrors)| mirrors)).await?;
     let changed = written > 0 || pruned > 0;
     let base = match base {
         Some(base) => base,
-        None => Base { at: Instant::now(), kinds, others: give_others(ctx, client, key, kinds).await? },
+        None => Base { at: Instant::now(), kinds, others: guests.push_others(client, key, kinds).await? },
     };
     let sets = live.iter().filter_map(guest_set).collect();
     let mirrors = Mirrors { wanted: digest, names: names(&wanted), sets, objects: live.len() };
-    let given = Given { sets: mirrors.sets.clone(), objects: base.others.len() + mirrors.objects, changed };
+    let pushed = Pushed { sets: mirrors.sets.clone(), objects: base.others.len() + mirrors.objects, changed };
     (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
-    Ok(Turn::Now(given))
+    Ok(Push::Done(pushed))
 }
 
 async fn wanted_mirrors(
-    ctx: &Context,
+    heavy: &Heavy,
     client: &GuestClient,
-    seen: &Seen,
+    observed: &Observation,
     kinds: GuestKinds,
 ) -> Result<Vec<Value>, GuestError> {
-    let (entries, pools) = declared(ctx, client, seen).await?;
+    let (entries, pools) = declared(heavy, client, observed).await?;
     let wanted = move || {
         let mut wanted = node_mirror_sets(&entries, &pools);
         wanted.extend(mirror_objects(&entries, kinds));
         wanted
     };
-    Ok(ctx.heavy.compute_apart(&seen.load, wanted).await)
+    Ok(heavy.compute_apart(&observed.load, wanted).await)
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {
@@ -174,36 +165,42 @@ async fn prune_mirrors(
     Ok(pruned)
 }
 
-/// Writes all objects except mirrors. Returns the kind of each object.
-async fn give_others(
-    ctx: &Context,
-    client: &GuestClient,
-    key: &ClusterKey,
-    kinds: GuestKinds,
-) -> Result<Arc<[String]>, GuestError> {
-    if kinds.content_source_policies {
-        // HyperShift does not use the one without its label any more.
-        let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
-        client.delete_any(&old).await?;
-    }
-    let agent = agent(ctx, key).await;
-    let wanted = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: agent.as_ref(), kinds });
-    client.ensure(&wanted.foundations).await?;
-    client.ensure(&wanted.workloads).await?;
-    if ctx.settings.guests.agent.who == GuestAgent::External {
-        client.prune("DaemonSet", &wanted.workloads).await?;
-    }
-    let others = wanted.crds.iter().chain(&wanted.foundations).chain(&wanted.workloads);
-    Ok(others.filter_map(|object| object["kind"].as_str().map(str::to_owned)).collect())
-}
-
 impl Guests {
-    /// Requests a slot for a change.
-    fn turn(&self) -> Option<Change> {
-        let permit = match &self.permits {
-            None => None,
-            Some(permits) => Some(Arc::clone(permits).try_acquire_owned().ok()?),
-        };
-        Some(Change { since: Instant::now(), _permit: permit })
+    /// Writes all objects except mirrors. Returns the kind of each object.
+    async fn push_others(
+        &self,
+        client: &GuestClient,
+        key: &ClusterKey,
+        kinds: GuestKinds,
+    ) -> Result<Arc<[String]>, GuestError> {
+        if kinds.content_source_policies {
+            // HyperShift does not use the one without its label any more.
+            let old = json!({"kind": "ImageContentSourcePolicy", "metadata": {"name": "cluster"}});
+            client.delete_any(&old).await?;
+        }
+        let agent = self.agent(key).await;
+        let wanted = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: agent.as_ref(), kinds });
+        // Namespace, permissions and policies precede the pods that need them and would fail until they exist.
+        client.ensure(&wanted.foundations).await?;
+        client.ensure(&wanted.workloads).await?;
+        if self.options.agent.who == GuestAgent::External {
+            client.prune("DaemonSet", &wanted.workloads).await?;
+        }
+        let others = wanted.crds.iter().chain(&wanted.foundations).chain(&wanted.workloads);
+        Ok(others.filter_map(|object| object["kind"].as_str().map(str::to_owned)).collect())
+    }
+
+    async fn agent(&self, key: &ClusterKey) -> Option<AgentSpec> {
+        let agent = self.options.agent.spec()?;
+        Some(AgentSpec { api: self.api_address(key).await, ..agent })
+    }
+
+    /// The address at which nodes reach the API server without cluster networking.
+    async fn api_address(&self, key: &ClusterKey) -> Option<(String, u16)> {
+        let api: Api<HostedControlPlane> = Api::namespaced(self.client.clone(), &key.control_plane_namespace());
+        let found = answered(api.get_opt(&key.name)).await;
+        let found =
+            found.map_err(|error| tracing::warn!(cluster = %key, %error, "failed to read a HostedControlPlane"));
+        api_endpoint(&found.ok()??)
     }
 }

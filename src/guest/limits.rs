@@ -11,7 +11,7 @@ pub type MayWrite = dyn Fn() -> Option<Instant> + Send + Sync;
 
 /// The limits of one reconcile.
 #[derive(Clone)]
-pub struct Look {
+pub struct Limits {
     /// The time by which the reconcile must end.
     pub end: Instant,
     /// Called before each write.
@@ -25,8 +25,8 @@ pub struct Look {
     pub seen: Arc<Seen>,
 }
 
-impl fmt::Debug for Look {
+impl fmt::Debug for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Look").field("end", &self.end).field("term", &self.term).finish_non_exhaustive()
+        f.debug_struct("Limits").field("end", &self.end).field("term", &self.term).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,104 @@
+use http::Method;
+use hypermirror_api::annotations;
+use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
+use hypermirror_api::report::{NodesReport, TargetReport};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::client::testing::Step;
+use crate::management::index::change::Change;
+use crate::management::lease::LeaseMemory;
+use crate::management::mirror_kind::MirrorKind;
+use crate::manager::testing::{Stage, clusters, report};
+
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/hypermirror/leases/hypermirror-manager";
+
+fn annotated() -> Step {
+    Step::new(
+        Method::PATCH,
+        LEASE,
+        200,
+        &json!({"metadata": {"name": "hypermirror-manager", "namespace": "hypermirror"}}),
+    )
+}
+
+/// Twelve hosted clusters without mirrors, whose reports have some.
+fn emptied_fleet(stage: &Stage) {
+    let names: Vec<String> = (0..12).map(|number| format!("c{number}")).collect();
+    let cluster = |name: &String| {
+        let mut cluster = HostedCluster::new(name, HostedClusterSpec::default());
+        cluster.metadata.namespace = Some("clusters".to_owned());
+        cluster
+    };
+    stage.ctx.store.apply(clusters(names.iter().map(cluster).collect()));
+    for name in names {
+        stage.ctx.store.record_report(&format!("clusters/{name}").parse().unwrap(), Some(report(1)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_removal_is_reported_until_it_is_approved_and_the_approval_is_used_once() {
+    let stage = Stage::new(&[], [annotated()]);
+    emptied_fleet(&stage);
+    stage.drain().await;
+    check_removals(&stage.ctx).await;
+    assert_eq!(stage.ctx.metrics.removals_held.get(), 12);
+    assert_eq!(stage.drain().await.0.len(), 12, "no report names it yet");
+    let members = || stage.ctx.store.members(&stage.ctx.settings.selector);
+    let token = stage.ctx.gate.held(1, members, None).unwrap().token;
+    check_removals(&stage.ctx).await;
+    assert!(stage.drain().await.0.is_empty(), "all reports name this one");
+    stage.ctx.lease.send_replace(LeaseMemory { allow_removal: Some(token), ..LeaseMemory::default() });
+    check_removals(&stage.ctx).await;
+    assert_eq!(stage.ctx.metrics.removals_held.get(), 0);
+    assert_eq!(stage.drain().await.0.len(), 12, "they may go on");
+    for key in stage.ctx.store.members(&stage.ctx.settings.selector) {
+        stage.ctx.store.record_report(&key.key.parse().unwrap(), Some(report(0)));
+    }
+    check_removals(&stage.ctx).await;
+    let bodies = stage.end().await;
+    assert_eq!(bodies[0]["metadata"]["annotations"], json!({annotations::ALLOW_REMOVAL: Value::Null}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn installed_kinds_are_recorded_until_that_succeeds_and_then_no_more() {
+    use crate::client::optional_kind::Presence;
+    use crate::management::index::change::MirrorChange;
+    let stage = Stage::new(&[], [Step::refused(Method::PATCH, LEASE, 503), annotated()]);
+    stage.ctx.store.apply(Change::Mirrors(MirrorKind::Itms, MirrorChange::Presence(Presence::Present)));
+    record_kinds(&stage.ctx).await;
+    record_kinds(&stage.ctx).await;
+    stage.ctx.store.apply(Change::RecordedKinds([MirrorKind::Itms].into()));
+    record_kinds(&stage.ctx).await;
+    let bodies = stage.end().await;
+    assert_eq!(bodies[1]["metadata"]["annotations"][annotations::KNOWN_KINDS], "itms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn gauges_count_what_reports_have() {
+    let stage = Stage::new(&[], []);
+    let target = |up_to_date| TargetReport { up_to_date, ..TargetReport::default() };
+    let mut one = report(1);
+    one.control_plane.targets = vec![target(true), target(false)];
+    one.nodes = Some(NodesReport { total: 3, applied: 2, ..NodesReport::default() });
+    count(&stage.ctx.metrics, 5, &[Arc::new(one), Arc::new(report(0))]);
+    let metrics = &stage.ctx.metrics;
+    let counted = [&metrics.hosted_clusters, &metrics.targets, &metrics.targets_up_to_date, &metrics.nodes];
+    assert_eq!(counted.map(|gauge| gauge.get()), [5, 2, 1, 3]);
+    assert_eq!(metrics.nodes_applied.get(), 2);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_only_counts() {
+    let stage = Stage::new(&[], []);
+    emptied_fleet(&stage);
+    stage.term.end();
+    let keeping = tokio::spawn(run(Arc::clone(&stage.ctx)));
+    tokio::time::sleep(INTERVAL * 3).await;
+    keeping.abort();
+    let _ = keeping.await;
+    assert_eq!(stage.ctx.metrics.hosted_clusters.get(), 12);
+    assert_eq!(stage.ctx.metrics.removals_held.get(), 0);
+    stage.end().await;
+}
