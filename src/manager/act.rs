@@ -193,3 +193,6 @@ impl<'a> Act<'a> {
         errors.into_iter().next().map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,20 +226,13 @@ async fn mirrors_are_resolved_before_the_first_list_counts_as_complete() {
     let set = |mirror: &str| {
         object("one", &json!({"spec": {"imageDigestMirrors": [{"source": "quay.io/m", "mirrors": [mirror]}]}}))
     };
-    let crd = object(MirrorKind::Idms.crd(), &json!({}));
     let deleted = [("MODIFIED", set("m.example/2")), ("DELETED", set("m.example/2"))];
     let gone = Step::refused(Method::GET, IDMS, 404);
-    let steps = [
-        events(CRDS, &[crd], &[]),
-        quiet(CRDS),
-        events(MIRRORS, &[set("m.example/1")], &deleted),
-        gone,
-        quiet(MIRRORS),
-    ];
-    let stage = watched(Stage::new(&[], []).with_cluster(hosted_cluster()), steps, |watcher| async move {
+    let steps = [events(MIRRORS, &[set("m.example/1")], &deleted), gone, quiet(MIRRORS)];
+    let stage = watched(Stage::new(&[], []).with_cluster(hosted_cluster()), steps, |watcher| {
         let Watcher { client, store, awaited } = watcher;
-        let mut watch = MirrorWatch { store, kind: MirrorKind::Idms, awaited };
-        follow(&client, MirrorKind::Idms.crd(), &mut watch).await;
+        let crd = InstalledCrd { client, name: MirrorKind::Idms.crd(), uid: "1".to_owned() };
+        MirrorWatch { store, kind: MirrorKind::Idms, awaited }.present(crd)
     })
     .await;
     let layer = || stage.ctx.store.facts(&key()).unwrap().fleet.management;
