@@ -11,7 +11,7 @@ use kube::Api;
 use super::console;
 use super::input::Connection;
 use crate::client::optional_kind::InstalledCrd;
-use crate::management::lease::{LeaseMemory, remember_kinds};
+use crate::management::lease::{LeaseMemory, record_kinds};
 use crate::management::mirror_kind::MirrorKind;
 
 /// Flags of `forget`.
@@ -50,7 +50,7 @@ pub async fn run(args: &ForgetArgs) -> Result<ExitCode> {
         console::note(format!("{lease} does not list {kind}: nothing to do"));
         return Ok(ExitCode::SUCCESS);
     }
-    remember_kinds(&client, &args.namespace, &kinds).await.with_context(|| format!("failed to update {lease}"))?;
+    record_kinds(&client, &args.namespace, &kinds).await.with_context(|| format!("failed to update {lease}"))?;
     console::note(format!(
         "requested: the manager removes the mirrors of {kind} from all control planes; hypermirror status shows the progress"
     ));

@@ -20,7 +20,7 @@ use super::input::Connection;
 use super::{Usage, console};
 use crate::client::deadline::answered;
 use crate::client::pages::Pages;
-use crate::management::lease::ask_to_uninstall;
+use crate::management::lease::request_uninstall;
 use crate::process::flags::parse_duration;
 use hypermirror_api::ClusterKey;
 use progress::Progress;
@@ -171,7 +171,7 @@ impl UninstallArgs {
 
     async fn request(&self, client: &Client) -> Result<()> {
         let Some(key) = &self.hosted_cluster else {
-            let requested = ask_to_uninstall(client, &self.namespace).await;
+            let requested = request_uninstall(client, &self.namespace).await;
             return requested.with_context(|| format!("failed to update Lease {}/{}", self.namespace, names::LEASE));
         };
         let api: Api<HostedCluster> = Api::namespaced(client.clone(), &key.namespace);

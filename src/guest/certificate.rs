@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_tells_its_end_and_a_token_does_not() {
+    fn a_certificate_has_an_expiry_and_a_token_has_none() {
         let mut params = rcgen::CertificateParams::default();
         params.not_after = rcgen::date_time_ymd(2031, 2, 3);
         let key = rcgen::KeyPair::generate().unwrap();

@@ -67,7 +67,7 @@ mod tests {
         live["spec"]["list"][0]["a"] = 2.into();
         assert!(!is_applied(&live, &wanted), "a changed value");
         let fewer = stamped(&json!({"kind": "DaemonSet", "metadata": {"name": "a"}, "spec": {}}));
-        assert!(!is_applied(&wanted, &fewer), "the digest tells that less is wanted");
+        assert!(!is_applied(&wanted, &fewer), "the digest shows that less is wanted");
     }
 
     #[test]

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_tells_who_refused() {
+    fn the_reason_names_who_refused() {
         let policy = "imagedigestmirrorsets \"x\" is forbidden: ValidatingAdmissionPolicy 'mirror' with binding \
                       'mirror-binding' denied request: This resource cannot be created, updated, or deleted.";
         assert_eq!(of(422, policy).reason(), Reason::DeniedByGuest);

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_stays_down_is_asked_less_and_less() {
+    fn a_guest_cluster_that_stays_down_is_probed_less_and_less_often() {
         let mut health = Health::default();
         let pauses: Vec<u64> = (0..12).map(|_| health.failed().as_secs()).collect();
         assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 20, 20, 20, 20, 20, 20]);

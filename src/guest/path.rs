@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn every_object_that_a_guest_is_given_has_its_place() {
+    fn every_applied_object_has_a_path() {
         let (reload, ports) = (ReloadMethod::Dbus, AgentPorts::default());
         let agent = AgentSpec { image: "x@sha256:0".into(), reload, ports, api: None };
         let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };

@@ -106,10 +106,10 @@ impl GuestClient {
     async fn compare_one(&self, stamped: &Value) -> Result<Result<Value, Drifted>, GuestError> {
         let drifted = |resource_version| Drifted { stamped: stamped.clone(), resource_version };
         let Some(live) = self.get_shaped(&path::of(stamped), &with_identity(stamped)).await? else {
-            self.note(|seen| seen.is_gone(stamped));
+            self.record(|seen| seen.is_gone(stamped));
             return Ok(Err(drifted(None)));
         };
-        self.note(|seen| seen.is(&live));
+        self.record(|seen| seen.is(&live));
         if is_applied(&live, stamped) {
             return Ok(Ok(live));
         }
@@ -190,7 +190,7 @@ impl GuestClient {
             "spec": {"nodeSelector": body["spec"]["nodeSelector"]},
         });
         let live = self.write(&what, request, &shape).await?.ok_or(GuestError::Gone { what })?;
-        self.note(|seen| seen.is(&live));
+        self.record(|seen| seen.is(&live));
         tracing::debug!(object = path::title(&body), "applied an object in a guest cluster");
         if body["kind"] == "CustomResourceDefinition" {
             self.until_established(&whole, &body).await?;
@@ -279,13 +279,13 @@ impl GuestClient {
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         let request = kube::core::Request::new(collection).delete(name, &params);
         self.write(&what, request, &Value::Null).await?;
-        self.note(|seen| seen.is_gone(object));
+        self.record(|seen| seen.is_gone(object));
         Ok(())
     }
 
-    fn note(&self, note: impl FnOnce(&Seen)) {
+    fn record(&self, record: impl FnOnce(&Seen)) {
         if let Some(limits) = self.limits() {
-            note(&limits.seen);
+            record(&limits.seen);
         }
     }
 }

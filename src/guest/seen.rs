@@ -118,7 +118,7 @@ impl Seen {
     }
 
     /// [`Self::has_news`], and clears the events, because the caller reads the objects now.
-    pub fn take_news(&self) -> bool {
+    pub fn drain_news(&self) -> bool {
         let has_news = self.has_news();
         self.editions().reported.clear();
         has_news
@@ -158,7 +158,7 @@ mod tests {
         assert!(seen.record_event("DaemonSet", "agent", edition("u", 2, "10")));
         assert!(seen.record_event("DaemonSet", "agent", None));
         assert!(seen.record_event("DaemonSet", "agent", edition("v", 1, "12")), "another one of that name");
-        assert!(seen.take_news());
+        assert!(seen.drain_news());
         let role = |version| Some(Edition::new("ClusterRole", "u".to_owned(), 0, version));
         seen.is(&json!({"kind": "ClusterRole", "metadata": {"name": "a", "uid": "u", "resourceVersion": "1"}}));
         assert!(!seen.record_event("ClusterRole", "a", role("1")));
@@ -173,7 +173,7 @@ mod tests {
         assert!(seen.record_event(KIND, "cluster", Some(edition("2"))) && seen.has_news());
         seen.is(&set("2"));
         assert!(!seen.has_news(), "our own write, reported before its answer came");
-        assert!(seen.record_event(KIND, "cluster", None) && seen.take_news(), "deleted");
+        assert!(seen.record_event(KIND, "cluster", None) && seen.drain_news(), "deleted");
         assert!(!seen.has_news());
         seen.is_gone(&set("2"));
         assert!(!seen.record_event(KIND, "cluster", None), "we did that");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_begins_where_the_last_look_was() {
+    fn a_watch_starts_at_the_newest_known_version() {
         let seen = Seen::default();
         assert_eq!(seen.latest(KIND), None);
         for (name, version) in [("cluster", "9"), ("nodepool-a", "10"), ("nodepool-b", "odd")] {

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_is_not_held() {
+    fn fields_outside_the_shape_are_dropped() {
         let many = format!("[{}{{\"\":0}}]", "{\"\":0},".repeat(10_000));
         assert_eq!(read(many.as_bytes(), &json!({"kind": ""})).unwrap(), json!([null]));
         let inside = format!(r#"{{"kind": {many}, "x": {many}}}"#);

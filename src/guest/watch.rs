@@ -66,7 +66,7 @@ struct Lines {
 
 impl Lines {
     /// Adds received bytes. `None` above the size limit.
-    fn take<'d>(&mut self, data: &'d [u8], mut line: impl FnMut(&[u8])) -> Option<()> {
+    fn push<'d>(&mut self, data: &'d [u8], mut line: impl FnMut(&[u8])) -> Option<()> {
         self.bytes += data.len();
         if self.bytes > MAX_WATCH_BYTES {
             return None;
@@ -121,7 +121,7 @@ async fn listen(
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|error| GuestError::of(what, &error))?.into_data() else { continue };
         let mut failure = None;
-        let taken = lines.take(&data, |line| {
+        let pushed = lines.push(&data, |line| {
             if let Err(error) = event(kind, what, line, from, report) {
                 failure.get_or_insert(error);
             }
@@ -129,7 +129,7 @@ async fn listen(
         if let Some(failure) = failure {
             return Err(failure);
         }
-        taken.ok_or_else(|| GuestError::TooLarge { what: what.to_owned() })?;
+        pushed.ok_or_else(|| GuestError::TooLarge { what: what.to_owned() })?;
     }
     Ok(())
 }
@@ -209,7 +209,7 @@ mod tests {
         for size in [1, 3, 7, 100] {
             let (mut lines, mut found) = (Lines::default(), Vec::new());
             for piece in b"one\ntwo\n\nthree\nfo".chunks(size) {
-                lines.take(piece, |line| found.push(String::from_utf8_lossy(line).into_owned())).unwrap();
+                lines.push(piece, |line| found.push(String::from_utf8_lossy(line).into_owned())).unwrap();
             }
             assert_eq!(found, ["one", "two", "", "three"], "{size}");
         }

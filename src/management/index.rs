@@ -180,7 +180,7 @@ impl Index {
         let mut changed = self.claims.claim(&key);
         changed.retain(|moved| *moved != key);
         changed.push(key);
-        self.judged(changed)
+        self.recount_moved(changed)
     }
 
     /// Replaces the list of HostedClusters, except those that exist and cannot be decoded. Returns the changed ones.
@@ -207,7 +207,7 @@ impl Index {
         self.rollouts.forget(key);
         self.revision += 1;
         let moved = self.claims.release(key);
-        self.judged(moved)
+        self.recount_moved(moved)
     }
 
     /// Adds or updates the metadata of a target Deployment. Returns its hosted cluster if it must be reconciled.

@@ -5,4 +5,4 @@ pub mod leadership;
 pub mod memory;
 
 pub use leadership::{Leadership, LeaseSettings, Term, is_held};
-pub use memory::{LeaseMemory, ask_to_uninstall, consume_permission, remember_kinds};
+pub use memory::{LeaseMemory, record_kinds, remove_approval, request_uninstall};

@@ -255,3 +255,6 @@ fn jittered(interval: Duration, key: &ClusterKey) -> Duration {
     let share = u32::try_from(RandomState::new().hash_one(key) % 1000).unwrap_or_default();
     interval.mul_f64(0.8 + 0.4 * f64::from(share) / 1000.0)
 }
+
+#[cfg(test)]
+mod tests;

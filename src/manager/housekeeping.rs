@@ -41,14 +41,14 @@ async fn check_removals(ctx: &Context) {
         ctx.store.enqueue_all();
     }
     if removals.is_used_up {
-        warn(lease::consume_permission(&ctx.client, &ctx.settings.namespace).await, "remove the approval of a removal");
+        warn(lease::remove_approval(&ctx.client, &ctx.settings.namespace).await, "remove the approval of a removal");
     }
 }
 
 /// Records the installed mirror kinds on the Lease, so that a later process knows that a kind was removed.
 async fn record_kinds(ctx: &Context) {
     if let Some(kinds) = ctx.store.kinds_to_record() {
-        let recorded = lease::remember_kinds(&ctx.client, &ctx.settings.namespace, &kinds).await;
+        let recorded = lease::record_kinds(&ctx.client, &ctx.settings.namespace, &kinds).await;
         warn(recorded, "record the mirror kinds");
     }
 }

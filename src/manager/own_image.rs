@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_image_is_taken_where_it_has_a_name_and_a_digest() {
+    fn an_image_needs_a_name_and_a_digest() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let of = |id: String| {
             let pod = json!({"status": {"containerStatuses": [

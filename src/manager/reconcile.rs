@@ -60,14 +60,14 @@ pub(super) async fn work(ctx: Arc<Context>, reporter: Reporter) {
 /// # Errors
 /// [`WriteError`] if a read or write failed, so that the hosted cluster must be reconciled again.
 pub async fn reconcile(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<(), WriteError> {
-    let result = take_turns(ctx, reporter, key).await;
+    let result = run_turns(ctx, reporter, key).await;
     ctx.rollouts.end_reconcile(key, &result);
     result.map(|_| ())
 }
 
 /// Computes and applies turns until there is nothing to write or a gate holds the writes. Each write changes the targets, and
 /// the next turn includes all other changes. Returns the reason if a gate holds.
-async fn take_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<Option<Reason>, WriteError> {
+async fn run_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Result<Option<Reason>, WriteError> {
     if !ctx.leader.may_write() {
         return Ok(None);
     }

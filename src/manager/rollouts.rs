@@ -172,3 +172,6 @@ impl Housekeeping {
         (self.failed, self.halted) = (counts.failed, counts.halted);
     }
 }
+
+#[cfg(test)]
+mod tests;

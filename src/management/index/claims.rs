@@ -69,10 +69,10 @@ impl Claims {
         let namespace = key.control_plane_namespace();
         let claimants = self.claimants.entry(namespace.clone()).or_default();
         claimants.insert(key.clone());
-        // A third claim has no effect on the first two. Judging all again with each would be quadratic for a tenant that creates
+        // A third claim has no effect on the first two. Deciding all again with each would be quadratic for a tenant that creates
         // thousands of them.
         let only = (claimants.len() > 2).then_some(key);
-        self.judge(&namespace, only)
+        self.decide(&namespace, only)
     }
 
     /// Removes a HostedCluster.
@@ -88,7 +88,7 @@ impl Claims {
         });
         match left {
             0 => self.claimants.remove(&namespace).map(|_| Vec::new()).unwrap_or_default(),
-            1 => self.judge(&namespace, None),
+            1 => self.decide(&namespace, None),
             _ => Vec::new(), // there are still several claims
         }
     }
@@ -101,7 +101,7 @@ impl Claims {
             return Vec::new();
         }
         known.insert(control_plane.name.clone(), control_plane);
-        self.judge(&namespace, None)
+        self.decide(&namespace, None)
     }
 
     /// Removes a HostedControlPlane.
@@ -113,7 +113,7 @@ impl Claims {
                 self.control_planes.remove(namespace);
             }
         }
-        self.judge(namespace, None)
+        self.decide(namespace, None)
     }
 
     /// Replaces all HostedControlPlanes.
@@ -124,7 +124,7 @@ impl Claims {
             known.insert(control_plane.name.clone(), control_plane);
         }
         let namespaces: Vec<String> = self.claimants.keys().cloned().collect();
-        namespaces.iter().flat_map(|namespace| self.judge(namespace, None)).collect()
+        namespaces.iter().flat_map(|namespace| self.decide(namespace, None)).collect()
     }
 
     /// Records that the first lists are complete, and logs all hosted clusters for which nothing may be written.
@@ -141,19 +141,19 @@ impl Claims {
     }
 
     /// Determines the ownership for all claimants of a namespace, or for one of them.
-    fn judge(&mut self, namespace: &str, only: Option<&ClusterKey>) -> Vec<ClusterKey> {
+    fn decide(&mut self, namespace: &str, only: Option<&ClusterKey>) -> Vec<ClusterKey> {
         let Some(claimants) = self.claimants.get(namespace) else { return Vec::new() };
         // The annotation of the HostedControlPlane decides, because HyperShift wrote it for the HostedCluster that it created the
         // namespace for. Without one, a single claimant is the owner, and of several none is: a wrong guess would write the
         // mirrors of one tenant into the control plane of another.
         let owners = self.named_owners(namespace);
-        let judge = |key: &ClusterKey| (key.clone(), refusal(&key.to_string(), &owners, claimants.len() == 1));
-        let judged: Vec<_> = match only {
-            Some(key) => vec![judge(key)],
-            None => claimants.iter().map(judge).collect(),
+        let decide = |key: &ClusterKey| (key.clone(), refusal(&key.to_string(), &owners, claimants.len() == 1));
+        let decided: Vec<_> = match only {
+            Some(key) => vec![decide(key)],
+            None => claimants.iter().map(decide).collect(),
         };
         let mut moved = Vec::new();
-        for (key, now) in judged {
+        for (key, now) in decided {
             match &now {
                 None => drop(self.owners.insert(namespace.to_owned(), key.clone())),
                 Some(_) if self.owners.get(namespace) == Some(&key) => drop(self.owners.remove(namespace)),
@@ -203,23 +203,23 @@ impl Index {
     /// Adds a HostedControlPlane and returns the hosted clusters to reconcile.
     pub fn apply_control_plane(&mut self, control_plane: ControlPlaneMeta) -> Vec<ClusterKey> {
         let moved = self.claims.apply(control_plane);
-        self.judged(moved)
+        self.recount_moved(moved)
     }
 
     /// Removes a HostedControlPlane.
     pub fn remove_control_plane(&mut self, control_plane: &ControlPlaneMeta) -> Vec<ClusterKey> {
         let moved = self.claims.remove(control_plane);
-        self.judged(moved)
+        self.recount_moved(moved)
     }
 
     /// Replaces all HostedControlPlanes.
     pub fn replace_control_planes(&mut self, control_planes: Vec<ControlPlaneMeta>) -> Vec<ClusterKey> {
         let moved = self.claims.replace(control_planes);
-        self.judged(moved)
+        self.recount_moved(moved)
     }
 
     /// Hosted clusters without a namespace of their own have no slot of the rollout budget and do not count for removals.
-    pub(super) fn judged(&mut self, moved: Vec<ClusterKey>) -> Vec<ClusterKey> {
+    pub(super) fn recount_moved(&mut self, moved: Vec<ClusterKey>) -> Vec<ClusterKey> {
         self.revision += u64::from(!moved.is_empty());
         for key in &moved {
             self.recount(key);
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_names_for_one_namespace_are_judged_one_by_one() {
+    fn thousands_of_names_for_one_namespace_are_decided_one_by_one() {
         let names: Vec<String> = (0..1 << 10)
             .map(|bits| (0..10).map(|bit| if bits >> bit & 1 == 1 { "a." } else { "a-" }).collect())
             .collect();

@@ -213,12 +213,12 @@ mod tests {
         assert!(matches!(state(&known), ConfigMapState::Missing));
         assert!(known.apply("clusters", "mirrors", "1") && !known.apply("clusters", "mirrors", "1"));
         assert!(matches!(state(&known), ConfigMapState::Stale(None)));
-        known.load(loaded("2"), Some("1")); // read before its watch told
+        known.load(loaded("2"), Some("1")); // read before its event arrived
         assert!(matches!(state(&known), ConfigMapState::Loaded(_)));
         assert!(!known.apply("clusters", "mirrors", "2") && known.apply("clusters", "mirrors", "3"));
         assert!(matches!(state(&known), ConfigMapState::Stale(None)));
         known.load(loaded("2"), Some("2"));
-        assert!(matches!(state(&known), ConfigMapState::Stale(None)), "its watch told of a newer one meanwhile");
+        assert!(matches!(state(&known), ConfigMapState::Stale(None)), "a newer one was reported meanwhile");
         known.fail_to_load("clusters", "mirrors", "no answer".to_owned());
         assert!(matches!(state(&known), ConfigMapState::Stale(Some(why)) if why == "no answer"));
         let list = vec![("mirrors".to_owned(), "4".to_owned())];

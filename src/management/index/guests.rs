@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn pools_are_told_to_their_cluster_when_something_changes() {
+    fn a_changed_pool_concerns_its_cluster() {
         let mut guests = Guests::default();
         assert_eq!(guests.apply_pool(pool("a")), [west()]);
         assert!(guests.apply_pool(pool("a")).is_empty());

@@ -146,7 +146,7 @@ fn second(second: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_second(second).unwrap()
 }
 
-fn told(state: RolloutState, started: i64) -> HostedClusterMirrorsStatus {
+fn reported(state: RolloutState, started: i64) -> HostedClusterMirrorsStatus {
     let mut status = HostedClusterMirrorsStatus::default();
     status.control_plane.rollout = Some(RolloutReport { started: second(started).to_string(), state, limit: 1 });
     status
@@ -157,10 +157,10 @@ fn a_mark_is_in_flight_until_the_report_says_it_is_done() {
     let (mut index, key) = in_flight();
     assert_eq!(index.rollouts.in_flight(&key), Some(mark(5)));
     for (report, expected) in [
-        (Some(told(RolloutState::InFlight, 5)), true),
-        (Some(told(RolloutState::Failed, 5)), true),
-        (Some(told(RolloutState::Done, 4)), true),
-        (Some(told(RolloutState::Done, 5)), false),
+        (Some(reported(RolloutState::InFlight, 5)), true),
+        (Some(reported(RolloutState::Failed, 5)), true),
+        (Some(reported(RolloutState::Done, 4)), true),
+        (Some(reported(RolloutState::Done, 5)), false),
         (None, true),
     ] {
         index.apply_report(&key, report);
@@ -190,7 +190,7 @@ fn a_leader_that_begins_knows_what_is_in_flight_from_its_first_look() {
     let mut index = Index::new(1);
     index.rollouts = Rollouts::new(Budget { at_once: 1, ..Budget::OFF });
     let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
-    index.replace_reports(vec![(key.clone(), told(RolloutState::Done, 4))]);
+    index.replace_reports(vec![(key.clone(), reported(RolloutState::Done, 4))]);
     index.replace_targets(0, &[TargetMeta { rollout: Some(mark(5)), ..target("clusters-a", 2) }]);
     index.replace_clusters(vec![cluster("a")], &BTreeSet::new());
     assert_eq!(index.rollouts.in_flight(&key), Some(mark(5)), "and what began it");

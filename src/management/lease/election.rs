@@ -17,7 +17,7 @@ pub enum Step {
     /// This replica holds it: renew.
     Renew,
     /// No replica holds it, or it has expired: acquire it.
-    Take,
+    Acquire,
 }
 
 /// One replica.
@@ -52,7 +52,7 @@ impl Candidate {
         }
         let promised = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let promised = promised.map_or(self.duration, Duration::from_secs);
-        if holder.is_empty() || now.duration_since(since) > promised { Step::Take } else { Step::Wait }
+        if holder.is_empty() || now.duration_since(since) > promised { Step::Acquire } else { Step::Wait }
     }
 
     /// The `spec` that a step writes, as a merge patch. `None` for [`Step::Wait`].
@@ -61,7 +61,7 @@ impl Candidate {
         match step {
             Step::Wait => None,
             Step::Renew => Some(json!({"renewTime": time, "leaseDurationSeconds": self.duration.as_secs()})),
-            Step::Take => Some(json!({
+            Step::Acquire => Some(json!({
                 "holderIdentity": self.identity,
                 "acquireTime": time,
                 "renewTime": time,
@@ -105,21 +105,21 @@ mod tests {
     }
 
     #[test]
-    fn a_free_lease_is_taken_and_our_own_is_renewed() {
+    fn a_free_lease_is_acquired_and_the_own_one_is_renewed() {
         let (mut me, now) = (Candidate::new("me", PROMISE), Instant::now());
-        assert_eq!(me.step(&LeaseSpec::default(), now), Step::Take);
-        assert_eq!(me.step(&held_by("", 1), now), Step::Take);
+        assert_eq!(me.step(&LeaseSpec::default(), now), Step::Acquire);
+        assert_eq!(me.step(&held_by("", 1), now), Step::Acquire);
         assert_eq!(me.step(&held_by("me", 1), now), Step::Renew);
     }
 
     #[test]
-    fn a_silent_holder_loses_it_after_its_promise_on_our_clock() {
+    fn a_silent_holder_loses_it_after_its_duration_on_the_own_clock() {
         let (mut me, now) = (Candidate::new("me", PROMISE), Instant::now());
         // The holder's clock is far behind: that does not matter.
         let silent = held_by("other", -1_000_000);
         assert_eq!(me.step(&silent, now), Step::Wait);
         assert_eq!(me.step(&silent, now + PROMISE), Step::Wait);
-        assert_eq!(me.step(&silent, now + PROMISE + Duration::from_millis(1)), Step::Take);
+        assert_eq!(me.step(&silent, now + PROMISE + Duration::from_millis(1)), Step::Acquire);
     }
 
     #[test]
@@ -132,10 +132,10 @@ mod tests {
     }
 
     #[test]
-    fn taking_counts_the_transition_and_renewing_moves_the_time_alone() {
+    fn acquiring_counts_the_transition_and_renewing_changes_only_the_time() {
         let me = Candidate::new("me", PROMISE);
         let now = jiff::Timestamp::from_second(7).unwrap();
-        let taken = me.write(Step::Take, &held_by("other", 1), now).unwrap();
+        let taken = me.write(Step::Acquire, &held_by("other", 1), now).unwrap();
         assert_eq!((&taken["holderIdentity"], &taken["leaseTransitions"]), (&json!("me"), &json!(5)));
         let renewed = me.write(Step::Renew, &held_by("me", 1), now).unwrap();
         assert_eq!(renewed.as_object().unwrap().len(), 2);

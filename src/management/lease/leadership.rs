@@ -161,7 +161,7 @@ impl Holder {
 
     async fn release(mut self) {
         if self.term.send_replace(None).is_some()
-            && let Err(error) = answered_within(RELEASE_LIMIT, self.give_up()).await
+            && let Err(error) = answered_within(RELEASE_LIMIT, self.clear_holder()).await
         {
             tracing::warn!(error = %Cause(&error), "failed to release the Lease; other replicas wait until it expires");
         }
@@ -173,28 +173,28 @@ impl Holder {
         // replicas count from when they saw it. A request that takes longer than the term is given up, and the term ends.
         let start = Instant::now();
         let limit = self.held.map_or(self.candidate.holds_for(), |held| held.until.saturating_duration_since(start));
-        match answered_within(limit, self.look_and_write()).await {
+        match answered_within(limit, self.read_and_write()).await {
             Ok(Some(number)) => {
                 let (until, others_from) = (start + self.candidate.holds_for(), start + self.candidate.promise());
                 self.held = Some(Held { until, others_from, number });
-                self.tell();
+                self.publish();
             }
             Ok(None) => {
                 self.held = None;
-                self.tell();
+                self.publish();
             }
             Err(error) => tracing::warn!(error = %Cause(&error), "failed to renew the Lease; trying again"),
         }
         if self.held.is_some_and(|held| held.until <= Instant::now()) {
             self.held = None;
-            self.tell();
+            self.publish();
         }
         let period = self.candidate.period(self.held.is_some());
         self.held.map_or(period, |held| period.min(held.until.saturating_duration_since(Instant::now())))
     }
 
     /// The number of the term if this replica holds the Lease.
-    async fn look_and_write(&mut self) -> kube::Result<Option<i64>> {
+    async fn read_and_write(&mut self) -> kube::Result<Option<i64>> {
         // A concurrent write of an annotation also causes a conflict, which is irrelevant: read again.
         for _ in 0..CONFLICTS {
             match self.try_once().await {
@@ -228,7 +228,7 @@ impl Holder {
         }
     }
 
-    async fn give_up(&mut self) -> kube::Result<()> {
+    async fn clear_holder(&mut self) -> kube::Result<()> {
         let lease = self.api.get(names::LEASE).await?;
         if self.candidate.step(&lease.spec.clone().unwrap_or_default(), Instant::now()) != Step::Renew {
             return Ok(());
@@ -238,7 +238,7 @@ impl Holder {
         self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await.map(|_| ())
     }
 
-    fn tell(&self) {
+    fn publish(&self) {
         let leads = self.held.is_some();
         if self.term.send_replace(self.held).is_some() != leads {
             tracing::info!(leads, "leadership changed");

@@ -39,7 +39,7 @@ impl LeaseMemory {
 ///
 /// # Errors
 /// [`kube::Error`] if the Lease cannot be written.
-pub async fn remember_kinds(client: &Client, namespace: &str, kinds: &BTreeSet<MirrorKind>) -> kube::Result<()> {
+pub async fn record_kinds(client: &Client, namespace: &str, kinds: &BTreeSet<MirrorKind>) -> kube::Result<()> {
     let text = kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
     annotate(client, namespace, annotations::KNOWN_KINDS, Some(&text)).await
 }
@@ -48,7 +48,7 @@ pub async fn remember_kinds(client: &Client, namespace: &str, kinds: &BTreeSet<M
 ///
 /// # Errors
 /// [`kube::Error`] if the Lease cannot be written.
-pub async fn consume_permission(client: &Client, namespace: &str) -> kube::Result<()> {
+pub async fn remove_approval(client: &Client, namespace: &str) -> kube::Result<()> {
     annotate(client, namespace, annotations::ALLOW_REMOVAL, None).await
 }
 
@@ -56,7 +56,7 @@ pub async fn consume_permission(client: &Client, namespace: &str) -> kube::Resul
 ///
 /// # Errors
 /// [`kube::Error`] if the Lease cannot be written.
-pub async fn ask_to_uninstall(client: &Client, namespace: &str) -> kube::Result<()> {
+pub async fn request_uninstall(client: &Client, namespace: &str) -> kube::Result<()> {
     annotate(client, namespace, annotations::UNINSTALL, Some("true")).await
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn connect(
         return Err(NoConnection::Reported(ConditionState::new("False", Reason::CredentialsExpired, message), None));
     }
     // The probe costs one small request. Without it, a guest cluster that is down would cost the deadline of a whole reconcile each
-    // time, and one with wrong credentials would be asked for everything before it refuses.
+    // time, and one with wrong credentials would refuse one request after the other.
     if is_new || guest.health != Health::default() {
         probe(guest, key, &connection).await?;
     }
@@ -155,52 +155,4 @@ fn count_failure(guest: &mut Guest) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key() -> ClusterKey {
-        ClusterKey { namespace: "clusters".into(), name: "west".into() }
-    }
-
-    fn reported(none: NoConnection) -> Option<(&'static str, Reason)> {
-        match none {
-            NoConnection::Reported(verdict, pause) => {
-                assert!(pause.is_some_and(|pause| pause > Duration::from_secs(1)), "reported, and tried less often");
-                Some((verdict.status, verdict.reason))
-            }
-            NoConnection::Undecided(_) => None,
-        }
-    }
-
-    #[test]
-    fn a_guest_cluster_whose_calls_fail_is_reported_after_the_third_although_it_answers_probes() {
-        let what = || "GET x".to_owned();
-        for (error, expected) in [
-            (GuestError::Down { what: what(), message: "503".into() }, ("Unknown", Reason::ConnectionDown)),
-            (GuestError::Conflict { what: what() }, ("False", Reason::PushFailed)),
-            (GuestError::Gone { what: what() }, ("False", Reason::PushFailed)),
-            (GuestError::Authority("x".into()), ("False", Reason::AuthorityUnknown)),
-        ] {
-            let mut guest = Guest::default();
-            for round in 0..6 {
-                while guest.health.answered() != Next::Work {}
-                let expected = (round >= 2).then_some(expected);
-                assert_eq!(reported(failed(&mut guest, &key(), &error)), expected, "{error}, round {round}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_no_second_try_mends_is_reported_at_once_and_the_end_of_a_term_never() {
-        let what = || "LIST x".to_owned();
-        for (error, expected) in [
-            (GuestError::Unfinished { what: what() }, Some(("Unknown", Reason::ConnectionDown))),
-            (GuestError::TooLarge { what: what() }, Some(("False", Reason::AnswerTooLarge))),
-            (GuestError::Failed { what: what(), message: "x".into() }, Some(("False", Reason::PushFailed))),
-            (GuestError::Stopped, None),
-            (GuestError::Newer { what: what(), term: 7 }, None),
-        ] {
-            assert_eq!(reported(failed(&mut Guest::default(), &key(), &error)), expected, "{error}");
-        }
-    }
-}
+mod tests;

@@ -24,7 +24,7 @@ pub(super) async fn declared(
     };
     let mut entries = valid(&observed.facts.own.entries).await;
     if observed.facts.own.is_lost {
-        entries.extend(standing_entries(client, names::CLUSTER_SET, is_lost).await?);
+        entries.extend(current_entries(client, names::CLUSTER_SET, is_lost).await?);
     }
     let mut pools = Vec::new();
     for name in observed.facts.pools.keys() {
@@ -32,7 +32,7 @@ pub(super) async fn declared(
         let mut entries = valid(&sources.entries).await;
         if !sources.lost.is_empty() {
             let is_lost = |entry: &MirrorEntry| sources.lost.contains(&entry.origin.name);
-            entries.extend(standing_entries(client, &names::node_pool_set(name), is_lost).await?);
+            entries.extend(current_entries(client, &names::node_pool_set(name), is_lost).await?);
         }
         let delivered = observed.facts.delivery_of_pool(name).is_some_and(Delivery::is_by_agent);
         pools.push(SetInput { name: name.clone(), entries, delivered });
@@ -41,13 +41,13 @@ pub(super) async fn declared(
 }
 
 /// The entries of a set in the guest cluster whose source cannot be read.
-async fn standing_entries(
+async fn current_entries(
     client: &GuestClient,
     set: &str,
     is_lost: impl Fn(&MirrorEntry) -> bool,
 ) -> Result<Vec<MirrorEntry>, GuestError> {
     let path = format!("{}/{set}", path::collection("NodeMirrorSet"));
-    let stands = client.get::<NodeMirrorSet>(&path).await?;
-    let entries = stands.map(|stands| of_node_mirror_set(set, &stands.spec)).unwrap_or_default();
+    let current = client.get::<NodeMirrorSet>(&path).await?;
+    let entries = current.map(|current| of_node_mirror_set(set, &current.spec)).unwrap_or_default();
     Ok(entries.into_iter().filter(is_lost).collect())
 }

@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_are_asked_soon_and_then_less_and_less() {
+    fn nodes_are_read_soon_and_then_less_and_less_often() {
         let pauses: Vec<Duration> = (0..20).map_while(pause).collect();
         assert!(pauses.is_sorted());
         let within_a_second = pauses.iter().scan(Duration::ZERO, |sum, pause| {

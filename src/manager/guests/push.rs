@@ -82,7 +82,7 @@ pub(super) async fn push(
     observed: &Observation,
 ) -> Result<Push, GuestError> {
     let key = &observed.facts.key;
-    if guest.watches.seen.take_news() {
+    if guest.watches.seen.drain_news() {
         guest.base = None; // another client has changed them
     }
     // A complete reconcile reads every object again, which detects edits that no watch has reported. Within the interval only

@@ -111,7 +111,7 @@ mod tests {
         let first = run(Box::new(move || wait.recv().unwrap_or_default()));
         let second = run(Box::new(move || held.send(()).unwrap_or_default()));
         while thread.jobs.capacity() > IN_LINE - 1 {
-            tokio::task::yield_now().await; // until one is in line behind the other
+            tokio::task::yield_now().await; // until one is queued behind the other
         }
         second.abort();
         assert!(second.await.unwrap_err().is_cancelled());

@@ -63,7 +63,7 @@ fn decoded<K, T>(kind: &str, object: DeserializeGuard<K>, reduce: impl FnOnce(K)
 /// Watches the HostedClusters, and lists them anew when their CRD has its field back.
 pub(super) async fn hosted_clusters(watcher: Watcher) {
     let kind = "HostedCluster";
-    // A CRD without the field of the reference removes it from what is sent, and no event tells when it is sent again. So the
+    // A CRD without the field of the reference removes it from what is sent, and no event follows when it is sent again. So the
     // objects are listed anew, but only when every API server has the new schema.
     loop {
         let api: Api<DeserializeGuard<HostedCluster>> = Api::all(watcher.client.clone());

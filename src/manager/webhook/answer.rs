@@ -59,7 +59,7 @@ enum AnswerError {
 
 impl AnswerError {
     /// The HTTP status, and the outcome for the metrics.
-    const fn told(&self) -> (StatusCode, &'static str) {
+    const fn response(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "unreadable"),
@@ -148,7 +148,7 @@ async fn answer(State(desk): State<Arc<Desk>>, request: Request) -> Response {
             Json(answer.review()).into_response()
         }
         Err(error) => {
-            let (status, outcome) = error.told();
+            let (status, outcome) = error.response();
             desk.count("none", outcome);
             tracing::warn!(%peer, %error, "failed to respond to a review");
             (status, error.to_string()).into_response()
@@ -352,7 +352,7 @@ mod tests {
         for one in stuck {
             busy += usize::from(one.await.unwrap().0 == StatusCode::SERVICE_UNAVAILABLE);
         }
-        assert!(busy > 16, "{busy}: whoever waits too long is told so");
+        assert!(busy > 16, "{busy}: whoever waits too long gets a response");
         assert!(start.elapsed() <= DEADLINE + BODY);
     }
 }

@@ -172,7 +172,7 @@ async fn a_gate_that_holds_sends_nothing_and_keeps_what_is_known() {
     stage.stage.ctx.store.apply(crate::manager::testing::clusters(vec![paused]));
     let synced = stage.sync().await;
     assert_eq!(reason(&synced), Some((Reason::Paused, "Unknown")));
-    assert!(synced.again.is_some(), "it is looked at again");
+    assert!(synced.again.is_some(), "it is reconciled again");
     stage.end().await;
     let mut observing = GuestStage::new(&["--mode=observe"], []);
     assert_eq!(reason(&observing.sync().await), Some((Reason::Observing, "False")));
