@@ -46,6 +46,9 @@ pub enum MirrorChange {
     Failing(Failure, Instant),
 }
 
+/// A report, and its hosted cluster. Boxed, because it is much larger than all other changes.
+pub type SeenReport = (ClusterKey, Box<HostedClusterMirrorsStatus>);
+
 /// A change of the watched state.
 #[derive(Debug)]
 pub enum Change {
@@ -60,7 +63,7 @@ pub enum Change {
     /// Secrets with a kubeconfig, by preference.
     Kubeconfigs(usize, Update<SecretMeta>),
     /// Reports.
-    Reports(Update<(ClusterKey, HostedClusterMirrorsStatus)>),
+    Reports(Update<SeenReport>),
     /// Names and versions of the ConfigMaps of one namespace.
     ConfigMaps(String, Update<(String, String)>),
     /// No ConfigMap of this namespace is referenced any more.
@@ -211,10 +214,12 @@ impl Index {
         Changed { guests, ..Changed::default() }
     }
 
-    fn apply_reports(&mut self, update: Update<(ClusterKey, HostedClusterMirrorsStatus)>) -> Vec<ClusterKey> {
+    fn apply_reports(&mut self, update: Update<SeenReport>) -> Vec<ClusterKey> {
         let (key, status) = match update {
-            Update::Replaced(list) => return self.replace_reports(list),
-            Update::Applied((key, status)) => (key, Some(status)),
+            Update::Replaced(list) => {
+                return self.replace_reports(list.into_iter().map(|(key, status)| (key, *status)).collect());
+            }
+            Update::Applied((key, status)) => (key, Some(*status)),
             Update::Deleted((key, _)) => (key, None),
             Update::Failing(_) => return Vec::new(),
         };

@@ -96,5 +96,7 @@ fn relevant(object: &HostedCluster) -> impl PartialEq {
         .filter(|(key, _)| *key != annotations::MIRRORS_OBSERVED)
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    (object.metadata.generation, object.metadata.deletion_timestamp.is_some(), labels, ours)
+    // The generation stays the same when the CRD loses this field, or has it again: the object on the server is not changed.
+    let reference = object.spec.image_mirror_config_ref.clone();
+    (object.metadata.generation, object.metadata.deletion_timestamp.is_some(), labels, ours, reference)
 }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
+use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec, LocalObjectReference};
 use hypermirror_api::report::{RolloutReport, RolloutState};
 use kube::ResourceExt as _;
 
@@ -55,6 +55,16 @@ fn a_status_update_of_a_hosted_cluster_changes_nothing() {
     let mut paused = cluster("a");
     paused.annotations_mut().insert("hypermirror.dev/paused".into(), "true".into());
     assert!(!index.apply_cluster(paused).is_empty());
+}
+
+#[test]
+fn a_field_that_is_served_again_is_a_change_although_the_generation_is_the_same() {
+    let mut index = Index::new(1);
+    let mut pruned = cluster("a");
+    index.apply_cluster(pruned.clone());
+    pruned.spec.image_mirror_config_ref = Some(LocalObjectReference { name: "mirrors".to_owned() });
+    let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
+    assert_eq!(index.replace_clusters(vec![pruned], &BTreeSet::new()), [key]);
 }
 
 #[test]

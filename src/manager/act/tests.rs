@@ -113,7 +113,7 @@ fn catalogs(registry: &str) -> Vec<Step> {
 
 const WITH_CATALOGS: (&str, &str) = (annotations::CATALOG_REGISTRY_OVERRIDES, "registry.redhat.io=m.example");
 
-fn with_catalogs(flags: &[&str], steps: Vec<Vec<Step>>) -> Stage {
+fn with_catalogs(flags: &[&str], steps: &[Vec<Step>]) -> Stage {
     Stage::new(flags, steps.concat()).with_cluster(annotated(&[WITH_CATALOGS]))
 }
 
@@ -121,8 +121,8 @@ fn with_catalogs(flags: &[&str], steps: Vec<Vec<Step>>) -> Stage {
 async fn a_catalog_that_stock_hypershift_leaves_is_written_after_the_targets_and_read_again() {
     for code in [200, 409, 404] {
         let written = Step::new(Method::PATCH, &catalog_path(Catalog::Redhat), code, &json!({"code": code}));
-        let steps = vec![targets(&["="]), catalogs("registry.redhat.io"), vec![written], catalogs("m.example")];
-        let stage = with_catalogs(&["--catalog-patience=0s"], steps);
+        let steps = [targets(&["="]), catalogs("registry.redhat.io"), vec![written], catalogs("m.example")];
+        let stage = with_catalogs(&["--catalog-patience=0s"], &steps);
         reconcile_once(&stage).await.unwrap();
         // They match now, and are not read again for some time.
         reconcile_once(&stage).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_catalog_that_stock_hypershift_leaves_is_written_after_the_targets_and
 #[tokio::test(start_paused = true)]
 async fn catalogs_are_only_read_while_stock_hypershift_has_time_and_with_report() {
     for flags in [&["--catalog-patience=10m"][..], &["--catalog-patience=0s", "--olm-catalogs=report"]] {
-        let stage = with_catalogs(flags, vec![targets(&["="]), catalogs("registry.redhat.io")]);
+        let stage = with_catalogs(flags, &[targets(&["="]), catalogs("registry.redhat.io")]);
         reconcile_once(&stage).await.unwrap();
         stage.end().await;
     }

@@ -50,10 +50,10 @@ async fn a_change_enqueues_exactly_what_follows_from_it() {
     store.apply(clusters(vec![hosted_cluster(), other()]));
     assert_eq!((taken(&store.clusters).await, taken(&store.guests).await), ("a,b".to_owned(), "a,b".to_owned()));
     assert!(store.references_changed().now_or_never().is_some());
-    store.apply(Change::Reports(Update::Applied((key(), report(1)))));
+    store.apply(Change::Reports(Update::Applied((key(), Box::new(report(1))))));
     assert_eq!((taken(&store.clusters).await, taken(&store.guests).await), ("a".to_owned(), String::new()));
     store.record_report(&key(), Some(report(2)));
-    store.apply(Change::Reports(Update::Applied((key(), report(2)))));
+    store.apply(Change::Reports(Update::Applied((key(), Box::new(report(2))))));
     assert!(store.clusters.queued().is_empty(), "the manager's own write");
     assert!(store.references_changed().now_or_never().is_none() && store.relist_requested().now_or_never().is_none());
 }
@@ -111,7 +111,7 @@ async fn a_config_map_is_recorded_before_anybody_is_enqueued() {
     let name = ("clusters".to_owned(), "mirrors".to_owned());
     assert_eq!(store.config_map_version(&name).as_deref(), Some("1"));
     assert_eq!(store.facts(&key()).unwrap().unread, ["mirrors"]);
-    let content = LoadedConfigMap::read("clusters", "mirrors", "1".to_owned(), &Default::default());
+    let content = LoadedConfigMap::read("clusters", "mirrors", "1".to_owned(), &std::collections::BTreeMap::new());
     store.record_config_map(&name, ConfigMapContent::Loaded(content, Some("1".to_owned())));
     assert!(store.clusters.queued().is_empty() && store.facts(&key()).unwrap().unread.is_empty());
     store.enqueue_referring(&name);

@@ -127,7 +127,7 @@ pub(super) async fn kubeconfigs(watcher: Watcher, place: usize, name: &'static s
 /// Watches the reports, because other clients may delete or edit them.
 pub(super) async fn reports(watcher: Watcher) {
     let api: Api<HostedClusterMirrors> = Api::all(watcher.client.clone());
-    let reduce = |report: HostedClusterMirrors| (ClusterKey::of(&report), report.status.unwrap_or_default());
+    let reduce = |report: HostedClusterMirrors| (ClusterKey::of(&report), Box::new(report.status.unwrap_or_default()));
     let events = updates(api, all(), reduce).inspect(|update| {
         if matches!(update, Update::Failing(failure) if failure.code == Some(404)) {
             tracing::error!(

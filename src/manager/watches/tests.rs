@@ -127,6 +127,9 @@ async fn hosted_clusters_are_listed_anew_when_every_api_server_has_the_restored_
     stage.end().await;
 }
 
+/// The path of a kind, one of its objects, its watch, and whether it concerns hosted clusters and guest clusters.
+type Case = (&'static str, Value, fn(Watcher) -> BoxFuture<'static, ()>, bool, bool);
+
 #[tokio::test(start_paused = true)]
 async fn each_kind_is_one_list_of_the_objects_that_concern_the_manager() {
     let stage = || Stage::new(&[], []).with_cluster(hosted_cluster());
@@ -135,7 +138,7 @@ async fn each_kind_is_one_list_of_the_objects_that_concern_the_manager() {
         json!({"metadata": {"namespace": "clusters-a", "annotations": {annotations::HOSTED_CLUSTER: "else/where"}}});
     let pool = object("p", &json!({"spec": {"clusterName": "a"}}));
     let report = object("a", &json!({"status": {"sourceCount": 3}}));
-    let cases: [(&str, Value, fn(Watcher) -> BoxFuture<'static, ()>, bool, bool); 5] = [
+    let cases: [Case; 5] = [
         (POOLS, pool, |watcher| kinds::node_pools(watcher).boxed(), true, true),
         (CONTROL_PLANES, object("a", &owned), |watcher| kinds::control_planes(watcher).boxed(), true, true),
         (DEPLOYMENTS, in_control_plane("new"), |watcher| kinds::targets(watcher, 0, "x".into()).boxed(), true, false),

@@ -136,7 +136,7 @@ fn node_pools_are_part_of_reports_and_of_guest_clusters() {
 #[test]
 fn targets_and_reports_concern_hosted_clusters_and_kubeconfigs_their_guest_clusters() {
     let mut index = Index::new(1);
-    let report = |sources| HostedClusterMirrorsStatus { source_count: sources, ..Default::default() };
+    let report = |sources| Box::new(HostedClusterMirrorsStatus { source_count: sources, ..Default::default() });
     follow(
         &mut index,
         vec![
