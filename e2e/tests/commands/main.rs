@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a scenario that cannot go on has failed
 
+mod coverage;
 mod fleet;
 mod guests;
 mod migrate;
