@@ -29,6 +29,7 @@ pub mod proxy;
 pub mod pusher;
 pub mod reduced;
 pub mod registry;
+pub mod release;
 pub mod rival;
 pub mod served;
 mod servers;

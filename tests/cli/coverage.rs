@@ -34,7 +34,7 @@ async fn answer(request: Request) -> Response {
     match path.split('/').nth(3) {
         None | Some("") => StatusCode::OK.into_response(),
         Some("busy") => (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "3600")]).into_response(),
-        Some("full") | Some("half") if body != BLOB => {
+        Some("full" | "half") if body != BLOB => {
             let sent = if *request.method() == Method::HEAD { String::new() } else { body.clone() };
             ([("docker-content-digest", digest(&body))], sent).into_response()
         }
@@ -53,12 +53,17 @@ fn mirrors(address: SocketAddr, repository: &str) -> String {
 
 /// Runs the binary in a directory with the mirror set while the registry answers.
 fn run(repository: &str, arguments: &[&str]) -> (SocketAddr, Ran) {
+    run_on(|address| mirrors(address, repository), arguments)
+}
+
+/// The same with other objects.
+fn run_on(objects: impl Fn(SocketAddr) -> String, arguments: &[&str]) -> (SocketAddr, Ran) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     runtime.spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
     let auth = json!({"auths": {address.to_string(): {"auth": "dTpjYW5hcnk="}}}).to_string();
-    let files = Files::new(&[("m.yaml", &mirrors(address, repository)), ("auth.json", &auth)]);
+    let files = Files::new(&[("m.yaml", &objects(address)), ("auth.json", &auth)]);
     let mut all: Vec<&str> = arguments.to_vec();
     all.extend(["-f", "m.yaml", "--authfile", "auth.json", "--plain-http"]);
     (address, files.run(&all))
@@ -140,6 +145,42 @@ fn each_endpoint_of_an_image_is_proven() {
     let (_, ran) = run("full", &["explain", &image, "--prove", "-o", "json"]);
     let proven: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&proven[0]["verdict"], &proven[0]["endpoints"][0]["proof"]["isFirst"]), (&json!("Held"), &json!(true)));
+}
+
+/// A hosted cluster whose NodePool has a policy for images of the source.
+fn signed_pool(address: SocketAddr) -> String {
+    let policy = "apiVersion: config.openshift.io/v1\nkind: ClusterImagePolicy\nmetadata: {name: p}\nspec: {scopes: [source.example]}\n";
+    let own = [json!({"source": "source.example/app", "mirrors": [format!("{address}/team/full")]})];
+    let meta = |name: &str| json!({"name": name, "namespace": "clusters"});
+    let pool = |name: &str, config: Value| {
+        json!({"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "NodePool", "metadata": meta(name),
+            "spec": {"clusterName": "west", "config": config}})
+    };
+    let objects = [
+        json!({"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster", "metadata": meta("west"),
+            "spec": {"imageContentSources": own}}),
+        pool("strict", json!([{"name": "policy"}])),
+        pool("open", json!([])),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta("policy"), "data": {"config": policy}}),
+    ];
+    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+}
+
+#[test]
+fn a_policy_of_a_node_pool_demands_signatures_of_its_nodes_alone() {
+    let image = image();
+    let (_, ran) = run_on(signed_pool, &["coverage", "--image", &image]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains(&format!("signature of {} is missing", digest(&manifest()))), "{}", ran.stdout);
+    assert!(ran.stdout.contains("needed by clusters/west strict\n"), "{}", ran.stdout);
+    let of_pool = |pool: &str, command: &[&str]| {
+        let scope = ["--hosted-cluster", "clusters/west", "--node-pool", pool];
+        run_on(signed_pool, &[command, &scope].concat()).1.code
+    };
+    for (pool, code) in [("strict", 1), ("open", 0)] {
+        assert_eq!(of_pool(pool, &["coverage", "--image", &image]), code, "{pool}");
+        assert_eq!(of_pool(pool, &["explain", &image, "--prove"]), code, "{pool}");
+    }
 }
 
 #[test]

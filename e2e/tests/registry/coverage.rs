@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::mock::digest::sha256;
 use hypermirror_e2e::mock::store::Blob;
+use hypermirror_e2e::release::own_layer;
 use serde_json::{Value, json};
-use stage::{ART, IMAGES, Ran, Stage, own_layer, sign_all};
+use stage::{ART, IMAGES, Ran, Stage, name, sign_all};
 
 const COVERAGE: [&str; 4] = ["coverage", "--plain-http", "-o", "json"];
 
@@ -92,7 +93,7 @@ async fn a_blob_that_is_deleted_and_a_byte_that_flips_are_named() -> Result<()> 
     let image = stage.image(7);
     let (_, digest) = image.split_once('@').context("no digest")?;
     let place = format!("{}/{ART}@{digest}", stage.first.host());
-    let layer = sha256(own_layer(7, "arm64").as_bytes());
+    let layer = sha256(own_layer(&name(7), "arm64").as_bytes());
     stage.first.store().repository(ART).blobs.remove(&layer);
     let west = ["--hosted-cluster", "clusters/west", "--node-pool", "west-workers"];
     let ran = stage.run(&[&COVERAGE[..], &west].concat()).await?;
@@ -104,7 +105,7 @@ async fn a_blob_that_is_deleted_and_a_byte_that_flips_are_named() -> Result<()> 
     let want = stage.run(&[&["coverage", "--plain-http", "-o", "want"][..], &west].concat()).await?;
     ensure!(want.stdout == format!("{image}={place}\n"), "{}", want.stdout);
     // The same length, another byte: only the content shows it.
-    let flipped = own_layer(7, "arm64").replace("layer", "lajer");
+    let flipped = own_layer(&name(7), "arm64").replace("layer", "lajer");
     stage.first.store().repository(ART).blobs.insert(layer.clone(), Blob::Held(flipped.into()));
     let ran = stage.run(&[&COVERAGE[..], &west].concat()).await?;
     ensure!(ran.code == Some(0), "L1 does not see it: {}", ran.stdout);

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)] // the demo prints to standard output
 
 mod cli;
+mod coverage;
 mod node;
 mod show;
 mod skopeo;
@@ -62,8 +63,8 @@ async fn main() -> Result<()> {
     show.targets(&fleet, "west").await?;
 
     edit(&show, &cli, &fleet).await?;
-    delete(&show, &fleet).await?;
-    cli.run(&show, &["status"])?;
+    delete(&show, &cli, &fleet).await?;
+    coverage::prove(&show, &cli).await?;
     let end = End { show: &show, cli: &cli, fleet: &fleet, guest: bed.guest(0) };
     match &no_node {
         None => end.on_a_node().await?,
@@ -157,7 +158,7 @@ async fn mirrored(show: &Show, fleet: &Fleet, cluster: &str, source: &str, mirro
 }
 
 /// Deletes the tag mirrors.
-async fn delete(show: &Show, fleet: &Fleet) -> Result<()> {
+async fn delete(show: &Show, cli: &Cli, fleet: &Fleet) -> Result<()> {
     show.title("Deletion: delete ImageTagMirrorSet/tools, which removes only its own entries");
     let before = show::values(fleet, &FOLLOWERS).await?;
     let start = Instant::now();
@@ -165,7 +166,8 @@ async fn delete(show: &Show, fleet: &Fleet) -> Result<()> {
     follow(fleet, |value| !value.contains("quay.io/karmab=")).await?;
     show.note(&format!("All Deployments are patched {} ms after the deletion:", start.elapsed().as_millis()));
     show.changes(fleet, &before).await?;
-    all_ready(fleet).await
+    all_ready(fleet).await?;
+    cli.run(show, &["status"])
 }
 
 /// Waits until the value of every target that uses the mirrors of the management cluster matches.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
 use hypermirror_e2e::mock::digest::Digest;
 use hypermirror_e2e::mock::store::Store;
+use hypermirror_e2e::release::{IMAGE, Release, Repositories};
 use hypermirror_e2e::{MockRegistry, binaries};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,10 +15,6 @@ pub const IMAGES: usize = 190;
 /// The repositories of a release: of its images, and of itself.
 pub const ART: &str = "ocp/art";
 pub const RELEASE: &str = "ocp/release";
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
 pub struct Stage {
     pub source: MockRegistry,
@@ -48,11 +44,9 @@ impl Stage {
     pub async fn set() -> Result<Self> {
         let (source, first, second) =
             (MockRegistry::start().await?, MockRegistry::start().await?, MockRegistry::start().await?);
-        let images: Vec<(String, Digest)> = {
-            let mut store = source.store();
-            (0..IMAGES).map(|number| (name(number), image(&mut store, number))).collect()
-        };
-        let release = release(&mut source.store(), &source.host(), &images);
+        let places = Repositories { source: &source.host(), images: ART, release: RELEASE };
+        let names: Vec<String> = (0..IMAGES).map(name).collect();
+        let Release { digest: release, images } = Release::add(&mut source.store(), places, &names)?;
         let everything = source.store().repositories.clone();
         first.store().repositories.clone_from(&everything);
         second.store().repositories = everything;
@@ -133,68 +127,9 @@ impl Stage {
     }
 }
 
-fn name(number: usize) -> String {
-    // One of those that HyperShift's operators look up themselves.
+/// The name of an image of the payload. The first one is of those that HyperShift's operators look up themselves.
+pub fn name(number: usize) -> String {
     if number == 0 { "hypershift".to_owned() } else { format!("component-{number:03}") }
-}
-
-/// The blob that only the image of this number and architecture has.
-pub fn own_layer(number: usize, architecture: &str) -> String {
-    format!("layer of {number} for {architecture}")
-}
-
-fn image(store: &mut Store, number: usize) -> Digest {
-    let mut children = Vec::new();
-    for architecture in ARCHITECTURES {
-        let config = json!({"architecture": architecture, "os": "linux", "number": number}).to_string();
-        let layers = ["a base that all share".to_owned(), own_layer(number, architecture)];
-        let manifest = json!({"schemaVersion": 2, "mediaType": IMAGE, "config": blob(store, ART, config),
-            "layers": layers.map(|text| blob(store, ART, text))});
-        let digest = store.add_manifest(ART, IMAGE, manifest.to_string());
-        children.push(child(&digest, architecture));
-    }
-    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children});
-    store.add_manifest(ART, INDEX, index.to_string())
-}
-
-fn release(store: &mut Store, source: &str, images: &[(String, Digest)]) -> Digest {
-    let tag = |(name, digest): &(String, Digest)| json!({"name": name, "from": {"kind": "DockerImage", "name": format!("{source}/{ART}@{digest}")}});
-    let tags: Vec<Value> = images.iter().map(tag).collect();
-    let stream = json!({"kind": "ImageStream", "apiVersion": "image.openshift.io/v1", "spec": {"tags": tags}});
-    let payload = archive("release-manifests/image-references", &stream.to_string());
-    let mut children = Vec::new();
-    for architecture in ARCHITECTURES {
-        let config = blob(store, RELEASE, json!({"architecture": architecture, "os": "linux"}).to_string());
-        let manifest = json!({"schemaVersion": 2, "mediaType": IMAGE, "config": config,
-            "layers": [blob(store, RELEASE, payload.clone())]});
-        let digest = store.add_manifest(RELEASE, IMAGE, manifest.to_string());
-        children.push(child(&digest, architecture));
-    }
-    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": children});
-    store.add_manifest(RELEASE, INDEX, index.to_string())
-}
-
-fn blob(store: &mut Store, repository: &str, bytes: impl Into<Bytes>) -> Value {
-    let bytes = bytes.into();
-    let size = bytes.len();
-    json!({"mediaType": LAYER, "digest": &*store.add_blob(repository, bytes), "size": size})
-}
-
-fn child(digest: &Digest, architecture: &str) -> Value {
-    json!({"mediaType": IMAGE, "digest": &**digest, "size": 1,
-        "platform": {"os": "linux", "architecture": architecture}})
-}
-
-/// A tar archive of one file.
-fn archive(path: &str, text: &str) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    header.set_cksum();
-    // Writing into memory does not fail.
-    archive.append_data(&mut header, path, text.as_bytes()).unwrap_or_default();
-    archive.into_inner().unwrap_or_default()
 }
 
 /// A signature as cosign pushes it, of each manifest of a repository that is not an index.

@@ -1,0 +1,39 @@
+//! A release on a mirror that lacks a part of one image.
+
+use anyhow::Result;
+use hypermirror_e2e::MockRegistry;
+use hypermirror_e2e::mock::digest::sha256;
+use hypermirror_e2e::release::{Release, Repositories, own_layer};
+use serde_json::json;
+
+use crate::cli::Cli;
+use crate::show::Show;
+
+const SOURCE: &str = "quay.io";
+const IMAGES: &str = "openshift-release-dev/ocp-v4.0-art-dev";
+const RELEASE: &str = "openshift-release-dev/ocp-release";
+const NAMES: [&str; 5] = ["cluster-version-operator", "etcd", "hypershift", "machine-config-operator", "oauth-server"];
+
+/// Shows what the mirror lacks, fills the gap, and asks again.
+pub async fn prove(show: &Show, cli: &Cli) -> Result<()> {
+    show.title("Before an update: does the mirror hold everything that the release needs?");
+    let mirror = MockRegistry::start().await?;
+    let places = Repositories { source: SOURCE, images: IMAGES, release: RELEASE };
+    let release = Release::add(&mut mirror.store(), places, &NAMES.map(str::to_owned))?;
+    let layer = own_layer("etcd", "arm64");
+    mirror.store().repository(IMAGES).blobs.remove(&sha256(layer.as_bytes()));
+    let directory = tempfile::tempdir()?;
+    let mirrors = directory.path().join("mirrors.yaml");
+    let set = json!({"apiVersion": "config.openshift.io/v1", "kind": "ImageDigestMirrorSet", "metadata": {"name": "release"},
+    "spec": {"imageDigestMirrors": [{
+        "source": format!("{SOURCE}/openshift-release-dev"), "mirrorSourcePolicy": "NeverContactSource",
+        "mirrors": [format!("{}/openshift-release-dev", mirror.host())]
+    }]}});
+    std::fs::write(&mirrors, set.to_string())?;
+    let (mirrors, image) = (mirrors.display().to_string(), format!("{SOURCE}/{RELEASE}@{}", release.digest));
+    let asked = ["coverage", "-f", &mirrors, "--release", &image, "--plain-http"];
+    cli.run(show, &asked)?;
+    show.note("One layer of one image, for one architecture. It is copied to the mirror:");
+    mirror.store().add_blob(IMAGES, layer);
+    cli.run(show, &asked)
+}
