@@ -105,7 +105,7 @@ pub struct Input {
     /// The ConfigMaps that HostedClusters and NodePools reference.
     pub config_maps: Vec<ConfigMap>,
     pub control_planes: Vec<HostedControlPlane>,
-    /// ClusterImagePolicies and ImagePolicies of manifests.
+    /// Objects `ClusterImagePolicy` and `ImagePolicy` of manifests.
     pub signature_policies: Vec<SignaturePolicy>,
     /// Findings about the manifests, such as unknown fields.
     pub noticed: Vec<Finding>,

@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// A new management layer; what left the map has removed.
+    /// Sets a new management layer; entries that left the map count as removed.
     pub fn edit(&mut self, entries: &[MirrorEntry]) {
         let before = std::mem::take(&mut self.map);
         self.management = ManagementLayer::new(entries);

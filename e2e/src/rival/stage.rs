@@ -344,7 +344,7 @@ impl Stage {
     ///
     /// # Errors
     ///
-    /// If the server does not history_text.
+    /// If the server does not answer.
     pub async fn contested(&self) -> Result<Vec<String>> {
         let events = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {}});
         let events = self.fleet.list(&objects::resource_of(&events)?).await?;

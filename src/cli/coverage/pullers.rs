@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::Result;
 use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::{HostedCluster, NodePool};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use serde_json::Value;
 
 use super::super::input::Input;
@@ -96,7 +96,7 @@ fn target<'a>(
     let pools = input.pools_of(&key);
     let puller = |consumer, rules, policies| Puller { cluster: key.to_string(), consumer, rules, policies };
     let mut of_pool = |pool: Option<&NodePool>| -> Result<Puller> {
-        let name = pool.map(|pool| pool.name_any());
+        let name = pool.map(ResourceExt::name_any);
         let mirrors = node::of_cluster(input, cluster, name.as_deref())?;
         found.extend(mirrors.findings.iter().cloned());
         let policies = pool.map(|pool| policies_of(input, pool)).transpose()?.unwrap_or_default();

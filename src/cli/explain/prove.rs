@@ -210,7 +210,7 @@ fn text(image: &ProvenImage) -> String {
     }
     for (place, proven) in image.endpoints.iter().enumerate() {
         let reference = printable::line(&proven.endpoint.reference);
-        text.push_str(&format!("  {}. {reference}\n", place + 1));
+        text.extend(["  ", &(place + 1).to_string(), ". ", &reference, "\n"]);
         for line in proven.proof.lines() {
             text.extend(["     ", line.as_str(), "\n"]);
         }

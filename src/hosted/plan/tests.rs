@@ -62,7 +62,7 @@ fn a_deleted_entry_that_the_stock_value_still_has_is_not_restored() {
     world.settle();
     assert_eq!(env_of(&world.deployments[0])[1], A);
     assert_eq!(annotation(&world.deployments[0], "retired"), Some(B));
-    // A restart forgets what removed; the annotation does not.
+    // A restart forgets the removed entries; the annotation keeps them.
     world.removed.clear();
     assert!(!world.plan(None).writes());
     world.edit(&idms(&[("s.example/c", &["m.example/c"], false)]));

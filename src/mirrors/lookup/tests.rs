@@ -117,7 +117,7 @@ fn one_invalid_name_fails_the_whole_pull() {
             "a.example.test:8443/app@D",
             r#"mirror "m.net/path" of source "*.example.test" results in an invalid name: invalid image reference "m.net/path:8443/app@D": invalid tag"#,
         ),
-        // The other pull_by's mirrors are not looked at.
+        // The mirrors of the other kind of pull are not looked at.
         ("fine.io/a@D", "fine.io: fine.io/a@D"),
     ];
     for (text, expected) in cases {

@@ -48,9 +48,12 @@ pub struct Asker {
     checkers: HashMap<TrustId, Checkers>,
     credentials: HashMap<CredentialId, Result<Credential, String>>,
     /// Insecure registries, and whether they refuse HTTPS.
-    refuse_https: Mutex<HashMap<(TrustId, String), Arc<OnceCell<bool>>>>,
+    refuse_https: Mutex<HashMap<(TrustId, String), RefusesHttps>>,
     payloads: Arc<Payloads>,
 }
+
+/// Asked once for each registry, whoever needs it.
+type RefusesHttps = Arc<OnceCell<bool>>;
 
 struct Checkers {
     clients: Clients,

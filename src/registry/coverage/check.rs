@@ -123,7 +123,9 @@ impl Checker {
                             Level::LS => self.signature_of(target, &visited).await,
                             _ => self.blobs_of(target, &visited, level).await,
                         };
-                        states.into_iter().for_each(|state| found.add(state));
+                        for state in states {
+                            found.add(state);
+                        }
                         let children = visited.manifest.children.iter().filter(|child| !child.is_attestation);
                         let unseen = children.filter(|child| seen.insert(child.digest.clone()));
                         next.extend(unseen.map(|child| (child.digest.clone(), Owner::child(child))));
