@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use hypermirror::registry::wire::digest::hex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -15,8 +16,7 @@ use super::fixtures::{Files, Ran};
 const BLOB: &str = "blob";
 
 fn digest(bytes: &str) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 fn manifest() -> String {

@@ -101,8 +101,8 @@ impl Stage {
 
     /// Objects as one file of the input.
     pub fn write(&self, name: &str, objects: &[Value]) -> Result<()> {
-        let text = objects.iter().map(|object| format!("---\n{object}\n")).collect::<String>();
-        Ok(std::fs::write(self.input().join(name), text)?)
+        let documents: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        Ok(std::fs::write(self.input().join(name), documents.join("\n---\n"))?)
     }
 
     pub fn input(&self) -> &Path {

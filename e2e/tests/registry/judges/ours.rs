@@ -51,11 +51,11 @@ async fn manifests(client: &Client, target: Target<'_>, held: &[&Manifest]) -> R
         let tag = manifest.tag.clone().map(Reference::Tag);
         for reference in tag.into_iter().chain([Reference::Digest(digest.clone())]) {
             let head = client.head_manifest(target, &reference).await?;
-            let read = client.manifest(target, &reference).await?;
+            let fetched = client.manifest(target, &reference).await?;
             // A manifest that is named by sha512 has a tag that leads to its sha256.
             let is_same = |other: &Digest| *other == Digest::of(other.algorithm(), &manifest.bytes);
-            ensure!(is_same(&head.digest) && is_same(&read.digest), "{} as {reference}: {head:?}", manifest.name);
-            ensure!(read.bytes == manifest.bytes, "{} as {reference}: other bytes", manifest.name);
+            ensure!(is_same(&head.digest) && is_same(&fetched.digest), "{} as {reference}: {head:?}", manifest.name);
+            ensure!(fetched.bytes == manifest.bytes, "{} as {reference}: other bytes", manifest.name);
         }
     }
     Ok(())

@@ -46,10 +46,10 @@ async fn an_insecure_place_without_tls_is_asked_over_http_and_a_secure_one_never
     let mut asker = asker(Scheme::Https);
     let credential = asker.credential(Credential::Anonymous);
     assert_eq!(asker.ask(&question(&server.host, credential.clone(), true)).await, Finding::Held);
-    let asked = server.seen().len();
+    let over_http = server.seen().len();
     let found = asker.ask(&question(&server.host, credential, false)).await;
     assert!(matches!(&found, Finding::Unknown(Reason::Unreachable, why) if why.contains("TLS")), "{found:?}");
-    assert_eq!(server.seen().len(), asked, "nothing was sent over HTTP");
+    assert_eq!(server.seen().len(), over_http, "nothing was sent over HTTP");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use super::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-fn cluster(value: serde_json::Value) -> HostedCluster {
+fn cluster(value: &serde_json::Value) -> HostedCluster {
     let mut object = json!({"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster",
         "metadata": {"name": "west", "namespace": "clusters"}, "spec": {}});
     for (key, part) in value.as_object().unwrap() {
@@ -38,7 +38,7 @@ fn payload(all: &[&str]) -> Vec<PayloadImage> {
 #[test]
 fn releases_come_from_spec_history_and_pools_by_tag_and_by_digest() {
     let by_digest = format!("quay.io/ocp/release@{DIGEST}");
-    let west = cluster(json!({
+    let west = cluster(&json!({
         "spec": {"release": {"image": "quay.io/ocp/release:4.19.2"}},
         "status": {"version": {
             "history": [
@@ -62,12 +62,12 @@ fn releases_come_from_spec_history_and_pools_by_tag_and_by_digest() {
     );
     let updates: Vec<_> = needs.updates.iter().map(|(version, it)| (version.as_str(), it.group.as_str())).collect();
     assert_eq!(updates, [("4.19.3", "release 4.19.3")], "an update without an image is none");
-    assert_eq!(of_cluster(&cluster(json!({})), &[]), ClusterNeeds::default());
+    assert_eq!(of_cluster(&cluster(&json!({})), &[]), ClusterNeeds::default());
 }
 
 #[test]
 fn a_release_of_the_control_plane_is_pulled_by_no_node() {
-    let west = cluster(json!({
+    let west = cluster(&json!({
         "spec": {"release": {"image": "r.example/r:1"}, "controlPlaneRelease": {"image": "r.example/r:2"}},
         "status": {"controlPlaneVersion": {"history": [{"state": "Completed", "version": "3", "image": "r.example/r:3"}]}},
     }));
@@ -84,7 +84,7 @@ fn a_release_of_the_control_plane_is_pulled_by_no_node() {
 
 #[test]
 fn operators_look_up_a_part_of_the_payload_and_pods_pull_what_replaces_it() {
-    let west = cluster(json!({"metadata": {"name": "west", "annotations": {
+    let west = cluster(&json!({"metadata": {"name": "west", "annotations": {
         IMAGE_OVERRIDES: "etcd=mine.example/etcd:1,broken,=x", CONTROL_PLANE_OPERATOR_IMAGE: "mine.example/cpo:1",
     }}}));
     let needs = of_cluster(&west, &[]);
@@ -115,7 +115,7 @@ fn annotated_catalogs_are_needed_on_the_management_cluster() {
         "hypershift.openshift.io/community-operators-catalog-image": image("community"),
         "hypershift.openshift.io/redhat-operators-catalog-image": image("redhat"),
     });
-    let needs = of_cluster(&cluster(json!({"metadata": {"name": "west", "annotations": annotations}})), &[]);
+    let needs = of_cluster(&cluster(&json!({"metadata": {"name": "west", "annotations": annotations}})), &[]);
     let found: Vec<_> = needs.others.iter().map(|it| (it.image.clone(), names(&it.consumers))).collect();
     let by = vec!["look-ups", "control-plane pods"];
     assert_eq!(found, [(image("certified"), by.clone()), (image("community"), by.clone()), (image("redhat"), by)]);

@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 const PIECE: usize = 64 * 1024;
+/// Pieces under way in one direction of a connection: more than any request or answer here has.
+const UNDER_WAY: usize = 1_024;
 
 /// The address of a proxy to `host` that delays each direction. It ends with its runtime.
 pub async fn proxy(host: String, delay: Duration) -> io::Result<String> {
@@ -30,11 +32,11 @@ pub async fn proxy(host: String, delay: Duration) -> io::Result<String> {
 }
 
 async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, delay: Duration) {
-    let (sender, mut under_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let (sender, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let read = async move {
         let mut piece = vec![0; PIECE];
         while let Ok(length @ 1..) = from.read(&mut piece).await {
-            if sender.send((Instant::now() + delay, piece[..length].to_vec())).is_err() {
+            if sender.send((Instant::now() + delay, piece[..length].to_vec())).await.is_err() {
                 return;
             }
         }

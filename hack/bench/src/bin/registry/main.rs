@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     fill(&registry, FEW, 1);
     fill(&registry, LONG, arguments.long);
     println!("\n{} tags in pages of 1,000\n", arguments.long);
-    memory::compare(&registry, FEW, LONG)
+    client.block_on(memory::compare(&registry, FEW, LONG))
 }
 
 /// One image under so many tags.

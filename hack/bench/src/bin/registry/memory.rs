@@ -1,21 +1,22 @@
 //! The memory of `hypermirror scan`, as a process of its own.
 
-use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_bench::process::Memory;
 use hypermirror_e2e::MockRegistry;
 use hypermirror_e2e::binaries::operator;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 /// How often the memory is read. The peak never shrinks: the last reading lacks only what came after it.
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Scans of the repository `long` against one of `few`, which has one tag.
-pub fn compare(registry: &MockRegistry, few: &str, long: &str) -> Result<()> {
+pub async fn compare(registry: &MockRegistry, few: &str, long: &str) -> Result<()> {
     println!("| `hypermirror scan` | peak, MB | more than of one tag, MB |\n|---|---|---|");
-    let base = peak(registry, few, &[])?;
+    let base = peak(registry, few, &[]).await?;
     println!("| a repository of one tag | {base:.1} | |");
     let rows: [(&str, &[&str]); 3] = [
         ("one tag of the long list", &["--tags", "v1\\.7\\.0"]),
@@ -24,29 +25,30 @@ pub fn compare(registry: &MockRegistry, few: &str, long: &str) -> Result<()> {
     ];
     for (what, arguments) in rows {
         registry.clear_requests();
-        let peak = peak(registry, long, arguments)?;
+        let peak = peak(registry, long, arguments).await?;
         println!("| {what} | {peak:.1} | {:.1} |", peak - base);
     }
     Ok(())
 }
 
-fn peak(registry: &MockRegistry, repository: &str, arguments: &[&str]) -> Result<f64> {
+async fn peak(registry: &MockRegistry, repository: &str, arguments: &[&str]) -> Result<f64> {
     let mut scan = Command::new(operator()?)
         .args(["scan", "--plain-http", &format!("{}/{repository}", registry.host()), "-o", "json"])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .kill_on_drop(true)
         .spawn()?;
+    let process = scan.id().context("the scan has ended already")?;
     let mut peak = 0.0_f64;
     let status = loop {
-        if let Some(status) = scan.try_wait()? {
-            break status;
+        if let Ok(status) = timeout(INTERVAL, scan.wait()).await {
+            break status?;
         }
         // Between the end of the process and its being waited for there is nothing to read.
-        if let Ok(memory) = Memory::of(scan.id()) {
+        if let Ok(memory) = Memory::of(process) {
             peak = peak.max(memory.peak);
         }
-        sleep(INTERVAL);
     };
     ensure!(status.success(), "scan of {repository}: {status}");
     (peak > 0.0).then_some(peak).context("the scan ended before its memory was read")
