@@ -107,7 +107,7 @@ impl AgentNode {
     ///
     /// # Errors
     ///
-    /// If it has not in time: with what it has.
+    /// If it does not in time. The error has its content.
     pub async fn wait_for_text(&self, text: &str) -> Result<String> {
         eventually(SOON, &format!("the file of {} contains {text}", self.name), async || {
             let ours = self.ours().context("the file does not exist")?;

@@ -188,7 +188,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// If one does not in time; says what it reads instead.
+    /// If one does not in time. The error has its value.
     pub async fn reads(&self, clusters: &[&str], wanted: &str) -> Result<()> {
         for cluster in clusters {
             eventually(SOON, &format!("the targets of {cluster} have {wanted}"), async || {
@@ -216,7 +216,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// If it does not in time; says what it tells instead.
+    /// If it does not in time. The error has the last observed state.
     pub async fn wait_for_report(&self, cluster: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(SOON, &format!("the report of {cluster} shows {what}"), async || {
             let report = self.report(cluster).await?;
@@ -230,7 +230,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// If it does not in time; says what it tells instead.
+    /// If it does not in time. The error has the last observed state.
     pub async fn wait_for_map(&self, cluster: &str, wanted: &str) -> Result<()> {
         let reported = |report: &Value| objects::reported_map(report) == wanted;
         self.wait_for_report(cluster, wanted, reported).await.map(|_| ())
@@ -240,7 +240,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// If it does not in time; says what it is instead.
+    /// If it does not in time. The error has the last observed state.
     pub async fn condition(&self, cluster: &str, kind: &str, status: &str, reason: &str) -> Result<String> {
         self.condition_within(SOON, cluster, kind, status, reason).await
     }
@@ -249,7 +249,7 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// If it does not in time; says what it is instead.
+    /// If it does not in time. The error has the last observed state.
     pub async fn condition_within(
         &self,
         limit: Duration,
