@@ -31,6 +31,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::agent::AgentOptions;
 use crate::manager::ManagerOptions;
+use crate::registry_manager::RegistryManagerOptions;
 use crate::telemetry::logs;
 pub use console::{causes, error, misuse};
 pub use usage::Usage;
@@ -53,6 +54,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 findings, changes or a failure; 
 enum Command {
     /// Run the manager on the management cluster
     Manager(Box<ManagerOptions>),
+    /// Run the registry-manager, which scans image registries
+    RegistryManager(Box<RegistryManagerOptions>),
     /// Run the agent on a node: write its mirrors to registries.conf.d and reload CRI-O
     Agent(Box<AgentOptions>),
     /// Print what the manager or the agent would write
@@ -74,7 +77,7 @@ enum Command {
     Crd(crd::CrdArgs),
     /// Convert ImageContentSourcePolicies to ImageDigestMirrorSets
     Migrate(migrate::MigrateArgs),
-    /// Remove the mirrors of a kind whose CRD was deleted on purpose
+    /// Remove mirrors of a kind whose CRD was deleted on purpose
     Forget(forget::ForgetArgs),
     /// Remove hypermirror from one hosted cluster or from all, and wait for completion
     Uninstall(uninstall::UninstallArgs),
@@ -113,6 +116,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Manager(options) => {
             let telemetry = logs::start(options.log_format)?;
             let result = crate::manager::run(*options).await;
+            telemetry.shutdown();
+            result.map(|()| ExitCode::SUCCESS)
+        }
+        Command::RegistryManager(options) => {
+            let telemetry = logs::start_at(options.log_format, options.log_level)?;
+            let result = crate::registry_manager::run(*options).await;
             telemetry.shutdown();
             result.map(|()| ExitCode::SUCCESS)
         }

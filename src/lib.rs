@@ -14,4 +14,5 @@ pub mod mirrors;
 pub mod printable;
 pub mod process;
 pub mod registry;
+pub mod registry_manager;
 pub mod telemetry;

@@ -41,6 +41,9 @@ pub const ROLLOUT: &str = "hypermirror.dev/rollout";
 /// Read on the manager's Lease: approves one held removal. The value is the token in the message of the condition.
 pub const ALLOW_REMOVAL: &str = "hypermirror.dev/allow-removal";
 
+/// On a Registry: any value that differs from `status.lastHandledScanNow` starts a scan.
+pub const SCAN_NOW: &str = "hypermirror.dev/scan-now";
+
 /// Read on a HostedCluster and on the manager's Lease: `true` removes hypermirror from one hosted cluster, or from all.
 pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 

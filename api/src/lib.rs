@@ -14,6 +14,9 @@ pub mod node_conditions;
 pub mod node_mirror_set;
 pub mod node_mirror_status;
 mod null;
+pub mod registry;
+mod registry_conditions;
+mod registry_status;
 pub mod report;
 mod schema;
 
@@ -22,4 +25,6 @@ pub use conditions::{ConditionType, Reason};
 pub use node_conditions::{NodeConditionType, NodeReason};
 pub use node_mirror_set::NodeMirrorSet;
 pub use node_mirror_status::NodeMirrorStatus;
+pub use registry::{Registry, RegistrySpec, RegistryStatus};
+pub use registry_conditions::{RegistryConditionType, RegistryReason};
 pub use report::{HostedClusterMirrors, HostedClusterMirrorsStatus};

@@ -22,6 +22,15 @@ pub const LEASE: &str = "hypermirror-manager";
 /// The reporting controller of events.
 pub const EVENT_CONTROLLER: &str = "hypermirror.dev/manager";
 
+/// The field manager of the registry-manager.
+pub const REGISTRY_FIELD_MANAGER: &str = "hypermirror-registry-manager";
+
+/// The registry-manager's Lease, in its own namespace.
+pub const REGISTRY_LEASE: &str = "hypermirror-registry-manager";
+
+/// The reporting controller of the registry-manager's events.
+pub const REGISTRY_EVENT_CONTROLLER: &str = "hypermirror.dev/registry-manager";
+
 /// The environment variable that stock HyperShift's operators read (`support/util/util.go`, a list `source=mirror,…`).
 pub const OVERRIDES_ENV: &str = "OPENSHIFT_IMG_OVERRIDES";
 

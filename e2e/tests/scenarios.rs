@@ -26,6 +26,8 @@ mod real_node;
 mod reduced;
 #[path = "registry/main.rs"]
 mod registry;
+#[path = "registry_manager/main.rs"]
+mod registry_manager;
 #[path = "rival/main.rs"]
 mod rival;
 #[path = "rollouts/main.rs"]

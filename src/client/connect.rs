@@ -67,6 +67,10 @@ impl Origin {
 /// [`ClientError`] if there is no valid configuration.
 pub async fn connect_to(origin: &Origin, metrics: &RequestMetrics) -> Result<Client, ClientError> {
     let mut config = origin.config().await?;
+    // kube reads HTTPS_PROXY for every address. Go's programs connect to their own machine without a proxy.
+    if is_loopback(&config.cluster_url) {
+        config.proxy_url = None;
+    }
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     // The default retries 15 times with growing pauses: a server that answers 503 would block a worker for five minutes.
     config.default_retry = false;
@@ -74,4 +78,27 @@ pub async fn connect_to(origin: &Origin, metrics: &RequestMetrics) -> Result<Cli
     config.headers.push((USER_AGENT, agent));
     let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
     Ok(builder.with_layer(&CountRequests::new(metrics.clone())).build())
+}
+
+fn is_loopback(url: &http::Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn api_servers_of_this_machine_are_told_from_others() {
+        for (url, expected) in [
+            ("https://127.0.0.1:6443", true),
+            ("https://[::1]:6443", true),
+            ("https://localhost", true),
+            ("https://api.example:6443", false),
+            ("https://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 }

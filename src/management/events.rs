@@ -1,6 +1,5 @@
-//! Events about hosted clusters, only on transitions.
+//! Events about objects, only on transitions.
 
-use hypermirror_api::{ClusterKey, names};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -14,10 +13,14 @@ const NOTE_BYTES: usize = 1000;
 
 /// The object of an event.
 pub struct About<'a> {
-    /// `HostedCluster` or `NodePool`.
+    /// Its group and version.
+    pub api_version: &'static str,
+    /// Its kind.
     pub kind: &'static str,
-    /// Its namespace and name.
-    pub key: &'a ClusterKey,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
     /// Its uid.
     pub uid: &'a str,
 }
@@ -30,8 +33,8 @@ pub struct Events {
 
 impl Events {
     /// Creates the publisher of this replica.
-    pub fn new(client: Client, instance: &str) -> Self {
-        let reporter = Reporter { controller: names::EVENT_CONTROLLER.into(), instance: Some(instance.into()) };
+    pub fn new(client: Client, controller: &str, instance: &str) -> Self {
+        let reporter = Reporter { controller: controller.into(), instance: Some(instance.into()) };
         Self { recorder: Recorder::new(client, reporter) }
     }
 
@@ -46,10 +49,10 @@ impl Events {
         related: Option<ObjectReference>,
     ) {
         let reference = ObjectReference {
-            api_version: Some("hypershift.openshift.io/v1beta1".to_owned()),
+            api_version: Some(about.api_version.to_owned()),
             kind: Some(about.kind.to_owned()),
-            namespace: Some(about.key.namespace.clone()),
-            name: Some(about.key.name.clone()),
+            namespace: Some(about.namespace.to_owned()),
+            name: Some(about.name.to_owned()),
             uid: Some(about.uid.to_owned()),
             ..ObjectReference::default()
         };
@@ -62,7 +65,8 @@ impl Events {
         };
         // One attempt: a retry could arrive after the event of a later transition, and would delay the reports behind it.
         if let Err(error) = answered(self.recorder.publish(&event, &reference)).await {
-            tracing::warn!(object = %about.key, reason, error = %Cause(&error), "failed to record an event");
+            let object = format!("{}/{}", about.namespace, about.name);
+            tracing::warn!(object, reason, error = %Cause(&error), "failed to record an event");
         }
     }
 }

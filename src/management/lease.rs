@@ -1,4 +1,4 @@
-//! The manager's Lease: leader election, and state that must survive a restart.
+//! Leader election, and the state of the manager that its Lease keeps over a restart.
 
 pub mod election;
 pub mod leadership;

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause after a failed write.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// The group and version of the objects that events are about.
+const HYPERSHIFT: &str = "hypershift.openshift.io/v1beta1";
+
 /// A report to write.
 #[derive(Debug)]
 struct Pending {
@@ -182,10 +185,11 @@ impl Reporter {
                     Some((ClusterKey { namespace: key.namespace.clone(), name: name.to_owned() }, uid))
                 }
             };
-            let about = match &pool {
-                None => About { kind: "HostedCluster", key, uid: &uid },
-                Some((key, uid)) => About { kind: "NodePool", key, uid },
+            let (kind, key, uid) = match &pool {
+                None => ("HostedCluster", key, &uid),
+                Some((key, uid)) => ("NodePool", key, uid),
             };
+            let about = About { api_version: HYPERSHIFT, kind, namespace: &key.namespace, name: &key.name, uid };
             let related = transition.related.as_ref().map(|related| related_object(key, related));
             self.events.record(&about, transition.is_good, transition.reason, transition.message, related).await;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use hypermirror_api::names;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -37,8 +38,12 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let client = connect(&metrics.requests).await?;
     let namespace = own_namespace(options.namespace.clone())?;
     let identity = options.identity.clone().unwrap_or_else(own_identity);
-    let lease =
-        LeaseSettings { namespace: namespace.clone(), identity: identity.clone(), duration: options.lease_duration };
+    let lease = LeaseSettings {
+        name: names::LEASE,
+        namespace: namespace.clone(),
+        identity: identity.clone(),
+        duration: options.lease_duration,
+    };
     let metrics_server = options.endpoints.serve_metrics(registry).await?;
     let leadership = compete(&metrics, &lease).await?;
     let mut settings = settings(&options, namespace, identity.clone());
@@ -53,7 +58,8 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);
     webhook::start(&ctx, &options.webhook, &mut tasks).await?;
-    start(&ctx, &options, Events::new(client, &identity), &mut tasks).await;
+    let events = Events::new(client, names::EVENT_CONTROLLER, &identity);
+    start(&ctx, &options, events, &mut tasks).await;
     until_signal(&ctx).await?;
     tracing::info!("terminating");
     // In this order: nothing new starts, what has started ends, and only then another replica may lead. A Lease that is released

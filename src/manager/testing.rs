@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Parser;
 use http::Method;
 use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec, ImageContentSource};
-use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
+use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus, names};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ impl Stage {
         let (client, server) = ApiServer::new(steps);
         let (term, of_leader) = TestTerm::begin(5);
         let metrics = ManagerMetrics::register(&mut Registry::default());
-        let events = Events::new(client.clone(), "me");
+        let events = Events::new(client.clone(), names::EVENT_CONTROLLER, "me");
         let ctx = Context::new(settings, client, metrics, of_leader, Heavy::start().unwrap());
         ctx.leader.first_look.await_watch("all").done();
         let reporter = Reporter::new(ctx.store.clone(), ctx.writer.clone(), ctx.leader.clone(), events);

@@ -10,26 +10,29 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::credentials::{Credential, CredentialId};
-use super::error::{Cause, Place, RegistryError};
+use super::error::{Cause, Failure, Place, RegistryError};
 use super::name::RegistryAddress;
 use super::wire::rate_limit::RateLimit;
 use budget::Budget;
 use pace::{Outcome, Pace, Ticket, Turn};
 
-/// The first wait before a request is sent again; doubled each time, and shortened at random.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Paces beyond this number are dropped with all that are not in use.
 const MAX_PACES: usize = 10_000;
 
 /// How patient a caller is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyOptions {
     /// How often one request is sent.
     pub attempts: u32,
+    /// The wait before a request is sent again after a failure; doubled each time, and shortened at random.
+    pub first_wait: Duration,
+    /// The longest time for one request with the whole of its answer, if there is a limit.
+    pub request_timeout: Option<Duration>,
     /// How long one request may wait altogether because the registry wants it. Longer: fail at once, and say until when.
     pub max_wait: Duration,
     /// The most requests at once to one registry.
@@ -38,7 +41,13 @@ pub struct PolicyOptions {
 
 impl Default for PolicyOptions {
     fn default() -> Self {
-        Self { attempts: 5, max_wait: Duration::from_mins(2), concurrency: 64 }
+        Self {
+            attempts: 5,
+            first_wait: FIRST_WAIT,
+            request_timeout: None,
+            max_wait: Duration::from_mins(2),
+            concurrency: 64,
+        }
     }
 }
 
@@ -95,7 +104,7 @@ impl Policy {
         loop {
             let throttled = |until| throttled(registry, until);
             let permit = pacer.turn(&mut patience).await.map_err(throttled)?;
-            let error = match call().await {
+            let error = match self.in_time(registry, call()).await {
                 Ok(value) => {
                     permit.end(Outcome::Answered);
                     return Ok(value);
@@ -117,7 +126,7 @@ impl Policy {
             if is_answer || is_over {
                 return Err(error);
             }
-            let wait = wants.unwrap_or_else(|| backoff(attempt));
+            let wait = wants.unwrap_or_else(|| backoff(self.options.first_wait, attempt));
             if !patience.spend(wait) {
                 let cause = wants.map_or(error.cause, |wait| Cause::Throttled { until: from_now(wait) });
                 return Err(RegistryError { cause, ..error });
@@ -125,6 +134,19 @@ impl Policy {
             sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    async fn in_time<T>(
+        &self,
+        registry: &RegistryAddress,
+        call: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let Some(limit) = self.options.request_timeout else { return call.await };
+        timeout(limit, call).await.unwrap_or_else(|_| {
+            let message = format!("no answer within {} s", limit.as_secs());
+            let host = registry.name().to_owned();
+            Err(asked(registry, Cause::Unreachable { host, failure: Failure::Timeout, message }))
+        })
     }
 
     fn pacer(&self, registry: &RegistryAddress, credential: &Credential) -> Arc<Pacer> {
@@ -225,8 +247,12 @@ fn retry_after(cause: &Cause) -> Option<Duration> {
 }
 
 fn throttled(registry: &RegistryAddress, until: Timestamp) -> RegistryError {
+    asked(registry, Cause::Throttled { until })
+}
+
+fn asked(registry: &RegistryAddress, cause: Cause) -> RegistryError {
     let place = Place { registry: registry.name().to_owned(), repository: String::new(), reference: None };
-    RegistryError { operation: "ask", place, cause: Cause::Throttled { until } }
+    RegistryError { operation: "ask", place, cause }
 }
 
 fn from_now(wait: Duration) -> Timestamp {
@@ -234,8 +260,8 @@ fn from_now(wait: Duration) -> Timestamp {
 }
 
 /// Half of it is at random, so that requests that failed together do not come back together.
-fn backoff(attempt: u32) -> Duration {
-    let whole = FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+fn backoff(first: Duration, attempt: u32) -> Duration {
+    let whole = first.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
     let parts = RandomState::new().build_hasher().finish() % 1_000;
     whole / 2 + (whole / 2).mul_f64(f64::from(u32::try_from(parts).unwrap_or_default()) / 1_000.0)
 }

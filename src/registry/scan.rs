@@ -25,7 +25,7 @@ pub use cache::ContentCache;
 use details::{Details, Reader};
 use filter::TagFilter;
 use inventory::{Blobs, Inventory, PlatformImage, ScanError, ScannedTag, bytes, revision};
-use order::by_version;
+use order::{by_version, oldest_first};
 
 /// Requests that wait for their turn. How many are under way is the pace's business.
 const WAITING: usize = 128;
@@ -36,6 +36,8 @@ pub enum Sort {
     /// Newest version first, then other tags by name.
     #[default]
     Version,
+    /// Oldest version first, then other tags by name.
+    Oldest,
     /// By name.
     Name,
     /// Newest build first; reads configs.
@@ -86,6 +88,7 @@ pub async fn scan(
     let excluded = tag_count - tags.len();
     match options.sort {
         Sort::Version | Sort::Created => tags.sort_unstable_by(|one, other| by_version(one, other)),
+        Sort::Oldest => tags.sort_unstable_by(|one, other| oldest_first(one, other)),
         Sort::Name => tags.sort_unstable(),
     }
     if options.sort != Sort::Created {

@@ -6,12 +6,13 @@ mod resolver;
 pub mod tls;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Client, Proxy, redirect};
 use tokio::time::timeout;
 use url::Url;
@@ -57,6 +58,40 @@ pub struct TransportOptions {
     pub proxies: Proxies,
     /// Hosts to which registries may lead although they are in a narrower network.
     pub trusted_hosts: BTreeSet<String>,
+    /// The narrowest network in which registries may be; [`TrustClass::Loopback`] if it is not set.
+    pub narrowest: Option<TrustClass>,
+    /// Whether the names of proxies are judged as those of registries are, because the same person gives both.
+    pub judges_proxies: bool,
+    /// Told of each request.
+    pub observer: Option<Observer>,
+}
+
+/// One request and the status of its answer, if there was one.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange<'a> {
+    /// The registry for whose sake it was sent.
+    pub registry: &'a Url,
+    /// Where it was sent.
+    pub url: &'a Url,
+    /// The status.
+    pub status: Option<StatusCode>,
+}
+
+/// A function that is told of each request, for metrics.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(Exchange<'_>) + Send + Sync>);
+
+impl Observer {
+    /// Calls this function.
+    pub fn new(tell: impl Fn(Exchange<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 /// A request.
@@ -105,6 +140,7 @@ pub struct Transport {
 struct Inner {
     tls: TlsOptions,
     known: Arc<Known>,
+    observer: Option<Observer>,
     /// For each floor the control lane, then the bulk lane; made when first used.
     clients: [[OnceLock<Client>; 2]; FLOORS.len()],
 }
@@ -117,8 +153,15 @@ impl Transport {
     pub fn new(options: TransportOptions) -> Result<Self, TlsError> {
         // Here, so that a bad certificate is found before the first request.
         options.tls.config(true, &[])?;
-        let known = Known::new(options.trusted_hosts, options.proxies);
-        let inner = Inner { tls: options.tls, known: Arc::new(known), clients: Default::default() };
+        let known = Known {
+            trusted: options.trusted_hosts,
+            proxies: options.proxies,
+            judges_proxies: options.judges_proxies,
+            narrowest: options.narrowest,
+            ..Known::default()
+        };
+        let (tls, observer) = (options.tls, options.observer);
+        let inner = Inner { tls, known: Arc::new(known), observer, clients: Default::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -164,7 +207,12 @@ impl Transport {
             sent = sent.body(body.clone());
         }
         let is_own = location::is_same_host(registry, url);
-        match timeout(FIRST_BYTE, sent.send()).await {
+        let sent = timeout(FIRST_BYTE, sent.send()).await;
+        if let Some(Observer(tell)) = &self.inner.observer {
+            let answer = sent.as_ref().ok().and_then(|answer| answer.as_ref().ok());
+            tell(Exchange { registry, url, status: answer.map(reqwest::Response::status) });
+        }
+        match sent {
             Ok(Ok(response)) => Ok(Answer::new(response, host, is_own)),
             Ok(Err(error)) => Err(failure::cause(error, &host)),
             Err(_) => {
@@ -181,7 +229,7 @@ impl Transport {
         let is_own = location::is_same_host(registry, url);
         let floor = (!is_own && !known.trusted.contains(host)).then(|| self.class(registry));
         if let Some(class) = TrustClass::of_literal(url).filter(|_| !known.trusted.contains(host)) {
-            let from = floor.unwrap_or(TrustClass::Loopback);
+            let from = floor.unwrap_or_else(|| known.narrowest());
             if !from.may_lead_to(class) {
                 return Err(Cause::address(host, class, from));
             }

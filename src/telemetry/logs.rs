@@ -12,9 +12,34 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::printable::Printable;
 
-/// The filter if `RUST_LOG` is not set. It excludes the Kubernetes client's own log of failed requests, because callers
-/// report these errors with more context.
-const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
+/// The filter besides the level if `RUST_LOG` is not set. It excludes the Kubernetes client's own log of failed requests,
+/// because callers report these errors with more context.
+const DEFAULT_FILTER: &str = "kube_client::client::builder=off";
+
+/// The least severe lines that are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// Everything that helps to find a fault
+    Debug,
+    /// What the process does
+    #[default]
+    Info,
+    /// What is not as it should be
+    Warn,
+    /// What failed
+    Error,
+}
+
+impl LogLevel {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
 
 /// The format of logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -60,9 +85,17 @@ impl Telemetry {
 /// # Errors
 /// [`TelemetryError`]: an invalid filter or endpoint, or a second start.
 pub fn start(format: LogFormat) -> Result<Telemetry, TelemetryError> {
+    start_at(format, LogLevel::default())
+}
+
+/// [`start`] with another level, unless `RUST_LOG` is set.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_at(format: LogFormat, level: LogLevel) -> Result<Telemetry, TelemetryError> {
     let filter = match std::env::var_os("RUST_LOG") {
         Some(_) => EnvFilter::try_from_default_env().map_err(TelemetryError::Filter)?,
-        None => EnvFilter::new(DEFAULT_FILTER),
+        None => EnvFilter::new(format!("{},{DEFAULT_FILTER}", level.as_str())),
     };
     let is_coloured = std::io::stderr().is_terminal();
     // Text for a terminal has colours, and the formatter escapes those in fields. JSON has no colours.

@@ -25,6 +25,8 @@ const SHORTEST: Duration = Duration::from_secs(2);
 /// The configuration of the Lease.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
+    /// The name of the Lease: each kind of process has its own.
+    pub name: &'static str,
     /// The namespace of the manager.
     pub namespace: String,
     /// The identity of this replica.
@@ -117,6 +119,7 @@ impl Leadership {
         let (sender, term) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         let holder = Holder {
+            name: settings.name,
             api: Api::namespaced(client, &settings.namespace),
             candidate: Candidate::new(&settings.identity, settings.duration.max(SHORTEST)),
             term: sender,
@@ -136,6 +139,7 @@ impl Leadership {
 }
 
 struct Holder {
+    name: &'static str,
     api: Api<Lease>,
     candidate: Candidate,
     term: watch::Sender<Option<Held>>,
@@ -206,7 +210,7 @@ impl Holder {
     }
 
     async fn try_once(&mut self) -> kube::Result<Option<i64>> {
-        let lease = match self.api.get_opt(names::LEASE).await? {
+        let lease = match self.api.get_opt(self.name).await? {
             Some(lease) => lease,
             None => self.create().await?,
         };
@@ -215,27 +219,27 @@ impl Holder {
         let Some(write) = self.candidate.write(step, &spec, jiff::Timestamp::now()) else { return Ok(None) };
         // Guarded by the `resourceVersion`: if two replicas acquire it at the same time, one fails.
         let body = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": write});
-        let held = self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await?;
+        let held = self.api.patch(self.name, &params(), &Patch::Merge(body)).await?;
         Ok(Some(held.spec.and_then(|spec| spec.lease_transitions).unwrap_or_default().into()))
     }
 
     async fn create(&self) -> kube::Result<Lease> {
-        let metadata = ObjectMeta { name: Some(names::LEASE.to_owned()), ..ObjectMeta::default() };
+        let metadata = ObjectMeta { name: Some(self.name.to_owned()), ..ObjectMeta::default() };
         let lease = Lease { metadata, spec: Some(LeaseSpec::default()) };
         match self.api.create(&PostParams::default(), &lease).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => self.api.get(names::LEASE).await,
+            Err(kube::Error::Api(status)) if status.code == 409 => self.api.get(self.name).await,
             created => created,
         }
     }
 
     async fn clear_holder(&mut self) -> kube::Result<()> {
-        let lease = self.api.get(names::LEASE).await?;
+        let lease = self.api.get(self.name).await?;
         if self.candidate.step(&lease.spec.clone().unwrap_or_default(), Instant::now()) != Step::Renew {
             return Ok(());
         }
         let nobody = json!({"holderIdentity": null, "renewTime": null, "acquireTime": null});
         let body = json!({"metadata": {"resourceVersion": lease.resource_version()}, "spec": nobody});
-        self.api.patch(names::LEASE, &params(), &Patch::Merge(body)).await.map(|_| ())
+        self.api.patch(self.name, &params(), &Patch::Merge(body)).await.map(|_| ())
     }
 
     fn publish(&self) {

@@ -109,6 +109,6 @@ async fn no_more_requests_are_under_way_than_the_pace_allows() {
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(most.load(Ordering::Relaxed), 3);
     // One that is given up in the middle frees its place.
-    drop(tokio::time::timeout(Duration::from_millis(1), one()).await);
+    drop(timeout(Duration::from_millis(1), one()).await);
     assert!(futures::future::join_all((0..3).map(|_| one())).await.iter().all(Result::is_ok));
 }

@@ -31,10 +31,16 @@ impl<T> Default for Held<T> {
 }
 
 /// Manifests and configs, each read once however many ask for it at the same time. What could not be read is not kept.
-#[derive(Default)]
 pub struct ContentCache {
+    capacity: usize,
     manifests: Mutex<Held<Manifest>>,
     configs: Mutex<Held<ImageConfig>>,
+}
+
+impl Default for ContentCache {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
 }
 
 impl fmt::Debug for ContentCache {
@@ -44,13 +50,18 @@ impl fmt::Debug for ContentCache {
 }
 
 impl ContentCache {
+    /// One that holds so many manifests, and as many configs.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { capacity, manifests: Mutex::default(), configs: Mutex::default() }
+    }
+
     pub(super) async fn manifest(
         &self,
         target: Target<'_>,
         digest: &Digest,
         read: impl AsyncFnOnce() -> Result<Manifest, RegistryError>,
     ) -> Result<Arc<Manifest>, RegistryError> {
-        let slot = slot(&self.manifests, target, digest);
+        let slot = slot(&self.manifests, self.capacity, target, digest);
         slot.get_or_try_init(async || read().await.map(Arc::new)).await.cloned()
     }
 
@@ -60,18 +71,18 @@ impl ContentCache {
         digest: &Digest,
         read: impl AsyncFnOnce() -> Result<ImageConfig, RegistryError>,
     ) -> Result<Arc<ImageConfig>, RegistryError> {
-        let slot = slot(&self.configs, target, digest);
+        let slot = slot(&self.configs, self.capacity, target, digest);
         slot.get_or_try_init(async || read().await.map(Arc::new)).await.cloned()
     }
 }
 
-fn slot<T>(held: &Mutex<Held<T>>, target: Target<'_>, digest: &Digest) -> Slot<T> {
+fn slot<T>(held: &Mutex<Held<T>>, capacity: usize, target: Target<'_>, digest: &Digest) -> Slot<T> {
     let key = ContentKey::new(target, digest);
     let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(slot) = held.slots.get(&key) {
         return slot.clone();
     }
-    if held.order.len() >= CAPACITY
+    if held.order.len() >= capacity
         && let Some(oldest) = held.order.pop_front()
     {
         held.slots.remove(&oldest);

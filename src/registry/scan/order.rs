@@ -82,6 +82,14 @@ pub fn by_version(one: &str, other: &str) -> Ordering {
     }
 }
 
+/// Oldest version first, then other tags by name.
+pub fn oldest_first(one: &str, other: &str) -> Ordering {
+    match (Version::parse(one), Version::parse(other)) {
+        (Some(a), Some(b)) => a.cmp(&b).then_with(|| one.cmp(other)),
+        _ => by_version(one, other),
+    }
+}
+
 /// Runs of digits as numbers: `rc10` comes after `rc2`. Equal numbers with other zeros by their text.
 fn natural(one: &str, other: &str) -> Ordering {
     let (mut a, mut b) = (one, other);

@@ -120,6 +120,7 @@ async fn tags_come_in_the_order_that_was_asked_for() {
     let server = serve(Arc::new(Mutex::new(content))).await;
     let orders = [
         (Sort::Version, vec!["v1.10", "v1.10-rc1", "v1.9", "latest"]),
+        (Sort::Oldest, vec!["v1.9", "v1.10-rc1", "v1.10", "latest"]),
         (Sort::Name, vec!["latest", "v1.10", "v1.10-rc1", "v1.9"]),
         (Sort::Created, vec!["v1.9", "latest", "v1.10", "v1.10-rc1"]),
     ];

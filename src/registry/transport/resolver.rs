@@ -26,15 +26,19 @@ pub(super) struct AddressRefused {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Of registries, once they were resolved.
-    classes: Mutex<HashMap<String, TrustClass>>,
+    pub classes: Mutex<HashMap<String, TrustClass>>,
     /// Names that are excepted.
     pub trusted: BTreeSet<String>,
     pub proxies: Proxies,
+    /// Whether proxies are judged as registries are, because whoever names the registry names them, too.
+    pub judges_proxies: bool,
+    pub narrowest: Option<TrustClass>,
 }
 
 impl Known {
-    pub(super) fn new(trusted: BTreeSet<String>, proxies: Proxies) -> Self {
-        Self { classes: Mutex::default(), trusted, proxies }
+    /// The narrowest network in which a registry may be.
+    pub(super) fn narrowest(&self) -> TrustClass {
+        self.narrowest.unwrap_or(TrustClass::Loopback)
     }
 
     pub(super) fn class(&self, host: &str) -> Option<TrustClass> {
@@ -79,12 +83,14 @@ fn allowed(
     floor: Option<TrustClass>,
     found: Vec<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, AddressRefused> {
-    if known.trusted.contains(host) || known.proxies.is_proxy(host) {
+    let is_proxy = known.proxies.is_proxy(host);
+    if known.trusted.contains(host) || is_proxy && !known.judges_proxies {
         known.note(host, &found);
         return Ok(found);
     }
-    // For the registry itself: from the narrowest class that is not refused altogether.
-    let from = floor.unwrap_or(TrustClass::Loopback);
+    // No registry leads to a proxy: it is where registries may be.
+    let floor = floor.filter(|_| !is_proxy);
+    let from = floor.unwrap_or_else(|| known.narrowest());
     let refused = found.iter().map(|address| TrustClass::of(address.ip())).find(|class| !from.may_lead_to(*class));
     let allowed: Vec<_> = found.into_iter().filter(|it| from.may_lead_to(TrustClass::of(it.ip()))).collect();
     if let Some(class) = refused.filter(|_| allowed.is_empty()) {
@@ -117,5 +123,27 @@ mod tests {
         assert!(allowed(&known, "b", None, addresses(&["169.254.169.254"])).is_err(), "link-local never");
         assert_eq!(allowed(&known, "trusted", floor, both.clone()).unwrap(), both);
         assert_eq!(allowed(&known, "nobody", floor, vec![]).unwrap(), []);
+    }
+
+    #[test]
+    fn b07_registries_and_proxies_that_somebody_else_names_are_in_no_narrower_network_than_allowed() {
+        let proxies = Proxies::one("http://proxy:3128", "").unwrap();
+        let known = Known {
+            narrowest: Some(TrustClass::Private),
+            judges_proxies: true,
+            proxies: proxies.clone(),
+            ..Known::default()
+        };
+        let own = addresses(&["10.0.0.1"]);
+        for host in ["registry", "proxy"] {
+            assert_eq!(allowed(&known, host, None, own.clone()).unwrap(), own, "{host}");
+            for refused in ["127.0.0.1", "169.254.169.254"] {
+                assert!(allowed(&known, host, None, addresses(&[refused])).is_err(), "{host} at {refused}");
+            }
+        }
+        let public = Some(TrustClass::Public);
+        assert_eq!(allowed(&known, "proxy", public, own.clone()).unwrap(), own, "nothing leads to a proxy");
+        let ours = Known { proxies, ..Known::default() };
+        assert!(allowed(&ours, "proxy", public, addresses(&["127.0.0.1"])).is_ok(), "ours is where we say");
     }
 }

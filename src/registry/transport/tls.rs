@@ -8,9 +8,13 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// Read once: the files have some hundred certificates and change with the image.
-static SYSTEM: LazyLock<Vec<CertificateDer<'static>>> =
-    LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
+/// Read once and shared: the files have some hundred certificates and change with the image.
+static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    // The system's files hold old certificates that do not parse; they are nobody's.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+});
 
 /// Why TLS cannot be set up. Never contains a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +60,18 @@ impl TlsOptions {
         self.skips_verification = true;
     }
 
+    fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
+        if self.authorities.is_empty() {
+            return Ok(SYSTEM.clone());
+        }
+        let mut roots = RootCertStore::clone(&SYSTEM);
+        for authority in &self.authorities {
+            let refused = |error: rustls::Error| TlsError::Certificate("ca.crt", error.to_string());
+            roots.add(authority.clone()).map_err(refused)?;
+        }
+        Ok(Arc::new(roots))
+    }
+
     /// The configuration for the registry itself, or for a host that it leads to.
     pub(super) fn config(&self, is_own: bool, protocols: &[&str]) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(ring::default_provider());
@@ -65,14 +81,7 @@ impl TlsOptions {
         let verified = if self.skips_verification {
             versions.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider)))
         } else {
-            let mut roots = RootCertStore::empty();
-            // The system's files hold old certificates that do not parse; they are nobody's.
-            roots.add_parsable_certificates(SYSTEM.iter().cloned());
-            for authority in &self.authorities {
-                let refused = |error: rustls::Error| TlsError::Certificate("ca.crt", error.to_string());
-                roots.add(authority.clone()).map_err(refused)?;
-            }
-            versions.with_root_certificates(roots)
+            versions.with_root_certificates(self.roots()?)
         };
         let mut config = match &self.identity {
             Some((chain, key)) if is_own => verified

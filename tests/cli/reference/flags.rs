@@ -11,7 +11,8 @@ use super::page::{Page, Section, codes};
 const HIDDEN: &str = "Tuning";
 
 /// The sections of the others; the title ends in the command, or the tables have a column of commands.
-const SHOWN: [&str; 3] = ["Flags of the commands", "Flags of the manager", "Flags of the agent"];
+const SHOWN: [&str; 4] =
+    ["Flags of the commands", "Flags of the manager", "Flags of the agent", "Flags of the registry-manager"];
 
 /// A command's flags by `command --flag`.
 type Flags = BTreeMap<String, Flag>;
@@ -81,6 +82,7 @@ fn section_of(name: &str) -> &'static str {
     match name.split(' ').next() {
         Some("manager") => SHOWN[1],
         Some("agent") => SHOWN[2],
+        Some("registry-manager") => SHOWN[3],
         _ => SHOWN[0],
     }
 }

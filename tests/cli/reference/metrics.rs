@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hypermirror::agent::metrics::AgentMetrics;
+use hypermirror::registry_manager::metrics::{ExchangeLabels, HostLabels, RegistryManagerMetrics};
 use hypermirror::telemetry::metrics::{
     ManagerMetrics, OutcomeLabels, ReasonLabels, ReviewLabels, SeverityLabels, StateLabels,
 };
@@ -18,6 +19,7 @@ use super::page::{Page, codes};
 async fn the_reference_has_every_metric() {
     let mut in_code = rendered(&manager().await);
     in_code.extend(rendered(&agent().await));
+    in_code.extend(rendered(&registry_manager().await));
     let page = Page::read("docs/reference.md");
     let section = page.section("Metrics");
     let mut on_page = BTreeSet::new();
@@ -26,7 +28,7 @@ async fn the_reference_has_every_metric() {
             on_page.extend(codes(names).into_iter().map(|name| format!("{name} | {kind}")));
         }
     }
-    section.assert_names(&on_page, &in_code, "what ManagerMetrics and AgentMetrics register");
+    section.assert_names(&on_page, &in_code, "what ManagerMetrics, AgentMetrics and RegistryManagerMetrics register");
 }
 
 /// The manager's registry, with a series of each family: only a series shows its labels.
@@ -50,6 +52,18 @@ async fn agent() -> Registry {
     let metrics = AgentMetrics::register(&mut registry);
     request(&metrics.requests).await;
     let _ = metrics.reloads.get_or_create(&OutcomeLabels { outcome: "" });
+    registry
+}
+
+/// The same of the registry-manager.
+async fn registry_manager() -> Registry {
+    let mut registry = Registry::default();
+    let metrics = RegistryManagerMetrics::register(&mut registry);
+    request(&metrics.requests).await;
+    metrics.count_scan("", true, 0.0);
+    let _ = metrics.registries.get_or_create(&StateLabels { state: "" });
+    let _ = metrics.exchanges.get_or_create(&ExchangeLabels { host: String::new(), class: "", code: String::new() });
+    let _ = metrics.throttled.get_or_create(&HostLabels { host: String::new() });
     registry
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hypermirror::mirrors::finding::FindingReason;
 use hypermirror_api::{
-    ConditionType, HostedClusterMirrors, NodeConditionType, NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, names,
+    ConditionType, HostedClusterMirrors, NodeConditionType, NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason,
+    Registry, RegistryConditionType, RegistryReason, names,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -13,7 +14,8 @@ use kube::CustomResourceExt as _;
 use super::page::{Page, codes};
 
 /// What begins like an annotation of ours and is none: labels, versions, the name in events.
-const NO_ANNOTATIONS: &[&str] = &["hypermirror.dev/v1alpha1", names::MANAGED_LABEL, names::EVENT_CONTROLLER];
+const NO_ANNOTATIONS: &[&str] =
+    &["hypermirror.dev/v1alpha1", names::MANAGED_LABEL, names::EVENT_CONTROLLER, names::REGISTRY_EVENT_CONTROLLER];
 
 fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
@@ -46,6 +48,16 @@ fn the_reference_has_every_condition_and_reason() {
 }
 
 #[test]
+fn the_reference_has_every_condition_and_reason_of_a_registry() {
+    let page = Page::read("docs/reference.md");
+    let section = page.section("Registry");
+    let types = set(RegistryConditionType::ALL.iter().map(|of| of.as_str()));
+    section.assert_names(&section.names("condition"), &types, "RegistryConditionType (api/src/registry_conditions.rs)");
+    let reasons = set(RegistryReason::ALL.iter().map(|reason| reason.as_str()));
+    section.assert_names(&section.names("reason"), &reasons, "RegistryReason (api/src/registry_conditions.rs)");
+}
+
+#[test]
 fn the_page_about_the_agent_has_every_condition_and_reason() {
     let page = Page::read("docs/agent.md");
     let section = page.section("What it reports");
@@ -69,6 +81,7 @@ fn the_reference_has_every_printer_column() {
     let agent = Page::read("docs/agent.md");
     for (page, title, line, crd) in [
         (&reference, "HostedClusterMirrors", "Columns:", HostedClusterMirrors::crd()),
+        (&reference, "Registry", "Columns:", Registry::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorStatus:", NodeMirrorStatus::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorSet:", NodeMirrorSet::crd()),
     ] {

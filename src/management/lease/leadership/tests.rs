@@ -30,7 +30,8 @@ fn holder(client: Client, held: Option<Duration>) -> (Holder, Term) {
     let held = held.map(|left| Held { until: now + left, others_from: now + left, number: 4 });
     let (sender, term) = watch::channel(held);
     let candidate = Candidate::new("me", Duration::from_secs(15));
-    (Holder { api: Api::namespaced(client, "hypermirror"), candidate, term: sender, held }, Term(term))
+    let api = Api::namespaced(client, "hypermirror");
+    (Holder { name: names::LEASE, api, candidate, term: sender, held }, Term(term))
 }
 
 /// Whether this instance leads after one turn with these answers, and the bodies of its requests.

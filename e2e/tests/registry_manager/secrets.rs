@@ -1,0 +1,118 @@
+//! Credentials: whose they are, when they are read, and where they never appear.
+
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use hypermirror_e2e::mock::{Fixed, On, Rule, User};
+use hypermirror_e2e::{MockRegistry, endpoint};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use super::stage::{Stage, USER, add_image, condition, registry, secret, tags};
+
+const CANARY: &str = "canary-0f3a7c";
+
+#[tokio::test]
+async fn a_rotated_secret_works_at_once_and_no_password_appears_anywhere() -> Result<()> {
+    let stage = Stage::new("canary").await?;
+    let mock = MockRegistry::builder().basic([User::new("robot", CANARY)]).start().await?;
+    add_image(&mock, "app", "v1", "one");
+    let creds =
+        |password: &str| secret("canary", "creds", "Opaque", &json!({"username": "robot", "password": password}));
+    stage.fleet.apply(&creds(CANARY)).await?;
+    let spec = json!({"credentialsSecret": {"name": "creds"}, "scanConfig": {"retryAttempts": 0}});
+    let object = stage.object("app", &mock.url(), "app", &spec);
+    stage.fleet.apply(&object).await?;
+    let good = stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+
+    let rotated = format!("{CANARY}-rotated");
+    mock.set_users([User::new("robot", &rotated)]);
+    let refused = stage.scan(&object, "refused").await?;
+    assert_eq!(condition(&refused, "Stalled"), Some(("True", "Unauthorized")));
+    assert_eq!(refused["images"], good["images"]);
+    stage.fleet.apply(&creds(&rotated)).await?;
+    let back = stage.scan(&object, "back").await?;
+    assert_eq!(back["lastScanStatus"], "Success");
+
+    stage.fleet.delete(&creds("")).await?;
+    let missing = stage.scan(&object, "missing").await?;
+    assert_eq!(condition(&missing, "Stalled"), Some(("True", "SecretMissing")));
+    let config = json!({"auths": {mock.host(): {"username": "robot", "password": rotated}}}).to_string();
+    let docker = secret("canary", "docker", "kubernetes.io/dockerconfigjson", &json!({".dockerconfigjson": config}));
+    stage.fleet.apply(&docker).await?;
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "puller", "namespace": "canary"},
+        "imagePullSecrets": [{"name": "docker"}],
+    });
+    stage.fleet.apply(&account).await?;
+    let by_account = json!({"spec": {"credentialsSecret": null, "serviceAccountName": "puller"}});
+    stage.fleet.merge(&object, &by_account).await?;
+    stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+
+    let mut places = vec![("status", stage.status(&object).await?.to_string())];
+    places.push(("metrics", endpoint::get(&stage.world.metrics).await?.body));
+    places.push(("log", stage.world.manager.log()?));
+    let id = stage.world.manager.handle().id();
+    for name in ["cmdline", "environ"] {
+        let bytes = std::fs::read(format!("/proc/{id}/{name}")).context(name)?;
+        places.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    let events: Api<Event> = Api::namespaced(stage.fleet.client.clone(), "canary");
+    let events = events.list(&ListParams::default()).await?;
+    places.push(("events", serde_json::to_string(&events)?));
+    stage.audit.mark().await?;
+    let audit = std::fs::read_to_string(stage.audit.path())?;
+    places.push(("audit log", audit.lines().filter(|line| line.contains(USER)).collect()));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("robot:{CANARY}"));
+    for (place, text) in places {
+        ensure!(!text.is_empty() && !text.contains(CANARY) && !text.contains(&encoded), "{place} has the password");
+    }
+    let events: Vec<Value> = audit.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let is_read = |event: &&Value| event["user"]["username"] == USER && event["objectRef"]["resource"] == "secrets";
+    let reads: Vec<&Value> = events.iter().filter(is_read).collect();
+    ensure!(!reads.is_empty() && reads.iter().all(|event| event["verb"] == "get"), "Secrets are read by name only");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_credential_of_one_namespace_shows_nothing_to_another_one_also_if_a_registry_lies() -> Result<()> {
+    let stage = Stage::new("tenant-a").await?;
+    stage.add_namespace("tenant-b").await?;
+    let mock = MockRegistry::builder().basic([User::new("a", "secret")]).start().await?;
+    let digest = add_image(&mock, "private", "v1", "a private image of this length");
+    stage.fleet.apply(&secret("tenant-a", "creds", "Opaque", &json!({"username": "a", "password": "secret"}))).await?;
+    let own = stage.object("private", &mock.url(), "private", &json!({"credentialsSecret": {"name": "creds"}}));
+    stage.fleet.apply(&own).await?;
+    let seen = stage.told(&own, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    ensure!(seen["images"][0]["size"].as_i64() > Some(2), "{seen}");
+
+    // The same repository without the credential, and with a Secret of the other namespace, which is not its own.
+    let spec = |url: &str, more: Value| {
+        let mut spec =
+            json!({"url": url, "repository": "private", "scanInterval": 3_600, "scanConfig": {"retryAttempts": 0}});
+        spec.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        spec
+    };
+    let anonymous = registry("tenant-b", "anonymous", &spec(&mock.url(), json!({})));
+    let borrowed =
+        registry("tenant-b", "borrowed", &spec(&mock.url(), json!({"credentialsSecret": {"name": "creds"}})));
+    // A registry of their own that names the digest of the private image and cannot show it.
+    let lying = MockRegistry::start().await?;
+    lying.store().tag("private", "v1", &digest);
+    let head = Fixed::status(http::StatusCode::OK)
+        .header(http::header::HeaderName::from_static("docker-content-digest"), &digest);
+    lying.add(Rule::new(On::any().method(http::Method::HEAD).containing("/manifests/v1"), head));
+    let liar = registry("tenant-b", "liar", &spec(&lying.url(), json!({})));
+    for object in [&anonymous, &borrowed, &liar] {
+        stage.fleet.apply(object).await?;
+    }
+    for (object, reason) in [(&anonymous, "Unauthorized"), (&borrowed, "SecretMissing")] {
+        let status = stage.told(object, "Failed", |status| status["lastScanStatus"] == "Failed").await?;
+        assert_eq!((condition(&status, "Ready"), tags(&status)), (Some(("False", reason)), vec![]));
+    }
+    let lied = stage.told(&liar, "a result", |status| status["lastScanStatus"].is_string()).await?;
+    ensure!(lied["images"][0].get("size").is_none(), "the size is that of somebody else's image: {lied}");
+    ensure!(lied["images"][0]["reason"].is_string(), "{lied}");
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! What the scenarios share: a bed, the registry-manager, and a proxy that leads the names of the first operator's manifests to
+//! mock registries.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hypermirror_e2e::fleet::{SOON, SYSTEM};
+use hypermirror_e2e::mock::User;
+use hypermirror_e2e::mock::digest::Digest;
+use hypermirror_e2e::pki::Authority;
+use hypermirror_e2e::proxy::Proxy;
+use hypermirror_e2e::{
+    Audit, Cluster, Crds, Fleet, Launch, MockRegistry, Process, SharedBed, Testbed, binaries, eventually,
+};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+/// The ServiceAccount of the manifests.
+pub const SERVICE_ACCOUNT: &str = "hypermirror-registry-manager";
+/// Its user name.
+pub const USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-registry-manager";
+/// The media type of an image.
+pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Docker Hub in the first operator's manifests.
+const HUB: &str = "registry-1.docker.io";
+/// The private registry in them.
+const PRIVATE: &str = "registry.example.com";
+
+static BED: SharedBed = SharedBed::new(Testbed::builder);
+static WORLD: OnceCell<World> = OnceCell::const_new();
+
+/// Servers outlive the scenario that is the first to need them.
+fn servers() -> &'static Runtime {
+    static SERVERS: OnceLock<Runtime> = OnceLock::new();
+    SERVERS.get_or_init(|| Runtime::new().unwrap())
+}
+
+/// What is started once.
+pub struct World {
+    /// The process.
+    pub manager: Process,
+    /// Its metrics.
+    pub metrics: String,
+    /// Its inventories.
+    pub inventories: String,
+    _servers: (Proxy, MockRegistry, MockRegistry),
+}
+
+/// One scenario's view.
+pub struct Stage {
+    /// What is started once.
+    pub world: &'static World,
+    /// The objects of the API server.
+    pub fleet: Fleet,
+    /// The cluster.
+    pub cluster: &'static Cluster,
+    /// Its audit log.
+    pub audit: Audit,
+    /// A namespace of this scenario.
+    pub namespace: String,
+}
+
+impl Stage {
+    /// With a namespace of this name.
+    pub async fn new(namespace: &str) -> Result<Self> {
+        let cluster = BED.get().await?.management();
+        let fleet = Fleet { client: cluster.admin_client().await? };
+        let world = WORLD.get_or_try_init(|| World::start(cluster)).await?;
+        let stage = Self { world, fleet, cluster, audit: cluster.audit().await?, namespace: namespace.to_owned() };
+        stage.add_namespace(namespace).await?;
+        Ok(stage)
+    }
+
+    /// Another namespace.
+    pub async fn add_namespace(&self, name: &str) -> Result<()> {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        self.fleet.apply(&namespace).await.map(|_| ())
+    }
+
+    /// A Registry in the scenario's namespace, with more in its spec.
+    pub fn object(&self, name: &str, url: &str, repository: &str, more: &Value) -> Value {
+        let mut spec = json!({"url": url, "repository": repository, "scanInterval": 3_600});
+        spec.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        registry(&self.namespace, name, &spec)
+    }
+
+    /// The status of a Registry.
+    pub async fn status(&self, object: &Value) -> Result<Value> {
+        let name = object["metadata"]["name"].as_str().context("no name")?;
+        let found = self.fleet.api_of(object)?.get(name).await?;
+        Ok(found.data.get("status").cloned().unwrap_or_default())
+    }
+
+    /// Waits until a status is as it should be.
+    pub async fn told(&self, object: &Value, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        eventually(SOON, &format!("{} shows {what}", object["metadata"]["name"]), async || {
+            let status = self.status(object).await?;
+            ensure!(wanted(&status), "{status}");
+            Ok(Some(status))
+        })
+        .await
+    }
+
+    /// Asks for a scan and waits until it is acknowledged.
+    pub async fn scan(&self, object: &Value, value: &str) -> Result<Value> {
+        let annotation = json!({"metadata": {"annotations": {"hypermirror.dev/scan-now": value}}});
+        self.fleet.merge(object, &annotation).await?;
+        self.told(object, value, |status| status["lastHandledScanNow"] == value).await
+    }
+}
+
+impl World {
+    async fn start(cluster: &'static Cluster) -> Result<Self> {
+        let client = cluster.admin_client().await?;
+        let fleet = Fleet { client: client.clone() };
+        let root = binaries::repository_root();
+        Crds::of_the_fleet()?.install(&client).await?;
+        Crds::read(&[root.join("manifests/crd/management.yaml")])?.install(&client).await?;
+        fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})).await?;
+        for file in ["rbac.yaml", "secrets.yaml"] {
+            fleet.apply_file(&root.join("manifests/components/registry-manager").join(file)).await?;
+        }
+        let authority = Authority::new("registries")?;
+        let certificates: PathBuf = cluster.directory().join("registries.crt");
+        std::fs::write(&certificates, authority.certificate())?;
+        let (proxy, hub, private) = servers().spawn(registries(authority)).await??;
+        let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
+        let mut manager = Launch::operator("registry-manager", cluster.directory())?
+            .arg("registry-manager")
+            .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
+            .args(["--inventory-bind-address=127.0.0.1:0", "--registry-networks=loopback", "--min-scan-interval=10ms"])
+            .arg(format!("--namespace={SYSTEM}"))
+            .env("KUBECONFIG", kubeconfig)
+            .env("HTTPS_PROXY", proxy.url())
+            .env("SSL_CERT_FILE", certificates)
+            .spawn()?;
+        let metrics = manager.wait_for_log_field("metrics server listening", "address", SOON).await?;
+        let health = manager.wait_for_log_field("health server listening", "address", SOON).await?;
+        let inventories = manager.wait_for_log_field("inventory server listening", "address", SOON).await?;
+        manager.wait_until_ready(&format!("http://{health}/readyz"), SOON).await?;
+        let metrics = format!("http://{metrics}/metrics");
+        Ok(Self { manager, metrics, inventories, _servers: (proxy, hub, private) })
+    }
+}
+
+async fn registries(authority: Authority) -> Result<(Proxy, MockRegistry, MockRegistry)> {
+    let hub = MockRegistry::builder().tls(&authority).name(HUB).start().await?;
+    let user = User::new("myuser", "mypass");
+    let private = MockRegistry::builder().tls(&authority).name(PRIVATE).basic([user]).start().await?;
+    for tag in ["latest", "1.25.3"] {
+        add_image(&hub, "library/nginx", tag, tag);
+    }
+    add_image(&private, "company/app", "v1", "app");
+    let proxy = Proxy::start().await?;
+    for (name, registry) in [(HUB, &hub), (PRIVATE, &private)] {
+        proxy.route(&format!("{name}:443"), registry.host().parse()?);
+    }
+    Ok((proxy, hub, private))
+}
+
+/// A Registry.
+pub fn registry(namespace: &str, name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "registry.kubecontroller.io/v1alpha1", "kind": "Registry",
+        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+    })
+}
+
+/// A Secret with this data as text.
+pub fn secret(namespace: &str, name: &str, kind: &str, data: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": kind,
+        "metadata": {"name": name, "namespace": namespace}, "stringData": data,
+    })
+}
+
+/// An image of one layer with this content under a tag.
+pub fn add_image(registry: &MockRegistry, repository: &str, tag: &str, content: &str) -> Digest {
+    let mut store = registry.store();
+    let config = store.add_blob(repository, "{}");
+    let layer = store.add_blob(repository, content.to_owned());
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": IMAGE,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": &*config, "size": 2},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": &*layer, "size": content.len()}],
+    });
+    let digest = store.add_manifest(repository, IMAGE, manifest.to_string());
+    store.tag(repository, tag, &digest);
+    digest
+}
+
+/// The tags of a status, in order.
+pub fn tags(status: &Value) -> Vec<&str> {
+    status["images"].as_array().into_iter().flatten().filter_map(|image| image["tag"].as_str()).collect()
+}
+
+/// Status and reason of a condition.
+pub fn condition<'a>(status: &'a Value, kind: &str) -> Option<(&'a str, &'a str)> {
+    let found = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)?;
+    Some((found["status"].as_str()?, found["reason"].as_str()?))
+}
+
+/// A while in which nothing is to happen.
+pub const QUIET: Duration = Duration::from_millis(700);

@@ -1,0 +1,27 @@
+//! The registry-manager's process: scans the repositories of Registry objects and reports what they hold.
+//!
+//! A watch feeds the agenda, which decides when an object is scanned; a scan reads Secrets by name, asks the registry, and
+//! writes one status. What decides is pure: `settings`, `secrets`, `due`, `agenda`, `status`,
+//! `changes`, `pages`.
+
+mod access;
+pub mod agenda;
+pub mod changes;
+mod clients;
+mod context;
+pub mod due;
+mod inventory;
+mod inventory_server;
+pub mod metrics;
+pub mod options;
+pub mod pages;
+mod run;
+mod scan;
+pub mod secrets;
+pub mod settings;
+pub mod status;
+mod watch;
+mod write;
+
+pub use options::RegistryManagerOptions;
+pub use run::run;

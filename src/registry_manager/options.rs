@@ -1,0 +1,71 @@
+//! The flags of `hypermirror registry-manager`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::process::flags::{EndpointFlags, parse_address, parse_duration};
+use crate::registry::address::TrustClass;
+use crate::telemetry::logs::{LogFormat, LogLevel};
+
+/// The narrowest network in which registries may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RegistryNetworks {
+    /// Also this machine and its loopback address
+    Loopback,
+    /// Private networks and the internet
+    #[default]
+    Private,
+    /// Only the internet
+    Public,
+}
+
+impl From<RegistryNetworks> for TrustClass {
+    fn from(networks: RegistryNetworks) -> Self {
+        match networks {
+            RegistryNetworks::Loopback => Self::Loopback,
+            RegistryNetworks::Private => Self::Private,
+            RegistryNetworks::Public => Self::Public,
+        }
+    }
+}
+
+/// The flags of `hypermirror registry-manager`.
+#[derive(Args, Clone, Debug)]
+pub struct RegistryManagerOptions {
+    /// Minimum time between two scans of a Registry, whatever its scanInterval is
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub min_scan_interval: Duration,
+    /// Networks in which registries may be
+    #[arg(long, value_enum, default_value_t, value_name = "NETWORKS")]
+    pub registry_networks: RegistryNetworks,
+    /// Address that serves whole inventories; without a certificate, a loopback address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082", value_parser = parse_address)]
+    pub inventory_bind_address: SocketAddr,
+    /// Directory with tls.crt and tls.key for --inventory-bind-address
+    #[arg(long, value_name = "DIR")]
+    pub inventory_certificate_dir: Option<PathBuf>,
+    /// Number of scans at the same time
+    #[arg(long, hide = true, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_concurrent_scans: u16,
+    /// Namespace of the Lease (default: the pod's namespace)
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Name of this instance on the Lease (default: host name and process ID)
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+    /// Time without a renewal after which another instance takes over
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
+    pub lease_duration: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
+    pub endpoints: EndpointFlags,
+    /// Least severe log lines to print; RUST_LOG takes precedence
+    #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t, value_name = "LEVEL")]
+    pub log_level: LogLevel,
+    /// Format of log lines on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}

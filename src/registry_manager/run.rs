@@ -1,0 +1,189 @@
+//! Starts all parts of the registry-manager, and stops them in order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use hypermirror_api::names;
+use hypermirror_api::registry::ScanStatus;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::time::{sleep, sleep_until};
+
+use super::agenda::{Agenda, Limits, Moment};
+use super::clients::Clients;
+use super::context::Context;
+use super::metrics::RegistryManagerMetrics;
+use super::options::RegistryManagerOptions;
+use super::{inventory_server, scan, watch};
+use crate::client::connect::connect;
+use crate::management::events::Events;
+use crate::management::lease::{Leadership, LeaseSettings};
+use crate::process::first_look::FirstLook;
+use crate::process::identity::{own_identity, own_namespace};
+use crate::registry::proxy::Proxies;
+use crate::telemetry::metrics::{StateLabels, gauge};
+
+/// Scans at once at one host. More would wait for the pace of that host.
+const AT_ONE_HOST: usize = 8;
+/// The part of all scans that one namespace may have at once.
+const PART_OF_NAMESPACE: usize = 8;
+/// Interval in which gauges are updated.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// Runs the registry-manager until SIGTERM or SIGINT. A replica that loses the Lease continues as a standby.
+///
+/// # Errors
+/// If it cannot start.
+pub async fn run(options: RegistryManagerOptions) -> Result<()> {
+    let mut registry = Registry::default();
+    let metrics = RegistryManagerMetrics::register(&mut registry);
+    let client = connect(&metrics.requests).await?;
+    let lease = LeaseSettings {
+        name: names::REGISTRY_LEASE,
+        namespace: own_namespace(options.namespace.clone())?,
+        identity: options.identity.clone().unwrap_or_else(own_identity),
+        duration: options.lease_duration,
+    };
+    let metrics_server = options.endpoints.serve_metrics(registry).await?;
+    let requests = metrics.requests.clone();
+    let connect = async move { connect(&requests).await.map_err(anyhow::Error::from) };
+    let leadership = Leadership::compete(connect, &lease).await?;
+    let look = FirstLook::default();
+    let awaited = look.await_watch("registries");
+    let health_server = options.endpoints.serve_probes(look.clone()).await?;
+    let environment = Proxies::of_environment(|name| std::env::var(name).ok())?;
+    let ctx = Arc::new(Context {
+        events: Events::new(client.clone(), names::REGISTRY_EVENT_CONTROLLER, &lease.identity),
+        client,
+        term: leadership.term.clone(),
+        clients: Clients::new(environment, options.registry_networks.into(), metrics.observer()),
+        metrics,
+        inventories: super::inventory::Inventories::default(),
+        changed: Notify::new(),
+        objects: Mutex::new(Agenda::new(limits(options.max_concurrent_scans.into()), options.min_scan_interval)),
+        jobs: Mutex::new(HashMap::new()),
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(metrics_server);
+    tasks.spawn(health_server);
+    tasks.spawn(inventory_server::start(&ctx, &options).await?);
+    tasks.spawn(watch::follow(ctx.clone(), awaited));
+    tasks.spawn(keep_house(ctx.clone()));
+    // Scans share one thread: they wait for registries most of the time, and leave the others to watches and the Lease.
+    LocalSet::new().run_until(until_told_to_end(&ctx, &look)).await?;
+    tracing::info!("terminating");
+    // A scan that ends here is made again by the next leader: its status still has the time of the one before.
+    stop_jobs(&ctx);
+    tasks.shutdown().await;
+    drop(ctx);
+    leadership.release().await;
+    Ok(())
+}
+
+fn limits(all: usize) -> Limits {
+    Limits { all, namespace: (all / PART_OF_NAMESPACE).max(1), host: AT_ONE_HOST }
+}
+
+/// Scans whenever this replica leads, until a signal stops the process.
+async fn until_told_to_end(ctx: &Arc<Context>, look: &FirstLook) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let lead = async {
+        let mut term = ctx.term.clone();
+        look.opened().await;
+        tracing::info!("the watch has delivered its first list");
+        while term.begun().await {
+            ctx.metrics.leader.set(1);
+            let lasts = tokio::select! {
+                never = scan_when_due(ctx) => match never {},
+                lasts = term.ended() => lasts,
+            };
+            ctx.metrics.leader.set(0);
+            stop_jobs(ctx);
+            if !lasts {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = lead => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Starts each job when it is due and there is room.
+async fn scan_when_due(ctx: &Arc<Context>) -> std::convert::Infallible {
+    loop {
+        // Before the look at the agenda, so that no change between the two is missed.
+        let changed = ctx.changed.notified();
+        if start_next(ctx) {
+            continue;
+        }
+        let due = ctx.agenda().next_due();
+        let until_due = async {
+            match due {
+                Some(due) => sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed => {}
+            () = until_due => {}
+        }
+    }
+}
+
+/// Whether there was a job to start.
+fn start_next(ctx: &Arc<Context>) -> bool {
+    // Locked all the while, so that whoever stops the job finds its handle.
+    let mut jobs = ctx.jobs();
+    let Some(job) = ctx.agenda().start(Moment::now()) else { return false };
+    let number = job.number;
+    let task = spawn_local(scan::run(ctx.clone(), job));
+    jobs.insert(number, task.abort_handle());
+    true
+}
+
+fn stop_jobs(ctx: &Context) {
+    let stopped = ctx.agenda().stop_all(Moment::now());
+    for job in stopped {
+        ctx.abort(Some(job));
+    }
+}
+
+async fn keep_house(ctx: Arc<Context>) {
+    loop {
+        count(&ctx);
+        sleep(HOUSEKEEPING).await;
+    }
+}
+
+fn count(ctx: &Context) {
+    let (mut states, mut tags) = ([("Success", 0), ("Failed", 0), ("Pending", 0), ("Suspended", 0)], 0_i64);
+    {
+        let agenda = ctx.agenda();
+        for (object, known) in agenda.all() {
+            let is_suspended = object.spec.as_ref().is_ok_and(|spec| spec.suspend);
+            let state = match known.last_status {
+                _ if is_suspended => 3,
+                Some(ScanStatus::Success) => 0,
+                Some(ScanStatus::Failed) => 1,
+                None => 2,
+            };
+            states[state].1 += 1;
+            tags = tags.saturating_add(known.tag_count);
+        }
+        ctx.metrics.running.set(gauge(agenda.running()));
+    }
+    for (state, count) in states {
+        ctx.metrics.registries.get_or_create(&StateLabels { state }).set(gauge(count));
+    }
+    ctx.metrics.tags.set(tags);
+}
