@@ -45,7 +45,7 @@ const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// Timeout of one reconcile: a guest cluster with 10,000 nodes needs seconds. Slower ones are reported.
 const TIMEOUT: Duration = Duration::from_mins(2);
 /// Pause before a large guest cluster requests a slot again.
-const PLACE_AGAIN: Duration = Duration::from_millis(100);
+const SLOT_RETRY: Duration = Duration::from_millis(100);
 
 /// The memory of one guest cluster between reconciles.
 #[derive(Default)]
@@ -88,7 +88,7 @@ struct Base {
 
 /// An unconfirmed change.
 struct Change {
-    since: Instant,
+    since: tokio::time::Instant,
     /// The slot of `--max-concurrent-guests`.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -123,7 +123,7 @@ pub struct Guests {
     memory: Memory,
     permits: Option<Arc<Semaphore>>,
     in_flight: InFlight,
-    places: watch::Places,
+    slots: watch::Slots,
     /// The client of the management cluster.
     client: Client,
     options: GuestOptions,
@@ -142,7 +142,7 @@ impl Guests {
             memory: Memory::default(),
             permits: (at_once > 0).then(|| Arc::new(Semaphore::new(at_once))),
             in_flight: InFlight::default(),
-            places: watch::Places::default(),
+            slots: watch::Slots::default(),
             client: ctx.client.clone(),
             options,
             heavy: Arc::clone(&ctx.heavy),
@@ -212,7 +212,7 @@ impl Guests {
     async fn sync(&self, ctx: &Context, guest: &mut Guest, key: &ClusterKey) -> Option<Duration> {
         let observed = match ctx.known(key, Load::default(), &self.heavy.guests).await {
             Ok(observed) => observed,
-            Err(Absent::Busy) => return Some(PLACE_AGAIN),
+            Err(Absent::Busy) => return Some(SLOT_RETRY),
             Err(Absent::Gone | Absent::Unread) => return None,
         };
         let Synced { outcome, again } = sync::sync(self, guest, &observed, moment()).await;
@@ -240,7 +240,7 @@ impl Guests {
             None => None,
             Some(permits) => Some(Arc::clone(permits).try_acquire_owned().ok()?),
         };
-        Some(Change { since: Instant::now(), _permit: permit })
+        Some(Change { since: tokio::time::Instant::now(), _permit: permit })
     }
 
     /// The pause between two reconciles in which nothing changes.

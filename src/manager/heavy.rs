@@ -116,16 +116,16 @@ pub struct Load(Option<OwnedSemaphorePermit>);
 
 impl Load {
     /// The load for another number of mirrors, which keeps its slot. `None` if it is heavy and all slots are in use.
-    pub fn raised(self, mirrors: usize, places: &Arc<Semaphore>) -> Option<Self> {
-        if self.0.is_some() { Some(self) } else { Self::of(mirrors, places) }
+    pub fn raised(self, mirrors: usize, slots: &Arc<Semaphore>) -> Option<Self> {
+        if self.0.is_some() { Some(self) } else { Self::of(mirrors, slots) }
     }
 
     /// The load for a number of mirrors. `None` if it is heavy and all slots are in use.
-    pub fn of(mirrors: usize, places: &Arc<Semaphore>) -> Option<Self> {
+    pub fn of(mirrors: usize, slots: &Arc<Semaphore>) -> Option<Self> {
         if mirrors <= HEAVY {
             return Some(Self(None));
         }
-        Arc::clone(places).try_acquire_owned().ok().map(|place| Self(Some(place)))
+        Arc::clone(slots).try_acquire_owned().ok().map(|place| Self(Some(place)))
     }
 }
 
@@ -135,11 +135,11 @@ impl Heavy {
     /// # Errors
     /// If a thread cannot be created.
     pub fn start() -> io::Result<Self> {
-        let places = || Arc::new(Semaphore::new(AT_ONCE));
+        let slots = || Arc::new(Semaphore::new(AT_ONCE));
         let reading = WorkThread::start("reading", READING_NICENESS)?;
         let merging = WorkThread::start("merging", MERGING_NICENESS)?;
         let (computing, maps) = (Mutex::default(), Arc::default());
-        Ok(Self { clusters: places(), guests: places(), reading, merging, computing, maps })
+        Ok(Self { clusters: slots(), guests: slots(), reading, merging, computing, maps })
     }
 
     /// Runs a computation with borrowed data. Heavy ones run one after the other, and other tasks of this thread move to other
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_cache_is_bounded() {
         let (maps, management) = (Maps::default(), Arc::default());
         for _ in 0..4 {
             maps.find_or_merge(Arc::clone(&management), own(KEPT_ENTRIES / 100), false);
@@ -256,12 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_one_waits_for_a_place_and_a_light_one_never() {
-        let places = Heavy::start().unwrap().clusters;
-        let taken: Vec<Option<Load>> = (0..3).map(|_| Load::of(HEAVY + 1, &places)).collect();
+    fn a_heavy_one_waits_for_a_slot_and_a_light_one_never() {
+        let slots = Heavy::start().unwrap().clusters;
+        let taken: Vec<Option<Load>> = (0..3).map(|_| Load::of(HEAVY + 1, &slots)).collect();
         assert_eq!(taken.iter().filter(|load| load.is_some()).count(), AT_ONCE);
-        assert!(Load::of(HEAVY, &places).is_some());
+        assert!(Load::of(HEAVY, &slots).is_some());
         drop(taken);
-        assert!(Load::of(HEAVY + 1, &places).is_some());
+        assert!(Load::of(HEAVY + 1, &slots).is_some());
     }
 }

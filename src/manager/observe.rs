@@ -46,9 +46,9 @@ impl Context {
         &self,
         key: &ClusterKey,
         load: Load,
-        places: &Arc<Semaphore>,
+        slots: &Arc<Semaphore>,
     ) -> Result<Observation, Absent> {
-        self.complete(key, self.store.facts(key).ok_or(Absent::Gone)?, load, places).await
+        self.complete(key, self.store.facts(key).ok_or(Absent::Gone)?, load, slots).await
     }
 
     /// The facts with current targets: reads those that have changed since the last read or write, or all of them if the state of
@@ -89,7 +89,7 @@ impl Context {
         key: &ClusterKey,
         known: KnownFacts,
         load: Load,
-        places: &Arc<Semaphore>,
+        slots: &Arc<Semaphore>,
     ) -> Result<Observation, Absent> {
         if known.object.metadata.deletion_timestamp.is_some() {
             return Err(Absent::Gone);
@@ -97,7 +97,7 @@ impl Context {
         known.unread.iter().for_each(|name| self.reading.add((key.namespace.clone(), name.clone())));
         let Some(declaration) = &known.declaration else { return Err(Absent::Unread) };
         let sources = declaration.resolve();
-        let load = load.raised(sources.mirrors(), places).ok_or(Absent::Busy)?;
+        let load = load.raised(sources.mirrors(), slots).ok_or(Absent::Busy)?;
         if sources.is_news_to(declaration) {
             self.store.keep_in_force(key, declaration, &sources);
         }

@@ -20,7 +20,7 @@ use crate::management::apply::WriteError;
 use crate::telemetry::metrics::OutcomeLabels;
 
 /// Pause before a heavy hosted cluster requests a slot again.
-const PLACE_AGAIN: Duration = Duration::from_millis(100);
+const SLOT_RETRY: Duration = Duration::from_millis(100);
 
 /// Reconciles until the process ends.
 pub(super) async fn work(ctx: Arc<Context>, reporter: Reporter) {
@@ -119,7 +119,7 @@ async fn observe(
     match ctx.observe(key, load, *slot != Slot::NotClaimed).await {
         Ok(Ok(seen)) => Ok(Some(seen)),
         Ok(Err(Absent::Busy)) => {
-            ctx.store.clusters.add_after(key.clone(), PLACE_AGAIN);
+            ctx.store.clusters.add_after(key.clone(), SLOT_RETRY);
             Ok(None)
         }
         Ok(Err(Absent::Gone | Absent::Unread)) => Ok(None),

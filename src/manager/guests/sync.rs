@@ -98,7 +98,7 @@ impl Guests {
         let enqueuer = Enqueuer { key, queue, term: self.leader.term.clone() };
         let kinds =
             WATCHED.into_iter().filter(|kind| mirrors.has(kind) || base.others.iter().any(|other| other == kind));
-        guest.watches.start(&self.places, &connection.client, kinds, &enqueuer);
+        guest.watches.start(&self.slots, &connection.client, kinds, &enqueuer);
     }
 
     /// The outcome of a complete push.

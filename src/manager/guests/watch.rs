@@ -31,22 +31,22 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(10);
 
 /// The slots for watches, shared by all guest clusters.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
+pub(super) struct Slots {
     first_kind: Arc<Semaphore>,
     others: Arc<Semaphore>,
 }
 
-impl Default for Places {
+impl Default for Slots {
     fn default() -> Self {
-        let places = |count| Arc::new(Semaphore::new(count));
-        Self { first_kind: places(OF_FIRST_KIND), others: places(OF_OTHERS) }
+        let slots = |count| Arc::new(Semaphore::new(count));
+        Self { first_kind: slots(OF_FIRST_KIND), others: slots(OF_OTHERS) }
     }
 }
 
-impl Places {
+impl Slots {
     fn claim(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
-        let places = if kind == FIRST_KIND { &self.first_kind } else { &self.others };
-        Arc::clone(places).try_acquire_owned().ok()
+        let slots = if kind == FIRST_KIND { &self.first_kind } else { &self.others };
+        Arc::clone(slots).try_acquire_owned().ok()
     }
 }
 
@@ -73,7 +73,7 @@ impl Watches {
     /// Starts missing watches of a reachable guest cluster.
     pub(super) fn start(
         &mut self,
-        places: &Places,
+        slots: &Slots,
         client: &GuestClient,
         kinds: impl Iterator<Item = &'static str>,
         enqueuer: &Enqueuer,
@@ -84,14 +84,14 @@ impl Watches {
             if self.running.contains_key(kind) {
                 continue;
             }
-            let Some(place) = places.claim(kind) else { continue };
+            let Some(slot) = slots.claim(kind) else { continue };
             let watch = Watch {
                 kind,
                 client: client.clone(),
                 seen: Arc::clone(&self.seen),
                 pace: Arc::clone(&self.pace),
                 enqueuer: enqueuer.clone(),
-                _place: place,
+                _slot: slot,
             };
             self.running.insert(kind, tokio::spawn(watch.run()));
         }
@@ -112,7 +112,7 @@ struct Watch {
     seen: Arc<Seen>,
     pace: Arc<Pace>,
     enqueuer: Enqueuer,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Watch {
@@ -274,11 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn the_sets_of_nodes_are_watched_whatever_else_is() {
-        let places = Places::default();
-        let taken = |kind: &str| (0..2 * OF_FIRST_KIND).map_while(|_| places.claim(kind)).collect::<Vec<_>>();
-        let others = taken("DaemonSet");
-        assert_eq!((others.len(), taken("ImageTagMirrorSet").len()), (OF_OTHERS, 0));
-        assert_eq!(taken(FIRST_KIND).len(), OF_FIRST_KIND);
+    fn the_sets_of_nodes_have_slots_of_their_own() {
+        let slots = Slots::default();
+        let claimed = |kind: &str| (0..2 * OF_FIRST_KIND).map_while(|_| slots.claim(kind)).collect::<Vec<_>>();
+        let others = claimed("DaemonSet");
+        assert_eq!((others.len(), claimed("ImageTagMirrorSet").len()), (OF_OTHERS, 0));
+        assert_eq!(claimed(FIRST_KIND).len(), OF_FIRST_KIND);
     }
 }

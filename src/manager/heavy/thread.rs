@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Maximum number of queued jobs. Further callers wait.
-const IN_LINE: usize = 16;
+const QUEUED: usize = 16;
 
 /// Runs jobs one after the other. After this is dropped, the thread ends with the current job, without being joined.
 ///
@@ -36,8 +36,8 @@ impl WorkThread {
     /// # Errors
     /// If the thread cannot be created.
     pub fn start(name: &'static str, niceness: i32) -> io::Result<Self> {
-        let (jobs, in_line) = mpsc::channel(IN_LINE);
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || work(name, niceness, in_line))?;
+        let (jobs, queued) = mpsc::channel(QUEUED);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || work(name, niceness, queued))?;
         Ok(Self { jobs })
     }
 
@@ -58,12 +58,12 @@ impl WorkThread {
     }
 }
 
-fn work(name: &str, niceness: i32, mut in_line: mpsc::Receiver<Job>) {
+fn work(name: &str, niceness: i32, mut queued: mpsc::Receiver<Job>) {
     // On Linux, niceness is per thread.
     if let Err(error) = rustix::process::nice(niceness) {
         tracing::debug!(name, %error, "the thread keeps its priority");
     }
-    while let Some(job) = in_line.blocking_recv() {
+    while let Some(job) = queued.blocking_recv() {
         job();
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         };
         let first = run(Box::new(move || wait.recv().unwrap_or_default()));
         let second = run(Box::new(move || held.send(()).unwrap_or_default()));
-        while thread.jobs.capacity() > IN_LINE - 1 {
+        while thread.jobs.capacity() > QUEUED - 1 {
             tokio::task::yield_now().await; // until one is queued behind the other
         }
         second.abort();
