@@ -27,15 +27,15 @@ pub async fn read(judge: &Judge, content: &Content) -> Result<()> {
     };
     let target = Target { repository: &repository, credential: &credential };
     client.ping(&repository.registry, &credential).await?;
-    let held: Vec<&Manifest> = content.manifests.iter().filter(|it| is_taken(judge, it)).collect();
-    manifests(&client, target, &held).await?;
+    let pushed: Vec<&Manifest> = content.manifests.iter().filter(|it| is_taken(judge, it)).collect();
+    manifests(&client, target, &pushed).await?;
     for (digest, bytes) in &content.blobs {
         let digest = Digest::parse(digest)?;
         client.head_blob(target, &digest, bytes.len() as u64).await?;
         client.check_blob(target, &digest, bytes.len() as u64).await?;
         ensure!(client.small_blob(target, &digest, LIMIT).await? == *bytes, "{digest}");
     }
-    tags(&client, target, &held).await?;
+    tags(&client, target, &pushed).await?;
     referrers(&client, target, judge.kind(), content).await?;
     coverage(&client, target, content).await?;
     refused(&client, target, judge).await
@@ -45,8 +45,8 @@ fn is_taken(judge: &Judge, manifest: &Manifest) -> bool {
     manifest.needs.is_none_or(|feature| judge.kind().supports(feature))
 }
 
-async fn manifests(client: &Client, target: Target<'_>, held: &[&Manifest]) -> Result<()> {
-    for manifest in held {
+async fn manifests(client: &Client, target: Target<'_>, pushed: &[&Manifest]) -> Result<()> {
+    for manifest in pushed {
         let digest = Digest::parse(&manifest.digest)?;
         let tag = manifest.tag.clone().map(Reference::Tag);
         for reference in tag.into_iter().chain([Reference::Digest(digest.clone())]) {
@@ -62,13 +62,13 @@ async fn manifests(client: &Client, target: Target<'_>, held: &[&Manifest]) -> R
 }
 
 /// The list, in pages of the smallest size that each registry allows, and what a scan finds for each tag.
-async fn tags(client: &Client, target: Target<'_>, held: &[&Manifest]) -> Result<()> {
-    let pushed: BTreeSet<&str> = held.iter().filter_map(|manifest| manifest.tag.as_deref()).collect();
+async fn tags(client: &Client, target: Target<'_>, pushed: &[&Manifest]) -> Result<()> {
+    let names: BTreeSet<&str> = pushed.iter().filter_map(|manifest| manifest.tag.as_deref()).collect();
     let list = client.tags(target, |_| {}).await?;
     let listed: BTreeSet<&str> = list.tags.iter().map(String::as_str).collect();
-    ensure!(pushed.is_subset(&listed), "pushed {pushed:?}, listed {listed:?}");
+    ensure!(names.is_subset(&listed), "pushed {names:?}, listed {listed:?}");
     let found = scan(client, target, &ContentCache::default(), &ScanOptions::default(), |_| {}).await?;
-    for manifest in held.iter().filter(|manifest| manifest.needs.is_none()) {
+    for manifest in pushed.iter().filter(|manifest| manifest.needs.is_none()) {
         let Some(tag) = manifest.tag.as_deref().filter(|tag| !hypermirror::registry::scan::filter::is_attachment(tag))
         else {
             continue;
