@@ -37,7 +37,7 @@ pub struct Evaluation {
     pub held: usize,
     /// Whether the held removal has changed, so that the token in reports is outdated.
     pub has_changed: bool,
-    /// Whether the removal is complete, so that the approval has to be rehas_changed.
+    /// Whether the removal is complete, so that the approval has to be removed.
     pub is_used_up: bool,
 }
 

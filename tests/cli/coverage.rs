@@ -163,7 +163,7 @@ fn signed_pool(address: SocketAddr) -> String {
         pool("open", json!([])),
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta("policy"), "data": {"config": policy}}),
     ];
-    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.map(|object| object.to_string()).join("\n---\n")
 }
 
 #[test]

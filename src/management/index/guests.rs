@@ -147,7 +147,9 @@ impl Guests {
             cluster.namespace == namespace && pools.contains_key(name)
         };
         let clusters: Vec<ClusterKey> = self.pools.iter().filter(has_it).map(|(cluster, _)| cluster.clone()).collect();
-        clusters.iter().for_each(|cluster| self.remove_pool_of(cluster, name));
+        for cluster in &clusters {
+            self.remove_pool_of(cluster, name);
+        }
         clusters
     }
 

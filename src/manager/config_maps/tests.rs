@@ -30,7 +30,9 @@ fn stage(steps: impl IntoIterator<Item = Step>) -> (Stage, ConfigMapReader) {
 }
 
 fn config_map(version: &str, sources: usize) -> Value {
-    let entries: String = (0..sources).map(|n| format!("  - {{source: q.io/{n}, mirrors: [m.io/{n}]}}\n")).collect();
+    let entries: Vec<String> =
+        (0..sources).map(|n| format!("  - {{source: q.io/{n}, mirrors: [m.io/{n}]}}\n")).collect();
+    let entries = entries.concat();
     let set = format!(
         "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nspec:\n  imageDigestMirrors:\n{entries}"
     );

@@ -153,7 +153,7 @@ impl Watch {
                 }
                 // Too old: watch from now on. A reconcile finds missed changes.
                 Err(GuestError::Gone { .. }) if from.take().is_some() => {
-                    self.enqueuer.queue.add(self.enqueuer.key.clone())
+                    self.enqueuer.queue.add(self.enqueuer.key.clone());
                 }
                 Err(error) => return error,
             }

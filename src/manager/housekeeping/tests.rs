@@ -2,6 +2,7 @@ use http::Method;
 use hypermirror_api::annotations;
 use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
 use hypermirror_api::report::{NodesReport, TargetReport};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 
 use super::*;
@@ -84,7 +85,7 @@ async fn gauges_count_what_reports_have() {
     count(&stage.ctx.metrics, 5, &[Arc::new(one), Arc::new(report(0))]);
     let metrics = &stage.ctx.metrics;
     let counted = [&metrics.hosted_clusters, &metrics.targets, &metrics.targets_up_to_date, &metrics.nodes];
-    assert_eq!(counted.map(|gauge| gauge.get()), [5, 2, 1, 3]);
+    assert_eq!(counted.map(Gauge::get), [5, 2, 1, 3]);
     assert_eq!(metrics.nodes_applied.get(), 2);
     stage.end().await;
 }

@@ -30,10 +30,9 @@ pub(super) async fn watch_referenced(client: Client, store: Store) {
             is_wanted
         });
         for namespace in wanted {
-            if !watches.contains_key(&namespace) {
-                let watch = tasks.spawn(watch_namespace(client.clone(), store.clone(), namespace.clone()));
-                watches.insert(namespace, watch);
-            }
+            watches
+                .entry(namespace)
+                .or_insert_with_key(|name| tasks.spawn(watch_namespace(client.clone(), store.clone(), name.clone())));
         }
         while tasks.try_join_next().is_some() {}
         store.references_changed().await;

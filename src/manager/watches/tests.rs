@@ -47,8 +47,9 @@ fn events(path: &str, list: &[Value], events: &[(&str, Value)]) -> Step {
     let end =
         json!({"apiVersion": "v1", "kind": "X", "metadata": {"resourceVersion": "5", "annotations": annotations}});
     let all = added.chain([("BOOKMARK", end)]).chain(events.iter().cloned());
-    let lines: String = all.map(|(kind, object)| format!("{}\n", json!({"type": kind, "object": object}))).collect();
-    Step::new(Method::GET, path, 200, &lines)
+    let lines: Vec<String> =
+        all.map(|(kind, object)| format!("{}\n", json!({"type": kind, "object": object}))).collect();
+    Step::new(Method::GET, path, 200, &lines.concat())
 }
 
 /// A watch that goes on without events.
@@ -122,7 +123,7 @@ async fn hosted_clusters_are_listed_anew_when_every_api_server_has_the_restored_
         quiet(CLUSTERS),
     ];
     let stage = watched(stage, steps, kinds::hosted_clusters).await;
-    assert!(restore.await.is_ok() && kinds::SCHEMA_SPREADS < WHILE - Duration::from_secs(10));
+    assert!(restore.await.is_ok() && kinds::SCHEMA_SPREADS + Duration::from_secs(10) < WHILE);
     assert_eq!(names(&stage.drain().await.0), ["a"]);
     stage.end().await;
 }
@@ -148,7 +149,7 @@ async fn each_kind_is_one_list_of_the_objects_that_concern_the_manager() {
     for (path, listed, watch, reconciles, reaches_guest) in cases {
         let stage = stage();
         stage.drain().await;
-        let steps = [events(path, &[listed.clone()], &[("MODIFIED", listed)]), quiet(path)];
+        let steps = [events(path, std::slice::from_ref(&listed), &[("MODIFIED", listed.clone())]), quiet(path)];
         let stage = watched(stage, steps, watch).await;
         let (clusters, guests) = stage.drain().await;
         assert_eq!((clusters.len(), guests.len()), (reconciles.into(), reaches_guest.into()), "{path}: once");

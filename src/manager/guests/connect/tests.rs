@@ -82,11 +82,11 @@ async fn a_kubeconfig_that_cannot_be_read_is_read_again_and_one_that_is_refused_
         match expected {
             None => assert_eq!((synced.outcome, synced.again), (None, Some(RETRY))),
             Some(part) => {
-                let state = synced.outcome.unwrap().synced;
-                assert_eq!((state.reason, state.status), (Reason::KubeconfigRefused, "False"));
+                let condition = synced.outcome.unwrap().synced;
+                assert_eq!((condition.reason, condition.status), (Reason::KubeconfigRefused, "False"));
                 assert!(
-                    state.message.contains("clusters-a/hcco-kubeconfig") && state.message.contains(part),
-                    "{state:?}"
+                    condition.message.contains("clusters-a/hcco-kubeconfig") && condition.message.contains(part),
+                    "{condition:?}"
                 );
             }
         }
@@ -125,8 +125,8 @@ async fn rejected_credentials_close_the_connection() {
     let rejected = Step::refused(Method::GET, "/apis/config.openshift.io/v1", 401);
     let mut stage = GuestStage::new(&[], [rejected]);
     let synced = stage.sync().await;
-    let state = synced.outcome.unwrap().synced;
-    assert_eq!((state.reason, state.status), (Reason::CredentialsRejected, "False"));
+    let condition = synced.outcome.unwrap().synced;
+    assert_eq!((condition.reason, condition.status), (Reason::CredentialsRejected, "False"));
     assert!(stage.guest.connection.is_none() && synced.again >= Some(Duration::from_secs(20)));
     stage.end().await;
 }
