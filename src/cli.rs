@@ -61,7 +61,7 @@ enum Command {
     /// Print what the manager or the agent would write
     #[command(subcommand)]
     Render(render::RenderCommand),
-    /// Print where images are pulled from, in order, and which objects declare each mirror
+    /// Print where images are pulled from, in order, and which objects declare them
     Explain(explain::ExplainArgs),
     /// Print every finding about the manifests or the cluster
     Check(check::CheckArgs),
