@@ -71,7 +71,7 @@ pub struct NodeMirrorStatusStatus {
     /// SHA-256 digest of the configuration file on the node, in hexadecimal with the prefix `sha256:`. Empty if the file does
     /// not exist.
     pub content_hash: String,
-    /// Whether the container runtime has yet to load the configuration file.
+    /// Whether the container runtime has not loaded the configuration file yet.
     pub pending_reload: bool,
     /// Number of entries that are ignored because they are invalid.
     pub rejected_count: i64,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::options::Mode;
 use super::store::Store;
+use crate::client::cause::Cause;
 use crate::management::admission_registration::{installed, remove};
 
 /// Interval. An admission is rarely installed or removed, and a delay in reports is acceptable.
@@ -48,7 +49,7 @@ impl AdmissionState {
         match installed(&self.client).await {
             Ok(now) => self.installed.send_replace(Some(now)) != Some(now),
             Err(error) => {
-                tracing::debug!(%error, "failed to detect the installed admission; trying again");
+                tracing::debug!(error = %Cause(&error), "failed to detect the installed admission; trying again");
                 false
             }
         }
@@ -85,7 +86,9 @@ impl AdmissionState {
                 self.is_removed.store(true, Ordering::Relaxed);
                 self.store.enqueue_all();
             }
-            Err(error) => tracing::warn!(%error, "removing hypermirror: failed to remove the admission; trying again"),
+            Err(error) => {
+                tracing::warn!(error = %Cause(&error), "removing hypermirror: failed to remove the admission; trying again")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::heavy::Heavy;
 use super::reading::{ConfigMapName, Reading};
 use super::store::{ConfigMapContent, Store};
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 use crate::management::index::config_maps::LoadedConfigMap;
 
@@ -114,8 +115,8 @@ impl ConfigMapReader {
             Ok(Some(found)) => Ok((found.resource_version().unwrap_or_default(), found.data.unwrap_or_default())),
             Ok(None) => Err(ConfigMapContent::Missing),
             Err(error) => {
-                tracing::warn!(namespace, name, %error, "failed to read a ConfigMap; trying again");
-                Err(ConfigMapContent::Unreadable(error.to_string()))
+                tracing::warn!(namespace, name, error = %Cause(&error), "failed to read a ConfigMap; trying again");
+                Err(ConfigMapContent::Unreadable(Cause(&error).to_string()))
             }
         }
     }

@@ -8,6 +8,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 
 use super::context::Context;
 use super::rollouts;
+use crate::client::cause::Cause;
 use crate::management::lease;
 use crate::telemetry::metrics::{ManagerMetrics, ReasonLabels, gauge};
 
@@ -56,7 +57,7 @@ async fn record_kinds(ctx: &Context) {
 /// The next interval tries again.
 fn warn(written: kube::Result<()>, what: &str) {
     if let Err(error) = written {
-        tracing::warn!(%error, "failed to {what} on the Lease; trying again");
+        tracing::warn!(error = %Cause(&error), "failed to {what} on the Lease; trying again");
     }
 }
 

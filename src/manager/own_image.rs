@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 
 use super::options::parse_agent_image;
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 
 /// The name of the container in `manifests/base`.
@@ -16,7 +17,7 @@ pub async fn find(client: &Client, namespace: &str) -> Option<String> {
     match answered(pods.get_opt(&name)).await {
         Ok(pod) => image(&pod?),
         Err(error) => {
-            tracing::warn!(name, %error, "failed to read the manager's own pod; set --agent-image to the image of the agent");
+            tracing::warn!(name, error = %Cause(&error), "failed to read the manager's own pod; set --agent-image to the image of the agent");
             None
         }
     }

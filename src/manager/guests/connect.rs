@@ -8,6 +8,7 @@ use kube::Api;
 
 use super::watch::Watches;
 use super::{Connection, Guest, Guests, jittered};
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 use crate::guest::certificate;
 use crate::guest::health::{Health, Next};
@@ -77,7 +78,7 @@ impl Guests {
         let namespace = key.control_plane_namespace();
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
         let read = answered(api.get_opt(secret.name)).await.map_err(|error| {
-            tracing::warn!(cluster = %key, secret = secret.name, %error, "failed to read the kubeconfig of a guest cluster; trying again");
+            tracing::warn!(cluster = %key, secret = secret.name, error = %Cause(&error), "failed to read the kubeconfig of a guest cluster; trying again");
             NoConnection::Undecided(RETRY)
         })?;
         let Some(content) = read else { return Err(NoConnection::Undecided(RETRY)) }; // deleted: its watch will report it

@@ -6,6 +6,7 @@ use hypermirror_api::ClusterKey;
 
 use super::connect::NoConnection;
 use super::{Guest, Guests};
+use crate::client::cause::Cause;
 use crate::guest::GuestError;
 use crate::hosted::guest::GuestOutcome;
 
@@ -62,7 +63,7 @@ impl Guests {
                 ours,
                 "a newer leader has written to the guest cluster; this replica does not write"
             ),
-            Err(error) => tracing::warn!(%error, "failed to read the Lease; trying again"),
+            Err(error) => tracing::warn!(error = %Cause(&error), "failed to read the Lease; trying again"),
         }
     }
 }

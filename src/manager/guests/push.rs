@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::declared::declared;
 use super::{Base, Guest, Guests, jittered};
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 use crate::digest::short_digest;
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crds, mirror_objects, node_mirror_sets};
@@ -199,8 +200,9 @@ impl Guests {
     async fn api_address(&self, key: &ClusterKey) -> Option<(String, u16)> {
         let api: Api<HostedControlPlane> = Api::namespaced(self.client.clone(), &key.control_plane_namespace());
         let found = answered(api.get_opt(&key.name)).await;
-        let found =
-            found.map_err(|error| tracing::warn!(cluster = %key, %error, "failed to read a HostedControlPlane"));
+        let found = found.map_err(
+            |error| tracing::warn!(cluster = %key, error = %Cause(&error), "failed to read a HostedControlPlane"),
+        );
         api_endpoint(&found.ok()??)
     }
 }

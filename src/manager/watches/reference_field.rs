@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Watcher;
+use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 use crate::client::optional_kind::{crd_watch, standing};
 use crate::client::watch::{Update, updates};
@@ -72,7 +73,7 @@ async fn is_served(client: &Client) -> Option<bool> {
                 return Some(served.into_iter().all(|version| version.pointer(FIELD).is_some()));
             }
             Err(kube::Error::Api(status)) if status.code == 404 => return None,
-            Err(error) => tracing::warn!(%error, "failed to read the HostedCluster CRD; trying again"),
+            Err(error) => tracing::warn!(error = %Cause(&error), "failed to read the HostedCluster CRD; trying again"),
         }
         tokio::time::sleep(RETRY).await;
     }
