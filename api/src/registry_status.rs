@@ -66,7 +66,7 @@ pub struct RegistryImage {
     /// Compressed size in bytes. For a tag with several platforms, the sum of all platforms with shared layers counted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
-    /// Why the tag could not be read completely, in CamelCase.
+    /// Why the tag could not be read completely, for example Forbidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -90,7 +90,7 @@ where
     let what = format!("{} {name}", K::kind(&()));
     // The name becomes a part of a path: `../` would lead to another namespace.
     if !is_object_name(name) {
-        return Err(ScanFailure::new(RegistryReason::InvalidSpec, format!("{:?} is no name of an object", name)));
+        return Err(ScanFailure::new(RegistryReason::InvalidSpec, format!("{name:?} is no name of an object")));
     }
     match answered(api.get(name)).await {
         Ok(found) => Ok(found),
