@@ -14,9 +14,9 @@ const IMAGES: &str = "openshift-release-dev/ocp-v4.0-art-dev";
 const RELEASE: &str = "openshift-release-dev/ocp-release";
 const NAMES: [&str; 5] = ["cluster-version-operator", "etcd", "hypershift", "machine-config-operator", "oauth-server"];
 
-/// Shows what the mirror lacks, fills the gap, and asks again.
+/// Shows what the mirror lacks, copies it, and checks again.
 pub async fn prove(show: &Show, cli: &Cli) -> Result<()> {
-    show.title("Before an update: does the mirror hold everything that the release needs?");
+    show.title("Before an update: does the mirror have all images of the release?");
     let mirror = MockRegistry::start().await?;
     let places = Repositories { source: SOURCE, images: IMAGES, release: RELEASE };
     let release = Release::add(&mut mirror.store(), places, &NAMES.map(str::to_owned))?;
@@ -31,9 +31,11 @@ pub async fn prove(show: &Show, cli: &Cli) -> Result<()> {
     }]}});
     std::fs::write(&mirrors, set.to_string())?;
     let (mirrors, image) = (mirrors.display().to_string(), format!("{SOURCE}/{RELEASE}@{}", release.digest));
-    let asked = ["coverage", "-f", &mirrors, "--release", &image, "--plain-http"];
-    cli.run(show, &asked)?;
-    show.note("One layer of one image, for one architecture. It is copied to the mirror:");
+    let args = ["coverage", "-f", &mirrors, "--release", &image, "--plain-http"];
+    cli.run(show, &args)?;
+    show.note(
+        "The mirror lacks one layer of one image, for one architecture. The same after the layer is copied to it:",
+    );
     mirror.store().add_blob(IMAGES, layer);
-    cli.run(show, &asked)
+    cli.run(show, &args)
 }
