@@ -87,7 +87,7 @@ impl AdmissionState {
                 self.store.enqueue_all();
             }
             Err(error) => {
-                tracing::warn!(error = %Cause(&error), "removing hypermirror: failed to remove the admission; trying again")
+                tracing::warn!(error = %Cause(&error), "removing hypermirror: failed to remove the admission; trying again");
             }
         }
     }

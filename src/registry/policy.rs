@@ -142,11 +142,12 @@ impl Policy {
         call: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
         let Some(limit) = self.options.request_timeout else { return call.await };
-        timeout(limit, call).await.unwrap_or_else(|_| {
-            let message = format!("no answer within {} s", limit.as_secs());
-            let host = registry.name().to_owned();
-            Err(asked(registry, Cause::Unreachable { host, failure: Failure::Timeout, message }))
-        })
+        if let Ok(answer) = timeout(limit, call).await {
+            return answer;
+        }
+        let message = format!("no answer within {} s", limit.as_secs());
+        let host = registry.name().to_owned();
+        Err(asked(registry, Cause::Unreachable { host, failure: Failure::Timeout, message }))
     }
 
     fn pacer(&self, registry: &RegistryAddress, credential: &Credential) -> Arc<Pacer> {

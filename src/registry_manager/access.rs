@@ -108,7 +108,7 @@ where
     }
 }
 
-/// Whether a text is a DNS subdomain, as names of Secrets and ServiceAccounts are.
+/// Whether a text is a DNS subdomain, as the name of each Secret and `ServiceAccount` is.
 fn is_object_name(name: &str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_label = |label: &str| {

@@ -120,14 +120,13 @@ impl Clients {
 
     fn make(&self, held: &mut Held, key: &ReaderKey, access: &Access) -> Result<Arc<Reader>, ScanFailure> {
         let known = held.transports.get(&key.transport).and_then(Weak::upgrade);
-        let connections = match known {
-            Some(connections) => connections,
-            None => {
-                let made = Arc::new(self.connect(&key.transport, access)?);
-                held.transports.retain(|_, transport| transport.strong_count() > 0);
-                held.transports.insert(key.transport.clone(), Arc::downgrade(&made));
-                made
-            }
+        let connections = if let Some(connections) = known {
+            connections
+        } else {
+            let made = Arc::new(self.connect(&key.transport, access)?);
+            held.transports.retain(|_, transport| transport.strong_count() > 0);
+            held.transports.insert(key.transport.clone(), Arc::downgrade(&made));
+            made
         };
         let reader = Arc::new(Reader {
             client: Client::new(connections.transport.clone(), key.policy),

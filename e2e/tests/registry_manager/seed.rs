@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::stage::{QUIET, Stage, registry, tags};
 
 /// As they are in its README, in their order.
-const MANIFESTS: &str = r#"
+const MANIFESTS: &str = r"
 apiVersion: registry.kubecontroller.io/v1alpha1
 kind: Registry
 metadata:
@@ -37,7 +37,7 @@ spec:
   scanInterval: 600
   credentialsSecret:
     name: registry-creds
-"#;
+";
 
 #[tokio::test]
 async fn the_manifests_of_the_first_operator_apply_unchanged_and_show_its_status() -> Result<()> {
