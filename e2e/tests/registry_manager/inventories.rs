@@ -33,7 +33,7 @@ async fn a_status_has_a_budget_and_the_whole_inventory_is_paged_for_those_who_ma
     }
     let object = stage.object("app", &mock.url(), "app", &json!({}));
     stage.fleet.apply(&object).await?;
-    let status = stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    let status = stage.wait_for_status(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
     ensure!(status.to_string().len() < 256 * 1024, "{} bytes", status.to_string().len());
     assert_eq!((&status["imagesTruncated"], &status["lastScanResult"]["tagCount"]), (&json!(true), &json!(TAGS)));
     assert_eq!(status["images"][0]["tag"], format!("v1.{}", TAGS - 1), "the newest first");

@@ -23,7 +23,7 @@ async fn fifty_scans_write_fifty_statuses_and_none_starts_another() -> Result<()
     let mark = stage.audit.mark().await?;
     let object = stage.object("app", &registry.url(), "app", &json!({}));
     stage.fleet.apply(&object).await?;
-    stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    stage.wait_for_status(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
     for number in 1..50 {
         stage.scan(&object, &format!("scan-{number}")).await?;
     }
@@ -46,13 +46,17 @@ async fn fifty_scans_write_fifty_statuses_and_none_starts_another() -> Result<()
     assert_eq!(events.len(), 1, "the revision changed once: {events:#?}");
 
     stage.fleet.merge(&object, &json!({"spec": {"suspend": true}})).await?;
-    stage.told(&object, "Suspended", |status| condition(status, "Reconciling") == Some(("False", "Suspended"))).await?;
+    stage
+        .wait_for_status(&object, "Suspended", |status| {
+            condition(status, "Reconciling") == Some(("False", "Suspended"))
+        })
+        .await?;
     let asked = json!({"metadata": {"annotations": {"hypermirror.dev/scan-now": "while suspended"}}});
     stage.fleet.merge(&object, &asked).await?;
     consistently(QUIET, "a suspended object is not scanned", fifty).await?;
     add_image(&registry, "app", "v2", "two");
     stage.fleet.merge(&object, &json!({"spec": {"suspend": false}})).await?;
-    let resumed = stage.told(&object, "v2", |status| tags(status) == ["v2", "v1"]).await?;
+    let resumed = stage.wait_for_status(&object, "v2", |status| tags(status) == ["v2", "v1"]).await?;
     assert_eq!(resumed["lastHandledScanNow"], "while suspended");
     Ok(())
 }
@@ -71,7 +75,7 @@ async fn a_failing_registry_keeps_the_last_good_data_and_delays_no_other() -> Re
     }
     let object = stage.object("app", &registry.url(), "app", &json!({"scanConfig": {"retryAttempts": 0}}));
     stage.fleet.apply(&object).await?;
-    let good = stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    let good = stage.wait_for_status(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
 
     // One tag that cannot be read costs nothing but itself.
     let unreadable = On::any().containing("/manifests/v1");
@@ -102,8 +106,9 @@ async fn a_failing_registry_keeps_the_last_good_data_and_delays_no_other() -> Re
 
     // Another repository of the same object does not keep the images of the first one.
     stage.fleet.merge(&object, &json!({"spec": {"repository": "missing"}})).await?;
-    let missing =
-        stage.told(&object, "NotFound", |status| condition(status, "Stalled") == Some(("True", "NotFound"))).await?;
+    let missing = stage
+        .wait_for_status(&object, "NotFound", |status| condition(status, "Stalled") == Some(("True", "NotFound")))
+        .await?;
     assert_eq!((tags(&missing), missing.get("lastScanResult")), (vec![], None));
     let waits = stage.status(&stage.object("silent-0", "", "", &Value::Null)).await?;
     assert_eq!(waits.get("lastScanStatus"), None, "the silent registry still keeps its own waiting");
@@ -123,7 +128,7 @@ async fn an_object_that_goes_in_the_middle_of_a_scan_leaves_nothing_behind() -> 
     stage.fleet.delete(&object).await?;
     // One of the same name is another one: it is scanned at once, although the first scan never ended.
     stage.fleet.apply(&object).await?;
-    let status = stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    let status = stage.wait_for_status(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
     assert_eq!(tags(&status), ["v1"]);
     Ok(())
 }

@@ -24,7 +24,7 @@ async fn a_rotated_secret_works_at_once_and_no_password_appears_anywhere() -> Re
     let spec = json!({"credentialsSecret": {"name": "creds"}, "scanConfig": {"retryAttempts": 0}});
     let object = stage.object("app", &mock.url(), "app", &spec);
     stage.fleet.apply(&object).await?;
-    let good = stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    let good = stage.wait_for_status(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
 
     let rotated = format!("{CANARY}-rotated");
     mock.set_users([User::new("robot", &rotated)]);
@@ -48,7 +48,7 @@ async fn a_rotated_secret_works_at_once_and_no_password_appears_anywhere() -> Re
     stage.fleet.apply(&account).await?;
     let by_account = json!({"spec": {"credentialsSecret": null, "serviceAccountName": "puller"}});
     stage.fleet.merge(&object, &by_account).await?;
-    stage.told(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    stage.wait_for_status(&object, "Success", |status| status["lastScanStatus"] == "Success").await?;
 
     let mut places = vec![("status", stage.status(&object).await?.to_string())];
     places.push(("metrics", endpoint::get(&stage.world.metrics).await?.body));
@@ -84,7 +84,7 @@ async fn the_credential_of_one_namespace_shows_nothing_to_another_one_also_if_a_
     stage.fleet.apply(&secret("tenant-a", "creds", "Opaque", &json!({"username": "a", "password": "secret"}))).await?;
     let own = stage.object("private", &mock.url(), "private", &json!({"credentialsSecret": {"name": "creds"}}));
     stage.fleet.apply(&own).await?;
-    let seen = stage.told(&own, "Success", |status| status["lastScanStatus"] == "Success").await?;
+    let seen = stage.wait_for_status(&own, "Success", |status| status["lastScanStatus"] == "Success").await?;
     ensure!(seen["images"][0]["size"].as_i64() > Some(2), "{seen}");
 
     // The same repository without the credential, and with a Secret of the other namespace, which is not its own.
@@ -108,10 +108,10 @@ async fn the_credential_of_one_namespace_shows_nothing_to_another_one_also_if_a_
         stage.fleet.apply(object).await?;
     }
     for (object, reason) in [(&anonymous, "Unauthorized"), (&borrowed, "SecretMissing")] {
-        let status = stage.told(object, "Failed", |status| status["lastScanStatus"] == "Failed").await?;
+        let status = stage.wait_for_status(object, "Failed", |status| status["lastScanStatus"] == "Failed").await?;
         assert_eq!((condition(&status, "Ready"), tags(&status)), (Some(("False", reason)), vec![]));
     }
-    let lied = stage.told(&liar, "a result", |status| status["lastScanStatus"].is_string()).await?;
+    let lied = stage.wait_for_status(&liar, "a result", |status| status["lastScanStatus"].is_string()).await?;
     ensure!(lied["images"][0].get("size").is_none(), "the size is that of somebody else's image: {lied}");
     ensure!(lied["images"][0]["reason"].is_string(), "{lied}");
     Ok(())

@@ -51,7 +51,7 @@ async fn the_manifests_of_the_first_operator_apply_unchanged_and_show_its_status
     let nginx = registry("seed", "nginx", &json!({}));
     let app = registry("seed", "private-app", &json!({}));
     let good = |status: &Value| status["lastScanStatus"] == "Success";
-    let status = stage.told(&nginx, "Success", good).await?;
+    let status = stage.wait_for_status(&nginx, "Success", good).await?;
     assert_eq!(tags(&status), ["1.25.3", "latest"]);
     for image in status["images"].as_array().unwrap() {
         let mut names: Vec<&String> = image.as_object().unwrap().keys().collect();
@@ -62,7 +62,7 @@ async fn the_manifests_of_the_first_operator_apply_unchanged_and_show_its_status
     let time = status["lastScanTime"].as_str().unwrap();
     ensure!(time.len() == "2026-01-21T10:30:00Z".len() && time.ends_with('Z'), "{time}");
     assert_eq!(status["canonicalImageName"], "docker.io/library/nginx");
-    assert_eq!(tags(&stage.told(&app, "Success", good).await?), ["v1"]);
+    assert_eq!(tags(&stage.wait_for_status(&app, "Success", good).await?), ["v1"]);
 
     let path = "/apis/registry.kubecontroller.io/v1alpha1/namespaces/seed/registries";
     let table = stage.fleet.table(path, false).await?;

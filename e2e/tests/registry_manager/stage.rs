@@ -2,7 +2,7 @@
 //! mock registries.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,7 +16,7 @@ use hypermirror_e2e::{
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 /// The ServiceAccount of the manifests.
 pub const SERVICE_ACCOUNT: &str = "hypermirror-registry-manager";
@@ -30,7 +30,8 @@ const HUB: &str = "registry-1.docker.io";
 const PRIVATE: &str = "registry.example.com";
 
 static BED: SharedBed = SharedBed::new(Testbed::builder);
-static WORLD: OnceCell<World> = OnceCell::const_new();
+/// The scenarios hold it: with the last one that runs the process ends. Nothing drops what a static owns.
+static WORLD: Mutex<Weak<World>> = Mutex::const_new(Weak::new());
 
 /// Servers outlive the scenario that is the first to need them.
 fn servers() -> &'static Runtime {
@@ -38,9 +39,9 @@ fn servers() -> &'static Runtime {
     SERVERS.get_or_init(|| Runtime::new().unwrap())
 }
 
-/// What is started once.
+/// What scenarios that run at the same time share.
 pub struct World {
-    /// The process.
+    /// The process. Dropped before the servers that it asks.
     pub manager: Process,
     /// Its metrics.
     pub metrics: String,
@@ -51,8 +52,8 @@ pub struct World {
 
 /// One scenario's view.
 pub struct Stage {
-    /// What is started once.
-    pub world: &'static World,
+    /// The process and its servers.
+    pub world: Arc<World>,
     /// The objects of the API server.
     pub fleet: Fleet,
     /// The cluster.
@@ -68,7 +69,7 @@ impl Stage {
     pub async fn new(namespace: &str) -> Result<Self> {
         let cluster = BED.get().await?.management();
         let fleet = Fleet { client: cluster.admin_client().await? };
-        let world = WORLD.get_or_try_init(|| World::start(cluster)).await?;
+        let world = World::running(cluster).await?;
         let stage = Self { world, fleet, cluster, audit: cluster.audit().await?, namespace: namespace.to_owned() };
         stage.add_namespace(namespace).await?;
         Ok(stage)
@@ -95,7 +96,7 @@ impl Stage {
     }
 
     /// Waits until a status is as it should be.
-    pub async fn told(&self, object: &Value, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    pub async fn wait_for_status(&self, object: &Value, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         eventually(SOON, &format!("{} shows {what}", object["metadata"]["name"]), async || {
             let status = self.status(object).await?;
             ensure!(wanted(&status), "{status}");
@@ -108,11 +109,22 @@ impl Stage {
     pub async fn scan(&self, object: &Value, value: &str) -> Result<Value> {
         let annotation = json!({"metadata": {"annotations": {"hypermirror.dev/scan-now": value}}});
         self.fleet.merge(object, &annotation).await?;
-        self.told(object, value, |status| status["lastHandledScanNow"] == value).await
+        self.wait_for_status(object, value, |status| status["lastHandledScanNow"] == value).await
     }
 }
 
 impl World {
+    /// The one that runs, or a new one.
+    async fn running(cluster: &'static Cluster) -> Result<Arc<Self>> {
+        let mut known = WORLD.lock().await;
+        if let Some(running) = known.upgrade() {
+            return Ok(running);
+        }
+        let started = Arc::new(Self::start(cluster).await?);
+        *known = Arc::downgrade(&started);
+        Ok(started)
+    }
+
     async fn start(cluster: &'static Cluster) -> Result<Self> {
         let client = cluster.admin_client().await?;
         let fleet = Fleet { client: client.clone() };
