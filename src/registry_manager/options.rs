@@ -62,7 +62,7 @@ pub struct RegistryManagerOptions {
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub endpoints: EndpointFlags,
-    /// Least severe log lines to print, unless a filter is set in the environment
+    /// Least severe log lines to print, unless the environment has a filter
     #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t, value_name = "LEVEL")]
     pub log_level: LogLevel,
     /// Format of log lines on standard error
