@@ -16,6 +16,7 @@ mod input;
 mod migrate;
 mod node;
 mod planning;
+mod progress;
 mod registry;
 mod render;
 mod scan;

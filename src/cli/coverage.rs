@@ -3,7 +3,6 @@
 mod holders;
 mod lists;
 mod live;
-mod progress;
 mod pullers;
 mod text;
 
@@ -18,6 +17,7 @@ use schemars::schema_for;
 
 use super::console::{self, DataFormat};
 use super::input::{InputArgs, Wanted};
+use super::progress::Bar;
 use super::registry::ReachArgs;
 use super::{Usage, findings};
 use crate::registry::coverage::asker::Asker;
@@ -175,7 +175,7 @@ async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
     args.reach.warn();
     let mut asker = Asker::new(args.reach.scheme(), args.sampled(), Arc::new(Payloads::default()));
     let mut holders = Holders::new(&args.reach, &extras, &mut asker)?;
-    let bar = progress::Bar::new();
+    let bar = Bar::new();
     let (mut pulls, mut unread) = (Vec::new(), Vec::new());
     for target in &targets {
         bar.say(
@@ -188,7 +188,7 @@ async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
         pulls.extend(target.pullers.iter().flat_map(|puller| puller.pulls(&needs)));
     }
     let demands = holders.demands(&mut asker, &pulls, &args.closeness()).await;
-    let found = asker.prove(&demands, |progress| bar.show(progress)).await;
+    let found = asker.prove(&demands, |progress| bar.count("images checked", progress.answered, progress.total)).await;
     bar.end();
     for notice in asker.take_notices() {
         console::warning(notice);

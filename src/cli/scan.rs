@@ -1,6 +1,5 @@
 //! `scan`: the tags of a repository, their digests and sizes.
 
-mod progress;
 mod text;
 
 use std::process::ExitCode;
@@ -11,11 +10,12 @@ use schemars::schema_for;
 
 use super::Usage;
 use super::console::{self, DataFormat, Format};
+use super::progress::Bar;
 use super::registry::RegistryArgs;
 use crate::mirrors::ImageReference;
 use crate::registry::scan::filter::{TagFilter, TagPattern};
 use crate::registry::scan::inventory::Inventory;
-use crate::registry::scan::{ContentCache, ScanOptions, Sort, scan};
+use crate::registry::scan::{ContentCache, Progress, ScanOptions, Sort, scan};
 use crate::registry::{RegistryAddress, Repository, Target};
 
 /// Tags that could not be read are named one by one up to this number.
@@ -131,8 +131,8 @@ pub async fn run(args: &ScanArgs) -> Result<ExitCode> {
     let credential =
         credential.map_err(|cause| anyhow::Error::msg(format!("no credentials for {repository}: {cause}")))?;
     let target = Target { repository: &repository, credential: &credential };
-    let bar = progress::Bar::new();
-    let found = scan(&access.client, target, &ContentCache::default(), &options, |progress| bar.show(progress)).await;
+    let bar = Bar::new();
+    let found = scan(&access.client, target, &ContentCache::default(), &options, |progress| show(&bar, progress)).await;
     bar.end();
     for notice in access.client.take_notices() {
         console::warning(notice);
@@ -143,6 +143,14 @@ pub async fn run(args: &ScanArgs) -> Result<ExitCode> {
         None => console::print(&text::print(&inventory, args.platforms, options.sort == Sort::Created))?,
     }
     Ok(if name_errors(&inventory) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn show(bar: &Bar, progress: Progress) {
+    match progress {
+        Progress::Listed(tags) => bar.say(&format!("{tags} tags listed")),
+        Progress::Resolved(done, total) => bar.count("tags resolved", done, total),
+        Progress::Read(done, total) => bar.count("manifests read", done, total),
+    }
 }
 
 /// Tells what could not be read; whether anything.

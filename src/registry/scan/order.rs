@@ -50,8 +50,7 @@ impl<'a> Version<'a> {
 /// The rank of the first word of a suffix among pre-releases.
 fn stage(suffix: &str) -> Option<usize> {
     let end = suffix.find(|letter: char| !letter.is_ascii_alphabetic()).unwrap_or(suffix.len());
-    let word = suffix[..end].to_ascii_lowercase();
-    PRE_RELEASES.iter().position(|known| *known == word)
+    PRE_RELEASES.iter().position(|known| known.eq_ignore_ascii_case(&suffix[..end]))
 }
 
 impl Ord for Version<'_> {

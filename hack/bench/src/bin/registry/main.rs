@@ -46,6 +46,8 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    // The library of the bare loop wants one, although nothing here is over TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // The registry has threads of its own: what it costs is no time of the client's runtime.
     let server = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let registry = server.block_on(MockRegistry::start())?;

@@ -1,11 +1,11 @@
-//! How far a scan is, on a terminal and nowhere else.
+//! How far a command is, on a terminal and nowhere else.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::registry::scan::Progress;
+use crate::printable;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -23,16 +23,13 @@ impl Bar {
         Self(bar)
     }
 
-    /// Shows where the scan is.
-    pub fn show(&self, progress: Progress) {
-        match progress {
-            Progress::Listed(tags) => self.0.set_message(format!("{tags} tags listed")),
-            Progress::Resolved(done, total) => self.count("tags resolved", done, total),
-            Progress::Read(done, total) => self.count("manifests read", done, total),
-        }
+    /// Shows what is done while nothing can be counted.
+    pub fn say(&self, what: &str) {
+        self.0.set_message(printable::line(what).into_owned());
     }
 
-    fn count(&self, what: &'static str, done: usize, total: usize) {
+    /// Shows how many of all are done, how fast, and the time that is left.
+    pub fn count(&self, what: &'static str, done: usize, total: usize) {
         if done == 1
             && let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {per_sec}, {eta} left")
         {
