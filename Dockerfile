@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One static binary, no shell, no user database: everything that hypermirror reads comes from flags, environment and API servers.
+# Static binaries, no shell, no user database: everything that hypermirror reads comes from flags, environment and API servers.
 ARG RUST_IMAGE=docker.io/library/rust:1.95-alpine
 FROM ${RUST_IMAGE} AS build
 # ring compiles C and assembler. The target of this toolchain is musl: the binary is static.
@@ -17,8 +17,10 @@ RUN mkdir -p e2e/src hack/bench/src hack/fuzz/src && \
 # Packed relocations: the others are 1 MB that each start reads, and that stays resident. A C runtime that does not know them
 # crashes at once, so it is tried here.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo rustc --release --locked --bin hypermirror -- -C link-arg=-Wl,-z,pack-relative-relocs && \
-    cp target/release/hypermirror /hypermirror && /hypermirror --version
+    for program in hypermirror hypermirror-agent; do \
+      cargo rustc --release --locked --bin "$program" -- -C link-arg=-Wl,-z,pack-relative-relocs && \
+      cp "target/release/$program" "/$program" && "/$program" --version || exit 1; \
+    done
 
 FROM scratch
 ARG VERSION=dev
@@ -31,7 +33,7 @@ LABEL org.opencontainers.image.title="hypermirror" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
-COPY --from=build /hypermirror /usr/local/bin/hypermirror
+COPY --from=build /hypermirror /hypermirror-agent /usr/local/bin/
 COPY LICENSE /LICENSE
 USER 65532:65532
 # 8080: metrics, 8081: health

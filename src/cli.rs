@@ -1,6 +1,6 @@
 //! The command line: one file for each command.
 
-mod agent;
+pub mod agent;
 mod catalogs;
 mod check;
 mod completion;
@@ -20,6 +20,7 @@ mod progress;
 mod registry;
 mod render;
 mod scan;
+pub mod start;
 mod status;
 mod table;
 mod uninstall;
@@ -34,7 +35,6 @@ use crate::agent::AgentOptions;
 use crate::manager::ManagerOptions;
 use crate::registry_manager::RegistryManagerOptions;
 use crate::telemetry::logs;
-pub use console::{causes, error, misuse};
 pub use usage::Usage;
 
 /// Applies image mirrors to the control planes, guest clusters and nodes of a HyperShift fleet
@@ -87,9 +87,9 @@ enum Command {
 }
 
 impl Cli {
-    /// Whether to use a single-threaded runtime. The agent runs on every node, so its memory matters more than its throughput.
-    pub fn is_frugal(&self) -> bool {
-        matches!(self.command, Command::Agent(_))
+    /// The threads that the command runs on.
+    pub fn threads(&self) -> start::Threads {
+        if matches!(self.command, Command::Agent(_)) { start::Threads::One } else { start::Threads::Many }
     }
 }
 

@@ -85,8 +85,7 @@ impl AgentNode {
     pub fn launch(&self, args: &[&str]) -> Result<Launch> {
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let reload = ["--reload=none"].iter().filter(|_| !args.iter().any(|arg| arg.starts_with("--reload")));
-        let launch = Launch::new(&format!("agent-{start}"), binaries::operator()?, self.root.path())
-            .arg("agent")
+        let launch = Launch::new(&format!("agent-{start}"), binaries::agent()?, self.root.path())
             .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
             .arg(format!("--root={}", self.root.path().display()))
             .arg(format!("--node-name={}", self.name))

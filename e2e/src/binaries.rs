@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// The command that an error message recommends to build missing programs.
 const BUILD: &str = "hack/testbed/build";
@@ -20,6 +20,7 @@ const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
 const NODE_MISSING: &str = "node-missing";
 
 const OPERATOR_VARIABLE: &str = "HYPERMIRROR_BIN";
+const AGENT_VARIABLE: &str = "HYPERMIRROR_AGENT_BIN";
 
 /// The root of the repository.
 pub fn repository_root() -> PathBuf {
@@ -88,18 +89,32 @@ pub fn operator() -> Result<PathBuf> {
     }
 }
 
-/// The operator as a static program without symbols, for an image of one layer: `hypermirror-static` in the same directory.
+/// The agent: `HYPERMIRROR_AGENT_BIN`, or the `hypermirror-agent` beside the operator.
 ///
 /// # Errors
 ///
-/// If there is none, or it is older than a source of the operator: names what builds it.
-pub fn static_operator() -> Result<PathBuf> {
-    let operator = operator()?;
-    let path = operator.with_file_name("hypermirror-static");
+/// If there is none.
+pub fn agent() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(AGENT_VARIABLE) {
+        return Ok(path.into());
+    }
+    let path = operator()?.with_file_name("hypermirror-agent");
+    ensure!(path.is_file(), "no {}: run cargo build, or set {AGENT_VARIABLE}", path.display());
+    Ok(path)
+}
+
+/// The agent as a static program without symbols, for an image of one layer: `hypermirror-agent-static` in the same directory.
+///
+/// # Errors
+///
+/// If there is none, or it is older than a source of the agent: names what builds it.
+pub fn static_agent() -> Result<PathBuf> {
+    let agent = agent()?;
+    let path = agent.with_file_name("hypermirror-agent-static");
     let modified = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified());
     let Ok(built) = modified(&path) else { bail!("no {}: run {IMAGE}", path.display()) };
-    // Compare with the sources and not with the operator, which cargo links again if tests enable other features.
-    let rule = std::fs::read_to_string(operator.with_extension("d")).unwrap_or_default();
+    // Compare with the sources and not with the agent, which cargo links again if tests enable other features.
+    let rule = std::fs::read_to_string(agent.with_extension("d")).unwrap_or_default();
     match sources(&rule).find(|source| modified(source).is_ok_and(|time| time > built)) {
         Some(source) => bail!("{} is older than {}: run {IMAGE}", path.display(), source.display()),
         None => Ok(path),

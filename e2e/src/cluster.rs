@@ -18,7 +18,7 @@ use crate::{
     eventually,
     files::ClusterFiles,
     pki::Validity,
-    process::{Launch, Process, Signal, tail},
+    process::{Handle, Launch, Process, Signal, tail},
     servers::{controller_manager, scheduler},
 };
 
@@ -232,8 +232,9 @@ impl Cluster {
     /// # Errors
     ///
     /// If it does not run.
-    pub fn freeze_api_server(&self) -> Result<()> {
-        self.with_api_server(|server| server.handle().signal(Signal::STOP))
+    pub async fn freeze_api_server(&self) -> Result<()> {
+        let handle = self.with_api_server(|server| Handle::open(server.handle().id()))?;
+        handle.context("the API server has exited")?.freeze().await
     }
 
     /// Resumes a frozen API server.

@@ -11,7 +11,7 @@ use crate::pki::Authority;
 use crate::registry::Registry;
 
 /// The path of the agent in its image.
-const AGENT: &str = "/usr/local/bin/hypermirror";
+const AGENT: &str = "/usr/local/bin/hypermirror-agent";
 
 /// A registry with one image.
 #[derive(Debug)]
@@ -50,13 +50,13 @@ impl Served {
         Self::serve(directory, registry, name, &source).await
     }
 
-    /// Serves the agent under this name: the static `hypermirror` that `hack/testbed/agent-image` builds.
+    /// Serves the agent under this name: the static `hypermirror-agent` that `hack/testbed/agent-image` builds.
     ///
     /// # Errors
     ///
     /// If it was not built, or the registry does not start.
     pub async fn agent(name: &str) -> Result<Self> {
-        let program = binaries::static_operator()?;
+        let program = binaries::static_agent()?;
         let directory = tempfile::tempdir()?;
         let registry = Registry::start(directory.path()).await?;
         Self::serve(directory, registry, name, &ImageSource::new(AGENT, program).user("65532:65532")).await

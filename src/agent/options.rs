@@ -1,4 +1,4 @@
-//! The flags of `hypermirror agent`.
+//! The flags of `hypermirror agent`, and of `hypermirror-agent`.
 
 use std::path::PathBuf;
 

@@ -56,6 +56,27 @@ fn as_a_plugin_it_speaks_of_kubectl() {
 }
 
 #[test]
+fn the_agents_own_program_has_the_flags_of_the_subcommand() {
+    let files = Files::new(&[]);
+    let program = Path::new(env!("CARGO_BIN_EXE_hypermirror-agent"));
+    let flags = |help: &str| {
+        let words = help.split_whitespace().filter(|word| word.starts_with("--")).map(str::to_owned);
+        let mut words: Vec<_> = words.filter(|word| !word.starts_with("--version")).collect();
+        words.sort();
+        words
+    };
+    for action in [&[][..], &["cleanup"]] {
+        let own = run_as(program, files.path(), &[action, &["--help"]].concat(), "").out();
+        assert!(own.contains("Usage: hypermirror-agent"), "{own}");
+        let subcommand = files.run(&[&["agent"], action, &["--help"]].concat()).out();
+        assert_eq!(flags(&own), flags(&subcommand));
+    }
+    assert!(run_as(program, files.path(), &["--version"], "").out().starts_with("hypermirror-agent "));
+    let stderr = run_as(program, files.path(), &[], "").refused(2);
+    assert!(stderr.contains("set --node-name or NODE_NAME"), "{stderr}");
+}
+
+#[test]
 fn bad_usage_is_exit_code_2_and_help_is_none() {
     let files = Files::new(&[]);
     files.run(&["frobnicate"]).refused(2);

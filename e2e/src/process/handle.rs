@@ -12,6 +12,8 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
+use crate::eventually;
+
 /// Interval of checks whether a process has exited.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -74,6 +76,28 @@ impl Handle {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error).with_context(|| format!("failed to signal process {}", self.id)),
         }
+    }
+
+    /// Freezes it and waits until each of its threads has stopped: the signal returns earlier, and a thread that still runs on
+    /// another processor could answer one more request.
+    ///
+    /// # Errors
+    ///
+    /// If the signal is refused, or if the threads have not stopped within ten seconds.
+    pub async fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        eventually(Duration::from_secs(10), &format!("process {} is frozen", self.id), async || {
+            Ok(self.threads()?.all(|state| state == Some('T')).then_some(()))
+        })
+        .await
+    }
+
+    /// The states of its threads, as proc(5) names them.
+    fn threads(&self) -> Result<impl Iterator<Item = Option<char>>> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id)).context("failed to list the threads")?;
+        // A thread that has ended since then has no file any more.
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+        Ok(stats.map(|stat| stat.rsplit_once(')')?.1.trim_start().chars().next()))
     }
 
     /// Sends SIGTERM, and resumes it if it is frozen.

@@ -22,7 +22,7 @@ async fn an_unreachable_or_silent_guest_delays_no_other_and_is_updated_when_it_r
     }
     let healthy = edit_duration(&stage, "mirror.example/two").await?;
     stage.cluster(1).stop_api_server().await?;
-    stage.cluster(2).freeze_api_server()?;
+    stage.cluster(2).freeze_api_server().await?;
     for guest in [1, 2] {
         stage.edit(guest, &[(A, &["mirror.example/late"], None)]).await?;
     }

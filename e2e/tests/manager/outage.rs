@@ -88,7 +88,7 @@ async fn a_manager_ends_in_order_although_the_api_server_does_not_answer() -> Re
     let scene = Scene::start().await?;
     let mut manager = in_force(&scene).await?;
     manager.leads().await?;
-    scene.management().freeze_api_server()?;
+    scene.management().freeze_api_server().await?;
     let asked = Instant::now();
     let status = manager.process.stop().await?;
     scene.management().thaw_api_server()?;

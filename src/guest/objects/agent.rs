@@ -36,6 +36,8 @@ impl Default for AgentPorts {
     }
 }
 
+/// The agent in the image: a program of its own, because its memory is mostly its code.
+const PROGRAM: &str = "/usr/local/bin/hypermirror-agent";
 /// The path of the host's files in the agent's container.
 const HOST: &str = "/host";
 
@@ -92,8 +94,8 @@ fn container(agent: &AgentSpec) -> Value {
     json!({
         "name": "agent",
         "image": agent.image,
+        "command": [PROGRAM],
         "args": [
-            "agent",
             format!("--root={HOST}"),
             format!("--reload={}", reload(agent.reload)),
             format!("--metrics-bind-address=:{metrics}"),

@@ -13,7 +13,7 @@ use hypermirror_e2e::binaries;
 
 use crate::stage::Stage;
 
-/// One agent on a real API server. `HYPERMIRROR_BIN` measures another build of it.
+/// One agent on a real API server. `HYPERMIRROR_AGENT_BIN` measures another build of it.
 #[derive(Parser, Clone, Copy)]
 #[command(name = "agent")]
 struct Arguments {
@@ -32,7 +32,7 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     #[expect(clippy::cast_precision_loss, reason = "a size in MB with one digit")]
-    let size = std::fs::metadata(binaries::operator()?)?.len() as f64 / 1_000_000.0;
+    let size = std::fs::metadata(binaries::agent()?)?.len() as f64 / 1_000_000.0;
     println!("size of the binary: {size:.1} MB");
     let stage = Stage::start().await?;
     stage.edit(1, 0).await?;

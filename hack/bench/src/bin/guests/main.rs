@@ -13,7 +13,8 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Parser;
 
-/// Guests on real API servers. `HYPERMIRROR_BIN` measures another build of the manager and the agent.
+/// Guests on real API servers. `HYPERMIRROR_BIN` and `HYPERMIRROR_AGENT_BIN` measure other
+/// builds of the manager and the agent.
 #[derive(Parser, Clone, Copy)]
 #[command(name = "guests")]
 struct Arguments {
