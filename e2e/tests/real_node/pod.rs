@@ -12,7 +12,7 @@ use super::stage::Stage;
 fn process(node: &RealNode) -> Result<u32> {
     let is_agent = |id: &u32| {
         let line = fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        line.starts_with("/usr/local/bin/hypermirror\0agent\0")
+        line.starts_with("/usr/local/bin/hypermirror-agent\0")
     };
     let found: Vec<u32> = node.processes()?.into_iter().filter(is_agent).collect();
     ensure!(found.len() == 1, "{} processes of the agent", found.len());
