@@ -15,6 +15,7 @@ mod inventory_server;
 pub mod metrics;
 pub mod options;
 pub mod pages;
+mod queue;
 mod run;
 mod scan;
 pub mod secrets;

@@ -1,5 +1,6 @@
-//! Reads the Secrets that a Registry names: one GET for each name at each scan, so that a rotated Secret works at once.
+//! Reads the Secrets that an object names: one GET for each name at each job, so that a rotated Secret works at once.
 
+use hypermirror_api::registry::CredentialsSecret;
 use hypermirror_api::{RegistryReason, RegistrySpec};
 use k8s_openapi::api::core::v1::{Secret as KubeSecret, ServiceAccount};
 use kube::{Api, Client, Resource};
@@ -18,7 +19,31 @@ const MAX_PULL_SECRETS: usize = 10;
 /// The longest name of an object.
 const MAX_NAME: usize = 253;
 
-/// What a Registry's Secrets say.
+/// The Secrets that an object names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct References<'a> {
+    /// Credentials.
+    pub credentials: Option<&'a CredentialsSecret>,
+    /// A `ServiceAccount` whose pull secrets are used.
+    pub service_account: Option<&'a str>,
+    /// Certificates.
+    pub certificates: Option<&'a str>,
+    /// A proxy.
+    pub proxy: Option<&'a str>,
+}
+
+impl<'a> From<&'a RegistrySpec> for References<'a> {
+    fn from(spec: &'a RegistrySpec) -> Self {
+        Self {
+            credentials: spec.credentials_secret.as_ref(),
+            service_account: spec.service_account_name.as_deref(),
+            certificates: spec.cert_secret_ref.as_ref().map(|reference| reference.name.as_str()),
+            proxy: spec.proxy_secret_ref.as_ref().map(|reference| reference.name.as_str()),
+        }
+    }
+}
+
+/// What an object's Secrets say.
 #[derive(Default)]
 pub struct Access {
     /// Credentials.
@@ -30,34 +55,33 @@ pub struct Access {
 }
 
 impl Access {
-    /// Reads the Secrets of a spec, all of them in the namespace of its object.
+    /// Reads the Secrets, all of them in the namespace of its object.
     ///
     /// # Errors
     /// One is missing, invalid, or must not be read.
     pub async fn read(
         client: &Client,
         namespace: &str,
-        spec: &RegistrySpec,
+        named: References<'_>,
         narrowest: TrustClass,
     ) -> Result<Self, ScanFailure> {
         let all: Api<KubeSecret> = Api::namespaced(client.clone(), namespace);
         let mut access = Self::default();
-        if let Some(reference) = &spec.credentials_secret {
+        if let Some(reference) = named.credentials {
             let secret = get(&all, &reference.name).await?;
             match secrets::credentials(reference, &secret)? {
                 Found::One(credential) => access.keychain.explicit = Some(credential),
                 Found::File(file) => access.keychain.files.push(file),
             }
         }
-        if let Some(account) = &spec.service_account_name {
+        if let Some(account) = named.service_account {
             access.add_pull_secrets(client, &all, namespace, account).await?;
         }
-        if let Some(reference) = &spec.cert_secret_ref {
-            access.certificates = secrets::certificates(&reference.name, &get(&all, &reference.name).await?)?;
+        if let Some(name) = named.certificates {
+            access.certificates = secrets::certificates(name, &get(&all, name).await?)?;
         }
-        if let Some(reference) = &spec.proxy_secret_ref {
-            let secret = get(&all, &reference.name).await?;
-            access.proxies = Some(secrets::proxy(&reference.name, &secret, narrowest)?);
+        if let Some(name) = named.proxy {
+            access.proxies = Some(secrets::proxy(name, &get(&all, name).await?, narrowest)?);
         }
         Ok(access)
     }
@@ -170,7 +194,7 @@ mod tests {
                 &secret("kubernetes.io/dockerconfigjson", &config),
             ),
         ]);
-        let access = Access::read(&client, "ns", &spec(), TrustClass::Private).await.unwrap();
+        let access = Access::read(&client, "ns", (&spec()).into(), TrustClass::Private).await.unwrap();
         assert!(access.keychain.explicit.is_some() && access.keychain.files.len() == 1 && access.proxies.is_none());
         server.end().await;
     }
@@ -183,7 +207,7 @@ mod tests {
             (500, RegistryReason::SecretUnreadable),
         ] {
             let (client, server) = ApiServer::new([Step::refused(Method::GET, ONE, code)]);
-            let failure = Access::read(&client, "ns", &spec(), TrustClass::Private).await.err().unwrap();
+            let failure = Access::read(&client, "ns", (&spec()).into(), TrustClass::Private).await.err().unwrap();
             assert_eq!(failure.reason, reason);
             server.end().await;
         }

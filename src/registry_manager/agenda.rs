@@ -1,4 +1,4 @@
-//! All Registries: which is scanned next, and how many scans run at once. Pure: the time comes from the caller.
+//! All objects of one kind: which is worked on next, and how many jobs run at once. Pure: the time comes from the caller.
 
 mod lanes;
 
@@ -8,15 +8,41 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::RegistrySpec;
-use hypermirror_api::registry::DEFAULT_SCAN_INTERVAL;
 use jiff::Timestamp;
 
-use super::due::{self, Facts, Work};
-use super::status::Known;
+use super::due::Scans;
 pub use lanes::Limits;
 use lanes::{Lanes, Place};
 
-/// Namespace and name of a Registry; printed as `namespace/name`.
+/// A kind of objects on which a job works again and again.
+pub trait Kind: Clone + fmt::Debug + 'static {
+    /// The spec of an object.
+    type Spec: Clone + fmt::Debug + PartialEq + Send + Sync;
+    /// What earlier jobs left in its status.
+    type Known: Clone + fmt::Debug + Default + Send + Sync;
+    /// What a job does.
+    type Work: Copy + fmt::Debug;
+
+    /// What to do next with an object and how long to wait before. `None`: nothing until it changes. `least` is the least time
+    /// between two jobs, whoever asks for them.
+    fn next(entry: Entry<'_, Self>, least: Duration, now: Timestamp) -> Option<(Self::Work, Duration)>;
+
+    /// What is known after a job that broke without a result: as after a failure.
+    fn after_break(known: &Self::Known, now: Timestamp) -> Self::Known;
+}
+
+/// An object and what decides when it is worked on.
+#[derive(Debug)]
+pub struct Entry<'a, K: Kind> {
+    /// The object.
+    pub object: &'a Watched<K::Spec>,
+    /// What is known from earlier jobs.
+    pub known: &'a K::Known,
+    /// When its registry wants to be asked again.
+    pub throttled_until: Option<Timestamp>,
+}
+
+/// Namespace and name of an object; printed as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
     /// The namespace.
@@ -31,21 +57,21 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// What users say about a Registry.
+/// What users say about an object.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Watched {
+pub struct Watched<S = RegistrySpec> {
     /// Which one.
     pub key: ObjectKey,
     /// An object of the same name that is created later has another one.
     pub uid: String,
     /// Of the spec.
     pub generation: i64,
-    /// The annotation that asks for a scan.
+    /// The annotation that asks for a job now.
     pub scan_now: Option<String>,
     /// The spec, or why it could not be decoded.
-    pub spec: Result<Arc<RegistrySpec>, String>,
-    /// Host of the registry; empty if there is none.
-    pub host: String,
+    pub spec: Result<Arc<S>, String>,
+    /// Hosts of its registries.
+    pub hosts: Vec<String>,
 }
 
 /// Now, on both clocks: one that is never set, and the one that statuses have.
@@ -64,40 +90,53 @@ impl Moment {
     }
 }
 
-/// A scan to be made.
+/// A job to be done.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct Job<K: Kind = Scans> {
     /// Its number: of each object at most one job runs.
     pub number: u64,
     /// Of what.
-    pub object: Arc<Watched>,
-    /// What is known from earlier scans.
-    pub known: Known,
-    /// Whether it is a scan.
-    pub work: Work,
+    pub object: Arc<Watched<K::Spec>>,
+    /// What is known from earlier jobs.
+    pub known: K::Known,
+    /// What to do.
+    pub work: K::Work,
 }
 
 /// The end of a job.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub struct Finished<K: Kind = Scans> {
     /// What is known now; nothing if the job came to no result.
-    pub known: Option<Known>,
+    pub known: Option<K::Known>,
     /// `resourceVersion` of the status that was written.
     pub version: Option<String>,
     /// When the registry wants to be asked again.
     pub throttled_until: Option<Timestamp>,
-    /// Whether the registry could not be reached.
-    pub is_unreachable: bool,
+    /// The host that could not be reached.
+    pub unreachable: Option<String>,
+}
+
+impl<K: Kind> Default for Finished<K> {
+    fn default() -> Self {
+        Self { known: None, version: None, throttled_until: None, unreachable: None }
+    }
 }
 
 #[derive(Debug)]
-struct Entry {
-    object: Arc<Watched>,
-    known: Known,
+struct Held<K: Kind> {
+    object: Arc<Watched<K::Spec>>,
+    known: K::Known,
     /// Statuses of earlier versions are outdated.
     own_version: Option<String>,
     throttled_until: Option<Timestamp>,
     state: State,
+}
+
+impl<K: Kind> Held<K> {
+    fn next(&self, least: Duration, now: Timestamp) -> Option<(K::Work, Duration)> {
+        let entry = Entry { object: &*self.object, known: &self.known, throttled_until: self.throttled_until };
+        K::next(entry, least, now)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +149,10 @@ enum State {
     Runs(u64),
 }
 
-/// All Registries.
+/// All objects of one kind.
 #[derive(Debug)]
-pub struct Agenda {
-    entries: HashMap<ObjectKey, Entry>,
+pub struct Agenda<K: Kind = Scans> {
+    entries: HashMap<ObjectKey, Held<K>>,
     due: BTreeSet<(Instant, ObjectKey)>,
     queue: VecDeque<ObjectKey>,
     lanes: Lanes,
@@ -121,8 +160,8 @@ pub struct Agenda {
     jobs: u64,
 }
 
-impl Agenda {
-    /// With limits of scans at once, and the least time between two scans of one object.
+impl<K: Kind> Agenda<K> {
+    /// With limits of jobs at once, and the least time between two jobs of one object.
     pub fn new(limits: Limits, least: Duration) -> Self {
         Self {
             entries: HashMap::new(),
@@ -135,7 +174,7 @@ impl Agenda {
     }
 
     /// Takes in an object of this version as the API server has it. Returns the job that is of no use any longer.
-    pub fn put(&mut self, object: Watched, known: Known, version: &str, now: Moment) -> Option<u64> {
+    pub fn put(&mut self, object: Watched<K::Spec>, known: K::Known, version: &str, now: Moment) -> Option<u64> {
         let key = object.key.clone();
         let before = self.entries.get(&key);
         let is_same = before.is_some_and(|entry| entry.object.uid == object.uid);
@@ -153,7 +192,7 @@ impl Agenda {
         } else {
             self.remove(&key);
             let state = State::Waits(None);
-            self.entries.insert(key.clone(), Entry { object, known, own_version: None, throttled_until: None, state });
+            self.entries.insert(key.clone(), Held { object, known, own_version: None, throttled_until: None, state });
         }
         self.plan(&key, now);
         aborted
@@ -162,7 +201,7 @@ impl Agenda {
     /// Drops an object. Returns its job.
     pub fn remove(&mut self, key: &ObjectKey) -> Option<u64> {
         let aborted = self.stop(key);
-        if let Some(Entry { state: State::Waits(Some(due)), .. }) = self.entries.remove(key) {
+        if let Some(Held { state: State::Waits(Some(due)), .. }) = self.entries.remove(key) {
             self.due.remove(&(due, key.clone()));
         }
         aborted
@@ -174,7 +213,7 @@ impl Agenda {
     }
 
     /// Each object with what is known of it.
-    pub fn all(&self) -> impl Iterator<Item = (&Watched, &Known)> {
+    pub fn all(&self) -> impl Iterator<Item = (&Watched<K::Spec>, &K::Known)> {
         self.entries.values().map(|entry| (&*entry.object, &entry.known))
     }
 
@@ -184,7 +223,7 @@ impl Agenda {
     }
 
     /// The next job for which there is room.
-    pub fn start(&mut self, now: Moment) -> Option<Job> {
+    pub fn start(&mut self, now: Moment) -> Option<Job<K>> {
         while let Some((due, key)) = self.due.first().cloned()
             && due <= now.instant
         {
@@ -200,8 +239,7 @@ impl Agenda {
                 self.queue.remove(place);
                 continue;
             };
-            let facts = facts(&entry.object, &entry.known, entry.throttled_until);
-            let Some((work, _)) = due::next(facts, self.least, now.time) else {
+            let Some((work, _)) = entry.next(self.least, now.time) else {
                 entry.state = State::Waits(None);
                 self.queue.remove(place);
                 continue;
@@ -224,18 +262,15 @@ impl Agenda {
     }
 
     /// Takes in the end of a job. One that was stopped before is ignored.
-    pub fn finish(&mut self, key: &ObjectKey, number: u64, finished: Finished, now: Moment) {
+    pub fn finish(&mut self, key: &ObjectKey, number: u64, finished: Finished<K>, now: Moment) {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.state == State::Runs(number)) else { return };
-        self.lanes.note(&entry.object.host, finished.is_unreachable);
+        for host in &entry.object.hosts {
+            self.lanes.note(host, finished.unreachable.as_ref() == Some(host));
+        }
         self.lanes.free(&Place::of(&entry.object));
         entry.state = State::Waits(None);
         entry.throttled_until = finished.throttled_until;
-        entry.known = finished.known.unwrap_or_else(|| Known {
-            // Something broke in here: as after a failure.
-            last_scan: Some(now.time),
-            failures: entry.known.failures.saturating_add(1),
-            ..entry.known.clone()
-        });
+        entry.known = finished.known.unwrap_or_else(|| K::after_break(&entry.known, now.time));
         if finished.version.is_some() {
             entry.own_version = finished.version;
         }
@@ -273,29 +308,11 @@ impl Agenda {
         if let Some(before) = before {
             self.due.remove(&(before, key.clone()));
         }
-        let facts = facts(&entry.object, &entry.known, entry.throttled_until);
-        let due = due::next(facts, self.least, now.time).map(|(_, wait)| now.instant + wait);
+        let due = entry.next(self.least, now.time).map(|(_, wait)| now.instant + wait);
         entry.state = State::Waits(due);
         if let Some(due) = due {
             self.due.insert((due, key.clone()));
         }
-    }
-}
-
-fn facts<'a>(object: &'a Watched, known: &'a Known, throttled_until: Option<Timestamp>) -> Facts<'a> {
-    let seconds = object.spec.as_ref().map_or(DEFAULT_SCAN_INTERVAL, |spec| spec.scan_interval);
-    Facts {
-        uid: &object.uid,
-        generation: object.generation,
-        observed: known.observed_generation,
-        is_suspended: object.spec.as_ref().is_ok_and(|spec| spec.suspend),
-        scan_now: object.scan_now.as_deref(),
-        handled: known.handled.as_deref(),
-        interval: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
-        last_scan: known.last_scan,
-        failures: known.failures,
-        is_stalled: known.is_stalled,
-        throttled_until,
     }
 }
 

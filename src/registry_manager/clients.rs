@@ -81,7 +81,7 @@ impl Clients {
         self.narrowest
     }
 
-    /// The client of an object.
+    /// The client of an object, kept until [`Self::release`].
     ///
     /// # Errors
     /// [`RegistryReason::SecretInvalid`] for certificates that cannot be used.
@@ -93,21 +93,36 @@ impl Clients {
         skips_verification: bool,
         policy: PolicyOptions,
     ) -> Result<Arc<Reader>, ScanFailure> {
+        let reader = self.open(&key.namespace, access, credential, skips_verification, policy)?;
+        self.held().in_use.insert(key.clone(), reader.clone());
+        Ok(reader)
+    }
+
+    /// A client for somebody in this namespace. Whoever wants to use it again keeps it.
+    ///
+    /// # Errors
+    /// [`RegistryReason::SecretInvalid`] for certificates that cannot be used.
+    pub fn open(
+        &self,
+        namespace: &str,
+        access: &Access,
+        credential: &Credential,
+        skips_verification: bool,
+        policy: PolicyOptions,
+    ) -> Result<Arc<Reader>, ScanFailure> {
         let transport = TransportKey {
             certificates: digest(&access.certificates),
             skips_verification,
             proxies: access.proxies.clone(),
         };
-        let namespace = (!credential.is_anonymous()).then(|| key.namespace.clone());
+        let namespace = (!credential.is_anonymous()).then(|| namespace.to_owned());
         let reader_key = ReaderKey { transport, namespace, policy };
         let mut held = self.held();
         let known = held.readers.get(&reader_key).and_then(Weak::upgrade);
-        let reader = match known {
-            Some(reader) => reader,
-            None => self.make(&mut held, &reader_key, access)?,
-        };
-        held.in_use.insert(key.clone(), reader.clone());
-        Ok(reader)
+        match known {
+            Some(reader) => Ok(reader),
+            None => self.make(&mut held, &reader_key, access),
+        }
     }
 
     /// Drops what only this object used.

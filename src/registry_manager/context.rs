@@ -1,16 +1,15 @@
 //! What all parts of the process share.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kube::Client;
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
-use super::agenda::{Agenda, ObjectKey};
+use super::agenda::ObjectKey;
 use super::clients::Clients;
+use super::due::Scans;
 use super::inventory::Inventories;
 use super::metrics::RegistryManagerMetrics;
+use super::queue::Queue;
 use crate::management::events::Events;
 use crate::management::lease::Term;
 
@@ -28,38 +27,15 @@ pub struct Context {
     pub clients: Clients,
     /// Whole inventories.
     pub inventories: Inventories,
-    /// Woken when a job may be started.
-    pub changed: Notify,
-    pub(super) objects: Mutex<Agenda>,
-    /// Jobs that run, by their numbers.
-    pub(super) jobs: Mutex<HashMap<u64, AbortHandle>>,
+    /// Registries.
+    pub scans: Arc<Queue<Scans>>,
 }
 
 impl Context {
-    /// All Registries.
-    pub fn agenda(&self) -> MutexGuard<'_, Agenda> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends a job that is of no use any longer.
-    pub fn abort(&self, job: Option<u64>) {
-        let handle = job.and_then(|number| self.jobs().remove(&number));
-        if let Some(handle) = handle {
-            handle.abort();
-        }
-    }
-
-    /// Jobs that run.
-    pub fn jobs(&self) -> MutexGuard<'_, HashMap<u64, AbortHandle>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Drops an object.
-    pub fn forget(self: &Arc<Self>, key: &ObjectKey) {
-        let job = self.agenda().remove(key);
-        self.abort(job);
+    /// Drops a Registry.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.scans.forget(key);
         self.clients.release(key);
         self.inventories.remove(key);
-        self.changed.notify_one();
     }
 }

@@ -3,12 +3,17 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
+use hypermirror_api::RegistrySpec;
+use hypermirror_api::registry::DEFAULT_SCAN_INTERVAL;
 use jiff::Timestamp;
+
+use super::agenda::{Entry, Kind};
+use super::status::Known;
 
 /// Wait after the first failed scan; doubled with each further one, up to the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 /// The longest that a registry can delay the next scan.
-const LONGEST_THROTTLE: Duration = Duration::from_hours(24);
+pub(super) const LONGEST_THROTTLE: Duration = Duration::from_hours(24);
 
 /// What decides.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,39 @@ pub enum Work {
     Settle,
 }
 
+/// Registries: each job scans one.
+#[derive(Clone, Copy, Debug)]
+pub enum Scans {}
+
+impl Kind for Scans {
+    type Spec = RegistrySpec;
+    type Known = Known;
+    type Work = Work;
+
+    fn next(entry: Entry<'_, Self>, least: Duration, now: Timestamp) -> Option<(Work, Duration)> {
+        let Entry { object, known, throttled_until } = entry;
+        let seconds = object.spec.as_ref().map_or(DEFAULT_SCAN_INTERVAL, |spec| spec.scan_interval);
+        let facts = Facts {
+            uid: &object.uid,
+            generation: object.generation,
+            observed: known.observed_generation,
+            is_suspended: object.spec.as_ref().is_ok_and(|spec| spec.suspend),
+            scan_now: object.scan_now.as_deref(),
+            handled: known.handled.as_deref(),
+            interval: Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
+            last_scan: known.last_scan,
+            failures: known.failures,
+            is_stalled: known.is_stalled,
+            throttled_until,
+        };
+        next(facts, least, now)
+    }
+
+    fn after_break(known: &Known, now: Timestamp) -> Known {
+        Known { last_scan: Some(now), failures: known.failures.saturating_add(1), ..known.clone() }
+    }
+}
+
 /// What to do next and how long to wait before. `None`: nothing until the object changes.
 ///
 /// `least` is the least time between two scans, whoever asks for them.
@@ -69,18 +107,23 @@ fn wanted(facts: Facts<'_>) -> Duration {
     if facts.failures <= 0 || facts.is_stalled {
         return facts.interval;
     }
-    let doublings = u32::try_from(facts.failures - 1).unwrap_or(u32::MAX).min(16);
-    FIRST_RETRY.saturating_mul(1 << doublings).min(facts.interval)
+    retry(facts.failures).min(facts.interval)
+}
+
+/// The wait after so many failures.
+pub(super) fn retry(failures: i64) -> Duration {
+    let doublings = u32::try_from(failures - 1).unwrap_or(u32::MAX).min(16);
+    FIRST_RETRY.saturating_mul(1 << doublings)
 }
 
 /// From `from` to `to`; zero if that is not after it.
-fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
 /// Up to a twentieth more or less, other for each object and each scan: objects that were created together are not scanned
 /// together for ever.
-fn spread(interval: Duration, uid: &str, last: Timestamp) -> Duration {
+pub(super) fn spread(interval: Duration, uid: &str, last: Timestamp) -> Duration {
     let mut hasher = DefaultHasher::new();
     (uid, last.as_second()).hash(&mut hasher);
     let parts = u32::try_from(hasher.finish() % 1_001).unwrap_or_default();

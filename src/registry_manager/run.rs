@@ -1,7 +1,7 @@
 //! Starts all parts of the registry-manager, and stops them in order.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,15 +9,15 @@ use hypermirror_api::names;
 use hypermirror_api::registry::ScanStatus;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
-use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{sleep, sleep_until};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::sleep;
 
-use super::agenda::{Agenda, Limits, Moment};
+use super::agenda::Limits;
 use super::clients::Clients;
 use super::context::Context;
 use super::metrics::RegistryManagerMetrics;
 use super::options::RegistryManagerOptions;
+use super::queue::Queue;
 use super::{inventory_server, scan, watch};
 use crate::client::connect::connect;
 use crate::management::events::Events;
@@ -63,9 +63,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
         clients: Clients::new(environment, options.registry_networks.into(), metrics.observer()),
         metrics,
         inventories: super::inventory::Inventories::default(),
-        changed: Notify::new(),
-        objects: Mutex::new(Agenda::new(limits(options.max_concurrent_scans.into()), options.min_scan_interval)),
-        jobs: Mutex::new(HashMap::new()),
+        scans: Arc::new(Queue::new(limits(options.max_concurrent_scans.into()), options.min_scan_interval)),
     });
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics_server);
@@ -99,7 +97,7 @@ async fn until_told_to_end(ctx: &Arc<Context>, look: &FirstLook) -> Result<()> {
         while term.begun().await {
             ctx.metrics.leader.set(1);
             let lasts = tokio::select! {
-                never = scan_when_due(ctx) => match never {},
+                never = work_when_due(ctx) => match never {},
                 lasts = term.ended() => lasts,
             };
             ctx.metrics.leader.set(0);
@@ -118,44 +116,12 @@ async fn until_told_to_end(ctx: &Arc<Context>, look: &FirstLook) -> Result<()> {
     Ok(())
 }
 
-/// Starts each job when it is due and there is room.
-async fn scan_when_due(ctx: &Arc<Context>) -> std::convert::Infallible {
-    loop {
-        // Before the look at the agenda, so that no change between the two is missed.
-        let changed = ctx.changed.notified();
-        if start_next(ctx) {
-            continue;
-        }
-        let due = ctx.agenda().next_due();
-        let until_due = async {
-            match due {
-                Some(due) => sleep_until(due.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = changed => {}
-            () = until_due => {}
-        }
-    }
-}
-
-/// Whether there was a job to start.
-fn start_next(ctx: &Arc<Context>) -> bool {
-    // Locked all the while, so that whoever stops the job finds its handle.
-    let mut jobs = ctx.jobs();
-    let Some(job) = ctx.agenda().start(Moment::now()) else { return false };
-    let number = job.number;
-    let task = spawn_local(scan::run(ctx.clone(), job));
-    jobs.insert(number, task.abort_handle());
-    true
+async fn work_when_due(ctx: &Arc<Context>) -> Infallible {
+    ctx.scans.work(|job| scan::run(ctx.clone(), job)).await
 }
 
 fn stop_jobs(ctx: &Context) {
-    let stopped = ctx.agenda().stop_all(Moment::now());
-    for job in stopped {
-        ctx.abort(Some(job));
-    }
+    ctx.scans.stop_all();
 }
 
 async fn keep_house(ctx: Arc<Context>) {
@@ -168,7 +134,7 @@ async fn keep_house(ctx: Arc<Context>) {
 fn count(ctx: &Context) {
     let (mut states, mut tags) = ([("Success", 0), ("Failed", 0), ("Pending", 0), ("Suspended", 0)], 0_i64);
     {
-        let agenda = ctx.agenda();
+        let agenda = ctx.scans.agenda();
         for (object, known) in agenda.all() {
             let is_suspended = object.spec.as_ref().is_ok_and(|spec| spec.suspend);
             let state = match known.last_status {

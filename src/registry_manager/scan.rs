@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypermirror_api::{RegistryReason, RegistrySpec};
+use hypermirror_api::{Registry, RegistryReason, RegistrySpec};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::access::Access;
-use super::agenda::{Finished, Job, Moment, Watched};
+use super::agenda::{Finished, Job, Watched};
 use super::changes::describe;
 use super::context::Context;
 use super::due::Work;
+use super::queue::Ending;
 use super::settings::Settings;
 use super::status::{self, Known, Report, ScanFailure, after, judged};
 use super::write;
@@ -21,33 +22,16 @@ use crate::registry::Target;
 use crate::registry::scan::inventory::Inventory;
 use crate::registry::scan::scan;
 
-/// A job whose end the agenda learns also if it panics.
-struct Ending {
-    ctx: Arc<Context>,
-    object: Arc<Watched>,
-    number: u64,
-    finished: Finished,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.ctx.jobs().remove(&self.number);
-        self.ctx.agenda().finish(&self.object.key, self.number, self.finished.clone(), Moment::now());
-        self.ctx.changed.notify_one();
-    }
-}
-
 /// Does a job.
 pub async fn run(ctx: Arc<Context>, job: Job) {
-    let finished = Finished { known: None, version: None, throttled_until: None, is_unreachable: false };
-    let mut ending = Ending { ctx: ctx.clone(), object: job.object.clone(), number: job.number, finished };
+    let mut ending = Ending::new(ctx.scans.clone(), &job);
     let mut change = None;
     let (patch, known) = match job.work {
         Work::Settle => status::suspended(&job.known, job.object.generation, Timestamp::now()),
         Work::Scan => scanned(&ctx, &job, &mut ending.finished, &mut change).await,
     };
     ending.finished.known = Some(known.clone());
-    ending.finished.version = write::status(&ctx.client, &job.object, patch, || ctx.term.lasts()).await;
+    ending.finished.version = write::status::<Registry, _>(&ctx.client, &job.object, patch, || ctx.term.lasts()).await;
     let is_new = known.revision != job.known.revision && ending.finished.version.is_some();
     if let Some(change) = change.filter(|_| is_new) {
         announce(&ctx, &job, &change).await;
@@ -69,7 +53,8 @@ async fn scanned(ctx: &Context, job: &Job, finished: &mut Finished, change: &mut
     if let Err(failure) = &result {
         tracing::info!(registry = %object.key, reason = outcome.as_str(), message = failure.message, "a scan failed");
         finished.throttled_until = failure.throttled_until;
-        finished.is_unreachable = matches!(outcome, RegistryReason::Unreachable | RegistryReason::Timeout);
+        let is_unreachable = matches!(outcome, RegistryReason::Unreachable | RegistryReason::Timeout);
+        finished.unreachable = object.hosts.first().filter(|_| is_unreachable).cloned();
     }
     let valid = settings.as_ref().ok();
     let report = Report {
@@ -103,7 +88,7 @@ async fn found(
     settings: &Settings,
     spec: &RegistrySpec,
 ) -> Result<Inventory, ScanFailure> {
-    let access = Access::read(&ctx.client, &object.key.namespace, spec, ctx.clients.narrowest()).await?;
+    let access = Access::read(&ctx.client, &object.key.namespace, spec.into(), ctx.clients.narrowest()).await?;
     let repository = &settings.repository;
     let no_credential =
         |cause: crate::registry::Cause| ScanFailure::new(RegistryReason::CredentialsUnavailable, cause.to_string());

@@ -7,81 +7,101 @@ use futures::StreamExt as _;
 use hypermirror_api::{Registry, annotations};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource, ResourceExt as _};
 
-use super::agenda::{Moment, ObjectKey, Watched};
+use super::agenda::{Kind, ObjectKey, Watched};
 use super::context::Context;
+use super::due::Scans;
+use super::queue::Queue;
 use super::status::{Known, handled};
 use crate::client::watch::{Update, updates};
 use crate::process::first_look::Awaited;
 use crate::registry::RegistryAddress;
 
 /// An object without what nobody needs, such as its images.
-struct Slim {
-    object: Watched,
-    known: Known,
-    version: String,
+pub struct Slim<K: Kind> {
+    /// What users say.
+    pub object: Watched<K::Spec>,
+    /// What the status says.
+    pub known: K::Known,
+    /// Its `resourceVersion`.
+    pub version: String,
 }
 
-/// Watches until the process ends.
+/// Watches Registries until the process ends.
 pub async fn follow(ctx: Arc<Context>, awaited: Awaited) {
     let api: Api<DeserializeGuard<Registry>> = Api::all(ctx.client.clone());
+    feed(api, &ctx.scans, slim, |key| ctx.forget(key), || awaited.done()).await;
+}
+
+/// Keeps a queue up to date until the process ends. `forget` is called with each object that is gone, `listed` after each
+/// complete list.
+pub async fn feed<O, K>(
+    api: Api<DeserializeGuard<O>>,
+    queue: &Queue<K>,
+    slim: fn(DeserializeGuard<O>) -> Slim<K>,
+    forget: impl Fn(&ObjectKey),
+    listed: impl Fn(),
+) where
+    O: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+    K: Kind,
+    Slim<K>: Send,
+{
     let mut updates = pin!(updates(api, watcher::Config::default(), slim));
     let mut is_failing = false;
+    let put = |slim: Slim<K>| queue.put(slim.object, slim.known, &slim.version);
     while let Some(update) = updates.next().await {
         match update {
             Update::Replaced(list) => {
-                let mut gone = ctx.agenda().keys();
+                let mut gone = queue.agenda().keys();
                 for slim in list {
                     gone.remove(&slim.object.key);
-                    put(&ctx, slim);
+                    put(slim);
                 }
-                for key in gone {
-                    ctx.forget(&key);
-                }
-                awaited.done();
+                gone.iter().for_each(&forget);
+                listed();
                 is_failing = false;
             }
-            Update::Applied(slim) => put(&ctx, slim),
-            Update::Deleted(slim) => ctx.forget(&slim.object.key),
+            Update::Applied(slim) => put(slim),
+            Update::Deleted(slim) => forget(&slim.object.key),
             Update::Failing(failure) => {
                 if !is_failing {
-                    tracing::warn!(error = failure.message, "failed to watch Registries; trying again");
+                    let kind = O::kind(&());
+                    tracing::warn!(%kind, error = failure.message, "a watch fails; trying again");
                 }
                 is_failing = true;
             }
         }
-        ctx.changed.notify_one();
     }
 }
 
-fn put(ctx: &Context, slim: Slim) {
-    let job = ctx.agenda().put(slim.object, slim.known, &slim.version, Moment::now());
-    ctx.abort(job);
+/// What all kinds have in common.
+pub fn watched<O, S>(guard: &DeserializeGuard<O>, spec: Result<S, String>, hosts: Vec<String>) -> Watched<S>
+where
+    O: Resource<DynamicType = ()>,
+    DeserializeGuard<O>: Resource<DynamicType = ()>,
+{
+    let meta = guard.meta();
+    Watched {
+        key: ObjectKey {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+        },
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        scan_now: guard.annotations().get(annotations::SCAN_NOW).map(|value| handled(value)),
+        spec: spec.map(Arc::new),
+        hosts,
+    }
 }
 
-fn slim(guard: DeserializeGuard<Registry>) -> Slim {
-    let meta = kube::Resource::meta(&guard).clone();
-    let key = ObjectKey {
-        namespace: meta.namespace.clone().unwrap_or_default(),
-        name: meta.name.clone().unwrap_or_default(),
-    };
-    let scan_now = guard.annotations().get(annotations::SCAN_NOW).map(|value| handled(value));
-    let (spec, known) = match guard.0 {
-        Ok(registry) => {
-            let known = registry.status.as_ref().map(Known::of).unwrap_or_default();
-            (Ok(Arc::new(registry.spec)), known)
-        }
-        Err(invalid) => (Err(invalid.error), Known::default()),
+fn slim(guard: DeserializeGuard<Registry>) -> Slim<Scans> {
+    let version = guard.meta().resource_version.clone().unwrap_or_default();
+    let (spec, known) = match &guard.0 {
+        Ok(registry) => (Ok(registry.spec.clone()), registry.status.as_ref().map(Known::of).unwrap_or_default()),
+        Err(invalid) => (Err(invalid.error.clone()), Known::default()),
     };
     let address = spec.as_ref().ok().and_then(|spec| RegistryAddress::parse(&spec.url).ok());
-    let object = Watched {
-        key,
-        uid: meta.uid.unwrap_or_default(),
-        generation: meta.generation.unwrap_or_default(),
-        scan_now,
-        spec,
-        host: address.map(|address| address.name().to_owned()).unwrap_or_default(),
-    };
-    Slim { object, known, version: meta.resource_version.unwrap_or_default() }
+    let hosts = address.map(|address| address.name().to_owned()).into_iter().collect();
+    Slim { object: watched(&guard, spec, hosts), known, version }
 }

@@ -1,11 +1,11 @@
-//! Writes a status: to the very object that was scanned, or not at all.
+//! Writes a status: to the very object of the job, or not at all.
 
 use std::time::Duration;
 
-use hypermirror_api::{Registry, names};
+use hypermirror_api::names;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::PartialObjectMeta;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -16,18 +16,22 @@ use crate::client::deadline::answered;
 
 /// Pauses between attempts: an API server that restarts is back within a minute.
 const PAUSE: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(20) };
-/// Attempts. The next scan writes a newer status anyway.
+/// Attempts. The next job writes a newer status anyway.
 const MAX_ATTEMPTS: usize = 8;
 
 /// Writes a merge patch of the status, as long as `may_write` says so. Returns the version of the object afterwards; nothing if
 /// it could not be written, or if the object is not there any longer.
-pub async fn status(
+pub async fn status<K, S>(
     client: &Client,
-    object: &Watched,
+    object: &Watched<S>,
     mut patch: Value,
     may_write: impl Fn() -> bool,
-) -> Option<String> {
-    let resource = ApiResource::erase::<Registry>(&());
+) -> Option<String>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let resource = ApiResource::erase::<K>(&());
+    let kind = K::kind(&());
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &object.key.namespace, &resource);
     let mut pause = None;
     for _ in 0..MAX_ATTEMPTS {
@@ -39,11 +43,11 @@ pub async fn status(
             // Users change annotations, other controllers labels.
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(kube::Error::Api(status)) if [404, 422].contains(&status.code) => {
-                tracing::warn!(registry = %object.key, error = status.message, "a status was refused");
+                tracing::warn!(%kind, object = %object.key, error = status.message, "a status was refused");
                 return None;
             }
             Err(error) => {
-                tracing::warn!(registry = %object.key, error = %Cause(&error), "failed to write a status; trying again");
+                tracing::warn!(%kind, object = %object.key, error = %Cause(&error), "failed to write a status; trying again");
             }
         }
         sleep(PAUSE.next(&mut pause)).await;
@@ -53,7 +57,7 @@ pub async fn status(
 
 /// The status subresource ignores a `uid` in a patch. So the version of the object with the right one is the precondition:
 /// an object of the same name that was created meanwhile is another one.
-async fn attempt(api: &Api<DynamicObject>, object: &Watched, patch: &mut Value) -> kube::Result<Option<String>> {
+async fn attempt<S>(api: &Api<DynamicObject>, object: &Watched<S>, patch: &mut Value) -> kube::Result<Option<String>> {
     let name = &object.key.name;
     let found: Option<PartialObjectMeta<DynamicObject>> = answered(api.get_metadata_opt(name)).await?;
     let Some(found) = found.filter(|found| found.uid().as_deref() == Some(object.uid.as_str())) else {
@@ -71,6 +75,7 @@ mod tests {
     use std::sync::Arc;
 
     use http::Method;
+    use hypermirror_api::Registry;
 
     use super::super::agenda::ObjectKey;
     use super::*;
@@ -87,7 +92,7 @@ mod tests {
             generation: 1,
             scan_now: None,
             spec: Ok(Arc::new(serde_json::from_value(spec).unwrap())),
-            host: "r".to_owned(),
+            hosts: vec!["r".to_owned()],
         }
     }
 
@@ -105,7 +110,7 @@ mod tests {
     /// The version after a write with these answers, and the versions that were preconditions.
     async fn written(steps: impl IntoIterator<Item = Step>) -> (Option<String>, Vec<Value>) {
         let (client, server) = ApiServer::new(steps);
-        let version = status(&client, &watched(), json!({"status": {"message": "x"}}), || true).await;
+        let version = status::<Registry, _>(&client, &watched(), json!({"status": {"message": "x"}}), || true).await;
         let bodies = server.end().await.into_iter().filter(|body| !body.is_null());
         (version, bodies.map(|body| body["metadata"]["resourceVersion"].clone()).collect())
     }
@@ -135,7 +140,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_does_not_lead_writes_nothing() {
         let (client, server) = ApiServer::new([]);
-        assert_eq!(status(&client, &watched(), json!({}), || false).await, None);
+        assert_eq!(status::<Registry, _>(&client, &watched(), json!({}), || false).await, None);
         assert!(server.end().await.is_empty());
     }
 }

@@ -1,11 +1,11 @@
-//! How many scans run at once: altogether, of one namespace, and at one host. So a registry that does not answer, or a
+//! How many jobs run at once: altogether, of one namespace, and at one host. So a registry that does not answer, or a
 //! namespace full of them, takes no room from others.
 
 use std::collections::{HashMap, HashSet};
 
 use super::Watched;
 
-/// Scans at once.
+/// Jobs at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Altogether.
@@ -19,16 +19,18 @@ pub struct Limits {
 /// Hosts that are remembered as unreachable.
 const MAX_UNREACHABLE: usize = 10_000;
 
-/// Where a scan counts.
+/// Where a job counts.
 #[derive(Debug)]
 pub(super) struct Place {
     namespace: String,
-    host: String,
+    hosts: Vec<String>,
 }
 
 impl Place {
-    pub(super) fn of(object: &Watched) -> Self {
-        Self { namespace: object.key.namespace.clone(), host: object.host.clone() }
+    pub(super) fn of<S>(object: &Watched<S>) -> Self {
+        let mut hosts = object.hosts.clone();
+        hosts.dedup();
+        Self { namespace: object.key.namespace.clone(), hosts }
     }
 }
 
@@ -51,31 +53,29 @@ impl Lanes {
         self.running
     }
 
-    /// Takes room for a scan, if there is some.
+    /// Takes room for a job, if there is some.
     pub(super) fn take(&mut self, place: &Place) -> bool {
-        // One scan shows whether the host is back.
-        let at_host = if self.unreachable.contains(&place.host) { 1 } else { self.limits.host };
+        // One job shows whether the host is back.
+        let at_host = |host: &String| if self.unreachable.contains(host) { 1 } else { self.limits.host };
         let count = |lanes: &HashMap<String, usize>, name: &str| lanes.get(name).copied().unwrap_or_default();
         let has_room = self.running < self.limits.all
             && count(&self.namespaces, &place.namespace) < self.limits.namespace
-            && count(&self.hosts, &place.host) < at_host;
+            && place.hosts.iter().all(|host| count(&self.hosts, host) < at_host(host));
         if has_room {
             self.running += 1;
             *self.namespaces.entry(place.namespace.clone()).or_default() += 1;
-            *self.hosts.entry(place.host.clone()).or_default() += 1;
+            for host in &place.hosts {
+                *self.hosts.entry(host.clone()).or_default() += 1;
+            }
         }
         has_room
     }
 
     pub(super) fn free(&mut self, place: &Place) {
         self.running = self.running.saturating_sub(1);
-        for (lanes, name) in [(&mut self.namespaces, &place.namespace), (&mut self.hosts, &place.host)] {
-            if let Some(count) = lanes.get_mut(name) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    lanes.remove(name);
-                }
-            }
+        leave(&mut self.namespaces, &place.namespace);
+        for host in &place.hosts {
+            leave(&mut self.hosts, host);
         }
     }
 
@@ -84,6 +84,15 @@ impl Lanes {
             self.unreachable.remove(host);
         } else if self.unreachable.len() < MAX_UNREACHABLE {
             self.unreachable.insert(host.to_owned());
+        }
+    }
+}
+
+fn leave(lanes: &mut HashMap<String, usize>, name: &str) {
+    if let Some(count) = lanes.get_mut(name) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            lanes.remove(name);
         }
     }
 }

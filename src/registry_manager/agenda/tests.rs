@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::status::Known;
 use super::*;
 
 const LIMITS: Limits = Limits { all: 4, namespace: 3, host: 2 };
@@ -27,7 +28,7 @@ fn object(namespace: &str, name: &str, host: &str, generation: i64) -> Watched {
         generation,
         scan_now: None,
         spec: Ok(Arc::new(serde_json::from_value(spec).unwrap())),
-        host: host.to_owned(),
+        hosts: vec![host.to_owned()],
     }
 }
 
@@ -41,12 +42,12 @@ fn names(jobs: &[Job]) -> Vec<&str> {
 
 fn good(generation: i64, now: Moment) -> Finished {
     let known = Known { observed_generation: Some(generation), last_scan: Some(now.time), ..Known::default() };
-    Finished { known: Some(known), version: Some("10".to_owned()), throttled_until: None, is_unreachable: false }
+    Finished { known: Some(known), version: Some("10".to_owned()), throttled_until: None, unreachable: None }
 }
 
 #[test]
 fn a_status_write_never_starts_a_scan() {
-    let (mut agenda, clock) = (Agenda::new(LIMITS, LEAST), Clock::new());
+    let (mut agenda, clock) = (Agenda::<Scans>::new(LIMITS, LEAST), Clock::new());
     agenda.put(object("a", "one", "r", 1), Known::default(), "5", clock.at(0));
     let jobs = started(&mut agenda, clock.at(0));
     assert_eq!(names(&jobs), ["one"]);
@@ -64,7 +65,7 @@ fn a_status_write_never_starts_a_scan() {
 
 #[test]
 fn a_dead_host_and_a_full_namespace_leave_room_for_others() {
-    let (mut agenda, clock) = (Agenda::new(LIMITS, LEAST), Clock::new());
+    let (mut agenda, clock) = (Agenda::<Scans>::new(LIMITS, LEAST), Clock::new());
     for number in 0..5 {
         agenda.put(object("a", &format!("dead-{number}"), "dead", 1), Known::default(), "1", clock.at(0));
     }
@@ -75,18 +76,18 @@ fn a_dead_host_and_a_full_namespace_leave_room_for_others() {
     let jobs = started(&mut agenda, clock.at(1));
     let of = |namespace: &str| jobs.iter().filter(|job| job.object.key.namespace == namespace).count();
     assert_eq!((of("a"), of("b"), agenda.running()), (LIMITS.host, 2, LIMITS.all));
-    for job in jobs.iter().filter(|job| job.object.host == "dead") {
-        let failed = Finished { is_unreachable: true, ..good(1, clock.at(2)) };
+    for job in jobs.iter().filter(|job| job.object.hosts == ["dead"]) {
+        let failed = Finished { unreachable: Some("dead".to_owned()), ..good(1, clock.at(2)) };
         agenda.finish(&job.object.key, job.number, failed, clock.at(2));
     }
     let next = started(&mut agenda, clock.at(2));
-    let dead = next.iter().filter(|job| job.object.host == "dead").count();
+    let dead = next.iter().filter(|job| job.object.hosts == ["dead"]).count();
     assert_eq!((dead, next.len()), (1, 2), "one shows whether it is back");
 }
 
 #[test]
 fn a_change_of_the_spec_stops_the_scan_of_the_old_one() {
-    let (mut agenda, clock) = (Agenda::new(LIMITS, LEAST), Clock::new());
+    let (mut agenda, clock) = (Agenda::<Scans>::new(LIMITS, LEAST), Clock::new());
     agenda.put(object("a", "one", "r", 1), Known::default(), "1", clock.at(0));
     let old = started(&mut agenda, clock.at(0)).remove(0);
     assert_eq!(agenda.put(object("a", "one", "r", 1), Known::default(), "2", clock.at(1)), None, "the same spec");
@@ -100,7 +101,7 @@ fn a_change_of_the_spec_stops_the_scan_of_the_old_one() {
 
 #[test]
 fn an_object_that_is_deleted_and_created_again_is_another_one() {
-    let (mut agenda, clock) = (Agenda::new(LIMITS, LEAST), Clock::new());
+    let (mut agenda, clock) = (Agenda::<Scans>::new(LIMITS, LEAST), Clock::new());
     agenda.put(object("a", "one", "r", 1), Known::default(), "1", clock.at(0));
     let job = started(&mut agenda, clock.at(0)).remove(0);
     let again = Watched { uid: "other".to_owned(), ..object("a", "one", "r", 1) };
@@ -112,7 +113,7 @@ fn an_object_that_is_deleted_and_created_again_is_another_one() {
 
 #[test]
 fn a_job_without_a_result_is_due_again_and_a_lost_term_stops_all() {
-    let (mut agenda, clock) = (Agenda::new(LIMITS, LEAST), Clock::new());
+    let (mut agenda, clock) = (Agenda::<Scans>::new(LIMITS, LEAST), Clock::new());
     agenda.put(object("a", "one", "r", 1), Known::default(), "1", clock.at(0));
     agenda.put(object("a", "two", "r", 1), Known::default(), "1", clock.at(0));
     let jobs = started(&mut agenda, clock.at(0));
@@ -125,7 +126,7 @@ fn a_job_without_a_result_is_due_again_and_a_lost_term_stops_all() {
 #[test]
 fn thousands_of_objects_are_all_scanned_and_never_more_at_once_than_allowed() {
     let limits = Limits { all: 50, namespace: 20, host: 8 };
-    let (mut agenda, clock) = (Agenda::new(limits, LEAST), Clock::new());
+    let (mut agenda, clock) = (Agenda::<Scans>::new(limits, LEAST), Clock::new());
     for number in 0..3_000 {
         let (namespace, host) = (format!("n{}", number % 7), format!("h{}", number % 11));
         agenda.put(object(&namespace, &number.to_string(), &host, 1), Known::default(), "1", clock.at(0));
