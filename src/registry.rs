@@ -1,8 +1,9 @@
-//! The registry client: reads what registries hold, survives what they answer.
+//! The registry client: reads and writes what registries hold, survives what they answer.
 //!
 //! In layers, each above the one before: `transport` (connections, trust, redirects), `auth` (challenges and tokens),
-//! `distribution` (typed calls, no retry), `policy` (retries and pacing), and what uses them: `scan`, `coverage`. There is
-//! no Kubernetes in it: credentials, authorities and proxies come in as values. It never writes to a registry.
+//! `distribution` (typed calls, no retry), `policy` (retries and pacing), and what uses them: `scan`, `coverage`,
+//! `transfer`. There is no Kubernetes in it: credentials, authorities and proxies come in as values. Nothing is ever deleted
+//! from a registry.
 
 pub mod address;
 pub mod auth;
@@ -21,6 +22,7 @@ pub mod scan;
 pub mod secret;
 #[cfg(test)]
 mod testing;
+pub mod transfer;
 pub mod transport;
 pub mod wire;
 

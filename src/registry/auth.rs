@@ -12,8 +12,9 @@ use super::credentials::Credential;
 use super::error::Cause;
 use super::name::RegistryAddress;
 use super::secret::Secret;
-use super::transport::{Answer, Request, Transport};
+use super::transport::{Answer, Outgoing, Request, SendFailure, Transport};
 use super::wire::challenge;
+use super::wire::location::is_same_host;
 pub use broker::Broker;
 
 /// The first request, one with what its challenge asked for, and one with a fresh token if that was not enough.
@@ -28,11 +29,37 @@ pub struct Access<'a> {
     pub credential: &'a Credential,
     /// The path of the repository; nothing for the registry itself.
     pub path: Option<&'a str>,
+    action: Action,
+    from: Option<&'a str>,
 }
 
-impl Access<'_> {
+/// What is done with a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Pull,
+    Push,
+}
+
+impl<'a> Access<'a> {
+    /// To read.
+    pub const fn pull(registry: &'a RegistryAddress, credential: &'a Credential, path: Option<&'a str>) -> Self {
+        Self { registry, credential, path, action: Action::Pull, from: None }
+    }
+
+    /// To write; a mount also reads the repository `from`.
+    pub const fn push(
+        registry: &'a RegistryAddress,
+        credential: &'a Credential,
+        path: &'a str,
+        from: Option<&'a str>,
+    ) -> Self {
+        Self { registry, credential, path: Some(path), action: Action::Push, from }
+    }
+
     fn scopes(&self) -> Vec<String> {
-        self.path.map(|path| format!("repository:{path}:pull")).into_iter().collect()
+        let actions = if self.action == Action::Push { "pull,push" } else { "pull" };
+        let own = self.path.map(|path| format!("repository:{path}:{actions}"));
+        own.into_iter().chain(self.from.map(|from| format!("repository:{from}:pull"))).collect()
     }
 }
 
@@ -55,6 +82,10 @@ impl Auth {
     /// No answer, or no token. An answer 401 is one that authentication did not help.
     pub async fn exchange(&self, access: Access<'_>, mut request: Request) -> Result<Answer, Cause> {
         let base = access.registry.base();
+        if !is_same_host(base, &request.url) {
+            // Where a registry sends an upload on: another host gets nothing of ours.
+            return self.transport.exchange(base, &request).await;
+        }
         self.probe(access).await?;
         for attempt in 1..=ATTEMPTS {
             request.authorization = self.broker.authorization(access).await?;
@@ -78,6 +109,32 @@ impl Auth {
             }
         }
         Err(Cause::Challenge("it asks again and again".to_owned()))
+    }
+
+    /// Sends a request whose body cannot be sent a second time. If the registry answers 401, takes in what it asks for, and says
+    /// whether the caller may fare better with the same body once more.
+    ///
+    /// # Errors
+    /// No answer, no token, or the body ended.
+    pub async fn send_stream(
+        &self,
+        access: Access<'_>,
+        mut request: Request,
+        outgoing: Outgoing,
+    ) -> Result<(Answer, bool), SendFailure> {
+        let base = access.registry.base();
+        if !is_same_host(base, &request.url) {
+            return Ok((self.transport.send_stream(base, &request, outgoing).await?, false));
+        }
+        self.probe(access).await?;
+        request.authorization = self.broker.authorization(access).await?;
+        let answer = self.transport.send_stream(base, &request, outgoing).await?;
+        if answer.status != http::StatusCode::UNAUTHORIZED {
+            return Ok((answer, false));
+        }
+        let challenges = challenge::parse(answer.all("www-authenticate"));
+        let goes_on = self.broker.learn(access, &challenges, request.authorization.as_ref())?;
+        Ok((answer, goes_on))
     }
 
     /// Some registries answer anonymous requests for private repositories with 404. So with credentials they are asked first

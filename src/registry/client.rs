@@ -1,24 +1,29 @@
 //! The client: the calls of `distribution`, each made by the policy.
 
+mod uploads;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::credentials::Credential;
 use super::distribution::tags::{Paging, TagList};
-use super::distribution::{Api, Fetched, Head, Referrers, Target};
+use super::distribution::{Api, BlobTail, Fetched, Head, Pushed, Referrers, Target};
 use super::error::{Place, RegistryError};
 use super::name::{Reference, RegistryAddress};
 use super::policy::{Mode, Policy, PolicyOptions};
 use super::quirks::Quirks;
 use super::transport::Transport;
 use super::wire::digest::Digest;
+use uploads::Forms;
+pub use uploads::{BlobSource, Written};
 
-/// Reads registries. Cheap to clone; clones share connections, tokens and paces.
+/// Reads and writes registries. Cheap to clone; clones share connections, tokens and paces.
 #[derive(Clone, Debug)]
 pub struct Client {
     api: Arc<Api>,
     policy: Arc<Policy>,
+    forms: Arc<Forms>,
     mode: Mode,
 }
 
@@ -30,7 +35,7 @@ impl Client {
         let announced = Arc::new(move |registry: &RegistryAddress, credential: &Credential, limit| {
             paces.announced(registry, credential, limit);
         });
-        Self { api: Arc::new(Api::new(transport, announced)), policy, mode: Mode::Patient }
+        Self { api: Arc::new(Api::new(transport, announced)), policy, forms: Arc::default(), mode: Mode::Patient }
     }
 
     /// The same client for one who only wants to know what is there now.
@@ -99,6 +104,27 @@ impl Client {
             Ok(())
         };
         self.run(target, read).await
+    }
+
+    /// Begins to read a blob at an offset, unchecked.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn blob_from(&self, target: Target<'_>, digest: &Digest, offset: u64) -> Result<BlobTail, RegistryError> {
+        self.run(target, async || self.api.blob_from(target, digest, offset).await).await
+    }
+
+    /// Writes a manifest as its bytes are, under its digest or a tag.
+    ///
+    /// # Errors
+    /// The registry refuses, or has another digest for it.
+    pub async fn put_manifest(
+        &self,
+        target: Target<'_>,
+        reference: &Reference,
+        manifest: &Fetched,
+    ) -> Result<Pushed, RegistryError> {
+        self.run(target, async || self.api.put_manifest(target, reference, manifest).await).await
     }
 
     /// Lists the tags of a repository. `on_page` is told how many there are so far.

@@ -1,4 +1,4 @@
-//! Typed calls of the distribution API, reading only. Each call is made once: retries and pacing are above.
+//! Typed calls of the distribution API. Nothing is ever deleted. Each call is made once: retries and pacing are above.
 
 mod blobs;
 mod content;
@@ -6,6 +6,7 @@ mod manifests;
 mod notices;
 mod referrers;
 pub mod tags;
+mod uploads;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,13 +20,14 @@ use super::error::{Cause, Party, Place, RegistryError};
 use super::name::{RegistryAddress, Repository};
 use super::quirks::Quirks;
 use super::refusal::refusal;
-use super::transport::{Answer, Request, Transport};
+use super::transport::{Answer, Outgoing, Request, SendFailure, Transport};
 use super::wire::location::LocationError;
 use super::wire::rate_limit::{self, RateLimit};
-pub use blobs::BlobStream;
-pub use manifests::{Fetched, Head};
+pub use blobs::{BlobStream, BlobTail};
+pub use manifests::{Fetched, Head, Pushed};
 use notices::Notices;
 pub use referrers::Referrers;
+pub use uploads::{Begun, Part, Sent, Session};
 
 /// A repository and what its registry is shown.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +75,7 @@ impl Api {
             RegistryError { operation: "reach the registry", place, cause }
         };
         let url = address(registry, "").map_err(failed)?;
-        let access = Access { registry, credential, path: None };
+        let access = Access::pull(registry, credential, None);
         let answer = self.exchange(access, Request::new(Method::GET, url)).await.map_err(failed)?;
         if answer.status.is_success() { Ok(()) } else { Err(failed(self.refused(registry, answer).await)) }
     }
@@ -81,20 +83,44 @@ impl Api {
     /// One request with authentication. Answers that refuse are answers.
     async fn exchange(&self, access: Access<'_>, request: Request) -> Result<Answer, Cause> {
         let answer = self.auth.exchange(access, request).await?;
+        self.take_in(access, &answer);
+        Ok(answer)
+    }
+
+    /// What a registry says besides.
+    fn take_in(&self, access: Access<'_>, answer: &Answer) {
         if answer.is_own {
             self.notices.note(access.registry.name(), answer.all("warning"));
             if let Some(limit) = rate_limit::parse(|name| answer.header(name)) {
                 (self.on_rate_limit)(access.registry, access.credential, limit);
             }
         }
-        Ok(answer)
     }
 
     /// The same for something below a repository.
     async fn ask(&self, target: Target<'_>, request: Request) -> Result<Answer, Cause> {
         let Target { repository, credential } = target;
-        self.exchange(Access { registry: &repository.registry, credential, path: Some(repository.path()) }, request)
-            .await
+        self.exchange(Access::pull(&repository.registry, credential, Some(repository.path())), request).await
+    }
+
+    /// The same to write; a mount also reads `from`.
+    async fn push(&self, target: Target<'_>, from: Option<&str>, request: Request) -> Result<Answer, Cause> {
+        let Target { repository, credential } = target;
+        self.exchange(Access::push(&repository.registry, credential, repository.path(), from), request).await
+    }
+
+    /// The same with a body that cannot be sent a second time; whether it may fare better once more.
+    async fn push_stream(
+        &self,
+        target: Target<'_>,
+        request: Request,
+        outgoing: Outgoing,
+    ) -> Result<(Answer, bool), SendFailure> {
+        let Target { repository, credential } = target;
+        let access = Access::push(&repository.registry, credential, repository.path(), None);
+        let answered = self.auth.send_stream(access, request, outgoing).await?;
+        self.take_in(access, &answered.0);
+        Ok(answered)
     }
 
     async fn refused(&self, registry: &RegistryAddress, answer: Answer) -> Cause {

@@ -205,6 +205,31 @@ pub enum Cause {
         /// Why it is not that.
         message: String,
     },
+    /// A tag that the registry keeps for another manifest.
+    #[error("the tag is immutable: it names {held}, and {wanted} is to be copied")]
+    TagImmutable {
+        /// What the tag names.
+        held: Digest,
+        /// What it should name.
+        wanted: Digest,
+    },
+    /// An index of which only a part is to be written.
+    #[error("the destination takes an index only with all its children, and {lacking} are not copied")]
+    DemandsChildren {
+        /// How many children are left out.
+        lacking: usize,
+    },
+    /// What was written is not there when it is read back.
+    #[error("{0}")]
+    Unconfirmed(String),
+    /// Files of an OCI layout.
+    #[error("{message}")]
+    Layout {
+        /// Whether a file is not there.
+        is_missing: bool,
+        /// The file, and what is wrong.
+        message: String,
+    },
     /// Credentials could not be had.
     #[error("{0}")]
     Credentials(String),
@@ -255,7 +280,14 @@ impl Cause {
             Self::Throttled { .. } | Self::Unreachable { failure: Failure::TooManyStreams, .. } => Reason::Throttled,
             Self::Unreachable { failure: Failure::Timeout, .. } => Reason::Timeout,
             Self::Unreachable { .. } => Reason::Unreachable,
-            Self::Address { .. } | Self::Location(_) | Self::Redirects(_) | Self::TooLarge { .. } => Reason::Refused,
+            Self::Address { .. }
+            | Self::Location(_)
+            | Self::Redirects(_)
+            | Self::TooLarge { .. }
+            | Self::TagImmutable { .. }
+            | Self::DemandsChildren { .. } => Reason::Refused,
+            Self::Layout { is_missing: true, .. } => Reason::NotFound,
+            Self::Unconfirmed(_) | Self::Layout { .. } => Reason::Invalid,
             Self::Challenge(_) => Reason::Unauthorized,
             Self::Digest { .. } | Self::Size { .. } | Self::Manifest(_) | Self::Invalid { .. } => Reason::Invalid,
             Self::Credentials(_) => Reason::CredentialsUnavailable,

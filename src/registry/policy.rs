@@ -98,13 +98,46 @@ impl Policy {
         mode: Mode,
         call: impl AsyncFn() -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
+        let timed = async |()| self.in_time(registry, call()).await;
+        self.attempts(registry, credential, mode, false, async || Ok(()), timed).await
+    }
+
+    /// The same for a call that sends what `prepare` opens, again before each time. It has no limit of time, and is not counted
+    /// once it has begun.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and those of `prepare`.
+    pub async fn run_stream<P, T>(
+        &self,
+        registry: &RegistryAddress,
+        credential: &Credential,
+        mode: Mode,
+        prepare: impl AsyncFn() -> Result<P, RegistryError>,
+        call: impl AsyncFn(P) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        self.attempts(registry, credential, mode, true, prepare, call).await
+    }
+
+    async fn attempts<P, T>(
+        &self,
+        registry: &RegistryAddress,
+        credential: &Credential,
+        mode: Mode,
+        is_stream: bool,
+        prepare: impl AsyncFn() -> Result<P, RegistryError>,
+        call: impl AsyncFn(P) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
         let pacer = self.pacer(registry, credential);
         let mut patience = Patience { left: self.options.max_wait };
         let mut attempt = 1;
         loop {
-            let throttled = |until| throttled(registry, until);
-            let permit = pacer.turn(&mut patience).await.map_err(throttled)?;
-            let error = match self.in_time(registry, call()).await {
+            // Without a permit: it may need one itself.
+            let prepared = prepare().await?;
+            let mut permit = pacer.turn(&mut patience).await.map_err(|until| throttled(registry, until))?;
+            if is_stream {
+                permit.release();
+            }
+            let error = match call(prepared).await {
                 Ok(value) => {
                     permit.end(Outcome::Answered);
                     return Ok(value);
@@ -187,6 +220,14 @@ struct Permit<'a> {
 impl Permit<'_> {
     fn end(mut self, outcome: Outcome) {
         self.end_with(outcome);
+    }
+
+    /// The request begins, and is not counted any longer.
+    fn release(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            self.pacer.state().0.release(ticket);
+            self.pacer.ended.notify_one();
+        }
     }
 
     fn end_with(&mut self, outcome: Outcome) {

@@ -29,6 +29,20 @@ struct Hint {
     text: &'static str,
 }
 
+/// How blobs are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadForm {
+    /// One PUT.
+    Whole,
+    /// One PATCH for each so many bytes.
+    Chunks(u64),
+    /// One PATCH: a second one would replace the first.
+    OnePatch,
+}
+
+/// The size of chunks: below the limit of each registry that is known to have one.
+pub const CHUNK: u64 = 16 * 1024 * 1024;
+
 /// What is particular about a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quirks {
@@ -37,6 +51,8 @@ pub struct Quirks {
     marks: &'static [Mark],
     /// How many tags to ask for at once.
     pub page_size: usize,
+    /// How it takes blobs.
+    pub uploads: UploadForm,
     /// Whether it names attestations in its indexes that it does not hold.
     pub lacks_attestations: bool,
     hints: &'static [Hint],
@@ -49,8 +65,14 @@ const fn hint(status: u16, text: &'static str) -> Hint {
     Hint { status, code: None, text }
 }
 
-const STANDARD: Quirks =
-    Quirks { name: "registry", marks: &[], page_size: PAGE_SIZE, lacks_attestations: false, hints: &[] };
+const STANDARD: Quirks = Quirks {
+    name: "registry",
+    marks: &[],
+    page_size: PAGE_SIZE,
+    uploads: UploadForm::Whole,
+    lacks_attestations: false,
+    hints: &[],
+};
 
 const QUIRKS: [Quirks; 10] = [
     Quirks {
@@ -78,6 +100,7 @@ const QUIRKS: [Quirks; 10] = [
     Quirks {
         name: "GHCR",
         marks: &[Mark::Host("ghcr.io")],
+        uploads: UploadForm::OnePatch,
         hints: &[hint(403, "GHCR answers so for packages that do not exist or need a token with read:packages")],
         ..STANDARD
     },
@@ -93,6 +116,8 @@ const QUIRKS: [Quirks; 10] = [
     Quirks {
         name: "ACR",
         marks: &[Mark::HostSuffix(".azurecr.io"), Mark::HostSuffix(".azurecr.cn"), Mark::HostSuffix(".azurecr.us")],
+        // A PUT of more than 20 MB is refused.
+        uploads: UploadForm::Chunks(CHUNK),
         ..STANDARD
     },
     Quirks {

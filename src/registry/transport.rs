@@ -2,6 +2,7 @@
 
 mod answer;
 mod failure;
+mod outgoing;
 mod resolver;
 pub mod tls;
 
@@ -23,6 +24,8 @@ use super::proxy::Proxies;
 use super::secret::Secret;
 use super::wire::location;
 pub use answer::Answer;
+use outgoing::Watch;
+pub use outgoing::{Outgoing, Pieces, SendFailure};
 use resolver::{ClassResolver, Known};
 use tls::{TlsError, TlsOptions};
 
@@ -39,6 +42,9 @@ const USER_AGENT: &str = concat!("hypermirror/", env!("CARGO_PKG_VERSION"));
 const FLOORS: [Option<TrustClass>; 4] =
     [None, Some(TrustClass::Loopback), Some(TrustClass::Private), Some(TrustClass::Public)];
 
+/// Of [`Lane`].
+const LANES: usize = 3;
+
 /// Which connections a request takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lane {
@@ -47,6 +53,8 @@ pub enum Lane {
     Control,
     /// Blobs: HTTP/1.1, because one HTTP/2 connection has one congestion window for all of them.
     Bulk,
+    /// Blobs that are sent: an answer comes only after the last byte, so there is no limit for the time until then.
+    Upload,
 }
 
 /// What a transport is made of.
@@ -141,8 +149,8 @@ struct Inner {
     tls: TlsOptions,
     known: Arc<Known>,
     observer: Option<Observer>,
-    /// For each floor the control lane, then the bulk lane; made when first used.
-    clients: [[OnceLock<Client>; 2]; FLOORS.len()],
+    /// For each floor and lane; made when first used.
+    clients: [[OnceLock<Client>; LANES]; FLOORS.len()],
 }
 
 impl Transport {
@@ -174,8 +182,11 @@ impl Transport {
         let mut is_asked_host = true;
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.send(registry, &url, request, is_asked_host).await?;
-            // The body of an upload is not sent a second time; a token request is never redirected.
-            if !answer.is_redirect() || request.body.is_some() {
+            // A manifest is not sent a second time; a token request is never redirected; other redirects than these two turn
+            // a request into a GET.
+            let is_read = matches!(request.method, Method::GET | Method::HEAD);
+            let is_followed = answer.is_redirect() && (is_read || answer.keeps_method());
+            if !is_followed || request.body.is_some() {
                 return Ok(answer);
             }
             let next = location::resolve(&url, answer.header("location"))?;
@@ -186,14 +197,63 @@ impl Transport {
         Err(Cause::Redirects(MAX_REDIRECTS))
     }
 
+    /// Sends a request with a body that cannot be sent a second time. Redirects are answers.
+    ///
+    /// # Errors
+    /// No answer, a rule was broken, or the body ended.
+    pub async fn send_stream(
+        &self,
+        registry: &Url,
+        request: &Request,
+        outgoing: Outgoing,
+    ) -> Result<Answer, SendFailure> {
+        let url = &request.url;
+        let length = HeaderValue::from(outgoing.length);
+        let (watch, body) = Watch::over(outgoing);
+        let sent = self.prepare(registry, url, request, true)?;
+        let sent = sent.header(header::CONTENT_LENGTH, length).body(reqwest::Body::wrap_stream(body));
+        let host = host_and_port(url);
+        let sent = tokio::select! {
+            sent = sent.send() => sent.map_err(|error| failure::cause(error, &host)),
+            limit = watch.stalled() => Err(silent(host.clone(), limit)),
+        };
+        self.tell(registry, url, sent.as_ref().ok());
+        match sent {
+            Ok(response) => Ok(Answer::new(response, host, location::is_same_host(registry, url))),
+            Err(cause) => Err(watch.failure().map_or(SendFailure::Server(cause), SendFailure::Source)),
+        }
+    }
+
     async fn send(&self, registry: &Url, url: &Url, request: &Request, is_asked: bool) -> Result<Answer, Cause> {
         let host = host_and_port(url);
+        let mut sent = self.prepare(registry, url, request, is_asked)?;
+        if let Some(body) = &request.body {
+            sent = sent.body(body.clone());
+        }
+        let is_own = location::is_same_host(registry, url);
+        let sent = timeout(FIRST_BYTE, sent.send()).await;
+        self.tell(registry, url, sent.as_ref().ok().and_then(|answer| answer.as_ref().ok()));
+        match sent {
+            Ok(Ok(response)) => Ok(Answer::new(response, host, is_own)),
+            Ok(Err(error)) => Err(failure::cause(error, &host)),
+            Err(_) => Err(silent(host, FIRST_BYTE)),
+        }
+    }
+
+    /// A request with its headers, over the connections that it may take.
+    fn prepare(
+        &self,
+        registry: &Url,
+        url: &Url,
+        request: &Request,
+        is_asked: bool,
+    ) -> Result<reqwest::RequestBuilder, Cause> {
         let floor = self.floor(registry, url)?;
         let client = self.client(floor, request.lane)?;
         let mut headers = request.headers.clone();
         let authorization = match (&request.authorization, &request.foreign_authorization) {
             (own, _) if is_asked => own.as_ref(),
-            (_, Some((foreign, token))) if *foreign == host => Some(token),
+            (_, Some((foreign, token))) if *foreign == host_and_port(url) => Some(token),
             _ => None,
         };
         if let Some(secret) = authorization {
@@ -202,23 +262,12 @@ impl Transport {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        let mut sent = client.request(request.method.clone(), url.clone()).headers(headers);
-        if let Some(body) = &request.body {
-            sent = sent.body(body.clone());
-        }
-        let is_own = location::is_same_host(registry, url);
-        let sent = timeout(FIRST_BYTE, sent.send()).await;
+        Ok(client.request(request.method.clone(), url.clone()).headers(headers))
+    }
+
+    fn tell(&self, registry: &Url, url: &Url, answer: Option<&reqwest::Response>) {
         if let Some(Observer(tell)) = &self.inner.observer {
-            let answer = sent.as_ref().ok().and_then(|answer| answer.as_ref().ok());
             tell(Exchange { registry, url, status: answer.map(reqwest::Response::status) });
-        }
-        match sent {
-            Ok(Ok(response)) => Ok(Answer::new(response, host, is_own)),
-            Ok(Err(error)) => Err(failure::cause(error, &host)),
-            Err(_) => {
-                let message = format!("no answer within {} s", FIRST_BYTE.as_secs());
-                Err(Cause::Unreachable { host, failure: Failure::Timeout, message })
-            }
         }
     }
 
@@ -245,7 +294,7 @@ impl Transport {
 
     fn client(&self, floor: Option<TrustClass>, lane: Lane) -> Result<&Client, Cause> {
         let place = FLOORS.iter().position(|known| *known == floor).unwrap_or(FLOORS.len() - 1);
-        let slot = &self.inner.clients[place][usize::from(lane == Lane::Bulk)];
+        let slot = &self.inner.clients[place][lane as usize];
         if let Some(client) = slot.get() {
             return Ok(client);
         }
@@ -254,7 +303,7 @@ impl Transport {
     }
 
     fn make(&self, floor: Option<TrustClass>, lane: Lane) -> Result<Client, Cause> {
-        let protocols: &[&str] = if lane == Lane::Bulk { &["http/1.1"] } else { &["h2", "http/1.1"] };
+        let protocols: &[&str] = if lane == Lane::Control { &["h2", "http/1.1"] } else { &["http/1.1"] };
         let tls = self.inner.tls.config(floor.is_none(), protocols);
         let tls = tls.map_err(|error| Cause::Credentials(error.to_string()))?;
         let known = self.inner.known.clone();
@@ -268,13 +317,20 @@ impl Transport {
             .proxy(Proxy::custom(move |url| proxies.of(url).cloned()))
             .dns_resolver(Arc::new(ClassResolver { known, floor }))
             .connect_timeout(CONNECT)
-            .read_timeout(STALL)
             .pool_max_idle_per_host(IDLE);
-        if lane == Lane::Bulk {
+        if lane != Lane::Control {
             builder = builder.http1_only();
+        }
+        if lane != Lane::Upload {
+            builder = builder.read_timeout(STALL);
         }
         builder.build().map_err(|error| failure::cause(error, "the HTTP client"))
     }
+}
+
+fn silent(host: String, limit: Duration) -> Cause {
+    let message = format!("no answer within {} s", limit.as_secs());
+    Cause::Unreachable { host, failure: Failure::Timeout, message }
 }
 
 /// `host:port`, as it is in messages and as it separates hosts.

@@ -12,6 +12,7 @@ pub mod media_type;
 pub mod rate_limit;
 pub mod retry_after;
 pub mod tag_list;
+pub mod upload_range;
 
 /// Whether bytes are a JSON object. Serde reads a list as an object by the places of its fields, which no registry means.
 pub fn is_object(bytes: &[u8]) -> bool {

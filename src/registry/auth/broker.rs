@@ -56,7 +56,7 @@ pub struct Broker {
     transport: Transport,
     schemes: Mutex<HashMap<Holder, Scheme>>,
     probes: Mutex<HashMap<Holder, Slot<()>>>,
-    /// Scopes that a registry named for a path, where they are not ours.
+    /// Scopes that a registry named, where they are not ours, by ours.
     scopes: Mutex<HashMap<(Holder, String), Vec<String>>>,
     tokens: Mutex<HashMap<TokenKey, Slot<Held>>>,
 }
@@ -249,7 +249,7 @@ fn holder(access: Access<'_>) -> Holder {
 }
 
 fn scope_key(access: Access<'_>) -> (Holder, String) {
-    (holder(access), access.path.unwrap_or_default().to_owned())
+    (holder(access), access.scopes().join(" "))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -19,15 +19,19 @@ use super::super::credentials::ecr::{
     password_of,
 };
 use super::super::credentials::sigv4::{self, AwsKeys, amz_date};
-use super::super::error::{Cause, Party};
+use super::super::error::{Cause, Party, Refusal};
 use super::super::proxy::Proxies;
 use super::super::refusal::refusal;
 use super::super::secret::Secret;
 use super::super::transport::tls::TlsError;
 use super::super::transport::{Answer, Request, Transport, TransportOptions, host_and_port};
+use super::super::wire::error_body::ErrorBody;
 
 const MAX_ANSWER: usize = 64 * 1024;
-const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
+const GET_TOKEN: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
+const CREATE: &str = "AmazonEC2ContainerRegistry_V20150921.CreateRepository";
+/// Somebody else created it meanwhile.
+const EXISTS: &str = "RepositoryAlreadyExistsException";
 const JSON: &str = "application/x-amz-json-1.1";
 const DATE_HEADER: &str = "x-amz-date";
 const TARGET_HEADER: &str = "x-amz-target";
@@ -84,6 +88,33 @@ impl Ecr {
         Ok(credential)
     }
 
+    /// Creates a repository in an account. One that is there already is fine.
+    ///
+    /// # Errors
+    /// AWS did not create it.
+    pub async fn create_repository(&self, host: &EcrHost, account: &str, path: &str) -> Result<(), Cause> {
+        let keys = self.keys(host).await?;
+        let url = endpoint(self.endpoints.ecr.as_deref(), &host.api())?;
+        let body = serde_json::json!({ "registryId": account, "repositoryName": path }).to_string();
+        let call = Call { name: CREATE, body: body.into() };
+        let request = signed(&url, &keys, &host.region, &amz_date(Timestamp::now()), &call)?;
+        let answer = self.aws.exchange(&url, &request).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let status = answer.status.as_u16();
+        let host = answer.host.clone();
+        let text = answer.beginning(MAX_ANSWER).await;
+        let text = String::from_utf8_lossy(&text);
+        if text.contains(EXISTS) {
+            return Ok(());
+        }
+        let message = ErrorBody::parse(text.as_bytes()).message;
+        let hint = Some("the AWS identity needs ecr:CreateRepository");
+        let by = Party::TokenServer(host);
+        Err(Cause::Refused(Refusal { by, status, code: None, message, hint, retry_after: None }))
+    }
+
     async fn keys(&self, host: &EcrHost) -> Result<AwsKeys, Cause> {
         match &self.identity {
             AwsIdentity::Keys(keys) => Ok(keys.clone()),
@@ -110,21 +141,27 @@ impl Ecr {
 
     async fn password(&self, host: &EcrHost, keys: &AwsKeys) -> Result<EcrPassword, Cause> {
         let url = endpoint(self.endpoints.ecr.as_deref(), &host.api())?;
-        let request = signed(&url, keys, &host.region, &amz_date(Timestamp::now()))?;
+        let call = Call { name: GET_TOKEN, body: Bytes::from_static(b"{}") };
+        let request = signed(&url, keys, &host.region, &amz_date(Timestamp::now()), &call)?;
         let body = body(self.aws.exchange(&url, &request).await?).await?;
         password_of(&body, Timestamp::now()).ok_or_else(|| invalid(&url))
     }
 }
 
-fn signed(url: &Url, keys: &AwsKeys, region: &str, date: &str) -> Result<Request, Cause> {
-    const BODY: &[u8] = b"{}";
+/// A call of ECR's API.
+struct Call {
+    name: &'static str,
+    body: Bytes,
+}
+
+fn signed(url: &Url, keys: &AwsKeys, region: &str, date: &str, call: &Call) -> Result<Request, Cause> {
     let host = host_and_port(url);
     let mut headers = vec![("content-type", JSON), ("host", host.as_str()), (DATE_HEADER, date)];
     if let Some(token) = &keys.session_token {
         headers.push((TOKEN_HEADER, token.reveal()));
     }
-    headers.push((TARGET_HEADER, TARGET));
-    let signed = sigv4::Request { method: "POST", path: "/", query: "", headers: &headers, body: BODY };
+    headers.push((TARGET_HEADER, call.name));
+    let signed = sigv4::Request { method: "POST", path: "/", query: "", headers: &headers, body: &call.body };
     let authorization = sigv4::authorization(keys, date, region, "ecr", &signed);
     let mut request = Request::new(Method::POST, url.clone());
     for (name, value) in headers.into_iter().filter(|(name, _)| *name != "host") {
@@ -136,7 +173,7 @@ fn signed(url: &Url, keys: &AwsKeys, region: &str, date: &str) -> Result<Request
     }
     request.headers.remove(AUTHORIZATION);
     request.authorization = Some(Secret::new(authorization));
-    request.body = Some(Bytes::from_static(BODY));
+    request.body = Some(call.body.clone());
     Ok(request)
 }
 

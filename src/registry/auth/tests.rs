@@ -22,7 +22,7 @@ fn registry(server: &Server) -> RegistryAddress {
 /// Asks for a path of the repository `a`.
 async fn get(auth: &Auth, registry: &RegistryAddress, credential: &Credential) -> Result<u16, Cause> {
     let url = registry.base().join("v2/a/manifests/v1").unwrap();
-    let access = Access { registry, credential, path: Some("a") };
+    let access = Access::pull(registry, credential, Some("a"));
     Ok(auth.exchange(access, Request::new(Method::GET, url)).await?.status.as_u16())
 }
 
@@ -79,7 +79,7 @@ async fn each_credential_and_scope_has_its_own_token() {
     assert_eq!(shown, [Some("Basic dTpw"), Some("Basic dTpx"), None]);
     assert!(fetched[0].uri.query().unwrap().ends_with("&account=u"));
     let url = registry.base().join("v2/b/manifests/v1").unwrap();
-    let other = Access { registry: &registry, credential: &Credential::Anonymous, path: Some("b") };
+    let other = Access::pull(&registry, &Credential::Anonymous, Some("b"));
     auth.exchange(other, Request::new(Method::GET, url)).await.unwrap();
     assert_eq!(tokens_fetched(&server).len(), 4);
 }
@@ -104,7 +104,7 @@ async fn b04_a_token_that_the_registry_no_longer_takes_is_replaced() {
     .await;
     let (auth, registry) = (auth(), registry(&server));
     assert_eq!(get(&auth, &registry, &Credential::Anonymous).await.unwrap(), 200);
-    let access = Access { registry: &registry, credential: &Credential::Anonymous, path: Some("a") };
+    let access = Access::pull(&registry, &Credential::Anonymous, Some("a"));
     let stale = registry.base().join("v2/stale").unwrap();
     let got = auth.exchange(access, Request::new(Method::GET, stale)).await.unwrap();
     assert_eq!((got.status.as_u16(), tokens_fetched(&server).len()), (200, 2));
@@ -199,7 +199,7 @@ async fn b07_a_realm_is_held_to_the_rules_of_redirects() {
     }
     let https = RegistryAddress::parse("https://registry.example").unwrap();
     let challenges = challenge::parse([r#"Bearer realm="http://auth.example/token""#]);
-    let access = Access { registry: &https, credential: &Credential::Anonymous, path: None };
+    let access = Access::pull(&https, &Credential::Anonymous, None);
     assert_eq!(auth().broker.learn(access, &challenges, None), Err(Cause::Location(LocationError::Downgrade)));
     let same_host = challenge::parse([r#"Bearer realm="http://registry.example/token""#]);
     assert_eq!(auth().broker.learn(access, &same_host, None), Ok(true), "its own host, over https");

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::RANGE;
+use http::header::{HeaderValue, RANGE};
 
 use super::super::error::{Cause, RegistryError};
 use super::super::transport::{Answer, Lane, Request};
@@ -63,6 +63,26 @@ impl Api {
         Ok(BlobStream { answer, expected: digest.clone(), hasher, seen: 0, size })
     }
 
+    /// Begins to read a blob at an offset. Registries that know no ranges send it whole: what comes before is left out. Nothing is
+    /// checked: who reads in parts hashes the whole.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn blob_from(&self, target: Target<'_>, digest: &Digest, offset: u64) -> Result<BlobTail, RegistryError> {
+        let failed = |cause| error(OPERATION, target, Some(digest), cause);
+        let range = (offset > 0).then(|| format!("bytes={offset}-"));
+        let answer = self.ask_blob_part(target, digest, Method::GET, range.as_deref()).await.map_err(failed)?;
+        if !answer.status.is_success() {
+            return Err(failed(self.refused(&target.repository.registry, answer).await));
+        }
+        let begins = if answer.status.as_u16() == 206 { first_byte(&answer).unwrap_or(offset) } else { 0 };
+        if begins > offset {
+            let message = format!("it begins at byte {begins}, and {offset} was asked for");
+            return Err(failed(Cause::Invalid { what: "that part of the blob", message }));
+        }
+        Ok(BlobTail { answer, skip: offset - begins })
+    }
+
     /// Reads a small blob into memory, such as a config.
     ///
     /// # Errors
@@ -82,13 +102,23 @@ impl Api {
         method: Method,
         is_first_byte: bool,
     ) -> Result<Answer, Cause> {
+        self.ask_blob_part(target, digest, method, is_first_byte.then_some("bytes=0-0")).await
+    }
+
+    async fn ask_blob_part(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+        method: Method,
+        range: Option<&str>,
+    ) -> Result<Answer, Cause> {
         let url = address(&target.repository.registry, &format!("{}/blobs/{digest}", target.repository.path()))?;
         let mut request = Request::new(method.clone(), url);
         if method == Method::GET {
             request.lane = Lane::Bulk;
         }
-        if is_first_byte {
-            request = request.with(RANGE, "bytes=0-0");
+        if let Some(range) = range.and_then(|range| HeaderValue::from_str(range).ok()) {
+            request.headers.insert(RANGE, range);
         }
         self.ask(target, request).await
     }
@@ -107,6 +137,36 @@ fn whole_length(answer: &Answer) -> Option<u64> {
         _ => answer.header("content-length")?,
     };
     length.trim().parse().ok()
+}
+
+/// The first byte of a part.
+fn first_byte(answer: &Answer) -> Option<u64> {
+    answer.header("content-range")?.trim().strip_prefix("bytes")?.trim().split('-').next()?.trim().parse().ok()
+}
+
+/// The bytes of a blob from an offset on, as they come.
+#[derive(Debug)]
+pub struct BlobTail {
+    answer: Answer,
+    skip: u64,
+}
+
+impl BlobTail {
+    /// The next piece; nothing at the end.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Cause> {
+        while let Some(mut piece) = self.answer.chunk().await? {
+            let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(piece.len());
+            self.skip -= skipped as u64;
+            let piece = piece.split_off(skipped);
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// The bytes of a blob.

@@ -1,8 +1,8 @@
-//! Manifests: whether they are there, and what they say.
+//! Manifests: whether they are there, what they say, and how they get there.
 
 use bytes::Bytes;
 use http::Method;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, CONTENT_TYPE};
 
 use super::super::error::{Cause, RegistryError};
 use super::super::name::Reference;
@@ -35,6 +35,13 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// What they say.
     pub manifest: Manifest,
+}
+
+/// A manifest was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// Whether the registry lists it with the referrers of its subject by itself.
+    pub lists_referrers: bool,
 }
 
 impl Api {
@@ -81,6 +88,32 @@ impl Api {
             return Err(failed(self.refused(&target.repository.registry, answer).await));
         }
         read(answer, reference).await.map_err(failed)
+    }
+
+    /// Writes a manifest as its bytes are. `reference` is its digest, or a tag that then names it.
+    ///
+    /// # Errors
+    /// The registry refuses, or has another digest for it.
+    pub async fn put_manifest(
+        &self,
+        target: Target<'_>,
+        reference: &Reference,
+        manifest: &Fetched,
+    ) -> Result<Pushed, RegistryError> {
+        let failed = |cause| error("write the manifest", target, Some(reference), cause);
+        let below = format!("{}/manifests/{reference}", target.repository.path());
+        let url = address(&target.repository.registry, &below).map_err(failed)?;
+        let mut request = Request::new(Method::PUT, url).with(CONTENT_TYPE, manifest.manifest.kind.name());
+        request.body = Some(manifest.bytes.clone());
+        let answer = self.push(target, None, request).await.map_err(failed)?;
+        if !answer.status.is_success() {
+            return Err(failed(self.refused(&target.repository.registry, answer).await));
+        }
+        let is_other = |said: &Digest| Digest::of(said.algorithm(), &manifest.bytes) != *said;
+        if let Some(actual) = digest_header(&answer).filter(is_other) {
+            return Err(failed(Cause::Digest { expected: manifest.digest.clone(), actual }));
+        }
+        Ok(Pushed { lists_referrers: answer.header("oci-subject").is_some() })
     }
 
     async fn ask_manifest(&self, target: Target<'_>, reference: &Reference, method: Method) -> Result<Answer, Cause> {

@@ -39,6 +39,7 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Ticket {
     epoch: u64,
+    is_counted: bool,
 }
 
 /// What a request that wants to start has to do.
@@ -103,12 +104,19 @@ impl Pace {
         }
         self.count_start(now);
         self.under_way += 1;
-        Turn::Go(Ticket { epoch: self.epoch })
+        Turn::Go(Ticket { epoch: self.epoch, is_counted: true })
     }
 
-    #[allow(clippy::needless_pass_by_value)] // A request ends once.
-    pub(super) fn end(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        self.under_way = self.under_way.saturating_sub(1);
+    /// Counts a request no longer although it goes on: it passes on what another one reads, which may need a turn itself. Were
+    /// both counted, all turns could be held by requests that wait for one.
+    pub(super) fn release(&mut self, ticket: &mut Ticket) {
+        if std::mem::take(&mut ticket.is_counted) {
+            self.under_way = self.under_way.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn end(&mut self, mut ticket: Ticket, outcome: Outcome, now: Instant) {
+        self.release(&mut ticket);
         match outcome {
             Outcome::Answered => self.grow(),
             Outcome::Throttled(wait) => {

@@ -28,6 +28,11 @@ impl Answer {
         matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308)
     }
 
+    /// Of redirects: whether the same request, with its method and body, is to be sent elsewhere.
+    pub fn keeps_method(&self) -> bool {
+        matches!(self.status.as_u16(), 307 | 308)
+    }
+
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         self.response.headers()

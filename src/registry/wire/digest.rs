@@ -106,7 +106,8 @@ impl serde::Serialize for Digest {
     }
 }
 
-/// Hashes a stream piece by piece.
+/// Hashes a stream piece by piece. A clone goes on from the same place: a stream that breaks off is read again from there.
+#[derive(Clone)]
 pub struct Hasher {
     algorithm: Algorithm,
     context: Context,

@@ -18,7 +18,7 @@ pub struct Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// There is none.
-    #[error("the redirect has no Location")]
+    #[error("the answer has no Location")]
     Missing,
     /// It does not parse, is too long, or is no HTTP address.
     #[error("the registry sent an address that is not one of HTTP")]

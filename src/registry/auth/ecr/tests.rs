@@ -49,7 +49,7 @@ async fn b28_a_web_identity_becomes_a_password_that_is_fetched_once() {
                 RoleSessionName=s&WebIdentityToken=jwt%2B1";
     assert_eq!(seen[0].body, form);
     assert_eq!(seen[0].header("authorization"), None, "not signed");
-    assert_eq!(seen[1].header("x-amz-target"), Some(TARGET));
+    assert_eq!(seen[1].header("x-amz-target"), Some(GET_TOKEN));
     assert_eq!(seen[1].header("x-amz-security-token"), Some("session"));
     let signature = seen[1].header("authorization").unwrap();
     let names = "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target";

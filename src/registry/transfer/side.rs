@@ -1,0 +1,295 @@
+//! Where images come from and go to: a repository in a registry, or an OCI layout.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+
+use super::super::auth::ecr::Ecr;
+use super::super::client::{BlobSource, Client, Written};
+use super::super::credentials::Credential;
+use super::super::credentials::ecr::EcrHost;
+use super::super::distribution::{Fetched, Pushed, Referrers, Target};
+use super::super::error::{Cause, Place, Reason, RegistryError};
+use super::super::name::{Reference, Repository};
+use super::super::transport::Pieces;
+use super::super::wire::digest::Digest;
+use super::super::wire::manifest::Descriptor;
+
+/// A source or a destination. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Side {
+    /// A repository in a registry.
+    Registry(RegistrySide),
+}
+
+/// A repository, and the client and credential for it.
+#[derive(Clone)]
+pub struct RegistrySide {
+    client: Client,
+    repository: Arc<Repository>,
+    credential: Arc<Credential>,
+    /// Who creates repositories, where the registry wants that.
+    ecr: Option<Arc<Ecr>>,
+}
+
+impl fmt::Debug for RegistrySide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RegistrySide").field(&self.repository.to_string()).finish()
+    }
+}
+
+/// What tells two sides apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SideKey {
+    /// A registry, or the path of a layout: blobs move within one without being sent.
+    pub store: String,
+    /// The repository in it; empty for a layout.
+    pub repository: String,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(side) => side.repository.fmt(f),
+        }
+    }
+}
+
+impl Side {
+    /// What tells it apart from others.
+    pub fn key(&self) -> SideKey {
+        match self {
+            Self::Registry(side) => SideKey {
+                store: side.repository.registry.base().to_string(),
+                repository: side.repository.path().to_owned(),
+            },
+        }
+    }
+
+    /// Itself and a content of it, for errors.
+    pub fn place(&self, reference: Option<&Reference>) -> Place {
+        match self {
+            Self::Registry(side) => Place::of(&side.repository, reference.map(ToString::to_string)),
+        }
+    }
+
+    /// The digest of a manifest; nothing if it is not there.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub async fn digest(&self, reference: &Reference) -> Result<Option<Digest>, RegistryError> {
+        let found = match self {
+            Self::Registry(side) => side.client.head_manifest(side.target(), reference).await.map(|head| head.digest),
+        };
+        or_absent(found)
+    }
+
+    /// A manifest with its bytes, which match its digest.
+    ///
+    /// # Errors
+    /// It is not there, or is none.
+    pub async fn manifest(&self, reference: &Reference) -> Result<Fetched, RegistryError> {
+        match self {
+            Self::Registry(side) => side.client.manifest(side.target(), reference).await,
+        }
+    }
+
+    /// Whether a blob is there.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, RegistryError> {
+        let found = match self {
+            Self::Registry(side) => side.client.head_blob(side.target(), digest, size).await,
+        };
+        match found {
+            // It has another size: it is not what the manifest names.
+            Err(error) if matches!(error.cause, Cause::Size { .. }) => Ok(false),
+            found => or_absent(found).map(|found| found.is_some()),
+        }
+    }
+
+    /// The bytes of a blob from an offset to its end, as they come: the caller checks them.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn read_blob(&self, blob: &Descriptor, offset: u64) -> Result<Pieces, RegistryError> {
+        match self {
+            Self::Registry(side) => {
+                let tail = side.client.blob_from(side.target(), &blob.digest, offset).await?;
+                let place = Place::of(&side.repository, Some(blob.digest.to_string()));
+                let pieces = stream::unfold(Some(tail), move |tail| {
+                    let place = place.clone();
+                    async move {
+                        let mut tail = tail?;
+                        match tail.next().await {
+                            Ok(Some(piece)) => Some((Ok(piece), Some(tail))),
+                            Ok(None) => None,
+                            Err(cause) => Some((Err(RegistryError { operation: "read the blob", place, cause }), None)),
+                        }
+                    }
+                });
+                Ok(pieces.boxed())
+            }
+        }
+    }
+
+    /// Writes a blob. `from` are repositories of the same registry that hold it.
+    ///
+    /// # Errors
+    /// It is refused, or its source ended.
+    pub async fn write_blob(&self, source: &dyn BlobSource, from: &[String]) -> Result<Written, RegistryError> {
+        match self {
+            Self::Registry(side) => {
+                side.created(async || side.client.write_blob(side.target(), source, from).await).await
+            }
+        }
+    }
+
+    /// Writes a manifest under its digest, as its bytes are.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn write_manifest(&self, manifest: &Fetched) -> Result<Pushed, RegistryError> {
+        self.put(&Reference::Digest(manifest.digest.clone()), manifest).await
+    }
+
+    /// Writes a manifest under a tag, which names it from then on.
+    ///
+    /// # Errors
+    /// It is refused; [`Cause::TagImmutable`] if the tag stays with another manifest.
+    pub async fn tag(&self, tag: &str, manifest: &Fetched) -> Result<Pushed, RegistryError> {
+        let reference = Reference::Tag(tag.to_owned());
+        let refused = match self.put(&reference, manifest).await {
+            Err(refused) => refused,
+            pushed => return pushed,
+        };
+        // Registries refuse to change a tag in words of their own. What they hold is plain.
+        let is_refused =
+            matches!(&refused.cause, Cause::Refused(it) if matches!(it.status, 400 | 403 | 405 | 409 | 412));
+        let held = if is_refused { self.digest(&reference).await.ok().flatten() } else { None };
+        match held {
+            // Without Docker's answer to a push of what is there already (ECR).
+            Some(held) if held == manifest.digest => Ok(Pushed { lists_referrers: true }),
+            Some(held) if !is_incomplete(&refused.cause) => {
+                Err(RegistryError { cause: Cause::TagImmutable { held, wanted: manifest.digest.clone() }, ..refused })
+            }
+            _ => Err(refused),
+        }
+    }
+
+    async fn put(&self, reference: &Reference, manifest: &Fetched) -> Result<Pushed, RegistryError> {
+        match self {
+            Self::Registry(side) => {
+                side.created(async || side.client.put_manifest(side.target(), reference, manifest).await).await
+            }
+        }
+    }
+
+    /// What is attached to a manifest.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub async fn referrers(&self, subject: &Digest) -> Result<Referrers, RegistryError> {
+        match self {
+            Self::Registry(side) => side.client.referrers(side.target(), subject).await,
+        }
+    }
+
+    /// All tags.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn tags(&self) -> Result<Vec<String>, RegistryError> {
+        match self {
+            Self::Registry(side) => Ok(side.client.tags(side.target(), |_| {}).await?.tags),
+        }
+    }
+}
+
+/// Whether a registry refuses a manifest because it lacks something of it.
+pub(super) fn is_incomplete(cause: &Cause) -> bool {
+    let Cause::Refused(refusal) = cause else { return false };
+    refusal.code.as_deref().is_some_and(|code| matches!(code, "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN"))
+}
+
+fn or_absent<T>(found: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.reason() == Reason::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl RegistrySide {
+    /// A repository as the holder of a credential sees it.
+    pub fn new(client: Client, repository: Repository, credential: Credential) -> Self {
+        Self { client, repository: Arc::new(repository), credential: Arc::new(credential), ecr: None }
+    }
+
+    /// Creates repositories of ECR that are not there when something is written to them.
+    #[must_use]
+    pub fn creating(self, ecr: Arc<Ecr>) -> Self {
+        Self { ecr: Some(ecr), ..self }
+    }
+
+    /// The repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target { repository: &self.repository, credential: &self.credential }
+    }
+
+    /// Writes; once more if the repository was not there and could be created.
+    async fn created<T>(&self, write: impl AsyncFn() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+        let error = match write().await {
+            Err(error) if error.reason() == Reason::NotFound => error,
+            written => return written,
+        };
+        let name = self.repository.registry.base().host_str().unwrap_or_default();
+        let (Some(ecr), Some(host)) = (&self.ecr, EcrHost::parse(name)) else { return Err(error) };
+        let account = name.split('.').next().unwrap_or_default();
+        let failed = |cause| RegistryError {
+            operation: "create the repository",
+            place: Place::of(&self.repository, None),
+            cause,
+        };
+        ecr.create_repository(&host, account, self.repository.path()).await.map_err(failed)?;
+        write().await
+    }
+}
+
+/// A blob in memory, such as the configuration of an artifact.
+#[derive(Clone, Debug)]
+pub struct SmallBlob {
+    digest: Digest,
+    bytes: Bytes,
+}
+
+impl SmallBlob {
+    /// With its digest.
+    pub fn new(bytes: Bytes) -> Self {
+        Self { digest: Digest::of(super::super::wire::digest::Algorithm::Sha256, &bytes), bytes }
+    }
+}
+
+impl BlobSource for SmallBlob {
+    fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn open(&self, offset: u64) -> BoxFuture<'_, Result<Pieces, RegistryError>> {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        let rest = self.bytes.slice(from..);
+        Box::pin(async move { Ok(stream::iter([Ok(rest)]).boxed()) })
+    }
+}
