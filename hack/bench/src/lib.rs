@@ -1,5 +1,6 @@
 //! Shared by the benchmarks: statistics of several runs, and measurements of a process.
 
+pub mod delay;
 pub mod manager;
 pub mod process;
 

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 /// Memory of a process, in MB of 1,000,000 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -64,6 +67,30 @@ impl Memory {
         }
         memory
     }
+}
+
+/// How often the memory is read. The peak never shrinks: the last reading lacks only what came after it.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+/// Runs a program to its end and returns its peak memory, in MB of 1,000,000 bytes.
+///
+/// # Errors
+/// If it cannot be started, fails, or ends before its memory was read.
+pub async fn peak_of(command: &mut Command) -> Result<f64> {
+    let mut child = command.stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+    let process = child.id().context("it has ended already")?;
+    let mut peak = 0.0_f64;
+    let status = loop {
+        if let Ok(status) = timeout(INTERVAL, child.wait()).await {
+            break status?;
+        }
+        // Between the end of the process and its being waited for there is nothing to read.
+        if let Ok(memory) = Memory::of(process) {
+            peak = peak.max(memory.peak);
+        }
+    };
+    ensure!(status.success(), "{status}");
+    (peak > 0.0).then_some(peak).context("it ended before its memory was read")
 }
 
 impl fmt::Display for Memory {

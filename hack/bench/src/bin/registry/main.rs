@@ -2,7 +2,6 @@
 //! tag list.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures and its progress")]
 
-mod delay;
 mod memory;
 
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use hypermirror::registry::policy::PolicyOptions;
 use hypermirror::registry::scan::{ContentCache, ScanOptions, scan};
 use hypermirror::registry::transport::{Transport, TransportOptions};
 use hypermirror::registry::{Client, Credential, RegistryAddress, Repository, Target};
-use hypermirror_bench::Spread;
+use hypermirror_bench::{Spread, delay};
 use hypermirror_e2e::MockRegistry;
 use serde_json::json;
 

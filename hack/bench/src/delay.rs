@@ -13,6 +13,9 @@ const PIECE: usize = 64 * 1024;
 const UNDER_WAY: usize = 1_024;
 
 /// The address of a proxy to `host` that delays each direction. It ends with its runtime.
+///
+/// # Errors
+/// If there is no port.
 pub async fn proxy(host: String, delay: Duration) -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
