@@ -10,6 +10,7 @@ pub mod health;
 mod in_flight;
 pub mod kubeconfig;
 mod limits;
+pub mod node_mirrors;
 pub mod objects;
 mod page;
 pub mod path;

@@ -6,3 +6,4 @@ pub mod events;
 pub mod index;
 pub mod lease;
 pub mod mirror_kind;
+pub mod pulled;

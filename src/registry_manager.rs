@@ -2,13 +2,14 @@
 //!
 //! A watch feeds the agenda, which decides when an object is scanned; a scan reads Secrets by name, asks the registry, and
 //! writes one status. What decides is pure: `settings`, `secrets`, `due`, `agenda`, `status`,
-//! `changes`, `pages`.
+//! `changes`, `pages`. `coverage` checks what hosted clusters need, beside all that.
 
 mod access;
 pub mod agenda;
 pub mod changes;
 mod clients;
 mod context;
+pub mod coverage;
 pub mod due;
 mod inventory;
 mod inventory_server;

@@ -44,6 +44,13 @@ pub const ALLOW_REMOVAL: &str = "hypermirror.dev/allow-removal";
 /// On a Registry: any value that differs from `status.lastHandledScanNow` starts a scan.
 pub const SCAN_NOW: &str = "hypermirror.dev/scan-now";
 
+/// On a MirrorCoverage: any value that differs from `status.lastHandledCheckNow` starts a check.
+pub const CHECK_NOW: &str = "hypermirror.dev/check-now";
+
+/// On a HostedCluster: comma-separated registries, `host[:port]`, that fetch what they are asked for from elsewhere. Coverage asks
+/// them only for manifests.
+pub const PULL_THROUGH: &str = "hypermirror.dev/pull-through";
+
 /// Read on a HostedCluster and on the manager's Lease: `true` removes hypermirror from one hosted cluster, or from all.
 pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 

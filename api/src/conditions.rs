@@ -20,6 +20,9 @@ closed_set! {
         /// The annotations for OLM catalogs are valid, and the catalogs of the control plane match them. Set only if the
         /// HostedCluster has or had such an annotation.
         CatalogsValid,
+        /// Registries hold everything that the hosted cluster needs, by its MirrorCoverage. Set only if it has one. `Ready` does
+        /// not depend on it.
+        MirrorsProven,
         /// All other conditions are True.
         Ready,
     }
@@ -132,6 +135,12 @@ closed_set! {
         Leaving,
         /// The guest cluster, or some of its nodes, did not respond in time and keep their mirrors. The message names them.
         LeftBehind,
+        /// A registry lacks images that the hosted cluster needs.
+        ImagesMissing,
+        /// It is not known whether registries hold all images that the hosted cluster needs.
+        CoverageUnknown,
+        /// The MirrorCoverage is outdated: the registry-manager does not check it any longer.
+        CoverageStale,
     }
 }
 

@@ -7,7 +7,9 @@ pub mod annotations;
 mod closed_set;
 mod cluster_key;
 pub mod conditions;
+mod coverage_conditions;
 pub mod hypershift;
+pub mod mirror_coverage;
 pub mod mirror_sets;
 pub mod names;
 pub mod node_conditions;
@@ -22,6 +24,8 @@ mod schema;
 
 pub use cluster_key::ClusterKey;
 pub use conditions::{ConditionType, Reason};
+pub use coverage_conditions::{CoverageConditionType, CoverageReason};
+pub use mirror_coverage::{MirrorCoverage, MirrorCoverageStatus};
 pub use node_conditions::{NodeConditionType, NodeReason};
 pub use node_mirror_set::NodeMirrorSet;
 pub use node_mirror_status::NodeMirrorStatus;

@@ -56,6 +56,12 @@ pub const CONTROL_PLANE_NAMESPACE_LABEL: &str = "hypershift.openshift.io/hosted-
 /// The CRD of HostedClusters: hypermirror may be installed before HyperShift.
 pub const HOSTED_CLUSTERS_CRD: &str = "hostedclusters.hypershift.openshift.io";
 
+/// The CRD of MirrorCoverages: the manager may be installed without the registry-manager.
+pub const MIRROR_COVERAGES_CRD: &str = "mirrorcoverages.hypermirror.dev";
+
+/// The CRD of HostedClusterMirrors: the registry-manager may be installed without the manager.
+pub const HOSTED_CLUSTER_MIRRORS_CRD: &str = "hostedclustermirrors.hypermirror.dev";
+
 /// The CRD of NodePools.
 pub const NODE_POOLS_CRD: &str = "nodepools.hypershift.openshift.io";
 

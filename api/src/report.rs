@@ -75,7 +75,7 @@ pub struct HostedClusterMirrorsStatus {
     /// because generic health checks compare that field with the generation of the report itself, which never changes.
     pub hosted_cluster_generation: i64,
     /// Conditions of type `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `NodePoolConfigValid`,
-    /// `BootstrapCovered`, `CatalogsValid` and `Ready`. True is the healthy status of each.
+    /// `BootstrapCovered`, `CatalogsValid`, `MirrorsProven` and `Ready`. True is the healthy status of each.
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
     /// Number of sources in the override map of the control plane.
@@ -326,7 +326,7 @@ pub struct TargetReport {
 
 fn conditions_schema(_: &mut SchemaGenerator) -> Schema {
     schema::conditions(
-        "Conditions of type `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `NodePoolConfigValid`, `BootstrapCovered`, `CatalogsValid` and `Ready`. True is the healthy status of each.",
+        "Conditions of type `SourcesResolved`, `ControlPlaneUpToDate`, `GuestSynced`, `NodesUpToDate`, `NodePoolConfigValid`, `BootstrapCovered`, `CatalogsValid`, `MirrorsProven` and `Ready`. True is the healthy status of each.",
         "the HostedCluster",
     )
 }

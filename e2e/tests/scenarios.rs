@@ -18,6 +18,8 @@ mod consumers;
 mod guests;
 #[path = "manager/main.rs"]
 mod manager;
+#[path = "mirror_coverage/main.rs"]
+mod mirror_coverage;
 #[path = "node/main.rs"]
 mod node;
 #[path = "real_node/main.rs"]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use hypermirror_api::ClusterKey;
+use hypermirror_api::hypershift::HostedCluster;
 use schemars::schema_for;
 
 use super::console::{self, DataFormat};
@@ -22,8 +23,9 @@ use super::registry::ReachArgs;
 use super::{Usage, findings};
 use crate::registry::coverage::asker::Asker;
 use crate::registry::coverage::demand::{Closeness, Pull, Puller};
+use crate::registry::coverage::holder::places;
 use crate::registry::coverage::matrix::{Demand, Level};
-use crate::registry::coverage::needs::{self, Consumer, Need, ReleaseNeed};
+use crate::registry::coverage::needs::{self, Consumer, Need, PoolNeeds, ReleaseNeed};
 use crate::registry::coverage::payloads::Payloads;
 use crate::registry::coverage::report::{Report, UnreadRelease};
 use crate::registry::coverage::sample::{DEFAULT_PERCENT, Sample};
@@ -38,8 +40,6 @@ pub use pullers::policies_of;
 const UNKNOWN: u8 = 3;
 /// Where the questions come from.
 const VANTAGE: &str = "this machine";
-/// Places that are tried for the payload of one release.
-const MAX_PLACES: usize = 32;
 
 /// Proves coverage.
 #[derive(Args, Debug)]
@@ -173,8 +173,8 @@ async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
     let extras = Extras::read(&args.input, &input, &selected).await?;
     let targets = pullers::targets(&input, &selected, args.node_pool.as_deref(), &extras.policies)?;
     args.reach.warn();
-    let mut asker = Asker::new(args.reach.scheme(), args.sampled(), Arc::new(Payloads::default()));
-    let mut holders = Holders::new(&args.reach, &extras, &mut asker)?;
+    let asker = Asker::new(args.reach.scheme(), args.sampled(), Arc::new(Payloads::default()));
+    let mut holders = Holders::new(&args.reach, &extras, &asker)?;
     let bar = Bar::new();
     let (mut pulls, mut unread) = (Vec::new(), Vec::new());
     for target in &targets {
@@ -184,10 +184,14 @@ async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
                 .as_ref()
                 .map_or_else(|| "reading releases".to_owned(), |key| format!("reading releases of {key}")),
         );
-        let needs = needs_of(args, target, &listed, &extras, (&mut asker, &mut holders), &mut unread).await;
-        pulls.extend(target.pullers.iter().flat_map(|puller| puller.pulls(&needs)));
+        let needs = needs_of(args, target, &listed, &extras, (&asker, &mut holders), &mut unread).await;
+        let of_target: Vec<Pull> = target.pullers.iter().flat_map(|puller| puller.pulls(&needs)).collect();
+        pulls.push((of_target, args.closeness(target.cluster)));
     }
-    let demands = holders.demands(&mut asker, &pulls, &args.closeness()).await;
+    let mut demands = Vec::with_capacity(pulls.len());
+    for (pulls, closeness) in &pulls {
+        demands.extend(holders.demands(&asker, pulls, closeness).await);
+    }
     let found = asker.prove(&demands, |progress| bar.count("images checked", progress.answered, progress.total)).await;
     bar.end();
     for notice in asker.take_notices() {
@@ -221,9 +225,8 @@ impl CoverageArgs {
         self.sample.sample()
     }
 
-    fn closeness(&self) -> Closeness {
-        let pull_through = self.pull_through.iter().map(|host| host.to_ascii_lowercase()).collect();
-        Closeness { level: self.level.into(), pull_through }
+    fn closeness(&self, cluster: Option<&HostedCluster>) -> Closeness {
+        Closeness::new(self.level.into(), &self.pull_through, cluster)
     }
 }
 
@@ -233,13 +236,14 @@ async fn needs_of(
     target: &Target<'_>,
     listed: &lists::Listed,
     extras: &Extras,
-    (asker, holders): (&mut Asker, &mut Holders<'_>),
+    (asker, holders): (&Asker, &mut Holders<'_>),
     unread: &mut Vec<UnreadRelease>,
 ) -> Vec<Need> {
     let all: BTreeSet<Consumer> = target.pullers.iter().map(|puller| puller.consumer.clone()).collect();
     let nodes: BTreeSet<Consumer> =
         all.iter().filter(|consumer| matches!(consumer, Consumer::Nodes(_))).cloned().collect();
-    let own = target.cluster.map(|cluster| needs::of_cluster(cluster, &target.pools)).unwrap_or_default();
+    let pools: Vec<PoolNeeds> = target.pools.iter().map(|pool| PoolNeeds::from(*pool)).collect();
+    let own = target.cluster.map(|cluster| needs::of_cluster(cluster, &pools)).unwrap_or_default();
     let mut found = Vec::new();
     let releases: Vec<ReleaseNeed> = if listed.is_empty() {
         found.extend(own.others);
@@ -266,7 +270,7 @@ async fn needs_of(
 
 /// The images of a release, from the first place that its consumers would pull it from.
 async fn payload(
-    asker: &mut Asker,
+    asker: &Asker,
     holders: &mut Holders<'_>,
     pullers: &[Puller],
     release: &ReleaseNeed,
@@ -274,11 +278,5 @@ async fn payload(
     let alone = needs::of_release(release, &[], &std::collections::BTreeMap::new());
     let pulls: Vec<Pull> = pullers.iter().flat_map(|puller| puller.pulls(&alone)).collect();
     let demands = holders.demands(asker, &pulls, &Closeness::default()).await;
-    let mut places = Vec::new();
-    for endpoint in demands.into_iter().flat_map(|demand| demand.endpoints).filter(|endpoint| !endpoint.is_blocked) {
-        if places.len() < MAX_PLACES && !places.contains(&endpoint.question) {
-            places.push(endpoint.question);
-        }
-    }
-    asker.payload(&places).await
+    asker.payload(&places(demands)).await
 }

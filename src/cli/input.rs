@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use hypermirror_api::HostedClusterMirrors;
 use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
+use hypermirror_api::{HostedClusterMirrors, MirrorCoverage};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -46,7 +46,7 @@ pub struct InputArgs {
 pub struct Wanted<'a> {
     /// Deployments of each control plane.
     pub targets: &'a [TargetSpec],
-    /// HostedClusterMirrors.
+    /// HostedClusterMirrors and MirrorCoverages.
     pub reports: bool,
     /// NodePools.
     pub pools: bool,
@@ -100,6 +100,8 @@ pub struct Input {
     /// `ImageStream`s of OLM catalogs.
     pub image_streams: Vec<Value>,
     pub reports: Vec<HostedClusterMirrors>,
+    /// MirrorCoverages.
+    pub coverages: Vec<MirrorCoverage>,
     /// NodePools, in the order of the input.
     pub pools: Vec<NodePool>,
     /// The ConfigMaps that HostedClusters and NodePools reference.

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::hosted::pool_config::NodeFile;
 use crate::mirrors::Resolved;
-use crate::mirrors::registries::{ConfigError, DROP_IN, Note, RegistriesConfig, render, with_ours};
+use crate::mirrors::registries::{ConfigError, DROP_IN, Note, RegistriesConfig};
 use crate::registry::coverage::demand::NodeRules;
 pub use declared::{NodeMirrors, NodeScope, mirrors, of_cluster, set_inputs};
 pub use live::{mirrors_of, parse_node_name};
@@ -103,10 +103,7 @@ impl ReadFiles {
     /// # Errors
     /// Files that a node rejects.
     pub fn rules(&self, set: &Resolved) -> Result<(NodeRules, Vec<Note>)> {
-        let foreign = self.foreign()?;
-        let rendered = render(set, &foreign)?;
-        let config = with_ours(&foreign, &rendered)?;
-        Ok((NodeRules { config, is_whole: self.has_main(), own: Some((set.clone(), foreign)) }, rendered.notes))
+        Ok(NodeRules::of(set, self.foreign()?, self.has_main())?)
     }
 
     fn load(&self, wanted: impl Fn(&str) -> bool) -> Result<RegistriesConfig, ConfigError> {

@@ -114,6 +114,7 @@ impl<'a> Planner<'a> {
             targets: self.targets(places),
             report: report.and_then(|report| report.status.clone()).map(Arc::new),
             refusal: self.input.claims.refusal(key).cloned(),
+            coverage: None,
             guest: None,
             rollout: RolloutFacts::default(),
             has_claim: false,

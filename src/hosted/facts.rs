@@ -15,6 +15,7 @@ use kube::ResourceExt as _;
 
 use super::argument::ArgumentMode;
 use super::condition_state::SourceTrouble;
+use super::coverage::KnownCoverage;
 use super::delivery::{Delivery, invalid_delivery};
 use super::guest::GuestOutcome;
 use super::memory::Memory;
@@ -147,6 +148,8 @@ pub struct ClusterFacts {
     pub map: ClusterMap,
     /// Its targets, the parent first.
     pub targets: Vec<Target>,
+    /// Its MirrorCoverage, if it has one.
+    pub coverage: Option<Arc<KnownCoverage>>,
     /// The current report.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
     /// Why it does not own its control-plane namespace.

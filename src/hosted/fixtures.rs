@@ -245,6 +245,7 @@ pub fn facts(entries: &[MirrorEntry], stock: &str) -> ClusterFacts {
         refusal: None,
         guest: None,
         rollout: RolloutFacts::default(),
+        coverage: None,
         has_claim: false,
         memory: Arc::default(),
     }

@@ -22,6 +22,7 @@ use super::sources::ReferredConfig;
 use crate::mirrors::entry::MirrorEntries;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::{MirrorEntry, PullBy};
+use crate::registry::coverage::policy::SignaturePolicy;
 
 pub use condition::{condition, findings, reports};
 pub use documents::{ConfigDocuments, KEY, read};
@@ -80,6 +81,8 @@ pub struct KnownPool {
     pub delivery: Option<Delivery>,
     /// The UID.
     pub uid: String,
+    /// The release image of its nodes.
+    pub release: Option<String>,
     /// The ConfigMaps that HyperShift and hypermirror read.
     pub config: PoolConfig,
 }
@@ -97,6 +100,8 @@ pub struct PoolSources {
     of_spec: MirrorEntries,
     /// The registries.conf and drop-ins in `MachineConfig`s of `spec.config`, ascending by path.
     pub files: Vec<NodeFile>,
+    /// The signature policies in `spec.config`.
+    pub policies: Vec<SignaturePolicy>,
     /// The ConfigMaps that cannot be used and have no last valid entries.
     pub lost: BTreeSet<String>,
     /// All its ConfigMaps, those of `spec.config` first.
@@ -128,6 +133,7 @@ impl PoolSources {
                         sources.of_spec.add(&documents.entries);
                         // Keys that HyperShift does not read have no effect on nodes.
                         sources.files.extend(documents.files.iter().cloned());
+                        sources.policies.extend(documents.policies.iter().cloned());
                         if documents.entries.iter().any(|entry| entry.pull_by == PullBy::Digest) {
                             sources.replacing.push(name.clone());
                         }

@@ -149,6 +149,9 @@ fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Condition
         |kind: ConditionType| !super::guest::CONDITIONS.contains(&kind) || guest.is_some_and(GuestOutcome::counts);
     let counting: Vec<_> = conditions.iter().copied().filter(|(kind, _)| counts(*kind)).collect();
     let ready = ready_condition(&counting);
+    // Mirrors are applied whether they are proven or not, so Ready does not depend on it.
+    let proven = facts.coverage.as_ref().map(|coverage| coverage.condition(now.time));
+    conditions.extend(proven.iter().map(|condition| (ConditionType::MirrorsProven, condition)));
     conditions.push((ConditionType::Ready, &ready));
     merge(old, &conditions, facts.object.metadata.generation.unwrap_or_default(), now.time)
 }

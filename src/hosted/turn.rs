@@ -67,6 +67,7 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
     let rollout = flight::of(facts, &plan, &gate, now);
     let pause = facts.pause_left(now);
     let handover = plan.waits_for_parent().then(|| facts.flags.handover + Duration::from_millis(50));
+    let stale = facts.coverage.as_ref().and_then(|coverage| coverage.changes_in(now.time));
     let of_gate = if let Gate::Wait(_, left) = &gate { Some(*left) } else { None };
     Turn {
         map: Arc::clone(&facts.map.map),
@@ -74,7 +75,14 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
         boot: if reaches_nodes { boot::wishes(facts) } else { Vec::new() },
         catalogs,
         withdraws: reaches_nodes && facts.leaves() && is_triggered && plan.is_up_to_date(),
-        again_after: contested.into_iter().chain(pause).chain(handover).chain(of_gate).chain(rollout.again_after).min(),
+        again_after: contested
+            .into_iter()
+            .chain(pause)
+            .chain(handover)
+            .chain(of_gate)
+            .chain(rollout.again_after)
+            .chain(stale)
+            .min(),
         rollout,
         memory,
         gate,

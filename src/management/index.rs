@@ -4,6 +4,7 @@ pub mod change;
 pub mod claims;
 pub mod cluster;
 pub mod config_maps;
+pub mod coverages;
 pub mod declared;
 mod facts;
 pub mod guests;
@@ -20,6 +21,7 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use self::claims::Claims;
 use self::cluster::{Cluster, SeenCluster};
 use self::config_maps::ConfigMaps;
+use self::coverages::Coverages;
 pub use self::facts::KnownFacts;
 use self::guests::{Guests, KubeconfigSecret};
 use self::mirror_kinds::MirrorKinds;
@@ -44,6 +46,8 @@ pub struct Index {
     pub rollouts: Rollouts<ClusterKey>,
     /// The ConfigMaps that hosted clusters reference.
     pub config_maps: ConfigMaps,
+    /// The MirrorCoverages.
+    pub coverages: Coverages,
     reference_field_served: bool,
     management: Arc<ManagementLayer>,
     clusters: HashMap<ClusterKey, Cluster>,
@@ -66,6 +70,7 @@ impl Index {
             guests: Guests::default(),
             rollouts: Rollouts::new(Budget::OFF),
             config_maps: ConfigMaps::default(),
+            coverages: Coverages::default(),
             reference_field_served: true,
             management: Arc::default(),
             clusters: HashMap::new(),

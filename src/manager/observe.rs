@@ -122,6 +122,7 @@ impl Context {
             map,
             targets: self.targets(known.targets),
             guest: known.guest.filter(|_| self.settings.flags.has_guests),
+            coverage: known.coverage,
             report: known.report,
             refusal: known.refusal,
             rollout: known.rollout,

@@ -30,6 +30,7 @@ use crate::management::index::mirror_kinds::MirrorObject;
 use crate::management::index::targets::TargetMeta;
 use crate::management::index::{Index, KnownFacts};
 use crate::management::mirror_kind::MirrorKind;
+use crate::mirrors::entry::MirrorEntries;
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// Time in which edits of mirror objects are combined: `kubectl apply` of several objects is one change of all hosted clusters,
@@ -166,6 +167,16 @@ impl Store {
         let (layer, keys) = self.with(|index| (index.management(), index.keys()));
         self.metrics.record_layer(&layer);
         self.clusters.add_all(keys);
+    }
+
+    /// The entries of all mirror objects of the management cluster.
+    pub fn mirror_entries(&self) -> MirrorEntries {
+        self.with(|index| index.mirrors.entries())
+    }
+
+    /// The names of all hosted clusters.
+    pub fn keys(&self) -> Vec<ClusterKey> {
+        self.with(|index| index.keys())
     }
 
     /// The facts of a hosted cluster, if it exists.

@@ -9,21 +9,25 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, StreamExt as _};
-use hypermirror_api::names::{HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, NODE_POOLS_CRD};
+use hypermirror_api::names::{
+    HOSTED_CLUSTER_MIRRORS_CRD, HOSTED_CLUSTERS_CRD, HOSTED_CONTROL_PLANES_CRD, MIRROR_COVERAGES_CRD, NODE_POOLS_CRD,
+};
 use kube::Client;
 use tokio::task::JoinSet;
 
 use super::config_maps::ConfigMapReader;
 use super::context::Context;
+use super::heavy::Heavy;
 use super::mirror_watch::MirrorWatch;
 use super::options::GuestAgent;
+use super::reading::Reading;
 use super::store::Store;
 use crate::client::optional_kind::{Follower, InstalledCrd, follow};
 use crate::client::watch::Update;
 use crate::management::index::change::Change;
 use crate::management::index::guests::KUBECONFIG_SECRETS;
 use crate::management::mirror_kind::MirrorKind;
-use crate::process::first_look::Awaited;
+use crate::process::first_look::{Awaited, FirstLook};
 
 /// What a watch needs: where objects come from, and where changes go.
 #[derive(Clone)]
@@ -34,21 +38,65 @@ struct Watcher {
     awaited: Awaited,
 }
 
-/// Starts all watches.
-pub fn start(ctx: &Context, tasks: &mut JoinSet<()>) {
-    let (client, store) = (ctx.client.clone(), ctx.store.clone());
-    let watcher = |name: &str| Watcher {
-        client: client.clone(),
-        store: store.clone(),
-        awaited: ctx.leader.first_look.await_watch(name),
-    };
-    tasks.spawn(store.clone().resolve_edits());
-    for kind in MirrorKind::ALL {
-        let Watcher { client, store, awaited } = watcher(kind.crd());
-        let mut watch = MirrorWatch { store, kind, awaited };
-        tasks.spawn(async move { follow(&client, kind.crd(), &mut watch).await });
+/// The watches of everything that declares mirrors, and where their events go.
+pub struct Declarations {
+    /// The management cluster.
+    pub client: Client,
+    /// Where changes go.
+    pub store: Store,
+    /// Opens when all watches have delivered their first list.
+    pub first_look: FirstLook,
+    /// The ConfigMaps to read.
+    pub reading: Arc<Reading>,
+    /// Expensive work.
+    pub heavy: Arc<Heavy>,
+}
+
+impl Declarations {
+    fn watcher(&self, name: &str) -> Watcher {
+        Watcher { client: self.client.clone(), store: self.store.clone(), awaited: self.first_look.await_watch(name) }
     }
-    tasks.spawn(while_installed(HOSTED_CLUSTERS_CRD, watcher(HOSTED_CLUSTERS_CRD), kinds::hosted_clusters));
+
+    /// Watches mirror kinds, HostedClusters, and the ConfigMaps that are referenced.
+    pub fn watch(&self, tasks: &mut JoinSet<()>) {
+        tasks.spawn(self.store.clone().resolve_edits());
+        for kind in MirrorKind::ALL {
+            let Watcher { client, store, awaited } = self.watcher(kind.crd());
+            let mut watch = MirrorWatch { store, kind, awaited };
+            tasks.spawn(async move { follow(&client, kind.crd(), &mut watch).await });
+        }
+        let hosted_clusters = self.watcher(HOSTED_CLUSTERS_CRD);
+        tasks.spawn(while_installed(HOSTED_CLUSTERS_CRD, hosted_clusters, kinds::hosted_clusters));
+        tasks.spawn(reference_field::watch(self.watcher("imageMirrorConfigRef")));
+        tasks.spawn(config_maps::watch_referenced(self.client.clone(), self.store.clone()));
+        let (client, store) = (self.client.clone(), self.store.clone());
+        let reader = ConfigMapReader::new(client, store, Arc::clone(&self.reading), Arc::clone(&self.heavy));
+        tasks.spawn(reader.read_queued());
+    }
+
+    /// Watches NodePools.
+    pub fn watch_pools(&self, tasks: &mut JoinSet<()>) {
+        tasks.spawn(while_installed(NODE_POOLS_CRD, self.watcher(NODE_POOLS_CRD), kinds::node_pools));
+    }
+
+    /// Watches reports of a manager that may not be installed.
+    pub fn watch_optional_reports(&self, tasks: &mut JoinSet<()>) {
+        let watcher = self.watcher(HOSTED_CLUSTER_MIRRORS_CRD);
+        tasks.spawn(while_installed(HOSTED_CLUSTER_MIRRORS_CRD, watcher, kinds::reports));
+    }
+}
+
+/// Starts all watches of the manager.
+pub fn start(ctx: &Context, tasks: &mut JoinSet<()>) {
+    let declarations = Declarations {
+        client: ctx.client.clone(),
+        store: ctx.store.clone(),
+        first_look: ctx.leader.first_look.clone(),
+        reading: Arc::clone(&ctx.reading),
+        heavy: Arc::clone(&ctx.heavy),
+    };
+    declarations.watch(tasks);
+    let watcher = |name: &str| declarations.watcher(name);
     // Before its first list, the owners of control-plane namespaces are not known. If the kind is not installed, namespaces that
     // two HostedClusters claim are not written to.
     let control_planes = watcher(HOSTED_CONTROL_PLANES_CRD);
@@ -61,13 +109,11 @@ pub fn start(ctx: &Context, tasks: &mut JoinSet<()>) {
         for (place, name) in KUBECONFIG_SECRETS.into_iter().enumerate() {
             tasks.spawn(kinds::kubeconfigs(watcher(&format!("secrets/{name}")), place, name));
         }
-        tasks.spawn(while_installed(NODE_POOLS_CRD, watcher(NODE_POOLS_CRD), kinds::node_pools));
+        declarations.watch_pools(tasks);
     }
-    tasks.spawn(reference_field::watch(watcher("imageMirrorConfigRef")));
-    tasks.spawn(config_maps::watch_referenced(client.clone(), store.clone()));
-    let reader = ConfigMapReader::new(client.clone(), store.clone(), Arc::clone(&ctx.reading), Arc::clone(&ctx.heavy));
-    tasks.spawn(reader.read_queued());
     tasks.spawn(kinds::reports(watcher("hostedclustermirrors")));
+    let coverages = watcher(MIRROR_COVERAGES_CRD);
+    tasks.spawn(while_installed(MIRROR_COVERAGES_CRD, coverages, kinds::coverages));
     tasks.spawn(kinds::lease(watcher("lease"), ctx.settings.namespace.clone(), ctx.lease.clone()));
 }
 

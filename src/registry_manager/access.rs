@@ -107,7 +107,11 @@ impl Access {
     }
 }
 
-async fn get<K>(api: &Api<K>, name: &str) -> Result<K, ScanFailure>
+/// An object by its name.
+///
+/// # Errors
+/// It is missing, or must not be read.
+pub(super) async fn get<K>(api: &Api<K>, name: &str) -> Result<K, ScanFailure>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::coverage::metrics::CoverageMetrics;
 use crate::registry::transport::{Exchange, Observer};
 use crate::telemetry::metrics::{OutcomeLabels, StateLabels};
 use crate::telemetry::requests::RequestMetrics;
@@ -78,6 +79,8 @@ pub struct RegistryManagerMetrics {
     pub reconciles: Family<ReconcileLabels, Counter>,
     /// As the first operator measured scans.
     pub reconcile_times: Family<ControllerLabels, Histogram>,
+    /// Of coverage.
+    pub coverage: CoverageMetrics,
     hosts: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -97,6 +100,7 @@ impl RegistryManagerMetrics {
             throttled: Family::default(),
             reconciles: Family::default(),
             reconcile_times: Family::new_with_constructor(durations),
+            coverage: CoverageMetrics::register(own),
             hosts: Arc::default(),
         };
         own.register("leader", "Whether this replica is the leader", metrics.leader.clone());

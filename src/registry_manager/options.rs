@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::coverage::options::CoverageOptions;
 use crate::process::flags::{EndpointFlags, parse_address, parse_duration};
 use crate::registry::address::TrustClass;
 use crate::telemetry::logs::{LogFormat, LogLevel};
@@ -50,6 +51,9 @@ pub struct RegistryManagerOptions {
     /// Number of scans at the same time
     #[arg(long, hide = true, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_scans: u16,
+    #[command(flatten)]
+    #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
+    pub coverage: CoverageOptions,
     /// Namespace of the Lease (default: the pod's namespace)
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::metrics::RegistryManagerMetrics;
 use super::options::RegistryManagerOptions;
 use super::queue::Queue;
-use super::{inventory_server, scan, watch};
+use super::{coverage, inventory_server, scan, watch};
 use crate::client::connect::connect;
 use crate::management::events::Events;
 use crate::management::lease::{Leadership, LeaseSettings};
@@ -71,11 +71,13 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     tasks.spawn(inventory_server::start(&ctx, &options).await?);
     tasks.spawn(watch::follow(ctx.clone(), awaited));
     tasks.spawn(keep_house(ctx.clone()));
+    let coverage = coverage::start(&ctx, &options, &lease.namespace, &mut tasks)?;
     // Scans share one thread: they wait for registries most of the time, and leave the others to watches and the Lease.
     LocalSet::new().run_until(until_told_to_end(&ctx, &look)).await?;
     tracing::info!("terminating");
     // A scan that ends here is made again by the next leader: its status still has the time of the one before.
     stop_jobs(&ctx);
+    coverage.stop().await;
     tasks.shutdown().await;
     drop(ctx);
     leadership.release().await;

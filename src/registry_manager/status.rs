@@ -319,7 +319,7 @@ pub fn handled(value: &str) -> String {
 }
 
 /// On one line, without control characters, and not too long.
-fn shown(message: &str) -> String {
+pub(super) fn shown(message: &str) -> String {
     let mut line = printable::line(message).into_owned();
     if line.len() > MESSAGE_BYTES {
         line.truncate(line.floor_char_boundary(MESSAGE_BYTES));

@@ -11,7 +11,7 @@ use super::stage::{SERVICE_ACCOUNT, Stage};
 const WRITES: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
 
 #[tokio::test]
-async fn the_registry_manager_writes_statuses_of_registries_and_reads_single_secrets_and_may_do_nothing_else()
+async fn the_registry_manager_writes_coverage_and_statuses_of_registries_and_reads_single_secrets_and_may_do_nothing_else()
 -> Result<()> {
     let stage = Stage::new("access").await?;
     let client = stage.cluster.client_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
@@ -37,6 +37,7 @@ async fn the_registry_manager_writes_statuses_of_registries_and_reads_single_sec
         ("hypershift.openshift.io", "nodepools"),
         ("apps", "deployments"),
         ("hypermirror.dev", "hostedclustermirrors"),
+        ("config.openshift.io", "imagedigestmirrorsets"),
         ("registry.kubecontroller.io", "registries"),
         ("", "secrets"),
         ("", "configmaps"),
@@ -52,7 +53,9 @@ async fn the_registry_manager_writes_statuses_of_registries_and_reads_single_sec
         ensure!(!may("", "serviceaccounts", "", verb).await?, "it may {verb} ServiceAccounts");
     }
     ensure!(!may("", "serviceaccounts", "token", "create").await?, "it may create tokens");
+    ensure!(!may("hypermirror.dev", "mirrorcoverages", "", "delete").await?, "it may delete MirrorCoverages");
     // The questions are asked as they should be.
+    ensure!(may("hypermirror.dev", "mirrorcoverages", "status", "patch").await?);
     ensure!(
         may("", "secrets", "", "get").await?
             && may("registry.kubecontroller.io", "registries", "status", "patch").await?

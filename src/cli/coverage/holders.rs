@@ -1,42 +1,33 @@
 //! What consumers show registries: their hosted cluster's pull secret, or what the user has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 
 use super::super::console;
 use super::super::registry::ReachArgs;
 use super::Extras;
-use crate::mirrors::ImageReference;
 use crate::registry::auth::keychain::Keychain;
 use crate::registry::coverage::asker::Asker;
-use crate::registry::coverage::demand::{Closeness, Pull, Shown};
+use crate::registry::coverage::demand::{Closeness, Pull};
+use crate::registry::coverage::holder::Holder;
 use crate::registry::coverage::matrix::{Demand, TrustId};
-use crate::registry::{Credential, Repository};
 
-/// The credentials and authorities of one hosted cluster.
-struct Holder {
-    /// Or why there is none.
-    keychain: Result<Keychain, String>,
-    trust: TrustId,
-}
-
-/// Those of all, and what was looked up of them.
+/// Those of all.
 pub struct Holders<'a> {
     reach: &'a ReachArgs,
     /// Of the user; read only if somebody needs it.
-    own: Option<Keychain>,
+    own: Option<Holder>,
     by_cluster: BTreeMap<String, Holder>,
-    known: BTreeMap<(String, String), Shown>,
 }
 
 impl<'a> Holders<'a> {
     /// Takes pull secrets of a live cluster, unless a file with credentials was passed.
-    pub fn new(reach: &'a ReachArgs, extras: &Extras, asker: &mut Asker) -> Result<Self> {
+    pub fn new(reach: &'a ReachArgs, extras: &Extras, asker: &Asker) -> Result<Self> {
         asker.trust(TrustId::default(), reach.clients(&[])?);
         let mut by_cluster = BTreeMap::new();
         let clusters = extras.pull_secrets.keys().chain(extras.authorities.keys());
-        for key in clusters.collect::<std::collections::BTreeSet<_>>() {
+        for key in clusters.collect::<BTreeSet<_>>() {
             let authorities = extras.authorities.get(key).map(Vec::as_slice).unwrap_or_default();
             let trust = TrustId::of(authorities);
             if !authorities.is_empty() {
@@ -54,59 +45,29 @@ impl<'a> Holders<'a> {
                 }
                 Some(Err(why)) => Err(why.clone()),
             };
-            by_cluster.insert(key.to_string(), Holder { keychain, trust });
+            by_cluster.insert(key.to_string(), Holder::new(keychain, trust));
         }
-        Ok(Self { reach, own: None, by_cluster, known: BTreeMap::new() })
+        Ok(Self { reach, own: None, by_cluster })
     }
 
     /// What has to be asked for these pulls, with the credentials of whoever pulls.
-    pub async fn demands(&mut self, asker: &mut Asker, pulls: &[Pull], closeness: &Closeness) -> Vec<Demand> {
+    pub async fn demands(&mut self, asker: &Asker, pulls: &[Pull], closeness: &Closeness) -> Vec<Demand> {
         let mut demands = Vec::with_capacity(pulls.len());
         for pull in pulls {
-            for endpoint in &pull.endpoints {
-                self.look_up(asker, &pull.cluster, &endpoint.reference).await;
-            }
-            demands.push(pull.demand(closeness, |reference| self.shown(&pull.cluster, reference)));
+            demands.push(self.of(&pull.cluster).demand(asker, pull, closeness).await);
         }
         demands
     }
 
-    fn shown(&self, cluster: &str, reference: &str) -> Shown {
-        let known = repository(reference).and_then(|it| self.known.get(&(cluster.to_owned(), it.to_string())));
-        // What is no reference is asked by nobody.
-        known.cloned().unwrap_or_else(|| Shown { credential: Credential::Anonymous.id(), trust: TrustId::default() })
-    }
-
-    async fn look_up(&mut self, asker: &mut Asker, cluster: &str, reference: &str) {
-        let Some(repository) = repository(reference) else { return };
-        let key = (cluster.to_owned(), repository.to_string());
-        if self.known.contains_key(&key) {
-            return;
+    fn of(&mut self, cluster: &str) -> &mut Holder {
+        let reach = self.reach;
+        let own = || {
+            let keychain = reach.keychain().map_err(|error| console::causes(&error));
+            Holder::new(keychain, TrustId::default())
+        };
+        match self.by_cluster.get_mut(cluster) {
+            Some(holder) => holder,
+            None => self.own.get_or_insert_with(own),
         }
-        let (keychain, trust) = match self.by_cluster.get(cluster) {
-            Some(holder) => (holder.keychain.as_ref().map_err(Clone::clone), holder.trust.clone()),
-            None => (self.own().map_err(|error| console::causes(&error)), TrustId::default()),
-        };
-        let found = match keychain {
-            Ok(keychain) => keychain.credential(&repository).await.map_err(|cause| cause.to_string()),
-            Err(why) => Err(why),
-        };
-        let credential = match found {
-            Ok(credential) => asker.credential(credential),
-            Err(why) => asker.no_credential(&why),
-        };
-        self.known.insert(key, Shown { credential, trust });
     }
-
-    fn own(&mut self) -> Result<&Keychain> {
-        if self.own.is_none() {
-            self.own = Some(self.reach.keychain()?);
-        }
-        self.own.as_ref().context("no credentials")
-    }
-}
-
-/// What a credential is looked up for.
-fn repository(reference: &str) -> Option<Repository> {
-    Repository::of(&ImageReference::parse(reference).ok()?).ok()
 }

@@ -2,32 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::HostedCluster;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::super::input::{Input, InputArgs};
 use super::super::{MANAGER_NAMESPACE, console};
-use crate::client::pages::Pages;
+use crate::management::pulled;
 use crate::registry::coverage::policy::SignaturePolicy;
 use crate::registry::credentials::auth_file::AuthFile;
 
-const PAGE: u32 = 500;
-/// Where HyperShift installs its operator, and the name of its Deployment.
-const OPERATOR: (&str, &str) = ("hypershift", "operator");
-const MANAGER: &str = "hypermirror-manager";
-const AGENT_IMAGE_FLAG: &str = "--agent-image=";
 const PULL_SECRET_KEY: &str = ".dockerconfigjson";
 const TRUST_BUNDLE_KEY: &str = "ca-bundle.crt";
-/// Kinds of policies, with their plurals.
-const POLICIES: [(&str, &str); 2] = [("ClusterImagePolicy", "clusterimagepolicies"), ("ImagePolicy", "imagepolicies")];
-
 /// What else is known about the input.
 #[derive(Debug, Default)]
 pub struct Extras {
@@ -51,20 +42,20 @@ impl Extras {
     pub async fn read(args: &InputArgs, input: &Input, selected: &[&HostedCluster]) -> Result<Self> {
         if !input.is_live {
             let named = |object: &&Value| {
-                object["metadata"]["namespace"] == OPERATOR.0 && object["metadata"]["name"] == OPERATOR.1
+                object["metadata"]["namespace"] == pulled::OPERATOR.0
+                    && object["metadata"]["name"] == pulled::OPERATOR.1
             };
-            let operator_image = input.deployments.iter().find(named).and_then(image_of);
+            let operator = input.deployments.iter().find(named);
+            let operator = operator.and_then(|operator| Deployment::deserialize(operator).ok());
+            let operator_image = operator.as_ref().and_then(pulled::image_of);
             return Ok(Self { policies: input.signature_policies.clone(), operator_image, ..Self::default() });
         }
         let client = args.connection.connect().await?;
         let mut extras = Self::default();
-        for (kind, plural) in POLICIES {
-            extras.policies.extend(policies(&client, kind, plural).await?);
-        }
-        let operator = deployment(&client, OPERATOR).await;
-        extras.operator_image = operator.as_ref().and_then(image_of);
-        let manager = deployment(&client, (MANAGER_NAMESPACE, MANAGER)).await;
-        extras.agent_image = manager.as_ref().and_then(|manager| agent_flag(manager).or_else(|| image_of(manager)));
+        extras.policies = pulled::signature_policies(&client).await?;
+        extras.operator_image = or_warning("hypershift/operator", pulled::operator_image(&client).await);
+        let manager = format!("{MANAGER_NAMESPACE}/hypermirror-manager");
+        extras.agent_image = or_warning(&manager, pulled::agent_image(&client, MANAGER_NAMESPACE).await);
         for cluster in selected {
             extras.read_cluster(&client, cluster).await;
         }
@@ -101,51 +92,10 @@ impl Extras {
     }
 }
 
-async fn policies(client: &Client, kind: &str, plural: &str) -> Result<Vec<SignaturePolicy>> {
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("config.openshift.io", "v1", kind), plural);
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let mut pages = Pages::of(ListParams::default(), PAGE);
-    let mut found = Vec::new();
-    while let Some(params) = pages.next() {
-        let page = match api.list(params).await {
-            Ok(page) => page,
-            // Clusters other than OpenShift have no such kind.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(found),
-            Err(error) => return Err(error).with_context(|| format!("failed to list objects of kind {kind}")),
-        };
-        pages.read(&page.metadata);
-        for object in page.items {
-            let mut value = serde_json::to_value(&object)?;
-            value["kind"] = kind.into();
-            value["apiVersion"] = "config.openshift.io/v1".into();
-            found.extend(
-                SignaturePolicy::of(&value).with_context(|| format!("failed to decode an object of kind {kind}"))?,
-            );
-        }
-    }
-    Ok(found)
-}
-
-/// A Deployment whose image is needed, if it is there and may be read.
-async fn deployment(client: &Client, (namespace, name): (&str, &str)) -> Option<Value> {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    match api.get_opt(name).await {
-        Ok(found) => serde_json::to_value(found?).ok(),
-        Err(error) => {
-            console::warning(format!(
-                "failed to read Deployment {namespace}/{name}; its image is not checked: {error}"
-            ));
-            None
-        }
-    }
-}
-
-fn image_of(deployment: &Value) -> Option<String> {
-    let image = deployment.pointer("/spec/template/spec/containers/0/image")?.as_str()?;
-    Some(image.to_owned())
-}
-
-fn agent_flag(deployment: &Value) -> Option<String> {
-    let arguments = deployment.pointer("/spec/template/spec/containers/0/args")?.as_array()?;
-    arguments.iter().find_map(|argument| argument.as_str()?.strip_prefix(AGENT_IMAGE_FLAG).map(str::to_owned))
+/// An image of a Deployment, if that is there and may be read.
+fn or_warning(name: &str, read: kube::Result<Option<String>>) -> Option<String> {
+    read.unwrap_or_else(|error| {
+        console::warning(format!("failed to read Deployment {name}; its image is not checked: {error}"));
+        None
+    })
 }

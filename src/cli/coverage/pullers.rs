@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use super::super::input::Input;
-use super::super::node::{self, NodeFiles, NodeMirrors, NodeScope, ReadFiles};
+use super::super::node::{self, NodeFiles, NodeMirrors, NodeScope};
 use super::super::{Usage, console, findings};
 use crate::documents;
 use crate::hosted::pool_config::KEY;
@@ -17,11 +17,10 @@ use crate::hosted::settings::settings;
 use crate::hosted::sources::{ManagementLayer, cluster_map};
 use crate::mirrors::Resolved;
 use crate::mirrors::finding::Finding;
-use crate::mirrors::merge::merge_layer;
-use crate::mirrors::validate::{Consumer as ValidFor, validate};
 use crate::registry::coverage::demand::{NodeRules, Puller, Rules};
 use crate::registry::coverage::needs::Consumer;
 use crate::registry::coverage::policy::SignaturePolicy;
+use crate::registry::coverage::pullers::{NodesOf, of_control_plane};
 
 /// A hosted cluster, or the nodes that the mirror objects of the input are for.
 pub struct Target<'a> {
@@ -79,9 +78,7 @@ struct Management {
 impl Management {
     fn of(input: &Input) -> Result<Self> {
         let entries = input.mirror_entries();
-        let valid = validate(&entries, ValidFor::Node).entries;
-        let (nodes, _) = ReadFiles::default().rules(&merge_layer(&valid))?;
-        Ok(Self { layer: ManagementLayer::new(&entries), nodes })
+        Ok(Self { layer: ManagementLayer::new(&entries), nodes: NodeRules::of_management(&entries)? })
     }
 }
 
@@ -94,13 +91,12 @@ fn target<'a>(
 ) -> Result<Target<'a>> {
     let key = ClusterKey::of(cluster);
     let pools = input.pools_of(&key);
-    let puller = |consumer, rules, policies| Puller { cluster: key.to_string(), consumer, rules, policies };
     let mut of_pool = |pool: Option<&NodePool>| -> Result<Puller> {
         let name = pool.map(ResourceExt::name_any);
         let mirrors = node::of_cluster(input, cluster, name.as_deref())?;
         found.extend(mirrors.findings.iter().cloned());
         let policies = pool.map(|pool| policies_of(input, pool)).transpose()?.unwrap_or_default();
-        Ok(puller(Consumer::Nodes(name), Rules::Node(Box::new(rules_of(&mirrors)?)), policies))
+        Ok(NodesOf { pool: name, rules: rules_of(&mirrors)?, policies }.puller(&key))
     };
     if let Some(name) = wanted {
         let Some(pool) = pools.iter().find(|pool| pool.name_any() == name) else {
@@ -109,12 +105,8 @@ fn target<'a>(
         let pullers = vec![of_pool(Some(pool))?];
         return Ok(Target { key: Some(key.clone()), cluster: Some(cluster), pools, pullers });
     }
-    let namespace = key.control_plane_namespace();
-    let in_force = policies.iter().filter(|policy| policy.applies_in(&namespace)).cloned().collect();
-    let mut pullers = vec![
-        puller(Consumer::LookUps, Rules::LookUps(override_map(input, management, cluster)?), Vec::new()),
-        puller(Consumer::Pods, Rules::Node(Box::new(management.nodes.clone())), in_force),
-    ];
+    let map = override_map(input, management, cluster)?;
+    let mut pullers = of_control_plane(&key, map, &management.nodes, policies).to_vec();
     if pools.is_empty() {
         pullers.push(of_pool(None)?);
     }

@@ -84,11 +84,11 @@ struct ProvenImage {
 pub async fn run(args: &ExplainArgs, explained: Vec<Explained>) -> Result<ExitCode> {
     let context = Context::read(args).await?;
     args.reach.warn();
-    let mut asker = Asker::new(args.reach.scheme(), Sample::All, Arc::new(Payloads::default()));
-    let mut holders = Holders::new(&args.reach, &context.extras, &mut asker)?;
+    let asker = Asker::new(args.reach.scheme(), Sample::All, Arc::new(Payloads::default()));
+    let mut holders = Holders::new(&args.reach, &context.extras, &asker)?;
     let pulls: Vec<Pull> = explained.iter().map(|explained| context.pull(explained)).collect();
     let closeness = Closeness { level: Level::L1, ..Closeness::default() };
-    let demands = holders.demands(&mut asker, &pulls, &closeness).await;
+    let demands = holders.demands(&asker, &pulls, &closeness).await;
     let mut proven = Vec::new();
     for (demand, explained) in demands.iter().zip(explained) {
         proven.push(prove(&asker, demand, explained).await);

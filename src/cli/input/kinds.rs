@@ -17,6 +17,7 @@ pub enum Kind {
     /// Only the ImageStream of OLM catalogs is read.
     ImageStream,
     HostedClusterMirrors,
+    MirrorCoverage,
     NodePool,
     HostedControlPlane,
     /// Only ConfigMaps that a HostedCluster or NodePool references are read.
@@ -36,7 +37,7 @@ const fn row(kind: &'static str, group: &'static str, version: &'static str, rea
     Row { kind, group, version, read_as, is_common }
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     row("HostedCluster", "hypershift.openshift.io", "v1beta1", Kind::HostedCluster, false),
     row("ImageContentSourcePolicy", "operator.openshift.io", "v1alpha1", Kind::Icsp, false),
     row("ImageDigestMirrorSet", "config.openshift.io", "v1", Kind::Idms, false),
@@ -45,6 +46,7 @@ const ROWS: [Row; 11] = [
     row("Deployment", "apps", "v1", Kind::Deployment, true),
     row("ImageStream", "image.openshift.io", "v1", Kind::ImageStream, false),
     row("HostedClusterMirrors", names::GROUP, "v1alpha1", Kind::HostedClusterMirrors, false),
+    row("MirrorCoverage", names::GROUP, "v1alpha1", Kind::MirrorCoverage, false),
     row("ConfigMap", "", "v1", Kind::ConfigMap, true),
     row("NodePool", "hypershift.openshift.io", "v1beta1", Kind::NodePool, true),
     row("HostedControlPlane", "hypershift.openshift.io", "v1beta1", Kind::HostedControlPlane, false),

@@ -8,7 +8,7 @@ use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
-use hypermirror_api::{HostedClusterMirrors, Reason, names};
+use hypermirror_api::{HostedClusterMirrors, MirrorCoverage, Reason, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -78,6 +78,7 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
     reader.input.mirror_sets.extend(sets);
     if wanted.reports {
         reader.input.reports = reader.list("HostedClusterMirrors", |object: HostedClusterMirrors| object).await?;
+        reader.input.coverages = reader.list("MirrorCoverage", |object: MirrorCoverage| object).await?;
     }
     if wanted.pools {
         reader.input.pools = reader.list("NodePool", |object: NodePool| object).await?;

@@ -106,6 +106,7 @@ impl Loader {
                 self.input.node_sets.push(mirror_object(&object, &object.spec));
             }
             Kind::HostedClusterMirrors => self.input.reports.push(decode(&document)?),
+            Kind::MirrorCoverage => self.input.coverages.push(decode(&document)?),
             Kind::NodePool => self.input.pools.push(decode(&document)?),
             Kind::HostedControlPlane => self.input.control_planes.push(decode(&document)?),
             Kind::ConfigMap | Kind::Deployment | Kind::ImageStream => {}
@@ -157,7 +158,11 @@ impl Loader {
         }
         let is_part_of_a_cluster = matches!(
             kind,
-            Kind::HostedCluster | Kind::HostedClusterMirrors | Kind::NodePool | Kind::HostedControlPlane
+            Kind::HostedCluster
+                | Kind::HostedClusterMirrors
+                | Kind::MirrorCoverage
+                | Kind::NodePool
+                | Kind::HostedControlPlane
         );
         if is_part_of_a_cluster {
             require_namespace(document)?;

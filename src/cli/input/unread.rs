@@ -10,7 +10,7 @@ use crate::documents::{Document, Place};
 use crate::hosted::{mirror_config, pool_config};
 
 const READ: &str = "a HostedCluster, NodePool, HostedControlPlane, ImageDigestMirrorSet, ImageTagMirrorSet, \
-                    ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment or HostedClusterMirrors, a ConfigMap with \
+                    ImageContentSourcePolicy, ImageMirrorDigestSet, Deployment, HostedClusterMirrors or MirrorCoverage, a ConfigMap with \
                     one of the keys idms.yaml, itms.yaml and config, a list of image content sources or an \
                     install-config.yaml";
 /// The key under which the assisted service and others store a node's file.

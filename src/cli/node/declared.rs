@@ -1,25 +1,19 @@
 //! Resolves the mirrors of a node from the input.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result};
 use clap::Args;
 use hypermirror_api::hypershift::{HostedCluster, NodePool};
-use hypermirror_api::{NodeMirrorSet, annotations, names};
-use k8s_openapi::api::core::v1::Node;
+use hypermirror_api::{annotations, names};
 use kube::ResourceExt as _;
 
 use super::super::input::{Input, MirrorObject, Wanted};
 use super::super::{Usage, console, findings};
-use crate::agent::desired::DeclaredMirrors;
-use crate::agent::inputs::Source;
-use crate::agent::sets::{Set, SetKind, Sets};
-use crate::guest::objects::{SetInput, node_mirror_sets};
+use crate::guest::node_mirrors::node_mirrors;
+use crate::guest::objects::SetInput;
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::node_entries;
 use crate::hosted::pool_config::NodeFile;
 use crate::mirrors::finding::Finding;
-use crate::mirrors::layers::resolve;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::scope::best_match_in;
 use crate::mirrors::validate::{Consumer, validate};
@@ -123,15 +117,14 @@ pub fn of_cluster(input: &Input, cluster: &HostedCluster, pool: Option<&str>) ->
     let (entries, mut all_findings) = node_entries(own.entries.iter());
     all_findings.extend(own.findings);
     let pools = set_inputs(input, cluster, chosen.as_slice())?;
-    let sets = if is_delivered { node_mirror_sets(&entries, &pools) } else { Vec::new() };
-    let sets: Vec<NodeMirrorSet> = sets
-        .into_iter()
-        .map(serde_json::from_value)
-        .collect::<Result<_, _>>()
-        .context("failed to decode a generated NodeMirrorSet")?;
-    let declared = declared(sets.iter().map(Set::of_nodes).collect(), &node_of(chosen));
-    let (set, found) = resolve(&declared.entries);
-    all_findings.extend(found);
+    let set = if is_delivered {
+        let mirrors = node_mirrors(&entries, pools.first());
+        let (set, found) = mirrors.context("failed to decode a generated NodeMirrorSet")?;
+        all_findings.extend(found);
+        set
+    } else {
+        Resolved::default()
+    };
     let files = chosen.map(|pool| input.pool_sources(pool).files).unwrap_or_default();
     for file in &files {
         console::note(format!(
@@ -183,20 +176,4 @@ pub fn set_inputs(input: &Input, cluster: &HostedCluster, pools: &[&NodePool]) -
         Ok(SetInput { name: pool.name_any(), entries, delivered: delivery.is_by_agent() })
     };
     pools.iter().map(of).collect()
-}
-
-/// A node of the pool, with HyperShift's label.
-fn node_of(pool: Option<&NodePool>) -> Node {
-    let label = pool.map(|pool| (names::NODE_POOL_LABEL.to_owned(), pool.name_any()));
-    let mut node = Node::default();
-    node.metadata.labels = Some(label.into_iter().collect::<BTreeMap<_, _>>());
-    node
-}
-
-/// The entries of the sets that match a node, selected by the agent's code.
-pub(super) fn declared(sets: Vec<Set>, node: &impl kube::Resource) -> DeclaredMirrors {
-    let mut all = Sets::new(Source::Guest.kinds());
-    all.set_node(node);
-    all.replace(SetKind::Node, sets);
-    all.declared()
 }

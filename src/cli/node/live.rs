@@ -8,9 +8,10 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 
 use super::super::input::InputArgs;
 use super::super::{Usage, console, guest};
-use super::declared::{NodeMirrors, NodeScope, declared};
+use super::declared::{NodeMirrors, NodeScope};
 use crate::agent::sets::Set;
 use crate::guest::GuestClient;
+use crate::guest::node_mirrors::declared;
 use crate::guest::summary::{AgentStatus, GuestSet, Summary, Tally};
 use crate::mirrors::layers::resolve;
 use hypermirror_api::ClusterKey;

@@ -5,40 +5,44 @@ mod guest;
 use anstyle::Style;
 use hypermirror_api::report::TargetReport;
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
-use super::Fleet;
+use super::{Coverages, Fleet, coverage};
 
 /// Conditions with their own branch. Others are listed below the hosted cluster.
-const PLACED: [ConditionType; 5] = [
+const PLACED: [ConditionType; 6] = [
     ConditionType::Ready,
     ConditionType::ControlPlaneUpToDate,
     ConditionType::GuestSynced,
     ConditionType::NodesUpToDate,
     ConditionType::BootstrapCovered,
+    ConditionType::MirrorsProven,
 ];
 
 /// A line and its children.
-struct Branch {
-    text: String,
-    below: Vec<Branch>,
+pub(super) struct Branch {
+    pub(super) text: String,
+    pub(super) below: Vec<Branch>,
 }
 
 impl Branch {
-    fn leaf(text: impl Into<String>) -> Self {
+    pub(super) fn leaf(text: impl Into<String>) -> Self {
         Self { text: text.into(), below: Vec::new() }
     }
 }
 
 /// Prints the fleet.
-pub fn print(fleet: &Fleet) -> String {
+pub fn print(fleet: &Fleet, coverages: &Coverages, now: Timestamp) -> String {
     let mut out = String::new();
     for (key, status) in fleet {
-        let branch = match status {
+        let mut branch = match status {
             Some(status) => cluster(key, status),
             None => Branch::leaf(format!("{} {}", styled(HEADING, key), styled(WARNING, "no report yet"))),
         };
+        let proven = status.as_ref().and_then(|status| find(status, ConditionType::MirrorsProven));
+        branch.below.extend(coverage::branch(coverages.get(key), proven, now));
         out.push_str(&branch.text);
         out.push('\n');
         draw(&mut out, &branch.below, "");
@@ -91,7 +95,7 @@ pub(super) fn style(condition: &Condition) -> Style {
     }
 }
 
-fn words(condition: &Condition) -> String {
+pub(super) fn words(condition: &Condition) -> String {
     let status = styled(style(condition), format_args!("{}={}", condition.type_, condition.status));
     format!("{status} ({}): {}", condition.reason, condition.message)
 }

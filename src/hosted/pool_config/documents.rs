@@ -17,6 +17,7 @@ use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
 use crate::mirrors::registries::{RegistriesFile, Role};
 use crate::mirrors::{Layer, MirrorEntry, Origin};
+use crate::registry::coverage::policy::SignaturePolicy;
 
 /// The key that is read (HyperShift, `TokenSecretConfigKey`).
 pub const KEY: &str = "config";
@@ -39,6 +40,8 @@ pub struct ConfigDocuments {
     pub troubles: Vec<SourceTrouble>,
     /// The registries.conf and drop-ins in its `MachineConfig`s.
     pub files: Vec<NodeFile>,
+    /// Its signature policies.
+    pub policies: Vec<SignaturePolicy>,
     /// Whether it has tag mirrors, which HyperShift rejects in `spec.config`.
     pub has_tag_mirrors: bool,
     /// Its weight for limits.
@@ -165,6 +168,8 @@ impl ConfigDocuments {
                 return self.refuse(document, &message);
             }
         };
+        // One whose scopes cannot be read is refused with its shape.
+        self.policies.extend(SignaturePolicy::of(&document.value).unwrap_or_default());
         self.judge(document, &place, shape);
         self.replaced_fields(document, &place, kind);
         if kind == "MachineConfig" {

@@ -8,6 +8,7 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
 use super::Index;
 use super::claims::ControlPlaneMeta;
 use super::cluster::SeenCluster;
+use super::coverages::SeenCoverage;
 use super::guests::{SecretMeta, SeenPool};
 use super::mirror_kinds::MirrorObject;
 use super::targets::TargetMeta;
@@ -62,6 +63,8 @@ pub enum Change {
     Targets(usize, Update<TargetMeta>),
     /// Secrets with a kubeconfig, by preference.
     Kubeconfigs(usize, Update<SecretMeta>),
+    /// MirrorCoverages.
+    Coverages(Update<Decoded<SeenCoverage>>),
     /// Reports.
     Reports(Update<SeenReport>),
     /// Names and versions of the ConfigMaps of one namespace.
@@ -135,6 +138,7 @@ impl Index {
                 Update::Failing(_) => Vec::new(),
             }),
             Change::Kubeconfigs(place, update) => self.apply_kubeconfigs(place, update),
+            Change::Coverages(update) => Changed::clusters(self.apply_coverages(update)),
             Change::Reports(update) => Changed::clusters(self.apply_reports(update)),
             Change::ConfigMaps(namespace, update) => self.apply_config_maps(&namespace, update),
             Change::NoReferences(namespace) => {
@@ -284,7 +288,7 @@ impl Index {
 
 impl<T> Decoded<T> {
     /// The objects of a list, and the namespaces and names of those that cannot be decoded.
-    fn split(list: Vec<Self>) -> (Vec<T>, Vec<(String, String)>) {
+    pub(super) fn split(list: Vec<Self>) -> (Vec<T>, Vec<(String, String)>) {
         let (mut objects, mut invalid) = (Vec::with_capacity(list.len()), Vec::new());
         for decoded in list {
             match decoded {

@@ -73,7 +73,8 @@ impl Cluster {
 
     /// Updates the object. Returns whether a relevant field has changed.
     pub fn update(&mut self, seen: SeenCluster) -> bool {
-        let changed = relevant(&self.object) != relevant(&seen.object);
+        // Of the status only the releases are read, which coverage depends on.
+        let changed = self.object.status != seen.object.status || relevant(&self.object) != relevant(&seen.object);
         if self.object.uid() != seen.object.uid() {
             *self = Self::new(seen);
             return true;
@@ -87,7 +88,7 @@ impl Cluster {
     }
 }
 
-/// The relevant fields of a HostedCluster, without the status, which changes often.
+/// The relevant fields of a HostedCluster, without the status.
 fn relevant(object: &HostedCluster) -> impl PartialEq {
     let labels = object.metadata.labels.clone();
     let is_read = |key: &str| key.starts_with(hypermirror_api::names::GROUP) || annotations::OF_CATALOGS.contains(&key);

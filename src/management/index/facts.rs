@@ -13,6 +13,7 @@ use super::declared::Declaration;
 use super::guests::KubeconfigSecret;
 use super::targets::KnownTarget;
 use crate::fleet::claims::Refusal;
+use crate::hosted::coverage::KnownCoverage;
 use crate::hosted::facts::{FleetFacts, RolloutFacts};
 use crate::hosted::guest::GuestOutcome;
 use crate::hosted::memory::Memory;
@@ -31,6 +32,8 @@ pub struct KnownFacts {
     pub pools: Arc<BTreeMap<String, KnownPool>>,
     /// Its targets, by index. Empty if it does not own its control-plane namespace.
     pub targets: Vec<KnownTarget>,
+    /// Its MirrorCoverage, if it has one.
+    pub coverage: Option<Arc<KnownCoverage>>,
     /// The current report.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
     /// Why it does not own its control-plane namespace.
@@ -65,6 +68,7 @@ impl Index {
             unread: self.unread(key),
             pools: self.guests.pools(key),
             targets,
+            coverage: self.coverages.get(key),
             report: cluster.report.clone(),
             refusal,
             kubeconfig: self.kubeconfig(key),

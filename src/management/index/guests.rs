@@ -46,6 +46,7 @@ impl From<&NodePool> for SeenPool {
         let known = KnownPool {
             delivery: Delivery::requested(pool).0,
             uid: pool.uid().unwrap_or_default(),
+            release: pool.spec.release.as_ref().map(|release| release.image.clone()),
             config: PoolConfig::of(pool),
         };
         let namespace = pool.namespace().unwrap_or_default();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
-use hypermirror_api::{ClusterKey, HostedClusterMirrors, names};
+use hypermirror_api::{ClusterKey, HostedClusterMirrors, MirrorCoverage, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -22,6 +22,7 @@ use crate::client::watch::{Update, updates};
 use crate::management::index::change::{Change, Decoded};
 use crate::management::index::claims::ControlPlaneMeta;
 use crate::management::index::cluster::SeenCluster;
+use crate::management::index::coverages::SeenCoverage;
 use crate::management::index::guests::{SecretMeta, SeenPool};
 use crate::management::index::targets::TargetMeta;
 use crate::management::lease::LeaseMemory;
@@ -137,6 +138,15 @@ pub(super) async fn reports(watcher: Watcher) {
     });
     let listed = || watcher.awaited.done();
     apply_events("HostedClusterMirrors", events, &watcher.store, Change::Reports, listed).await;
+}
+
+/// Watches the MirrorCoverages, which the registry-manager writes. Their lists are not kept.
+pub(super) async fn coverages(watcher: Watcher) {
+    let api: Api<DeserializeGuard<MirrorCoverage>> = Api::all(watcher.client.clone());
+    let reduce = |object| decoded("MirrorCoverage", object, |coverage: MirrorCoverage| SeenCoverage::of(&coverage));
+    let events = updates(api, all(), reduce);
+    let listed = || watcher.awaited.done();
+    apply_events("MirrorCoverage", events, &watcher.store, Change::Coverages, listed).await;
 }
 
 /// Watches the annotations of the Lease, which survive a restart. Renewals have no effect.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::LocalBoxFuture;
 use tokio::sync::OnceCell;
@@ -41,12 +41,14 @@ pub enum Scheme {
     Http,
 }
 
-/// Asks, for one round: what it was told it remembers.
+/// Asks, for one round: what it was told it remembers. Hosted clusters that are checked together share one, so that each place
+/// is asked once for everybody who asks with the same credential and authorities.
 pub struct Asker {
     scheme: Scheme,
     sample: Sample,
-    checkers: HashMap<TrustId, Checkers>,
-    credentials: HashMap<CredentialId, Result<Credential, String>>,
+    checkers: Mutex<HashMap<TrustId, Arc<Checkers>>>,
+    credentials: Mutex<HashMap<CredentialId, Result<Arc<Credential>, String>>>,
+    answers: Mutex<HashMap<Question, Arc<OnceCell<Finding>>>>,
     /// Insecure registries, and whether they refuse HTTPS.
     refuse_https: Mutex<HashMap<(TrustId, String), RefusesHttps>>,
     payloads: Arc<Payloads>,
@@ -78,57 +80,89 @@ impl TrustId {
 }
 
 /// A question in the terms of the client.
-struct Asked<'a> {
+struct Asked {
     repository: Repository,
     reference: Reference,
-    credential: &'a Credential,
-    client: &'a Client,
-    checker: &'a Checker,
+    credential: Arc<Credential>,
+    checkers: Arc<Checkers>,
+    is_insecure: bool,
 }
 
-impl Asked<'_> {
+impl Asked {
     fn target(&self) -> Target<'_> {
-        Target { repository: &self.repository, credential: self.credential }
+        Target { repository: &self.repository, credential: &self.credential }
     }
+
+    fn client(&self) -> &Client {
+        self.checkers.client(self.is_insecure)
+    }
+
+    fn checker(&self) -> &Checker {
+        if self.is_insecure { &self.checkers.unverified } else { &self.checkers.verified }
+    }
+}
+
+impl Checkers {
+    const fn client(&self, is_insecure: bool) -> &Client {
+        if is_insecure { &self.clients.unverified } else { &self.clients.verified }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Asker {
     /// Nobody is known yet. `payloads` may outlive it: the payload of a release never changes.
     pub fn new(scheme: Scheme, sample: Sample, payloads: Arc<Payloads>) -> Self {
-        let (checkers, credentials) = (HashMap::new(), HashMap::new());
-        Self { scheme, sample, checkers, credentials, refuse_https: Mutex::default(), payloads }
+        Self {
+            scheme,
+            sample,
+            checkers: Mutex::default(),
+            credentials: Mutex::default(),
+            answers: Mutex::default(),
+            refuse_https: Mutex::default(),
+            payloads,
+        }
     }
 
-    /// Consumers that believe these authorities are asked for with these connections.
-    pub fn trust(&mut self, trust: TrustId, clients: Clients) {
+    /// Consumers that believe these authorities are asked for with these connections. The first ones stay.
+    pub fn trust(&self, trust: TrustId, clients: Clients) {
         let checker = |client| Checker::sampling(client, self.sample);
-        let checkers =
-            Checkers { verified: checker(&clients.verified), unverified: checker(&clients.unverified), clients };
-        self.checkers.insert(trust, checkers);
+        let checkers = || {
+            Arc::new(Checkers {
+                verified: checker(&clients.verified),
+                unverified: checker(&clients.unverified),
+                clients: clients.clone(),
+            })
+        };
+        locked(&self.checkers).entry(trust).or_insert_with(checkers);
     }
 
     /// A credential that questions may name.
-    pub fn credential(&mut self, credential: Credential) -> CredentialId {
+    pub fn credential(&self, credential: Credential) -> CredentialId {
         let id = credential.id();
-        self.credentials.insert(id.clone(), Ok(credential));
+        locked(&self.credentials).insert(id.clone(), Ok(Arc::new(credential)));
         id
     }
 
     /// A credential that nobody has: whoever asks with it is told why.
-    pub fn no_credential(&mut self, why: &str) -> CredentialId {
+    pub fn no_credential(&self, why: &str) -> CredentialId {
         let id = Credential::Bearer(Secret::new(format!("\0{why}"))).id();
-        self.credentials.insert(id.clone(), Err(why.to_owned()));
+        locked(&self.credentials).insert(id.clone(), Err(why.to_owned()));
         id
     }
 
     /// How many blobs were read whole.
     pub fn hashed(&self) -> usize {
-        self.checkers.values().map(|checkers| checkers.verified.hashed() + checkers.unverified.hashed()).sum()
+        let checkers = locked(&self.checkers);
+        checkers.values().map(|checkers| checkers.verified.hashed() + checkers.unverified.hashed()).sum()
     }
 
     /// What registries want people to know, each once.
     pub fn take_notices(&self) -> Vec<String> {
-        let clients = self.checkers.values().flat_map(|it| [&it.clients.verified, &it.clients.unverified]);
+        let checkers = locked(&self.checkers);
+        let clients = checkers.values().flat_map(|it| [&it.clients.verified, &it.clients.unverified]);
         clients.flat_map(Client::take_notices).collect()
     }
 
@@ -145,7 +179,7 @@ impl Asker {
         let mut errors = Vec::new();
         for place in places {
             match self.prepare(place).await {
-                Ok(asked) => match self.payloads.read(asked.client, asked.target(), &asked.reference).await {
+                Ok(asked) => match self.payloads.read(asked.client(), asked.target(), &asked.reference).await {
                     Ok(images) => return Ok(images),
                     // The next place has the same image: another answer would be of another one.
                     Err(error @ ReleaseError::NoRelease(_)) => return Err(vec![error.to_string()]),
@@ -158,7 +192,7 @@ impl Asker {
         Err(errors)
     }
 
-    async fn prepare(&self, question: &Question) -> Result<Asked<'_>, Finding> {
+    async fn prepare(&self, question: &Question) -> Result<Asked, Finding> {
         let invalid = |error: &dyn fmt::Display| Finding::Unknown(Reason::Invalid, error.to_string());
         let unavailable = |why: &str| {
             let message = format!("no credentials for {}: {why}", question.reference);
@@ -167,23 +201,28 @@ impl Asker {
         let image = ImageReference::parse(&question.reference).map_err(|error| invalid(&error))?;
         let reference = Reference::of(&image).map_err(|error| invalid(&error))?;
         let mut repository = Repository::of(&image).map_err(|error| invalid(&error))?;
-        let credential = match self.credentials.get(&question.credential) {
+        let known = locked(&self.credentials).get(&question.credential).cloned();
+        let credential = match known {
             Some(Ok(credential)) => credential,
-            Some(Err(why)) => return Err(unavailable(why)),
+            Some(Err(why)) => return Err(unavailable(&why)),
             None => return Err(unavailable("they are not known")),
         };
-        let checkers = self.checkers.get(&question.trust).ok_or_else(|| invalid(&"unknown authorities"))?;
-        let (client, checker) = if question.is_insecure {
-            (&checkers.clients.unverified, &checkers.unverified)
-        } else {
-            (&checkers.clients.verified, &checkers.verified)
-        };
+        let checkers = locked(&self.checkers).get(&question.trust).cloned();
+        let checkers = checkers.ok_or_else(|| invalid(&"unknown authorities"))?;
+        let client = checkers.client(question.is_insecure);
         let is_plain = self.scheme == Scheme::Http
-            || question.is_insecure && self.refuses_https(question, client, &repository.registry, credential).await;
+            || question.is_insecure && self.refuses_https(question, client, &repository.registry, &credential).await;
         if is_plain {
             repository.registry = repository.registry.over_http();
         }
-        Ok(Asked { repository, reference, credential, client, checker })
+        Ok(Asked { repository, reference, credential, checkers, is_insecure: question.is_insecure })
+    }
+
+    async fn answer(&self, question: &Question) -> Finding {
+        match self.prepare(question).await {
+            Ok(asked) => asked.checker().check(asked.target(), &asked.reference, question.level).await,
+            Err(finding) => finding,
+        }
     }
 
     /// Whether nothing at a registry speaks TLS. A time-out is no refusal: whoever drops packets must not get to see
@@ -196,7 +235,7 @@ impl Asker {
         credential: &Credential,
     ) -> bool {
         let key = (question.trust.clone(), registry.name().to_owned());
-        let known = self.refuse_https.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        let known = locked(&self.refuse_https).entry(key).or_default().clone();
         let ping = async || {
             let answer = client.as_probe().ping(registry, credential).await;
             let failure = answer.err().map(|error| error.cause);
@@ -208,12 +247,8 @@ impl Asker {
 
 impl Ask for Asker {
     fn ask<'a>(&'a self, question: &'a Question) -> LocalBoxFuture<'a, Finding> {
-        Box::pin(async move {
-            match self.prepare(question).await {
-                Ok(asked) => asked.checker.check(asked.target(), &asked.reference, question.level).await,
-                Err(finding) => finding,
-            }
-        })
+        let slot = locked(&self.answers).entry(question.clone()).or_default().clone();
+        Box::pin(async move { slot.get_or_init(|| self.answer(question)).await.clone() })
     }
 }
 

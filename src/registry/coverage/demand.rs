@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use hypermirror_api::annotations;
+use hypermirror_api::hypershift::HostedCluster;
+use kube::ResourceExt as _;
+
 use super::super::credentials::CredentialId;
 use super::matrix::{Demand, Endpoint, Level, Question, TrustId};
 use super::needs::{Consumer, Need};
@@ -180,6 +184,14 @@ pub struct Closeness {
 }
 
 impl Closeness {
+    /// With the pull-through registries that somebody names, and those in the annotation of a hosted cluster.
+    pub fn new(level: Level, pull_through: &[String], cluster: Option<&HostedCluster>) -> Self {
+        let annotated = cluster.and_then(|cluster| cluster.annotations().get(annotations::PULL_THROUGH));
+        let annotated = annotated.into_iter().flat_map(|hosts| hosts.split(',')).map(str::trim);
+        let hosts = pull_through.iter().map(String::as_str).chain(annotated).filter(|host| !host.is_empty());
+        Self { level, pull_through: hosts.map(str::to_ascii_lowercase).collect() }
+    }
+
     fn of(&self, reference: &str) -> Level {
         let registry = ImageReference::parse(reference).map(|image| image.registry.to_ascii_lowercase());
         let is_light = registry.is_ok_and(|registry| self.pull_through.contains(&registry));

@@ -81,25 +81,40 @@ pub struct ClusterNeeds {
     pub overrides: BTreeMap<String, String>,
 }
 
+/// A NodePool, as far as it decides what is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolNeeds {
+    /// Its name.
+    pub name: String,
+    /// The release of its nodes.
+    pub release: Option<String>,
+}
+
+impl From<&NodePool> for PoolNeeds {
+    fn from(pool: &NodePool) -> Self {
+        Self { name: pool.name_any(), release: pool.spec.release.as_ref().map(|release| release.image.clone()) }
+    }
+}
+
 /// The consumers of a cluster: look-ups, pods, and the nodes of each pool.
-pub fn consumers(pools: &[&NodePool]) -> BTreeSet<Consumer> {
+pub fn consumers(pools: &[PoolNeeds]) -> BTreeSet<Consumer> {
     let mut all = of_nodes(pools);
     all.extend([Consumer::LookUps, Consumer::Pods]);
     all
 }
 
-fn of_nodes(pools: &[&NodePool]) -> BTreeSet<Consumer> {
+fn of_nodes(pools: &[PoolNeeds]) -> BTreeSet<Consumer> {
     if pools.is_empty() {
         return BTreeSet::from([Consumer::Nodes(None)]);
     }
-    pools.iter().map(|pool| Consumer::Nodes(Some(pool.name_any()))).collect()
+    pools.iter().map(|pool| Consumer::Nodes(Some(pool.name.clone()))).collect()
 }
 
 /// What a hosted cluster needs, by its own objects.
 ///
 /// Its history counts up to the newest release that was applied completely: older ones are not pulled any more. Operators in the
 /// guest cluster are part of the release of the cluster, and run on nodes of every pool.
-pub fn of_cluster(cluster: &HostedCluster, pools: &[&NodePool]) -> ClusterNeeds {
+pub fn of_cluster(cluster: &HostedCluster, pools: &[PoolNeeds]) -> ClusterNeeds {
     let control_plane = BTreeSet::from([Consumer::LookUps, Consumer::Pods]);
     let (nodes, all) = (of_nodes(pools), consumers(pools));
     let versions = Versions::of(cluster);
@@ -126,8 +141,8 @@ pub fn of_cluster(cluster: &HostedCluster, pools: &[&NodePool]) -> ClusterNeeds 
         need(&applied.image, &control_plane);
     }
     for pool in pools {
-        if let Some(release) = &pool.spec.release {
-            need(&release.image, &BTreeSet::from([Consumer::Nodes(Some(pool.name_any()))]));
+        if let Some(image) = &pool.release {
+            need(image, &BTreeSet::from([Consumer::Nodes(Some(pool.name.clone()))]));
         }
     }
     let release = |(image, consumers): (String, BTreeSet<Consumer>)| ReleaseNeed {

@@ -63,6 +63,9 @@ async fn registry_manager() -> Registry {
     metrics.count_scan("", true, 0.0);
     let _ = metrics.registries.get_or_create(&StateLabels { state: "" });
     let _ = metrics.exchanges.get_or_create(&ExchangeLabels { host: String::new(), class: "", code: String::new() });
+    let _ = metrics.coverage.checks.get_or_create(&OutcomeLabels { outcome: "" });
+    let _ = metrics.coverage.clusters.get_or_create(&StateLabels { state: "" });
+    let _ = metrics.coverage.images.get_or_create(&StateLabels { state: "" });
     let _ = metrics.throttled.get_or_create(&HostLabels { host: String::new() });
     registry
 }

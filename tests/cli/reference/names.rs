@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hypermirror::mirrors::finding::FindingReason;
 use hypermirror_api::{
-    ConditionType, HostedClusterMirrors, NodeConditionType, NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason,
-    Registry, RegistryConditionType, RegistryReason, names,
+    ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, MirrorCoverage, NodeConditionType,
+    NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry, RegistryConditionType, RegistryReason, names,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -58,6 +58,16 @@ fn the_reference_has_every_condition_and_reason_of_a_registry() {
 }
 
 #[test]
+fn the_reference_has_every_condition_and_reason_of_a_mirror_coverage() {
+    let page = Page::read("docs/reference.md");
+    let section = page.section("MirrorCoverage");
+    let types = set(CoverageConditionType::ALL.iter().map(|of| of.as_str()));
+    section.assert_names(&section.names("condition"), &types, "CoverageConditionType (api/src/coverage_conditions.rs)");
+    let reasons = set(CoverageReason::ALL.iter().map(|reason| reason.as_str()));
+    section.assert_names(&section.names("reason"), &reasons, "CoverageReason (api/src/coverage_conditions.rs)");
+}
+
+#[test]
 fn the_page_about_the_agent_has_every_condition_and_reason() {
     let page = Page::read("docs/agent.md");
     let section = page.section("What it reports");
@@ -82,6 +92,7 @@ fn the_reference_has_every_printer_column() {
     for (page, title, line, crd) in [
         (&reference, "HostedClusterMirrors", "Columns:", HostedClusterMirrors::crd()),
         (&reference, "Registry", "Columns:", Registry::crd()),
+        (&reference, "MirrorCoverage", "Columns:", MirrorCoverage::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorStatus:", NodeMirrorStatus::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorSet:", NodeMirrorSet::crd()),
     ] {
@@ -106,6 +117,7 @@ fn every_reason_is_set_somewhere() {
         ("Reason", Reason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("NodeConditionType", NodeConditionType::ALL.iter().map(|of| of.as_str()).collect()),
         ("NodeReason", NodeReason::ALL.iter().map(|reason| reason.as_str()).collect()),
+        ("CoverageReason", CoverageReason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("FindingReason", FindingReason::ALL.iter().map(|reason| reason.as_str()).collect()),
     ] {
         for name in reasons {

@@ -21,7 +21,7 @@ fn clients() -> Clients {
 }
 
 fn asker(scheme: Scheme) -> Asker {
-    let mut asker = Asker::new(scheme, Sample::All, Arc::default());
+    let asker = Asker::new(scheme, Sample::All, Arc::default());
     asker.trust(TrustId::default(), clients());
     asker
 }
@@ -43,7 +43,7 @@ fn holds(_: &Seen) -> http::Response<axum::body::Body> {
 #[tokio::test]
 async fn an_insecure_place_without_tls_is_asked_over_http_and_a_secure_one_never() {
     let server = Server::start(holds).await;
-    let mut asker = asker(Scheme::Https);
+    let asker = asker(Scheme::Https);
     let credential = asker.credential(Credential::Anonymous);
     assert_eq!(asker.ask(&question(&server.host, credential.clone(), true)).await, Finding::Held);
     let over_http = server.seen().len();
@@ -55,7 +55,7 @@ async fn an_insecure_place_without_tls_is_asked_over_http_and_a_secure_one_never
 #[tokio::test]
 async fn an_insecure_place_with_an_unknown_certificate_is_asked_over_tls() {
     let (host, task) = Authority::new().serve().await;
-    let mut asker = asker(Scheme::Https);
+    let asker = asker(Scheme::Https);
     let credential = asker.credential(Credential::Anonymous);
     // It answers 200 with an empty body to everything: no manifest, and no certificate that anybody believes.
     let found = asker.ask(&question(&host, credential.clone(), true)).await;
@@ -68,7 +68,7 @@ async fn an_insecure_place_with_an_unknown_certificate_is_asked_over_tls() {
 #[tokio::test]
 async fn who_has_no_credentials_is_told_why_and_nobody_is_asked() {
     let server = Server::start(holds).await;
-    let mut asker = asker(Scheme::Http);
+    let asker = asker(Scheme::Http);
     let none = asker.no_credential("failed to read Secret a/b: 403");
     let found = asker.ask(&question(&server.host, none, false)).await;
     let expected = |why: &str| why.contains("no credentials for") && why.ends_with("failed to read Secret a/b: 403");
@@ -85,7 +85,7 @@ async fn each_credential_is_shown_for_its_own_questions() {
         _ => answer(401, &[("www-authenticate", "Basic realm=\"r\"")], ""),
     })
     .await;
-    let mut asker = asker(Scheme::Http);
+    let asker = asker(Scheme::Http);
     let (known, anonymous) = (asker.credential(Credential::basic("a", "b")), asker.credential(Credential::Anonymous));
     assert_eq!(asker.ask(&question(&server.host, known, false)).await, Finding::Held);
     let found = asker.ask(&question(&server.host, anonymous, false)).await;
@@ -95,7 +95,7 @@ async fn each_credential_is_shown_for_its_own_questions() {
 #[tokio::test]
 async fn a_round_asks_until_every_demand_is_decided() {
     let server = Server::start(holds).await;
-    let mut asker = asker(Scheme::Http);
+    let asker = asker(Scheme::Http);
     let credential = asker.credential(Credential::Anonymous);
     let endpoint = super::super::matrix::Endpoint {
         question: question(&server.host, credential, false),

@@ -13,10 +13,10 @@ fn cluster(value: &serde_json::Value) -> HostedCluster {
     serde_json::from_value(object).unwrap()
 }
 
-fn pool(name: &str, image: &str) -> NodePool {
+fn pool(name: &str, image: &str) -> PoolNeeds {
     let object = json!({"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "NodePool",
         "metadata": {"name": name}, "spec": {"clusterName": "west", "release": {"image": image}}});
-    serde_json::from_value(object).unwrap()
+    PoolNeeds::from(&serde_json::from_value::<NodePool>(object).unwrap())
 }
 
 fn names(consumers: &BTreeSet<Consumer>) -> Vec<&str> {
@@ -50,7 +50,7 @@ fn releases_come_from_spec_history_and_pools_by_tag_and_by_digest() {
         }},
     }));
     let edge = pool("edge", "quay.io/ocp/release:4.17.0");
-    let needs = of_cluster(&west, &[&edge]);
+    let needs = of_cluster(&west, &[edge]);
     let all = vec!["look-ups", "control-plane pods", "edge"];
     assert_eq!(
         releases(&needs),

@@ -1,0 +1,194 @@
+//! The check of one hosted cluster.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{ClusterKey, CoverageReason};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::access::Access;
+use super::context::Context;
+use super::inputs::{Inputs, Unready};
+use super::round::Round;
+use super::schedule::{Due, End, Known};
+use super::status::{self, Checked, Outcome, UpdateReport};
+use super::write;
+use crate::client::cause::Cause;
+use crate::registry::coverage::demand::Pull;
+use crate::registry::coverage::holder::{Holder, places};
+use crate::registry::coverage::matrix::TrustId;
+use crate::registry::coverage::needs::{self, Consumer, Need, ReleaseNeed};
+use crate::registry::coverage::report::{Report, UnreadRelease};
+
+/// The longest time for one hosted cluster. A registry that answers slowly is no reason to show old results for ever.
+const LIMIT: Duration = Duration::from_mins(30);
+/// Available updates that are checked.
+const MAX_UPDATES: usize = 30;
+
+/// The work for a hosted cluster, whose end the schedule learns also if it panics.
+struct Ending<'a> {
+    ctx: &'a Context,
+    key: &'a ClusterKey,
+    end: End,
+    written: Option<Known>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.ctx.finish(self.key, self.end, self.written.take());
+    }
+}
+
+/// Checks a hosted cluster, unless nothing about it has changed, and writes the result.
+pub async fn run(ctx: Arc<Context>, round: Rc<Round>, due: Due, slots: Rc<Semaphore>) {
+    let mut ending = Ending { ctx: &ctx, key: &due.key, end: End::Unknown, written: None };
+    let Ok(_slot) = slots.acquire().await else { return };
+    let begun = Instant::now();
+    let Some(Found { object, digest, outcome }) = find(&ctx, &round, &due).await else {
+        return ending.end = End::Nothing;
+    };
+    let known = due.known.as_ref();
+    let report = status::Report {
+        outcome: &outcome,
+        generation: object.metadata.generation.unwrap_or_default(),
+        inputs: &digest,
+        check_now: known.and_then(|known| known.check_now.as_deref()),
+        level: ctx.options.coverage_level.as_str(),
+        at: Timestamp::now(),
+        next: ctx.next_round(),
+    };
+    let before = known.and_then(|known| known.status.as_ref());
+    let now = status::after(before, &report);
+    ctx.metrics.checks.get_or_create(&status::labels(&now)).observe(begun.elapsed().as_secs_f64());
+    let end = if status::is_unknown(&now) { End::Unknown } else { End::Known };
+    if !status::is_worth_writing(before, &now, ctx.options.coverage_interval) {
+        return ending.end = end;
+    }
+    match write::status(&ctx, &due.key, &object, known, &now).await {
+        Ok(uid) => {
+            write::announce(&ctx, &due.key, &object, &uid, before, &now).await;
+            let check_now = known.and_then(|known| known.check_now.clone());
+            ending.written = Some(Known { uid, check_now, status: Some(now) });
+            ending.end = end;
+        }
+        Err(error) => {
+            let error = Cause(&error);
+            tracing::warn!(cluster = %due.key, %error, "failed to write a MirrorCoverage; trying again later");
+        }
+    }
+}
+
+/// How a check ended, and what was checked.
+struct Found {
+    object: Arc<HostedCluster>,
+    digest: String,
+    outcome: Outcome,
+}
+
+/// Checks a hosted cluster. Nothing if there is nothing to check.
+async fn find(ctx: &Context, round: &Round, due: &Due) -> Option<Found> {
+    let known = due.known.as_ref();
+    match Inputs::of(ctx, round, &due.key) {
+        Err(Unready::Gone | Unready::Unread) => None,
+        Err(Unready::Unknown(object, reason, why)) => {
+            // No digest: as soon as the sources can be read again, they are new.
+            Some(Found { object, digest: String::new(), outcome: Outcome::NotChecked(reason, why) })
+        }
+        Ok(inputs) => {
+            let is_news = known.and_then(Known::inputs) != Some(&*inputs.digest);
+            if !due.is_forced && !is_news && !known.is_some_and(Known::is_asked) {
+                return None;
+            }
+            let outcome = match timeout(LIMIT, checked(ctx, round, &inputs)).await {
+                Ok(checked) => Outcome::Checked(Box::new(checked)),
+                Err(_) => Outcome::NotChecked(
+                    CoverageReason::CheckTimeout,
+                    format!("the check did not end within {}m", LIMIT.as_secs() / 60),
+                ),
+            };
+            Some(Found { object: inputs.object, digest: inputs.digest, outcome })
+        }
+    }
+}
+
+/// Asks registries with the credentials and authorities of the hosted cluster.
+async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> Checked {
+    let access = Access::read(&ctx.client, &inputs.object).await;
+    let mut trouble = access.trouble().map(|(reason, why)| (reason, why.to_owned()));
+    let clients = access.authorities.and_then(|pem| ctx.clients.of(&pem).map_err(|error| error.to_string()));
+    let (keychain, trust) = match clients {
+        Ok((trust, clients)) => {
+            round.asker.trust(trust.clone(), clients);
+            (access.keychain, trust)
+        }
+        // Whoever would not be believed is not asked, as whoever has no credentials.
+        Err(why) => {
+            trouble.get_or_insert((CoverageReason::AuthoritiesNotReadable, why.clone()));
+            (Err(why), TrustId::default())
+        }
+    };
+    let mut prover = Prover { round, inputs, holder: Holder::new(keychain, trust), level: ctx.options.coverage_level };
+    let report = prover.today(&inputs.object).await;
+    let mut updates = Vec::new();
+    for (version, release) in inputs.needs.updates.iter().take(MAX_UPDATES) {
+        let report = prover.prove(Vec::new(), std::slice::from_ref(release)).await;
+        updates.push(UpdateReport { version: version.clone(), image: release.image.clone(), report });
+    }
+    for notice in round.asker.take_notices() {
+        tracing::info!(notice, "a registry wants people to know something");
+    }
+    Checked { report, updates, trouble }
+}
+
+struct Prover<'a> {
+    round: &'a Round,
+    inputs: &'a Inputs,
+    holder: Holder,
+    level: super::options::CoverageLevel,
+}
+
+impl Prover<'_> {
+    /// What the hosted cluster needs now.
+    async fn today(&mut self, object: &HostedCluster) -> Report {
+        let consumers = self.inputs.pullers.iter().map(|puller| puller.consumer.clone());
+        let nodes = consumers.filter(|consumer| matches!(consumer, Consumer::Nodes(_))).collect();
+        let pods = [Consumer::Pods].into();
+        let mut needs = self.inputs.needs.others.clone();
+        needs.extend(needs::of_list("hypershift operator", self.round.operator_image.clone(), &pods));
+        needs.extend(needs::of_list("agent", self.round.agent_image.clone(), &nodes));
+        tracing::debug!(cluster = object.name_any(), "checking coverage");
+        self.prove(needs, &self.inputs.needs.releases).await
+    }
+
+    async fn prove(&mut self, mut needs: Vec<Need>, releases: &[ReleaseNeed]) -> Report {
+        let mut unread = Vec::new();
+        let overrides = &self.inputs.needs.overrides;
+        for release in releases {
+            let alone = needs::of_release(release, &[], &std::collections::BTreeMap::new());
+            let pulls = self.pulls(&alone);
+            let demands = self.holder.demands(&self.round.asker, &pulls, &self.inputs.closeness).await;
+            match self.round.asker.payload(&places(demands)).await {
+                Ok(payload) => needs.extend(needs::of_release(release, &payload, overrides)),
+                Err(errors) => {
+                    needs.extend(needs::of_release(release, &[], overrides));
+                    unread.push(UnreadRelease { image: release.image.clone(), errors });
+                }
+            }
+        }
+        let pulls = self.pulls(&needs);
+        let demands = self.holder.demands(&self.round.asker, &pulls, &self.inputs.closeness).await;
+        let found = self.round.asker.prove(&demands, |_| {}).await;
+        let mut report = Report::new(self.level.into(), "", &demands, &found);
+        report.unread_releases = unread;
+        report
+    }
+
+    fn pulls(&self, needs: &[Need]) -> Vec<Pull> {
+        self.inputs.pullers.iter().flat_map(|puller| puller.pulls(needs)).collect()
+    }
+}

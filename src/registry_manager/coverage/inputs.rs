@@ -1,0 +1,135 @@
+//! What has to be checked for one hosted cluster: its needs, and who pulls them from where, by the manager's own code.
+
+use std::sync::Arc;
+
+use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::{ClusterKey, CoverageReason};
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::round::Round;
+use crate::digest::short_digest;
+use crate::guest::node_mirrors::node_mirrors;
+use crate::guest::objects::SetInput;
+use crate::hosted::argument::ArgumentMode;
+use crate::hosted::carry_over::carried;
+use crate::hosted::delivery::Delivery;
+use crate::hosted::guest::node_entries;
+use crate::hosted::pool_config::PoolSources;
+use crate::hosted::settings::settings;
+use crate::hosted::sources::cluster_map;
+use crate::management::index::KnownFacts;
+use crate::management::index::declared::Sources;
+use crate::mirrors::{MirrorEntry, Resolved};
+use crate::registry::coverage::demand::{Closeness, NodeRules, Puller};
+use crate::registry::coverage::needs::{self, ClusterNeeds, PoolNeeds};
+use crate::registry::coverage::pullers::{NodesOf, of_control_plane};
+
+/// What has to be checked.
+pub struct Inputs {
+    /// The HostedCluster.
+    pub object: Arc<HostedCluster>,
+    /// What it needs.
+    pub needs: ClusterNeeds,
+    /// Who pulls images for it.
+    pub pullers: Vec<Puller>,
+    /// How closely registries are asked.
+    pub closeness: Closeness,
+    /// Of all of this.
+    pub digest: String,
+}
+
+/// Why a hosted cluster cannot be checked now.
+pub enum Unready {
+    /// It does not exist or is being deleted.
+    Gone,
+    /// One of its ConfigMaps is read first. It is looked at again afterwards.
+    Unread,
+    /// It is not known where its images are pulled from.
+    Unknown(Arc<HostedCluster>, CoverageReason, String),
+}
+
+impl Inputs {
+    /// Takes them from what the watches have delivered.
+    ///
+    /// # Errors
+    /// [`Unready`].
+    pub fn of(ctx: &Context, round: &Round, key: &ClusterKey) -> Result<Self, Unready> {
+        let known = ctx.store.facts(key).ok_or(Unready::Gone)?;
+        if known.object.metadata.deletion_timestamp.is_some() {
+            return Err(Unready::Gone);
+        }
+        known.unread.iter().for_each(|name| ctx.reading.add((key.namespace.clone(), name.clone())));
+        let Some(declaration) = &known.declaration else { return Err(Unready::Unread) };
+        let sources = declaration.resolve();
+        if sources.is_news_to(declaration) {
+            ctx.store.keep_in_force(key, declaration, &sources);
+        }
+        let object = Arc::clone(&known.object);
+        let pullers = pullers(round, key, &known, sources)
+            .map_err(|why| Unready::Unknown(Arc::clone(&object), CoverageReason::SourcesNotReadable, why))?;
+        let pools: Vec<PoolNeeds> = known
+            .pools
+            .iter()
+            .map(|(name, pool)| PoolNeeds { name: name.clone(), release: pool.release.clone() })
+            .collect();
+        let needs = needs::of_cluster(&object, &pools);
+        let closeness = Closeness::new(ctx.options.coverage_level.into(), &ctx.options.pull_through, Some(&*object));
+        let read = (&object.spec.pull_secret, &object.spec.additional_trust_bundle);
+        let images = (&round.operator_image, &round.agent_image);
+        let digest = short_digest(&format!("{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}"));
+        Ok(Self { object, needs, pullers, closeness, digest })
+    }
+}
+
+fn pullers(round: &Round, key: &ClusterKey, known: &KnownFacts, sources: Sources) -> Result<Vec<Puller>, String> {
+    let (management, policies) = (round.management.as_ref()?, round.policies.as_ref()?);
+    let map = override_map(known, &sources);
+    let mut pullers = of_control_plane(key, map, management, policies).to_vec();
+    let (own, _) = node_entries(sources.own.entries.iter());
+    let delivery = Delivery::of(&*known.object);
+    let nothing = PoolSources::default();
+    if known.pools.is_empty() {
+        let rules = rules(&own, None, delivery, &nothing)?;
+        pullers.push(NodesOf { pool: None, rules, policies: Vec::new() }.puller(key));
+    }
+    for (name, pool) in &*known.pools {
+        let declared = sources.pools.get(name).unwrap_or(&nothing);
+        if let Some(lost) = declared.lost.first() {
+            return Err(format!("NodePool {name}: ConfigMap {lost} cannot be used, and its last content is not known"));
+        }
+        let delivery = Delivery::of_pool(delivery, pool.delivery);
+        let rules = rules(&own, Some(name), delivery, declared).map_err(|why| format!("NodePool {name}: {why}"))?;
+        let policies = declared.policies.clone();
+        pullers.push(NodesOf { pool: Some(name.clone()), rules, policies }.puller(key));
+    }
+    Ok(pullers)
+}
+
+/// The map as the manager makes it, also while a source cannot be read.
+fn override_map(known: &KnownFacts, sources: &Sources) -> Resolved {
+    let (settings, _) = settings(&known.object, Timestamp::now());
+    let management = &known.fleet.management;
+    let map = cluster_map(management, &sources.own, settings.use_management).map;
+    if known.fleet.is_blind && settings.use_management || sources.own.is_lost {
+        return carried(&map, known.report.as_deref(), std::iter::empty(), ArgumentMode::default()).resolved;
+    }
+    map.resolved.clone()
+}
+
+/// Where the nodes of a NodePool pull images from.
+fn rules(
+    own: &[MirrorEntry],
+    pool: Option<&String>,
+    delivery: Delivery,
+    declared: &PoolSources,
+) -> Result<NodeRules, String> {
+    let (entries, _) = node_entries(declared.entries.iter());
+    let pool = pool.map(|name| SetInput { name: name.clone(), entries, delivered: true });
+    let set = if delivery.is_by_agent() {
+        node_mirrors(own, pool.as_ref()).map_err(|error| error.to_string())?.0
+    } else {
+        Resolved::default()
+    };
+    NodeRules::of_files(&set, &declared.files).map_err(|error| error.to_string())
+}
