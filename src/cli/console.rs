@@ -1,5 +1,7 @@
 //! Output: data on stdout, messages on stderr, colours only on a terminal. Control characters in data are escaped.
 
+mod escaped;
+
 use std::fmt::{Display, Write as _};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
@@ -12,6 +14,7 @@ use serde::Serialize;
 use super::yaml;
 use crate::client::cause::Cause;
 use crate::printable;
+use escaped::EscapedLines;
 
 /// An error.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -70,13 +73,17 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes a value to stdout.
+/// Writes a value to stdout, JSON piece by piece: a list of a hundred thousand tags is never held as one text.
 pub fn print_data(value: &impl Serialize, format: DataFormat) -> anyhow::Result<()> {
-    let text = match format {
-        DataFormat::Json => serde_json::to_string_pretty(value)? + "\n",
-        DataFormat::Yaml => yaml::print(&serde_json::to_value(value)?)?,
-    };
-    Ok(print(&text)?)
+    if matches!(format, DataFormat::Yaml) {
+        return Ok(print(&yaml::print(&serde_json::to_value(value)?)?)?);
+    }
+    let mut out = EscapedLines::new(anstream::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value).map_err(io::Error::from);
+    match written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Text in a style, on one line. The result has marks, so only [`print`], [`note`], [`warning`] and [`error`] may write it.

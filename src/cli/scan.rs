@@ -14,7 +14,7 @@ use super::progress::Bar;
 use super::registry::RegistryArgs;
 use crate::mirrors::ImageReference;
 use crate::registry::scan::filter::{TagFilter, TagPattern};
-use crate::registry::scan::inventory::Inventory;
+use crate::registry::scan::inventory::{Inventory, ScannedTag};
 use crate::registry::scan::{ContentCache, Progress, ScanOptions, Sort, scan};
 use crate::registry::{RegistryAddress, Repository, Target};
 
@@ -155,8 +155,9 @@ fn show(bar: &Bar, progress: Progress) {
 
 /// Tells what could not be read; whether anything.
 fn name_errors(inventory: &Inventory) -> bool {
-    let of_tags = inventory.tags.iter().filter_map(|tag| tag.error.as_ref());
-    let of_images = inventory.tags.iter().flat_map(|tag| &tag.platforms).filter_map(|image| image.error.as_ref());
+    let of_tags = inventory.tags.iter().filter_map(ScannedTag::error);
+    let of_images =
+        inventory.tags.iter().flat_map(|tag| &tag.content.platforms).filter_map(|image| image.error.as_ref());
     let errors: Vec<_> = of_tags.chain(of_images).collect();
     for error in errors.iter().take(NAMED) {
         console::error(&error.message);

@@ -11,7 +11,7 @@ use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::hosted::argument::ArgumentMode;
 use crate::hosted::target::{TargetSpec, parse_target, stock_targets};
 use crate::mirrors::ImageReference;
-use crate::process::flags::{EndpointFlags, ReloadMethod, parse_duration, parse_selector};
+use crate::process::flags::{EndpointFlags, LeaseFlags, ReloadMethod, parse_duration, parse_selector};
 use crate::telemetry::logs::LogFormat;
 
 /// Whether changes are applied or only reported.
@@ -206,15 +206,9 @@ pub struct ManagerOptions {
     /// Number of hosted clusters to reconcile at the same time
     #[arg(long, hide = true, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
-    /// Namespace of the manager's Lease (default: the pod's namespace)
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Name of this instance on the Lease (default: host name and process ID)
-    #[arg(long, env = "POD_NAME", value_name = "NAME")]
-    pub identity: Option<String>,
-    /// Time without a renewal after which another instance takes over
-    #[arg(long, hide = true, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
-    pub lease_duration: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub lease: LeaseFlags,
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub endpoints: EndpointFlags,

@@ -20,7 +20,6 @@ use crate::client::connect::connect;
 use crate::hosted::facts::Flags;
 use crate::management::events::Events;
 use crate::management::lease::{Leadership, LeaseSettings};
-use crate::process::identity::{own_identity, own_namespace};
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// Maximum number of concurrent writes of reports, so that they do not delay writes of targets.
@@ -36,14 +35,8 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     let mut registry = Registry::default();
     let metrics = ManagerMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;
-    let namespace = own_namespace(options.namespace.clone())?;
-    let identity = options.identity.clone().unwrap_or_else(own_identity);
-    let lease = LeaseSettings {
-        name: names::LEASE,
-        namespace: namespace.clone(),
-        identity: identity.clone(),
-        duration: options.lease_duration,
-    };
+    let lease = LeaseSettings::new(names::LEASE, &options.lease)?;
+    let LeaseSettings { namespace, identity, .. } = lease.clone();
     let metrics_server = options.endpoints.serve_metrics(registry).await?;
     let leadership = compete(&metrics, &lease).await?;
     let mut settings = settings(&options, namespace, identity.clone());

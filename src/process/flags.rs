@@ -18,6 +18,20 @@ pub struct EndpointFlags {
     pub health_probe_bind_address: SocketAddr,
 }
 
+/// The Lease of a process that has replicas.
+#[derive(Args, Clone, Debug)]
+pub struct LeaseFlags {
+    /// Namespace of the Lease (default: the pod's namespace)
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Name of this instance on the Lease (default: host name and process ID)
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub identity: Option<String>,
+    /// Time without a renewal after which another instance takes over
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
+    pub lease_duration: Duration,
+}
+
 /// The method to reload CRI-O.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReloadMethod {

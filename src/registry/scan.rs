@@ -11,20 +11,22 @@ pub mod inventory;
 pub mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt as _, stream};
 
 use super::client::Client;
-use super::distribution::{Head, Target};
+use super::distribution::Target;
 use super::error::RegistryError;
 use super::name::Reference;
 use super::wire::digest::Digest;
 use super::wire::media_type::ManifestType;
 pub use cache::ContentCache;
-use details::{Details, Reader};
+use details::{Reader, Summary};
 use filter::TagFilter;
-use inventory::{Blobs, Inventory, PlatformImage, ScanError, ScannedTag, bytes, revision};
+use inventory::{Inventory, ScanError, ScannedTag, TagContent, revision, total};
 use order::{by_version, oldest_first};
 
 /// Requests that wait for their turn. How many are under way is the pace's business.
@@ -68,8 +70,9 @@ pub enum Progress {
     Read(usize, usize),
 }
 
-type Heads = Vec<(String, Result<Head, RegistryError>)>;
-type AllDetails = BTreeMap<Digest, Result<Details, RegistryError>>;
+/// A tag with its digest and what the registry says of its type. One of many: errors are small here.
+type Resolved = (String, Result<(Digest, Option<ManifestType>), Box<ScanError>>);
+type Contents = BTreeMap<Digest, Result<Summary, ScanError>>;
 
 /// Scans a repository.
 ///
@@ -95,19 +98,14 @@ pub async fn scan(
         // Those that are cut off are not even asked for.
         tags.truncate(options.limit.unwrap_or(usize::MAX));
     }
-    let heads = resolve(client, target, tags, &on_progress).await;
+    let (resolved, digests) = resolve(client, target, tags, &on_progress).await;
     let has_configs = options.has_platforms || options.sort == Sort::Created;
-    let reader = Reader { client, target, cache, has_configs };
-    let details = read(reader, &heads, &on_progress).await;
-    let mut tags: Vec<ScannedTag> = heads.into_iter().map(|(tag, head)| scanned(tag, head, &details)).collect();
+    let contents = read(Reader { client, target, cache, has_configs }, digests, &on_progress).await;
+    let mut tags: Vec<ScannedTag> = resolved.into_iter().map(|resolved| scanned(resolved, &contents)).collect();
     if options.sort == Sort::Created {
         // Stable: equal times stay in the order of versions.
-        tags.sort_by_key(|tag| std::cmp::Reverse(tag.created));
+        tags.sort_by_key(|tag| std::cmp::Reverse(tag.content.created));
         tags.truncate(options.limit.unwrap_or(usize::MAX));
-    }
-    let mut all = Blobs::new();
-    for images in shown(&tags, &details) {
-        all.extend(images);
     }
     Ok(Inventory {
         repository: target.repository.to_string(),
@@ -115,12 +113,18 @@ pub async fn scan(
         tag_count,
         excluded,
         skipped: list.skipped,
-        unique_bytes: bytes(&all),
+        unique_bytes: unique_bytes(&tags, &contents),
         tags,
     })
 }
 
-async fn resolve(client: &Client, target: Target<'_>, tags: Vec<String>, on_progress: &impl Fn(Progress)) -> Heads {
+/// The tags in their order, and each digest once.
+async fn resolve(
+    client: &Client,
+    target: Target<'_>,
+    tags: Vec<String>,
+    on_progress: &impl Fn(Progress),
+) -> (Vec<Resolved>, BTreeSet<Digest>) {
     let (total, done) = (tags.len(), AtomicUsize::new(0));
     let done = &done;
     let head = |tag: String| async move {
@@ -128,80 +132,60 @@ async fn resolve(client: &Client, target: Target<'_>, tags: Vec<String>, on_prog
         on_progress(Progress::Resolved(done.fetch_add(1, Ordering::Relaxed) + 1, total));
         (tag, head)
     };
-    stream::iter(tags).map(head).buffered(WAITING).collect().await
+    let mut heads = pin!(stream::iter(tags).map(head).buffered(WAITING));
+    let (mut resolved, mut digests) = (Vec::with_capacity(total), BTreeSet::new());
+    while let Some((tag, head)) = heads.next().await {
+        let head = head.map(|head| (shared(&mut digests, head.digest), head.kind));
+        resolved.push((tag, head.map_err(|error| Box::new(ScanError::from(&error)))));
+    }
+    (resolved, digests)
 }
 
-/// The details of each digest once, however many tags have it.
-async fn read(reader: Reader<'_>, heads: &Heads, on_progress: &impl Fn(Progress)) -> AllDetails {
-    let digests: BTreeSet<&Digest> = heads.iter().filter_map(|(_, head)| Some(&head.as_ref().ok()?.digest)).collect();
+/// The digest as it is known already: equal digests share their text.
+fn shared(known: &mut BTreeSet<Digest>, digest: Digest) -> Digest {
+    if let Some(known) = known.get(&digest) {
+        return known.clone();
+    }
+    known.insert(digest.clone());
+    digest
+}
+
+/// The content of each digest once, however many tags have it.
+async fn read(reader: Reader<'_>, digests: BTreeSet<Digest>, on_progress: &impl Fn(Progress)) -> Contents {
     let (total, done) = (digests.len(), AtomicUsize::new(0));
     let done = &done;
-    let one = |digest: &Digest| {
-        let digest = digest.clone();
-        async move {
-            let details = reader.details(&digest).await;
-            on_progress(Progress::Read(done.fetch_add(1, Ordering::Relaxed) + 1, total));
-            (digest, details)
-        }
+    let one = |digest: Digest| async move {
+        let details = reader.details(&digest).await;
+        on_progress(Progress::Read(done.fetch_add(1, Ordering::Relaxed) + 1, total));
+        (digest, details.map(Summary::from).map_err(|error| ScanError::from(&error)))
     };
     stream::iter(digests).map(one).buffer_unordered(WAITING).collect().await
 }
 
-fn scanned(tag: String, head: Result<Head, RegistryError>, details: &AllDetails) -> ScannedTag {
-    let mut scanned = ScannedTag {
-        tag,
-        digest: None,
-        media_type: None,
-        artifact_type: None,
-        size: None,
-        created: None,
-        platforms: Vec::new(),
-        attestations: 0,
-        error: None,
+fn scanned((tag, resolved): Resolved, contents: &Contents) -> ScannedTag {
+    let failed = |media_type: Option<&'static str>, error: ScanError| {
+        Arc::new(TagContent { media_type, error: Some(error), ..TagContent::default() })
     };
-    let head = match head {
-        Ok(head) => head,
-        Err(error) => {
-            scanned.error = Some(ScanError::from(&error));
-            return scanned;
-        }
+    let (digest, kind) = match resolved {
+        Ok(found) => found,
+        Err(error) => return ScannedTag { content: failed(None, *error), ..ScannedTag::new(tag) },
     };
-    scanned.digest = Some(head.digest.to_string());
-    scanned.media_type = head.kind.map(ManifestType::name);
-    match details.get(&head.digest) {
-        Some(Ok(details)) => describe(&mut scanned, details),
-        Some(Err(error)) => scanned.error = Some(ScanError::from(error)),
-        None => {}
-    }
-    scanned
+    let media_type = kind.map(ManifestType::name);
+    let content = match contents.get(&digest) {
+        Some(Ok(summary)) => summary.content.clone(),
+        Some(Err(error)) => failed(media_type, error.clone()),
+        None => Arc::new(TagContent { media_type, ..TagContent::default() }),
+    };
+    ScannedTag { tag, digest: Some(digest), content }
 }
 
-fn describe(scanned: &mut ScannedTag, details: &Details) {
-    scanned.media_type = Some(details.kind.name());
-    scanned.artifact_type.clone_from(&details.artifact_type);
-    scanned.created = details.created;
-    scanned.attestations = details.attestations;
-    let blobs: Option<Vec<Blobs>> = details.images.iter().map(details::Image::blobs).collect();
-    // A size that lacks an image would be taken for the whole; of schema 1 there is none.
-    scanned.size = blobs.filter(|blobs| !blobs.is_empty()).map(|blobs| bytes(&blobs.into_iter().flatten().collect()));
-    scanned.platforms = details.images.iter().map(platform).collect();
-}
-
-fn platform(image: &details::Image) -> PlatformImage {
-    PlatformImage {
-        platform: image.platform.clone(),
-        digest: image.digest.to_string(),
-        size: image.blobs().map(|blobs| bytes(&blobs)),
-        error: image.content.as_ref().err().cloned(),
-    }
-}
-
-/// The blobs of the images of tags that are shown.
-fn shown<'a>(tags: &[ScannedTag], details: &'a AllDetails) -> impl Iterator<Item = Blobs> + use<'a> {
-    let digests: BTreeSet<String> = tags.iter().filter_map(|tag| tag.digest.clone()).collect();
-    let found = details.iter().filter(move |(digest, _)| digests.contains(&digest.to_string()));
-    let images = found.filter_map(|(_, details)| details.as_ref().ok()).flat_map(|details| &details.images);
-    images.filter_map(details::Image::blobs)
+/// The blobs of all tags together, each once.
+fn unique_bytes(tags: &[ScannedTag], contents: &Contents) -> u64 {
+    let digests: BTreeSet<&Digest> = tags.iter().filter_map(|tag| tag.digest.as_ref()).collect();
+    let shown = digests.into_iter().filter_map(|digest| contents.get(digest)?.as_ref().ok());
+    let blobs: BTreeMap<&Digest, u64> =
+        shown.flat_map(|summary| &summary.blobs).map(|(digest, size)| (digest, *size)).collect();
+    total(blobs.into_values())
 }
 
 #[cfg(test)]

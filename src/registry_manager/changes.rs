@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::registry::scan::inventory::Inventory;
+use crate::registry::wire::digest::Digest;
 
 /// Tags that are named of each kind of change.
 const NAMED: usize = 5;
@@ -22,8 +23,8 @@ pub fn describe(before: Option<&Inventory>, now: &Inventory) -> String {
     format!("{}; revision {}", parts.join("; "), now.revision)
 }
 
-fn digests(inventory: &Inventory) -> BTreeMap<&str, Option<&str>> {
-    inventory.tags.iter().map(|tag| (tag.tag.as_str(), tag.digest.as_deref())).collect()
+fn digests(inventory: &Inventory) -> BTreeMap<&str, Option<&Digest>> {
+    inventory.tags.iter().map(|tag| (tag.tag.as_str(), tag.digest.as_ref())).collect()
 }
 
 fn part(what: &str, tags: &[&str]) -> Option<String> {
@@ -35,20 +36,14 @@ fn part(what: &str, tags: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::registry::scan::inventory::ScannedTag;
+    use crate::registry::wire::digest::Algorithm;
 
     use super::*;
 
     fn inventory(tags: &[(&str, &str)]) -> Inventory {
         let tag = |(tag, digest): &(&str, &str)| ScannedTag {
-            tag: (*tag).to_owned(),
-            digest: Some((*digest).to_owned()),
-            media_type: None,
-            artifact_type: None,
-            size: None,
-            created: None,
-            platforms: Vec::new(),
-            attestations: 0,
-            error: None,
+            digest: Some(Digest::of(Algorithm::Sha256, digest.as_bytes())),
+            ..ScannedTag::new(*tag)
         };
         let tags: Vec<_> = tags.iter().map(tag).collect();
         let (repository, revision) = ("r/a".to_owned(), "sha256:2".to_owned());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::agenda::ObjectKey;
 use crate::registry::scan::inventory::Inventory;
 
-/// Tags of all inventories together, about 300 bytes each. The oldest inventories go first.
+/// Tags of all inventories together, about 200 bytes each, those with a digest of their own. The oldest inventories go first.
 const MAX_TAGS: usize = 500_000;
 
 #[derive(Default)]
@@ -78,17 +78,6 @@ mod tests {
     use super::*;
 
     fn inventory(count: usize) -> Arc<Inventory> {
-        let tag = ScannedTag {
-            tag: String::new(),
-            digest: None,
-            media_type: None,
-            artifact_type: None,
-            size: None,
-            created: None,
-            platforms: Vec::new(),
-            attestations: 0,
-            error: None,
-        };
         Arc::new(Inventory {
             repository: String::new(),
             revision: String::new(),
@@ -96,7 +85,7 @@ mod tests {
             excluded: 0,
             skipped: 0,
             unique_bytes: 0,
-            tags: vec![tag; count],
+            tags: vec![ScannedTag::new(""); count],
         })
     }
 

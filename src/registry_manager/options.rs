@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::coverage::options::CoverageOptions;
-use crate::process::flags::{EndpointFlags, parse_address, parse_duration};
+use crate::process::flags::{EndpointFlags, LeaseFlags, parse_address, parse_duration};
 use crate::registry::address::TrustClass;
 use crate::telemetry::logs::{LogFormat, LogLevel};
 
@@ -54,17 +54,11 @@ pub struct RegistryManagerOptions {
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub coverage: CoverageOptions,
-    /// Namespace of the Lease (default: the pod's namespace)
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Name of this instance on the Lease (default: host name and process ID)
-    #[arg(long, env = "POD_NAME", value_name = "NAME")]
-    pub identity: Option<String>,
-    /// Time without a renewal after which another instance takes over
-    #[arg(long, hide = true, value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
-    pub lease_duration: Duration,
     #[command(flatten)]
-    #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
+    #[allow(missing_docs)]
+    pub lease: LeaseFlags,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub endpoints: EndpointFlags,
     /// Least severe log lines to print, unless the environment has a filter
     #[arg(long, env = "LOG_LEVEL", value_enum, default_value_t, value_name = "LEVEL")]

@@ -73,17 +73,7 @@ mod tests {
     use super::*;
 
     fn inventory(count: usize) -> Inventory {
-        let tag = |number: usize| ScannedTag {
-            tag: number.to_string(),
-            digest: None,
-            media_type: None,
-            artifact_type: None,
-            size: None,
-            created: None,
-            platforms: Vec::new(),
-            attestations: 0,
-            error: None,
-        };
+        let tag = |number: usize| ScannedTag::new(number.to_string());
         let tags: Vec<_> = (0..count).map(tag).collect();
         let (repository, revision) = ("r/a".to_owned(), "sha256:1".to_owned());
         Inventory { repository, revision, tag_count: count, excluded: 0, skipped: 0, unique_bytes: 0, tags }

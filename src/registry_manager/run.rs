@@ -23,7 +23,6 @@ use crate::client::connect::connect;
 use crate::management::events::Events;
 use crate::management::lease::{Leadership, LeaseSettings};
 use crate::process::first_look::FirstLook;
-use crate::process::identity::{own_identity, own_namespace};
 use crate::registry::proxy::Proxies;
 use crate::telemetry::metrics::{StateLabels, gauge};
 
@@ -42,12 +41,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     let mut registry = Registry::default();
     let metrics = RegistryManagerMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;
-    let lease = LeaseSettings {
-        name: names::REGISTRY_LEASE,
-        namespace: own_namespace(options.namespace.clone())?,
-        identity: options.identity.clone().unwrap_or_else(own_identity),
-        duration: options.lease_duration,
-    };
+    let lease = LeaseSettings::new(names::REGISTRY_LEASE, &options.lease)?;
     let metrics_server = options.endpoints.serve_metrics(registry).await?;
     let requests = metrics.requests.clone();
     let connect = async move { connect(&requests).await.map_err(anyhow::Error::from) };

@@ -127,7 +127,7 @@ fn parsed(reason: &str) -> RegistryReason {
 /// # Errors
 /// Then: with the reason of the first tag.
 pub fn judged(inventory: Inventory) -> Result<Inventory, ScanFailure> {
-    let first = inventory.tags.first().and_then(|tag| tag.error.as_ref());
+    let first = inventory.tags.first().and_then(ScannedTag::error);
     match first {
         Some(error) if inventory.tags.iter().all(|tag| tag.digest.is_none()) => Err(ScanFailure::of_tag(error)),
         _ => Ok(inventory),
@@ -210,15 +210,15 @@ fn count(count: usize) -> i64 {
 fn image(tag: &ScannedTag) -> RegistryImage {
     RegistryImage {
         tag: tag.tag.clone(),
-        digest: tag.digest.clone(),
-        size: tag.size.and_then(|size| i64::try_from(size).ok()),
-        reason: tag.error.as_ref().map(|error| error.reason.clone()),
+        digest: tag.digest.as_ref().map(ToString::to_string),
+        size: tag.content.size.and_then(|size| i64::try_from(size).ok()),
+        reason: tag.error().map(|error| error.reason.clone()),
     }
 }
 
 /// How many tags could not be read, with the first reason in full; and the warning.
 fn message(inventory: &Inventory, warning: Option<&str>) -> Option<String> {
-    let errors: Vec<&ScanError> = inventory.tags.iter().filter_map(|tag| tag.error.as_ref()).collect();
+    let errors: Vec<&ScanError> = inventory.tags.iter().filter_map(ScannedTag::error).collect();
     let mut parts: Vec<String> = warning.map(str::to_owned).into_iter().collect();
     if let Some(first) = errors.first() {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
@@ -263,7 +263,7 @@ fn conditions(known: &Known, report: &Report<'_>) -> Vec<Condition> {
     use RegistryConditionType::{Ready, Reconciling, Stalled};
     let (reason, message) = match report.result {
         Ok(inventory) => {
-            let has_errors = inventory.tags.iter().any(|tag| tag.error.is_some());
+            let has_errors = inventory.tags.iter().any(|tag| tag.error().is_some());
             let reason = if has_errors { RegistryReason::TagsUnreadable } else { RegistryReason::Succeeded };
             let scanned = format!("{} of {} tags scanned", inventory.tags.len(), inventory.tag_count);
             let more = message(inventory, report.warning).map(|more| format!("; {more}")).unwrap_or_default();

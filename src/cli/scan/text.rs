@@ -3,6 +3,7 @@
 use super::super::console::{ERROR, HEADING, styled};
 use super::super::table::{self, Cell};
 use crate::registry::scan::inventory::{Inventory, PlatformImage, ScanError, ScannedTag};
+use crate::registry::wire::digest::Digest;
 use crate::registry::wire::media_type::ManifestType;
 
 /// Enough hexadecimal digits to tell digests apart; `-o json` has all.
@@ -21,12 +22,12 @@ pub fn print(inventory: &Inventory, has_platforms: bool, has_created: bool) -> S
 
 fn tags(inventory: &Inventory, has_created: bool) -> String {
     let row = |tag: &ScannedTag| {
-        let names: Vec<&str> = tag.platforms.iter().filter_map(|image| image.platform.as_deref()).collect();
-        let what = match &tag.error {
+        let names: Vec<&str> = tag.content.platforms.iter().filter_map(|image| image.platform.as_deref()).collect();
+        let what = match &tag.content.error {
             Some(error) => failure(error),
             None => Cell::from(if names.is_empty() { kind(tag) } else { names.join(", ") }),
         };
-        (Cell::from(tag.tag.as_str()), digest(tag.digest.as_deref()), size(tag.size), what)
+        (Cell::from(tag.tag.as_str()), digest(tag.digest.as_ref()), size(tag.content.size), what)
     };
     if has_created {
         let rows: Vec<[Cell; 5]> = inventory
@@ -34,7 +35,13 @@ fn tags(inventory: &Inventory, has_created: bool) -> String {
             .iter()
             .map(|tag| {
                 let (name, digest, size, what) = row(tag);
-                [name, digest, size, Cell::from(tag.created.map(|time| time.to_string()).unwrap_or_default()), what]
+                [
+                    name,
+                    digest,
+                    size,
+                    Cell::from(tag.content.created.map(|time| time.to_string()).unwrap_or_default()),
+                    what,
+                ]
             })
             .collect();
         return table::print(["TAG", "DIGEST", "SIZE", "CREATED", "PLATFORMS"], &rows);
@@ -52,11 +59,11 @@ fn platforms(inventory: &Inventory) -> String {
         [Cell::from(tag.tag.as_str()), what, digest(Some(&image.digest)), size(image.size)]
     };
     let rows = |tag: &ScannedTag| -> Vec<[Cell; 4]> {
-        if tag.platforms.is_empty() {
-            let what = tag.error.as_ref().map_or_else(|| Cell::from(kind(tag)), failure);
-            return vec![[Cell::from(tag.tag.as_str()), what, digest(tag.digest.as_deref()), size(tag.size)]];
+        if tag.content.platforms.is_empty() {
+            let what = tag.content.error.as_ref().map_or_else(|| Cell::from(kind(tag)), failure);
+            return vec![[Cell::from(tag.tag.as_str()), what, digest(tag.digest.as_ref()), size(tag.content.size)]];
         }
-        tag.platforms.iter().map(|found| image(tag, found)).collect()
+        tag.content.platforms.iter().map(|found| image(tag, found)).collect()
     };
     let rows: Vec<[Cell; 4]> = inventory.tags.iter().flat_map(rows).collect();
     table::print(["TAG", "PLATFORM", "DIGEST", "SIZE"], &rows)
@@ -64,10 +71,10 @@ fn platforms(inventory: &Inventory) -> String {
 
 /// The type of content, if no platform shows it.
 fn kind(tag: &ScannedTag) -> String {
-    if let Some(artifact_type) = &tag.artifact_type {
+    if let Some(artifact_type) = &tag.content.artifact_type {
         return artifact_type.clone();
     }
-    let media_type = tag.media_type.unwrap_or_default();
+    let media_type = tag.content.media_type.unwrap_or_default();
     let name = match ManifestType::named(media_type) {
         Some(ManifestType::OciImage | ManifestType::DockerImage) => "image",
         Some(ManifestType::OciIndex | ManifestType::DockerList) => "index",
@@ -82,8 +89,8 @@ fn failure(error: &ScanError) -> Cell {
     Cell::styled(error.reason.as_str(), ERROR)
 }
 
-fn digest(digest: Option<&str>) -> Cell {
-    let digest = digest.unwrap_or_default();
+fn digest(digest: Option<&Digest>) -> Cell {
+    let digest = digest.map(Digest::to_string).unwrap_or_default();
     let end = digest.find(':').map_or(0, |colon| colon + 1 + DIGITS).min(digest.len());
     Cell::from(&digest[..end])
 }

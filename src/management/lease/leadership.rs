@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 use super::election::{Candidate, Step};
 use crate::client::cause::Cause;
 use crate::client::deadline::{answered, answered_within};
+use crate::process::flags::LeaseFlags;
+use crate::process::identity::{own_identity, own_namespace};
 
 /// Number of retries after a conflict, before the next interval.
 const CONFLICTS: usize = 2;
@@ -33,6 +35,21 @@ pub struct LeaseSettings {
     pub identity: String,
     /// Time without a renewal after which another replica may take over.
     pub duration: Duration,
+}
+
+impl LeaseSettings {
+    /// The Lease of this name, from the flags of a process.
+    ///
+    /// # Errors
+    /// If the namespace is unknown.
+    pub fn new(name: &'static str, flags: &LeaseFlags) -> anyhow::Result<Self> {
+        Ok(Self {
+            name,
+            namespace: own_namespace(flags.namespace.clone())?,
+            identity: flags.identity.clone().unwrap_or_else(own_identity),
+            duration: flags.lease_duration,
+        })
+    }
 }
 
 /// A term of leadership.

@@ -1,6 +1,6 @@
 //! What a manifest holds: its images and their sizes, down through nested indexes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
@@ -15,7 +15,7 @@ use super::super::wire::manifest::{Descriptor, MAX_DEPTH, Manifest, Platform};
 use super::super::wire::media_type::ManifestType;
 use super::cache::ContentCache;
 use super::config::ImageConfig;
-use super::inventory::{Blobs, ScanError};
+use super::inventory::{PlatformImage, ScanError, TagContent, total};
 
 /// Configs have some kilobytes; those of long build histories some hundred.
 const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
@@ -33,11 +33,23 @@ pub(super) struct Image {
     pub content: Result<Arc<Manifest>, ScanError>,
 }
 
+/// Blobs by their digests: what is shared counts once.
+type Blobs = BTreeMap<Digest, u64>;
+
 impl Image {
     /// Its blobs, if it could be read.
-    pub(super) fn blobs(&self) -> Option<Blobs> {
+    fn blobs(&self) -> Option<Blobs> {
         let manifest = self.content.as_ref().ok()?;
         Some(manifest.blobs().map(|blob| (blob.digest.clone(), blob.size)).collect())
+    }
+
+    fn described(&self) -> PlatformImage {
+        PlatformImage {
+            platform: self.platform.clone(),
+            digest: self.digest.clone(),
+            size: self.blobs().map(|blobs| total(blobs.into_values())),
+            error: self.content.as_ref().err().cloned(),
+        }
     }
 }
 
@@ -49,6 +61,33 @@ pub(super) struct Details {
     pub images: Vec<Image>,
     pub attestations: usize,
     pub created: Option<Timestamp>,
+}
+
+/// What is kept of a manifest until the scan ends: manifests themselves are held by the cache alone, which has a limit.
+#[derive(Clone, Debug)]
+pub(super) struct Summary {
+    pub content: Arc<TagContent>,
+    /// Of all its images that could be read, each once.
+    pub blobs: Vec<(Digest, u64)>,
+}
+
+impl From<Details> for Summary {
+    fn from(details: Details) -> Self {
+        let images: Vec<Option<Blobs>> = details.images.iter().map(Image::blobs).collect();
+        // A size that lacks an image would be taken for the whole; of schema 1 there is none.
+        let is_whole = !images.is_empty() && images.iter().all(Option::is_some);
+        let blobs: Blobs = images.into_iter().flatten().flatten().collect();
+        let content = TagContent {
+            media_type: Some(details.kind.name()),
+            size: is_whole.then(|| total(blobs.values().copied())),
+            created: details.created,
+            platforms: details.images.iter().map(Image::described).collect(),
+            attestations: details.attestations,
+            artifact_type: details.artifact_type,
+            error: None,
+        };
+        Self { content: Arc::new(content), blobs: blobs.into_iter().collect() }
+    }
 }
 
 /// Reads details with one credential.

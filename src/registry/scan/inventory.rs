@@ -1,10 +1,10 @@
 //! What a scan found, as it is printed and kept.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::super::error::{Reason, RegistryError};
 use super::super::wire::digest::{Algorithm, Digest, Hasher};
@@ -38,7 +38,34 @@ pub struct ScannedTag {
     pub tag: String,
     /// Of its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub digest: Option<Digest>,
+    /// Held once for all tags of a digest: a repository may have a hundred thousand tags.
+    #[serde(flatten, serialize_with = "content")]
+    #[schemars(with = "TagContent")]
+    pub content: Arc<TagContent>,
+}
+
+impl ScannedTag {
+    /// A tag of which nothing else is known.
+    pub fn new(tag: impl Into<String>) -> Self {
+        Self { tag: tag.into(), digest: None, content: Arc::default() }
+    }
+
+    /// Why something of it could not be read.
+    pub fn error(&self) -> Option<&ScanError> {
+        self.content.error.as_ref()
+    }
+}
+
+fn content<S: Serializer>(content: &Arc<TagContent>, serializer: S) -> Result<S::Ok, S::Error> {
+    content.as_ref().serialize(serializer)
+}
+
+/// What a tag leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TagContent {
     /// Of its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<&'static str>,
@@ -69,7 +96,8 @@ pub struct PlatformImage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// Of its manifest.
-    pub digest: String,
+    #[schemars(with = "String")]
+    pub digest: Digest,
     /// Compressed bytes of its config and layers, each blob once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
@@ -99,23 +127,20 @@ fn reason(reason: Reason) -> String {
     format!("{reason:?}")
 }
 
-/// Blobs by their digests: what is shared counts once.
-pub(super) type Blobs = BTreeMap<Digest, u64>;
-
-/// The bytes of blobs; a size that no registry has does not overflow.
-pub(super) fn bytes(blobs: &Blobs) -> u64 {
-    blobs.values().fold(0, |sum, size| sum.saturating_add(*size))
+/// The sum of sizes; one that no registry has does not overflow.
+pub(super) fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
 }
 
 /// The revision of tags, whatever their order. A tag that could not be read counts without a digest.
 pub(super) fn revision(tags: &[ScannedTag]) -> String {
-    let mut lines: Vec<(&str, &str)> =
-        tags.iter().map(|tag| (tag.tag.as_str(), tag.digest.as_deref().unwrap_or_default())).collect();
-    lines.sort_unstable();
+    let mut sorted: Vec<&ScannedTag> = tags.iter().collect();
+    sorted.sort_unstable_by(|one, other| one.tag.cmp(&other.tag));
     let mut hasher = Hasher::new(Algorithm::Sha256);
-    for (tag, digest) in lines {
+    for tag in sorted {
+        let digest = tag.digest.as_ref().map(Digest::to_string).unwrap_or_default();
         // Neither has a blank or a line feed in it.
-        hasher.update(format!("{tag} {digest}\n").as_bytes());
+        hasher.update(format!("{} {digest}\n", tag.tag).as_bytes());
     }
     hasher.finish().to_string()
 }

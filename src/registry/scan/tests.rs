@@ -102,12 +102,12 @@ async fn sizes_count_each_blob_once() {
     let inventory = scan_all(&server, &ScanOptions::default()).await;
     assert_eq!(names(&inventory), ["v2", "v1"]);
     let [single, multi] = &inventory.tags[..] else { panic!("{inventory:?}") };
-    assert_eq!((single.size, multi.size, inventory.unique_bytes), (Some(115), Some(132), 132));
-    let platforms: Vec<_> = multi.platforms.iter().map(|it| (it.platform.as_deref(), it.size)).collect();
+    assert_eq!((single.content.size, multi.content.size, inventory.unique_bytes), (Some(115), Some(132), 132));
+    let platforms: Vec<_> = multi.content.platforms.iter().map(|it| (it.platform.as_deref(), it.size)).collect();
     assert_eq!(platforms, [(Some("linux/amd64"), Some(115)), (Some("linux/arm64"), Some(117))]);
-    assert_eq!((multi.attestations, single.platforms[0].platform.as_deref()), (1, None));
+    assert_eq!((multi.content.attestations, single.content.platforms[0].platform.as_deref()), (1, None));
     let with_platforms = scan_all(&server, &ScanOptions { has_platforms: true, ..ScanOptions::default() }).await;
-    assert_eq!(with_platforms.tags[0].platforms[0].platform.as_deref(), Some("linux/24"));
+    assert_eq!(with_platforms.tags[0].content.platforms[0].platform.as_deref(), Some("linux/24"));
 }
 
 #[tokio::test]
@@ -176,12 +176,12 @@ async fn what_one_credential_read_is_not_shown_to_another() {
     let cache = ContentCache::default();
     let options = ScanOptions::default();
     let own = scan_with(&server, &cache, &Credential::basic("u", "p"), &options).await;
-    assert_eq!(own.tags[0].size, Some(11));
+    assert_eq!(own.tags[0].content.size, Some(11));
     // The registry still answers the HEAD, but no longer the manifest: a digest alone opens nothing.
     content.lock().unwrap().by_digest.insert(image.to_string(), Vec::new());
     let other = scan_with(&server, &cache, &Credential::Anonymous, &options).await;
-    assert!(other.tags[0].size.is_none() && other.tags[0].error.is_some(), "{other:?}");
-    assert_eq!(scan_with(&server, &cache, &Credential::basic("u", "p"), &options).await.tags[0].size, Some(11));
+    assert!(other.tags[0].content.size.is_none() && other.tags[0].content.error.is_some(), "{other:?}");
+    assert_eq!(scan_with(&server, &cache, &Credential::basic("u", "p"), &options).await.tags[0].content.size, Some(11));
 }
 
 #[tokio::test]
@@ -197,11 +197,11 @@ async fn b12_one_tag_that_cannot_be_read_does_not_fail_the_others() {
     let server = serve(Arc::new(Mutex::new(content))).await;
     let inventory = scan_all(&server, &ScanOptions::default()).await;
     let [v3, v2, v1] = &inventory.tags[..] else { panic!("{inventory:?}") };
-    assert_eq!(v1.size, Some(11));
-    let error = v3.error.as_ref().unwrap();
+    assert_eq!(v1.content.size, Some(11));
+    let error = v3.content.error.as_ref().unwrap();
     assert!(error.reason == "NotFound" && error.message.contains("/a:v3: 404"), "{error:?}");
-    assert!(v2.error.is_none() && v2.size.is_none(), "{v2:?}");
-    let arm = v2.platforms[1].error.as_ref().unwrap();
+    assert!(v2.content.error.is_none() && v2.content.size.is_none(), "{v2:?}");
+    let arm = v2.content.platforms[1].error.as_ref().unwrap();
     assert!(arm.reason == "NotFound" && arm.message.contains(gone.hex()), "{arm:?}");
 }
 
@@ -212,8 +212,8 @@ async fn b15_images_of_schema_1_are_listed_without_platforms() {
     content.tag("v1", &old);
     let server = serve(Arc::new(Mutex::new(content))).await;
     let tag = &scan_all(&server, &ScanOptions::default()).await.tags[0];
-    assert!(tag.media_type.unwrap().contains("v1+prettyjws") && tag.error.is_none(), "{tag:?}");
-    assert!(tag.platforms.is_empty() && tag.size.is_none());
+    assert!(tag.content.media_type.unwrap().contains("v1+prettyjws") && tag.content.error.is_none(), "{tag:?}");
+    assert!(tag.content.platforms.is_empty() && tag.content.size.is_none());
 }
 
 #[tokio::test]
@@ -227,9 +227,9 @@ async fn b17_nested_indexes_are_followed_to_the_depth_that_is_allowed() {
     }
     let server = serve(Arc::new(Mutex::new(content))).await;
     let inventory = scan_all(&server, &ScanOptions::default()).await;
-    let read: Vec<bool> = inventory.tags.iter().rev().map(|tag| tag.error.is_none()).collect();
-    assert_eq!(read, [true, true, true, true, true, true, true, false, false], "{:?}", inventory.tags[0].error);
-    assert_eq!(inventory.tags.last().unwrap().size, Some(11));
+    let read: Vec<bool> = inventory.tags.iter().rev().map(|tag| tag.content.error.is_none()).collect();
+    assert_eq!(read, [true, true, true, true, true, true, true, false, false], "{:?}", inventory.tags[0].content.error);
+    assert_eq!(inventory.tags.last().unwrap().content.size, Some(11));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn b18_attestations_that_the_registry_lacks_are_not_asked_for() {
     content.tag("v1", &index);
     let server = serve(Arc::new(Mutex::new(content))).await;
     let tag = &scan_all(&server, &ScanOptions::default()).await.tags[0];
-    assert_eq!((tag.attestations, tag.platforms.len(), tag.size), (1, 1, Some(11)));
+    assert_eq!((tag.content.attestations, tag.content.platforms.len(), tag.content.size), (1, 1, Some(11)));
     assert!(!server.lines().iter().any(|line| line.contains(absent.hex())));
 }
 

@@ -1,6 +1,7 @@
 //! Content digests: sha256 and sha512, the algorithms that the image specification registers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ring::digest::{Context, SHA256, SHA512};
 
@@ -41,7 +42,8 @@ pub struct DigestError(String);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    hex: Box<str>,
+    /// Shared by all copies: a list of tags has each digest in many places.
+    hex: Arc<str>,
 }
 
 impl Digest {

@@ -1,27 +1,26 @@
+use std::sync::Arc;
+
 use super::budget::IMAGES_BYTES;
 use super::*;
+use crate::registry::scan::inventory::TagContent;
+use crate::registry::wire::digest::Digest;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
 }
 
 fn tag(name: &str) -> ScannedTag {
-    ScannedTag {
-        tag: name.to_owned(),
-        digest: Some(format!("sha256:{}", "a".repeat(64))),
-        media_type: None,
-        artifact_type: None,
-        size: Some(142_857_392),
-        created: None,
-        platforms: Vec::new(),
-        attestations: 0,
-        error: None,
-    }
+    let content = Arc::new(TagContent { size: Some(142_857_392), ..TagContent::default() });
+    let digest = Digest::parse(&format!("sha256:{}", "a".repeat(64))).ok();
+    ScannedTag { digest, content, ..ScannedTag::new(name) }
 }
 
 fn unreadable(name: &str, message: &str) -> ScannedTag {
     let error = ScanError { reason: "Forbidden".to_owned(), message: message.to_owned() };
-    ScannedTag { digest: None, size: None, error: Some(error), ..tag(name) }
+    ScannedTag {
+        content: Arc::new(TagContent { error: Some(error), ..TagContent::default() }),
+        ..ScannedTag::new(name)
+    }
 }
 
 fn inventory(tags: Vec<ScannedTag>) -> Inventory {

@@ -74,8 +74,8 @@ async fn tags(client: &Client, target: Target<'_>, pushed: &[&Manifest]) -> Resu
             continue;
         };
         let scanned = found.tags.iter().find(|scanned| scanned.tag == tag).with_context(|| format!("no {tag}"))?;
-        ensure!(scanned.digest.as_deref() == Some(&*manifest.digest), "{scanned:?}");
-        ensure!(scanned.error.is_none() && scanned.size.is_some(), "{scanned:?}");
+        ensure!(scanned.digest.as_ref().map(ToString::to_string).as_deref() == Some(&*manifest.digest), "{scanned:?}");
+        ensure!(scanned.error().is_none() && scanned.content.size.is_some(), "{scanned:?}");
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ async fn five_thousand_tags_take_as_many_heads_and_the_second_scan_reads_no_mani
     for manifests in [1, 0] {
         registry.clear_requests();
         let found = scan(&client, anonymous(&repository), &cache, &ScanOptions::default(), |_| {}).await?;
-        ensure!(found.tags.len() == 5_000 && found.tags.iter().all(|tag| tag.error.is_none()));
+        ensure!(found.tags.len() == 5_000 && found.tags.iter().all(|tag| tag.error().is_none()));
         let count = |start: &str| registry.lines().iter().filter(|line| line.starts_with(start)).count();
         let counts = (count("HEAD /v2/q/app/manifests/v"), count("GET /v2/q/app/manifests/"), registry.lines().len());
         ensure!(counts == (5_000, manifests, 5_000 + 5 + manifests), "{counts:?}");
@@ -92,7 +92,7 @@ async fn b14_a_missing_digest_header_is_computed_and_a_wrong_one_named() -> Resu
     registry.behave(|behavior| behavior.digest_header = DigestHeader::Wrong);
     let found =
         scan(&client(None)?, anonymous(&repository), &ContentCache::default(), &ScanOptions::default(), |_| {}).await?;
-    ensure!(found.tags[0].error.is_some() && found.tags[0].size.is_none(), "{found:?}");
+    ensure!(found.tags[0].error().is_some() && found.tags[0].content.size.is_none(), "{found:?}");
     Ok(())
 }
 
@@ -135,7 +135,7 @@ async fn b12_a_tag_that_one_registry_cannot_show_costs_the_others_nothing() -> R
     let found =
         scan(&client(None)?, anonymous(&repository), &ContentCache::default(), &ScanOptions::default(), |_| {}).await?;
     let failed: Vec<_> =
-        found.tags.iter().filter_map(|tag| Some((tag.tag.as_str(), tag.error.as_ref()?.reason.as_str()))).collect();
+        found.tags.iter().filter_map(|tag| Some((tag.tag.as_str(), tag.error()?.reason.as_str()))).collect();
     ensure!(found.tags.len() == 20 && failed == [("v00007", "Forbidden")], "{failed:?}");
     Ok(())
 }

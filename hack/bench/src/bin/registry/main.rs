@@ -133,7 +133,7 @@ async fn whole_scan(host: &str, arguments: &Arguments) -> Result<Duration> {
     let begin = Instant::now();
     let found = scan(&client, target, &ContentCache::default(), &ScanOptions::default(), |_| {}).await?;
     ensure!(
-        found.tags.len() == arguments.tags && found.tags.iter().all(|tag| tag.error.is_none()),
+        found.tags.len() == arguments.tags && found.tags.iter().all(|tag| tag.error().is_none()),
         "not all were read"
     );
     Ok(begin.elapsed())
