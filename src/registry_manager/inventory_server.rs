@@ -2,6 +2,7 @@
 //!
 //! `GET /v1/namespaces/NAMESPACE/registries/NAME/inventory?limit=N&continue=TOKEN`, with a bearer token of the cluster.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -67,20 +68,28 @@ impl Wanted {
     }
 }
 
-/// Binds the address.
+/// Whether an address may serve inventories.
 ///
 /// # Errors
-/// The address cannot be bound, the certificate cannot be used, or there is none and others than this machine could connect.
+/// There is no certificate, and others than this machine could connect.
+pub fn check(address: SocketAddr, has_certificate: bool) -> Result<()> {
+    ensure!(
+        has_certificate || address.ip().is_loopback(),
+        "--inventory-bind-address={address} is not a loopback address: set --inventory-certificate-dir, because requests \
+         contain tokens"
+    );
+    Ok(())
+}
+
+/// Binds the address, which was [checked](check).
+///
+/// # Errors
+/// The address cannot be bound, or the certificate cannot be used.
 pub async fn start(
     ctx: &Arc<Context>,
     options: &RegistryManagerOptions,
 ) -> Result<impl Future<Output = ()> + Send + use<>> {
     let address = options.inventory_bind_address;
-    ensure!(
-        options.inventory_certificate_dir.is_some() || address.ip().is_loopback(),
-        "--inventory-bind-address={address} is not a loopback address: set --inventory-certificate-dir, because requests \
-         contain tokens"
-    );
     let router = Router::new().route("/v1/namespaces/{namespace}/registries/{name}/inventory", get(serve));
     let mut server = Server::new(router.with_state(ctx.clone()), OF_PROBES);
     if let Some(directory) = &options.inventory_certificate_dir {
@@ -180,6 +189,16 @@ fn unavailable(error: kube::Error) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_cross_no_network_in_the_clear() {
+        for (address, is_plain) in
+            [("127.0.0.1:1", true), ("[::1]:1", true), ("0.0.0.0:1", false), ("[::]:1", false), ("10.0.0.1:1", false)]
+        {
+            let address = address.parse().unwrap();
+            assert_eq!((check(address, false).is_ok(), check(address, true).is_ok()), (is_plain, true), "{address}");
+        }
+    }
 
     #[test]
     fn a_page_is_named_by_its_query() {

@@ -11,8 +11,9 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
-use super::agenda::Limits;
+use super::agenda::{Job, Limits};
 use super::clients::Clients;
 use super::context::Context;
 use super::metrics::RegistryManagerMetrics;
@@ -38,6 +39,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// # Errors
 /// If it cannot start.
 pub async fn run(options: RegistryManagerOptions) -> Result<()> {
+    // Before anything is taken that another replica could need, such as the Lease.
+    inventory_server::check(options.inventory_bind_address, options.inventory_certificate_dir.is_some())?;
     let mut registry = Registry::default();
     let metrics = RegistryManagerMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;
@@ -113,7 +116,11 @@ async fn until_told_to_end(ctx: &Arc<Context>, look: &FirstLook) -> Result<()> {
 }
 
 async fn work_when_due(ctx: &Arc<Context>) -> Infallible {
-    ctx.scans.work(|job| scan::run(ctx.clone(), job)).await
+    let scan = |job: Job| {
+        let span = tracing::info_span!(parent: None, "scan", registry = %job.object.key);
+        scan::run(ctx.clone(), job).instrument(span)
+    };
+    ctx.scans.work(scan).await
 }
 
 fn stop_jobs(ctx: &Context) {

@@ -3,6 +3,7 @@
 mod authentication;
 mod content;
 mod listing;
+mod recording;
 
 use anyhow::Result;
 use hypermirror::registry::policy::PolicyOptions;

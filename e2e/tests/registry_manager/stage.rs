@@ -2,6 +2,7 @@
 //! mock registries.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hypermirror_e2e::mock::digest::Digest;
 use hypermirror_e2e::pki::Authority;
 use hypermirror_e2e::proxy::Proxy;
 use hypermirror_e2e::{
-    Audit, Cluster, Crds, Fleet, Launch, MockRegistry, Process, SharedBed, Testbed, binaries, eventually,
+    Audit, Cluster, Collector, Crds, Fleet, Launch, MockRegistry, Process, SharedBed, Testbed, binaries, eventually,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -30,6 +31,8 @@ const HUB: &str = "registry-1.docker.io";
 const PRIVATE: &str = "registry.example.com";
 
 static BED: SharedBed = SharedBed::new(Testbed::builder);
+/// How many processes there were.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
 /// The scenarios hold it: with the last one that runs the process ends. Nothing drops what a static owns.
 static WORLD: Mutex<Weak<World>> = Mutex::const_new(Weak::new());
 
@@ -47,6 +50,8 @@ pub struct World {
     pub metrics: String,
     /// Its inventories.
     pub inventories: String,
+    /// Its traces.
+    pub traces: Collector,
     _servers: (Proxy, MockRegistry, MockRegistry),
 }
 
@@ -126,26 +131,19 @@ impl World {
     }
 
     async fn start(cluster: &'static Cluster) -> Result<Self> {
-        let client = cluster.admin_client().await?;
-        let fleet = Fleet { client: client.clone() };
-        let root = binaries::repository_root();
-        Crds::of_the_fleet()?.install(&client).await?;
-        Crds::read(&[root.join("manifests/crd/management.yaml")])?.install(&client).await?;
-        fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})).await?;
-        for file in ["rbac.yaml", "secrets.yaml"] {
-            fleet.apply_file(&root.join("manifests/components/registry-manager").join(file)).await?;
-        }
+        install(cluster).await?;
         let authority = Authority::new("registries")?;
         let certificates: PathBuf = cluster.directory().join("registries.crt");
         std::fs::write(&certificates, authority.certificate())?;
         let (proxy, hub, private) = servers().spawn(registries(authority)).await??;
-        let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
-        let mut manager = Launch::operator("registry-manager", cluster.directory())?
-            .arg("registry-manager")
-            .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
-            .args(["--inventory-bind-address=127.0.0.1:0", "--registry-networks=loopback", "--min-scan-interval=10ms"])
-            .arg(format!("--namespace={SYSTEM}"))
-            .env("KUBECONFIG", kubeconfig)
+        let traces = servers().spawn(Collector::start()).await??;
+        // A log of its own: that of an earlier process has addresses at which nobody answers any more.
+        let name = format!("registry-manager-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        let mut manager = launch(cluster, &name)
+            .await?
+            .arg("--inventory-bind-address=127.0.0.1:0")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", traces.url())
+            .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .env("HTTPS_PROXY", proxy.url())
             .env("SSL_CERT_FILE", certificates)
             .spawn()?;
@@ -154,8 +152,33 @@ impl World {
         let inventories = manager.wait_for_log_field("inventory server listening", "address", SOON).await?;
         manager.wait_until_ready(&format!("http://{health}/readyz"), SOON).await?;
         let metrics = format!("http://{metrics}/metrics");
-        Ok(Self { manager, metrics, inventories, _servers: (proxy, hub, private) })
+        Ok(Self { manager, metrics, inventories, traces, _servers: (proxy, hub, private) })
     }
+}
+
+/// Installs the kinds, the namespace and what the shipped ServiceAccount may do.
+pub async fn install(cluster: &Cluster) -> Result<()> {
+    let client = cluster.admin_client().await?;
+    let fleet = Fleet { client: client.clone() };
+    let root = binaries::repository_root();
+    Crds::of_the_fleet()?.install(&client).await?;
+    Crds::read(&[root.join("manifests/crd/management.yaml")])?.install(&client).await?;
+    fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})).await?;
+    for file in ["rbac.yaml", "secrets.yaml"] {
+        fleet.apply_file(&root.join("manifests/components/registry-manager").join(file)).await?;
+    }
+    Ok(())
+}
+
+/// A registry-manager with the shipped ServiceAccount, for registries on this machine.
+pub async fn launch(cluster: &Cluster, name: &str) -> Result<Launch> {
+    let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
+    let launch = Launch::operator(name, cluster.directory())?
+        .arg("registry-manager")
+        .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
+        .args(["--registry-networks=loopback", "--min-scan-interval=10ms"])
+        .arg(format!("--namespace={SYSTEM}"));
+    Ok(launch.env("KUBECONFIG", kubeconfig))
 }
 
 async fn registries(authority: Authority) -> Result<(Proxy, MockRegistry, MockRegistry)> {

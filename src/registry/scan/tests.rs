@@ -167,6 +167,20 @@ async fn what_was_seen_is_not_read_again() {
 }
 
 #[tokio::test]
+async fn tags_of_one_digest_share_what_is_known_of_it() {
+    let mut content = Content::default();
+    let image = content.image("24", &[1]);
+    content.tag("v1", &image);
+    content.tag("v2", &image);
+    let server = serve(Arc::new(Mutex::new(content))).await;
+    let inventory = scan_all(&server, &ScanOptions::default()).await;
+    let [one, other] = &inventory.tags[..] else { panic!("{inventory:?}") };
+    let hex = |tag: &ScannedTag| tag.digest.as_ref().unwrap().hex().as_ptr();
+    assert!(Arc::ptr_eq(&one.content, &other.content) && hex(one) == hex(other));
+    assert!(size_of::<ScannedTag>() <= 56, "a repository may have a hundred thousand of them");
+}
+
+#[tokio::test]
 async fn what_one_credential_read_is_not_shown_to_another() {
     let mut content = Content::default();
     let image = content.image("24", &[1]);

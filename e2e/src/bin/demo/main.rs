@@ -5,6 +5,7 @@
 mod cli;
 mod coverage;
 mod node;
+mod registries;
 mod show;
 mod skopeo;
 
@@ -65,6 +66,7 @@ async fn main() -> Result<()> {
     edit(&show, &cli, &fleet).await?;
     delete(&show, &cli, &fleet).await?;
     coverage::prove(&show, &cli).await?;
+    registries::scan(&show, bed.management(), &fleet).await?;
     let end = End { show: &show, cli: &cli, fleet: &fleet, guest: bed.guest(0) };
     match &no_node {
         None => end.on_a_node().await?,

@@ -61,6 +61,13 @@ impl Show {
         Ok(())
     }
 
+    /// Prints the Registries in the same way.
+    pub async fn registries(&self, fleet: &Fleet) -> Result<()> {
+        self.command(&format!("kubectl get registries -n {NAMESPACE}"));
+        let path = format!("/apis/registry.kubecontroller.io/v1alpha1/namespaces/{NAMESPACE}/registries");
+        table(fleet, &path, false).await
+    }
+
     /// Prints the pods of a guest cluster in the same way.
     pub async fn pods(&self, guest: &Fleet) -> Result<()> {
         self.command("kubectl --kubeconfig east get pods -A");
