@@ -46,11 +46,7 @@ async fn main() -> Result<()> {
     apply_example(&fleet, Path::new(&example)).await?;
     show.note(&format!("ready, with the example manifests applied, after {:.1} s", begin.elapsed().as_secs_f32()));
     let cli = Cli::new(bed.management().kubeconfig_path())?;
-
-    show.title("Before the manager starts: what would it change?");
-    show.note("The Deployments have the override values that stock HyperShift has set.");
-    cli.run(&show, &["diff"])?;
-
+    preview(&show, &cli)?;
     show.title("Starting the manager with its own ServiceAccount and the RBAC rules of manifests/base");
     let launch = ManagerLaunch::new("manager", bed.management().directory());
     // The manager needs the image of the agent as a flag, although the nodes are started later.
@@ -85,6 +81,12 @@ async fn main() -> Result<()> {
     ));
     show.note("Next: read README.md, or check your own manifests: target/debug/hypermirror check -f DIRECTORY");
     Ok(())
+}
+
+fn preview(show: &Show, cli: &Cli) -> Result<()> {
+    show.title("Before the manager starts: what would it change?");
+    show.note("The Deployments have the override values that stock HyperShift has set.");
+    cli.run(show, &["diff"])
 }
 
 async fn apply_example(fleet: &Fleet, directory: &Path) -> Result<()> {
