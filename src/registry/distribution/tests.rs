@@ -75,6 +75,16 @@ async fn b14_a_digest_that_is_not_sent_is_computed_and_a_wrong_one_refused() {
 }
 
 #[tokio::test]
+async fn b14_a_head_with_the_digest_of_something_else_is_refused() {
+    let wrong = Digest::of(Algorithm::Sha256, b"other").to_string();
+    let server = Server::start(move |_| answer(200, &[("docker-content-digest", &wrong)], "")).await;
+    let repository = repository(&server);
+    let by_digest = Reference::Digest(digest());
+    let refused = api().head_manifest(target(&repository), &by_digest).await.unwrap_err();
+    assert!(matches!(refused.cause, Cause::Digest { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn b14_types_count_without_their_parameters() {
     let typed = |text: &'static str| ask(move |_| answer(200, &[("content-type", text)], manifest()));
     for general in ["application/json", "application/vnd.oci.image.manifest.v1+json; charset=utf-8"] {
