@@ -54,7 +54,7 @@ impl Client {
     /// # Errors
     /// It does not.
     pub async fn ping(&self, registry: &RegistryAddress, credential: &Credential) -> Result<(), RegistryError> {
-        self.policy.run(registry, credential, self.mode, async || self.api.ping(registry, credential).await).await
+        self.policy.run(registry, credential, self.mode, || self.api.ping(registry, credential)).await
     }
 
     /// The digest of a manifest.
@@ -62,7 +62,7 @@ impl Client {
     /// # Errors
     /// It is not there, or not what was asked for.
     pub async fn head_manifest(&self, target: Target<'_>, reference: &Reference) -> Result<Head, RegistryError> {
-        self.run(target, async || self.api.head_manifest(target, reference).await).await
+        self.run(target, || self.api.head_manifest(target, reference)).await
     }
 
     /// A manifest whose bytes match its digest.
@@ -70,7 +70,7 @@ impl Client {
     /// # Errors
     /// It is not there, is not what its digest says, or is no manifest.
     pub async fn manifest(&self, target: Target<'_>, reference: &Reference) -> Result<Fetched, RegistryError> {
-        self.run(target, async || self.api.manifest(target, reference).await).await
+        self.run(target, || self.api.manifest(target, reference)).await
     }
 
     /// Asks whether a blob is there. `size` is what its descriptor says; 0 says nothing.
@@ -78,7 +78,7 @@ impl Client {
     /// # Errors
     /// It is not, has another size, or nobody can say.
     pub async fn head_blob(&self, target: Target<'_>, digest: &Digest, size: u64) -> Result<(), RegistryError> {
-        self.run(target, async || self.api.head_blob(target, digest, size).await).await
+        self.run(target, || self.api.head_blob(target, digest, size)).await
     }
 
     /// A small blob.
@@ -86,7 +86,7 @@ impl Client {
     /// # Errors
     /// It is not there, has more than `limit` bytes, or others than its digest says.
     pub async fn small_blob(&self, target: Target<'_>, digest: &Digest, limit: usize) -> Result<Bytes, RegistryError> {
-        self.run(target, async || self.api.small_blob(target, digest, limit).await).await
+        self.run(target, || self.api.small_blob(target, digest, limit)).await
     }
 
     /// Reads a whole blob and keeps nothing of it: whether each byte is there and right.
@@ -94,7 +94,7 @@ impl Client {
     /// # Errors
     /// It is not there, or has other bytes than its digest says.
     pub async fn check_blob(&self, target: Target<'_>, digest: &Digest, size: u64) -> Result<(), RegistryError> {
-        let read = async || {
+        let read = || async {
             let mut stream = self.api.blob(target, digest, Some(size)).await?;
             let failed = |cause| {
                 let place = Place::of(target.repository, Some(digest.to_string()));
@@ -111,7 +111,7 @@ impl Client {
     /// # Errors
     /// It is not there.
     pub async fn blob_from(&self, target: Target<'_>, digest: &Digest, offset: u64) -> Result<BlobTail, RegistryError> {
-        self.run(target, async || self.api.blob_from(target, digest, offset).await).await
+        self.run(target, || self.api.blob_from(target, digest, offset)).await
     }
 
     /// Writes a manifest as its bytes are, under its digest or a tag.
@@ -124,7 +124,7 @@ impl Client {
         reference: &Reference,
         manifest: &Fetched,
     ) -> Result<Pushed, RegistryError> {
-        self.run(target, async || self.api.put_manifest(target, reference, manifest).await).await
+        self.run(target, || self.api.put_manifest(target, reference, manifest)).await
     }
 
     /// Lists the tags of a repository. `on_page` is told how many there are so far.
@@ -134,7 +134,7 @@ impl Client {
     pub async fn tags(&self, target: Target<'_>, on_page: impl Fn(usize)) -> Result<TagList, RegistryError> {
         let mut paging = Paging::new(&Quirks::of(&target.repository.registry));
         loop {
-            let page = self.run(target, async || self.api.tags_page(target, &paging).await).await?;
+            let page = self.run(target, || self.api.tags_page(target, &paging)).await?;
             let failed = |cause| RegistryError {
                 operation: "list the tags of",
                 place: Place::of(target.repository, None),
@@ -153,13 +153,13 @@ impl Client {
     /// # Errors
     /// Nobody can say.
     pub async fn referrers(&self, target: Target<'_>, subject: &Digest) -> Result<Referrers, RegistryError> {
-        self.run(target, async || self.api.referrers(target, subject).await).await
+        self.run(target, || self.api.referrers(target, subject)).await
     }
 
-    async fn run<T>(
+    async fn run<T, C: Future<Output = Result<T, RegistryError>>>(
         &self,
         target: Target<'_>,
-        call: impl AsyncFn() -> Result<T, RegistryError>,
+        call: impl Fn() -> C,
     ) -> Result<T, RegistryError> {
         let named = |mut error: RegistryError| {
             // What the policy itself refuses is about a registry: here it is known what was wanted of it.

@@ -91,15 +91,15 @@ impl Policy {
     ///
     /// # Errors
     /// The last error of the call; [`Cause::Throttled`] if the registry wants a longer wait than anybody has.
-    pub async fn run<T>(
+    pub async fn run<T, C: Future<Output = Result<T, RegistryError>>>(
         &self,
         registry: &RegistryAddress,
         credential: &Credential,
         mode: Mode,
-        call: impl AsyncFn() -> Result<T, RegistryError>,
+        call: impl Fn() -> C,
     ) -> Result<T, RegistryError> {
-        let timed = async |()| self.in_time(registry, call()).await;
-        self.attempts(registry, credential, mode, false, async || Ok(()), timed).await
+        let timed = |()| self.in_time(registry, call());
+        self.attempts(registry, credential, mode, false, || std::future::ready(Ok(())), timed).await
     }
 
     /// The same for a call that sends what `prepare` opens, again before each time. It has no limit of time, and is not counted
@@ -107,26 +107,34 @@ impl Policy {
     ///
     /// # Errors
     /// As [`Self::run`], and those of `prepare`.
-    pub async fn run_stream<P, T>(
+    pub async fn run_stream<P, T, O, C>(
         &self,
         registry: &RegistryAddress,
         credential: &Credential,
         mode: Mode,
-        prepare: impl AsyncFn() -> Result<P, RegistryError>,
-        call: impl AsyncFn(P) -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
+        prepare: impl Fn() -> O,
+        call: impl Fn(P) -> C,
+    ) -> Result<T, RegistryError>
+    where
+        O: Future<Output = Result<P, RegistryError>>,
+        C: Future<Output = Result<T, RegistryError>>,
+    {
         self.attempts(registry, credential, mode, true, prepare, call).await
     }
 
-    async fn attempts<P, T>(
+    async fn attempts<P, T, O, C>(
         &self,
         registry: &RegistryAddress,
         credential: &Credential,
         mode: Mode,
         is_stream: bool,
-        prepare: impl AsyncFn() -> Result<P, RegistryError>,
-        call: impl AsyncFn(P) -> Result<T, RegistryError>,
-    ) -> Result<T, RegistryError> {
+        prepare: impl Fn() -> O,
+        call: impl Fn(P) -> C,
+    ) -> Result<T, RegistryError>
+    where
+        O: Future<Output = Result<P, RegistryError>>,
+        C: Future<Output = Result<T, RegistryError>>,
+    {
         let pacer = self.pacer(registry, credential);
         let mut patience = Patience { left: self.options.max_wait };
         let mut attempt = 1;

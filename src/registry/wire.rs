@@ -10,6 +10,7 @@ pub mod location;
 pub mod manifest;
 pub mod media_type;
 pub mod rate_limit;
+pub mod referrers_index;
 pub mod retry_after;
 pub mod tag_list;
 pub mod upload_range;

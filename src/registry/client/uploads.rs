@@ -148,7 +148,7 @@ impl Client {
         digest: &Digest,
         from: Option<&str>,
     ) -> Result<Begun, RegistryError> {
-        self.run(target, async || self.api.begin_upload(target, digest, from).await).await
+        self.run(target, || self.api.begin_upload(target, digest, from)).await
     }
 }
 
@@ -159,8 +159,8 @@ impl Upload<'_> {
         let mut turns = 0;
         let mut reached = 0;
         loop {
-            let prepare = async || self.prepare().await;
-            let send = async |ready| self.send(ready).await;
+            let prepare = || self.prepare();
+            let send = |ready| self.send(ready);
             let sent = client.policy.run_stream(registry, target.credential, client.mode, prepare, send).await;
             turns += 1;
             match sent {
@@ -250,7 +250,7 @@ impl Upload<'_> {
         let Some(session) = session else { return Ok(()) };
         let digest = self.source.digest();
         let api = &self.client.api;
-        let asked = self.client.run(self.target, async || api.upload_offset(self.target, digest, &session).await).await;
+        let asked = self.client.run(self.target, || api.upload_offset(self.target, digest, &session)).await;
         let mut state = locked(&self.state);
         match asked {
             Ok((session, offset)) if offset <= self.source.size() => {

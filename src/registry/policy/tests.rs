@@ -16,7 +16,10 @@ fn refused(status: u16, retry_after: Option<Duration>) -> RegistryError {
 /// Answers with these errors, one after the other, and then well; how often it was called, and how it ended.
 async fn run(policy: &Policy, mode: Mode, errors: &[RegistryError]) -> (usize, Result<(), RegistryError>) {
     let calls = AtomicUsize::new(0);
-    let call = async || errors.get(calls.fetch_add(1, Ordering::Relaxed)).cloned().map_or(Ok(()), Err);
+    let call = || {
+        let answer = errors.get(calls.fetch_add(1, Ordering::Relaxed)).cloned();
+        std::future::ready(answer.map_or(Ok(()), Err))
+    };
     let result = policy.run(&registry(), &Credential::Anonymous, mode, call).await;
     (calls.load(Ordering::Relaxed), result)
 }
@@ -88,16 +91,16 @@ async fn one_credentials_pace_is_not_anothers() {
     let policy = Policy::new(PolicyOptions::default());
     run(&policy, Mode::Patient, &[refused(429, Some(Duration::from_hours(1)))]).await.1.unwrap_err();
     let other = Credential::basic("u", "p");
-    policy.run(&registry(), &other, Mode::Patient, async || Ok(())).await.unwrap();
+    policy.run(&registry(), &other, Mode::Patient, || std::future::ready(Ok(()))).await.unwrap();
     let elsewhere = RegistryAddress::parse("s.example").unwrap();
-    policy.run(&elsewhere, &Credential::Anonymous, Mode::Patient, async || Ok(())).await.unwrap();
+    policy.run(&elsewhere, &Credential::Anonymous, Mode::Patient, || std::future::ready(Ok(()))).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_more_requests_are_under_way_than_the_pace_allows() {
     let policy = Policy::new(PolicyOptions { concurrency: 3, ..PolicyOptions::default() });
     let (under_way, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let call = async || {
+    let call = || async {
         most.fetch_max(under_way.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
         sleep(Duration::from_millis(10)).await;
         under_way.fetch_sub(1, Ordering::Relaxed);

@@ -143,9 +143,7 @@ impl Side {
     /// It is refused, or its source ended.
     pub async fn write_blob(&self, source: &dyn BlobSource, from: &[String]) -> Result<Written, RegistryError> {
         match self {
-            Self::Registry(side) => {
-                side.created(async || side.client.write_blob(side.target(), source, from).await).await
-            }
+            Self::Registry(side) => side.created(|| side.client.write_blob(side.target(), source, from)).await,
         }
     }
 
@@ -183,9 +181,7 @@ impl Side {
 
     async fn put(&self, reference: &Reference, manifest: &Fetched) -> Result<Pushed, RegistryError> {
         match self {
-            Self::Registry(side) => {
-                side.created(async || side.client.put_manifest(side.target(), reference, manifest).await).await
-            }
+            Self::Registry(side) => side.created(|| side.client.put_manifest(side.target(), reference, manifest)).await,
         }
     }
 
@@ -246,7 +242,10 @@ impl RegistrySide {
     }
 
     /// Writes; once more if the repository was not there and could be created.
-    async fn created<T>(&self, write: impl AsyncFn() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    async fn created<T, W: Future<Output = Result<T, RegistryError>>>(
+        &self,
+        write: impl Fn() -> W,
+    ) -> Result<T, RegistryError> {
         let error = match write().await {
             Err(error) if error.reason() == Reason::NotFound => error,
             written => return written,
