@@ -153,14 +153,7 @@ impl Policy {
                 Err(error) => error,
             };
             let wants = retry_after(&error.cause);
-            let outcome = if error.cause.is_throttling() {
-                Outcome::Throttled(wants)
-            } else if error.cause.is_retryable() {
-                Outcome::Failed
-            } else {
-                Outcome::Answered
-            };
-            permit.end(outcome);
+            permit.end(outcome(&error.cause, wants));
             let is_answer = !error.cause.is_retryable() || mode == Mode::Probe && error.cause.is_throttling();
             // What the registry asks for costs nothing; what fails costs a part of the budget of all.
             let is_over = attempt >= self.options.attempts || wants.is_none() && !pacer.state().1.take();
@@ -286,6 +279,17 @@ impl Pacer {
                 }
             }
         }
+    }
+}
+
+/// What an error says about the registry.
+const fn outcome(cause: &Cause, wants: Option<Duration>) -> Outcome {
+    if cause.is_throttling() {
+        Outcome::Throttled(wants)
+    } else if cause.is_retryable() {
+        Outcome::Failed
+    } else {
+        Outcome::Answered
     }
 }
 

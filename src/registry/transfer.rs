@@ -20,7 +20,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+pub use tokio_util::sync::CancellationToken;
 
 use super::error::RegistryError;
 use super::name::Reference;

@@ -10,3 +10,4 @@ mod judges;
 mod mock;
 mod proxy;
 mod reading;
+mod writing;
