@@ -20,7 +20,8 @@ pub(super) fn write(directory: &Path, host: &str, settings: &Settings<'_>) -> Re
         std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
         Ok(path)
     };
-    let certificate = settings.authority.map(|authority| authority.server(&["127.0.0.1"])).transpose()?;
+    let certificate =
+        settings.authority.map(|authority| authority.server(&["127.0.0.1", "registry.test"])).transpose()?;
     let tls = match &certificate {
         None => None,
         Some(own) => Some((file("tls.crt", &own.certificate)?, file("tls.key", &own.key)?)),

@@ -2,6 +2,8 @@
 
 use regex::Regex;
 
+use super::super::transfer::AnchorTemplate;
+
 /// The longest pattern. The `regex` crate has no pattern that takes more than linear time; a long one takes memory.
 const MAX_PATTERN_BYTES: usize = 1_024;
 const MAX_PATTERN_MEMORY: usize = 1024 * 1024;
@@ -49,14 +51,14 @@ pub struct TagFilter {
     pub include: Option<TagPattern>,
     /// Not those that match one of them.
     pub exclude: Vec<TagPattern>,
-    /// Also tags that stand for attached signatures, attestations and SBOMs.
+    /// Also tags that stand for attached signatures, attestations and SBOMs, and those that keep what was copied by digest.
     pub has_attachments: bool,
 }
 
 impl TagFilter {
     /// Whether a tag counts.
     pub fn takes(&self, tag: &str) -> bool {
-        (self.has_attachments || !is_attachment(tag))
+        (self.has_attachments || !(is_attachment(tag) || AnchorTemplate::default().matches(tag)))
             && self.include.as_ref().is_none_or(|pattern| pattern.matches(tag))
             && !self.exclude.iter().any(|pattern| pattern.matches(tag))
     }
@@ -100,6 +102,9 @@ mod tests {
             format!("sha256-{hex}"),
             format!("sha512-{hex}.sig"),
         ];
+        let anchor = "hypermirror-0123456789ab";
+        assert!(!TagFilter::default().takes(anchor), "it only keeps what was copied by digest");
+        assert!(TagFilter { has_attachments: true, ..TagFilter::default() }.takes(anchor));
         for tag in &attachments {
             assert!(is_attachment(tag) && !TagFilter::default().takes(tag), "{tag}");
             assert!(TagFilter { has_attachments: true, ..TagFilter::default() }.takes(tag), "{tag}");

@@ -103,7 +103,20 @@ async fn b04_an_upload_that_is_cut_goes_on_at_the_offset_of_the_session() -> Res
 }
 
 #[tokio::test]
-async fn b05_an_upload_follows_307_to_another_host_without_our_credentials() -> Result<()> {
+async fn b05_an_upload_follows_307_with_its_whole_body() -> Result<()> {
+    for status in [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT, StatusCode::FOUND] {
+        let registry = MockRegistry::start().await?;
+        let session = format!("/v2/{REPOSITORY}/blobs/uploads/session-0");
+        let elsewhere = Fixed::status(status).header(header::LOCATION, &session).after(10);
+        registry.add(Rule::new(On::area(Area::Upload).method(Method::PUT), elsewhere).times(1));
+        // Any other redirect would turn it into a GET.
+        ensure!(written(&registry, &[]).await.is_ok() == (status != StatusCode::FOUND), "{status}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn b06_an_upload_on_another_host_gets_no_credentials() -> Result<()> {
     let authority = Authority::new("writing")?;
     let registry = MockRegistry::builder().tls(&authority).basic([User::new("alice", PASSWORD)]).start().await?;
     let storage = MockRegistry::builder().tls(&authority).sharing(&registry).start().await?;
@@ -185,7 +198,8 @@ async fn b09_a_mount_asks_for_both_repositories_in_one_token() -> Result<()> {
         let target = Target { repository: &repository, credential: &credential };
         let blob = SmallBlob::new(TEXT.into());
         let how = client(Some(&authority))?.write_blob(target, &blob, &["team/other".to_owned()]).await?;
-        ensure!(how == if first_scope_only { Written::Uploaded } else { Written::Mounted }, "{how:?}");
+        // A server that takes one scope only gets both in it, as the registry's challenge has them.
+        ensure!(how == Written::Mounted, "{how:?}");
         let first = server.requests().into_iter().find(|it| it.query.contains("push")).map(|it| it.query);
         let first = first.unwrap_or_default();
         ensure!(first.contains("team%2Fapp%3Apull%2Cpush") && first.contains("team%2Fother%3Apull"), "{first}");
