@@ -115,3 +115,27 @@ async fn no_more_requests_are_under_way_than_the_pace_allows() {
     drop(timeout(Duration::from_millis(1), one()).await);
     assert!(futures::future::join_all((0..3).map(|_| one())).await.iter().all(Result::is_ok));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_read_from_the_registry_that_it_writes_to() {
+    let policy = Policy::new(PolicyOptions { concurrency: 1, ..PolicyOptions::default() });
+    let (registry, credential) = (registry(), Credential::Anonymous);
+    let read = || policy.run(&registry, &credential, Mode::Patient, || std::future::ready(Ok(7)));
+    // Before each attempt, and while it is under way: the only turn must be free both times.
+    let write = async |prepared: i32| Ok(prepared + read().await?);
+    let written = policy.run_stream(&registry, &credential, Mode::Patient, read, write);
+    assert_eq!(timeout(Duration::from_secs(5), written).await, Ok(Ok(14)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_opened_again_for_each_attempt() {
+    let policy = Policy::new(PolicyOptions::default());
+    let (opened, sent) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let open = || std::future::ready(Ok(opened.fetch_add(1, Ordering::Relaxed)));
+    let send = |number| {
+        sent.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(if number < 2 { Err(refused(503, None)) } else { Ok(number) })
+    };
+    let result = policy.run_stream(&registry(), &Credential::Anonymous, Mode::Patient, open, send).await;
+    assert_eq!((result, sent.load(Ordering::Relaxed)), (Ok(2), 3));
+}

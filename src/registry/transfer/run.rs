@@ -79,12 +79,15 @@ impl Copier {
             senders.push(sender);
             arrivals.insert(transfer.blob.digest.clone(), receiver);
         }
+        let stop = self.stop.child_token();
+        // Whoever lets go of a copy stops its tasks, too.
+        let _end = stop.clone().drop_guard();
         let context = Arc::new(Context {
             sides,
             sources,
             found,
             progress: self.progress.clone(),
-            stop: self.stop.clone(),
+            stop,
             fallback: FallbackTags::default(),
             arrivals,
             written: Cells::default(),

@@ -200,15 +200,21 @@ impl Copier {
 
     /// Images that are tagged and complete are there.
     async fn drop_whole(&self, survey: &mut Survey, lacking: &HashSet<(usize, Digest)>) {
-        let mut left = Vec::new();
-        for image in std::mem::take(&mut survey.images) {
+        let images = std::mem::take(&mut survey.images);
+        let sides = &survey.sides;
+        let looks = stream::iter(images).map(|image| async move {
             let has_blobs = image.content.blobs().all(|blob| !lacking.contains(&(image.side, blob.digest.clone())));
             let is_whole = image.is_tagged
                 && has_blobs
-                && match survey.sides.get(image.side) {
+                && match sides.get(image.side) {
                     Some(side) => holds_manifests(side, &image.content).await,
                     None => false,
                 };
+            (image, is_whole)
+        });
+        let looked: Vec<(Image, bool)> = looks.buffered(self.options.concurrency.max(1)).collect().await;
+        let mut left = Vec::new();
+        for (image, is_whole) in looked {
             if is_whole {
                 let outcome = Outcome {
                     job: image.job,

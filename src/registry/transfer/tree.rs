@@ -94,9 +94,11 @@ impl Reader {
             let (wanted, others): (Vec<_>, Vec<_>) =
                 manifest.manifest.children.iter().partition(|child| platforms.takes(child));
             tree.lacking += others.len();
-            for child in wanted {
-                let reference = Reference::Digest(child.digest.clone());
-                match self.manifest(sources, &reference).await {
+            let read = wanted.into_iter().map(|child| async move {
+                (child, self.manifest(sources, &Reference::Digest(child.digest.clone())).await)
+            });
+            for (child, read) in futures::future::join_all(read).await {
+                match read {
                     Ok(found) => self.add(sources, found, platforms, tree, depth + 1).await?,
                     // Some registries name attestations that they do not hold.
                     Err(error) if child.is_attestation && error.reason() == Reason::NotFound => tree.lacking += 1,

@@ -1,7 +1,11 @@
 //! Sixty images are copied to each of them, in each way in which it is reached, and pulled by clients that are not ours.
 
+use std::io::Write as _;
+
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use hypermirror::registry::policy::PolicyOptions;
 use hypermirror::registry::proxy::Proxies;
 use hypermirror::registry::transfer::Side;
@@ -10,6 +14,7 @@ use hypermirror::registry::transport::{Transport, TransportOptions};
 use hypermirror::registry::{Client, Credential};
 use hypermirror_e2e::MockRegistry;
 use hypermirror_e2e::judge::{Judge, Kind, Reach};
+use hypermirror_e2e::mock::digest::sha256;
 use hypermirror_e2e::proxy::Proxy;
 use hypermirror_e2e::registry::Program;
 use serde_json::{Value, json};
@@ -21,6 +26,7 @@ use super::consumers::{crane_validates, podman_pulls, skopeo_reads};
 const REPOSITORY: &str = "team/sixty";
 const IMAGES: usize = 60;
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The tag of an image and its digest.
@@ -59,15 +65,21 @@ fn add_image(registry: &MockRegistry, layers: &[&Bytes], architecture: &str) -> 
         let digest = store.add_blob(REPOSITORY, bytes);
         json!({ "mediaType": media_type, "digest": &*digest, "size": size })
     };
-    let layers: Vec<Value> =
-        layers.iter().map(|bytes| blob("application/vnd.oci.image.layer.v1.tar", (*bytes).clone())).collect();
-    let ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+    let ids: Vec<String> = layers.iter().map(|bytes| sha256(bytes).to_string()).collect();
+    let layers: Vec<Value> = layers.iter().map(|bytes| blob(LAYER, compressed(bytes))).collect();
     let config = json!({
         "architecture": architecture, "os": "linux", "config": {}, "rootfs": { "type": "layers", "diff_ids": ids },
     });
     let config = blob("application/vnd.oci.image.config.v1+json", config.to_string().into());
     let manifest = json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": layers });
     store.add_manifest(REPOSITORY, IMAGE, manifest.to_string()).to_string()
+}
+
+/// crane reads no other layers.
+fn compressed(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap().into()
 }
 
 /// A tar archive of one file.

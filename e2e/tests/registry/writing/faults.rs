@@ -169,3 +169,44 @@ async fn a_copy_that_is_stopped_anywhere_leaves_no_half_tag_and_goes_on_with_wha
     }
     Ok(())
 }
+
+/// Ends with its count, in the middle of whatever goes on.
+struct Count(tokio::sync::watch::Sender<usize>);
+
+impl CopyProgress for Count {
+    fn blob_bytes(&self, _to: &Side, _digest: &Digest, _bytes: u64) {
+        self.0.send_modify(|count| *count += 1);
+    }
+
+    fn blob_ended(&self, _to: &Side, _digest: &Digest, _arrival: Arrival) {
+        self.0.send_modify(|count| *count += 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_dies_at_any_of_fifty_moments_leaves_no_half_tag() -> Result<()> {
+    let (source, _) = filled().await?;
+    for at in 0..4 {
+        add_large(&source, &format!("large-{at}"), 200 + at);
+    }
+    let tags = ["large-0", "large-1", "large-2", "large-3", "multi", "nested", "docker"];
+    let client = client(None)?;
+    let from = side(&client, &source.url(), REPOSITORY)?;
+    for moment in 0..50 {
+        let destination = MockRegistry::start().await?;
+        let to = side(&client, &destination.url(), "copy/app")?;
+        let jobs = || tags.iter().map(|tag| job(&from, tag, std::slice::from_ref(&to))).collect::<Vec<_>>();
+        let (sender, mut count) = tokio::sync::watch::channel(0);
+        let copier = Copier::new(CopyOptions::default(), Arc::new(Count(sender)), CancellationToken::new());
+        // Dropped without a word, as the kernel does it: what is under way ends where it is.
+        tokio::select! {
+            _ = copier.copy(jobs()) => {}
+            _ = count.wait_for(|count| *count >= moment * 2) => {}
+        }
+        whole(&destination.store(), "copy/app")?;
+        let report = copied(jobs()).await?;
+        ensure!(report.is_complete());
+        ensure!(whole(&destination.store(), "copy/app")? >= tags.len());
+    }
+    Ok(())
+}

@@ -92,3 +92,27 @@ async fn an_agent_is_shown_its_token_and_what_aws_refuses_is_told() {
     let ecr = Ecr::new(without, endpoints(&server), Proxies::default()).unwrap();
     assert!(matches!(ecr.credential(&host()).await, Err(Cause::Credentials(_))));
 }
+
+#[tokio::test]
+async fn b22_a_repository_is_created_in_the_account_of_the_registry_unless_somebody_else_was_faster() {
+    let server = Server::start(|seen| {
+        let body = String::from_utf8_lossy(&seen.body).into_owned();
+        match seen.header("x-amz-target") {
+            Some(CREATE) if body.contains("team/new") => answer(200, &[], "{}"),
+            Some(CREATE) if body.contains("team/old") => {
+                answer(400, &[], r#"{"__type": "RepositoryAlreadyExistsException", "message": "it exists"}"#)
+            }
+            _ => answer(400, &[], r#"{"__type": "AccessDeniedException", "message": "not authorized"}"#),
+        }
+    })
+    .await;
+    let keys =
+        AwsKeys { access_key_id: "A".into(), secret_access_key: Secret::new("s"), session_token: None, expires: None };
+    let ecr = Ecr::new(AwsIdentity::Keys(keys), endpoints(&server), Proxies::default()).unwrap();
+    for path in ["team/new", "team/old"] {
+        assert_eq!(ecr.create_repository(&host(), "123456789012", path).await, Ok(()), "{path}");
+    }
+    assert_eq!(server.seen()[0].body, r#"{"registryId":"123456789012","repositoryName":"team/new"}"#);
+    let refused = ecr.create_repository(&host(), "123456789012", "team/none").await.unwrap_err().to_string();
+    assert!(refused.contains("not authorized") && refused.contains("ecr:CreateRepository"), "{refused}");
+}
