@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};
 
-use super::super::error::RegistryError;
+use super::super::error::{Reason, RegistryError};
 use super::super::name::Reference;
 use super::super::wire::digest::Digest;
 use super::super::wire::manifest::Descriptor;
@@ -13,7 +13,7 @@ use super::attachments::{Finder, Search};
 use super::plan::{Facts, Lack, Plan, Totals};
 use super::side::{Side, SideKey};
 use super::tree::{Reader, Role, Tree};
-use super::{Copier, CopyError, Done, Job, Outcome};
+use super::{Copier, CopyError, Destination, Done, Job, Outcome};
 
 /// What there is to do, and what is done already.
 #[derive(Debug)]
@@ -157,10 +157,9 @@ impl Copier {
         for image in images {
             for blob in image.content.blobs().filter(|blob| asked.insert((image.side, &blob.digest))) {
                 let from = sources.get(&blob.digest).map(Vec::as_slice).unwrap_or_default();
-                let key = (image.side, blob.digest.clone());
                 if from.contains(&image.side) {
                     // From one tag to another in the same repository.
-                    held.found.insert(key);
+                    held.found.insert((image.side, blob.digest.clone()));
                     continue;
                 }
                 let here = sides.get(image.side).map(Side::key);
@@ -168,14 +167,8 @@ impl Copier {
                     let there = sides.get(**at).map(Side::key);
                     matches!((&here, &there), (Some(here), Some(there)) if here.store == there.store)
                 };
-                let near: Vec<usize> = from.iter().filter(is_near).copied().collect();
-                if near.is_empty() {
-                    questions.push((image.side, blob));
-                } else {
-                    // A mount costs no more than the question, and is the answer, too.
-                    held.holds.extend(near.into_iter().map(|at| (blob.digest.clone(), at)));
-                    held.lacking.insert(key);
-                }
+                held.holds.extend(from.iter().filter(is_near).map(|at| (blob.digest.clone(), *at)));
+                questions.push((image.side, blob));
             }
         }
         let answers = stream::iter(questions).map(|(side, blob)| async move {
@@ -298,16 +291,9 @@ impl Surveyor<'_> {
         };
         for (at, to) in job.destinations.iter().enumerate() {
             let tag = to.tag.clone().unwrap_or_else(|| self.copier.options.anchor.tag(&digest));
-            let held = to.side.digest(&Reference::Tag(tag.clone())).await;
-            match held {
-                Ok(held) => {
-                    let is_tagged = held.is_some_and(|held| held == digest);
-                    if is_tagged && !self.copier.options.is_thorough {
-                        found.outcomes.push(outcome(at, Some(&digest), Some(tag), Ok(Done::Unchanged)));
-                    } else {
-                        found.wanted.push((at, tag, is_tagged));
-                    }
-                }
+            match self.lacks(to, &tag, &digest).await {
+                Ok(None) => found.outcomes.push(outcome(at, Some(&digest), Some(tag), Ok(Done::Unchanged))),
+                Ok(Some(is_tagged)) => found.wanted.push((at, tag, is_tagged)),
                 Err(error) => found.outcomes.push(outcome(at, Some(&digest), Some(tag), Err(error.into()))),
             }
         }
@@ -323,6 +309,19 @@ impl Surveyor<'_> {
             }
         }
         found
+    }
+
+    /// Whether there is something to do at a destination; then whether its tag names the image already.
+    async fn lacks(&self, to: &Destination, tag: &str, digest: &Digest) -> Result<Option<bool>, RegistryError> {
+        match to.side.digest(&Reference::Tag(tag.to_owned())).await {
+            Ok(held) => {
+                let is_tagged = held.is_some_and(|held| held == *digest);
+                Ok((!is_tagged || self.copier.options.is_thorough).then_some(is_tagged))
+            }
+            // Some registries answer so for repositories that are made by the first push.
+            Err(error) if matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the reference names, at the first source that has it.

@@ -95,7 +95,7 @@ fn layer(name: &str, size: usize) -> Bytes {
 }
 
 /// Copies all of them, and everybody reads what was copied.
-async fn copied_to(judge: &Judge, to: Side, sample: usize) -> Result<()> {
+async fn copied_to(judge: &Judge, to: Side, reach: Reach, sample: usize) -> Result<()> {
     let source = MockRegistry::start().await?;
     let named = fill(&source);
     let from = side(&client(None)?, &source.url(), REPOSITORY)?;
@@ -106,7 +106,10 @@ async fn copied_to(judge: &Judge, to: Side, sample: usize) -> Result<()> {
         skopeo_reads(judge, &format!("{REPOSITORY}:{tag}"), digest).await?;
     }
     for (tag, digest) in named.iter().take(2) {
-        crane_validates(judge, &format!("{REPOSITORY}:{tag}")).await?;
+        // crane asks no token server at a loopback address.
+        if reach != Reach::Tokens {
+            crane_validates(judge, &format!("{REPOSITORY}:{tag}")).await?;
+        }
         podman_pulls(judge, &format!("{REPOSITORY}:{tag}")).await?;
         podman_pulls(judge, &format!("{REPOSITORY}@{digest}")).await?;
     }
@@ -122,7 +125,7 @@ async fn all(kind: Kind) -> Result<()> {
         };
         let to = as_user(&client(judge.authority())?, &judge.url(), REPOSITORY, credential)?;
         let sample = if reach == Reach::Http { 1 } else { 10 };
-        copied_to(&judge, to, sample).await.with_context(|| format!("{kind:?}, {reach:?}"))?;
+        copied_to(&judge, to, reach, sample).await.with_context(|| format!("{kind:?}, {reach:?}"))?;
     }
     Ok(())
 }
@@ -156,7 +159,7 @@ async fn a_copy_goes_through_a_proxy_by_connect() -> Result<()> {
         PolicyOptions::default(),
     );
     let to = side(&client, &format!("https://registry.test:{port}"), REPOSITORY)?;
-    copied_to(&judge, to, 20).await?;
+    copied_to(&judge, to, Reach::Tls, 20).await?;
     let attempts = proxy.attempts();
     ensure!(!attempts.is_empty() && attempts.iter().all(|it| it.is_tls == Some(true)), "{attempts:?}");
     Ok(())

@@ -159,8 +159,9 @@ async fn a_copy_that_is_stopped_anywhere_leaves_no_half_tag_and_goes_on_with_wha
         destination.clear_requests();
         let again = copied(jobs()).await?;
         let after: u64 = destination.store().repository("copy/app").blobs.values().map(|blob| blob.size()).sum();
+        // What was under way when it was stopped may have arrived since.
         ensure!(
-            again.bytes == after - before,
+            again.bytes <= after - before,
             "{} bytes were sent for {} that were missing",
             again.bytes,
             after - before
