@@ -21,6 +21,7 @@ pub mod overrides;
 pub mod reference;
 pub mod registries;
 pub mod scope;
+pub mod signature_policy;
 pub mod topo;
 pub mod validate;
 

@@ -26,7 +26,7 @@ use crate::hosted::target::TargetSpec;
 use crate::management::index::claims::{Claims, ControlPlaneMeta};
 use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;
-use crate::registry::coverage::policy::SignaturePolicy;
+use crate::mirrors::signature_policy::SignaturePolicy;
 use hypermirror_api::ClusterKey;
 pub use live::{Absent, Connection};
 pub use manifests::of_documents;

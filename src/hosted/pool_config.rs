@@ -21,8 +21,8 @@ use super::delivery::Delivery;
 use super::sources::ReferredConfig;
 use crate::mirrors::entry::MirrorEntries;
 use crate::mirrors::finding::Finding;
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::mirrors::{MirrorEntry, PullBy};
-use crate::registry::coverage::policy::SignaturePolicy;
 
 pub use condition::{condition, findings, reports};
 pub use documents::{ConfigDocuments, KEY, read};

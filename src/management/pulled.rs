@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use crate::client::cause::Cause;
 use crate::client::deadline::answered;
 use crate::client::pages::Pages;
-use crate::registry::coverage::policy::SignaturePolicy;
+use crate::mirrors::signature_policy::SignaturePolicy;
 
 const PAGE: u32 = 500;
 /// Where HyperShift installs its operator, and the name of its Deployment.

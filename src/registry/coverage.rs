@@ -1,8 +1,8 @@
 //! Coverage: do the registries from which images are pulled hold what is needed?
 //!
-//! Pure: `needs` says what a hosted cluster pulls (`payload` and `list` read what a release or a file needs), `demand` takes from
-//! `crate::mirrors` who pulls it from where, `pullers` who that is, `policy` which signatures are demanded, `matrix` says what has to be asked next and
-//! what follows from the answers, `report` is what people and programs get to see. With the client: `check` asks one place,
+//! Pure: `needs` says what a hosted cluster pulls (`payload` and `list` read what a release or a file needs), `pullers` who pulls
+//! it, `demand` takes from `crate::mirrors` from where, and which signatures are demanded, `matrix` says what has to be asked next
+//! and what follows from the answers, `report` is what people and programs get to see. With the client: `check` asks one place,
 //! `release` and `payloads` read release images, `holder` looks credentials up, `asker` asks for many consumers.
 
 pub mod asker;
@@ -15,7 +15,6 @@ pub mod matrix;
 pub mod needs;
 pub mod payload;
 pub mod payloads;
-pub mod policy;
 pub mod pullers;
 pub mod release;
 pub mod report;

@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hypermirror::mirrors::is_tag;
+use hypermirror::mirrors::signature_policy::{SignaturePolicy, demand_signature};
 use hypermirror::registry::coverage::list;
 use hypermirror::registry::coverage::payload::{InLayer, find, images};
-use hypermirror::registry::coverage::policy::{SignaturePolicy, demand_signature};
 use hypermirror::registry::wire::challenge::{Challenge, parse};
 use hypermirror::registry::wire::link::next_query;
 use hypermirror::registry::wire::location::{is_same_host, resolve};

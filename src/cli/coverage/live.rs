@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::super::input::{Input, InputArgs};
 use super::super::{MANAGER_NAMESPACE, console};
 use crate::management::pulled;
-use crate::registry::coverage::policy::SignaturePolicy;
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::registry::credentials::auth_file::AuthFile;
 
 const PULL_SECRET_KEY: &str = ".dockerconfigjson";

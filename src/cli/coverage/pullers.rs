@@ -17,9 +17,9 @@ use crate::hosted::settings::settings;
 use crate::hosted::sources::{ManagementLayer, cluster_map};
 use crate::mirrors::Resolved;
 use crate::mirrors::finding::Finding;
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::registry::coverage::demand::{NodeRules, Puller, Rules};
 use crate::registry::coverage::needs::Consumer;
-use crate::registry::coverage::policy::SignaturePolicy;
 use crate::registry::coverage::pullers::{NodesOf, of_control_plane};
 
 /// A hosted cluster, or the nodes that the mirror objects of the input are for.

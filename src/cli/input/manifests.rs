@@ -19,8 +19,8 @@ use super::unread::Unread;
 use super::{Input, MirrorObject, Repetition};
 use crate::documents::{self, Document, Place};
 use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::mirrors::{Layer, Origin, fields};
-use crate::registry::coverage::policy::SignaturePolicy;
 
 /// Reads the files of all arguments.
 pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {

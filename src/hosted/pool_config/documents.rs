@@ -16,8 +16,8 @@ use crate::mirrors::entry::weight;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
 use crate::mirrors::registries::{RegistriesFile, Role};
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::mirrors::{Layer, MirrorEntry, Origin};
-use crate::registry::coverage::policy::SignaturePolicy;
 
 /// The key that is read (HyperShift, `TokenSecretConfigKey`).
 pub const KEY: &str = "config";

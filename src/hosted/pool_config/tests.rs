@@ -32,6 +32,8 @@ fn all_seven_kinds_in_one_config_map_are_accepted() {
     ];
     let found = documents(&parts.join("---\n"));
     assert_eq!((found.troubles, found.findings), (vec![], vec![]));
+    let scopes: Vec<&String> = found.policies.iter().flat_map(|policy| &policy.scopes).collect();
+    assert_eq!(scopes, ["a.example"], "one of v1alpha1 is in force as one of v1");
     let pools: Vec<(PullBy, Option<usize>)> =
         found.entries.iter().map(|entry| (entry.pull_by, entry.origin.document)).collect();
     assert_eq!(pools, [(PullBy::Digest, Some(3)), (PullBy::Digest, Some(4)), (PullBy::Tag, Some(5))]);

@@ -58,6 +58,18 @@ fn a_status_update_of_a_hosted_cluster_changes_nothing() {
 }
 
 #[test]
+fn an_update_that_a_hosted_cluster_is_offered_is_news_for_its_coverage() {
+    let mut index = Index::new(1);
+    index.apply_cluster(cluster("a"));
+    let mut offered = cluster("a");
+    let update =
+        serde_json::json!({"version": {"availableUpdates": [{"version": "4.20.2", "image": "r.example/r:2"}]}});
+    offered.status = serde_json::from_value(update).unwrap();
+    assert!(!index.apply_cluster(offered.clone()).is_empty());
+    assert!(index.apply_cluster(offered).is_empty());
+}
+
+#[test]
 fn a_field_that_is_served_again_is_a_change_although_the_generation_is_the_same() {
     let mut index = Index::new(1);
     let mut pruned = cluster("a");

@@ -9,11 +9,11 @@ use kube::ResourceExt as _;
 use super::super::credentials::CredentialId;
 use super::matrix::{Demand, Endpoint, Level, Question, TrustId};
 use super::needs::{Consumer, Need};
-use super::policy::{SignaturePolicy, demand_signature};
 use crate::mirrors::hypershift::{self, ControlPlaneExplanation};
 use crate::mirrors::registries::{
     self, DROP_IN, EndpointOrigin, Explanation, RegistriesConfig, attribute, explain_name,
 };
+use crate::mirrors::signature_policy::{SignaturePolicy, demand_signature};
 use crate::mirrors::{ImageReference, Resolved};
 
 /// Where nodes pull images from.

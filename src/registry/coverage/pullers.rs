@@ -4,10 +4,10 @@ use hypermirror_api::ClusterKey;
 
 use super::demand::{NodeRules, Puller, Rules};
 use super::needs::Consumer;
-use super::policy::SignaturePolicy;
 use crate::hosted::pool_config::NodeFile;
 use crate::mirrors::merge::merge_layer;
 use crate::mirrors::registries::{ConfigError, Note, RegistriesConfig, RenderError, render, with_ours};
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::mirrors::validate::{Consumer as ValidFor, validate};
 use crate::mirrors::{MirrorEntry, Resolved};
 

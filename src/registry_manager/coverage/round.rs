@@ -7,9 +7,9 @@ use kube::Client;
 use super::context::Context;
 use crate::client::cause::Cause;
 use crate::management::pulled;
+use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::registry::coverage::asker::{Asker, Scheme};
 use crate::registry::coverage::demand::NodeRules;
-use crate::registry::coverage::policy::SignaturePolicy;
 use crate::registry::coverage::sample::Sample;
 
 /// One round.

@@ -93,6 +93,22 @@ async fn each_credential_is_shown_for_its_own_questions() {
 }
 
 #[tokio::test]
+async fn a_place_is_asked_once_for_all_who_ask_with_the_same_credential() {
+    let server = Server::start(holds).await;
+    let asker = asker(Scheme::Http);
+    let (one, other) = (asker.credential(Credential::Anonymous), asker.credential(Credential::basic("a", "b")));
+    // A manifest alone: nothing else remembers the answer.
+    let place = |credential| Question { level: Level::L0, ..question(&server.host, credential, false) };
+    let (first, second) = (place(one.clone()), place(one));
+    assert_eq!(futures::join!(asker.ask(&first), asker.ask(&second)), (Finding::Held, Finding::Held));
+    let asked = server.seen().len();
+    assert_eq!(asker.ask(&second).await, Finding::Held);
+    assert_eq!(server.seen().len(), asked);
+    assert_eq!(asker.ask(&place(other)).await, Finding::Held);
+    assert!(server.seen().len() > asked, "another credential may see something else");
+}
+
+#[tokio::test]
 async fn a_round_asks_until_every_demand_is_decided() {
     let server = Server::start(holds).await;
     let asker = asker(Scheme::Http);
