@@ -51,6 +51,9 @@ pub const CHECK_NOW: &str = "hypermirror.dev/check-now";
 /// them only for manifests.
 pub const PULL_THROUGH: &str = "hypermirror.dev/pull-through";
 
+/// On an Image: any value that differs from `status.lastHandledCopyNow` starts a run.
+pub const COPY_NOW: &str = "hypermirror.dev/copy-now";
+
 /// Read on a HostedCluster and on the manager's Lease: `true` removes hypermirror from one hosted cluster, or from all.
 pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 

@@ -15,8 +15,12 @@ use super::policy::{Mode, Policy, PolicyOptions};
 use super::quirks::Quirks;
 use super::transport::Transport;
 use super::wire::digest::Digest;
+use super::wire::rate_limit::RateLimit;
 use uploads::Forms;
 pub use uploads::{BlobSource, Written};
+
+/// A function that is told of budgets, for metrics.
+pub type OnLimit = Arc<dyn Fn(&RegistryAddress, RateLimit) + Send + Sync>;
 
 /// Reads and writes registries. Cheap to clone; clones share connections, tokens and paces.
 #[derive(Clone, Debug)]
@@ -30,10 +34,16 @@ pub struct Client {
 impl Client {
     /// Over these connections.
     pub fn new(transport: Transport, options: PolicyOptions) -> Self {
+        Self::telling(transport, options, Arc::new(|_, _| {}))
+    }
+
+    /// The same; `tell` is called with each budget that a registry announces.
+    pub fn telling(transport: Transport, options: PolicyOptions, tell: OnLimit) -> Self {
         let policy = Arc::new(Policy::new(options));
         let paces = policy.clone();
         let announced = Arc::new(move |registry: &RegistryAddress, credential: &Credential, limit| {
             paces.announced(registry, credential, limit);
+            tell(registry, limit);
         });
         Self { api: Arc::new(Api::new(transport, announced)), policy, forms: Arc::default(), mode: Mode::Patient }
     }

@@ -11,6 +11,7 @@ use super::agenda::ObjectKey;
 use super::secrets::Certificates;
 use super::status::ScanFailure;
 use crate::registry::address::TrustClass;
+use crate::registry::client::OnLimit;
 use crate::registry::policy::PolicyOptions;
 use crate::registry::proxy::Proxies;
 use crate::registry::scan::ContentCache;
@@ -66,6 +67,7 @@ pub struct Clients {
     environment: Proxies,
     narrowest: TrustClass,
     observer: Observer,
+    limits: OnLimit,
     shared: Arc<ContentCache>,
     held: Mutex<Held>,
 }
@@ -73,7 +75,14 @@ pub struct Clients {
 impl Clients {
     /// With the proxies of the environment, for registries in no narrower network.
     pub fn new(environment: Proxies, narrowest: TrustClass, observer: Observer) -> Self {
-        Self { environment, narrowest, observer, shared: Arc::default(), held: Mutex::default() }
+        let limits: OnLimit = Arc::new(|_, _| {});
+        Self { environment, narrowest, observer, limits, shared: Arc::default(), held: Mutex::default() }
+    }
+
+    /// Calls this function with each budget that a registry announces.
+    #[must_use]
+    pub fn telling(self, limits: OnLimit) -> Self {
+        Self { limits, ..self }
     }
 
     /// The narrowest network in which registries may be.
@@ -144,7 +153,7 @@ impl Clients {
             made
         };
         let reader = Arc::new(Reader {
-            client: Client::new(connections.transport.clone(), key.policy),
+            client: Client::telling(connections.transport.clone(), key.policy, self.limits.clone()),
             contents: connections.contents.clone(),
             _connections: connections,
         });

@@ -7,6 +7,7 @@ use kube::Client;
 use super::agenda::ObjectKey;
 use super::clients::Clients;
 use super::due::Scans;
+use super::image::Images;
 use super::inventory::Inventories;
 use super::metrics::RegistryManagerMetrics;
 use super::queue::Queue;
@@ -29,6 +30,8 @@ pub struct Context {
     pub inventories: Inventories,
     /// Registries.
     pub scans: Arc<Queue<Scans>>,
+    /// Images.
+    pub images: Images,
 }
 
 impl Context {

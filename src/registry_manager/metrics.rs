@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::coverage::metrics::CoverageMetrics;
+use super::image::metrics::ImageMetrics;
 use crate::registry::transport::{Exchange, Observer};
 use crate::telemetry::metrics::{OutcomeLabels, StateLabels};
 use crate::telemetry::requests::RequestMetrics;
@@ -71,6 +72,8 @@ pub struct RegistryManagerMetrics {
     pub registries: Family<StateLabels, Gauge>,
     /// Tags of all repositories.
     pub tags: Gauge,
+    /// Those of Images.
+    pub images: ImageMetrics,
     /// Requests to registries.
     pub exchanges: Family<ExchangeLabels, Counter>,
     /// Answers that limit requests.
@@ -88,8 +91,10 @@ impl RegistryManagerMetrics {
     /// Registers all metrics with the prefix `hypermirror_`, and those of the first operator under their own names.
     pub fn register(registry: &mut Registry) -> Self {
         let durations = || Histogram::new(exponential_buckets(0.01, 2.0, 20));
+        let images = ImageMetrics::register(registry);
         let own = registry.sub_registry_with_prefix("hypermirror");
         let metrics = Self {
+            images,
             requests: RequestMetrics::register(own),
             leader: Gauge::default(),
             scans: Family::new_with_constructor(durations),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::coverage::options::CoverageOptions;
+use super::image::allow::Allowed;
 use crate::process::flags::{EndpointFlags, LeaseFlags, parse_address, parse_duration};
 use crate::registry::address::TrustClass;
 use crate::telemetry::logs::{LogFormat, LogLevel};
@@ -36,9 +37,15 @@ impl From<RegistryNetworks> for TrustClass {
 /// The flags of `hypermirror registry-manager`.
 #[derive(Args, Clone, Debug)]
 pub struct RegistryManagerOptions {
-    /// Minimum time between two scans of a Registry, whatever its scanInterval is
+    /// Minimum time between two scans of a Registry or two runs of an Image
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub min_scan_interval: Duration,
+    /// Destinations of Images: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated; without it, nothing is copied
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
+    pub destination_allow: Vec<Allowed>,
+    /// Sources of Images that get the process's own credentials: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
+    pub source_credentials_allow: Vec<Allowed>,
     /// Networks in which registries may be
     #[arg(long, value_enum, default_value_t, value_name = "NETWORKS")]
     pub registry_networks: RegistryNetworks,
@@ -51,6 +58,9 @@ pub struct RegistryManagerOptions {
     /// Number of scans at the same time
     #[arg(long, hide = true, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_scans: u16,
+    /// Number of Images that are copied at the same time
+    #[arg(long, hide = true, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_concurrent_copies: u16,
     #[command(flatten)]
     #[allow(missing_docs)] // A doc comment here would become the help of the flattened flags.
     pub coverage: CoverageOptions,

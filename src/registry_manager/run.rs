@@ -16,6 +16,10 @@ use tracing::Instrument as _;
 use super::agenda::{Job, Limits};
 use super::clients::Clients;
 use super::context::Context;
+use super::image::defaults::Defaults;
+use super::image::due::Copies;
+use super::image::settings::Rules;
+use super::image::{self, Images};
 use super::metrics::RegistryManagerMetrics;
 use super::options::RegistryManagerOptions;
 use super::queue::Queue;
@@ -24,6 +28,8 @@ use crate::client::connect::connect;
 use crate::management::events::Events;
 use crate::management::lease::{Leadership, LeaseSettings};
 use crate::process::first_look::FirstLook;
+use crate::registry::auth::ecr::Ecr;
+use crate::registry::credentials::ecr;
 use crate::registry::proxy::Proxies;
 use crate::telemetry::metrics::{StateLabels, gauge};
 
@@ -31,6 +37,8 @@ use crate::telemetry::metrics::{StateLabels, gauge};
 const AT_ONE_HOST: usize = 8;
 /// The part of all scans that one namespace may have at once.
 const PART_OF_NAMESPACE: usize = 8;
+/// The same for Images: there are fewer at once, and each takes longer.
+const COPIES_OF_NAMESPACE: usize = 2;
 /// Interval in which gauges are updated.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -57,7 +65,8 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
         events: Events::new(client.clone(), names::REGISTRY_EVENT_CONTROLLER, &lease.identity),
         client,
         term: leadership.term.clone(),
-        clients: Clients::new(environment, options.registry_networks.into(), metrics.observer()),
+        clients: clients(&options, &environment, &metrics),
+        images: images(&options, &environment, &metrics)?,
         metrics,
         inventories: super::inventory::Inventories::default(),
         scans: Arc::new(Queue::new(limits(options.max_concurrent_scans.into()), options.min_scan_interval)),
@@ -67,6 +76,8 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     tasks.spawn(health_server);
     tasks.spawn(inventory_server::start(&ctx, &options).await?);
     tasks.spawn(watch::follow(ctx.clone(), awaited));
+    tasks.spawn(image::follow(ctx.clone()));
+    ctx.images.log_rules();
     tasks.spawn(keep_house(ctx.clone()));
     let coverage = coverage::start(&ctx, &options, &lease.namespace, &mut tasks)?;
     // Scans share one thread: they wait for registries most of the time, and leave the others to watches and the Lease.
@@ -81,11 +92,31 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     Ok(())
 }
 
+fn clients(options: &RegistryManagerOptions, proxies: &Proxies, metrics: &RegistryManagerMetrics) -> Clients {
+    let quota = metrics.images.clone();
+    Clients::new(proxies.clone(), options.registry_networks.into(), metrics.observer())
+        .telling(Arc::new(move |registry, limit| quota.note_limit(registry, limit)))
+}
+
+fn images(options: &RegistryManagerOptions, proxies: &Proxies, metrics: &RegistryManagerMetrics) -> Result<Images> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let rules = Rules {
+        defaults: Defaults::of_environment(variable)?,
+        destinations: options.destination_allow.clone(),
+        credentials: options.source_credentials_allow.clone(),
+    };
+    let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
+    let ecr = identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies.clone())).transpose()?;
+    let all = usize::from(options.max_concurrent_copies);
+    let limits = Limits { all, namespace: all.div_ceil(COPIES_OF_NAMESPACE), host: AT_ONE_HOST };
+    Ok(Images::new(limits, options.min_scan_interval, rules, ecr.map(Arc::new), metrics.images.clone()))
+}
+
 fn limits(all: usize) -> Limits {
     Limits { all, namespace: (all / PART_OF_NAMESPACE).max(1), host: AT_ONE_HOST }
 }
 
-/// Scans whenever this replica leads, until a signal stops the process.
+/// Scans and copies whenever this replica leads, until a signal stops the process.
 async fn until_told_to_end(ctx: &Arc<Context>, look: &FirstLook) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -120,16 +151,25 @@ async fn work_when_due(ctx: &Arc<Context>) -> Infallible {
         let span = tracing::info_span!(parent: None, "scan", registry = %job.object.key);
         scan::run(ctx.clone(), job).instrument(span)
     };
-    ctx.scans.work(scan).await
+    let copy = |job: Job<Copies>| {
+        let span = tracing::info_span!(parent: None, "copy", image = %job.object.key);
+        image::run(ctx.clone(), job).instrument(span)
+    };
+    tokio::select! {
+        never = ctx.scans.work(scan) => never,
+        never = ctx.images.queue.work(copy) => never,
+    }
 }
 
 fn stop_jobs(ctx: &Context) {
     ctx.scans.stop_all();
+    ctx.images.queue.stop_all();
 }
 
 async fn keep_house(ctx: Arc<Context>) {
     loop {
         count(&ctx);
+        ctx.images.count();
         sleep(HOUSEKEEPING).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The status of a Registry from the result of a scan. Pure.
 
-mod budget;
+pub(super) mod budget;
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Map, Value, json};
 
+use super::conditions::{Conditions, is_true};
 use crate::digest::short_digest;
 use crate::printable;
 use crate::registry::scan::inventory::{Inventory, ScanError, ScannedTag};
 use crate::registry::{Cause, RegistryError};
-use budget::fitting;
+use budget::{IMAGES_BYTES, fitting};
 
 /// Tags that the summary names.
 const LATEST: usize = 10;
@@ -63,7 +64,7 @@ impl Known {
             last_scan: status.last_scan_time.as_ref().map(|time| time.0),
             last_status: status.last_scan_status,
             failures: status.consecutive_failures,
-            is_stalled: status.conditions.iter().any(|it| it.type_ == stalled && it.status == "True"),
+            is_stalled: is_true(&status.conditions, stalled),
             revision: result.map(|result| result.revision.clone()),
             tag_count: result.map_or(0, |result| result.tag_count),
             canonical_name: status.canonical_image_name.clone(),
@@ -190,7 +191,7 @@ pub fn after(known: &Known, report: Report<'_>) -> (Value, Known) {
 
 fn succeeded(status: &mut RegistryStatus, inventory: &Inventory, report: &Report<'_>) {
     status.last_scan_status = Some(ScanStatus::Success);
-    let (images, is_truncated) = fitting(inventory.tags.iter().map(image));
+    let (images, is_truncated) = fitting(inventory.tags.iter().map(image), IMAGES_BYTES);
     status.images = images;
     status.images_truncated = is_truncated;
     status.message = message(inventory, report.warning).map(|message| shown(&message));
@@ -273,38 +274,18 @@ fn conditions(known: &Known, report: &Report<'_>) -> Vec<Condition> {
     };
     let failure = report.result.err();
     let is_tried_soon = failure.is_some_and(ScanFailure::is_transient);
-    let of = |kind, status: bool| condition(known, kind, status, reason, &message, report);
+    let set = Conditions { before: &known.conditions, generation: report.generation, at: report.at };
+    let of = |kind: RegistryConditionType, status| set.make(kind.as_str(), status, reason.as_str(), &message);
     vec![of(Ready, failure.is_none()), of(Reconciling, is_tried_soon), of(Stalled, failure.is_some() && !is_tried_soon)]
-}
-
-fn condition(
-    known: &Known,
-    kind: RegistryConditionType,
-    status: bool,
-    reason: RegistryReason,
-    message: &str,
-    report: &Report<'_>,
-) -> Condition {
-    let status = if status { "True" } else { "False" };
-    let before = known.conditions.iter().find(|it| it.type_ == kind.as_str() && it.status == status);
-    Condition {
-        type_: kind.as_str().to_owned(),
-        status: status.to_owned(),
-        reason: reason.as_str().to_owned(),
-        message: shown(message),
-        observed_generation: Some(report.generation),
-        last_transition_time: before.map_or(Time(report.at), |before| before.last_transition_time.clone()),
-    }
 }
 
 /// The patch for an object whose scans are suspended: its last result stays.
 pub fn suspended(known: &Known, generation: i64, at: Timestamp) -> (Value, Known) {
     use RegistryConditionType::{Ready, Reconciling, Stalled};
-    let nothing = ScanFailure::new(RegistryReason::Suspended, "scans are suspended (spec.suspend)");
-    let report = Report { at, generation, scan_now: None, canonical_name: None, warning: None, result: Err(&nothing) };
-    let of = |kind| condition(known, kind, false, nothing.reason, &nothing.message, &report);
-    let ready = known.conditions.iter().find(|it| it.type_ == Ready.as_str());
-    let ready = ready.map(|ready| Condition { observed_generation: Some(generation), ..ready.clone() });
+    let set = Conditions { before: &known.conditions, generation, at };
+    let (reason, message) = (RegistryReason::Suspended.as_str(), "scans are suspended (spec.suspend)");
+    let of = |kind: RegistryConditionType| set.make(kind.as_str(), false, reason, message);
+    let ready = set.kept(Ready.as_str());
     let conditions: Vec<Condition> = ready.into_iter().chain([of(Reconciling), of(Stalled)]).collect();
     let patch = json!({"status": {"observedGeneration": generation, "conditions": conditions}});
     (patch, Known { observed_generation: Some(generation), is_stalled: false, conditions, ..known.clone() })

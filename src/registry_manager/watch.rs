@@ -75,8 +75,8 @@ pub async fn feed<O, K>(
     }
 }
 
-/// What all kinds have in common.
-pub fn watched<O, S>(guard: &DeserializeGuard<O>, spec: Result<S, String>, hosts: Vec<String>) -> Watched<S>
+/// What all kinds have in common. `now` is the annotation that asks for a job.
+pub fn watched<O, S>(guard: &DeserializeGuard<O>, now: &str, spec: Result<S, String>, hosts: Vec<String>) -> Watched<S>
 where
     O: Resource<DynamicType = ()>,
     DeserializeGuard<O>: Resource<DynamicType = ()>,
@@ -89,7 +89,7 @@ where
         },
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
-        scan_now: guard.annotations().get(annotations::SCAN_NOW).map(|value| handled(value)),
+        scan_now: guard.annotations().get(now).map(|value| handled(value)),
         spec: spec.map(Arc::new),
         hosts,
     }
@@ -103,5 +103,5 @@ fn slim(guard: DeserializeGuard<Registry>) -> Slim<Scans> {
     };
     let address = spec.as_ref().ok().and_then(|spec| RegistryAddress::parse(&spec.url).ok());
     let hosts = address.map(|address| address.name().to_owned()).into_iter().collect();
-    Slim { object: watched(&guard, spec, hosts), known, version }
+    Slim { object: watched(&guard, annotations::SCAN_NOW, spec, hosts), known, version }
 }

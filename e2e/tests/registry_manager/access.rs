@@ -39,6 +39,9 @@ async fn the_registry_manager_writes_coverage_and_statuses_of_registries_and_rea
         ("hypermirror.dev", "hostedclustermirrors"),
         ("config.openshift.io", "imagedigestmirrorsets"),
         ("registry.kubecontroller.io", "registries"),
+        ("skopeo.io", "images"),
+        ("batch", "jobs"),
+        ("", "pods"),
         ("", "secrets"),
         ("", "configmaps"),
         ("", "serviceaccounts"),
@@ -59,6 +62,7 @@ async fn the_registry_manager_writes_coverage_and_statuses_of_registries_and_rea
     ensure!(
         may("", "secrets", "", "get").await?
             && may("registry.kubecontroller.io", "registries", "status", "patch").await?
+            && may("skopeo.io", "images", "status", "patch").await?
     );
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod access;
 mod certificates;
+mod images;
 mod inventories;
 mod leaks;
 mod replicas;

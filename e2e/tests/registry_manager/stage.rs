@@ -29,6 +29,14 @@ pub const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const HUB: &str = "registry-1.docker.io";
 /// The private registry in them.
 const PRIVATE: &str = "registry.example.com";
+/// The source of Images in the manifests of the operator that copied them.
+const QUAY: &str = "quay.io";
+/// A destination of Images. The process's own credentials are for it.
+pub const MIRROR: &str = "mirror.example.com";
+/// The process's own user there, and one for Secrets.
+const WRITER: [&str; 2] = ["writer", "writer-pass"];
+/// The user that Secrets name.
+pub const ROBOT: [&str; 2] = ["robot", "canary-5d1e90"];
 
 static BED: SharedBed = SharedBed::new(Testbed::builder);
 /// How many processes there were.
@@ -52,7 +60,20 @@ pub struct World {
     pub inventories: String,
     /// Its traces.
     pub traces: Collector,
-    _servers: (Proxy, MockRegistry, MockRegistry),
+    /// The registries, by the names that the process knows.
+    pub registries: Registries,
+}
+
+/// Mock registries behind names of the world.
+pub struct Registries {
+    /// Docker Hub.
+    pub hub: MockRegistry,
+    /// `quay.io`.
+    pub quay: MockRegistry,
+    /// [`MIRROR`].
+    pub mirror: MockRegistry,
+    _private: MockRegistry,
+    proxy: Proxy,
 }
 
 /// One scenario's view.
@@ -135,7 +156,7 @@ impl World {
         let authority = Authority::new("registries")?;
         let certificates: PathBuf = cluster.directory().join("registries.crt");
         std::fs::write(&certificates, authority.certificate())?;
-        let (proxy, hub, private) = servers().spawn(registries(authority)).await??;
+        let registries = servers().spawn(registries(authority)).await??;
         let traces = servers().spawn(Collector::start()).await??;
         // A log of its own: that of an earlier process has addresses at which nobody answers any more.
         let name = format!("registry-manager-{}", STARTED.fetch_add(1, Ordering::Relaxed));
@@ -144,7 +165,11 @@ impl World {
             .arg("--inventory-bind-address=127.0.0.1:0")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", traces.url())
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
-            .env("HTTPS_PROXY", proxy.url())
+            .arg(format!("--destination-allow={MIRROR},docker.io/tchoupinax,docker.io/destination"))
+            .env("HTTPS_PROXY", registries.proxy.url())
+            .env("CREDS_DESTINATION_USERNAME", WRITER[0])
+            .env("CREDS_DESTINATION_PASSWORD", WRITER[1])
+            .env("SKOPEO_IMAGE", "quay.io/containers/skopeo")
             .env("SSL_CERT_FILE", certificates)
             .spawn()?;
         let metrics = manager.wait_for_log_field("metrics server listening", "address", SOON).await?;
@@ -152,7 +177,7 @@ impl World {
         let inventories = manager.wait_for_log_field("inventory server listening", "address", SOON).await?;
         manager.wait_until_ready(&format!("http://{health}/readyz"), SOON).await?;
         let metrics = format!("http://{metrics}/metrics");
-        Ok(Self { manager, metrics, inventories, traces, _servers: (proxy, hub, private) })
+        Ok(Self { manager, metrics, inventories, traces, registries })
     }
 }
 
@@ -181,7 +206,7 @@ pub async fn launch(cluster: &Cluster, name: &str) -> Result<Launch> {
     Ok(launch.env("KUBECONFIG", kubeconfig))
 }
 
-async fn registries(authority: Authority) -> Result<(Proxy, MockRegistry, MockRegistry)> {
+async fn registries(authority: Authority) -> Result<Registries> {
     let hub = MockRegistry::builder().tls(&authority).name(HUB).start().await?;
     let user = User::new("myuser", "mypass");
     let private = MockRegistry::builder().tls(&authority).name(PRIVATE).basic([user]).start().await?;
@@ -189,11 +214,14 @@ async fn registries(authority: Authority) -> Result<(Proxy, MockRegistry, MockRe
         add_image(&hub, "library/nginx", tag, tag);
     }
     add_image(&private, "company/app", "v1", "app");
+    let quay = MockRegistry::builder().tls(&authority).name(QUAY).start().await?;
+    let users = [WRITER, ROBOT].map(|[name, password]| User::new(name, password));
+    let mirror = MockRegistry::builder().tls(&authority).name(MIRROR).basic(users).start().await?;
     let proxy = Proxy::start().await?;
-    for (name, registry) in [(HUB, &hub), (PRIVATE, &private)] {
+    for (name, registry) in [(HUB, &hub), (PRIVATE, &private), (QUAY, &quay), (MIRROR, &mirror)] {
         proxy.route(&format!("{name}:443"), registry.host().parse()?);
     }
-    Ok((proxy, hub, private))
+    Ok(Registries { hub, quay, mirror, _private: private, proxy })
 }
 
 /// A Registry.

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use super::budget::IMAGES_BYTES;
 use super::*;
 use crate::registry::scan::inventory::TagContent;
 use crate::registry::wire::digest::Digest;

@@ -61,6 +61,9 @@ async fn registry_manager() -> Registry {
     let metrics = RegistryManagerMetrics::register(&mut registry);
     request(&metrics.requests).await;
     metrics.count_scan("", true, 0.0);
+    metrics.images.count_copied("", 1, 1, jiff::Timestamp::UNIX_EPOCH);
+    let _ = metrics.images.runs.get_or_create(&OutcomeLabels { outcome: "" });
+    let _ = metrics.images.images.get_or_create(&StateLabels { state: "" });
     let _ = metrics.registries.get_or_create(&StateLabels { state: "" });
     let _ = metrics.exchanges.get_or_create(&ExchangeLabels { host: String::new(), class: "", code: String::new() });
     let _ = metrics.coverage.checks.get_or_create(&OutcomeLabels { outcome: "" });

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use hypermirror::mirrors::finding::FindingReason;
 use hypermirror_api::{
-    ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, MirrorCoverage, NodeConditionType,
-    NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry, RegistryConditionType, RegistryReason, names,
+    ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, Image, ImageConditionType, ImageReason,
+    MirrorCoverage, NodeConditionType, NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry,
+    RegistryConditionType, RegistryReason, names,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -68,6 +69,16 @@ fn the_reference_has_every_condition_and_reason_of_a_mirror_coverage() {
 }
 
 #[test]
+fn the_reference_has_every_condition_and_reason_of_an_image() {
+    let page = Page::read("docs/reference.md");
+    let section = page.section("Image");
+    let types = set(ImageConditionType::ALL.iter().map(|of| of.as_str()));
+    section.assert_names(&section.names("condition"), &types, "ImageConditionType (api/src/image_conditions.rs)");
+    let reasons = set(ImageReason::ALL.iter().map(|reason| reason.as_str()));
+    section.assert_names(&section.names("reason"), &reasons, "ImageReason (api/src/image_conditions.rs)");
+}
+
+#[test]
 fn the_page_about_the_agent_has_every_condition_and_reason() {
     let page = Page::read("docs/agent.md");
     let section = page.section("What it reports");
@@ -93,6 +104,7 @@ fn the_reference_has_every_printer_column() {
         (&reference, "HostedClusterMirrors", "Columns:", HostedClusterMirrors::crd()),
         (&reference, "Registry", "Columns:", Registry::crd()),
         (&reference, "MirrorCoverage", "Columns:", MirrorCoverage::crd()),
+        (&reference, "Image", "Columns:", Image::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorStatus:", NodeMirrorStatus::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorSet:", NodeMirrorSet::crd()),
     ] {
