@@ -1,5 +1,6 @@
 //! `status`: prints the fleet from the manager's reports: columns, a line about rollouts, and a tree.
 
+mod branch;
 mod coverage;
 mod overview;
 mod rollouts;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::super::console::{BAD, GOOD, WARNING, styled};
-use super::tree::{Branch, words};
+use super::branch::{Branch, words};
 
 /// Missing images that are listed; `coverage` prints all.
 const LISTED: usize = 5;

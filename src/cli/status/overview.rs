@@ -5,7 +5,8 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
 use super::super::console::WARNING;
 use super::super::table::{self, Cell};
 use super::Fleet;
-use super::tree::{find, style};
+use super::branch::style;
+use super::tree::find;
 
 /// Prints the columns.
 pub fn print(fleet: &Fleet) -> String {

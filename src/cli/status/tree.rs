@@ -2,13 +2,13 @@
 
 mod guest;
 
-use anstyle::Style;
 use hypermirror_api::report::TargetReport;
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::super::console::{BAD, GOOD, HEADING, WARNING, styled};
+use super::branch::{Branch, style, words};
 use super::{Coverages, Fleet, coverage};
 
 /// Conditions with their own branch. Others are listed below the hosted cluster.
@@ -20,18 +20,6 @@ const PLACED: [ConditionType; 6] = [
     ConditionType::BootstrapCovered,
     ConditionType::MirrorsProven,
 ];
-
-/// A line and its children.
-pub(super) struct Branch {
-    pub(super) text: String,
-    pub(super) below: Vec<Branch>,
-}
-
-impl Branch {
-    pub(super) fn leaf(text: impl Into<String>) -> Self {
-        Self { text: text.into(), below: Vec::new() }
-    }
-}
 
 /// Prints the fleet.
 pub fn print(fleet: &Fleet, coverages: &Coverages, now: Timestamp) -> String {
@@ -84,20 +72,6 @@ fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Branch {
 /// A condition of a report.
 pub(super) fn find(status: &HostedClusterMirrorsStatus, kind: ConditionType) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind.as_str())
-}
-
-/// The style of a condition.
-pub(super) fn style(condition: &Condition) -> Style {
-    match condition.status.as_str() {
-        "True" => GOOD,
-        "False" => BAD,
-        _ => WARNING,
-    }
-}
-
-pub(super) fn words(condition: &Condition) -> String {
-    let status = styled(style(condition), format_args!("{}={}", condition.type_, condition.status));
-    format!("{status} ({}): {}", condition.reason, condition.message)
 }
 
 fn condition(condition: &Condition) -> Branch {

@@ -231,6 +231,22 @@ impl Index {
         Vec::from_iter(is_changed.then_some(key))
     }
 
+    fn apply_coverages(&mut self, update: Update<Decoded<SeenCoverage>>) -> Vec<ClusterKey> {
+        let changed = match update {
+            Update::Replaced(list) => {
+                let (seen, invalid) = Decoded::split(list);
+                return self.coverages.replace(seen, &invalid);
+            }
+            Update::Applied(Decoded::Object(seen)) => self.coverages.apply(seen),
+            Update::Deleted(Decoded::Object(seen)) => self.coverages.remove(seen.key().clone()),
+            Update::Deleted(Decoded::Invalid { namespace, name }) => {
+                self.coverages.remove(ClusterKey { namespace, name })
+            }
+            Update::Applied(Decoded::Invalid { .. }) | Update::Failing(_) => None,
+        };
+        Vec::from_iter(changed)
+    }
+
     fn apply_config_maps(&mut self, namespace: &str, update: Update<(String, String)>) -> Changed {
         let changed = match update {
             Update::Replaced(list) => {
@@ -288,7 +304,7 @@ impl Index {
 
 impl<T> Decoded<T> {
     /// The objects of a list, and the namespaces and names of those that cannot be decoded.
-    pub(super) fn split(list: Vec<Self>) -> (Vec<T>, Vec<(String, String)>) {
+    fn split(list: Vec<Self>) -> (Vec<T>, Vec<(String, String)>) {
         let (mut objects, mut invalid) = (Vec::with_capacity(list.len()), Vec::new());
         for decoded in list {
             match decoded {

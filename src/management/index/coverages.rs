@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use hypermirror_api::{ClusterKey, MirrorCoverage};
 
-use super::Index;
-use super::change::Decoded;
-use crate::client::watch::Update;
 use crate::hosted::coverage::KnownCoverage;
 
 /// A MirrorCoverage without its lists.
@@ -19,6 +16,11 @@ pub struct SeenCoverage {
 }
 
 impl SeenCoverage {
+    /// The hosted cluster.
+    pub const fn key(&self) -> &ClusterKey {
+        &self.key
+    }
+
     /// The part that is kept.
     pub fn of(coverage: &MirrorCoverage) -> Self {
         Self { key: ClusterKey::of(coverage), known: coverage.status.as_ref().and_then(KnownCoverage::of) }
@@ -35,45 +37,30 @@ impl Coverages {
         self.0.get(key).cloned()
     }
 
-    fn put(&mut self, key: ClusterKey, known: Option<KnownCoverage>) -> bool {
-        match known {
-            Some(known) if self.0.get(&key).is_some_and(|before| **before == known) => false,
-            Some(known) => {
-                self.0.insert(key, Arc::new(known));
-                true
-            }
-            None => self.0.remove(&key).is_some(),
+    /// Records one. Returns its hosted cluster if it has changed.
+    pub fn apply(&mut self, SeenCoverage { key, known }: SeenCoverage) -> Option<ClusterKey> {
+        let Some(known) = known else { return self.remove(key) };
+        if self.0.get(&key).is_some_and(|before| **before == known) {
+            return None;
         }
-    }
-}
-
-impl Index {
-    /// Records an update. Returns the hosted clusters whose reports change.
-    pub(super) fn apply_coverages(&mut self, update: Update<Decoded<SeenCoverage>>) -> Vec<ClusterKey> {
-        match update {
-            Update::Replaced(list) => {
-                let (seen, invalid) = Decoded::split(list);
-                let mut gone: Vec<ClusterKey> = self.coverages.0.keys().cloned().collect();
-                let is_invalid = |key: &ClusterKey| invalid.iter().any(|(a, b)| (a, b) == (&key.namespace, &key.name));
-                gone.retain(|key| !is_invalid(key) && !seen.iter().any(|seen| seen.key == *key));
-                let gone = gone.into_iter().map(|key| SeenCoverage { key, known: None });
-                let all: Vec<SeenCoverage> = gone.chain(seen).collect();
-                all.into_iter().filter_map(|seen| self.apply_coverage(seen)).collect()
-            }
-            Update::Applied(Decoded::Object(seen)) => self.apply_coverage(seen).into_iter().collect(),
-            Update::Deleted(deleted) => {
-                let key = match deleted {
-                    Decoded::Object(seen) => seen.key,
-                    Decoded::Invalid { namespace, name } => ClusterKey { namespace, name },
-                };
-                self.apply_coverage(SeenCoverage { key, known: None }).into_iter().collect()
-            }
-            Update::Applied(Decoded::Invalid { .. }) | Update::Failing(_) => Vec::new(),
-        }
+        self.0.insert(key.clone(), Arc::new(known));
+        Some(key)
     }
 
-    fn apply_coverage(&mut self, SeenCoverage { key, known }: SeenCoverage) -> Option<ClusterKey> {
-        self.coverages.put(key.clone(), known).then_some(key)
+    /// Drops one. Returns its hosted cluster if it was known.
+    pub fn remove(&mut self, key: ClusterKey) -> Option<ClusterKey> {
+        self.0.remove(&key).is_some().then_some(key)
+    }
+
+    /// Records the complete list, except those of these namespaces and names, which cannot be decoded. Returns the hosted clusters
+    /// for which something has changed.
+    pub fn replace(&mut self, seen: Vec<SeenCoverage>, invalid: &[(String, String)]) -> Vec<ClusterKey> {
+        let mut gone: Vec<ClusterKey> = self.0.keys().cloned().collect();
+        let is_invalid = |key: &ClusterKey| invalid.iter().any(|(a, b)| (a, b) == (&key.namespace, &key.name));
+        gone.retain(|key| !is_invalid(key) && !seen.iter().any(|seen| seen.key == *key));
+        let mut changed: Vec<ClusterKey> = gone.into_iter().filter_map(|key| self.remove(key)).collect();
+        changed.extend(seen.into_iter().filter_map(|seen| self.apply(seen)));
+        changed
     }
 }
 
@@ -85,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn coverage(name: &str, status: &str) -> Decoded<SeenCoverage> {
+    fn coverage(name: &str, status: &str) -> SeenCoverage {
         let mut object = MirrorCoverage::new(name, MirrorCoverageSpec {});
         object.metadata.namespace = Some("clusters".into());
         object.status = Some(MirrorCoverageStatus {
@@ -99,19 +86,18 @@ mod tests {
             }],
             ..MirrorCoverageStatus::default()
         });
-        Decoded::Object(SeenCoverage::of(&object))
+        SeenCoverage::of(&object)
     }
 
     #[test]
     fn a_report_changes_with_the_coverage_of_its_cluster_alone() {
-        let (mut index, west) = (Index::new(0), ClusterKey { namespace: "clusters".into(), name: "west".into() });
-        assert_eq!(index.apply_coverages(Update::Replaced(vec![coverage("west", "True")])), [west.clone()]);
-        assert_eq!(index.apply_coverages(Update::Applied(coverage("west", "True"))), []);
-        assert_eq!(index.apply_coverages(Update::Applied(coverage("west", "False"))), [west.clone()]);
-        let invalid = Decoded::Invalid { namespace: "clusters".into(), name: "west".into() };
-        assert_eq!(index.apply_coverages(Update::Replaced(vec![invalid])), []);
-        assert!(index.coverages.get(&west).is_some(), "one that cannot be decoded stays");
-        assert_eq!(index.apply_coverages(Update::Deleted(coverage("west", "False"))), [west.clone()]);
-        assert!(index.coverages.get(&west).is_none());
+        let (mut all, west) = (Coverages::default(), ClusterKey { namespace: "clusters".into(), name: "west".into() });
+        assert_eq!(all.replace(vec![coverage("west", "True")], &[]), [west.clone()]);
+        assert_eq!(all.apply(coverage("west", "True")), None);
+        assert_eq!(all.apply(coverage("west", "False")), Some(west.clone()));
+        assert_eq!(all.replace(Vec::new(), &[("clusters".into(), "west".into())]), []);
+        assert!(all.get(&west).is_some(), "one that cannot be decoded stays");
+        assert_eq!(all.replace(Vec::new(), &[]), [west.clone()]);
+        assert_eq!((all.get(&west), all.remove(west)), (None, None));
     }
 }
