@@ -3,6 +3,7 @@
 mod consumers;
 mod copying;
 mod ours;
+mod sweep;
 
 use anyhow::{Context, Result, ensure};
 use hypermirror_e2e::content::{Content, Feature};
