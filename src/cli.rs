@@ -5,6 +5,7 @@ mod catalogs;
 mod check;
 mod completion;
 mod console;
+mod copy;
 mod coverage;
 mod crd;
 mod diff;
@@ -72,6 +73,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Print whether registries hold what releases, hosted clusters or lists need
     Coverage(Box<coverage::CoverageArgs>),
+    /// Copy images between registries, OCI layouts and archives
+    Copy(Box<copy::CopyArgs>),
     /// Print a repository's tags with digests, sizes and platforms
     Scan(Box<scan::ScanArgs>),
     /// Print the CRDs as YAML, or a patch for HyperShift's CRD
@@ -133,6 +136,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Coverage(args) => coverage::run(&args).await,
+        Command::Copy(args) => copy::run(&args).await,
         Command::Scan(args) => scan::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,

@@ -13,6 +13,7 @@ pub mod coverage;
 pub mod credentials;
 pub mod distribution;
 pub mod error;
+pub mod layout;
 pub mod name;
 pub mod policy;
 pub mod proxy;

@@ -107,6 +107,18 @@ impl ReachArgs {
         if self.plain_http { Scheme::Http } else { Scheme::Https }
     }
 
+    /// A client with the credentials of the user. Nothing is connected yet.
+    pub fn access(&self) -> Result<Access> {
+        Ok(Access { client: self.client(&[], self.insecure_skip_tls_verify)?, keychain: self.keychain()? })
+    }
+
+    /// Access to registries of AWS by the identity of the environment, if there is one.
+    pub fn ecr(&self) -> Result<Option<Ecr>> {
+        let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
+        let proxies = Proxies::of_environment(variable)?;
+        Ok(identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies)).transpose()?)
+    }
+
     /// Warns of flags that weaken connections.
     pub fn warn(&self) {
         if self.insecure_skip_tls_verify {
@@ -146,10 +158,7 @@ impl ReachArgs {
                 existing.map(|(path, bytes)| auth_file(path, &bytes)).collect::<Result<_>>()?
             }
         };
-        let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
-        let proxies = Proxies::of_environment(variable)?;
-        let ecr = identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies)).transpose()?;
-        let keychain = Keychain { explicit: None, files, ecr };
+        let keychain = Keychain { explicit: None, files, ecr: self.ecr()? };
         for warning in keychain.warnings() {
             console::warning(warning);
         }

@@ -5,6 +5,7 @@
 mod catalogs;
 mod check;
 mod control_plane;
+mod copy;
 mod coverage;
 mod diff;
 mod escapes;

@@ -13,6 +13,7 @@ use super::super::credentials::Credential;
 use super::super::credentials::ecr::EcrHost;
 use super::super::distribution::{Fetched, Pushed, Referrers, Target};
 use super::super::error::{Cause, Place, Reason, RegistryError};
+use super::super::layout::LayoutRepository;
 use super::super::name::{Reference, Repository};
 use super::super::transport::Pieces;
 use super::super::wire::digest::Digest;
@@ -23,6 +24,8 @@ use super::super::wire::manifest::Descriptor;
 pub enum Side {
     /// A repository in a registry.
     Registry(RegistrySide),
+    /// A repository in an OCI layout.
+    Layout(LayoutRepository),
 }
 
 /// A repository, and the client and credential for it.
@@ -54,6 +57,7 @@ impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry(side) => side.repository.fmt(f),
+            Self::Layout(side) => side.fmt(f),
         }
     }
 }
@@ -66,6 +70,9 @@ impl Side {
                 store: side.repository.registry.base().to_string(),
                 repository: side.repository.path().to_owned(),
             },
+            Self::Layout(side) => {
+                SideKey { store: side.layout().to_string(), repository: side.written_as().to_owned() }
+            }
         }
     }
 
@@ -73,6 +80,11 @@ impl Side {
     pub fn place(&self, reference: Option<&Reference>) -> Place {
         match self {
             Self::Registry(side) => Place::of(&side.repository, reference.map(ToString::to_string)),
+            Self::Layout(side) => Place {
+                registry: side.layout().to_string(),
+                repository: String::new(),
+                reference: reference.map(ToString::to_string),
+            },
         }
     }
 
@@ -83,6 +95,7 @@ impl Side {
     pub async fn digest(&self, reference: &Reference) -> Result<Option<Digest>, RegistryError> {
         let found = match self {
             Self::Registry(side) => side.client.head_manifest(side.target(), reference).await.map(|head| head.digest),
+            Self::Layout(side) => side.digest(reference).await.map_err(Into::into),
         };
         or_absent(found)
     }
@@ -94,6 +107,7 @@ impl Side {
     pub async fn manifest(&self, reference: &Reference) -> Result<Fetched, RegistryError> {
         match self {
             Self::Registry(side) => side.client.manifest(side.target(), reference).await,
+            Self::Layout(side) => Ok(side.manifest(reference).await?),
         }
     }
 
@@ -104,6 +118,7 @@ impl Side {
     pub async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, RegistryError> {
         let found = match self {
             Self::Registry(side) => side.client.head_blob(side.target(), digest, size).await,
+            Self::Layout(side) => return Ok(side.layout().has_blob(digest, size).await?),
         };
         match found {
             // It has another size: it is not what the manifest names.
@@ -134,6 +149,7 @@ impl Side {
                 });
                 Ok(pieces.boxed())
             }
+            Self::Layout(side) => Ok(side.layout().blob(&blob.digest, offset).await?),
         }
     }
 
@@ -144,6 +160,10 @@ impl Side {
     pub async fn write_blob(&self, source: &dyn BlobSource, from: &[String]) -> Result<Written, RegistryError> {
         match self {
             Self::Registry(side) => side.created(|| side.client.write_blob(side.target(), source, from)).await,
+            // What it holds it holds for all images.
+            Self::Layout(side) => {
+                Ok(if side.layout().write_blob(source).await? { Written::Uploaded } else { Written::Mounted })
+            }
         }
     }
 
@@ -182,6 +202,10 @@ impl Side {
     async fn put(&self, reference: &Reference, manifest: &Fetched) -> Result<Pushed, RegistryError> {
         match self {
             Self::Registry(side) => side.created(|| side.client.put_manifest(side.target(), reference, manifest)).await,
+            Self::Layout(side) => {
+                side.put(reference, manifest).await?;
+                Ok(Pushed { lists_referrers: true })
+            }
         }
     }
 
@@ -192,6 +216,9 @@ impl Side {
     pub async fn referrers(&self, subject: &Digest) -> Result<Referrers, RegistryError> {
         match self {
             Self::Registry(side) => side.client.referrers(side.target(), subject).await,
+            Self::Layout(side) => {
+                Ok(Referrers { manifests: side.layout().referrers(subject).await?, is_by_tag: false })
+            }
         }
     }
 
@@ -202,6 +229,7 @@ impl Side {
     pub async fn tags(&self) -> Result<Vec<String>, RegistryError> {
         match self {
             Self::Registry(side) => Ok(side.client.tags(side.target(), |_| {}).await?.tags),
+            Self::Layout(side) => Ok(side.tags()),
         }
     }
 }
