@@ -1,5 +1,6 @@
 //! Coverage of a release for a fleet: what the binary says is what the registries hold.
 
+mod air_gap;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};

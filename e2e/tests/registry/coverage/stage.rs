@@ -109,11 +109,16 @@ impl Stage {
         self.directory.path()
     }
 
-    /// Runs the binary over HTTP with the files of the input.
+    /// Runs the binary with the files of the input.
     pub async fn run(&self, arguments: &[&str]) -> Result<Ran> {
+        self.run_alone(&[arguments, &["-f", "."]].concat()).await
+    }
+
+    /// Runs the binary in the directory of the input.
+    pub async fn run_alone(&self, arguments: &[&str]) -> Result<Ran> {
         let mut command = tokio::process::Command::new(binaries::operator()?);
         command.env_clear().env("HOME", self.input()).current_dir(self.input()).args(arguments);
-        let output = command.args(["-f", "."]).kill_on_drop(true).output().await?;
+        let output = command.kill_on_drop(true).output().await?;
         Ok(Ran {
             stdout: String::from_utf8(output.stdout)?,
             stderr: String::from_utf8(output.stderr)?,
