@@ -16,6 +16,7 @@ use super::console::{self, DataFormat};
 use super::registry::ReachArgs;
 use crate::registry::transfer::{AnchorTemplate, CopyOptions, PlatformFilter};
 pub use engine::Engine;
+pub use places::of_want;
 use places::{Destination, Item, Place};
 use report::CopyReport;
 
@@ -144,8 +145,8 @@ impl CopyArgs {
             _ => return Err(Usage::error("--want names the images: give a destination or none")),
         };
         let text = list(file)?;
-        let items = places::of_want(&text, to.as_ref())
-            .map_err(|error| Usage::error(format!("{}: {error}", file.display())))?;
+        let items =
+            of_want(&text, to.as_ref()).map_err(|error| Usage::error(format!("{}: {error}", file.display())))?;
         Ok(items)
     }
 

@@ -1,5 +1,6 @@
 //! `coverage`: whether registries hold what a release, a hosted cluster, the fleet or a list needs.
 
+mod fill;
 mod holders;
 mod lists;
 mod live;
@@ -49,6 +50,7 @@ const VANTAGE: &str = "this machine";
   hypermirror coverage -f mirrors.yaml --release RELEASE
   hypermirror coverage -f mirrors.yaml --images list.txt --level L2
   hypermirror coverage -f mirrors.yaml --release RELEASE -o want
+  hypermirror coverage --hosted-cluster clusters/west --fill
 RELEASE is a release image, by tag or digest. With --release, --image, --images
 or --oc-mirror only these are checked, else all that the hosted clusters need.
 Exit code: 0 if everything is held, 1 if something is missing, 2 for bad usage,
@@ -76,6 +78,9 @@ pub struct CoverageArgs {
     /// Registry that fetches from elsewhere what it is asked for: only asked for manifests
     #[arg(long, value_name = "HOST")]
     pull_through: Vec<String>,
+    /// Copy what is missing to the mirrors that lack it, then check again
+    #[arg(long)]
+    fill: bool,
     #[command(flatten)]
     reach: ReachArgs,
     /// Output format
@@ -151,7 +156,7 @@ pub async fn run(args: &CoverageArgs) -> Result<ExitCode> {
         console::print_data(&schema_for!(Report), DataFormat::Json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    match prove(args).await {
+    match prove_and_fill(args).await {
         Err(error) if !error.is::<Usage>() => {
             console::error(console::causes(&error));
             Ok(ExitCode::from(UNKNOWN))
@@ -160,7 +165,35 @@ pub async fn run(args: &CoverageArgs) -> Result<ExitCode> {
     }
 }
 
-async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
+async fn prove_and_fill(args: &CoverageArgs) -> Result<ExitCode> {
+    args.reach.warn();
+    let mut proof = prove(args).await?;
+    let lines = if args.fill { proof.wanted() } else { BTreeSet::new() };
+    if !lines.is_empty() {
+        fill::fill(&args.reach, &lines).await?;
+        proof = prove(args).await?;
+    }
+    print(args, &proof)?;
+    Ok(ExitCode::from(proof.report.exit_code()))
+}
+
+/// What was found.
+struct Proof {
+    report: Report,
+    demands: Vec<Demand>,
+    /// How many blobs were read whole.
+    hashed: usize,
+}
+
+impl Proof {
+    /// What is missing, as lines to copy.
+    fn wanted(&self) -> BTreeSet<String> {
+        let verdicts = self.report.images.iter().map(|image| &image.verdict);
+        want::lines(self.demands.iter().zip(verdicts))
+    }
+}
+
+async fn prove(args: &CoverageArgs) -> Result<Proof> {
     let listed = args.lists.read()?;
     let input = args.input.load(Wanted { pools: true, ..Wanted::default() }).await?;
     findings::report_input(&input);
@@ -172,7 +205,6 @@ async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
     }
     let extras = Extras::read(&args.input, &input, &selected).await?;
     let targets = pullers::targets(&input, &selected, args.node_pool.as_deref(), &extras.policies)?;
-    args.reach.warn();
     let asker = Asker::new(args.reach.scheme(), args.sampled(), Arc::new(Payloads::default()));
     let mut holders = Holders::new(&args.reach, &extras, &asker)?;
     let bar = Bar::new();
@@ -199,19 +231,17 @@ async fn prove(args: &CoverageArgs) -> Result<ExitCode> {
     }
     let mut report = Report::new(args.level.into(), VANTAGE, &demands, &found);
     report.unread_releases = unread;
-    print(args, &report, &demands, asker.hashed())?;
-    Ok(ExitCode::from(report.exit_code()))
+    Ok(Proof { report, demands, hashed: asker.hashed() })
 }
 
-fn print(args: &CoverageArgs, report: &Report, demands: &[Demand], hashed: usize) -> Result<()> {
+fn print(args: &CoverageArgs, proof: &Proof) -> Result<()> {
+    let report = &proof.report;
     match args.output {
         Output::Json => console::print_data(report, DataFormat::Json)?,
         Output::Yaml => console::print_data(report, DataFormat::Yaml)?,
-        Output::Table => console::print(&text::print(report, hashed))?,
+        Output::Table => console::print(&text::print(report, proof.hashed))?,
         Output::Want => {
-            let verdicts = report.images.iter().map(|image| &image.verdict);
-            let lines = want::lines(demands.iter().zip(verdicts));
-            console::print(&lines.into_iter().map(|line| line + "\n").collect::<String>())?;
+            console::print(&proof.wanted().into_iter().map(|line| line + "\n").collect::<String>())?;
         }
     }
     if args.output == Output::Want {

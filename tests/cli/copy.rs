@@ -50,8 +50,8 @@ fn a_layout_is_copied_to_an_archive_and_back_and_skopeo_reads_both() {
     let again = files.run(&["copy", "oci:a", "oci:b"]).out();
     assert!(again.contains("1 unchanged"), "{again}");
     for place in ["oci:b:quay.io/org/app:v1", "oci-archive:a.tar:quay.io/org/app:v1"] {
-        let read = Command::new("skopeo").args(["inspect", "--format", "{{.Digest}}", place]).current_dir(files.path());
-        let read = { read }.output().unwrap();
+        let mut read = Command::new("skopeo");
+        let read = read.args(["inspect", "--format", "{{.Digest}}", place]).current_dir(files.path()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), digest, "{place}: {read:?}");
     }
     // What skopeo writes is read.
