@@ -157,7 +157,8 @@ impl Engine {
             }
             Goal::Layout { path, repository, name, carried_for } => {
                 let layout = self.write(path, is_dry).await?;
-                let side = LayoutRepository::new(layout, repository).naming(name, carried_for.clone());
+                let side = LayoutRepository::new(layout, repository);
+                let side = if name.is_empty() { side } else { side.naming(name, carried_for.clone()) };
                 Ok(Destination { side: Side::Layout(side), tag: None })
             }
         }

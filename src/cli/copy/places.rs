@@ -158,26 +158,7 @@ impl Destination {
             let goals = match (&full, self) {
                 _ if !exact.is_empty() => exact.iter().map(exactly).collect::<Result<_>>()?,
                 (Some(image), _) => vec![self.of_image(image)?],
-                (None, Self::Image(to)) => {
-                    let repository = Repository::of(to).map_err(|error| usage(&to.to_string(), &error))?;
-                    let tag = to.tag.clone().or_else(|| Reference::tag(&name).map(|tag| tag.to_string()));
-                    vec![Goal::Registry(repository, tag)]
-                }
-                (None, Self::Layout(path)) => {
-                    let name = path.name.clone().unwrap_or_else(|| name.clone());
-                    vec![Goal::Layout {
-                        path: path.whole(),
-                        repository: String::new(),
-                        name,
-                        carried_for: BTreeSet::new(),
-                    }]
-                }
-                (None, Self::Prefix(..)) => {
-                    let message = format!(
-                        "image {name:?} has no repository there; name it as in {layout}:{name}, with HOST/REPOSITORY:TAG as destination"
-                    );
-                    return Err(usage(&layout.to_string(), &message));
-                }
+                (None, _) => vec![self.of_short(layout, &name)?],
             };
             let repository =
                 full.as_ref().map(|image| format!("{}/{}", image.registry, image.path)).unwrap_or_default();
@@ -189,6 +170,27 @@ impl Destination {
             });
         }
         Ok(items)
+    }
+
+    /// Where an image of a layout goes to whose name there is a tag, or nothing.
+    fn of_short(&self, layout: &LayoutPath, name: &str) -> Result<Goal> {
+        match self {
+            Self::Image(to) => {
+                let repository = Repository::of(to).map_err(|error| usage(&to.to_string(), &error))?;
+                let tag = to.tag.clone().or_else(|| Reference::tag(name).map(|tag| tag.to_string()));
+                Ok(Goal::Registry(repository, tag))
+            }
+            Self::Layout(path) => {
+                let name = path.name.clone().unwrap_or_else(|| name.to_owned());
+                let (path, repository, carried_for) = (path.whole(), String::new(), BTreeSet::new());
+                Ok(Goal::Layout { path, repository, name, carried_for })
+            }
+            Self::Prefix(..) => {
+                let message =
+                    format!("image {name:?} has no repository there: give HOST/REPOSITORY:TAG as destination");
+                Err(usage(&layout.to_string(), &message))
+            }
+        }
     }
 
     /// Whether a place lies below it.
