@@ -113,7 +113,7 @@ impl ReachArgs {
     }
 
     /// Access to registries of AWS by the identity of the environment, if there is one.
-    pub fn ecr(&self) -> Result<Option<Ecr>> {
+    pub fn ecr() -> Result<Option<Ecr>> {
         let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
         let proxies = Proxies::of_environment(variable)?;
         Ok(identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies)).transpose()?)
@@ -158,7 +158,7 @@ impl ReachArgs {
                 existing.map(|(path, bytes)| auth_file(path, &bytes)).collect::<Result<_>>()?
             }
         };
-        let keychain = Keychain { explicit: None, files, ecr: self.ecr()? };
+        let keychain = Keychain { explicit: None, files, ecr: Self::ecr()? };
         for warning in keychain.warnings() {
             console::warning(warning);
         }

@@ -287,9 +287,13 @@ impl Cause {
             | Self::TagImmutable { .. }
             | Self::DemandsChildren { .. } => Reason::Refused,
             Self::Layout { is_missing: true, .. } => Reason::NotFound,
-            Self::Unconfirmed(_) | Self::Layout { .. } => Reason::Invalid,
             Self::Challenge(_) => Reason::Unauthorized,
-            Self::Digest { .. } | Self::Size { .. } | Self::Manifest(_) | Self::Invalid { .. } => Reason::Invalid,
+            Self::Unconfirmed(_)
+            | Self::Layout { .. }
+            | Self::Digest { .. }
+            | Self::Size { .. }
+            | Self::Manifest(_)
+            | Self::Invalid { .. } => Reason::Invalid,
             Self::Credentials(_) => Reason::CredentialsUnavailable,
         }
     }

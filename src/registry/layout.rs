@@ -145,7 +145,7 @@ impl Layout {
     /// # Errors
     /// The index has it for two images.
     pub fn find(&self, name: &str) -> Result<Option<Entry>, LayoutError> {
-        let found = self.listed().index.find(name).map(|found| found.cloned());
+        let found = self.listed().index.find(name).map(Option::<&_>::cloned);
         found.map_err(|error| self.failed("find an image in", None, Trouble::invalid(error)))
     }
 

@@ -39,7 +39,7 @@ pub async fn follow(ctx: Arc<Context>, awaited: Awaited) {
 pub async fn feed<O, K>(
     api: Api<DeserializeGuard<O>>,
     queue: &Queue<K>,
-    slim: fn(DeserializeGuard<O>) -> Slim<K>,
+    slim: fn(&DeserializeGuard<O>) -> Slim<K>,
     forget: impl Fn(&ObjectKey),
     listed: impl Fn(),
 ) where
@@ -47,7 +47,7 @@ pub async fn feed<O, K>(
     K: Kind,
     Slim<K>: Send,
 {
-    let mut updates = pin!(updates(api, watcher::Config::default(), slim));
+    let mut updates = pin!(updates(api, watcher::Config::default(), move |guard| slim(&guard)));
     let mut is_failing = false;
     let put = |slim: Slim<K>| queue.put(slim.object, slim.known, &slim.version);
     while let Some(update) = updates.next().await {
@@ -95,7 +95,7 @@ where
     }
 }
 
-fn slim(guard: DeserializeGuard<Registry>) -> Slim<Scans> {
+fn slim(guard: &DeserializeGuard<Registry>) -> Slim<Scans> {
     let version = guard.meta().resource_version.clone().unwrap_or_default();
     let (spec, known) = match &guard.0 {
         Ok(registry) => (Ok(registry.spec.clone()), registry.status.as_ref().map(Known::of).unwrap_or_default()),
@@ -103,5 +103,5 @@ fn slim(guard: DeserializeGuard<Registry>) -> Slim<Scans> {
     };
     let address = spec.as_ref().ok().and_then(|spec| RegistryAddress::parse(&spec.url).ok());
     let hosts = address.map(|address| address.name().to_owned()).into_iter().collect();
-    Slim { object: watched(&guard, annotations::SCAN_NOW, spec, hosts), known, version }
+    Slim { object: watched(guard, annotations::SCAN_NOW, spec, hosts), known, version }
 }

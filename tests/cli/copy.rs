@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use hypermirror::registry::wire::digest::hex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +14,7 @@ fn layout(at: &Path, name: &str) -> String {
     let blobs = at.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
     let add = |media_type: &str, bytes: &str| {
-        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(Sha256::digest(bytes).as_slice());
         std::fs::write(blobs.join(&hex), bytes).unwrap();
         json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()})
     };

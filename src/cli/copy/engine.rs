@@ -39,7 +39,7 @@ impl Engine {
     pub fn new(reach: &ReachArgs, options: CopyOptions) -> Result<Self> {
         Ok(Self {
             access: reach.access()?,
-            ecr: reach.ecr()?.map(Arc::new),
+            ecr: ReachArgs::ecr()?.map(Arc::new),
             is_plain: reach.plain_http,
             options,
             layouts: BTreeMap::new(),
@@ -74,13 +74,12 @@ impl Engine {
             _ = interrupt.recv() => Err(()),
             _ = terminate.recv() => Err(()),
         };
-        let report = match finished {
-            Ok(report) => report,
-            Err(()) => {
-                stop.cancel();
-                console::note("stopping: what is under way has 25s");
-                timeout(GRACE, &mut copy).await.context("stopped: something was still under way after 25s")?
-            }
+        let report = if let Ok(report) = finished {
+            report
+        } else {
+            stop.cancel();
+            console::note("stopping: what is under way has 25s");
+            timeout(GRACE, &mut copy).await.context("stopped: something was still under way after 25s")?
         };
         progress.end();
         self.notices();
@@ -169,14 +168,13 @@ impl Engine {
         if self.is_plain {
             repository.registry = repository.registry.over_http();
         }
-        let credential = match self.credentials.get(&repository) {
-            Some(credential) => credential.clone(),
-            None => {
-                let found = self.access.keychain.credential(&repository).await;
-                let found = found.map_err(|cause| Usage::error(format!("no credentials for {repository}: {cause}")))?;
-                self.credentials.insert(repository.clone(), found.clone());
-                found
-            }
+        let credential = if let Some(credential) = self.credentials.get(&repository) {
+            credential.clone()
+        } else {
+            let found = self.access.keychain.credential(&repository).await;
+            let found = found.map_err(|cause| Usage::error(format!("no credentials for {repository}: {cause}")))?;
+            self.credentials.insert(repository.clone(), found.clone());
+            found
         };
         let side = RegistrySide::new(self.access.client.clone(), repository, credential);
         Ok(Side::Registry(match &self.ecr {

@@ -134,13 +134,10 @@ impl CopyReport {
                 State::Planned => "would copy".to_owned(),
                 State::Copied | State::Unchanged => styled(GOOD, "copied"),
             };
-            text += &format!(
-                "{word} {} -> {}\n",
-                styled(anstyle::Style::new(), source),
-                styled(anstyle::Style::new(), destination)
-            );
+            let plain = |text: &str| styled(anstyle::Style::new(), text);
+            text.extend([&word, " ", &plain(source), " -> ", &plain(destination), "\n"]);
             if let Some(message) = message {
-                text += &format!("  {}\n", styled(anstyle::Style::new(), message));
+                text.extend(["  ", &plain(message), "\n"]);
             }
         }
         let Amount { bytes, blobs, mounted } = self.amount;

@@ -24,7 +24,7 @@ pub struct Holders<'a> {
 impl<'a> Holders<'a> {
     /// Takes pull secrets of a live cluster, unless a file with credentials was passed.
     pub fn new(reach: &'a ReachArgs, extras: &Extras, asker: &Asker) -> Result<Self> {
-        asker.trust(TrustId::default(), reach.clients(&[])?);
+        asker.trust(TrustId::default(), &reach.clients(&[])?);
         let mut by_cluster = BTreeMap::new();
         let clusters = extras.pull_secrets.keys().chain(extras.authorities.keys());
         for key in clusters.collect::<BTreeSet<_>>() {
@@ -32,7 +32,7 @@ impl<'a> Holders<'a> {
             let trust = TrustId::of(authorities);
             if !authorities.is_empty() {
                 let clients = reach.clients(authorities);
-                asker.trust(trust.clone(), clients.with_context(|| format!("authorities of HostedCluster {key}"))?);
+                asker.trust(trust.clone(), &clients.with_context(|| format!("authorities of HostedCluster {key}"))?);
             }
             let secret = extras.pull_secrets.get(key).filter(|_| !reach.names_credentials());
             let keychain = match secret {

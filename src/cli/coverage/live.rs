@@ -51,11 +51,13 @@ impl Extras {
             return Ok(Self { policies: input.signature_policies.clone(), operator_image, ..Self::default() });
         }
         let client = args.connection.connect().await?;
-        let mut extras = Self::default();
-        extras.policies = pulled::signature_policies(&client).await?;
-        extras.operator_image = or_warning("hypershift/operator", pulled::operator_image(&client).await);
         let manager = format!("{MANAGER_NAMESPACE}/hypermirror-manager");
-        extras.agent_image = or_warning(&manager, pulled::agent_image(&client, MANAGER_NAMESPACE).await);
+        let mut extras = Self {
+            policies: pulled::signature_policies(&client).await?,
+            operator_image: or_warning("hypershift/operator", pulled::operator_image(&client).await),
+            agent_image: or_warning(&manager, pulled::agent_image(&client, MANAGER_NAMESPACE).await),
+            ..Self::default()
+        };
         for cluster in selected {
             extras.read_cluster(&client, cluster).await;
         }

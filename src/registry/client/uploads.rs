@@ -172,9 +172,8 @@ impl Upload<'_> {
                     return Ok(());
                 }
                 Ok(Sent::Again(error)) if turns > MAX_TURNS => return Err(error),
-                Ok(_) => {}
                 Err(error) if turns > MAX_TURNS || !self.adapt(&error) => return Err(error),
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
             let offset = locked(&self.state).offset;
             if offset > reached {
@@ -257,10 +256,9 @@ impl Upload<'_> {
                 state.session = Some(session);
                 state.offset = offset;
             }
-            // The registry ended it with the request, or does not resume: another one from the beginning.
-            Ok(_) => state.restart(),
             Err(error) if error.cause.is_retryable() => return Err(error),
-            Err(_) => state.restart(),
+            // The registry ended it with the request, or does not resume: another one from the beginning.
+            Ok(_) | Err(_) => state.restart(),
         }
         Ok(())
     }

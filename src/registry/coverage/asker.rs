@@ -127,7 +127,7 @@ impl Asker {
     }
 
     /// Consumers that believe these authorities are asked for with these connections. The first ones stay.
-    pub fn trust(&self, trust: TrustId, clients: Clients) {
+    pub fn trust(&self, trust: TrustId, clients: &Clients) {
         let checker = |client| Checker::sampling(client, self.sample);
         let checkers = || {
             Arc::new(Checkers {

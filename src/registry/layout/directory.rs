@@ -51,10 +51,9 @@ impl Directory {
         std::fs::create_dir_all(path).map_err(|error| Trouble::io(&path.display().to_string(), &error))?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| named(path, error))?;
-        match rustix::fs::flock(&root, FlockOperation::NonBlockingLockExclusive) {
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Trouble::Busy),
-            // A file system without locks.
-            Err(_) | Ok(()) => {}
+        // Another error: a file system without locks.
+        if rustix::fs::flock(&root, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            return Err(Trouble::Busy);
         }
         let directory = Self { root };
         match directory.check() {

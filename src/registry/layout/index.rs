@@ -212,8 +212,9 @@ mod tests {
             entry("signature").of_type(Some("application/x")),
         ];
         let (mut one, mut other) = (Index::default(), Index::default());
-        all.iter().for_each(|entry| assert!(one.put(entry.clone())));
-        all.iter().rev().for_each(|entry| assert!(other.put(entry.clone())));
+        for (entry, last) in all.iter().zip(all.iter().rev()) {
+            assert!(one.put(entry.clone()) && other.put(last.clone()));
+        }
         assert_eq!(one.print(), other.print());
         let read = Index::parse(&one.print()).unwrap();
         assert_eq!(read.print(), one.print());

@@ -60,11 +60,14 @@ impl SourceBlob {
     fn failed(&self, side: Option<&Side>, cause: Cause) -> RegistryError {
         let reference = Reference::Digest(self.blob.digest.clone());
         let side = side.or_else(|| self.candidates.first());
-        let place = side.map(|side| side.place(Some(&reference))).unwrap_or_else(|| super::super::error::Place {
-            registry: String::new(),
-            repository: String::new(),
-            reference: Some(reference.to_string()),
-        });
+        let place = side.map_or_else(
+            || super::super::error::Place {
+                registry: String::new(),
+                repository: String::new(),
+                reference: Some(reference.to_string()),
+            },
+            |side| side.place(Some(&reference)),
+        );
         RegistryError { operation: "read the blob", place, cause }
     }
 }

@@ -131,7 +131,7 @@ impl Reader {
                 }
                 // Of several errors the one that says more than that it is not there.
                 Err(error) => {
-                    last = Some(last.filter(|it: &RegistryError| it.reason() != Reason::NotFound).unwrap_or(error))
+                    last = Some(last.filter(|it: &RegistryError| it.reason() != Reason::NotFound).unwrap_or(error));
                 }
             }
         }

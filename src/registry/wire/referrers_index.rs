@@ -17,8 +17,8 @@ pub fn entry(digest: &str, media_type: &str, bytes: &[u8]) -> Result<Value, Mani
     entry.insert("digest".to_owned(), digest.into());
     entry.insert("size".to_owned(), bytes.len().into());
     // An image without a type of its own has that of its configuration.
-    let kind = [&manifest["artifactType"], &manifest["config"]["mediaType"]].into_iter().filter_map(Value::as_str);
-    if let Some(kind) = kind.filter(|kind| !kind.is_empty()).next() {
+    let mut kind = [&manifest["artifactType"], &manifest["config"]["mediaType"]].into_iter().filter_map(Value::as_str);
+    if let Some(kind) = kind.find(|kind| !kind.is_empty()) {
         entry.insert("artifactType".to_owned(), kind.into());
     }
     if manifest["annotations"].as_object().is_some_and(|all| !all.is_empty()) {

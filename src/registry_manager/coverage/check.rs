@@ -123,7 +123,7 @@ async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> Checked {
     let clients = access.authorities.and_then(|pem| ctx.clients.of(&pem).map_err(|error| error.to_string()));
     let (keychain, trust) = match clients {
         Ok((trust, clients)) => {
-            round.asker.trust(trust.clone(), clients);
+            round.asker.trust(trust.clone(), &clients);
             (access.keychain, trust)
         }
         // Whoever would not be believed is not asked, as whoever has no credentials.

@@ -66,7 +66,7 @@ impl Inputs {
             ctx.store.keep_in_force(key, declaration, &sources);
         }
         let object = Arc::clone(&known.object);
-        let pullers = pullers(round, key, &known, sources)
+        let pullers = pullers(round, key, &known, &sources)
             .map_err(|why| Unready::Unknown(Arc::clone(&object), CoverageReason::SourcesNotReadable, why))?;
         let pools: Vec<PoolNeeds> = known
             .pools
@@ -82,9 +82,9 @@ impl Inputs {
     }
 }
 
-fn pullers(round: &Round, key: &ClusterKey, known: &KnownFacts, sources: Sources) -> Result<Vec<Puller>, String> {
+fn pullers(round: &Round, key: &ClusterKey, known: &KnownFacts, sources: &Sources) -> Result<Vec<Puller>, String> {
     let (management, policies) = (round.management.as_ref()?, round.policies.as_ref()?);
-    let map = override_map(known, &sources);
+    let map = override_map(known, sources);
     let mut pullers = of_control_plane(key, map, management, policies).to_vec();
     let (own, _) = node_entries(sources.own.entries.iter());
     let delivery = Delivery::of(&*known.object);

@@ -133,7 +133,7 @@ async fn planned(
 async fn compared(sides: &Sides, tags: Vec<TagPlan>) -> Vec<TagPlan> {
     let compare = |mut tag: TagPlan| async {
         if tag.state == TagState::Pending {
-            let found = differs(sides, &tag).await;
+            let found = Box::pin(differs(sides, &tag)).await;
             tag.state = match found {
                 Ok((digest, is_same)) => {
                     tag.digest = Some(digest);
@@ -159,7 +159,7 @@ async fn differs(sides: &Sides, tag: &TagPlan) -> Result<(String, bool), RunFail
         let found = sides.destination.digest(&reference(&tag.destination_tag)).await;
         found.map_err(|error| RunFailure::from(&error))
     };
-    let (wanted, held) = futures::future::try_join(at_source, at_destination).await?;
+    let (wanted, held) = Box::pin(futures::future::try_join(at_source, at_destination)).await?;
     let is_same = held.as_ref() == Some(&wanted);
     Ok((wanted.to_string(), is_same))
 }

@@ -18,7 +18,7 @@ pub async fn follow(ctx: Arc<Context>) {
     feed(api, &ctx.images.queue, slim, |key| ctx.images.forget(key), || ()).await;
 }
 
-fn slim(guard: DeserializeGuard<Image>) -> Slim<Copies> {
+fn slim(guard: &DeserializeGuard<Image>) -> Slim<Copies> {
     let version = guard.meta().resource_version.clone().unwrap_or_default();
     let (spec, known) = match &guard.0 {
         Ok(image) => (Ok(image.spec.clone()), image.status.as_ref().map(Known::of).unwrap_or_default()),
@@ -26,5 +26,5 @@ fn slim(guard: DeserializeGuard<Image>) -> Slim<Copies> {
     };
     let names = spec.as_ref().map(|spec| vec![&spec.source.name, &spec.destination.name]).unwrap_or_default();
     let hosts = names.into_iter().filter_map(|name| Some(ImageReference::parse(name).ok()?.registry)).collect();
-    Slim { object: watched(&guard, annotations::COPY_NOW, spec, hosts), known, version }
+    Slim { object: watched(guard, annotations::COPY_NOW, spec, hosts), known, version }
 }

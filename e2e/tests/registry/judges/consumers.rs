@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use hypermirror_e2e::binaries::Servers;
 use hypermirror_e2e::judge::Judge;
-use sha2::{Digest as _, Sha256};
+use hypermirror_e2e::mock::digest::sha256;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -22,8 +22,7 @@ pub async fn skopeo_reads(judge: &Judge, image: &str, digest: &str) -> Result<()
         Some((user, password)) => command.arg(format!("--creds={user}:{password}")),
     };
     let read = output(command.arg(format!("docker://{}/{image}", judge.host()))).await.context("skopeo")?;
-    let hash = Sha256::digest(&read).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    ensure!(digest == format!("sha256:{hash}"), "skopeo reads another {image}");
+    ensure!(digest == &*sha256(&read), "skopeo reads another {image}");
     Ok(())
 }
 

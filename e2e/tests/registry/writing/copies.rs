@@ -38,7 +38,8 @@ async fn b17_everything_is_copied_bit_for_bit_and_a_second_time_nothing() -> Res
         bytes_are_equal(&destination, "copy/app", &content, name)?;
     }
     whole(&destination.store(), "copy/app")?;
-    let all: u64 = destination.store().repository("copy/app").blobs.values().map(|blob| blob.size()).sum();
+    let all: u64 =
+        destination.store().repository("copy/app").blobs.values().map(hypermirror_e2e::mock::store::Blob::size).sum();
     ensure!(received(&destination) == all, "some blobs were sent twice");
     for registry in [&source, &destination] {
         registry.clear_requests();
@@ -118,7 +119,7 @@ async fn another_source_is_taken_when_the_first_one_fails_or_lies() -> Result<()
     let destination = MockRegistry::start().await?;
     lying.add(Rule::new(On::area(Area::Blob).method(Method::GET), hypermirror_e2e::mock::Change::Flip(0)));
     let client = client(None)?;
-    let sources = vec![
+    let sources = [
         side(&client, "http://127.0.0.1:1", REPOSITORY)?,
         side(&client, &lying.url(), REPOSITORY)?,
         side(&client, &good.url(), REPOSITORY)?,

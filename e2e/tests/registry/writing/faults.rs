@@ -155,10 +155,22 @@ async fn a_copy_that_is_stopped_anywhere_leaves_no_half_tag_and_goes_on_with_wha
             ensure!(matches!(outcome.result, Ok(_) | Err(CopyError::Stopped)), "{outcome:?}");
         }
         whole(&destination.store(), "copy/app")?;
-        let before: u64 = destination.store().repository("copy/app").blobs.values().map(|blob| blob.size()).sum();
+        let before: u64 = destination
+            .store()
+            .repository("copy/app")
+            .blobs
+            .values()
+            .map(hypermirror_e2e::mock::store::Blob::size)
+            .sum();
         destination.clear_requests();
         let again = copied(jobs()).await?;
-        let after: u64 = destination.store().repository("copy/app").blobs.values().map(|blob| blob.size()).sum();
+        let after: u64 = destination
+            .store()
+            .repository("copy/app")
+            .blobs
+            .values()
+            .map(hypermirror_e2e::mock::store::Blob::size)
+            .sum();
         // What was under way when it was stopped may have arrived since.
         ensure!(
             again.bytes <= after - before,

@@ -22,7 +22,7 @@ fn clients() -> Clients {
 
 fn asker(scheme: Scheme) -> Asker {
     let asker = Asker::new(scheme, Sample::All, Arc::default());
-    asker.trust(TrustId::default(), clients());
+    asker.trust(TrustId::default(), &clients());
     asker
 }
 

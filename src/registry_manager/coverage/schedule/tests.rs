@@ -51,7 +51,7 @@ fn all_are_checked_together_once_in_an_interval() {
     let now = Instant::now();
     let mut schedule = fleet(&["a", "b"], now);
     assert_eq!(schedule.next(), Some(now + INTERVAL));
-    assert_eq!(started(&mut schedule, now + INTERVAL - SETTLE), []);
+    assert_eq!(started(&mut schedule, now + (INTERVAL.saturating_sub(SETTLE))), []);
     assert_eq!(started(&mut schedule, now + INTERVAL), [named("a", true), named("b", true)]);
     assert_eq!(schedule.next_round(now + INTERVAL, time()), time().checked_add(INTERVAL).unwrap());
 }
@@ -81,7 +81,7 @@ fn what_is_not_known_is_asked_again_soon_and_ever_later() {
         schedule.finish(&key("a"), End::Unknown, None, now);
         assert_eq!(schedule.next(), Some(now + Duration::from_secs(wait)));
     }
-    assert_eq!(started(&mut schedule, now + Duration::from_secs(240)), [named("a", true)]);
+    assert_eq!(started(&mut schedule, now + Duration::from_mins(4)), [named("a", true)]);
     schedule.finish(&key("a"), End::Known, None, now);
     assert_eq!(schedule.next(), Some(now + INTERVAL));
 }

@@ -123,7 +123,7 @@ fn a_status_never_grows_beyond_its_budget() {
         tag: format!("{number:0>128}"),
         destination_tag: "x".repeat(128),
         digest: Some(format!("sha512:{}", "a".repeat(128))),
-        state: if number % 2 == 0 { TagState::Unchanged } else { TagState::Failed(failure.clone()) },
+        state: if number.is_multiple_of(2) { TagState::Unchanged } else { TagState::Failed(failure.clone()) },
     };
     let tags: Vec<TagPlan> = (0..1_000).map(long).collect();
     let once = Report { mode: Some(ImageMode::OnceByTag), ..report(0, Some(&tags), Some(&failure)) };
