@@ -47,10 +47,10 @@ pub struct CopyArgs {
     /// File with lines SOURCE=DESTINATION, as `coverage -o want` prints them
     #[arg(long, value_name = "FILE")]
     want: Option<PathBuf>,
-    /// Another place that has the images: a registry with their paths, or a layout; may be repeated
+    /// Further source: a registry with the same paths, or a layout
     #[arg(long, value_name = "HOST[/PATH]|oci:DIR")]
     from: Vec<String>,
-    /// Only these platforms of an index (default: all, which every registry takes)
+    /// Only these platforms of an index (default: all)
     #[arg(long, value_name = "OS/ARCHITECTURE", value_delimiter = ',')]
     platforms: Vec<String>,
     /// Number of blobs, and of images, that are copied at the same time
@@ -62,7 +62,7 @@ pub struct CopyArgs {
     /// Print what would be copied, and how much it is; write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Leave out signatures, attestations and what else refers to an image
+    /// Leave out signatures, attestations and other referrers
     #[arg(long)]
     no_referrers: bool,
     /// Tag of images that are copied by digest, so that registries keep them

@@ -75,6 +75,13 @@ pub fn source(text: &str) -> Result<Place> {
 }
 
 fn image(text: &str) -> Result<ImageReference> {
+    // `oci:bundle` would be the tag `bundle` of an image of Docker Hub.
+    if LayoutPath::parse(text).is_some() {
+        return Err(usage(
+            text,
+            &"a list names images in registries; a layout is the destination, or is named with --from",
+        ));
+    }
     let name = text.strip_prefix("docker://").unwrap_or(text);
     ImageReference::parse(name).map_err(|error| usage(text, &error))
 }

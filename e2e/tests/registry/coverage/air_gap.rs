@@ -1,10 +1,12 @@
 //! The round trip over an air gap: what is missing inside is listed, bundled outside, and loaded inside.
 
 use anyhow::{Context as _, Result, ensure};
+use hypermirror_e2e::mock::digest::sha256;
 use hypermirror_e2e::mock::store::Blob;
+use hypermirror_e2e::release::own_layer;
 use serde_json::{Value, json};
 
-use super::stage::{ART, Ran, Stage};
+use super::stage::{ART, Ran, Stage, name};
 
 const CARRIED: usize = 5;
 
@@ -69,5 +71,25 @@ async fn what_a_mirror_lacks_is_carried_over_an_air_gap_and_nothing_else() -> Re
         let states: Vec<Value> = again.json()?["images"].as_array().context("no images")?.clone();
         ensure!(states.len() == CARRIED && states.iter().all(|image| image["state"] == "Unchanged"), "{again:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_a_mirror_lost_is_filled_and_nothing_else_is_sent() -> Result<()> {
+    let stage = Stage::set().await?;
+    let (source, mirror) = (stage.source.host(), stage.first.host());
+    let set = json!({"apiVersion": "config.openshift.io/v1", "kind": "ImageDigestMirrorSet", "metadata": {"name": "m"},
+        "spec": {"imageDigestMirrors": [{"source": format!("{source}/ocp"), "mirrors": [format!("{mirror}/ocp")]}]}});
+    stage.write("mirrors.yaml", &[set])?;
+    let (lost, image) = (sha256(own_layer(&name(2), "arm64").as_bytes()), stage.image(2));
+    stage.first.store().repository(ART).blobs.remove(&lost);
+    let asked = ["coverage", "--plain-http", "--image", &image];
+    ensure!(stage.run(&asked).await?.code == Some(1));
+    stage.first.clear_requests();
+    let filled = stage.run(&[&asked[..], &["--fill"]].concat()).await?;
+    ensure!(filled.code == Some(0), "{filled:?}");
+    ensure!(stage.first.store().repository(ART).blobs.contains_key(&lost));
+    let begun = stage.first.lines().iter().filter(|line| line.starts_with("POST ")).count();
+    ensure!(begun == 1, "{:?}", stage.first.lines());
     Ok(())
 }
