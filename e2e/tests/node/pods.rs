@@ -125,13 +125,13 @@ async fn a_daemon_set_runs_whose_image_only_a_mirror_has() -> Result<()> {
 }
 
 #[tokio::test]
-async fn hypermirror_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
+async fn the_agent_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
     needs_node!();
     let (cluster, node) = shared().await?;
-    let image = Served::agent("ns/hypermirror:v1").await?;
+    let image = Served::agent("ns/agent:v1").await?;
 
     let pods: Api<Pod> = Api::default_namespaced(cluster.admin_client().await?);
-    let reference = image.reference("ns/hypermirror");
+    let reference = image.reference("ns/agent");
     let pod = json!({
         "metadata": { "name": "version" },
         "spec": {
@@ -152,7 +152,7 @@ async fn hypermirror_runs_as_a_pod_from_an_image_of_one_layer() -> Result<()> {
         Ok(Some(pod))
     })
     .await?;
-    assert!(node.pod_log(&pod, "version")?.contains("hypermirror 0."), "{}", node.pod_log(&pod, "version")?);
+    assert!(node.pod_log(&pod, "version")?.contains("hypermirror-agent 0."), "{}", node.pod_log(&pod, "version")?);
     pods.delete("version", &DeleteParams::default()).await?;
     Ok(())
 }
