@@ -155,12 +155,12 @@ impl Bench {
 /// Every tag of the destination has the digest that the source has: no tool is fast because it leaves something out.
 fn ensure_complete(source: &MockRegistry, destination: &MockRegistry, images: &[(String, Vec<String>)]) -> Result<()> {
     let held = destination.store();
+    let last = |name: &str| name.rsplit('/').next().map(str::to_owned);
     for (repository, tags) in images {
+        // skopeo keeps the last part of a path alone.
         let below = |tag: &str| {
-            held.repositories
-                .iter()
-                .filter(|(name, _)| name.ends_with(repository.as_str()))
-                .find_map(|(_, found)| found.tags.get(tag).cloned())
+            let mut all = held.repositories.iter().filter(|(name, _)| last(name) == last(repository));
+            all.find_map(|(_, found)| found.tags.get(tag).cloned())
         };
         for tag in tags {
             let wanted = source.store().manifest(repository, tag).map(|(digest, _)| digest);

@@ -86,7 +86,7 @@ fn skopeo(&Work { source, destination, images }: &Work<'_>, list: &Path) -> Resu
     }
     std::fs::write(list, text)?;
     let mut command = Command::new("skopeo");
-    command.args(["sync", "--all", "--scoped", "--dest-tls-verify=false", "--src", "yaml", "--dest", "docker"]);
+    command.args(["sync", "--all", "--dest-tls-verify=false", "--src", "yaml", "--dest", "docker"]);
     command.arg(list).arg(format!("{destination}/{PREFIX}"));
     Ok(command)
 }
