@@ -193,7 +193,7 @@ async fn an_api_server_that_is_stopped_and_started_keeps_its_objects() -> Result
 
     cluster.freeze_api_server().await?;
     let answer = tokio::time::timeout(Duration::from_millis(500), namespaces.get("kept")).await;
-    assert!(!matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_)))), "a frozen server answered: {answer:?}");
+    assert!(answer.is_err(), "a frozen server answered: {answer:?}");
     cluster.thaw_api_server()?;
     assert_eq!(namespaces.get("kept").await?.uid(), uid);
     Ok(())
