@@ -233,3 +233,30 @@ fn only_ports_that_are_served_are_reached() {
     assert_eq!(ports("base"), ["metrics", "health"]);
     assert_eq!(ports("overlays/webhook-service-ca"), ["metrics", "health", "webhook"]);
 }
+
+/// The formats in a schema, at any depth.
+fn formats(schema: &Value) -> Vec<String> {
+    let own = schema["format"].as_str().map(str::to_owned);
+    let children: Vec<&Value> = match schema {
+        Value::Object(members) => members.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    };
+    own.into_iter().chain(children.into_iter().flat_map(formats)).collect()
+}
+
+/// Each other format makes the API server answer an apply of the CRD with a warning.
+#[test]
+fn api_servers_know_the_formats_of_the_crds() {
+    for side in ["management", "guest"] {
+        let crds = documents(&manifests().join(format!("crd/{side}.yaml")));
+        let formats: Vec<String> = crds.iter().flat_map(formats).collect();
+        assert!(!formats.is_empty());
+        for format in formats {
+            assert!(
+                ["int32", "int64", "double", "date-time"].contains(&format.as_str()),
+                "{side}.yaml has the format {format:?}"
+            );
+        }
+    }
+}

@@ -116,7 +116,10 @@ pub struct NodeMirrorsOrigin {
     pub key: Option<String>,
     /// Index of the YAML document in that key, starting at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // The API server knows no unsigned formats and warns about them.
+    #[schemars(extend("format" = "int64"))]
     pub document: Option<u32>,
     /// Index of the entry in its list, starting at 0.
+    #[schemars(extend("format" = "int64"))]
     pub index: u32,
 }
