@@ -30,6 +30,7 @@ check: ## Check formatting, lints, generated files, sizes, layering, manifests, 
 	@hack/check/purity
 	@hack/check/rbac
 	@hack/check/scripts
+	@hack/check/chart
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	@hack/check/generated
 
@@ -44,6 +45,7 @@ image: ## Build the container image (needs docker or podman)
 manifests: ## Regenerate the generated files
 	@hack/setup build
 	@hack/check/generated --write
+	@hack/check/chart --write
 
 run: ## Run the agent against the current cluster; it writes to target/node instead of /
 	@hack/setup build
