@@ -51,6 +51,10 @@ pub const CHECK_NOW: &str = "hypermirror.dev/check-now";
 /// them only for manifests.
 pub const PULL_THROUGH: &str = "hypermirror.dev/pull-through";
 
+/// On a HostedCluster: `true` lets the registry-manager copy what its mirrors lack. Has no effect without `--fill` and
+/// `--destination-allow`.
+pub const FILL: &str = "hypermirror.dev/fill";
+
 /// On an Image: any value that differs from `status.lastHandledCopyNow` starts a run.
 pub const COPY_NOW: &str = "hypermirror.dev/copy-now";
 

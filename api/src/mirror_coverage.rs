@@ -96,6 +96,10 @@ pub struct MirrorCoverageStatus {
     pub updates_summary: String,
     /// The releases that the hosted cluster can be updated to, as its status lists them. At most 30.
     pub available_updates: Vec<UpdateCoverage>,
+    /// Copies to mirrors that lack something. Set only if the registry-manager has `--fill` and the HostedCluster has the annotation
+    /// `hypermirror.dev/fill`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<MirrorFill>,
     /// How closely registries were asked: `L0` (manifests) or `L1` (all manifests and blobs).
     pub level: String,
     /// Where registries were asked from. Nodes in another network may see them differently.
@@ -173,6 +177,35 @@ pub struct UpdateCoverage {
     pub counts: CoverageCounts,
     /// The first image that is missing or not known.
     #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// What was copied to mirrors that lacked it, and what was not.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MirrorFill {
+    /// Images that were copied for this hosted cluster. What another one needs at the same place counts for the first of them.
+    pub copied: i64,
+    /// Time of the last copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_copy_time: Option<Time>,
+    /// Images that are still missing: those in `unfilled`, and those that are copied next.
+    pub remaining: i64,
+    /// Images that are not copied, and why; at most 20. A copy that failed is tried again after 1 min, then ever later up to 1 h.
+    pub unfilled: Vec<UnfilledImage>,
+}
+
+/// An image that was not copied.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UnfilledImage {
+    /// The image as it is declared.
+    pub image: String,
+    /// The place that lacks it.
+    pub mirror: String,
+    /// One of a fixed set of reasons, in CamelCase.
+    pub reason: String,
+    /// Human-readable details.
     pub message: String,
 }
 

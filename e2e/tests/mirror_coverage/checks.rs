@@ -68,6 +68,8 @@ async fn writes_are_exact(stage: &Stage, mark: Mark) -> Result<()> {
     let asked = stage.mirror.requests().len();
     let labels = json!({"metadata": {"labels": {"a": "b"}, "annotations": {"x": "y"}}});
     fleet.merge(&hosted_cluster("west", &[]), &labels).await?;
+    // Without --fill, the annotation has no effect.
+    stage.allow_filling().await?;
     fleet.merge(&coverage(), &labels).await?;
     let quiet = async || {
         ensure!(stage.mirror.requests().len() == asked);

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)] // a scenario that cannot go on has failed
 
 mod checks;
+mod fill;
 mod manager;
 mod stage;

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 pub const USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-registry-manager";
 const SERVICE_ACCOUNT: &str = "hypermirror-registry-manager";
+/// The process's own user for destinations.
+const WRITER: &str = "writer";
 const PASSWORD: &str = "canary-c0v3rage";
 /// The repositories of a release: of its images, and of itself.
 const ART: &str = "ocp/art";
@@ -40,6 +42,11 @@ pub struct Stage {
 impl Stage {
     /// HostedCluster `west` with a NodePool, and the registry-manager, which may read no Secret yet.
     pub async fn set() -> Result<Self> {
+        Self::set_with(|_| Vec::new()).await
+    }
+
+    /// The same with more arguments for the registry-manager, which may name the mirror.
+    pub async fn set_with(arguments: impl FnOnce(&MockRegistry) -> Vec<String>) -> Result<Self> {
         let authority = Authority::new("coverage")?;
         let (source, mirror, full) =
             (registry(&authority).await?, registry(&authority).await?, registry(&authority).await?);
@@ -73,7 +80,7 @@ impl Stage {
         let (from, to) = (format!("{host}/ocp"), format!("{}/ocp", full.host()));
         fleet.apply(&idms("management", &[(&from, &[&to], None)])).await?;
         fleet.apply(&pool(&image)).await?;
-        let process = start(scene.management()).await?;
+        let process = start(scene.management(), arguments(&mirror)).await?;
         Ok(Self { _process: process, scene, source, mirror, full, release, next, lost })
     }
 
@@ -144,6 +151,17 @@ impl Stage {
         self.wait_for("the check is acknowledged", |status| status["lastHandledCheckNow"] == value).await
     }
 
+    /// Whether the mirror has the layer.
+    pub fn is_filled(&self) -> bool {
+        self.mirror.store().blob(ART, &self.lost).is_some()
+    }
+
+    /// Lets the registry-manager fill the mirrors of the hosted cluster.
+    pub async fn allow_filling(&self) -> Result<()> {
+        let annotation = json!({"metadata": {"annotations": {"hypermirror.dev/fill": "true"}}});
+        self.scene.fleet.merge(&hosted_cluster("west", &[]), &annotation).await.map(|_| ())
+    }
+
     /// Copies what the mirror lacks.
     pub fn fill(&self) {
         self.mirror.store().add_blob(ART, own_layer("etcd", "arm64"));
@@ -151,16 +169,24 @@ impl Stage {
 }
 
 async fn registry(authority: &Authority) -> Result<MockRegistry> {
-    MockRegistry::builder().tls(authority).basic([User::new("alice", PASSWORD)]).start().await
+    MockRegistry::builder().tls(authority).basic([reader(), User::new(WRITER, PASSWORD)]).start().await
 }
 
-async fn start(cluster: &Cluster) -> Result<Process> {
+/// The user of the pull secret, which is for reading.
+pub fn reader() -> User {
+    User::new("alice", PASSWORD).only("", &["pull"])
+}
+
+async fn start(cluster: &Cluster, arguments: Vec<String>) -> Result<Process> {
     let kubeconfig: PathBuf = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
     Launch::operator("registry-manager", cluster.directory())?
         .arg("registry-manager")
         .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
         .args(["--inventory-bind-address=127.0.0.1:0", "--registry-networks=loopback"])
         .arg(format!("--namespace={SYSTEM}"))
+        .args(arguments)
+        .env("CREDS_DESTINATION_USERNAME", WRITER)
+        .env("CREDS_DESTINATION_PASSWORD", PASSWORD)
         .env("KUBECONFIG", kubeconfig)
         .spawn()
 }

@@ -13,6 +13,8 @@ use tokio::time::timeout;
 
 use super::access::Access;
 use super::context::Context;
+use super::fill;
+use super::fill::gaps::{Gaps, gaps};
 use super::inputs::{Inputs, Unready};
 use super::round::Round;
 use super::schedule::{Due, End, Known};
@@ -21,7 +23,7 @@ use super::write;
 use crate::client::cause::Cause;
 use crate::registry::coverage::demand::Pull;
 use crate::registry::coverage::holder::{Holder, places};
-use crate::registry::coverage::matrix::TrustId;
+use crate::registry::coverage::matrix::{Demand, TrustId};
 use crate::registry::coverage::needs::{self, Consumer, Need, ReleaseNeed};
 use crate::registry::coverage::report::{Report, UnreadRelease};
 
@@ -49,16 +51,22 @@ pub async fn run(ctx: Arc<Context>, round: Rc<Round>, due: Due, slots: Rc<Semaph
     let mut ending = Ending { ctx: &ctx, key: &due.key, end: End::Unknown, written: None };
     let Ok(_slot) = slots.acquire().await else { return };
     let begun = Instant::now();
-    let Some(Found { object, digest, outcome }) = find(&ctx, &round, &due).await else {
+    let Some(Found { object, digest, outcome, gaps }) = find(&ctx, &round, &due).await else {
         return ending.end = End::Nothing;
     };
     let known = due.known.as_ref();
+    let filler = ctx.filler.as_ref().filter(|_| fill::is_wanted(&object));
+    let progress = filler.map(|filler| filler.take(&due.key, gaps));
+    if let (None, Some(filler)) = (&progress, &ctx.filler) {
+        filler.forget(&due.key);
+    }
     let report = status::Report {
         outcome: &outcome,
         generation: object.metadata.generation.unwrap_or_default(),
         inputs: &digest,
         check_now: known.and_then(|known| known.check_now.as_deref()),
         level: ctx.options.coverage_level.as_str(),
+        fill: progress.as_ref(),
         at: Timestamp::now(),
         next: ctx.next_round(),
     };
@@ -72,6 +80,9 @@ pub async fn run(ctx: Arc<Context>, round: Rc<Round>, due: Due, slots: Rc<Semaph
     match write::status(&ctx, &due.key, &object, known, &now).await {
         Ok(uid) => {
             write::announce(&ctx, &due.key, &object, &uid, before, &now).await;
+            if let Some((filler, progress)) = filler.zip(progress.as_ref()) {
+                filler.wrote(&due.key, progress);
+            }
             let check_now = known.and_then(|known| known.check_now.clone());
             ending.written = Some(Known { uid, check_now, status: Some(now) });
             ending.end = end;
@@ -88,6 +99,8 @@ struct Found {
     object: Arc<HostedCluster>,
     digest: String,
     outcome: Outcome,
+    /// Nothing, if it was not checked, or if nobody fills them.
+    gaps: Option<Gaps>,
 }
 
 /// Checks a hosted cluster. Nothing if there is nothing to check.
@@ -97,27 +110,28 @@ async fn find(ctx: &Context, round: &Round, due: &Due) -> Option<Found> {
         Err(Unready::Gone | Unready::Unread) => None,
         Err(Unready::Unknown(object, reason, why)) => {
             // No digest: as soon as the sources can be read again, they are new.
-            Some(Found { object, digest: String::new(), outcome: Outcome::NotChecked(reason, why) })
+            let outcome = Outcome::NotChecked(reason, why);
+            Some(Found { object, digest: String::new(), outcome, gaps: None })
         }
         Ok(inputs) => {
             let is_news = known.and_then(Known::inputs) != Some(&*inputs.digest);
             if !due.is_forced && !is_news && !known.is_some_and(Known::is_asked) {
                 return None;
             }
-            let outcome = match timeout(LIMIT, checked(ctx, round, &inputs)).await {
-                Ok(checked) => Outcome::Checked(Box::new(checked)),
-                Err(_) => Outcome::NotChecked(
-                    CoverageReason::CheckTimeout,
-                    format!("the check did not end within {}m", LIMIT.as_secs() / 60),
-                ),
+            let (outcome, gaps) = match timeout(LIMIT, checked(ctx, round, &inputs)).await {
+                Ok((checked, gaps)) => (Outcome::Checked(Box::new(checked)), gaps),
+                Err(_) => {
+                    let why = format!("the check did not end within {}m", LIMIT.as_secs() / 60);
+                    (Outcome::NotChecked(CoverageReason::CheckTimeout, why), None)
+                }
             };
-            Some(Found { object: inputs.object, digest: inputs.digest, outcome })
+            Some(Found { object: inputs.object, digest: inputs.digest, outcome, gaps })
         }
     }
 }
 
 /// Asks registries with the credentials and authorities of the hosted cluster.
-async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> Checked {
+async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> (Checked, Option<Gaps>) {
     let access = Access::read(&ctx.client, &inputs.object).await;
     let mut trouble = access.trouble().map(|(reason, why)| (reason, why.to_owned()));
     let clients = access.authorities.and_then(|pem| ctx.clients.of(&pem).map_err(|error| error.to_string()));
@@ -133,16 +147,20 @@ async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> Checked {
         }
     };
     let mut prover = Prover { round, inputs, holder: Holder::new(keychain, trust), level: ctx.options.coverage_level };
-    let report = prover.today(&inputs.object).await;
+    let (report, demands) = prover.today(&inputs.object).await;
+    let filler = ctx.filler.as_ref().filter(|_| fill::is_wanted(&inputs.object));
+    let namespace = inputs.object.namespace().unwrap_or_default();
+    let gaps = filler.map(|filler| gaps(&namespace, &demands, &report.images, &filler.destinations));
+    drop(demands);
     let mut updates = Vec::new();
     for (version, release) in inputs.needs.updates.iter().take(MAX_UPDATES) {
-        let report = prover.prove(Vec::new(), std::slice::from_ref(release)).await;
+        let (report, _) = prover.prove(Vec::new(), std::slice::from_ref(release)).await;
         updates.push(UpdateReport { version: version.clone(), image: release.image.clone(), report });
     }
     for notice in round.asker.take_notices() {
         tracing::info!(notice, "a registry wants people to know something");
     }
-    Checked { report, updates, trouble }
+    (Checked { report, updates, trouble }, gaps)
 }
 
 struct Prover<'a> {
@@ -154,7 +172,7 @@ struct Prover<'a> {
 
 impl Prover<'_> {
     /// What the hosted cluster needs now.
-    async fn today(&mut self, object: &HostedCluster) -> Report {
+    async fn today(&mut self, object: &HostedCluster) -> (Report, Vec<Demand>) {
         let consumers = self.inputs.pullers.iter().map(|puller| puller.consumer.clone());
         let nodes = consumers.filter(|consumer| matches!(consumer, Consumer::Nodes(_))).collect();
         let pods = [Consumer::Pods].into();
@@ -165,7 +183,7 @@ impl Prover<'_> {
         self.prove(needs, &self.inputs.needs.releases).await
     }
 
-    async fn prove(&mut self, mut needs: Vec<Need>, releases: &[ReleaseNeed]) -> Report {
+    async fn prove(&mut self, mut needs: Vec<Need>, releases: &[ReleaseNeed]) -> (Report, Vec<Demand>) {
         let mut unread = Vec::new();
         let overrides = &self.inputs.needs.overrides;
         for release in releases {
@@ -185,7 +203,7 @@ impl Prover<'_> {
         let found = self.round.asker.prove(&demands, |_| {}).await;
         let mut report = Report::new(self.level.into(), "", &demands, &found);
         report.unread_releases = unread;
-        report
+        (report, demands)
     }
 
     fn pulls(&self, needs: &[Need]) -> Vec<Pull> {

@@ -9,6 +9,7 @@ use kube::Client;
 use tokio::sync::Notify;
 
 use super::clients::ClientPool;
+use super::fill::Filler;
 use super::metrics::CoverageMetrics;
 use super::options::CoverageOptions;
 use super::schedule::{End, Known, Schedule};
@@ -39,6 +40,8 @@ pub struct Context {
     pub reading: Arc<Reading>,
     /// Clients of registries.
     pub clients: ClientPool,
+    /// What copies the images that are missing, with `--fill`.
+    pub filler: Option<Filler>,
     /// The payloads of releases, which never change.
     pub payloads: Arc<Payloads>,
     /// Woken when something may be due.
@@ -62,6 +65,14 @@ impl Context {
         self.schedule().finish(key, end, written, Instant::now());
         self.count();
         self.wake.notify_one();
+    }
+
+    /// Drops a hosted cluster.
+    pub fn forget(&self, key: &ClusterKey) {
+        self.schedule().remove(key);
+        if let Some(filler) = &self.filler {
+            filler.forget(key);
+        }
     }
 
     /// Updates gauges.

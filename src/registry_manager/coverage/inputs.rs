@@ -7,6 +7,7 @@ use hypermirror_api::{ClusterKey, CoverageReason};
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::fill;
 use super::round::Round;
 use crate::digest::short_digest;
 use crate::guest::node_mirrors::node_mirrors;
@@ -77,7 +78,8 @@ impl Inputs {
         let closeness = Closeness::new(ctx.options.coverage_level.into(), &ctx.options.pull_through, Some(&*object));
         let read = (&object.spec.pull_secret, &object.spec.additional_trust_bundle);
         let images = (&round.operator_image, &round.agent_image);
-        let digest = short_digest(&format!("{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}"));
+        let fills = if ctx.filler.is_some() && fill::is_wanted(&object) { " fill" } else { "" };
+        let digest = short_digest(&format!("{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}{fills}"));
         Ok(Self { object, needs, pullers, closeness, digest })
     }
 }

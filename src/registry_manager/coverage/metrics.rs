@@ -1,5 +1,6 @@
 //! The metrics of coverage.
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -16,6 +17,12 @@ pub struct CoverageMetrics {
     pub clusters: Family<StateLabels, Gauge>,
     /// Images by verdict, of the last checks of all hosted clusters.
     pub images: Family<StateLabels, Gauge>,
+    /// Images that were copied to mirrors, or could not be, by outcome.
+    pub fills: Family<OutcomeLabels, Counter>,
+    /// Bytes that were copied to mirrors.
+    pub filled_bytes: Counter,
+    /// Images that mirrors still lack.
+    pub remaining: Gauge,
 }
 
 impl CoverageMetrics {
@@ -26,6 +33,9 @@ impl CoverageMetrics {
             checks: Family::new_with_constructor(durations),
             clusters: Family::default(),
             images: Family::default(),
+            fills: Family::default(),
+            filled_bytes: Counter::default(),
+            remaining: Gauge::default(),
         };
         let help = "Duration of checks of what hosted clusters need, by outcome";
         registry.register("coverage_check_duration_seconds", help, metrics.checks.clone());
@@ -33,6 +43,11 @@ impl CoverageMetrics {
         registry.register("coverage_hosted_clusters", help, metrics.clusters.clone());
         let help = "Images by verdict in the last checks of all hosted clusters";
         registry.register("coverage_images", help, metrics.images.clone());
+        let help = "Attempts to copy what mirrors lack, by outcome";
+        registry.register("coverage_fills", help, metrics.fills.clone());
+        registry.register("coverage_filled_bytes", "Bytes that were copied to mirrors", metrics.filled_bytes.clone());
+        let help = "Images that are missing where mirrors are filled";
+        registry.register("coverage_fill_remaining", help, metrics.remaining.clone());
         metrics
     }
 }

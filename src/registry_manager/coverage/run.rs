@@ -18,6 +18,7 @@ use super::super::options::RegistryManagerOptions;
 use super::check;
 use super::clients::ClientPool;
 use super::context::Context;
+use super::fill::{Filler, fill_when_due};
 use super::round::Round;
 use super::schedule::Schedule;
 use super::watch::{CoverageWatch, take_changes};
@@ -80,6 +81,10 @@ pub fn start(
         store,
         reading: Arc::default(),
         clients: ClientPool::new(proxies, options.registry_networks.into(), process.metrics.observer()),
+        filler: options.coverage.fill.then(|| {
+            let rules = &process.images.rules;
+            Filler::new(rules.destinations.clone(), rules.defaults.destination.clone(), process.images.ecr.clone())
+        }),
         payloads: Arc::default(),
         wake: Notify::new(),
         schedule: Mutex::new(Schedule::new(interval)),
@@ -130,10 +135,14 @@ async fn lead(ctx: Arc<Context>, first_look: FirstLook) {
         ctx.store.enqueue_all();
         let lasts = tokio::select! {
             never = check_when_due(&ctx) => match never {},
+            never = fill_when_due(&ctx) => match never {},
             () = take_changes(ctx.clone()) => return,
             lasts = term.ended() => lasts,
         };
         ctx.schedule().end();
+        if let Some(filler) = &ctx.filler {
+            filler.clear();
+        }
         if !lasts {
             return;
         }

@@ -114,6 +114,13 @@ impl Schedule {
         entry.changed.get_or_insert(now + SETTLE);
     }
 
+    /// A hosted cluster is checked although nothing is known to have changed.
+    pub fn ask(&mut self, key: &ClusterKey, now: Instant) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            (entry.is_forced, entry.changed) = (true, Some(now));
+        }
+    }
+
     /// A HostedCluster was deleted. Its MirrorCoverage is deleted with it, by its owner reference.
     pub fn remove(&mut self, key: &ClusterKey) {
         if let Some(entry) = self.entries.get_mut(key) {

@@ -4,12 +4,13 @@ mod lists;
 
 use std::time::Duration;
 
-use hypermirror_api::mirror_coverage::{CoverageCounts, UpdateCoverage};
+use hypermirror_api::mirror_coverage::{CoverageCounts, MirrorFill, UnfilledImage, UpdateCoverage};
 use hypermirror_api::{CoverageConditionType, CoverageReason, MirrorCoverageStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::super::status::shown;
+use super::fill::backlog::Progress;
 use crate::registry::coverage::matrix::Counts;
 use crate::registry::coverage::report;
 use crate::telemetry::metrics::OutcomeLabels;
@@ -17,6 +18,9 @@ use crate::telemetry::metrics::OutcomeLabels;
 /// Where registries are asked from.
 const VANTAGE: &str = "the registry-manager, with the network of the management cluster, and with the pull secret and the \
                        additionalTrustBundle of the HostedCluster";
+
+/// Images that are not copied and that are listed.
+const MAX_UNFILLED: usize = 20;
 
 /// What a check found.
 #[derive(Clone, Debug)]
@@ -62,6 +66,8 @@ pub struct Report<'a> {
     pub check_now: Option<&'a str>,
     /// How closely registries were asked.
     pub level: &'static str,
+    /// What was copied since the last status, where mirrors are filled.
+    pub fill: Option<&'a Progress>,
     /// When it ended.
     pub at: Timestamp,
     /// When the next one is made.
@@ -89,6 +95,7 @@ pub fn after(before: Option<&MirrorCoverageStatus>, report: &Report<'_>) -> Mirr
     MirrorCoverageStatus {
         hosted_cluster_generation: report.generation,
         conditions: conditions(old, &held, report),
+        fill: report.fill.map(|progress| fill(before.and_then(|before| before.fill.as_ref()), progress)),
         level: report.level.to_owned(),
         vantage: VANTAGE.to_owned(),
         last_check_time: Some(Time(whole_seconds(report.at))),
@@ -96,6 +103,18 @@ pub fn after(before: Option<&MirrorCoverageStatus>, report: &Report<'_>) -> Mirr
         inputs: report.inputs.to_owned(),
         last_handled_check_now: report.check_now.map(str::to_owned),
         ..found
+    }
+}
+
+fn fill(before: Option<&MirrorFill>, progress: &Progress) -> MirrorFill {
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let unfilled = |image: &UnfilledImage| UnfilledImage { message: shown(&image.message), ..image.clone() };
+    let last_copy = progress.last_copy.map(|time| Time(whole_seconds(time)));
+    MirrorFill {
+        copied: before.map_or(0, |before| before.copied).saturating_add_unsigned(progress.copied),
+        last_copy_time: last_copy.or_else(|| before?.last_copy_time.clone()),
+        remaining: count(progress.remaining),
+        unfilled: progress.unfilled.iter().take(MAX_UNFILLED).map(unfilled).collect(),
     }
 }
 

@@ -79,9 +79,10 @@ pub async fn take_changes(ctx: Arc<Context>) {
             // Only there, deleted hosted clusters are named.
             key = ctx.store.guests.next() => (&ctx.store.guests, key),
         };
-        {
-            let mut schedule = ctx.schedule();
-            if ctx.store.contains(&key) { schedule.change(&key, Instant::now()) } else { schedule.remove(&key) }
+        if ctx.store.contains(&key) {
+            ctx.schedule().change(&key, Instant::now())
+        } else {
+            ctx.forget(&key)
         }
         queue.done(&key, false);
         ctx.wake.notify_one();

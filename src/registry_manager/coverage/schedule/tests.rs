@@ -136,3 +136,21 @@ fn a_new_leader_makes_the_round_that_the_last_one_had_planned() {
         assert_eq!(schedule.next(), None, "a replica that does not lead checks nothing");
     }
 }
+
+#[test]
+fn whoever_filled_a_mirror_has_it_checked_at_once_and_once() {
+    let now = Instant::now();
+    let mut schedule = fleet(&["a", "b"], now);
+    schedule.ask(&key("a"), now);
+    assert_eq!(schedule.next(), Some(now));
+    assert_eq!(started(&mut schedule, now), [named("a", true)]);
+    // Also while it is being checked: that check may have asked before the copy.
+    schedule.ask(&key("a"), now);
+    assert_eq!(started(&mut schedule, now), []);
+    schedule.finish(&key("a"), End::Known, None, now);
+    assert_eq!(started(&mut schedule, now), [named("a", true)]);
+    schedule.finish(&key("a"), End::Known, None, now);
+    assert_eq!(started(&mut schedule, now), []);
+    schedule.ask(&key("gone"), now);
+    assert_eq!(schedule.next(), Some(now + INTERVAL));
+}

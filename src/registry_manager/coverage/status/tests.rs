@@ -58,7 +58,10 @@ fn throttled() -> Finding {
 
 fn after_check(before: Option<&MirrorCoverageStatus>, outcome: &Outcome, second: i64) -> MirrorCoverageStatus {
     let (at, next) = (at(second), at(second + 3_600));
-    after(before, &Report { outcome, generation: 3, inputs: "digest", check_now: None, level: "L1", at, next })
+    after(
+        before,
+        &Report { outcome, generation: 3, inputs: "digest", check_now: None, level: "L1", fill: None, at, next },
+    )
 }
 
 fn of(checked: Checked) -> MirrorCoverageStatus {
@@ -162,4 +165,37 @@ fn a_list_that_does_not_fit_is_truncated() {
     assert!(status.missing_truncated && status.missing.len() > 50);
     assert!(serde_json::to_string(&status).unwrap().len() < 128 * 1024);
     assert_eq!(status.counts.missing, 4_000);
+}
+
+#[test]
+fn copies_are_added_up_and_what_is_not_copied_is_named() {
+    let outcome = Outcome::Checked(Box::new(checked(&[("etcd", Finding::Held)])));
+    let unfilled = |place: usize| UnfilledImage {
+        mirror: format!("mirror.example/{place}"),
+        reason: "DestinationNotAllowed".to_owned(),
+        message: "no\n".repeat(2_000),
+        ..UnfilledImage::default()
+    };
+    let first =
+        Progress { copied: 2, last_copy: Some(at(1)), remaining: 30, unfilled: (0..30).map(unfilled).collect() };
+    let report = Report {
+        outcome: &outcome,
+        generation: 3,
+        inputs: "digest",
+        check_now: None,
+        level: "L1",
+        fill: Some(&first),
+        at: at(2),
+        next: at(3_600),
+    };
+    let status = after(None, &report);
+    let fill = status.fill.as_ref().unwrap();
+    assert_eq!((fill.copied, fill.remaining, fill.unfilled.len()), (2, 30, MAX_UNFILLED));
+    assert!(fill.unfilled[0].message.len() < 1_100 && !fill.unfilled[0].message.contains('\n'));
+    let second = Progress { copied: 1, ..Progress::default() };
+    let later = after(Some(&status), &Report { fill: Some(&second), ..report });
+    let fill = later.fill.as_ref().unwrap();
+    assert_eq!((fill.copied, fill.last_copy_time.as_ref().map(|time| time.0)), (3, Some(at(1))));
+    assert_eq!((fill.remaining, fill.unfilled.len()), (0, 0));
+    assert_eq!(after(Some(&later), &Report { fill: None, ..report }).fill, None, "the annotation was removed");
 }
