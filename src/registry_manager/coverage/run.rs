@@ -81,10 +81,7 @@ pub fn start(
         store,
         reading: Arc::default(),
         clients: ClientPool::new(proxies, options.registry_networks.into(), process.metrics.observer()),
-        filler: options.coverage.fill.then(|| {
-            let rules = &process.images.rules;
-            Filler::new(rules.destinations.clone(), rules.defaults.destination.clone(), process.images.ecr.clone())
-        }),
+        filler: options.coverage.fill.then(|| filler(process)),
         payloads: Arc::default(),
         wake: Notify::new(),
         schedule: Mutex::new(Schedule::new(interval)),
@@ -108,6 +105,12 @@ pub fn start(
     };
     std::thread::Builder::new().name("coverage".to_owned()).spawn(work).context("cannot start a thread")?;
     Ok(Coverage { stop: Some(stop), ended: Some(ended) })
+}
+
+/// With the rules of Images.
+fn filler(process: &Process) -> Filler {
+    let rules = &process.images.rules;
+    Filler::new(rules.destinations.clone(), rules.defaults.destination.clone(), process.images.ecr.clone())
 }
 
 fn watch(ctx: &Arc<Context>, first_look: &FirstLook, heavy: Heavy, tasks: &mut JoinSet<()>) {
