@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 pub mod agent;
+mod answer;
 mod catalogs;
 mod check;
 mod completion;
@@ -13,7 +14,9 @@ mod explain;
 mod findings;
 mod forget;
 mod guest;
+mod hops;
 mod input;
+mod list_file;
 mod migrate;
 mod node;
 mod planning;
@@ -26,6 +29,7 @@ mod status;
 mod table;
 mod uninstall;
 mod usage;
+mod why;
 mod yaml;
 
 use std::process::ExitCode;
@@ -75,6 +79,8 @@ enum Command {
     Coverage(Box<coverage::CoverageArgs>),
     /// Copy images between registries, OCI layouts and archives
     Copy(Box<copy::CopyArgs>),
+    /// Print why a pod cannot pull its images, and the cure
+    Why(Box<why::WhyArgs>),
     /// Print a repository's tags with digests, sizes and platforms
     Scan(Box<scan::ScanArgs>),
     /// Print the CRDs as YAML, or a patch for HyperShift's CRD
@@ -137,6 +143,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(&args).await,
         Command::Coverage(args) => coverage::run(&args).await,
         Command::Copy(args) => copy::run(&args).await,
+        Command::Why(args) => why::run(&args).await,
         Command::Scan(args) => scan::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod proxy;
 pub mod quirks;
 mod refusal;
+pub mod requests;
 pub mod scan;
 pub mod secret;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `copy`: images between registries, OCI layouts and archives of these.
 
+mod cost;
 mod engine;
 mod places;
 mod report;
@@ -7,23 +8,18 @@ mod report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use schemars::schema_for;
 
-use super::Usage;
+use super::answer::{SchemaArg, or_unknown};
 use super::console::{self, DataFormat};
 use super::registry::ReachArgs;
+use super::{Usage, list_file};
 use crate::registry::transfer::{AnchorTemplate, CopyOptions, PlatformFilter};
 pub use engine::Engine;
 pub use places::of_want;
 use places::{Destination, Item, Place};
 use report::CopyReport;
-
-/// Exit code: an image is not where it should be, and it is not known whether it could be.
-pub const UNKNOWN: u8 = 3;
-/// A list of 100,000 images has some 40 MiB.
-const MAX_LIST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Copies images.
 #[derive(Args, Debug)]
@@ -59,9 +55,12 @@ pub struct CopyArgs {
     /// Look for every blob, also where the tag names the right image (always with --want)
     #[arg(long)]
     thorough: bool,
-    /// Print what would be copied, and how much it is; write nothing
+    /// Print what would be copied and what it costs; write nothing
     #[arg(long)]
     dry_run: bool,
+    /// JSON report of an earlier copy, for the time that --dry-run prints
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    rate_from: Option<PathBuf>,
     /// Leave out signatures, attestations and other referrers
     #[arg(long)]
     no_referrers: bool,
@@ -73,9 +72,8 @@ pub struct CopyArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Options")]
     output: Output,
-    /// Print the JSON schema of the output
-    #[arg(long, help_heading = "Options")]
-    schema: bool,
+    #[command(flatten)]
+    schema: SchemaArg,
 }
 
 /// Output formats.
@@ -92,17 +90,10 @@ fn parse_jobs(text: &str) -> Result<usize, String> {
 
 /// Copies; what fails as a whole is not known.
 pub async fn run(args: &CopyArgs) -> Result<ExitCode> {
-    if args.schema {
-        console::print_data(&schema_for!(CopyReport), DataFormat::Json)?;
+    if args.schema.print::<CopyReport>()? {
         return Ok(ExitCode::SUCCESS);
     }
-    match copy(args).await {
-        Err(error) if !error.is::<Usage>() => {
-            console::error(console::causes(&error));
-            Ok(ExitCode::from(UNKNOWN))
-        }
-        result => result,
-    }
+    or_unknown(copy(args).await)
 }
 
 async fn copy(args: &CopyArgs) -> Result<ExitCode> {
@@ -110,7 +101,12 @@ async fn copy(args: &CopyArgs) -> Result<ExitCode> {
     args.reach.warn();
     let mut engine = Engine::new(&args.reach, options)?;
     let items = args.items(&mut engine).await?;
-    let report = if args.dry_run { engine.survey(&items).await? } else { engine.copy(&items).await? };
+    let report = if args.dry_run {
+        let rate = args.rate_from.as_deref().map(cost::rate_of).transpose()?;
+        engine.survey(&items, rate).await?
+    } else {
+        engine.copy(&items).await?
+    };
     report.warnings.iter().for_each(console::warning);
     match args.output {
         Output::Text => console::print(&report.text())?,
@@ -145,7 +141,7 @@ impl CopyArgs {
             [to] => Some(places::destination(to, true)?),
             _ => return Err(Usage::error("--want names the images: give a destination or none")),
         };
-        let text = list(file)?;
+        let text = list_file::read(file)?;
         let items =
             of_want(&text, to.as_ref()).map_err(|error| Usage::error(format!("{}: {error}", file.display())))?;
         Ok(items)
@@ -169,16 +165,4 @@ impl CopyArgs {
         }
         Ok(items)
     }
-}
-
-fn list(file: &std::path::Path) -> Result<String> {
-    use std::io::Read as _;
-    let read = || format!("failed to read {}", file.display());
-    let mut text = String::new();
-    let opened = std::fs::File::open(file).with_context(read)?;
-    opened.take(MAX_LIST_BYTES + 1).read_to_string(&mut text).with_context(read)?;
-    if text.len() as u64 > MAX_LIST_BYTES {
-        return Err(Usage::error(format!("{} has more than 64 MiB", file.display())));
-    }
-    Ok(text)
 }

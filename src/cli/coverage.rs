@@ -6,6 +6,7 @@ mod lists;
 mod live;
 mod pullers;
 mod text;
+mod unneeded;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -15,8 +16,8 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::HostedCluster;
-use schemars::schema_for;
 
+use super::answer::{SchemaArg, or_unknown};
 use super::console::{self, DataFormat};
 use super::input::{InputArgs, Wanted};
 use super::progress::Bar;
@@ -30,6 +31,7 @@ use crate::registry::coverage::needs::{self, Consumer, Need, PoolNeeds, ReleaseN
 use crate::registry::coverage::payloads::Payloads;
 use crate::registry::coverage::report::{Report, UnreadRelease};
 use crate::registry::coverage::sample::{DEFAULT_PERCENT, Sample};
+use crate::registry::coverage::unneeded::UnneededReport;
 use crate::registry::coverage::want;
 pub use holders::Holders;
 use lists::ListArgs;
@@ -37,8 +39,6 @@ pub use live::Extras;
 use pullers::Target;
 pub use pullers::policies_of;
 
-/// Exit code: something is not known, and nothing is known to be missing.
-const UNKNOWN: u8 = 3;
 /// Where the questions come from.
 const VANTAGE: &str = "this machine";
 
@@ -51,10 +51,12 @@ const VANTAGE: &str = "this machine";
   hypermirror coverage -f mirrors.yaml --images list.txt --level L2
   hypermirror coverage -f mirrors.yaml --release RELEASE -o want
   hypermirror coverage --hosted-cluster clusters/west --fill
+  hypermirror coverage --unneeded --mirror mirror.corp/ocp
 RELEASE is a release image, by tag or digest. With --release, --image, --images
 or --oc-mirror only these are checked, else all that the hosted clusters need.
 Exit code: 0 if everything is held, 1 if something is missing, 2 for bad usage,
-3 if something is not known and nothing is missing.")]
+3 if something is not known and nothing is missing. With --unneeded: 1 if
+something is not needed, 3 if that cannot be said.")]
 pub struct CoverageArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -81,14 +83,19 @@ pub struct CoverageArgs {
     /// Copy what is missing to the mirrors that lack it, then check again
     #[arg(long)]
     fill: bool,
+    /// List what mirrors hold that nobody needs; delete nothing
+    #[arg(long, conflicts_with_all = ["fill", "hosted_cluster", "node_pool", "level", "sample", "pull_through"])]
+    unneeded: bool,
+    /// Mirror to look at with --unneeded (default: all that are declared)
+    #[arg(long, value_name = "HOST[/PATH]", requires = "unneeded")]
+    mirror: Vec<String>,
     #[command(flatten)]
     reach: ReachArgs,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Options")]
     output: Output,
-    /// Print the JSON schema of the output
-    #[arg(long, help_heading = "Options")]
-    schema: bool,
+    #[command(flatten)]
+    schema: SchemaArg,
 }
 
 /// How closely registries are looked at.
@@ -152,17 +159,12 @@ impl Sampled {
 
 /// Prints what is held and what is not. A failure is no answer: its exit code is that of what is not known.
 pub async fn run(args: &CoverageArgs) -> Result<ExitCode> {
-    if args.schema {
-        console::print_data(&schema_for!(Report), DataFormat::Json)?;
+    let has_schema =
+        if args.unneeded { args.schema.print::<UnneededReport>()? } else { args.schema.print::<Report>()? };
+    if has_schema {
         return Ok(ExitCode::SUCCESS);
     }
-    match prove_and_fill(args).await {
-        Err(error) if !error.is::<Usage>() => {
-            console::error(console::causes(&error));
-            Ok(ExitCode::from(UNKNOWN))
-        }
-        result => result,
-    }
+    or_unknown(if args.unneeded { unneeded::run(args).await } else { prove_and_fill(args).await })
 }
 
 async fn prove_and_fill(args: &CoverageArgs) -> Result<ExitCode> {

@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::console::{self, Format};
+use super::hops::Explained;
 use super::input::InputArgs;
 use super::node::{self, NodeFiles, NodeMirrors, NodeScope, ReadFiles};
 use super::registry::ReachArgs;
@@ -144,7 +145,7 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
         with_objects(args, &requested, files).await?
     };
     if args.prove {
-        let explained = answer.explanations.into_iter().map(|explanation| prove::Explained {
+        let explained = answer.explanations.into_iter().map(|explanation| Explained {
             image: explanation.image,
             endpoints: explanation.endpoints,
             error: explanation.error,

@@ -13,7 +13,7 @@ use crate::mirrors::Resolved;
 use crate::mirrors::registries::{ConfigError, DROP_IN, Note, RegistriesConfig};
 use crate::registry::coverage::demand::NodeRules;
 pub use declared::{NodeMirrors, NodeScope, mirrors, of_cluster, set_inputs};
-pub use live::{mirrors_of, parse_node_name};
+pub use live::{NodeState, mirrors_of, parse_node_name, read_node};
 
 /// Existing files of a node.
 #[derive(Args, Clone, Debug, Default)]

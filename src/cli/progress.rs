@@ -98,6 +98,11 @@ impl Counts {
 impl Transfers {
     /// Bars if somebody sees them, else lines.
     pub fn new() -> Self {
+        Self::with(io::stderr().is_terminal(), console::note)
+    }
+
+    /// Bars on standard error, or lines that are written so.
+    fn with(is_seen: bool, write: impl Fn(String) + Send + 'static) -> Self {
         let counts = Arc::new(Counts {
             begun: Instant::now(),
             bytes: AtomicU64::new(0),
@@ -105,7 +110,6 @@ impl Transfers {
             images: AtomicUsize::new(0),
             all_images: AtomicUsize::new(0),
         });
-        let is_seen = io::stderr().is_terminal();
         let target = if is_seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
         let total = bars.add(ProgressBar::new_spinner());
@@ -116,7 +120,7 @@ impl Transfers {
             let lines = tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(LINE).await;
-                    console::note(counts.line());
+                    write(counts.line());
                 }
             });
             lines.abort_handle()
@@ -192,5 +196,29 @@ impl CopyProgress for Transfers {
     fn image_ended(&self, _outcome: &Outcome) {
         let done = self.counts.images.fetch_add(1, Ordering::Relaxed) + 1;
         self.total.set_message(format!("{done}/{} images", self.counts.all_images.load(Ordering::Relaxed)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_is_written_every_ten_seconds_until_the_end() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let written = lines.clone();
+        let transfers = Transfers::with(false, move |line| written.lock().unwrap().push(line));
+        transfers.planned(&Totals { upload_bytes: 4_096, images: 2, ..Totals::default() });
+        let count = || lines.lock().unwrap().len();
+        tokio::time::sleep(Duration::from_millis(9_900)).await;
+        assert_eq!(count(), 0);
+        transfers.counts.bytes.fetch_add(1_024, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(*lines.lock().unwrap(), ["0 of 2 images, 1.00 KiB of 4.00 KiB sent, 102 B/s"]);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(count(), 3);
+        transfers.end();
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(count(), 3, "nothing after the end");
     }
 }

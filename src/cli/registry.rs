@@ -18,6 +18,7 @@ use crate::registry::credentials::ecr;
 use crate::registry::credentials::files::{AuthFiles, auth_files};
 use crate::registry::policy::PolicyOptions;
 use crate::registry::proxy::Proxies;
+use crate::registry::requests::RequestTally;
 use crate::registry::transport::tls::TlsOptions;
 use crate::registry::transport::{Transport, TransportOptions};
 use crate::registry::{Client, Credential};
@@ -75,6 +76,8 @@ pub struct Access {
     pub client: Client,
     /// Its credentials.
     pub keychain: Keychain,
+    /// What it sends.
+    pub requests: RequestTally,
 }
 
 impl RegistryArgs {
@@ -86,7 +89,7 @@ impl RegistryArgs {
             None => None,
         };
         let keychain = Keychain { explicit, ..self.reach.keychain()? };
-        Ok(Access { client: self.reach.client(&[], self.reach.insecure_skip_tls_verify)?, keychain })
+        Ok(Access { keychain, ..self.reach.access_without_keychain()? })
     }
 }
 
@@ -109,7 +112,7 @@ impl ReachArgs {
 
     /// A client with the credentials of the user. Nothing is connected yet.
     pub fn access(&self) -> Result<Access> {
-        Ok(Access { client: self.client(&[], self.insecure_skip_tls_verify)?, keychain: self.keychain()? })
+        Ok(Access { keychain: self.keychain()?, ..self.access_without_keychain()? })
     }
 
     /// Access to registries of AWS by the identity of the environment, if there is one.
@@ -126,7 +129,17 @@ impl ReachArgs {
         }
     }
 
+    fn access_without_keychain(&self) -> Result<Access> {
+        let requests = RequestTally::default();
+        let client = self.counted_client(&[], self.insecure_skip_tls_verify, &requests)?;
+        Ok(Access { client, keychain: Keychain::default(), requests })
+    }
+
     fn client(&self, authorities: &[u8], skips_verification: bool) -> Result<Client> {
+        self.counted_client(authorities, skips_verification, &RequestTally::default())
+    }
+
+    fn counted_client(&self, authorities: &[u8], skips_verification: bool, requests: &RequestTally) -> Result<Client> {
         let mut tls = TlsOptions::default();
         for file in &self.certificate_authority {
             tls.add_authorities(&read(file)?).with_context(|| file.display().to_string())?;
@@ -143,10 +156,11 @@ impl ReachArgs {
         }
         let proxies = Proxies::of_environment(variable)?;
         let trusted_hosts: BTreeSet<String> = self.trusted_host.iter().cloned().collect();
+        let observer = Some(requests.observer());
         let transport =
-            Transport::new(TransportOptions { tls, proxies, trusted_hosts, ..TransportOptions::default() })?;
+            Transport::new(TransportOptions { tls, proxies, trusted_hosts, observer, ..TransportOptions::default() })?;
         let options = PolicyOptions { max_wait: self.max_wait, ..PolicyOptions::default() };
-        Ok(Client::new(transport, options))
+        Ok(Client::telling(transport, options, requests.on_limit()))
     }
 
     /// The credentials of the user. What is left out of files is warned of.

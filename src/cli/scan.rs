@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use schemars::schema_for;
 
 use super::Usage;
-use super::console::{self, DataFormat, Format};
+use super::answer::SchemaArg;
+use super::console::{self, Format};
 use super::progress::Bar;
 use super::registry::RegistryArgs;
 use crate::mirrors::ImageReference;
@@ -60,9 +60,8 @@ pub struct ScanArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Options")]
     output: Format,
-    /// Print the JSON schema of the output
-    #[arg(long, conflicts_with_all = ["repository", "output"], help_heading = "Options")]
-    schema: bool,
+    #[command(flatten)]
+    schema: SchemaArg,
 }
 
 /// The order of tags.
@@ -121,8 +120,7 @@ impl ScanArgs {
 
 /// Prints the tags; the exit code is 1 if something could not be read.
 pub async fn run(args: &ScanArgs) -> Result<ExitCode> {
-    if args.schema {
-        console::print_data(&schema_for!(Inventory), DataFormat::Json)?;
+    if args.schema.print::<Inventory>()? {
         return Ok(ExitCode::SUCCESS);
     }
     let (repository, options) = (args.repository()?, args.options()?);

@@ -1,12 +1,13 @@
 //! Creates the client of the management cluster, with timeouts, a user agent and a counter of requests.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::header::{HeaderValue, USER_AGENT};
 use kube::Client;
 use kube::client::ClientBuilder;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{Config, InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use thiserror::Error;
 
 use crate::telemetry::requests::{CountRequests, RequestMetrics};
@@ -17,15 +18,34 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why the client could not be created.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// There is neither a `KUBECONFIG` nor a pod's ServiceAccount.
-    #[error("no cluster is configured: KUBECONFIG is not set, and this is not a pod with a ServiceAccount")]
-    Infer(#[source] kube::config::InferConfigError),
+    /// There is neither a kubeconfig nor a pod's ServiceAccount.
+    #[error("no cluster is configured: there is no kubeconfig, and this is not a pod with a ServiceAccount")]
+    Absent,
+    /// The usual kubeconfig or the ServiceAccount of this pod is invalid.
+    #[error("failed to load the configuration of the cluster")]
+    Infer(#[source] InferConfigError),
     /// The selected kubeconfig is invalid.
     #[error("failed to load the kubeconfig")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
+    Kubeconfig(#[source] KubeconfigError),
     /// The configuration is invalid.
     #[error("failed to create a client for the cluster")]
     Build(#[source] kube::Error),
+}
+
+impl ClientError {
+    /// The library reports a file that does not exist in the same way as one that is broken.
+    fn inferred(error: InferConfigError) -> Self {
+        let is_absent = match error.source().and_then(|source| source.downcast_ref()) {
+            Some(KubeconfigError::ReadConfig(cause, _)) => cause.kind() == std::io::ErrorKind::NotFound,
+            Some(KubeconfigError::FindPath) => true,
+            _ => false,
+        };
+        let is_named = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+        if is_absent && !is_named("KUBECONFIG") && !is_named("KUBERNETES_SERVICE_HOST") {
+            return Self::Absent;
+        }
+        Self::Infer(error)
+    }
 }
 
 /// Creates the client from `KUBECONFIG` or the pod's ServiceAccount.
@@ -50,7 +70,7 @@ pub struct Origin {
 impl Origin {
     async fn config(&self) -> Result<Config, ClientError> {
         let file = match (&self.kubeconfig, &self.context) {
-            (None, None) => return Config::infer().await.map_err(ClientError::Infer),
+            (None, None) => return Config::infer().await.map_err(ClientError::inferred),
             (Some(path), _) => Kubeconfig::read_from(path),
             (None, Some(_)) => Kubeconfig::read(),
         };

@@ -2,13 +2,14 @@
 
 mod uploads;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::credentials::Credential;
 use super::distribution::tags::{Paging, TagList};
-use super::distribution::{Api, BlobTail, Fetched, Head, Pushed, Referrers, Target};
+use super::distribution::{Api, BlobTail, CatalogPaging, Fetched, Head, Pushed, Referrers, Target};
 use super::error::{Place, RegistryError};
 use super::name::{Reference, RegistryAddress};
 use super::policy::{Mode, Policy, PolicyOptions};
@@ -153,6 +154,25 @@ impl Client {
             let goes_on = paging.add(page).map_err(failed)?;
             on_page(paging.len());
             if !goes_on {
+                return Ok(paging.finish());
+            }
+        }
+    }
+
+    /// Lists the repositories of a registry.
+    ///
+    /// # Errors
+    /// The registry has no such list, or does not show it.
+    pub async fn repositories(
+        &self,
+        registry: &RegistryAddress,
+        credential: &Credential,
+    ) -> Result<BTreeSet<String>, RegistryError> {
+        let mut paging = CatalogPaging::default();
+        loop {
+            let read = || self.api.catalog_page(registry, credential, &paging);
+            let page = self.policy.run(registry, credential, self.mode, read).await?;
+            if !Api::add_catalog_page(registry, &mut paging, page)? {
                 return Ok(paging.finish());
             }
         }

@@ -19,4 +19,5 @@ pub mod pullers;
 pub mod release;
 pub mod report;
 pub mod sample;
+pub mod unneeded;
 pub mod want;

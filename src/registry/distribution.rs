@@ -1,6 +1,7 @@
 //! Typed calls of the distribution API. Nothing is ever deleted. Each call is made once: retries and pacing are above.
 
 mod blobs;
+mod catalog;
 mod content;
 mod manifests;
 mod notices;
@@ -24,6 +25,7 @@ use super::transport::{Answer, Outgoing, Request, SendFailure, Transport};
 use super::wire::location::LocationError;
 use super::wire::rate_limit::{self, RateLimit};
 pub use blobs::{BlobStream, BlobTail};
+pub use catalog::CatalogPaging;
 pub use manifests::{Fetched, Head, Pushed};
 use notices::Notices;
 pub use referrers::Referrers;

@@ -5,6 +5,7 @@
 //! deleted.
 
 mod attachments;
+pub mod bill;
 mod blobs;
 mod deliver;
 mod fallback_tag;
@@ -25,6 +26,7 @@ pub use tokio_util::sync::CancellationToken;
 use super::error::RegistryError;
 use super::name::Reference;
 use super::wire::digest::Digest;
+pub use bill::Bill;
 pub use options::{AnchorTemplate, CopyOptions, PlatformFilter};
 pub use plan::{Plan, Totals};
 pub use progress::CopyProgress;

@@ -79,6 +79,8 @@ pub struct TransportOptions {
 pub struct Exchange<'a> {
     /// The registry for whose sake it was sent.
     pub registry: &'a Url,
+    /// The method.
+    pub method: &'a Method,
     /// Where it was sent.
     pub url: &'a Url,
     /// The status.
@@ -217,7 +219,7 @@ impl Transport {
             sent = sent.send() => sent.map_err(|error| failure::cause(error, &host)),
             limit = watch.stalled() => Err(silent(host.clone(), limit)),
         };
-        self.tell(registry, url, sent.as_ref().ok());
+        self.tell(registry, (&request.method, url), sent.as_ref().ok());
         match sent {
             Ok(response) => Ok(Answer::new(response, host, location::is_same_host(registry, url))),
             Err(cause) => Err(watch.failure().map_or(SendFailure::Server(cause), SendFailure::Source)),
@@ -232,7 +234,7 @@ impl Transport {
         }
         let is_own = location::is_same_host(registry, url);
         let sent = timeout(FIRST_BYTE, sent.send()).await;
-        self.tell(registry, url, sent.as_ref().ok().and_then(|answer| answer.as_ref().ok()));
+        self.tell(registry, (&request.method, url), sent.as_ref().ok().and_then(|answer| answer.as_ref().ok()));
         match sent {
             Ok(Ok(response)) => Ok(Answer::new(response, host, is_own)),
             Ok(Err(error)) => Err(failure::cause(error, &host)),
@@ -265,9 +267,9 @@ impl Transport {
         Ok(client.request(request.method.clone(), url.clone()).headers(headers))
     }
 
-    fn tell(&self, registry: &Url, url: &Url, answer: Option<&reqwest::Response>) {
+    fn tell(&self, registry: &Url, (method, url): (&Method, &Url), answer: Option<&reqwest::Response>) {
         if let Some(Observer(tell)) = &self.inner.observer {
-            tell(Exchange { registry, url, status: answer.map(reqwest::Response::status) });
+            tell(Exchange { registry, method, url, status: answer.map(reqwest::Response::status) });
         }
     }
 

@@ -203,7 +203,7 @@ mod tests {
             ("https://storage.example/signed?sig=1", "other"),
         ] {
             assert_eq!(
-                class(Exchange { registry: &registry, url: &url(address), status: None }),
+                class(Exchange { registry: &registry, method: &http::Method::GET, url: &url(address), status: None }),
                 expected,
                 "{address}"
             );

@@ -74,6 +74,9 @@ fn places_that_nobody_means_are_bad_usage() {
         &["copy", "quay.io/a:1", "m.corp/x", "--platforms", "linux"],
         &["copy", "quay.io/a:1", "m.corp/x", "--anchor-tag", "x"],
         &["copy", "quay.io/a:1", "m.corp/x", "--jobs", "0"],
+        &["copy", "--want", "none"],
+        &["copy", "quay.io/a:1", "m.corp/x", "--rate-from", "none"],
+        &["copy", "quay.io/a:1", "m.corp/x", "--dry-run", "--rate-from", "none"],
     ] {
         files.run(arguments).refused(2);
     }

@@ -200,3 +200,32 @@ fn bad_usage_is_told_from_what_is_not_known() {
     }
     assert_eq!(files.run(&["coverage", "-f", "gone.yaml", "--image", "a"]).code, 3);
 }
+
+#[test]
+fn unneeded_has_a_schema_of_its_own() {
+    let schema = Files::new(&[]).run(&["coverage", "--unneeded", "--schema"]).out();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/coverage-unneeded.schema.json");
+    assert_eq!(schema, std::fs::read_to_string(path).unwrap(), "make manifests");
+}
+
+#[test]
+fn unneeded_needs_a_fleet_or_a_list() {
+    let (_, ran) = run("full", &["coverage", "--unneeded"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("everything would be unneeded"), "{ran:?}");
+    let (_, ran) = run("full", &["coverage", "--unneeded", "--fill"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+#[test]
+fn files_that_cannot_be_read_are_bad_usage_and_a_missing_cluster_is_one_line() {
+    let files = Files::new(&[]);
+    for arguments in [&["coverage", "--images", "none"][..], &["coverage", "--oc-mirror", "none"]] {
+        let message = files.run(arguments).refused(2);
+        assert!(message.contains("failed to read none"), "{message}");
+    }
+    let message = files.run(&["coverage", "--fill"]).refused(3);
+    let expected = "error: no cluster to read (pass manifests with -f, or a kubeconfig with --kubeconfig): \
+                    no cluster is configured: there is no kubeconfig, and this is not a pod with a ServiceAccount\n";
+    assert_eq!(message, expected);
+}

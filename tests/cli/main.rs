@@ -21,3 +21,4 @@ mod reference;
 mod scan;
 mod status;
 mod uninstall;
+mod why;

@@ -11,3 +11,4 @@ mod ran;
 #[allow(dead_code)] // the stage of other scenarios, too
 #[path = "../guests/stage.rs"]
 mod stage;
+mod why;

@@ -1,7 +1,9 @@
 //! Coverage of a release for a fleet: what the binary says is what the registries hold.
 
 mod air_gap;
+mod bill;
 mod stage;
+mod unneeded;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,38 +48,43 @@ impl Engine {
         })
     }
 
-    /// Looks what is to be copied; writes nothing.
-    pub async fn survey(&mut self, items: &[Item]) -> Result<CopyReport> {
+    /// Finds out what is to be copied and what it costs; writes nothing. `rate` is in bytes a second.
+    pub async fn survey(&mut self, items: &[Item], rate: Option<u64>) -> Result<CopyReport> {
         let jobs = self.jobs(items, true).await?;
         let progress = Arc::new(Transfers::new());
         let copier = Copier::new(self.options.clone(), progress.clone(), CancellationToken::new());
         let survey = copier.survey(jobs).await;
         progress.end();
         self.notices();
-        let totals = survey.totals();
-        Ok(CopyReport::planned(items, &self.options.anchor, &survey.outcomes, &totals, &survey.warnings))
+        let report = CopyReport::planned(items, &self.options.anchor, &survey);
+        Ok(report.with_bill(&survey.bill(), &self.access.requests.counted(), rate))
     }
 
-    /// Copies. A signal ends it: what is under way has 25 s, and no tag is half written.
+    /// Copies. A signal ends it: requests in progress have 25 s, and no tag is half written.
     pub async fn copy(&mut self, items: &[Item]) -> Result<CopyReport> {
         let jobs = self.jobs(items, false).await?;
         let progress = Arc::new(Transfers::new());
         let stop = CancellationToken::new();
         let copier = Copier::new(self.options.clone(), progress.clone(), stop.clone());
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let copy = copier.copy(jobs);
+        let copy = async {
+            let survey = copier.survey(jobs).await;
+            // Blobs move from here on: the time before says nothing about the rate.
+            let begun = Instant::now();
+            (copier.run(survey).await, begun.elapsed())
+        };
         tokio::pin!(copy);
         let finished = tokio::select! {
-            report = &mut copy => Ok(report),
-            _ = interrupt.recv() => Err(()),
-            _ = terminate.recv() => Err(()),
+            done = &mut copy => Some(done),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
         };
-        let report = if let Ok(report) = finished {
-            report
+        let (report, time) = if let Some(done) = finished {
+            done
         } else {
             stop.cancel();
-            console::note("stopping: what is under way has 25s");
-            timeout(GRACE, &mut copy).await.context("stopped: something was still under way after 25s")?
+            console::note("stopping: requests in progress have 25s to finish");
+            timeout(GRACE, &mut copy).await.context("stopped: requests were still in progress after 25s")?
         };
         progress.end();
         self.notices();
@@ -88,7 +93,8 @@ impl Engine {
         for layout in self.written.iter().filter(|layout| is_whole || !layout.is_archive()) {
             layout.finish().await?;
         }
-        Ok(CopyReport::new(items, &self.options.anchor, &report))
+        let made = CopyReport::new(items, &self.options.anchor, &report);
+        Ok(made.with_traffic(&self.access.requests.counted(), time))
     }
 
     fn notices(&self) {

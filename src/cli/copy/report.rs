@@ -1,15 +1,18 @@
 //! What a copy did, or would do, as it is printed and kept.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use indicatif::BinaryBytes;
+use indicatif::{BinaryBytes, HumanDuration};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::console::{BAD, GOOD, HEADING, styled};
+use super::cost::{self, RegistryCost};
 use super::places::{Goal, Item};
 use crate::registry::Reason;
-use crate::registry::transfer::{AnchorTemplate, CopyError, Done, Outcome, Report, Totals};
+use crate::registry::requests::Traffic;
+use crate::registry::transfer::{AnchorTemplate, Bill, CopyError, Done, Outcome, Report, Survey};
 
 /// What became of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -55,6 +58,9 @@ pub struct Amount {
     pub blobs: usize,
     /// Blobs that the destination has in another repository, or for another image.
     pub mounted: usize,
+    /// Bytes of all blobs of the images to copy, at each destination once. Only with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
 }
 
 /// Everything that was done, or would be.
@@ -68,6 +74,14 @@ pub struct CopyReport {
     pub images: Vec<CopiedImage>,
     /// How much that is.
     pub amount: Amount,
+    /// What each registry has to do, or had to do.
+    pub registries: Vec<RegistryCost>,
+    /// The rate at which blobs were sent; with `--dry-run` that of `--rate-from`. Absent if none was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// How long the copy takes at this rate. Only with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
     /// What was left out, such as signatures that could not be looked for.
     pub warnings: Vec<String>,
 }
@@ -76,18 +90,32 @@ impl CopyReport {
     /// Of a copy.
     pub fn new(items: &[Item], anchor: &AnchorTemplate, report: &Report) -> Self {
         let images = report.outcomes.iter().filter_map(|outcome| image(items, anchor, outcome)).collect();
-        let amount = Amount { bytes: report.bytes, blobs: report.uploaded, mounted: report.mounted };
-        Self { is_dry_run: false, images, amount, warnings: report.warnings.clone() }
+        let amount = Amount { bytes: report.bytes, blobs: report.uploaded, mounted: report.mounted, total_bytes: None };
+        Self::of(false, images, amount, &report.warnings)
+    }
+
+    fn of(is_dry_run: bool, images: Vec<CopiedImage>, amount: Amount, warnings: &[String]) -> Self {
+        let (registries, warnings) = (Vec::new(), warnings.to_vec());
+        Self { is_dry_run, images, amount, registries, bytes_per_second: None, seconds: None, warnings }
+    }
+
+    /// With what was sent, and the rate of blobs in this time.
+    pub fn with_traffic(self, traffic: &BTreeMap<String, Traffic>, time: Duration) -> Self {
+        let bytes_per_second = cost::rate(self.amount.bytes, time);
+        Self { registries: RegistryCost::counted(traffic), bytes_per_second, ..self }
+    }
+
+    /// With what is to be sent, and how long that takes at a rate.
+    pub fn with_bill(self, bill: &Bill, traffic: &BTreeMap<String, Traffic>, rate: Option<u64>) -> Self {
+        let seconds = rate.and_then(|rate| self.amount.bytes.checked_add(rate - 1)?.checked_div(rate));
+        let amount = Amount { total_bytes: Some(bill.total_bytes), ..self.amount };
+        let registries = RegistryCost::estimated(traffic, bill);
+        Self { amount, registries, bytes_per_second: rate, seconds, ..self }
     }
 
     /// Of a survey: what has no outcome yet would be copied.
-    pub fn planned(
-        items: &[Item],
-        anchor: &AnchorTemplate,
-        outcomes: &[Outcome],
-        totals: &Totals,
-        warnings: &[String],
-    ) -> Self {
+    pub fn planned(items: &[Item], anchor: &AnchorTemplate, survey: &Survey) -> Self {
+        let (outcomes, totals) = (&survey.outcomes, survey.totals());
         let known: BTreeMap<(usize, usize), &Outcome> =
             outcomes.iter().map(|outcome| ((outcome.job, outcome.destination), outcome)).collect();
         let mut images = Vec::new();
@@ -103,8 +131,8 @@ impl CopyReport {
                 }
             }
         }
-        let amount = Amount { bytes: totals.upload_bytes, blobs: totals.uploads, mounted: totals.mounts };
-        Self { is_dry_run: true, images, amount, warnings: warnings.to_vec() }
+        let (bytes, blobs, mounted) = (totals.upload_bytes, totals.uploads, totals.mounts);
+        Self::of(true, images, Amount { bytes, blobs, mounted, total_bytes: None }, &survey.warnings)
     }
 
     fn count(&self, state: State) -> usize {
@@ -140,7 +168,7 @@ impl CopyReport {
                 text.extend(["  ", &plain(message), "\n"]);
             }
         }
-        let Amount { bytes, blobs, mounted } = self.amount;
+        let Amount { bytes, blobs, mounted, .. } = self.amount;
         let done = if self.is_dry_run {
             format!("{} to copy", self.count(State::Planned))
         } else {
@@ -154,7 +182,27 @@ impl CopyReport {
             BinaryBytes(bytes),
             if self.is_dry_run { " to send" } else { " sent" },
         );
-        text + &styled(HEADING, summary) + "\n"
+        text + &styled(HEADING, summary) + "\n" + &self.bill_text()
+    }
+
+    /// Only before a copy: afterwards nobody has to decide.
+    fn bill_text(&self) -> String {
+        if !self.is_dry_run {
+            return String::new();
+        }
+        let mut text = self.registries.iter().map(RegistryCost::text).collect::<String>();
+        text += &cost::unknown_quota(&self.registries);
+        if let Some(total) = self.amount.total_bytes {
+            text += &format!("bytes: {} of {} have to be sent\n", BinaryBytes(self.amount.bytes), BinaryBytes(total));
+        }
+        text += &match (self.seconds, self.bytes_per_second) {
+            (Some(seconds), Some(rate)) => {
+                format!("time: {} at {}/s\n", HumanDuration(Duration::from_secs(seconds)), BinaryBytes(rate))
+            }
+            _ => "time: unknown, because no rate was measured; --rate-from takes the JSON report of an earlier copy\n"
+                .to_owned(),
+        };
+        text
     }
 }
 
@@ -203,8 +251,8 @@ mod tests {
         };
         let mut images = vec![image(State::Copied, None), image(State::Unchanged, None)];
         images.extend(failures.iter().map(|reason| image(State::Failed, *reason)));
-        let amount = Amount { bytes: 2_048, blobs: 2, mounted: 1 };
-        CopyReport { is_dry_run: false, images, amount, warnings: Vec::new() }
+        let amount = Amount { bytes: 2_048, blobs: 2, mounted: 1, total_bytes: None };
+        CopyReport::of(false, images, amount, &[])
     }
 
     #[test]
@@ -213,6 +261,15 @@ mod tests {
         assert_eq!(report(&[Some(Reason::Unreachable)]).exit_code(), 3);
         assert_eq!(report(&[None]).exit_code(), 3, "stopped");
         assert_eq!(report(&[None, Some(Reason::NotFound)]).exit_code(), 1);
+    }
+
+    #[test]
+    fn the_time_is_unknown_without_a_rate() {
+        let planned = CopyReport { is_dry_run: true, ..report(&[]) };
+        let with = |rate| planned.clone().with_bill(&Bill::default(), &BTreeMap::new(), rate);
+        assert!(with(None).text().contains("time: unknown"), "{}", with(None).text());
+        assert_eq!((with(Some(1_000)).seconds, with(None).seconds), (Some(3), None));
+        assert!(with(Some(1_000)).text().contains("time: 3 seconds at 1000 B/s"), "{}", with(Some(1_000)).text());
     }
 
     #[test]

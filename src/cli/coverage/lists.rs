@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
-use super::super::Usage;
+use super::super::{Usage, list_file};
 use crate::documents;
 use crate::mirrors::ImageReference;
 use crate::registry::coverage::list;
@@ -18,8 +18,6 @@ const RESOURCES: &str = "cluster-resources";
 /// Folders in folders: `working-dir/dry-run`, `oc-mirror-workspace/results-123`.
 const MAX_DEPTH: usize = 4;
 const MAX_FOLDERS: usize = 2_000;
-/// A list of 100,000 images has some 20 MiB.
-const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 const SHOWN: usize = 5;
 
 /// What is asked about.
@@ -81,7 +79,7 @@ impl ListArgs {
 
 impl Listed {
     fn add(&mut self, file: &Path) -> Result<()> {
-        let images = list::parse(&text(file)?).map_err(|errors| {
+        let images = list::parse(&list_file::read(file)?).map_err(|errors| {
             let more = errors.len().saturating_sub(SHOWN);
             let more = (more > 0).then(|| format!("and {more} more"));
             let shown = errors.iter().take(SHOWN).map(ToString::to_string).chain(more);
@@ -104,7 +102,7 @@ impl Listed {
             self.add(mapping)?;
         }
         for file in &found.resources {
-            let documents = documents::read(&file.display().to_string(), &text(file)?);
+            let documents = documents::read(&file.display().to_string(), &list_file::read(file)?);
             for document in documents.map_err(|error| anyhow::anyhow!("failed to read {error}"))? {
                 let image = match document.text_at("/kind") {
                     Some("CatalogSource") => document.text_at("/spec/image"),
@@ -136,11 +134,11 @@ fn find(folder: &Path) -> Result<Found> {
         if seen > MAX_FOLDERS {
             return Err(Usage::error(format!("{} has more than {MAX_FOLDERS} folders", folder.display())));
         }
-        let read = || format!("failed to read {}", folder.display());
+        let failed = |error: std::io::Error| Usage::error(format!("failed to read {}: {error}", folder.display()));
         let is_resources = folder.file_name().is_some_and(|name| name == RESOURCES);
-        for entry in std::fs::read_dir(&folder).with_context(read)? {
-            let entry = entry.with_context(read)?;
-            let (kind, path) = (entry.file_type().with_context(read)?, entry.path());
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (kind, path) = (entry.file_type().map_err(failed)?, entry.path());
             let extension = path.extension().and_then(|extension| extension.to_str());
             if kind.is_dir() && depth < MAX_DEPTH {
                 folders.push((path, depth + 1));
@@ -154,18 +152,6 @@ fn find(folder: &Path) -> Result<Found> {
     found.mappings.sort();
     found.resources.sort();
     Ok(found)
-}
-
-fn text(file: &Path) -> Result<String> {
-    use std::io::Read as _;
-    let read = || format!("failed to read {}", file.display());
-    let mut text = String::new();
-    let opened = std::fs::File::open(file).with_context(read)?;
-    opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).with_context(read)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(Usage::error(format!("{} has more than 64 MiB", file.display())));
-    }
-    Ok(text)
 }
 
 /// A reference as somebody passed it, also with the transport of skopeo.

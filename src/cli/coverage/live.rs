@@ -65,7 +65,7 @@ impl Extras {
     }
 
     /// What a consumer shows registries and believes. What cannot be read is no reason to ask with somebody else's credentials.
-    async fn read_cluster(&mut self, client: &Client, cluster: &HostedCluster) {
+    pub async fn read_cluster(&mut self, client: &Client, cluster: &HostedCluster) {
         let key = ClusterKey::of(cluster);
         if let Some(reference) = &cluster.spec.pull_secret {
             let name = format!("{}/{}", key.namespace, reference.name);

@@ -34,6 +34,11 @@ pub struct Target<'a> {
     pub pullers: Vec<Puller>,
 }
 
+/// `namespace/name` of a NodePool.
+pub fn name_of(pool: &NodePool) -> String {
+    format!("{}/{}", pool.namespace().unwrap_or_default(), pool.name_any())
+}
+
 /// The HostedClusters that are asked about.
 pub fn selected<'a>(input: &'a Input, wanted: Option<&ClusterKey>) -> Result<Vec<&'a HostedCluster>> {
     match wanted {

@@ -121,18 +121,18 @@ fn more(text: &mut String, count: usize, what: &str) {
 
 /// What is not known, once for each registry and reason.
 fn unknown(report: &Report) -> String {
-    let mut troubles: BTreeMap<(String, String), (BTreeSet<&str>, &str)> = BTreeMap::new();
+    let mut failures: BTreeMap<(String, String), (BTreeSet<&str>, &str)> = BTreeMap::new();
     let mut lacking: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for image in &report.images {
         let Verdict::Unknown { reference, reason, message, lacking: before } = &image.verdict else { continue };
         let key = (registry(reference), format!("{reason:?}"));
-        troubles.entry(key).or_insert_with(|| (BTreeSet::new(), message)).0.insert(reference);
+        failures.entry(key).or_insert_with(|| (BTreeSet::new(), message)).0.insert(reference);
         for place in before {
             lacking.entry(registry(&place.reference)).or_default().insert(&place.reference);
         }
     }
     let mut text = String::new();
-    for ((registry, reason), (images, message)) in troubles.iter().take(NAMED) {
+    for ((registry, reason), (images, message)) in failures.iter().take(NAMED) {
         let line = format!("{registry}: {reason} for {}: {message}", amount(images.len(), "image"));
         let _ = writeln!(text, "{} {}", styled(WARNING, "unknown"), printable::line(&line));
     }
@@ -140,7 +140,7 @@ fn unknown(report: &Report) -> String {
         let line = format!("{registry} lacks {} of these", amount(images.len(), "image"));
         let _ = writeln!(text, "  {}", printable::line(&line));
     }
-    more(&mut text, troubles.len(), "reasons");
+    more(&mut text, failures.len(), "reasons");
     text
 }
 
@@ -172,10 +172,14 @@ fn totals(report: &Report, hashed: usize) -> String {
     let Counts { held, missing, unknown } = report.counts;
     let signed = |image: &&ImageVerdict| matches!(image.verdict, Verdict::Held { signatures: Signatures::Held, .. });
     let signed = report.images.iter().filter(signed).count();
+    let looked = match report.level {
+        Level::L0 => "manifests alone were looked up",
+        Level::L1 | Level::LS => "manifests and blobs were looked up",
+        Level::L2 => "manifests and blobs were looked up, and their content was sampled",
+    };
     let mut text = format!(
-        "{held} of {} held, {missing} missing, {unknown} unknown ({:?}, asked from {})",
+        "{held} of {} held, {missing} missing, {unknown} unknown ({looked} from {})",
         amount(report.counts.total(), "pull"),
-        report.level,
         report.vantage
     );
     if report.level == Level::L2 {

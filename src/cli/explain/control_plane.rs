@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::super::hops::Explained;
 use super::super::input::{Input, Wanted};
 use super::super::{console, findings};
 use super::{ExplainArgs, RequestedImage, prove, text, with_hint};
@@ -29,7 +30,7 @@ pub async fn run(args: &ExplainArgs, requested: &[RequestedImage<'_>]) -> Result
         })
         .collect();
     if args.prove {
-        let explained = explanation.into_iter().map(|one| prove::Explained {
+        let explained = explanation.into_iter().map(|one| Explained {
             is_unordered: one.unordered && one.endpoints.len() > 2,
             image: one.image,
             endpoints: one.endpoints,

@@ -4,81 +4,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use serde::Serialize;
 
-use super::super::console::{self, BAD, GOOD, HEADING, WARNING, styled};
+use super::super::console;
 use super::super::coverage::{Extras, Holders, policies_of};
+use super::super::hops::{Explained, prove, text};
 use super::super::input::Wanted;
 use super::{ExplainArgs, Puller};
-use crate::mirrors::registries::Endpoint;
 use crate::mirrors::signature_policy::{SignaturePolicy, demand_signature};
-use crate::printable;
 use crate::registry::coverage::asker::Asker;
-use crate::registry::coverage::check::Ask as _;
 use crate::registry::coverage::demand::{Closeness, Pull};
-use crate::registry::coverage::lack::Lack;
-use crate::registry::coverage::matrix::{Counts, Demand, Finding, Findings, Level, Verdict, judge};
+use crate::registry::coverage::matrix::{Counts, Level};
 use crate::registry::coverage::payloads::Payloads;
 use crate::registry::coverage::sample::Sample;
-use crate::registry::error::Reason;
 use hypermirror_api::ClusterKey;
-
-/// An image, where it is pulled from, and why it is not if so.
-pub struct Explained {
-    /// As it was passed.
-    pub image: String,
-    /// In order.
-    pub endpoints: Vec<Endpoint>,
-    /// Why none of them is asked.
-    pub error: Option<String>,
-    /// Whether those before the last one have no order.
-    pub is_unordered: bool,
-}
-
-/// What an endpoint answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-enum State {
-    /// It holds the image.
-    Held,
-    /// It does not have the manifest: the next endpoint is tried.
-    Absent,
-    /// It has the manifest and lacks a part: the pull fails.
-    Incomplete,
-    /// It cannot be said.
-    Unknown,
-    /// It is never asked.
-    Blocked,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Proof {
-    state: State,
-    /// Whether the image is pulled from here: no endpoint before it has the manifest.
-    is_first: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    lacking: Vec<Lack>,
-}
-
-#[derive(Debug, Serialize)]
-struct ProvenEndpoint {
-    #[serde(flatten)]
-    endpoint: Endpoint,
-    proof: Proof,
-}
-
-#[derive(Debug, Serialize)]
-struct ProvenImage {
-    image: String,
-    endpoints: Vec<ProvenEndpoint>,
-    error: Option<String>,
-    #[serde(flatten)]
-    verdict: Verdict,
-}
 
 /// Asks and prints. Exit codes are those of `coverage`.
 pub async fn run(args: &ExplainArgs, explained: Vec<Explained>) -> Result<ExitCode> {
@@ -145,75 +83,4 @@ impl Context {
             is_signed: demand_signature(&self.policies, image),
         }
     }
-}
-
-async fn prove(asker: &Asker, demand: &Demand, explained: Explained) -> ProvenImage {
-    let mut findings = Findings::new();
-    let mut endpoints = Vec::new();
-    let mut is_found = false;
-    for (endpoint, asked) in explained.endpoints.into_iter().zip(&demand.endpoints) {
-        let proof = if asked.is_blocked {
-            Proof { state: State::Blocked, is_first: false, reason: None, message: None, lacking: Vec::new() }
-        } else {
-            let mut found = asker.ask(&asked.question).await;
-            findings.insert(asked.question.clone(), found.clone());
-            if found == Finding::Held && demand.is_signed {
-                let about = asked.question.about_signatures();
-                found = asker.ask(&about).await;
-                findings.insert(about, found.clone());
-            }
-            Proof::of(found, &mut is_found)
-        };
-        endpoints.push(ProvenEndpoint { endpoint, proof });
-    }
-    ProvenImage { image: explained.image, endpoints, error: explained.error, verdict: judge(demand, &findings) }
-}
-
-impl Proof {
-    fn of(finding: Finding, is_found: &mut bool) -> Self {
-        let answers = matches!(finding, Finding::Held | Finding::Incomplete(_));
-        let is_first = answers && !*is_found;
-        *is_found |= answers;
-        let proof = Self { state: State::Held, is_first, reason: None, message: None, lacking: Vec::new() };
-        match finding {
-            Finding::Held => proof,
-            Finding::Absent => Self { state: State::Absent, lacking: vec![Lack::manifest()], ..proof },
-            Finding::Incomplete(lacking) => Self { state: State::Incomplete, lacking, ..proof },
-            Finding::Unknown(reason, message) => {
-                Self { state: State::Unknown, reason: Some(reason), message: Some(message), ..proof }
-            }
-        }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let (style, word) = match self.state {
-            State::Held => (GOOD, "held"),
-            State::Absent | State::Incomplete => (BAD, "missing"),
-            State::Unknown => (WARNING, "unknown"),
-            State::Blocked => (BAD, "blocked: never contacted"),
-        };
-        let mark = if self.is_first { styled(HEADING, "pulled from here: ") } else { String::new() };
-        let head = format!("{mark}{}", styled(style, word));
-        let causes: Vec<String> = match self.state {
-            State::Unknown => self.message.iter().cloned().collect(),
-            _ => self.lacking.iter().map(ToString::to_string).collect(),
-        };
-        let causes = causes.iter().map(|cause| printable::line(cause).into_owned());
-        std::iter::once(head).chain(causes.map(|cause| format!("  {cause}"))).collect()
-    }
-}
-
-fn text(image: &ProvenImage) -> String {
-    let mut text = format!("{}\n", styled(HEADING, &image.image));
-    if let Some(error) = &image.error {
-        return text + &format!("  {}\n", styled(BAD, error));
-    }
-    for (place, proven) in image.endpoints.iter().enumerate() {
-        let reference = printable::line(&proven.endpoint.reference);
-        text.extend(["  ", &(place + 1).to_string(), ". ", &reference, "\n"]);
-        for line in proven.proof.lines() {
-            text.extend(["     ", line.as_str(), "\n"]);
-        }
-    }
-    text
 }

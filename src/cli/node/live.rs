@@ -1,7 +1,7 @@
 //! Resolves the mirrors of a node from the NodeMirrorSets in a live guest cluster.
 
 use anyhow::{Context as _, Result};
-use hypermirror_api::NodeMirrorSet;
+use hypermirror_api::{NodeMirrorSet, names};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -12,7 +12,7 @@ use super::declared::{NodeMirrors, NodeScope};
 use crate::agent::sets::Set;
 use crate::guest::GuestClient;
 use crate::guest::node_mirrors::declared;
-use crate::guest::summary::{AgentStatus, GuestSet, Summary, Tally};
+use crate::guest::summary::{AgentStatus, GuestSet, Tally};
 use crate::mirrors::layers::resolve;
 use hypermirror_api::ClusterKey;
 
@@ -27,7 +27,29 @@ pub async fn mirrors_of(input: &InputArgs, scope: &NodeScope, node: &str) -> Res
     };
     let key = ClusterKey::of(cluster);
     let client = guest::connect(&input.connection.connect().await?, &key).await?;
-    read(&client, &key, node).await
+    let live = read_node(&client, &key, node).await?;
+    live.state.report(node);
+    Ok(live.mirrors)
+}
+
+/// A node of a live guest cluster.
+pub struct LiveNode {
+    /// The mirrors that are declared for it.
+    pub mirrors: NodeMirrors,
+    /// The NodePool to which it belongs.
+    pub pool: Option<String>,
+    /// Whether they are in force.
+    pub state: NodeState,
+}
+
+/// Whether a node has applied its mirrors.
+pub struct NodeState {
+    /// Whether the guest cluster has no NodeMirrorSet.
+    pub has_no_set: bool,
+    /// The reason and the message, if the node has not applied them.
+    pub behind: Option<(String, String)>,
+    /// Sources that other files on the node override.
+    pub shadowed: Vec<String>,
 }
 
 /// Validates the name of a node, because it becomes a segment of a request's path.
@@ -37,7 +59,8 @@ pub fn parse_node_name(text: &str) -> Result<String, String> {
     valid.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is not a valid name for a node"))
 }
 
-async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<NodeMirrors> {
+/// Reads the mirrors of a node of a guest cluster.
+pub async fn read_node(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<LiveNode> {
     let requested = || format!("failed to read from the guest cluster of {key}");
     let node: Option<PartialObjectMeta<Node>> =
         client.get(&format!("/api/v1/nodes/{name}")).await.with_context(requested)?;
@@ -68,29 +91,32 @@ async fn read(client: &GuestClient, key: &ClusterKey, name: &str) -> Result<Node
     for (object, error) in &declared.malformed {
         console::error(format!("failed to decode {object} in the guest cluster of {key}, which is ignored: {error}"));
     }
-    report(name, guest_sets.is_empty(), &summary);
+    let behind = summary.report.behind.first().map(|node| (node.reason.clone(), node.message.clone()));
+    let state = NodeState { has_no_set: guest_sets.is_empty(), behind, shadowed: summary.report.shadowed };
+    let pool = node.labels().get(names::NODE_POOL_LABEL).cloned();
     let (set, findings) = resolve(&declared.entries);
-    Ok(NodeMirrors { set, findings, files: Vec::new(), of_hypershift: Vec::new() })
+    Ok(LiveNode { mirrors: NodeMirrors { set, findings, files: Vec::new(), of_hypershift: Vec::new() }, pool, state })
 }
 
-/// Reports whether the node has applied its sets, and files on it that override them.
-fn report(name: &str, has_no_set: bool, summary: &Summary) {
-    if has_no_set {
-        console::warning(
-            "the guest cluster has no NodeMirrorSet: no mirrors are declared, or the manager has not reconciled it yet",
-        );
-    }
-    match summary.report.behind.first() {
-        None => console::note(format!("node {name} has applied its NodeMirrorSets")),
-        Some(behind) => console::note(format!(
-            "node {name} has not applied its NodeMirrorSets ({}): {}",
-            behind.reason, behind.message
-        )),
-    }
-    for shadowed in &summary.report.shadowed {
-        console::warning(format!(
-            "another file on node {name} overrides {shadowed}; pass the node's files with --registries-conf-dir to see its effect"
-        ));
+impl NodeState {
+    /// Reports whether the node has applied its sets, and files on it that override them.
+    fn report(&self, name: &str) {
+        if self.has_no_set {
+            console::warning(
+                "the guest cluster has no NodeMirrorSet: no mirrors are declared, or the manager has not reconciled it yet",
+            );
+        }
+        match &self.behind {
+            None => console::note(format!("node {name} has applied its NodeMirrorSets")),
+            Some((reason, message)) => {
+                console::note(format!("node {name} has not applied its NodeMirrorSets ({reason}): {message}"));
+            }
+        }
+        for shadowed in &self.shadowed {
+            console::warning(format!(
+                "another file on node {name} overrides {shadowed}; pass the node's files with --registries-conf-dir to see its effect"
+            ));
+        }
     }
 }
 
