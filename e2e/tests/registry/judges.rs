@@ -1,5 +1,6 @@
 //! One suite for all registries: what is pushed to them is read back equal, by a plain client, by ours and by skopeo.
 
+mod built;
 mod command;
 mod consumers;
 mod copying;

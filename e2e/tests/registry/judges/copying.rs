@@ -1,4 +1,5 @@
-//! Sixty images are copied to each of them, in each way in which it is reached, and pulled by clients that are not ours.
+//! Sixty images, built by buildah and by hand, are copied to each of them, in each way in which it is reached, and pulled by
+//! clients that are not ours.
 
 use std::io::Write as _;
 
@@ -21,10 +22,13 @@ use serde_json::{Value, json};
 
 use super::super::reading::client;
 use super::super::writing::{as_user, copied, job, side};
+use super::built::{BUILT, add_built};
 use super::consumers::{crane_validates, podman_pulls, skopeo_reads};
 
 const REPOSITORY: &str = "team/sixty";
 const IMAGES: usize = 60;
+/// By hand: images, indexes of two architectures, some with an attestation, and an artifact.
+const BY_HAND: usize = IMAGES - BUILT;
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -32,22 +36,30 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The tag of an image and its digest.
 type Named = (String, String);
 
-/// Images that share layers; every fifth is an index of two.
+/// Images that share layers; every fifth is an index of two, every tenth has an attestation, and the last one is an artifact.
 fn fill(registry: &MockRegistry) -> Vec<Named> {
     let shared: Vec<Bytes> = (0..4).map(|number| layer(&format!("shared-{number}"), 50_000)).collect();
     let mut named = Vec::new();
-    for number in 0..IMAGES {
+    for number in 0..BY_HAND {
         let own = layer(&format!("own-{number}"), 100 * number);
         let layers = [&shared[number % 4], &shared[(number + 1) % 4], &own];
-        let mut digest = add_image(registry, &layers, "amd64");
+        let mut digest =
+            if number + 1 == BY_HAND { add_artifact(registry) } else { add_image(registry, &layers, "amd64") };
         if number % 5 == 0 {
             let other = add_image(registry, &layers, "arm64");
-            let child = |digest: &str, architecture: &str| {
+            let child = |digest: &str, os: &str, architecture: &str| {
                 let size = registry.store().manifest(REPOSITORY, digest).map_or(0, |(_, it)| it.bytes.len());
-                let platform = json!({ "os": "linux", "architecture": architecture });
+                let platform = json!({ "os": os, "architecture": architecture });
                 json!({ "mediaType": IMAGE, "digest": digest, "size": size, "platform": platform })
             };
-            let children = [child(&digest, "amd64"), child(&other, "arm64")];
+            let mut children = vec![child(&digest, "linux", "amd64"), child(&other, "linux", "arm64")];
+            if number % 10 == 0 {
+                let mut attestation = child(&add_attestation(registry, &digest), "unknown", "unknown");
+                attestation["annotations"] = json!({
+                    "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest,
+                });
+                children.push(attestation);
+            }
             let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": children });
             digest = registry.store().add_manifest(REPOSITORY, INDEX, index.to_string()).to_string();
         }
@@ -56,6 +68,27 @@ fn fill(registry: &MockRegistry) -> Vec<Named> {
         named.push((tag, digest));
     }
     named
+}
+
+/// A manifest of one small blob that is no layer of an image.
+fn add_plain(registry: &MockRegistry, media_type: &str, content: String) -> String {
+    let mut store = registry.store();
+    let size = content.len();
+    let layer = store.add_blob(REPOSITORY, content);
+    let config = store.add_blob(REPOSITORY, "{}");
+    let config = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": &*config, "size": 2 });
+    let layer = json!({ "mediaType": media_type, "digest": &*layer, "size": size });
+    let manifest = json!({ "schemaVersion": 2, "mediaType": IMAGE, "artifactType": media_type, "config": config,
+        "layers": [layer] });
+    store.add_manifest(REPOSITORY, IMAGE, manifest.to_string()).to_string()
+}
+
+fn add_artifact(registry: &MockRegistry) -> String {
+    add_plain(registry, "application/vnd.example.chart", "a chart".to_owned())
+}
+
+fn add_attestation(registry: &MockRegistry, subject: &str) -> String {
+    add_plain(registry, "application/vnd.in-toto+json", format!("{{\"subject\": \"{subject}\"}}"))
 }
 
 fn add_image(registry: &MockRegistry, layers: &[&Bytes], architecture: &str) -> String {
@@ -97,7 +130,11 @@ fn layer(name: &str, size: usize) -> Bytes {
 /// Copies all of them, and everybody reads what was copied.
 async fn copied_to(judge: &Judge, to: Side, reach: Reach, sample: usize) -> Result<()> {
     let source = MockRegistry::start().await?;
-    let named = fill(&source);
+    let mut named = fill(&source);
+    let built = add_built(&source, REPOSITORY).await?;
+    // The first of those that buildah built has gzip, the last in order of their names zstd.
+    let pulled = [named.first(), built.first(), built.last()].map(Option::<&Named>::cloned);
+    named.extend(built);
     let from = side(&client(None)?, &source.url(), REPOSITORY)?;
     let jobs = named.iter().map(|(tag, _)| job(&from, tag, std::slice::from_ref(&to))).collect();
     let report = copied(jobs).await?;
@@ -105,9 +142,9 @@ async fn copied_to(judge: &Judge, to: Side, reach: Reach, sample: usize) -> Resu
     for (tag, digest) in named.iter().step_by(sample) {
         skopeo_reads(judge, &format!("{REPOSITORY}:{tag}"), digest).await?;
     }
-    for (tag, digest) in named.iter().take(2) {
+    for (place, (tag, digest)) in pulled.into_iter().flatten().enumerate() {
         // crane asks no token server at a loopback address.
-        if reach != Reach::Tokens {
+        if reach != Reach::Tokens && place < 2 {
             crane_validates(judge, &format!("{REPOSITORY}:{tag}")).await?;
         }
         podman_pulls(judge, &format!("{REPOSITORY}:{tag}")).await?;
