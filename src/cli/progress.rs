@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -77,10 +77,17 @@ struct Counts {
     all_bytes: AtomicU64,
     images: AtomicUsize,
     all_images: AtomicUsize,
+    /// Images that were looked at; blobs move only when all were.
+    surveyed: AtomicUsize,
+    is_planned: AtomicBool,
 }
 
 impl Counts {
     fn line(&self) -> String {
+        if !self.is_planned.load(Ordering::Relaxed) {
+            let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+            return format!("{} of {} images looked at", count(&self.surveyed), count(&self.all_images));
+        }
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (bytes, all) = (read(&self.bytes), read(&self.all_bytes));
         let rate = bytes / self.begun.elapsed().as_secs().max(1);
@@ -109,6 +116,8 @@ impl Transfers {
             all_bytes: AtomicU64::new(0),
             images: AtomicUsize::new(0),
             all_images: AtomicUsize::new(0),
+            surveyed: AtomicUsize::new(0),
+            is_planned: AtomicBool::new(false),
         });
         let target = if is_seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
@@ -151,10 +160,12 @@ impl Drop for Transfers {
 impl CopyProgress for Transfers {
     fn surveyed(&self, done: usize, all: usize) {
         self.counts.all_images.store(all, Ordering::Relaxed);
+        self.counts.surveyed.store(done, Ordering::Relaxed);
         self.total.set_message(format!("{done}/{all} images looked at"));
     }
 
     fn planned(&self, totals: &Totals) {
+        self.counts.is_planned.store(true, Ordering::Relaxed);
         self.counts.all_bytes.store(totals.upload_bytes, Ordering::Relaxed);
         self.counts.all_images.store(totals.images + totals.unchanged, Ordering::Relaxed);
         if let Ok(style) = ProgressStyle::with_template(TOTAL_STYLE) {
@@ -208,6 +219,8 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let written = lines.clone();
         let transfers = Transfers::with(false, move |line| written.lock().unwrap().push(line));
+        transfers.surveyed(1, 2);
+        assert_eq!(transfers.counts.line(), "1 of 2 images looked at");
         transfers.planned(&Totals { upload_bytes: 4_096, images: 2, ..Totals::default() });
         let count = || lines.lock().unwrap().len();
         tokio::time::sleep(Duration::from_millis(9_900)).await;

@@ -142,7 +142,8 @@ impl ReachArgs {
     fn counted_client(&self, authorities: &[u8], skips_verification: bool, requests: &RequestTally) -> Result<Client> {
         let mut tls = TlsOptions::default();
         for file in &self.certificate_authority {
-            tls.add_authorities(&read(file)?).with_context(|| file.display().to_string())?;
+            let invalid = |_| Usage::error(format!("{}: it is no PEM file with certificates", file.display()));
+            tls.add_authorities(&read(file)?).map_err(invalid)?;
         }
         if !authorities.is_empty() {
             tls.add_authorities(authorities)?;
@@ -185,7 +186,8 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+    // Somebody named it.
+    std::fs::read(path).map_err(|error| Usage::error(format!("failed to read {}: {error}", path.display())))
 }
 
 fn auth_file(path: &Path, bytes: &[u8]) -> Result<AuthFile> {

@@ -24,6 +24,15 @@ pub enum ClientError {
     /// The usual kubeconfig or the ServiceAccount of this pod is invalid.
     #[error("failed to load the configuration of the cluster")]
     Infer(#[source] InferConfigError),
+    /// A kubeconfig cannot be read.
+    #[error("failed to read the kubeconfig {}", .path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
     /// The selected kubeconfig is invalid.
     #[error("failed to load the kubeconfig")]
     Kubeconfig(#[source] KubeconfigError),
@@ -40,12 +49,20 @@ impl ClientError {
             Some(KubeconfigError::FindPath) => true,
             _ => false,
         };
-        let is_named = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-        if is_absent && !is_named("KUBECONFIG") && !is_named("KUBERNETES_SERVICE_HOST") {
-            return Self::Absent;
-        }
-        Self::Infer(error)
+        // In a pod the ServiceAccount is what failed.
+        if is_absent && !is_set("KUBERNETES_SERVICE_HOST") { Self::Absent } else { Self::Infer(error) }
     }
+
+    fn kubeconfig(error: KubeconfigError) -> Self {
+        match error {
+            KubeconfigError::ReadConfig(cause, path) => Self::Read { path, cause },
+            error => Self::Kubeconfig(error),
+        }
+    }
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 /// Creates the client from `KUBECONFIG` or the pod's ServiceAccount.
@@ -70,14 +87,14 @@ pub struct Origin {
 impl Origin {
     async fn config(&self) -> Result<Config, ClientError> {
         let file = match (&self.kubeconfig, &self.context) {
+            (None, None) if is_set("KUBECONFIG") => Kubeconfig::read(),
             (None, None) => return Config::infer().await.map_err(ClientError::inferred),
             (Some(path), _) => Kubeconfig::read_from(path),
             (None, Some(_)) => Kubeconfig::read(),
         };
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        Config::from_custom_kubeconfig(file.map_err(ClientError::Kubeconfig)?, &options)
-            .await
-            .map_err(ClientError::Kubeconfig)
+        let config = Config::from_custom_kubeconfig(file.map_err(ClientError::kubeconfig)?, &options).await;
+        config.map_err(ClientError::kubeconfig)
     }
 }
 

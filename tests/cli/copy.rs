@@ -65,7 +65,7 @@ fn a_layout_is_copied_to_an_archive_and_back_and_skopeo_reads_both() {
 
 #[test]
 fn places_that_nobody_means_are_bad_usage() {
-    let files = Files::new(&[]);
+    let files = Files::new(&[("short.txt", "quay.io/a:1=team/app\n")]);
     for arguments in [
         &["copy"][..],
         &["copy", "quay.io/a:1"],
@@ -75,6 +75,10 @@ fn places_that_nobody_means_are_bad_usage() {
         &["copy", "quay.io/a:1", "m.corp/x", "--anchor-tag", "x"],
         &["copy", "quay.io/a:1", "m.corp/x", "--jobs", "0"],
         &["copy", "--want", "none"],
+        &["copy", "--want", "short.txt", "--dry-run"],
+        &["copy", "oci:none", "m.corp/x"],
+        &["copy", "quay.io/a:1", "m.corp/x", "--authfile", "none"],
+        &["copy", "quay.io/a:1", "m.corp/x", "--certificate-authority", "short.txt"],
         &["copy", "quay.io/a:1", "m.corp/x", "--rate-from", "none"],
         &["copy", "quay.io/a:1", "m.corp/x", "--dry-run", "--rate-from", "none"],
     ] {

@@ -88,7 +88,7 @@ impl Engine {
         };
         progress.end();
         self.notices();
-        // An archive that lacks something is gone on with by the next run.
+        // The next run continues an archive that lacks something.
         let is_whole = report.is_complete();
         for layout in self.written.iter().filter(|layout| is_whole || !layout.is_archive()) {
             layout.finish().await?;
@@ -107,7 +107,7 @@ impl Engine {
         if let Some(layout) = self.layouts.get(&path) {
             return Ok(layout.clone());
         }
-        let layout = Layout::open(&path).await?;
+        let layout = Layout::open(&path).await.map_err(|error| Usage::error(error.to_string()))?;
         self.layouts.insert(path, layout.clone());
         Ok(layout)
     }

@@ -61,6 +61,8 @@ pub enum Destination {
     Layout(LayoutPath),
 }
 
+const WITHOUT_REGISTRY: &str = "give the registry, too, as in mirror.corp:5000/team/app or docker.io/team/app";
+
 fn usage(text: &str, error: &dyn std::fmt::Display) -> anyhow::Error {
     Usage::error(format!("{text}: {error}"))
 }
@@ -86,6 +88,21 @@ fn image(text: &str) -> Result<ImageReference> {
     ImageReference::parse(name).map_err(|error| usage(text, &error))
 }
 
+/// A destination of a list. A short name would be a repository of Docker Hub, where nobody pushes by mistake.
+fn image_with_registry(text: &str) -> Result<ImageReference> {
+    let name = text.strip_prefix("docker://").unwrap_or(text);
+    let image = image(text)?;
+    if name.split_once('/').is_some_and(|(host, _)| is_host(host)) {
+        Ok(image)
+    } else {
+        Err(usage(text, &WITHOUT_REGISTRY))
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    host.contains(['.', ':', '[']) || host == "localhost"
+}
+
 /// Reads the destination of one image (`HOST/REPOSITORY[:TAG]`) or of many (`HOST[/PATH]`). Short names of Docker Hub are
 /// refused: nobody pushes there by mistake.
 pub fn destination(text: &str, is_for_many: bool) -> Result<Destination> {
@@ -99,9 +116,8 @@ pub fn destination(text: &str, is_for_many: bool) -> Result<Destination> {
     }
     let name = text.strip_prefix("docker://").unwrap_or(text);
     let (host, path) = name.split_once('/').unwrap_or((name, ""));
-    let is_host = host.contains(['.', ':', '[']) || host == "localhost" || host.contains("localhost:");
-    if !is_host {
-        return Err(usage(text, &"give the registry, too, as in mirror.corp:5000/team/app or docker.io/team/app"));
+    if !is_host(host) {
+        return Err(usage(text, &WITHOUT_REGISTRY));
     }
     if path.is_empty() || name.ends_with('/') || is_for_many {
         let path = path.trim_end_matches('/');
@@ -263,7 +279,7 @@ pub fn of_want(text: &str, to: Option<&Destination>) -> Result<Vec<Item>> {
         }
         let at = format!("line {}", number + 1);
         let (from, mirror) = line.split_once('=').ok_or_else(|| usage(&at, &"it is no SOURCE=DESTINATION"))?;
-        let (from, mirror) = (image(from.trim()), image(mirror.trim()));
+        let (from, mirror) = (image(from.trim()), image_with_registry(mirror.trim()));
         let (from, mirror) = (from.map_err(|error| usage(&at, &error))?, mirror.map_err(|error| usage(&at, &error))?);
         let (_, mirrors) = places.entry(from.to_string()).or_insert_with(|| (from, BTreeSet::new()));
         mirrors.insert(mirror.to_string());

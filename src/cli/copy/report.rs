@@ -175,11 +175,12 @@ impl CopyReport {
             format!("{} copied", self.count(State::Copied))
         };
         let summary = format!(
-            "{} images: {done}, {} unchanged, {} failed; {} in {blobs} blobs{}, {mounted} mounted",
-            self.images.len(),
+            "{}: {done}, {} unchanged, {} failed; {} in {}{}, {mounted} mounted",
+            amount(self.images.len(), "image"),
             self.count(State::Unchanged),
             self.count(State::Failed),
             BinaryBytes(bytes),
+            amount(blobs, "blob"),
             if self.is_dry_run { " to send" } else { " sent" },
         );
         text + &styled(HEADING, summary) + "\n" + &self.bill_text()
@@ -204,6 +205,10 @@ impl CopyReport {
         };
         text
     }
+}
+
+fn amount(count: usize, what: &str) -> String {
+    if count == 1 { format!("{count} {what}") } else { format!("{count} {what}s") }
 }
 
 fn image(items: &[Item], anchor: &AnchorTemplate, outcome: &Outcome) -> Option<CopiedImage> {
