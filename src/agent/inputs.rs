@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::sets::{Set, SetKind, Sets};
 use crate::client::optional_kind::{Follower, InstalledCrd, Objects, follow, follow_objects};
 use crate::client::watch::{Failure, Update, updates};
-use crate::process::first_look::{Awaited, FirstLook};
+use crate::process::initial_lists::{Awaited, InitialLists};
 
 /// The objects that declare mirrors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -53,7 +53,7 @@ pub struct Inputs {
     /// Notified when all objects have to be listed again.
     again: watch::Sender<()>,
     /// Opens when all watches have delivered their first list.
-    pub first_look: FirstLook,
+    pub initial_lists: InitialLists,
 }
 
 impl Inputs {
@@ -67,7 +67,7 @@ impl Inputs {
             sets,
             changed: Notify::new(),
             again: watch::Sender::new(()),
-            first_look: FirstLook::default(),
+            initial_lists: InitialLists::default(),
         })
     }
 
@@ -89,10 +89,10 @@ impl Inputs {
     pub fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         // Only NodeMirrorSets select nodes by label.
         let awaited =
-            (self.source == Source::Guest).then(|| self.first_look.await_watch(format!("node {}", self.node)));
+            (self.source == Source::Guest).then(|| self.initial_lists.await_watch(format!("node {}", self.node)));
         tasks.spawn(Arc::clone(self).follow_node(awaited));
         for kind in self.source.kinds() {
-            let awaited = self.first_look.await_watch(kind.crd());
+            let awaited = self.initial_lists.await_watch(kind.crd());
             let mut watch = KindWatch { inputs: Arc::clone(self), kind: *kind, awaited, was_there: false };
             tasks.spawn(async move {
                 let client = watch.inputs.client.clone();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::report::Snapshot;
 use crate::process::endpoints::Probes;
-use crate::process::first_look::FirstLook;
+use crate::process::initial_lists::InitialLists;
 
 /// Time after which the main loop counts as stuck: several times its longest interval between passes.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -13,7 +13,7 @@ const SILENCE: Duration = Duration::from_mins(2);
 /// The state for the probes.
 #[derive(Clone, Debug)]
 pub struct Pulse {
-    look: FirstLook,
+    look: InitialLists,
     state: Arc<Mutex<Turn>>,
 }
 
@@ -26,7 +26,7 @@ struct Turn {
 
 impl Pulse {
     /// Starts as not ready, until the first pass.
-    pub fn new(look: FirstLook) -> Self {
+    pub fn new(look: InitialLists) -> Self {
         let trouble = Some("waiting for the first pass over the node's files".to_owned());
         Self { look, state: Arc::new(Mutex::new(Turn { at: Instant::now(), trouble })) }
     }

@@ -47,7 +47,7 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let metrics = AgentMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;
     let inputs = Inputs::new(client.clone(), node.to_owned(), options.source);
-    let pulse = Pulse::new(inputs.first_look.clone());
+    let pulse = Pulse::new(inputs.initial_lists.clone());
     let metrics_server = options.endpoints.serve_metrics(registry).await?;
     let health_server = options.endpoints.serve_probes(pulse.clone()).await?;
     let mut tasks = JoinSet::new();
@@ -156,11 +156,11 @@ struct Waker {
 impl Waker {
     /// Waits for a change and then for [`TOGETHER`]. Cancel-safe: it can be dropped and called again at any time.
     async fn wait(&mut self, file: &NodeFile, inputs: &Inputs) -> std::io::Result<()> {
-        let is_open = inputs.first_look.is_open();
+        let is_open = inputs.initial_lists.is_open();
         if !self.is_woken {
             tokio::select! {
                 () = inputs.changed.notified() => {}
-                () = inputs.first_look.opened(), if !is_open => return Ok(()),
+                () = inputs.initial_lists.opened(), if !is_open => return Ok(()),
                 changed = self.files.changed(|name| file.is_news(name)) => changed?,
                 () = tokio::time::sleep(self.pause) => return Ok(()),
             }
@@ -194,7 +194,7 @@ impl Agent {
             self.pulse.beat();
             self.waker.files.renew(self.file.host());
             self.waker.is_woken = false;
-            if self.inputs.first_look.is_open() {
+            if self.inputs.initial_lists.is_open() {
                 self.reconcile();
             }
             // The reload runs concurrently with the wait for the next change, so that a CRI-O that hangs does not delay

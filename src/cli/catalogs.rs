@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::input::Input;
 use crate::hosted::catalogs::compare::{CatalogObject, CatalogObjects, Difference, compare};
-use crate::hosted::catalogs::wishes::{Wanted, wishes};
+use crate::hosted::catalogs::requested::{Wanted, requested};
 use crate::hosted::catalogs::{Catalog, IMAGE_STREAM};
 use crate::management::apply::catalogs::get as request;
 use crate::manager::options::{OlmCatalogs, PlanOptions};
@@ -16,7 +16,9 @@ use hypermirror_api::ClusterKey;
 
 /// The catalogs of one hosted cluster that differ from its annotations.
 pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
-    let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { return Vec::new() };
+    let Some(requested) = requested(cluster).filter(|requested| requested.wanted != Wanted::Nothing) else {
+        return Vec::new();
+    };
     let key = ClusterKey::of(cluster);
     if input.claims.refusal(&key).is_some() {
         return Vec::new(); // the namespace belongs to another HostedCluster
@@ -28,7 +30,7 @@ pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
     };
     let stream = input.image_streams.iter().find(|object| is_named(object, &namespace, IMAGE_STREAM));
     let deployments = Catalog::ALL.into_iter().filter_map(deployment).collect();
-    compare(&wishes.wanted, &CatalogObjects { deployments, image_stream: stream.cloned() })
+    compare(&requested.wanted, &CatalogObjects { deployments, image_stream: stream.cloned() })
 }
 
 /// The differences that the manager corrects if stock HyperShift does not.
@@ -56,12 +58,14 @@ pub fn patch(deployments: &mut [Value], cluster: &HostedCluster, written: &[Diff
 /// Reads the catalogs of a live cluster.
 pub async fn read(client: &Client, input: &mut Input) -> Result<()> {
     for cluster in &input.clusters {
-        let Some(wishes) = wishes(cluster).filter(|wishes| wishes.wanted != Wanted::Nothing) else { continue };
+        let Some(requested) = requested(cluster).filter(|requested| requested.wanted != Wanted::Nothing) else {
+            continue;
+        };
         let namespace = ClusterKey::of(cluster).control_plane_namespace();
         for catalog in Catalog::ALL {
             input.deployments.extend(get(client, &namespace, CatalogObject::Deployment(catalog)).await?);
         }
-        if matches!(wishes.wanted, Wanted::Registries(_)) {
+        if matches!(requested.wanted, Wanted::Registries(_)) {
             input.image_streams.extend(get(client, &namespace, CatalogObject::ImageStream).await?);
         }
     }

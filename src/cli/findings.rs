@@ -57,7 +57,7 @@ pub fn report_plan(plan: &ClusterPlan) {
     if let Some(value) = &plan.unknown_setting {
         console::warning(unknown_setting(&plan.key, value));
     }
-    for trouble in &plan.troubles {
+    for trouble in &plan.problems {
         console::error(format!("HostedCluster/{}: {} ({})", plan.key, trouble.message, trouble.reason.as_str()));
     }
     let namespace = plan.key.control_plane_namespace();

@@ -20,25 +20,25 @@ const KEY: &str = "kubeconfig";
 pub async fn connect(client: &Client, key: &ClusterKey) -> Result<GuestClient> {
     let namespace = key.control_plane_namespace();
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    let mut troubles = Vec::new();
+    let mut problems = Vec::new();
     for name in KUBECONFIG_SECRETS {
         let read = answered(api.get_opt(name)).await;
         let Some(secret) = read.with_context(|| format!("failed to read Secret {namespace}/{name}"))? else { continue };
         match open(&secret, &namespace).await {
             Ok(guest) => {
-                troubles.iter().for_each(console::warning);
+                problems.iter().for_each(console::warning);
                 return Ok(guest);
             }
-            Err(error) => troubles.push(format!("Secret {namespace}/{name}: {}", console::causes(&error))),
+            Err(error) => problems.push(format!("Secret {namespace}/{name}: {}", console::causes(&error))),
         }
     }
-    if troubles.is_empty() {
+    if problems.is_empty() {
         bail!(
             "namespace {namespace} has no Secret with a kubeconfig for the guest cluster of {key} (checked: {})",
             KUBECONFIG_SECRETS.join(", ")
         );
     }
-    bail!("failed to connect to the guest cluster of {key}: {}", troubles.join("; "))
+    bail!("failed to connect to the guest cluster of {key}: {}", problems.join("; "))
 }
 
 async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {

@@ -41,7 +41,7 @@ pub struct ClusterPlan {
     /// An invalid value of `management-mirrors`.
     pub unknown_setting: Option<String>,
     /// Problems with its ConfigMap or its settings.
-    pub troubles: Vec<SourceTrouble>,
+    pub problems: Vec<SourceTrouble>,
     pub map: ClusterMap,
     /// Whether the selector excludes it, or its annotation uninstalls it.
     pub leaving: bool,
@@ -82,7 +82,7 @@ impl<'a> Planner<'a> {
             leaving: facts.leaves(),
             settings: facts.settings,
             unknown_setting: facts.unknown_setting,
-            troubles: facts.own.troubles,
+            problems: facts.own.problems,
             map: facts.map,
             plan: turn.plan,
             places,

@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(file["path"], "/etc/containers/registries.conf.d/40-hypermirror-boot.conf");
         assert_eq!(file["contents"]["source"], "data:text/plain;charset=utf-8;base64,eCA9IDEK");
         let data = [("config".to_owned(), object["data"]["config"].as_str().unwrap().to_owned())].into();
-        let troubles = crate::hosted::pool_config::read("clusters-west", "hypermirror-boot-edge", &data).troubles;
-        assert_eq!(troubles.len(), 1, "only that the file is one of hypermirror: {troubles:?}");
+        let problems = crate::hosted::pool_config::read("clusters-west", "hypermirror-boot-edge", &data).problems;
+        assert_eq!(problems.len(), 1, "only that the file is one of hypermirror: {problems:?}");
     }
 }

@@ -1,16 +1,16 @@
 //! The OLM catalogs of one hosted cluster: its annotations, and whether the control plane matches them.
 //!
-//! `wishes` parses the annotations like stock HyperShift; `compare` compares the objects and creates patches; this file creates
+//! `requested` parses the annotations like stock HyperShift; `compare` compares the objects and creates patches; this file creates
 //! the condition.
 
 pub mod compare;
 pub mod patience;
-pub mod wishes;
+pub mod requested;
 
 use hypermirror_api::{Reason, annotations};
 
 use self::compare::Difference;
-use self::wishes::CatalogWishes;
+use self::requested::RequestedCatalogs;
 use super::condition_state::ConditionState;
 use crate::mirrors::finding::Severity;
 
@@ -66,8 +66,8 @@ pub enum Handling {
 ///
 /// Invalid annotations take precedence over differences, because they are the reason why these are not corrected. Annotations
 /// without effect are reported, but the condition is True.
-pub fn condition(wishes: &CatalogWishes, differences: &[Difference], handling: &Handling) -> ConditionState {
-    let of_weight = |severity: Severity| wishes.findings.iter().filter(move |finding| finding.severity == severity);
+pub fn condition(requested: &RequestedCatalogs, differences: &[Difference], handling: &Handling) -> ConditionState {
+    let of_weight = |severity: Severity| requested.findings.iter().filter(move |finding| finding.severity == severity);
     let messages_of = |severity: Severity| {
         let messages: Vec<String> = of_weight(severity)
             .map(|finding| format!("annotation {}: {}", finding.annotation, finding.message))

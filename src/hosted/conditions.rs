@@ -10,13 +10,13 @@ use crate::mirrors::finding::{Finding, Severity};
 
 /// The condition `SourcesResolved`. `replaces_nodes` is whether it has `imageContentSources`, whose edits make stock HyperShift
 /// replace nodes.
-pub fn sources_condition(findings: &[&Finding], troubles: &[SourceTrouble], replaces_nodes: bool) -> ConditionState {
+pub fn sources_condition(findings: &[&Finding], problems: &[SourceTrouble], replaces_nodes: bool) -> ConditionState {
     // A source that cannot be read may be unchanged, so the status is Unknown. All other problems result in False.
     let is_unseen =
         |trouble: &&SourceTrouble| matches!(trouble.reason, Reason::KindVanished | Reason::SourceUnreadable);
-    if let Some(trouble) = troubles.iter().find(|trouble| !is_unseen(trouble)).or(troubles.first()) {
+    if let Some(trouble) = problems.iter().find(|trouble| !is_unseen(trouble)).or(problems.first()) {
         let status = if is_unseen(&trouble) { "Unknown" } else { "False" };
-        let messages: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+        let messages: Vec<&str> = problems.iter().map(|trouble| trouble.message.as_str()).collect();
         return ConditionState::new(status, trouble.reason, messages.join("; "));
     }
     let errors: Vec<String> = findings

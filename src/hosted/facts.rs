@@ -81,7 +81,7 @@ pub struct FleetFacts {
     /// Whether a mirror kind is not served and its objects were never listed.
     pub is_blind: bool,
     /// Problems with mirror kinds and objects.
-    pub troubles: Vec<SourceTrouble>,
+    pub problems: Vec<SourceTrouble>,
     /// Whether the removal of hypermirror from all hosted clusters is requested.
     pub leaves: bool,
     /// Whether the admission still has to be removed, which must happen first.
@@ -219,8 +219,8 @@ impl ClusterFacts {
     }
 
     /// Problems with its objects, mirror kinds and annotations.
-    pub fn troubles(&self) -> Vec<SourceTrouble> {
-        let of_kinds = self.fleet.troubles.iter().filter(|_| self.settings.use_management);
+    pub fn problems(&self) -> Vec<SourceTrouble> {
+        let of_kinds = self.fleet.problems.iter().filter(|_| self.settings.use_management);
         let setting = self.unknown_setting.as_ref().map(|value| {
             let key = annotations::MANAGEMENT_MIRRORS;
             format!(
@@ -230,6 +230,6 @@ impl ClusterFacts {
         let delivery = Delivery::requested(&*self.object).1.map(|value| invalid_delivery(&value));
         let of_annotations = setting.into_iter().chain(delivery);
         let of_annotations = of_annotations.map(|message| SourceTrouble { reason: Reason::MalformedObject, message });
-        of_kinds.chain(&self.own.troubles).cloned().chain(of_annotations).collect()
+        of_kinds.chain(&self.own.problems).cloned().chain(of_annotations).collect()
     }
 }

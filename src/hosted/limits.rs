@@ -6,7 +6,7 @@
 /// Maximum number of findings about one ConfigMap.
 pub const FINDINGS_OF_MAP: usize = 100;
 /// Maximum number of problems of one ConfigMap. Messages are truncated, so more would not be visible.
-pub const TROUBLES: usize = 50;
+pub const PROBLEMS: usize = 50;
 
 /// Mirrors of one hosted cluster: of its own, and of each of its NodePools.
 pub const CLUSTER_MIRRORS: usize = 20_000;

@@ -106,7 +106,7 @@ impl Memory {
 mod tests {
     use std::time::Duration;
 
-    use super::super::catalogs::wishes::Wanted;
+    use super::super::catalogs::requested::Wanted;
     use super::super::entries::Entries;
     use super::*;
 

@@ -12,7 +12,7 @@ use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use kube::ResourceExt as _;
 
 use super::condition_state::{SourceTrouble, cut};
-use super::limits::{FINDINGS_OF_MAP, TROUBLES, Weight};
+use super::limits::{FINDINGS_OF_MAP, PROBLEMS, Weight};
 use crate::documents::{self, Document};
 use crate::mirrors::entry::weight;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
@@ -120,7 +120,7 @@ pub struct MirrorConfig {
     /// Findings about unknown fields and keys.
     pub findings: Vec<Finding>,
     /// Problems, because of which none of its entries is used.
-    pub troubles: Vec<SourceTrouble>,
+    pub problems: Vec<SourceTrouble>,
 }
 
 /// Parses a ConfigMap. `data` is its text by key.
@@ -146,7 +146,7 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Mir
         config.findings.push(unknown_key(&origin(namespace, name, key)));
     }
     config.findings.truncate(FINDINGS_OF_MAP);
-    if config.troubles.is_empty() && is_silent {
+    if config.problems.is_empty() && is_silent {
         let keys = KEYS.map(|(key, _)| key).join(" nor ");
         config.trouble(Reason::ConfigMapKeyMissing, format!("{object} has neither {keys} with a document in it"));
     }
@@ -158,8 +158,8 @@ pub fn read(namespace: &str, name: &str, data: &BTreeMap<String, String>) -> Mir
 
 impl MirrorConfig {
     fn trouble(&mut self, reason: Reason, message: String) {
-        if self.troubles.len() < TROUBLES {
-            self.troubles.push(SourceTrouble { reason, message: cut(message) });
+        if self.problems.len() < PROBLEMS {
+            self.problems.push(SourceTrouble { reason, message: cut(message) });
         }
     }
 

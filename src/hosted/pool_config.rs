@@ -95,7 +95,7 @@ pub struct PoolSources {
     /// Findings about ignored fields, and about documents that HyperShift changes.
     pub findings: Vec<Finding>,
     /// Problems, because of which ConfigMaps or documents are not used.
-    pub troubles: Vec<SourceTrouble>,
+    pub problems: Vec<SourceTrouble>,
     /// The entries of `spec.config`; see [`Self::stock`].
     of_spec: MirrorEntries,
     /// The registries.conf and drop-ins in `MachineConfig`s of `spec.config`, ascending by path.
@@ -149,7 +149,7 @@ impl PoolSources {
         sources.files = node_files::in_force(sources.files);
         if config.beyond > 0 {
             let message = format!("{} ConfigMaps beyond the first {CONFIG_MAPS} are ignored", config.beyond);
-            sources.troubles.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
+            sources.problems.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
         }
         if let Some(message) = &config.refused {
             let message = format!(
@@ -157,7 +157,7 @@ impl PoolSources {
                  ({message}): move the ImageTagMirrorSet to a ConfigMap that annotation {} references",
                 annotations::CONFIG
             );
-            sources.troubles.push(SourceTrouble { reason: Reason::RefusedByHyperShift, message });
+            sources.problems.push(SourceTrouble { reason: Reason::RefusedByHyperShift, message });
         }
         (sources, in_force)
     }
@@ -174,7 +174,7 @@ impl PoolSources {
         found: ReferredConfig<ConfigDocuments>,
     ) -> Option<Arc<ConfigDocuments>> {
         let object = format!("ConfigMap {namespace}/{name}");
-        let mut trouble = |reason, message| self.troubles.push(SourceTrouble { reason, message: cut(message) });
+        let mut trouble = |reason, message| self.problems.push(SourceTrouble { reason, message: cut(message) });
         match found {
             ReferredConfig::Missing => trouble(Reason::ConfigMapMissing, format!("{object} does not exist")),
             ReferredConfig::Unreadable(why) => {
@@ -188,7 +188,7 @@ impl PoolSources {
             }
             ReferredConfig::Read(documents, _) => {
                 self.findings.extend(documents.findings.iter().cloned());
-                self.troubles.extend(documents.troubles.iter().cloned());
+                self.problems.extend(documents.problems.iter().cloned());
                 return documents.has_mirrors_whole().then_some(documents);
             }
         }

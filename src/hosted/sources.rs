@@ -168,7 +168,7 @@ pub struct OwnSources {
     /// Findings about ignored fields and keys.
     pub findings: Vec<Finding>,
     /// Problems of entries that are not used.
-    pub troubles: Vec<SourceTrouble>,
+    pub problems: Vec<SourceTrouble>,
     /// Its ConfigMap of mirror sets.
     pub reference: Option<MirrorConfigReport>,
     /// Whether a source cannot be used and has no last valid entries, so that no entry may be removed.
@@ -220,7 +220,7 @@ impl OwnSources {
                     "spec.imageContentSources is not used: {why}; its last valid content stays in \
                                        use"
                 );
-                own.troubles.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
+                own.problems.push(SourceTrouble { reason: Reason::BudgetExceeded, message });
             }
         }
         own
@@ -237,12 +237,12 @@ impl OwnSources {
         last: Option<&LastConfig>,
     ) -> Option<LastConfig> {
         let object = format!("ConfigMap {namespace}/{}", reference.name);
-        let mut trouble = |reason, message| self.troubles.push(SourceTrouble { reason, message });
+        let mut trouble = |reason, message| self.problems.push(SourceTrouble { reason, message });
         let good = match found {
             ReferredConfig::Read(config, version) => {
                 self.findings.extend(config.findings.iter().cloned());
-                self.troubles.extend(config.troubles.iter().cloned());
-                config.troubles.is_empty().then_some((config, version))
+                self.problems.extend(config.problems.iter().cloned());
+                config.problems.is_empty().then_some((config, version))
             }
             ReferredConfig::Missing => {
                 trouble(Reason::ConfigMapMissing, format!("{object} does not exist"));

@@ -125,8 +125,8 @@ fn control_plane(turn: &Turn, outcome: &Outcome) -> ConditionState {
 
 fn pools(facts: &ClusterFacts, outcome: &Outcome) -> BTreeMap<String, PoolSources> {
     let mut pools = facts.pool_sources.clone();
-    for (pool, troubles) in &outcome.boot_troubles {
-        pools.entry(pool.clone()).or_default().troubles.extend(troubles.iter().cloned());
+    for (pool, problems) in &outcome.boot_troubles {
+        pools.entry(pool.clone()).or_default().problems.extend(problems.iter().cloned());
     }
     pools
 }
@@ -136,7 +136,7 @@ fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Condition
     let old = facts.report.as_ref().map(|old| old.conditions.as_slice()).unwrap_or_default();
     let replaces_nodes = !facts.object.spec.image_content_sources.is_empty();
     let findings: Vec<&Finding> = facts.findings().collect();
-    let sources = sources_condition(&findings, &facts.troubles(), replaces_nodes);
+    let sources = sources_condition(&findings, &facts.problems(), replaces_nodes);
     let pools = pool_config::condition(&pools(facts, outcome));
     let catalogs = catalogs_condition(outcome.catalogs.clone(), old);
     let guest = facts.guest.as_deref();

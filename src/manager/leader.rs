@@ -5,7 +5,7 @@ use std::time::Instant;
 use kube::Client;
 
 use crate::management::lease::{self, Term};
-use crate::process::first_look::FirstLook;
+use crate::process::initial_lists::InitialLists;
 
 /// The leadership of this replica, and the state of its watches.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub struct Leader {
     /// Whether this replica leads.
     pub term: Term,
     /// Whether all first lists are complete.
-    pub first_look: FirstLook,
+    pub initial_lists: InitialLists,
     client: Client,
     namespace: String,
     identity: String,
@@ -23,13 +23,13 @@ impl Leader {
     /// Creates the state, before any watch is awaited. The Lease is in `namespace`.
     pub fn new(term: Term, client: Client, namespace: &str, identity: &str) -> Self {
         let (namespace, identity) = (namespace.to_owned(), identity.to_owned());
-        Self { term, first_look: FirstLook::default(), client, namespace, identity }
+        Self { term, initial_lists: InitialLists::default(), client, namespace, identity }
     }
 
     /// Whether this replica may write: it leads, and knows all objects.
     pub fn may_write(&self) -> bool {
         // A list that is missing looks like deleted objects, and nothing may be removed because of it.
-        self.term.lasts() && self.first_look.is_open()
+        self.term.lasts() && self.initial_lists.is_open()
     }
 
     /// The time by which a write in the term with this number must be complete. `None` if that term has ended.

@@ -21,7 +21,7 @@ use crate::management::index::mirror_kinds::MirrorObject;
 use crate::management::mirror_kind::MirrorKind;
 use crate::mirrors::Layer;
 use crate::mirrors::entry::{self, MirrorEntry};
-use crate::process::first_look::Awaited;
+use crate::process::initial_lists::Awaited;
 
 /// The handler of one mirror kind.
 #[derive(Clone)]

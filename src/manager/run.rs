@@ -46,7 +46,7 @@ pub async fn run(options: ManagerOptions) -> Result<()> {
     }
     let heavy = Heavy::start().context("cannot start the threads for heavy work")?;
     let ctx = Context::new(settings, client.clone(), metrics, leadership.term.clone(), heavy);
-    let health_server = options.endpoints.serve_probes(ctx.leader.first_look.clone()).await?;
+    let health_server = options.endpoints.serve_probes(ctx.leader.initial_lists.clone()).await?;
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics_server);
     tasks.spawn(health_server);
@@ -131,7 +131,7 @@ async fn until_signal(ctx: &Context) -> Result<()> {
 /// Leads in each term of this replica.
 async fn lead(ctx: &Context) {
     let mut term = ctx.leader.term.clone();
-    ctx.leader.first_look.opened().await;
+    ctx.leader.initial_lists.opened().await;
     ctx.store.complete_first_lists();
     tracing::info!("all watches have delivered their first list");
     // Everything is enqueued at the start of each term: a standby watches all objects but reconciles none, and another leader may

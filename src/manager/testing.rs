@@ -55,7 +55,7 @@ impl Stage {
         let metrics = ManagerMetrics::register(&mut Registry::default());
         let events = Events::new(client.clone(), names::EVENT_CONTROLLER, "me");
         let ctx = Context::new(settings, client, metrics, of_leader, Heavy::start().unwrap());
-        ctx.leader.first_look.await_watch("all").done();
+        ctx.leader.initial_lists.await_watch("all").done();
         let reporter = Reporter::new(ctx.store.clone(), ctx.writer.clone(), ctx.leader.clone(), events);
         Self { ctx, reporter, term, server }
     }

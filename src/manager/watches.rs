@@ -27,7 +27,7 @@ use crate::client::watch::Update;
 use crate::management::index::change::Change;
 use crate::management::index::guests::KUBECONFIG_SECRETS;
 use crate::management::mirror_kind::MirrorKind;
-use crate::process::first_look::{Awaited, FirstLook};
+use crate::process::initial_lists::{Awaited, InitialLists};
 
 /// What a watch needs: where objects come from, and where changes go.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub struct Declarations {
     /// Where changes go.
     pub store: Store,
     /// Opens when all watches have delivered their first list.
-    pub first_look: FirstLook,
+    pub initial_lists: InitialLists,
     /// The ConfigMaps to read.
     pub reading: Arc<Reading>,
     /// Expensive work.
@@ -54,7 +54,11 @@ pub struct Declarations {
 
 impl Declarations {
     fn watcher(&self, name: &str) -> Watcher {
-        Watcher { client: self.client.clone(), store: self.store.clone(), awaited: self.first_look.await_watch(name) }
+        Watcher {
+            client: self.client.clone(),
+            store: self.store.clone(),
+            awaited: self.initial_lists.await_watch(name),
+        }
     }
 
     /// Watches mirror kinds, HostedClusters, and the ConfigMaps that are referenced.
@@ -91,7 +95,7 @@ pub fn start(ctx: &Context, tasks: &mut JoinSet<()>) {
     let declarations = Declarations {
         client: ctx.client.clone(),
         store: ctx.store.clone(),
-        first_look: ctx.leader.first_look.clone(),
+        initial_lists: ctx.leader.initial_lists.clone(),
         reading: Arc::clone(&ctx.reading),
         heavy: Arc::clone(&ctx.heavy),
     };

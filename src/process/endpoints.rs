@@ -11,8 +11,8 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use crate::process::first_look::FirstLook;
 use crate::process::flags::EndpointFlags;
+use crate::process::initial_lists::InitialLists;
 use crate::process::server::serve;
 
 /// The media type of the text format that `encode` writes.
@@ -37,7 +37,7 @@ pub trait Probes: Clone + Send + Sync + 'static {
 }
 
 /// A process that is ready once all watches have delivered their first list.
-impl Probes for FirstLook {
+impl Probes for InitialLists {
     fn stuck(&self) -> Option<String> {
         None
     }

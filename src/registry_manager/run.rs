@@ -27,7 +27,7 @@ use super::{coverage, inventory_server, scan, watch};
 use crate::client::connect::connect;
 use crate::management::events::Events;
 use crate::management::lease::{Leadership, LeaseSettings};
-use crate::process::first_look::FirstLook;
+use crate::process::initial_lists::InitialLists;
 use crate::registry::auth::ecr::Ecr;
 use crate::registry::credentials::ecr;
 use crate::registry::proxy::Proxies;
@@ -57,7 +57,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     let requests = metrics.requests.clone();
     let connect = async move { connect(&requests).await.map_err(anyhow::Error::from) };
     let leadership = Leadership::compete(connect, &lease).await?;
-    let look = FirstLook::default();
+    let look = InitialLists::default();
     let awaited = look.await_watch("registries");
     let health_server = options.endpoints.serve_probes(look.clone()).await?;
     let environment = Proxies::of_environment(|name| std::env::var(name).ok())?;
@@ -117,7 +117,7 @@ fn limits(all: usize) -> Limits {
 }
 
 /// Scans and copies whenever this replica leads, until a signal stops the process.
-async fn until_told_to_end(ctx: &Arc<Context>, look: &FirstLook) -> Result<()> {
+async fn until_told_to_end(ctx: &Arc<Context>, look: &InitialLists) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let lead = async {

@@ -15,7 +15,7 @@ use super::due::Scans;
 use super::queue::Queue;
 use super::status::{Known, handled};
 use crate::client::watch::{Update, updates};
-use crate::process::first_look::Awaited;
+use crate::process::initial_lists::Awaited;
 use crate::registry::RegistryAddress;
 
 /// An object without what nobody needs, such as its images.

@@ -1,7 +1,7 @@
 //! Annotations of HostedClusters and NodePools, and related fields: one per line, in the order of [`KEYS`].
 
 use hypermirror::hosted::catalogs::Catalog;
-use hypermirror::hosted::catalogs::wishes::{Wanted, wishes};
+use hypermirror::hosted::catalogs::requested::{Wanted, requested};
 use hypermirror::hosted::delivery::{Delivery, invalid_delivery};
 use hypermirror::hosted::mirror_config::reference;
 use hypermirror::hosted::pool_config::PoolConfig;
@@ -57,16 +57,16 @@ pub fn check(input: &[u8]) {
 
 fn check_catalogs(cluster: &HostedCluster) {
     let is_said = OF_CATALOGS.iter().any(|key| cluster.annotations().get(*key).is_some_and(|value| !value.is_empty()));
-    let wishes = wishes(cluster);
-    assert_eq!(wishes.is_some(), is_said);
-    let Some(wishes) = wishes else { return };
-    assert!(wishes.findings.iter().all(|finding| OF_CATALOGS.contains(&finding.annotation)));
-    match wishes.wanted {
+    let requested = requested(cluster);
+    assert_eq!(requested.is_some(), is_said);
+    let Some(requested) = requested else { return };
+    assert!(requested.findings.iter().all(|finding| OF_CATALOGS.contains(&finding.annotation)));
+    match requested.wanted {
         Wanted::Nothing => {
             // `=` is how HyperShift prints an empty map: nobody who says it misses anything.
             let overrides = cluster.annotations().get(annotations::CATALOG_REGISTRY_OVERRIDES);
             let is_empty_map = overrides.is_some_and(|text| text.split(',').all(|part| part == "="));
-            assert!(is_empty_map || !wishes.findings.is_empty(), "what has no effect is reported");
+            assert!(is_empty_map || !requested.findings.is_empty(), "what has no effect is reported");
         }
         Wanted::Images(images) => {
             assert!(Catalog::ALL.iter().all(|catalog| images.contains_key(catalog)), "all of them or none");
@@ -75,7 +75,7 @@ fn check_catalogs(cluster: &HostedCluster) {
             );
             let of_images = Catalog::ALL.map(Catalog::annotation);
             let is_error = |annotation| {
-                wishes.findings.iter().any(|it| it.severity == Severity::Error && it.annotation == annotation)
+                requested.findings.iter().any(|it| it.severity == Severity::Error && it.annotation == annotation)
             };
             assert!(!of_images.into_iter().any(is_error), "invalid values have no effect");
         }

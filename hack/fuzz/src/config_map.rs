@@ -27,7 +27,7 @@ pub fn check(input: &[u8]) {
     check_origins(&config.entries, &config.findings, |key| data.contains_key(key));
     let is_told = config.findings.iter().any(|finding| finding.origin.key.as_deref() == Some(OTHER_KEY));
     assert_eq!(is_told, data.contains_key(OTHER_KEY), "an unsupported key is reported");
-    for trouble in &config.troubles {
+    for trouble in &config.problems {
         assert!(
             trouble.message.starts_with("ConfigMap clusters/mirrors"),
             "the message does not name the object: {}",

@@ -19,14 +19,14 @@ pub fn check(input: &[u8]) {
     let data = BTreeMap::from([(KEY.to_owned(), text)]);
     assert_eq!(read(OBJECT.0, OBJECT.1, &data), documents, "parsing is deterministic");
     check_origins(&documents.entries, &documents.findings, |key| key == KEY);
-    for trouble in &documents.troubles {
+    for trouble in &documents.problems {
         assert!(
             trouble.message.starts_with("ConfigMap clusters/mirrors"),
             "the message does not name the object: {}",
             trouble.message
         );
     }
-    assert!(documents.has_mirrors_whole() || !documents.troubles.is_empty(), "an invalid document is reported");
+    assert!(documents.has_mirrors_whole() || !documents.problems.is_empty(), "an invalid document is reported");
     let has_tags = documents.entries.iter().any(|entry| entry.pull_by == PullBy::Tag);
     assert!(documents.has_tag_mirrors || !has_tags, "tag mirrors have an origin");
     check_entries(&documents.entries);

@@ -11,7 +11,7 @@ use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, findings};
 use super::{Row, entry_row, plain_row};
-use crate::hosted::catalogs::wishes::wishes;
+use crate::hosted::catalogs::requested::requested;
 use crate::hosted::delivery::invalid_delivery;
 use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
 use crate::hosted::plan::Target;
@@ -25,7 +25,7 @@ use hypermirror_api::ClusterKey;
 
 /// The condition reasons that become findings, with their severity. Only the running manager can detect these problems; the
 /// others are found in the input itself.
-const TROUBLES: [(Reason, Severity); 23] = [
+const PROBLEMS: [(Reason, Severity); 23] = [
     (Reason::WriteFailed, Severity::Error),
     (Reason::SourceUnreadable, Severity::Error),
     (Reason::Contested, Severity::Error),
@@ -182,11 +182,12 @@ fn setting_row(plan: &ClusterPlan) -> Option<Row> {
 
 /// Findings about annotations for OLM catalogs, and catalogs that differ and that hypermirror does not change.
 fn catalog_rows(input: &Input, cluster: &HostedCluster, plan: &ClusterPlan) -> Vec<Row> {
-    let found = wishes(cluster).map(|wishes| wishes.findings).unwrap_or_default().into_iter().map(|found| Row {
-        field: format!("metadata.annotations[{}]", found.annotation),
-        value: found.value,
-        ..cluster_row(found.severity, found.reason, plan, found.message)
-    });
+    let found =
+        requested(cluster).map(|requested| requested.findings).unwrap_or_default().into_iter().map(|found| Row {
+            field: format!("metadata.annotations[{}]", found.annotation),
+            value: found.value,
+            ..cluster_row(found.severity, found.reason, plan, found.message)
+        });
     let left = catalogs::differences(input, cluster).into_iter().filter(|difference| difference.patch.is_none());
     let namespace = plan.key.control_plane_namespace();
     let left = left.map(|difference| Row {
@@ -258,7 +259,7 @@ fn report_rows(input: &Input) -> Vec<Row> {
 }
 
 fn condition_row(key: &str, condition: &Condition) -> Option<Row> {
-    let (reason, severity) = TROUBLES.into_iter().find(|(reason, _)| reason.as_str() == condition.reason)?;
+    let (reason, severity) = PROBLEMS.into_iter().find(|(reason, _)| reason.as_str() == condition.reason)?;
     let is_of_guest = OF_THE_GUEST.iter().any(|kind| kind.as_str() == condition.type_);
     // Ready repeats the reason of another condition. If the guest cluster is not reachable, GuestSynced has the reason.
     let is_repeated =

@@ -23,7 +23,7 @@ pub fn rows(input: &Input, cluster: &HostedCluster) -> Vec<Row> {
     let key = ClusterKey::of(cluster);
     let object = format!("HostedCluster/{key}");
     let own = input.own_sources(cluster);
-    let mut rows: Vec<Row> = own.troubles.iter().map(|trouble| trouble_row(trouble, &object, "ControlPlane")).collect();
+    let mut rows: Vec<Row> = own.problems.iter().map(|trouble| trouble_row(trouble, &object, "ControlPlane")).collect();
     rows.extend(own.findings.iter().map(|finding| entry_row(finding, Some(&key.to_string()))));
     for pool in input.pools_of(&key) {
         rows.extend(pool_rows(input, pool, &own.entries));
@@ -42,7 +42,7 @@ fn trouble_row(trouble: &SourceTrouble, object: &str, consumer: &'static str) ->
 fn pool_rows(input: &Input, pool: &NodePool, of_cluster: &MirrorEntries) -> Vec<Row> {
     let object = format!("NodePool/{}", ClusterKey::of(pool));
     let sources = input.pool_sources(pool);
-    let mut rows: Vec<Row> = sources.troubles.iter().map(|trouble| trouble_row(trouble, &object, "Node")).collect();
+    let mut rows: Vec<Row> = sources.problems.iter().map(|trouble| trouble_row(trouble, &object, "Node")).collect();
     let of_nodes = |finding| Row { consumers: vec!["Node"], ..entry_row(finding, None) };
     rows.extend(findings(&sources).iter().map(of_nodes));
     let config = PoolConfig::of(pool);

@@ -16,7 +16,7 @@ use super::super::{Usage, findings};
 use super::lists::Listed;
 use super::pullers::{self, Target};
 use super::{CoverageArgs, Extras, Holders, Output, needs_of};
-use crate::hosted::catalogs::wishes::{self, wishes};
+use crate::hosted::catalogs::requested::{self, requested};
 use crate::mirrors::{ImageReference, Resolved};
 use crate::registry::coverage::asker::Asker;
 use crate::registry::coverage::demand::{Puller, Rules};
@@ -146,8 +146,9 @@ fn gaps(input: &Input) -> Vec<String> {
     }
     for cluster in &input.clusters {
         // Only HyperShift knows the names of its catalogs in them.
-        let is_by_registry = |found: wishes::CatalogWishes| matches!(found.wanted, wishes::Wanted::Registries(_));
-        if wishes(cluster).is_some_and(is_by_registry) {
+        let is_by_registry =
+            |found: requested::RequestedCatalogs| matches!(found.wanted, requested::Wanted::Registries(_));
+        if requested(cluster).is_some_and(is_by_registry) {
             let key = hypermirror_api::ClusterKey::of(cluster);
             gaps.push(format!(
                 "HostedCluster {key} has the annotation olm-catalogs-is-registry-overrides: the names of its catalogs are not known"

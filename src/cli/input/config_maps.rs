@@ -28,7 +28,7 @@ impl Input {
         let key = ClusterKey::of(cluster);
         let mut own = OwnSources::of_cluster(cluster);
         let (reference, trouble) = self.reference(cluster);
-        own.troubles.extend(trouble);
+        own.problems.extend(trouble);
         if let Some(reference) = reference {
             let found = self.referred(&key.namespace, &reference.name, mirror_config::read);
             own.refer(&key.namespace, reference, found, None);
@@ -40,7 +40,7 @@ impl Input {
     pub fn whole_sources(&self, cluster: &HostedCluster) -> Result<OwnSources> {
         let own = self.own_sources(cluster);
         if own.is_lost {
-            bail!("HostedCluster/{}: {}", ClusterKey::of(cluster), texts(&own.troubles));
+            bail!("HostedCluster/{}: {}", ClusterKey::of(cluster), texts(&own.problems));
         }
         Ok(own)
     }
@@ -56,7 +56,7 @@ impl Input {
     pub fn whole_pool_sources(&self, pool: &NodePool) -> Result<PoolSources> {
         let sources = self.pool_sources(pool);
         if !sources.lost.is_empty() {
-            bail!("NodePool/{}: {}", ClusterKey::of(pool), texts(&sources.troubles));
+            bail!("NodePool/{}: {}", ClusterKey::of(pool), texts(&sources.problems));
         }
         Ok(sources)
     }
@@ -78,6 +78,6 @@ impl Input {
     }
 }
 
-fn texts(troubles: &[SourceTrouble]) -> String {
-    troubles.iter().map(|trouble| trouble.message.as_str()).collect::<Vec<_>>().join("; ")
+fn texts(problems: &[SourceTrouble]) -> String {
+    problems.iter().map(|trouble| trouble.message.as_str()).collect::<Vec<_>>().join("; ")
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use hypermirror_api::annotations;
 use serde_json::{Value, json};
 
-use super::wishes::{NAMESPACE_KEY, Wanted};
+use super::requested::{NAMESPACE_KEY, Wanted};
 use super::{Catalog, IMAGE_STREAM};
 
 /// The containers of a catalog's pod with the catalog's image, and their lists.

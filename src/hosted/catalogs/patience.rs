@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use hypermirror_api::hypershift::HostedCluster;
 
 use super::compare::Difference;
-use super::wishes::{CatalogWishes, Wanted, wishes};
+use super::requested::{RequestedCatalogs, Wanted, requested};
 use super::{Handling, condition};
 use crate::hosted::condition_state::ConditionState;
 
@@ -76,7 +76,7 @@ pub enum CatalogStep {
     /// They matched at the last read. Read them again after this time.
     Rest(Duration, ConditionState),
     /// Read them, and write those that stock HyperShift has not updated in time.
-    Read(CatalogWishes),
+    Read(RequestedCatalogs),
 }
 
 /// Decides the action. `refused` is whether the control-plane namespace belongs to another HostedCluster.
@@ -87,17 +87,17 @@ pub fn step(
     memory: Option<&CatalogMemory>,
     now: Instant,
 ) -> CatalogStep {
-    let Some(wishes) = wishes(cluster).filter(|_| !leaving) else { return CatalogStep::None };
+    let Some(requested) = requested(cluster).filter(|_| !leaving) else { return CatalogStep::None };
     if let Some(refused) = refused {
         return CatalogStep::Report(refused.clone());
     }
-    let as_wished = || condition(&wishes, &[], &Handling::Waiting);
-    if wishes.wanted == Wanted::Nothing {
+    let as_wished = || condition(&requested, &[], &Handling::Waiting);
+    if requested.wanted == Wanted::Nothing {
         return CatalogStep::Report(as_wished());
     }
-    match memory.and_then(|memory| memory.rests(&wishes.wanted, now)) {
+    match memory.and_then(|memory| memory.rests(&requested.wanted, now)) {
         Some(left) => CatalogStep::Rest(left, as_wished()),
-        None => CatalogStep::Read(wishes),
+        None => CatalogStep::Read(requested),
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
         let now = Instant::now();
         let moved = annotated(annotations::CATALOG_REGISTRY_OVERRIDES, "registry.redhat.io=m.example");
         let refused = ConditionState::new("False", Reason::NamespaceClaimedTwice, "claimed");
-        let wanted = wishes(&moved).unwrap().wanted;
+        let wanted = requested(&moved).unwrap().wanted;
         let (known, ..) = CatalogMemory::found(None, &wanted, &[], PATIENCE, now);
         let name = |step: CatalogStep| match step {
             CatalogStep::None => "none",

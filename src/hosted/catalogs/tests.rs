@@ -1,5 +1,5 @@
 use super::compare::{CatalogObject, ImageChange};
-use super::wishes::CatalogFinding;
+use super::requested::CatalogFinding;
 use super::*;
 
 fn finding(severity: Severity, reason: Reason) -> CatalogFinding {
@@ -31,19 +31,20 @@ fn the_condition_has_the_worst_finding_first() {
         ("it cannot be meant", vec![warning, error], &differs, &left, "False", Reason::CatalogAmbiguous),
     ];
     for (name, findings, differences, handling, status, reason) in cases {
-        let wishes = CatalogWishes { findings, ..CatalogWishes::default() };
-        let condition = condition(&wishes, differences, handling);
+        let requested = RequestedCatalogs { findings, ..RequestedCatalogs::default() };
+        let condition = condition(&requested, differences, handling);
         assert_eq!((condition.status, condition.reason), (status, reason), "{name}: {}", condition.message);
     }
 }
 
 #[test]
 fn the_message_names_annotation_object_and_images() {
-    let wishes =
-        CatalogWishes { findings: vec![finding(Severity::Error, Reason::CatalogInvalid)], ..Default::default() };
-    let message = condition(&wishes, &[], &Handling::Waiting).message;
+    let requested =
+        RequestedCatalogs { findings: vec![finding(Severity::Error, Reason::CatalogInvalid)], ..Default::default() };
+    let message = condition(&requested, &[], &Handling::Waiting).message;
     assert_eq!(message, "annotation hypershift.openshift.io/olm-catalogs-is-registry-overrides: m");
     let message =
-        condition(&CatalogWishes::default(), &[difference()], &Handling::Left("it only reports".to_owned())).message;
+        condition(&RequestedCatalogs::default(), &[difference()], &Handling::Left("it only reports".to_owned()))
+            .message;
     assert_eq!(message, "Deployment redhat-operators-catalog: container registry has a, not b: it only reports");
 }

@@ -12,9 +12,9 @@ fn config(data: &[(&str, &str)]) -> MirrorConfig {
 }
 
 fn only_trouble(data: &[(&str, &str)]) -> (Reason, String) {
-    let mut troubles = config(data).troubles;
-    assert_eq!(troubles.len(), 1, "{troubles:?}");
-    let trouble = troubles.remove(0);
+    let mut problems = config(data).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let trouble = problems.remove(0);
     (trouble.reason, trouble.message)
 }
 
@@ -34,7 +34,7 @@ fn both_keys_count_and_several_documents() {
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(found, expected);
     }
-    assert!(config.troubles.is_empty() && config.findings.is_empty());
+    assert!(config.problems.is_empty() && config.findings.is_empty());
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_config_map_without_documents_is_not_an_empty_list() {
     }
     let empty = "apiVersion: config.openshift.io/v1\nkind: ImageDigestMirrorSet\nspec:\n  imageDigestMirrors: []\n";
     let config = config(&[("idms.yaml", empty)]);
-    assert!(config.entries.is_empty() && config.troubles.is_empty() && !config.contributes);
+    assert!(config.entries.is_empty() && config.problems.is_empty() && !config.contributes);
 }
 
 #[test]

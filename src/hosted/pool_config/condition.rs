@@ -22,15 +22,15 @@ pub fn findings(pool: &PoolSources) -> Vec<Finding> {
 
 /// The problem of one NodePool's configuration. `None` without a configuration.
 fn of_pool(pool: &PoolSources) -> Option<ConditionState> {
-    if pool.config_maps.is_empty() && pool.troubles.is_empty() {
+    if pool.config_maps.is_empty() && pool.problems.is_empty() {
         return None;
     }
-    let mut messages: Vec<String> = pool.troubles.iter().map(|trouble| trouble.message.clone()).collect();
+    let mut messages: Vec<String> = pool.problems.iter().map(|trouble| trouble.message.clone()).collect();
     let found = findings(pool);
     let errors = found.iter().filter(|finding| finding.severity == Severity::Error);
     messages.extend(errors.map(|finding| format!("{} {}: {}", finding.origin, finding.field, finding.message)));
     if !messages.is_empty() {
-        let reason = pool.troubles.first().map_or(Reason::InvalidEntries, |trouble| trouble.reason);
+        let reason = pool.problems.first().map_or(Reason::InvalidEntries, |trouble| trouble.reason);
         return Some(ConditionState::new("False", reason, messages.join("; ")));
     }
     let mut message = "all documents are valid".to_owned();

@@ -11,7 +11,7 @@ use super::shape::{CLUSTER_IMAGE_POLICY, CONTAINER_RUNTIME_CONFIG, KUBELET_CONFI
 use crate::documents::{self, Document};
 use crate::hosted::condition_state::{SourceTrouble, cut};
 use crate::hosted::limits::Weight;
-use crate::hosted::limits::{FINDINGS_OF_MAP, TROUBLES};
+use crate::hosted::limits::{FINDINGS_OF_MAP, PROBLEMS};
 use crate::mirrors::entry::weight;
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::manifest::MirrorDocument;
@@ -37,7 +37,7 @@ pub struct ConfigDocuments {
     /// Findings about ignored fields, and about fields that HyperShift replaces.
     pub findings: Vec<Finding>,
     /// Problems of documents that nodes cannot use.
-    pub troubles: Vec<SourceTrouble>,
+    pub problems: Vec<SourceTrouble>,
     /// The registries.conf and drop-ins in its `MachineConfig`s.
     pub files: Vec<NodeFile>,
     /// Its signature policies.
@@ -119,8 +119,8 @@ impl ConfigDocuments {
     }
 
     fn trouble(&mut self, reason: Reason, message: String) {
-        if self.troubles.len() < TROUBLES {
-            self.troubles.push(SourceTrouble { reason, message: cut(message) });
+        if self.problems.len() < PROBLEMS {
+            self.problems.push(SourceTrouble { reason, message: cut(message) });
         }
     }
 

@@ -9,8 +9,8 @@ fn documents(text: &str) -> ConfigDocuments {
     read("clusters", "tuning", &BTreeMap::from([(KEY.to_owned(), text.to_owned())]))
 }
 
-fn troubles(text: &str) -> Vec<String> {
-    documents(text).troubles.into_iter().map(|trouble| trouble.message).collect()
+fn problems(text: &str) -> Vec<String> {
+    documents(text).problems.into_iter().map(|trouble| trouble.message).collect()
 }
 
 fn machine(kind: &str, spec: &str) -> String {
@@ -31,7 +31,7 @@ fn all_seven_kinds_in_one_config_map_are_accepted() {
         policy.to_owned(),
     ];
     let found = documents(&parts.join("---\n"));
-    assert_eq!((found.troubles, found.findings), (vec![], vec![]));
+    assert_eq!((found.problems, found.findings), (vec![], vec![]));
     let scopes: Vec<&String> = found.policies.iter().flat_map(|policy| &policy.scopes).collect();
     assert_eq!(scopes, ["a.example"], "one of v1alpha1 is in force as one of v1");
     let pools: Vec<(PullBy, Option<usize>)> =
@@ -66,7 +66,7 @@ fn a_document_that_no_node_can_use_is_named() {
         ),
         (IDMS.replace("v1\n", "v2\n"), "apiVersion: \"config.openshift.io/v2\" is not config.openshift.io/v1"),
     ] {
-        let found = troubles(&text);
+        let found = problems(&text);
         assert_eq!(found.len(), 1, "{text}: {found:?}");
         assert!(found[0].starts_with(&format!("{place}{expected}")), "{}", found[0]);
     }
@@ -76,7 +76,7 @@ fn a_document_that_no_node_can_use_is_named() {
 fn problems_that_hypershift_ignores_are_reported() {
     let misspelt = documents(&IDMS.replace("imageDigestMirrors", "imageDigestMirors"));
     assert_eq!(misspelt.findings[0].field, "spec.imageDigestMirors");
-    let twice = troubles(&format!("{IDMS}kind: ImageTagMirrorSet\n"));
+    let twice = problems(&format!("{IDMS}kind: ImageTagMirrorSet\n"));
     assert!(twice[0].contains("duplicate"), "{twice:?}");
     let selected = documents(&machine(
         "KubeletConfig",
@@ -95,17 +95,17 @@ fn problems_that_hypershift_ignores_are_reported() {
 fn a_config_map_without_its_key_and_a_separator_that_upstream_refuses_are_errors() {
     let reasons = |data: &[(&str, &str)]| {
         let data = data.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
-        read("clusters", "tuning", &data).troubles.into_iter().map(|trouble| trouble.reason).collect::<Vec<_>>()
+        read("clusters", "tuning", &data).problems.into_iter().map(|trouble| trouble.reason).collect::<Vec<_>>()
     };
     assert_eq!(reasons(&[]), [Reason::ConfigMapKeyMissing]);
     assert_eq!(reasons(&[("Config", IDMS)]), [Reason::ConfigMapKeyMissing]);
     assert_eq!(reasons(&[("config", "# nothing\n")]), [Reason::ConfigMapKeyMissing]);
-    let found = troubles(&format!("{IDMS}--- next\n{IDMS}"));
+    let found = problems(&format!("{IDMS}--- next\n{IDMS}"));
     assert!(
         found[0].starts_with("ConfigMap clusters/tuning, key config, line 7: only a comment may follow ---"),
         "{found:?}"
     );
-    assert!(troubles(&format!("{IDMS}--- # next\n{IDMS}")).is_empty());
+    assert!(problems(&format!("{IDMS}--- # next\n{IDMS}")).is_empty());
 }
 
 fn pool(config: &[&str], annotation: &str) -> PoolConfig {
@@ -139,7 +139,7 @@ fn the_last_valid_content_stays_in_use_and_without_one_entries_are_kept() {
     let (_, in_force) = PoolSources::new("clusters", &config, good, &LastDocuments::default());
     let (sources, still) = PoolSources::new("clusters", &config, bad, &in_force);
     assert_eq!((sources.entries.len(), sources.lost.is_empty(), still == in_force), (1, true, true));
-    assert_eq!(sources.troubles[0].reason, Reason::ConfigMapInvalid);
+    assert_eq!(sources.problems[0].reason, Reason::ConfigMapInvalid);
     let (lost, _) = PoolSources::new("clusters", &config, |_| ReferredConfig::Missing, &LastDocuments::default());
     let names: Vec<&str> = lost.lost.iter().map(String::as_str).collect();
     assert_eq!((lost.entries.len(), names), (0, vec!["a"]));

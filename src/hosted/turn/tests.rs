@@ -162,7 +162,7 @@ fn the_next_turn_is_at_the_end_of_a_pause() {
 
 #[test]
 fn boot_config_maps_are_written_unless_writes_for_nodes_are_held() {
-    let wishes = |facts: &ClusterFacts| -> Vec<(String, bool)> {
+    let requested = |facts: &ClusterFacts| -> Vec<(String, bool)> {
         let boot = turn(facts, now()).boot;
         boot.into_iter().map(|wish| (wish.pool, wish.config_map.unwrap().is_some())).collect()
     };
@@ -170,15 +170,19 @@ fn boot_config_maps_are_written_unless_writes_for_nodes_are_held() {
     let pool = |delivery| KnownPool { delivery: Some(delivery), ..KnownPool::default() };
     facts.own.entries = one().into();
     facts.pools = Arc::new([("one".into(), pool(Delivery::Rollout)), ("two".into(), pool(Delivery::Agent))].into());
-    assert_eq!(wishes(&facts), [("one".to_owned(), true)]);
+    assert_eq!(requested(&facts), [("one".to_owned(), true)]);
     let mut report = HostedClusterMirrorsStatus::default();
     report.boot.push(hypermirror_api::report::BootReport { node_pool: "gone".into(), ..Default::default() });
     facts.report = Some(report.into());
-    assert_eq!(wishes(&facts), [("gone".to_owned(), false), ("one".to_owned(), true)], "what was written before goes");
+    assert_eq!(
+        requested(&facts),
+        [("gone".to_owned(), false), ("one".to_owned(), true)],
+        "what was written before goes"
+    );
     facts.own.is_lost = true;
-    assert_eq!(wishes(&facts), [("gone".to_owned(), false)], "what cannot be read now stays");
+    assert_eq!(requested(&facts), [("gone".to_owned(), false)], "what cannot be read now stays");
     facts.settings.paused = Some("paused".to_owned());
-    assert_eq!(wishes(&facts), []);
+    assert_eq!(requested(&facts), []);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{WriteError, Writer};
 use crate::hosted::catalogs::compare::{CatalogObject, CatalogObjects};
-use crate::hosted::catalogs::wishes::Wanted;
+use crate::hosted::catalogs::requested::Wanted;
 use crate::hosted::catalogs::{Catalog, IMAGE_STREAM};
 
 /// The path of the kind of an object.

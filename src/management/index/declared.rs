@@ -65,7 +65,7 @@ impl Declaration {
         // must not depend on the order of events, or a restart would change the map.
         let mut budget = Budget::of_cluster();
         let mut own = OwnSources::of_entries(&self.entries, &mut budget);
-        own.troubles.extend(self.trouble.clone());
+        own.problems.extend(self.trouble.clone());
         let last_config = self.reference.as_ref().and_then(|(reference, found)| {
             let last = self.last_config.as_ref();
             let found = within(&mut budget, found, last.map(|(config, _)| config), |config| config.weight);
@@ -210,7 +210,7 @@ impl Index {
         let state = self.config_maps.state(&key.namespace, &reference.name);
         let in_force = match state.referred(LoadedConfigMap::mirrors) {
             None => return false,
-            Some(ReferredConfig::Read(config, _)) if config.troubles.is_empty() => Some(config),
+            Some(ReferredConfig::Read(config, _)) if config.problems.is_empty() => Some(config),
             Some(_) => cluster.last_config.as_ref().map(|(config, _)| Arc::clone(config)),
         };
         in_force.is_some_and(|config| !config.contributes)

@@ -80,7 +80,7 @@ impl Index {
                 management: self.management(),
                 management_revision: self.management_revision,
                 is_blind: self.mirrors.blind(),
-                troubles: self.mirrors.troubles(now),
+                problems: self.mirrors.problems(now),
                 ..FleetFacts::default()
             },
             revision: self.revision,

@@ -159,11 +159,11 @@ impl MirrorKinds {
     }
 
     /// Problems with kinds and whole objects.
-    pub fn troubles(&self, now: Instant) -> Vec<SourceTrouble> {
-        let mut troubles = Vec::new();
+    pub fn problems(&self, now: Instant) -> Vec<SourceTrouble> {
+        let mut problems = Vec::new();
         for kind in MirrorKind::ALL {
             if self.vanished(kind) {
-                troubles.push(SourceTrouble {
+                problems.push(SourceTrouble {
                     reason: Reason::KindVanished,
                     message: format!(
                         "{} was removed from the management cluster; the last known mirrors stay in use until it is \
@@ -176,20 +176,20 @@ impl MirrorKinds {
             if let Some((since, message)) = &state.refused
                 && now.duration_since(*since) >= TELL_AFTER
             {
-                troubles.push(SourceTrouble {
+                problems.push(SourceTrouble {
                     reason: Reason::SourceUnreadable,
                     message: format!("failed to list {} ({message}); the last known entries stay in use", kind.crd()),
                 });
             }
             for (name, declared) in &state.objects {
                 if let MirrorObject::Malformed(error) = declared {
-                    troubles.push(SourceTrouble {
+                    problems.push(SourceTrouble {
                         reason: Reason::MalformedObject,
                         message: format!("failed to decode {}/{name}, which is ignored: {error}", kind.kind()),
                     });
                 }
             }
         }
-        troubles
+        problems
     }
 }

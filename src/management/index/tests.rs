@@ -98,10 +98,10 @@ fn objects_of_a_kind_that_goes_away_stay_until_it_is_forgotten() {
     mirrors.set_recorded([MirrorKind::Idms].into());
     mirrors.set_presence(MirrorKind::Idms, Presence::Absent);
     assert_eq!((mirrors.count(MirrorKind::Idms), mirrors.blind()), (1, false));
-    assert_eq!(mirrors.troubles(Instant::now())[0].reason, hypermirror_api::Reason::KindVanished);
+    assert_eq!(mirrors.problems(Instant::now())[0].reason, hypermirror_api::Reason::KindVanished);
     assert!(mirrors.set_recorded([].into()));
     assert_eq!(mirrors.count(MirrorKind::Idms), 0);
-    assert!(mirrors.troubles(Instant::now()).is_empty());
+    assert!(mirrors.problems(Instant::now()).is_empty());
 }
 
 #[test]
@@ -126,12 +126,12 @@ fn a_refusal_is_told_when_it_lasts_and_never_for_a_server_that_is_away() {
     let away = Failure { code: None, message: "connection refused".into() };
     assert!(!mirrors.refuse(MirrorKind::Icsp, &away, now));
     assert!(!mirrors.refuse(MirrorKind::Icsp, &refused, now));
-    assert!(mirrors.troubles(now).is_empty());
+    assert!(mirrors.problems(now).is_empty());
     let later = now + Duration::from_secs(11);
     assert!(mirrors.refuse(MirrorKind::Icsp, &refused, later));
-    assert_eq!(mirrors.troubles(later)[0].reason, hypermirror_api::Reason::SourceUnreadable);
+    assert_eq!(mirrors.problems(later)[0].reason, hypermirror_api::Reason::SourceUnreadable);
     mirrors.replace(MirrorKind::Icsp, Vec::new());
-    assert!(mirrors.troubles(later).is_empty());
+    assert!(mirrors.problems(later).is_empty());
 }
 
 #[test]

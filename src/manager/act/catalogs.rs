@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Act;
 use crate::hosted::catalogs::compare::{Difference, compare};
 use crate::hosted::catalogs::patience::{BUSY, CatalogMemory, CatalogStep, IDLE, TRIES};
-use crate::hosted::catalogs::wishes::CatalogWishes;
+use crate::hosted::catalogs::requested::RequestedCatalogs;
 use crate::hosted::catalogs::{Handling, condition};
 use crate::hosted::condition_state::ConditionState;
 use crate::management::apply::WriteError;
@@ -16,7 +16,7 @@ impl Act<'_> {
     /// annotations about them.
     pub(super) async fn reconcile_catalogs(&mut self) -> Option<ConditionState> {
         let (ctx, turn) = (self.ctx, self.turn);
-        let wishes = match &turn.catalogs {
+        let requested = match &turn.catalogs {
             CatalogStep::None => {
                 self.memory.catalogs = None;
                 return None;
@@ -29,9 +29,9 @@ impl Act<'_> {
                 ctx.store.clusters.add_after(self.key.clone(), *left);
                 return Some(verdict.clone());
             }
-            CatalogStep::Read(wishes) => wishes,
+            CatalogStep::Read(requested) => requested,
         };
-        let (differences, handling) = match self.apply_catalogs(wishes).await {
+        let (differences, handling) = match self.apply_catalogs(requested).await {
             Ok(outcome) => outcome,
             Err(error) => (Vec::new(), Handling::Failed(error.to_string())),
         };
@@ -41,12 +41,15 @@ impl Act<'_> {
             Handling::Left(_) | Handling::Failed(_) => ctx.settings.catalog_patience.clamp(BUSY, IDLE),
         };
         ctx.store.clusters.add_after(self.key.clone(), pause);
-        Some(condition(wishes, &differences, &handling))
+        Some(condition(requested, &differences, &handling))
     }
 
     /// The remaining differences and the next step.
-    async fn apply_catalogs(&mut self, wishes: &CatalogWishes) -> Result<(Vec<Difference>, Handling), WriteError> {
-        let (differences, left, tries) = self.find_differences(wishes).await?;
+    async fn apply_catalogs(
+        &mut self,
+        requested: &RequestedCatalogs,
+    ) -> Result<(Vec<Difference>, Handling), WriteError> {
+        let (differences, left, tries) = self.find_differences(requested).await?;
         if differences.is_empty() {
             return Ok((differences, Handling::Waiting));
         }
@@ -74,7 +77,7 @@ impl Act<'_> {
         }
         // Read again instead of trusting the responses: HyperShift may revert a catalog within milliseconds, and the condition
         // must not say that it is applied.
-        let (differences, ..) = self.find_differences(wishes).await?;
+        let (differences, ..) = self.find_differences(requested).await?;
         Ok((differences, Handling::Waiting))
     }
 
@@ -94,12 +97,12 @@ impl Act<'_> {
     /// The differences, the remaining time for HyperShift to update them, and the number of writes without effect.
     async fn find_differences(
         &mut self,
-        wishes: &CatalogWishes,
+        requested: &RequestedCatalogs,
     ) -> Result<(Vec<Difference>, std::time::Duration, u32), WriteError> {
-        let objects = self.ctx.writer.read_catalogs(&self.namespace, &wishes.wanted).await?;
-        let (found, patience) = (compare(&wishes.wanted, &objects), self.ctx.settings.catalog_patience);
+        let objects = self.ctx.writer.read_catalogs(&self.namespace, &requested.wanted).await?;
+        let (found, patience) = (compare(&requested.wanted, &objects), self.ctx.settings.catalog_patience);
         let before = self.memory.catalogs.as_ref();
-        let (memory, left, tries) = CatalogMemory::found(before, &wishes.wanted, &found, patience, Instant::now());
+        let (memory, left, tries) = CatalogMemory::found(before, &requested.wanted, &found, patience, Instant::now());
         self.memory.catalogs = Some(memory);
         Ok((found, left, tries))
     }

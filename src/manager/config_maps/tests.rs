@@ -43,10 +43,10 @@ fn found(version: &str, sources: usize) -> Step {
     Step::new(Method::GET, PATH, 200, &config_map(version, sources))
 }
 
-/// Number of entries that are known of the hosted cluster, and its troubles. `None` until its ConfigMap is read.
+/// Number of entries that are known of the hosted cluster, and its problems. `None` until its ConfigMap is read.
 fn known(stage: &Stage) -> Option<(usize, Vec<String>)> {
     let sources = stage.ctx.store.facts(&key()).unwrap().declaration?.resolve();
-    Some((sources.own.entries.len(), sources.own.troubles.into_iter().map(|trouble| trouble.message).collect()))
+    Some((sources.own.entries.len(), sources.own.problems.into_iter().map(|trouble| trouble.message).collect()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,8 +68,8 @@ async fn one_that_does_not_exist_is_missing_and_not_tried_again() {
     let start = tokio::time::Instant::now();
     reader.read_one(name()).await;
     assert!(start.elapsed() < RETRY);
-    let (_, troubles) = known(&stage).unwrap();
-    assert!(troubles[0].contains("does not exist"), "{troubles:?}");
+    let (_, problems) = known(&stage).unwrap();
+    assert!(problems[0].contains("does not exist"), "{problems:?}");
     drop(reader);
     stage.end().await;
 }
@@ -85,8 +85,8 @@ async fn a_failed_read_is_reported_at_once_and_repeated_after_a_pause() {
         let start = tokio::time::Instant::now();
         assert_eq!(queue.next().await, key());
         assert!(start.elapsed() < RETRY, "{failure}");
-        let (_, troubles) = known(&stage).unwrap();
-        assert!(troubles[0].contains("refused"), "{troubles:?}");
+        let (_, problems) = known(&stage).unwrap();
+        assert!(problems[0].contains("refused"), "{problems:?}");
         queue.done(&key(), false);
         assert_eq!(queue.next().await, key());
         assert_eq!(start.elapsed(), RETRY, "{failure}");

@@ -64,7 +64,7 @@ async fn watched<W: Future<Output = ()>>(
     watch: impl FnOnce(Watcher) -> W,
 ) -> Stage {
     let (client, server) = ApiServer::new(steps);
-    let awaited = stage.ctx.leader.first_look.await_watch("it");
+    let awaited = stage.ctx.leader.initial_lists.await_watch("it");
     let watcher = Watcher { client, store: stage.ctx.store.clone(), awaited };
     assert!(timeout(WHILE, watch(watcher)).await.is_err(), "a watch never ends");
     server.end().await;
@@ -72,7 +72,7 @@ async fn watched<W: Future<Output = ()>>(
 }
 
 fn is_listed(stage: &Stage) -> bool {
-    stage.ctx.leader.first_look.missing().is_empty()
+    stage.ctx.leader.initial_lists.missing().is_empty()
 }
 
 fn names(keys: &[ClusterKey]) -> Vec<&str> {

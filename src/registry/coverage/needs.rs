@@ -6,7 +6,7 @@ use hypermirror_api::hypershift::{AppliedRelease, HostedCluster, NodePool, Versi
 use kube::ResourceExt as _;
 
 use super::payload::PayloadImage;
-use crate::hosted::catalogs::wishes::{Wanted, wishes};
+use crate::hosted::catalogs::requested::{Wanted, requested};
 use crate::mirrors::ImageReference;
 
 /// HyperShift's annotations of a HostedCluster that replace images (`api/hypershift/v1beta1/hostedcluster_types.go`).
@@ -171,7 +171,7 @@ fn in_use(version: Option<&VersionStatus>) -> &[AppliedRelease] {
 
 /// The catalogs that annotations name, which run on the management cluster and are looked up there.
 fn catalogs(cluster: &HostedCluster) -> impl Iterator<Item = Need> {
-    let images = match wishes(cluster).map(|wishes| wishes.wanted) {
+    let images = match requested(cluster).map(|requested| requested.wanted) {
         Some(Wanted::Images(images)) => images,
         // Of registries only HyperShift knows the names of its catalogs in them.
         _ => BTreeMap::new(),

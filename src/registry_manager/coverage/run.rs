@@ -28,7 +28,7 @@ use crate::management::lease::Term;
 use crate::manager::heavy::Heavy;
 use crate::manager::store::Store;
 use crate::manager::watches::Declarations;
-use crate::process::first_look::FirstLook;
+use crate::process::initial_lists::InitialLists;
 use crate::registry::proxy::Proxies;
 use crate::telemetry::metrics::ManagerMetrics;
 
@@ -87,15 +87,15 @@ pub fn start(
         schedule: Mutex::new(Schedule::new(interval)),
     });
     // Its own: a kind that cannot be listed here is no reason not to scan.
-    let first_look = FirstLook::default();
-    watch(&ctx, &first_look, heavy, tasks);
+    let initial_lists = InitialLists::default();
+    watch(&ctx, &initial_lists, heavy, tasks);
     let (stop, stopped) = oneshot::channel::<()>();
     let (end, ended) = oneshot::channel::<()>();
     let runtime = Handle::current();
     let work = move || {
         let checks = async {
             tokio::select! {
-                () = lead(ctx, first_look) => {}
+                () = lead(ctx, initial_lists) => {}
                 _ = stopped => {}
             }
         };
@@ -113,15 +113,15 @@ fn filler(process: &Process) -> Filler {
     Filler::new(rules.destinations.clone(), rules.defaults.destination.clone(), process.images.ecr.clone())
 }
 
-fn watch(ctx: &Arc<Context>, first_look: &FirstLook, heavy: Heavy, tasks: &mut JoinSet<()>) {
+fn watch(ctx: &Arc<Context>, initial_lists: &InitialLists, heavy: Heavy, tasks: &mut JoinSet<()>) {
     let declarations = Declarations {
         client: ctx.client.clone(),
         store: ctx.store.clone(),
-        first_look: first_look.clone(),
+        initial_lists: initial_lists.clone(),
         reading: Arc::clone(&ctx.reading),
         heavy: Arc::new(heavy),
     };
-    let mut coverages = CoverageWatch { ctx: ctx.clone(), awaited: first_look.await_watch(MIRROR_COVERAGES_CRD) };
+    let mut coverages = CoverageWatch { ctx: ctx.clone(), awaited: initial_lists.await_watch(MIRROR_COVERAGES_CRD) };
     declarations.watch(tasks);
     declarations.watch_pools(tasks);
     declarations.watch_optional_reports(tasks);
@@ -130,8 +130,8 @@ fn watch(ctx: &Arc<Context>, first_look: &FirstLook, heavy: Heavy, tasks: &mut J
 }
 
 /// Checks whenever this replica leads.
-async fn lead(ctx: Arc<Context>, first_look: FirstLook) {
-    first_look.opened().await;
+async fn lead(ctx: Arc<Context>, initial_lists: InitialLists) {
+    initial_lists.opened().await;
     let mut term: Term = ctx.term.clone();
     while term.begun().await {
         ctx.schedule().begin(Instant::now(), Timestamp::now());

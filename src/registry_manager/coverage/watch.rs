@@ -17,7 +17,7 @@ use super::context::Context;
 use super::schedule::Known;
 use crate::client::optional_kind::{Follower, InstalledCrd};
 use crate::client::watch::{Update, updates};
-use crate::process::first_look::Awaited;
+use crate::process::initial_lists::Awaited;
 
 /// Watches MirrorCoverages while their CRD is installed.
 pub struct CoverageWatch {

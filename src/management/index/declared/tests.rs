@@ -76,8 +76,8 @@ fn key(name: &str) -> ClusterKey {
     ClusterKey { namespace: "clusters".to_owned(), name: name.to_owned() }
 }
 
-fn reasons(troubles: &[SourceTrouble]) -> Vec<Reason> {
-    troubles.iter().map(|trouble| trouble.reason).collect()
+fn reasons(problems: &[SourceTrouble]) -> Vec<Reason> {
+    problems.iter().map(|trouble| trouble.reason).collect()
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn what_exceeds_the_budget_of_a_hosted_cluster_is_told_and_the_last_good_set_sta
     assert_eq!(stage.resolve("a").own.entries.len(), 5);
     stage.load("mirrors", &set(CLUSTER_MIRRORS + 1));
     let own = stage.resolve("a").own;
-    assert_eq!((own.entries.len(), own.is_lost, reasons(&own.troubles)), (5, false, vec![Reason::BudgetExceeded]));
-    assert!(own.troubles[0].message.starts_with("ConfigMap clusters/mirrors is not used: its 20001 mirrors"));
-    assert!(own.troubles[0].message.contains("20000"), "{}", own.troubles[0].message);
+    assert_eq!((own.entries.len(), own.is_lost, reasons(&own.problems)), (5, false, vec![Reason::BudgetExceeded]));
+    assert!(own.problems[0].message.starts_with("ConfigMap clusters/mirrors is not used: its 20001 mirrors"));
+    assert!(own.problems[0].message.contains("20000"), "{}", own.problems[0].message);
     stage.load("mirrors", &set(CLUSTER_MIRRORS));
     assert_eq!(stage.resolve("a").own.entries.len(), CLUSTER_MIRRORS);
     // After a restart nobody knows the last good set: nothing is taken for removed.
@@ -117,7 +117,7 @@ fn the_own_list_of_a_hosted_cluster_is_held_to_its_budget_too() {
     let mut index = Index::new(1);
     index.replace_clusters(vec![large], &BTreeSet::new());
     let own = index.declaration(&key("a")).unwrap().resolve().own;
-    assert_eq!((own.entries.len(), own.is_lost, reasons(&own.troubles)), (0, true, vec![Reason::BudgetExceeded]));
+    assert_eq!((own.entries.len(), own.is_lost, reasons(&own.problems)), (0, true, vec![Reason::BudgetExceeded]));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn each_node_pool_counts_and_those_that_fit_are_used() {
     stage.load_as(KEY, "large", &set(12_000));
     stage.load_as(KEY, "small", &set(10));
     let sources = stage.resolve("a");
-    let of = |name: &str| (sources.pools[name].entries.len(), reasons(&sources.pools[name].troubles));
+    let of = |name: &str| (sources.pools[name].entries.len(), reasons(&sources.pools[name].problems));
     assert_eq!(of("p"), (12_000, vec![]));
     assert_eq!(of("q"), (0, vec![Reason::BudgetExceeded]));
     assert_eq!(of("r"), (10, vec![]));
@@ -154,13 +154,13 @@ fn a_namespace_has_a_budget_and_what_is_remembered_counts_in_it() {
     }
     let (last, others) = names.split_last().unwrap();
     let refused = stage.resolve(last).own;
-    assert_eq!(reasons(&refused.troubles), [Reason::BudgetExceeded]);
-    assert!(refused.troubles[0].message.contains("the ConfigMaps of one namespace"));
+    assert_eq!(reasons(&refused.problems), [Reason::BudgetExceeded]);
+    assert!(refused.problems[0].message.contains("the ConfigMaps of one namespace"));
     // One that is broken gives nothing back as long as its last good set is in force.
     stage.load(&others[0], "kind: A");
     assert_eq!(stage.resolve(&others[0]).own.entries.len(), CLUSTER_MIRRORS);
     stage.load(last, &set(CLUSTER_MIRRORS));
-    assert_eq!(reasons(&stage.resolve(last).own.troubles), [Reason::BudgetExceeded]);
+    assert_eq!(reasons(&stage.resolve(last).own.problems), [Reason::BudgetExceeded]);
     let known = stage.index.config_maps.state("clusters", last);
     let ConfigMapState::Loaded(content) = known else { panic!("it was read") };
     assert!(!stage.index.has_room(&content));

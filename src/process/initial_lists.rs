@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// Opens when all handles are done.
 #[derive(Clone, Debug)]
-pub struct FirstLook {
+pub struct InitialLists {
     missing: Arc<Mutex<BTreeSet<String>>>,
     open: watch::Sender<bool>,
 }
@@ -15,17 +15,17 @@ pub struct FirstLook {
 /// The handle of one watch.
 #[derive(Clone, Debug)]
 pub struct Awaited {
-    look: FirstLook,
+    look: InitialLists,
     name: String,
 }
 
-impl Default for FirstLook {
+impl Default for InitialLists {
     fn default() -> Self {
         Self { missing: Arc::default(), open: watch::Sender::new(false) }
     }
 }
 
-impl FirstLook {
+impl InitialLists {
     /// Adds a watch.
     pub fn await_watch(&self, name: impl Into<String>) -> Awaited {
         let name = name.into();
@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_opens_with_the_last_list_and_stays_open() {
-        let look = FirstLook::default();
+        let look = InitialLists::default();
         let (a, b) = (look.await_watch("a"), look.await_watch("b"));
         a.done();
         a.done();

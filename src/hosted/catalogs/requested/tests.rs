@@ -23,33 +23,33 @@ fn images<'a>(certified: &'a str, community: &'a str, redhat: &'a str) -> [(&'st
     ]
 }
 
-fn read(placement: &str, annotated: &[(&str, &str)]) -> CatalogWishes {
-    wishes(&cluster(placement, annotated)).unwrap()
+fn read(placement: &str, annotated: &[(&str, &str)]) -> RequestedCatalogs {
+    requested(&cluster(placement, annotated)).unwrap()
 }
 
 /// Severity, reason and message of each finding.
-fn reported(wishes: &CatalogWishes) -> Vec<String> {
+fn reported(requested: &RequestedCatalogs) -> Vec<String> {
     let line = |finding: &CatalogFinding| {
         let annotation = finding.annotation.rsplit('/').next().unwrap();
         format!("{} {} {annotation}: {}", finding.severity.as_str(), finding.reason.as_str(), finding.message)
     };
-    wishes.findings.iter().map(line).collect()
+    requested.findings.iter().map(line).collect()
 }
 
 #[test]
 fn without_annotations_for_catalogs_nothing_is_read() {
-    assert_eq!(wishes(&cluster("management", &[("other", "x")])), None);
-    assert_eq!(wishes(&cluster("management", &images("", "", ""))), None, "an empty value is none, as upstream");
+    assert_eq!(requested(&cluster("management", &[("other", "x")])), None);
+    assert_eq!(requested(&cluster("management", &images("", "", ""))), None, "an empty value is none, as upstream");
 }
 
 #[test]
 fn three_images_by_digest_are_used_unchanged() {
-    let wishes = read("management", &images(A, B, C));
-    assert_eq!(reported(&wishes), Vec::<String>::new());
+    let requested = read("management", &images(A, B, C));
+    assert_eq!(reported(&requested), Vec::<String>::new());
     let expected = Catalog::ALL.into_iter().zip([A, B, C].map(str::to_owned)).collect();
-    assert_eq!(wishes.wanted, Wanted::Images(expected));
+    assert_eq!(requested.wanted, Wanted::Images(expected));
     let unset = HostedCluster { spec: HostedClusterSpec::default(), ..cluster("management", &images(A, B, C)) };
-    assert_eq!(super::wishes(&unset).unwrap(), wishes, "management is the default placement");
+    assert_eq!(super::requested(&unset).unwrap(), requested, "management is the default placement");
 }
 
 #[test]
@@ -86,8 +86,8 @@ fn images_are_refused_with_upstreams_messages_and_then_nothing_is_wanted() {
         ),
     ];
     for (name, [a, b, c], expected) in cases {
-        let wishes = read("management", &images(a, b, c));
-        assert_eq!((reported(&wishes), wishes.wanted), (expected, Wanted::Nothing), "{name}");
+        let requested = read("management", &images(a, b, c));
+        assert_eq!((reported(&requested), requested.wanted), (expected, Wanted::Nothing), "{name}");
     }
 }
 
@@ -99,9 +99,9 @@ fn images_that_upstream_accepts_and_no_node_can_pull_are_rejected() {
         " m.example/x@sha256:000000000000000000000000000000000000000000000000000000000000000a",
         "M.example/X@sha256:0",
     ] {
-        let wishes = read("management", &images(A, bad, C));
-        assert_eq!((wishes.findings.len(), &wishes.wanted), (1, &Wanted::Nothing), "{bad}");
-        let finding = &wishes.findings[0];
+        let requested = read("management", &images(A, bad, C));
+        assert_eq!((requested.findings.len(), &requested.wanted), (1, &Wanted::Nothing), "{bad}");
+        let finding = &requested.findings[0];
         assert_eq!((finding.reason, finding.value.as_str()), (Reason::CatalogInvalid, bad));
         assert!(finding.message.contains("is not a valid image reference: "), "{}", finding.message);
     }
@@ -122,9 +122,9 @@ fn registries_are_those_that_upstream_computes() {
         ("registry.redhat.io=m.example,registry.redhat.io=m.example", &["m.example/redhat", "m.example/redhat"]),
     ];
     for (text, expected) in cases {
-        let wishes = read("management", &[(OVERRIDES, text)]);
+        let requested = read("management", &[(OVERRIDES, text)]);
         let expected = expected.iter().map(|registry| (*registry).to_owned()).collect();
-        assert_eq!((reported(&wishes), wishes.wanted), (vec![], Wanted::Registries(expected)), "{text}");
+        assert_eq!((reported(&requested), requested.wanted), (vec![], Wanted::Registries(expected)), "{text}");
     }
 }
 
@@ -155,10 +155,10 @@ fn parts_that_upstream_ignores_are_reported_and_the_rest_applies() {
                          white space is significant",
         ),
     ] {
-        let wishes = read("management", &[(OVERRIDES, &format!("{rest},{part}"))]);
+        let requested = read("management", &[(OVERRIDES, &format!("{rest},{part}"))]);
         let expected = format!("Error {reason} olm-catalogs-is-registry-overrides: {message}");
-        assert_eq!(reported(&wishes), [expected], "{part}");
-        assert_eq!(wishes.wanted, Wanted::Registries(vec!["m.example/redhat".to_owned()]), "{part}");
+        assert_eq!(reported(&requested), [expected], "{part}");
+        assert_eq!(requested.wanted, Wanted::Registries(vec!["m.example/redhat".to_owned()]), "{part}");
     }
     assert_eq!(read("management", &[(OVERRIDES, "quay.io=m.example")]).wanted, Wanted::Nothing);
 }
@@ -173,10 +173,10 @@ fn mirrors_that_make_no_image_are_refused_and_then_nothing_is_wanted() {
         ("m.example/r/", "remove the slash at the end"),
         ("m.example/R", "lower case"),
     ] {
-        let wishes =
+        let requested =
             read("management", &[(OVERRIDES, &format!("registry.redhat.io=ok.example,registry.redhat.io={mirror}"))]);
-        assert_eq!((wishes.findings.len(), &wishes.wanted), (1, &Wanted::Nothing), "{mirror}");
-        let finding = &wishes.findings[0];
+        assert_eq!((requested.findings.len(), &requested.wanted), (1, &Wanted::Nothing), "{mirror}");
+        let finding = &requested.findings[0];
         assert_eq!(
             (finding.reason, finding.value.clone()),
             (Reason::CatalogInvalid, format!("registry.redhat.io={mirror}"))
@@ -188,23 +188,23 @@ fn mirrors_that_make_no_image_are_refused_and_then_nothing_is_wanted() {
 #[test]
 fn both_sources_together_are_left_to_chance_and_then_nothing_is_wanted() {
     let text = "registry.redhat.io=a.example,registry.redhat.io/redhat=b.example/r";
-    let wishes = read("management", &[(OVERRIDES, text)]);
+    let requested = read("management", &[(OVERRIDES, text)]);
     assert_eq!(
-        (wishes.findings[0].reason, wishes.findings.len(), wishes.wanted),
+        (requested.findings[0].reason, requested.findings.len(), requested.wanted),
         (Reason::CatalogAmbiguous, 1, Wanted::Nothing)
     );
 }
 
 #[test]
 fn in_guest_placement_images_have_no_effect_and_registries_are_checked_only() {
-    let wishes = read("guest", &images(A, "", C));
-    assert_eq!(wishes.findings.len(), 2);
+    let requested = read("guest", &images(A, "", C));
+    assert_eq!(requested.findings.len(), 2);
     let is_so = |finding: &CatalogFinding| {
         (finding.severity, finding.reason) == (Severity::Error, Reason::CatalogIneffective)
             && finding.message.contains("guest")
     };
-    assert!(wishes.findings.iter().all(is_so), "{wishes:?}");
-    assert_eq!(wishes.wanted, Wanted::Nothing);
+    assert!(requested.findings.iter().all(is_so), "{requested:?}");
+    assert_eq!(requested.wanted, Wanted::Nothing);
 
     let fine = read("guest", &[(OVERRIDES, "registry.redhat.io=m.example")]);
     assert_eq!((reported(&fine), fine.wanted), (vec![], Wanted::Nothing), "the guest's own operator does it");
@@ -216,14 +216,14 @@ fn images_precede_registries_and_ineffective_annotations_are_warnings() {
     let mut annotated = images(A, B, C).to_vec();
     annotated.push((OVERRIDES, "registry.redhat.io=m.example"));
     annotated.push((annotations::MARKETPLACE_CATALOG_IMAGE, A));
-    let wishes = read("management", &annotated);
-    assert!(matches!(wishes.wanted, Wanted::Images(_)));
+    let requested = read("management", &annotated);
+    assert!(matches!(requested.wanted, Wanted::Images(_)));
     let expected = [
         "Warning CatalogIneffective olm-catalogs-is-registry-overrides: no effect: annotations for the images of the \
          catalogs take precedence",
         "Warning CatalogIneffective redhat-marketplace-catalog-image: no effect: HyperShift no longer has this catalog",
     ];
-    assert_eq!(reported(&wishes), expected);
+    assert_eq!(reported(&requested), expected);
 
     let half = read("management", &[&images("", B, C)[..], &annotated[3..4]].concat());
     assert_eq!(half.wanted, Wanted::Nothing, "upstream stops at the images");
@@ -234,10 +234,10 @@ fn without_default_catalogs_there_is_nothing_to_override() {
     let mut cluster = cluster("management", &images(A, B, C));
     let hub = OperatorHub { disable_all_default_sources: true };
     cluster.spec.configuration = Some(ClusterConfiguration { operatorhub: Some(hub) });
-    let wishes = wishes(&cluster).unwrap();
+    let requested = requested(&cluster).unwrap();
     assert_eq!(
-        (wishes.findings[0].severity, wishes.findings[0].reason),
+        (requested.findings[0].severity, requested.findings[0].reason),
         (Severity::Warning, Reason::CatalogIneffective)
     );
-    assert_eq!((wishes.findings.len(), wishes.wanted), (1, Wanted::Nothing));
+    assert_eq!((requested.findings.len(), requested.wanted), (1, Wanted::Nothing));
 }

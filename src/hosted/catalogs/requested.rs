@@ -50,7 +50,7 @@ pub struct CatalogFinding {
 
 /// The desired state, and findings about the annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CatalogWishes {
+pub struct RequestedCatalogs {
     /// For the catalogs of the control plane.
     pub wanted: Wanted,
     /// By annotation.
@@ -58,12 +58,12 @@ pub struct CatalogWishes {
 }
 
 /// Parses the annotations. `None` if there is none about catalogs. As upstream, an empty value counts as absent.
-pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
+pub fn requested(cluster: &HostedCluster) -> Option<RequestedCatalogs> {
     let value = |key: &str| cluster.annotations().get(key).map(String::as_str).filter(|value| !value.is_empty());
     if annotations::OF_CATALOGS.iter().all(|key| value(key).is_none()) {
         return None;
     }
-    let mut wishes = CatalogWishes::default();
+    let mut requested = RequestedCatalogs::default();
     let in_guest = cluster.spec.olm_catalog_placement.as_deref() == Some("guest");
     let disabled = cluster.spec.configuration.as_ref().and_then(|configuration| configuration.operatorhub.as_ref());
     let disabled = disabled.is_some_and(|hub| hub.disable_all_default_sources);
@@ -73,38 +73,38 @@ pub fn wishes(cluster: &HostedCluster) -> Option<CatalogWishes> {
     if in_guest {
         for (catalog, image) in &images {
             let message = "no effect: spec.olmCatalogPlacement is guest, and the annotation applies only to management";
-            wishes.find(Severity::Error, Reason::CatalogIneffective, catalog.annotation(), image, message);
+            requested.find(Severity::Error, Reason::CatalogIneffective, catalog.annotation(), image, message);
         }
     } else {
-        wishes.read_images(&images);
+        requested.read_images(&images);
     }
     let is_overridden = !in_guest && !images.is_empty();
     if let Some(text) = value(annotations::CATALOG_REGISTRY_OVERRIDES) {
-        let registries = wishes.read_overrides(text);
+        let registries = requested.read_overrides(text);
         if is_overridden {
             let message = "no effect: annotations for the images of the catalogs take precedence";
             let key = annotations::CATALOG_REGISTRY_OVERRIDES;
-            wishes.find(Severity::Warning, Reason::CatalogIneffective, key, text, message);
+            requested.find(Severity::Warning, Reason::CatalogIneffective, key, text, message);
         } else if let Some(registries) = registries.filter(|_| !in_guest) {
-            wishes.wanted = Wanted::Registries(registries);
+            requested.wanted = Wanted::Registries(registries);
         }
     }
     if let Some(image) = value(annotations::MARKETPLACE_CATALOG_IMAGE) {
         let message = "no effect: HyperShift no longer has this catalog";
         let key = annotations::MARKETPLACE_CATALOG_IMAGE;
-        wishes.find(Severity::Warning, Reason::CatalogIneffective, key, image, message);
+        requested.find(Severity::Warning, Reason::CatalogIneffective, key, image, message);
     }
     if disabled && !in_guest {
-        wishes.wanted = Wanted::Nothing;
+        requested.wanted = Wanted::Nothing;
         let key = annotations::OF_CATALOGS.into_iter().find(|key| value(key).is_some()).unwrap_or_default();
         let message = "no effect: spec.configuration.operatorhub.disableAllDefaultSources is true, so there are no \
                        catalogs";
-        wishes.find(Severity::Warning, Reason::CatalogIneffective, key, value(key).unwrap_or_default(), message);
+        requested.find(Severity::Warning, Reason::CatalogIneffective, key, value(key).unwrap_or_default(), message);
     }
-    Some(wishes)
+    Some(requested)
 }
 
-impl CatalogWishes {
+impl RequestedCatalogs {
     fn find(&mut self, severity: Severity, reason: Reason, annotation: &'static str, value: &str, message: &str) {
         let (value, message) = (value.to_owned(), message.to_owned());
         self.findings.push(CatalogFinding { severity, reason, annotation, value, message });
