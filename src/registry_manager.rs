@@ -6,6 +6,7 @@
 
 mod access;
 pub mod agenda;
+pub mod builder;
 pub mod changes;
 mod clients;
 pub mod conditions;
@@ -22,6 +23,7 @@ mod queue;
 mod run;
 mod scan;
 pub mod secrets;
+pub mod series;
 pub mod settings;
 pub mod status;
 mod watch;

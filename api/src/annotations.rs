@@ -58,6 +58,12 @@ pub const FILL: &str = "hypermirror.dev/fill";
 /// On an Image: any value that differs from `status.lastHandledCopyNow` starts a run.
 pub const COPY_NOW: &str = "hypermirror.dev/copy-now";
 
+/// On an ImageBuilder: any value that differs from `status.lastHandledBuildNow` starts a build.
+pub const BUILD_NOW: &str = "hypermirror.dev/build-now";
+
+/// Written on the Jobs, ConfigMaps, Secrets and pods of a build: `namespace/name` of the ImageBuilder.
+pub const IMAGE_BUILDER: &str = "hypermirror.dev/image-builder";
+
 /// Read on a HostedCluster and on the manager's Lease: `true` removes hypermirror from one hosted cluster, or from all.
 pub const UNINSTALL: &str = "hypermirror.dev/uninstall";
 

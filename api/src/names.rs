@@ -31,6 +31,9 @@ pub const REGISTRY_LEASE: &str = "hypermirror-registry-manager";
 /// The reporting controller of the registry-manager's events.
 pub const REGISTRY_EVENT_CONTROLLER: &str = "hypermirror.dev/registry-manager";
 
+/// The label of Jobs, ConfigMaps, Secrets and pods of builds: the UID of their ImageBuilder.
+pub const IMAGE_BUILDER_LABEL: &str = "hypermirror.dev/image-builder-uid";
+
 /// The environment variable that stock HyperShift's operators read (`support/util/util.go`, a list `source=mirror,…`).
 pub const OVERRIDES_ENV: &str = "OPENSHIFT_IMG_OVERRIDES";
 

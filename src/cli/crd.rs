@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
-use hypermirror_api::{HostedClusterMirrors, Image, MirrorCoverage, NodeMirrorSet, NodeMirrorStatus, Registry};
+use hypermirror_api::{
+    HostedClusterMirrors, Image, ImageBuilder, MirrorCoverage, NodeMirrorSet, NodeMirrorStatus, Registry,
+};
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
 
@@ -54,6 +56,7 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
                 (Side::Management, MirrorCoverage::crd()),
                 (Side::Management, Registry::crd()),
                 (Side::Management, Image::crd()),
+                (Side::Management, ImageBuilder::crd()),
                 (Side::Guest, NodeMirrorSet::crd()),
                 (Side::Guest, NodeMirrorStatus::crd()),
             ];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::Client;
 
 use super::agenda::ObjectKey;
+use super::builder::Builders;
 use super::clients::Clients;
 use super::due::Scans;
 use super::image::Images;
@@ -32,6 +33,8 @@ pub struct Context {
     pub scans: Arc<Queue<Scans>>,
     /// Images.
     pub images: Images,
+    /// ImageBuilders, if images are built.
+    pub builders: Option<Arc<Builders>>,
 }
 
 impl Context {

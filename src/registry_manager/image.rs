@@ -12,7 +12,7 @@ pub mod metrics;
 pub mod plan;
 mod run;
 pub mod settings;
-mod sides;
+pub(super) mod sides;
 pub mod status;
 pub mod version;
 mod watch;

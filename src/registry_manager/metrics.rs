@@ -1,8 +1,5 @@
 //! The metrics of the registry-manager.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,16 +7,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::builder::metrics::BuildMetrics;
 use super::coverage::metrics::CoverageMetrics;
 use super::image::metrics::ImageMetrics;
+use super::series::LimitedNames;
 use crate::registry::transport::{Exchange, Observer};
 use crate::telemetry::metrics::{OutcomeLabels, StateLabels};
 use crate::telemetry::requests::RequestMetrics;
 
 /// Hosts with series of their own: users name hosts, and the number of series must not grow with them.
 const MAX_HOSTS: usize = 100;
-/// The label of all others.
-const OTHER_HOSTS: &str = "other";
 /// The name of the controller in the metrics of the first operator.
 const CONTROLLER: &str = "registry";
 
@@ -74,6 +71,8 @@ pub struct RegistryManagerMetrics {
     pub tags: Gauge,
     /// Those of Images.
     pub images: ImageMetrics,
+    /// Those of ImageBuilders.
+    pub builds: BuildMetrics,
     /// Requests to registries.
     pub exchanges: Family<ExchangeLabels, Counter>,
     /// Answers that limit requests.
@@ -84,7 +83,7 @@ pub struct RegistryManagerMetrics {
     pub reconcile_times: Family<ControllerLabels, Histogram>,
     /// Of coverage.
     pub coverage: CoverageMetrics,
-    hosts: Arc<Mutex<HashSet<String>>>,
+    hosts: LimitedNames,
 }
 
 impl RegistryManagerMetrics {
@@ -92,9 +91,11 @@ impl RegistryManagerMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let durations = || Histogram::new(exponential_buckets(0.01, 2.0, 20));
         let images = ImageMetrics::register(registry);
+        let builds = BuildMetrics::register(registry);
         let own = registry.sub_registry_with_prefix("hypermirror");
         let metrics = Self {
             images,
+            builds,
             requests: RequestMetrics::register(own),
             leader: Gauge::default(),
             scans: Family::new_with_constructor(durations),
@@ -106,7 +107,7 @@ impl RegistryManagerMetrics {
             reconciles: Family::default(),
             reconcile_times: Family::new_with_constructor(durations),
             coverage: CoverageMetrics::register(own),
-            hosts: Arc::default(),
+            hosts: LimitedNames::new(MAX_HOSTS),
         };
         own.register("leader", "Whether this replica is the leader", metrics.leader.clone());
         own.register("registry_scan_duration_seconds", "Duration of scans by outcome", metrics.scans.clone());
@@ -139,22 +140,13 @@ impl RegistryManagerMetrics {
     }
 
     fn count_exchange(&self, exchange: Exchange<'_>) {
-        let host = self.host(exchange.registry.host_str().unwrap_or_default());
+        let host = self.hosts.label(exchange.registry.host_str().unwrap_or_default());
         if exchange.status.is_some_and(|status| status == http::StatusCode::TOO_MANY_REQUESTS) {
             self.throttled.get_or_create(&HostLabels { host: host.clone() }).inc();
         }
         let code = exchange.status.map_or_else(|| "error".to_owned(), |status| status.as_str().to_owned());
         let class = class(exchange);
         self.exchanges.get_or_create(&ExchangeLabels { host, class, code }).inc();
-    }
-
-    fn host(&self, host: &str) -> String {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if !hosts.contains(host) && hosts.len() >= MAX_HOSTS {
-            return OTHER_HOSTS.to_owned();
-        }
-        hosts.insert(host.to_owned());
-        host.to_owned()
     }
 }
 
@@ -181,6 +173,8 @@ fn class(exchange: Exchange<'_>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use url::Url;
 
     use super::*;
@@ -213,8 +207,9 @@ mod tests {
     #[test]
     fn users_cannot_make_ever_more_series() {
         let metrics = RegistryManagerMetrics::register(&mut Registry::default());
-        let hosts: HashSet<String> = (0..1_000).map(|number| metrics.host(&format!("h{number}"))).collect();
+        let label = |host: &str| metrics.hosts.label(host);
+        let hosts: HashSet<String> = (0..1_000).map(|number| label(&format!("h{number}"))).collect();
         assert_eq!(hosts.len(), MAX_HOSTS + 1);
-        assert_eq!((metrics.host("h0").as_str(), metrics.host("h999").as_str()), ("h0", OTHER_HOSTS));
+        assert_eq!((label("h0").as_str(), label("h999").as_str()), ("h0", "other"));
     }
 }

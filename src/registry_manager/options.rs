@@ -40,12 +40,18 @@ pub struct RegistryManagerOptions {
     /// Minimum time between two scans of a Registry or two runs of an Image
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub min_scan_interval: Duration,
-    /// Destinations of Images: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated; without it, nothing is copied
+    /// Destinations of Images and ImageBuilders: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated; without it, nothing is copied
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
     pub destination_allow: Vec<Allowed>,
     /// Sources of Images that get the process's own credentials: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
     pub source_credentials_allow: Vec<Allowed>,
+    /// Build the images of ImageBuilders
+    #[arg(long, env = "FEATURE_IMAGE_BUILDER")]
+    pub image_builder: bool,
+    /// Images whose builds get the process's own credentials: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
+    pub build_credentials_allow: Vec<Allowed>,
     /// Networks in which registries may be
     #[arg(long, value_enum, default_value_t, value_name = "NETWORKS")]
     pub registry_networks: RegistryNetworks,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use hypermirror_api::names;
 use hypermirror_api::registry::ScanStatus;
 use prometheus_client::registry::Registry;
@@ -14,6 +14,10 @@ use tokio::time::sleep;
 use tracing::Instrument as _;
 
 use super::agenda::{Job, Limits};
+use super::builder::due::Builds;
+use super::builder::environment::BuildEnvironment;
+use super::builder::settings::BuildRules;
+use super::builder::{self, Builders};
 use super::clients::Clients;
 use super::context::Context;
 use super::image::defaults::Defaults;
@@ -39,6 +43,8 @@ const AT_ONE_HOST: usize = 8;
 const PART_OF_NAMESPACE: usize = 8;
 /// The same for Images: there are fewer at once, and each takes longer.
 const COPIES_OF_NAMESPACE: usize = 2;
+/// Bytes of authorities that fit into the ConfigMap of a build, beside its Dockerfile and its mirrors.
+const MAX_AUTHORITIES: usize = 512 * 1024;
 /// Interval in which gauges are updated.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -67,6 +73,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
         term: leadership.term.clone(),
         clients: clients(&options, &environment, &metrics),
         images: images(&options, &environment, &metrics)?,
+        builders: builders(&options, &metrics)?.map(Arc::new),
         metrics,
         inventories: super::inventory::Inventories::default(),
         scans: Arc::new(Queue::new(limits(options.max_concurrent_scans.into()), options.min_scan_interval)),
@@ -77,6 +84,9 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     tasks.spawn(inventory_server::start(&ctx, &options).await?);
     tasks.spawn(watch::follow(ctx.clone(), awaited));
     tasks.spawn(image::follow(ctx.clone()));
+    if let Some(builders) = &ctx.builders {
+        tasks.spawn(builder::follow(ctx.clone(), builders.clone()));
+    }
     ctx.images.log_rules();
     tasks.spawn(keep_house(ctx.clone()));
     let coverage = coverage::start(&ctx, &options, &lease.namespace, &mut tasks)?;
@@ -110,6 +120,32 @@ fn images(options: &RegistryManagerOptions, proxies: &Proxies, metrics: &Registr
     let all = usize::from(options.max_concurrent_copies);
     let limits = Limits { all, namespace: all.div_ceil(COPIES_OF_NAMESPACE), host: AT_ONE_HOST };
     Ok(Images::new(limits, options.min_scan_interval, rules, ecr.map(Arc::new), metrics.images.clone()))
+}
+
+/// Nothing unless it is asked for.
+fn builders(options: &RegistryManagerOptions, metrics: &RegistryManagerMetrics) -> Result<Option<Builders>> {
+    if !options.image_builder {
+        return Ok(None);
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    let rules = BuildRules {
+        environment: BuildEnvironment::of_environment(variable)?,
+        credentials: options.build_credentials_allow.clone(),
+        authorities: authorities(variable("SSL_CERT_FILE").as_deref())?,
+    };
+    let limits = Limits { all: AT_ONE_HOST, namespace: COPIES_OF_NAMESPACE, host: AT_ONE_HOST };
+    Ok(Some(Builders::new(limits, options.min_scan_interval, rules, metrics.builds.clone())))
+}
+
+/// The authorities that this process believes are those that builds believe.
+fn authorities(file: Option<&str>) -> Result<Option<String>> {
+    let Some(file) = file.filter(|file| !file.is_empty()) else { return Ok(None) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read SSL_CERT_FILE={file}"))?;
+    anyhow::ensure!(
+        text.len() <= MAX_AUTHORITIES,
+        "SSL_CERT_FILE={file} has more than 512 KiB, too many for a ConfigMap"
+    );
+    Ok(Some(text))
 }
 
 fn limits(all: usize) -> Limits {
@@ -155,21 +191,36 @@ async fn work_when_due(ctx: &Arc<Context>) -> Infallible {
         let span = tracing::info_span!(parent: None, "copy", image = %job.object.key);
         image::run(ctx.clone(), job).instrument(span)
     };
+    let builds = async {
+        let Some(builders) = &ctx.builders else { return std::future::pending().await };
+        let build = |job: Job<Builds>| {
+            let span = tracing::info_span!(parent: None, "build", builder = %job.object.key);
+            builder::run(ctx.clone(), builders.clone(), job).instrument(span)
+        };
+        builders.queue.work(build).await
+    };
     tokio::select! {
         never = ctx.scans.work(scan) => never,
         never = ctx.images.queue.work(copy) => never,
+        never = builds => never,
     }
 }
 
 fn stop_jobs(ctx: &Context) {
     ctx.scans.stop_all();
     ctx.images.queue.stop_all();
+    if let Some(builders) = &ctx.builders {
+        builders.queue.stop_all();
+    }
 }
 
 async fn keep_house(ctx: Arc<Context>) {
     loop {
         count(&ctx);
         ctx.images.count();
+        if let Some(builders) = &ctx.builders {
+            builders.count();
+        }
         sleep(HOUSEKEEPING).await;
     }
 }

@@ -153,6 +153,11 @@ impl AuthFile {
         self.entries.iter().find(|(key, _)| key.contains('*') && matches(key)).map(|(_, credential)| credential)
     }
 
+    /// All credentials by their keys: a registry, or a registry and a part of a path.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Credential)> {
+        self.entries.iter().map(|(key, credential)| (key.as_str(), credential))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

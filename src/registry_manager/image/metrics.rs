@@ -1,8 +1,5 @@
 //! The metrics of Images, with those of the earlier operator under their own names.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::super::series::LimitedNames;
 use crate::registry::RegistryAddress;
 use crate::registry::wire::rate_limit::RateLimit;
 use crate::telemetry::metrics::{OutcomeLabels, StateLabels};
@@ -18,8 +16,6 @@ use crate::telemetry::metrics::{OutcomeLabels, StateLabels};
 /// Images with series of their own in the metrics of the earlier operator: users name them, and the number of series must not
 /// grow with them.
 const MAX_IMAGES: usize = 1_000;
-/// The label of all others.
-const OTHER_IMAGES: &str = "other";
 
 /// The label of the earlier operator's metrics.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,7 +45,7 @@ pub struct ImageMetrics {
     quota_limit: Gauge,
     /// What is left of it.
     quota_remaining: Gauge,
-    names: Arc<Mutex<HashSet<String>>>,
+    names: LimitedNames,
 }
 
 impl ImageMetrics {
@@ -65,7 +61,7 @@ impl ImageMetrics {
             last_reloads: Family::default(),
             quota_limit: Gauge::default(),
             quota_remaining: Gauge::default(),
-            names: Arc::default(),
+            names: LimitedNames::new(MAX_IMAGES),
         };
         let own = registry.sub_registry_with_prefix("hypermirror");
         own.register("image_run_duration_seconds", "Duration of runs of Images by outcome", metrics.runs.clone());
@@ -90,7 +86,7 @@ impl ImageMetrics {
     pub fn count_copied(&self, image: &str, tags: u64, bytes: u64, at: Timestamp) {
         self.tags.inc_by(tags);
         self.bytes.inc_by(bytes);
-        let labels = ImageLabels { image: self.label(image) };
+        let labels = ImageLabels { image: self.names.label(image) };
         self.reloads.get_or_create(&labels).inc();
         self.last_reloads.get_or_create(&labels).set(at.as_second());
     }
@@ -107,15 +103,6 @@ impl ImageMetrics {
         if let Some(left) = count(limit.remaining) {
             self.quota_remaining.set(left);
         }
-    }
-
-    fn label(&self, image: &str) -> String {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if !names.contains(image) && names.len() >= MAX_IMAGES {
-            return OTHER_IMAGES.to_owned();
-        }
-        names.insert(image.to_owned());
-        image.to_owned()
     }
 }
 

@@ -172,7 +172,11 @@ fn destination_tag(source: &Version, text: &str) -> Result<Option<String>, RunFa
     }
 }
 
-fn repository(field: &str, end: &ImageEnd, default_registry: Option<&str>) -> Result<Repository, RunFailure> {
+/// The repository that an end names, in the default registry if it names none.
+///
+/// # Errors
+/// It is no repository.
+pub fn repository(field: &str, end: &ImageEnd, default_registry: Option<&str>) -> Result<Repository, RunFailure> {
     let refused = |error: &dyn std::fmt::Display| invalid(field, error);
     let name = end.name.trim_end_matches('/');
     let image = ImageReference::parse(name).map_err(|error| refused(&error))?;
@@ -193,7 +197,8 @@ fn repository(field: &str, end: &ImageEnd, default_registry: Option<&str>) -> Re
     Ok(repository)
 }
 
-fn end(repository: Repository, end: &ImageEnd, defaults: &EndDefaults) -> End {
+/// An end with what is used for it.
+pub fn end(repository: Repository, end: &ImageEnd, defaults: &EndDefaults) -> End {
     let is_of_ecr = ecr_host(&repository).is_some();
     let uses_aws = end.use_aws_irsa.unwrap_or(defaults.uses_aws && is_of_ecr);
     let identity = if end.credentials_secret.is_some() {

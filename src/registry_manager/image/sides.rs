@@ -10,6 +10,7 @@ use super::super::access::{Access, References};
 use super::super::agenda::ObjectKey;
 use super::super::clients::Reader;
 use super::super::context::Context;
+use super::super::secrets::Certificates;
 use super::failure::RunFailure;
 use super::settings::{End, Identity, ecr_host};
 use crate::registry::auth::ecr::Ecr;
@@ -55,11 +56,11 @@ impl Sides {
         let defaults = &ctx.images.rules.defaults;
         let of_source = defaults.source.credential.as_ref();
         let of_destination = defaults.destination.credential.as_ref();
-        let (source, reader) = open(ctx, key, source, source_spec, of_source).await?;
-        let (destination, writer) = open(ctx, key, destination, destination_spec, of_destination).await?;
-        let readers = vec![reader, writer];
+        let source = OpenEnd::open(ctx, key, source, source_spec, of_source).await?;
+        let destination = OpenEnd::open(ctx, key, destination, destination_spec, of_destination).await?;
+        let readers = vec![source.reader, destination.reader];
         ctx.images.in_use.keep(key, readers.clone());
-        Ok(Self { source, destination, readers })
+        Ok(Self { source: source.side, destination: destination.side, readers })
     }
 
     /// Logs what registries want people to know.
@@ -70,38 +71,56 @@ impl Sides {
     }
 }
 
-async fn open(
-    ctx: &Context,
-    key: &ObjectKey,
-    end: &End,
-    spec: &ImageEnd,
-    of_process: Option<&Credential>,
-) -> Result<(Side, Arc<Reader>), RunFailure> {
-    let named = References {
-        credentials: spec.credentials_secret.as_ref(),
-        certificates: spec.cert_secret_ref.as_ref().map(|reference| reference.name.as_str()),
-        ..References::default()
-    };
-    let access = Access::read(&ctx.client, &key.namespace, named, ctx.clients.narrowest()).await?;
-    let unavailable = |cause: crate::registry::Cause| {
-        RunFailure::new(ImageReason::CredentialsUnavailable, format!("{}: {cause}", end.repository))
-    };
-    let credential = match end.identity {
-        Identity::Own => access.keychain.credential(&end.repository).await.map_err(unavailable)?,
-        Identity::Process => of_process.cloned().unwrap_or_default(),
-        Identity::Aws => {
-            let (ecr, host) = aws(ctx, end)?;
-            ecr.credential(&host).await.map_err(unavailable)?
-        }
-    };
-    let policy = PolicyOptions::default();
-    let reader = ctx.clients.open(&key.namespace, &access, &credential, end.skips_verification, policy)?;
-    let side = RegistrySide::new(reader.client.clone(), end.repository.clone(), credential);
-    let side = match end.identity {
-        Identity::Aws => side.creating(aws(ctx, end)?.0.clone()),
-        _ => side,
-    };
-    Ok((Side::Registry(side), reader))
+/// An end with its Secrets read.
+pub struct OpenEnd {
+    /// The repository.
+    pub side: Side,
+    /// The client for it.
+    pub reader: Arc<Reader>,
+    /// The credential for it.
+    pub credential: Credential,
+    /// The certificates for it.
+    pub certificates: Certificates,
+}
+
+impl OpenEnd {
+    /// Reads the Secrets of an object's end, and obtains its credential. `of_process` is the environment's.
+    ///
+    /// # Errors
+    /// A Secret or credential is missing.
+    pub async fn open(
+        ctx: &Context,
+        key: &ObjectKey,
+        end: &End,
+        spec: &ImageEnd,
+        of_process: Option<&Credential>,
+    ) -> Result<Self, RunFailure> {
+        let named = References {
+            credentials: spec.credentials_secret.as_ref(),
+            certificates: spec.cert_secret_ref.as_ref().map(|reference| reference.name.as_str()),
+            ..References::default()
+        };
+        let access = Access::read(&ctx.client, &key.namespace, named, ctx.clients.narrowest()).await?;
+        let unavailable = |cause: crate::registry::Cause| {
+            RunFailure::new(ImageReason::CredentialsUnavailable, format!("{}: {cause}", end.repository))
+        };
+        let credential = match end.identity {
+            Identity::Own => access.keychain.credential(&end.repository).await.map_err(unavailable)?,
+            Identity::Process => of_process.cloned().unwrap_or_default(),
+            Identity::Aws => {
+                let (ecr, host) = aws(ctx, end)?;
+                ecr.credential(&host).await.map_err(unavailable)?
+            }
+        };
+        let policy = PolicyOptions::default();
+        let reader = ctx.clients.open(&key.namespace, &access, &credential, end.skips_verification, policy)?;
+        let side = RegistrySide::new(reader.client.clone(), end.repository.clone(), credential.clone());
+        let side = match end.identity {
+            Identity::Aws => side.creating(aws(ctx, end)?.0.clone()),
+            _ => side,
+        };
+        Ok(Self { side: Side::Registry(side), reader, credential, certificates: access.certificates })
+    }
 }
 
 fn aws<'a>(
