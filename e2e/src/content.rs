@@ -85,6 +85,21 @@ impl Content {
         content
     }
 
+    /// An index, tagged `program`, of images of both architectures with this program and nothing else. It is the same program in
+    /// both: what is run in a build runs on this machine.
+    pub fn of_program(path: &str, program: &[u8]) -> Self {
+        let mut content = Self::default();
+        let layer = content.blob(LAYER, layer(path, program, 0o755));
+        let mut children = Vec::new();
+        for architecture in ["amd64", "arm64"] {
+            let config = content.blob(CONFIG, config(architecture, &[&layer]));
+            let value = json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": [layer] });
+            children.push(content.push(architecture, IMAGE, &value).child(&format!("linux/{architecture}")));
+        }
+        content.index("program", &children);
+        content
+    }
+
     /// The manifest of this name.
     pub fn manifest(&self, name: &str) -> Option<&Manifest> {
         self.manifests.iter().find(|manifest| manifest.name == name)
@@ -116,8 +131,8 @@ impl Content {
     }
 
     fn image(&mut self, name: &'static str, architecture: &str) -> Manifest {
-        let shared = self.blob(LAYER, layer("etc/shared", "in every image\n"));
-        let own = self.blob(LAYER, layer("etc/architecture", architecture));
+        let shared = self.blob(LAYER, layer("etc/shared", b"in every image\n", 0o644));
+        let own = self.blob(LAYER, layer("etc/architecture", architecture.as_bytes(), 0o644));
         let config = self.blob(CONFIG, config(architecture, &[&shared, &own]));
         let value = json!({ "schemaVersion": 2, "mediaType": IMAGE, "config": config, "layers": [shared, own] });
         self.push(name, IMAGE, &value)
@@ -144,7 +159,7 @@ impl Content {
     }
 
     fn docker(&mut self) {
-        let layer = self.blob(DOCKER_LAYER, layer("etc/architecture", "s390x"));
+        let layer = self.blob(DOCKER_LAYER, layer("etc/architecture", b"s390x", 0o644));
         let config = self.blob(DOCKER_CONFIG, config("s390x", &[&layer]));
         let value = json!({ "schemaVersion": 2, "mediaType": DOCKER_IMAGE, "config": config, "layers": [layer] });
         let image = self.push("docker", DOCKER_IMAGE, &value);
@@ -206,14 +221,14 @@ fn config(architecture: &str, layers: &[&Value]) -> String {
 }
 
 /// A tar archive of one file.
-fn layer(path: &str, text: &str) -> Vec<u8> {
+fn layer(path: &str, bytes: &[u8], mode: u32) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
+    header.set_size(bytes.len() as u64);
+    header.set_mode(mode);
     header.set_mtime(0);
     let mut archive = tar::Builder::new(Vec::new());
     // Writing to memory does not fail.
-    _ = archive.append_data(&mut header, path, text.as_bytes());
+    _ = archive.append_data(&mut header, path, bytes);
     archive.into_inner().unwrap_or_default()
 }
 

@@ -24,6 +24,7 @@ pub mod judge;
 pub mod mock;
 pub mod node;
 pub mod pki;
+pub mod podman_pod;
 pub mod port;
 pub mod process;
 pub mod proxy;

@@ -166,6 +166,7 @@ impl World {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", traces.url())
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .arg(format!("--destination-allow={MIRROR},docker.io/tchoupinax,docker.io/destination"))
+            .args(["--image-builder", "--build-credentials-allow=docker.io/destination"])
             .env("HTTPS_PROXY", registries.proxy.url())
             .env("CREDS_DESTINATION_USERNAME", WRITER[0])
             .env("CREDS_DESTINATION_PASSWORD", WRITER[1])
@@ -192,6 +193,7 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
     for file in ["rbac.yaml", "secrets.yaml"] {
         fleet.apply_file(&root.join("manifests/components/registry-manager").join(file)).await?;
     }
+    fleet.apply_file(&root.join("manifests/components/image-builder/rbac.yaml")).await?;
     Ok(())
 }
 

@@ -62,6 +62,9 @@ async fn registry_manager() -> Registry {
     request(&metrics.requests).await;
     metrics.count_scan("", true, 0.0);
     metrics.images.count_copied("", 1, 1, jiff::Timestamp::UNIX_EPOCH);
+    metrics.builds.count_begun("", jiff::Timestamp::UNIX_EPOCH);
+    metrics.builds.count_ended("", 0.0);
+    let _ = metrics.builds.builders.get_or_create(&StateLabels { state: "" });
     let _ = metrics.images.runs.get_or_create(&OutcomeLabels { outcome: "" });
     let _ = metrics.images.images.get_or_create(&StateLabels { state: "" });
     let _ = metrics.registries.get_or_create(&StateLabels { state: "" });

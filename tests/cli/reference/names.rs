@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use hypermirror::mirrors::finding::FindingReason;
 use hypermirror_api::{
-    ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, Image, ImageConditionType, ImageReason,
-    MirrorCoverage, NodeConditionType, NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry,
-    RegistryConditionType, RegistryReason, names,
+    ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, Image, ImageBuilder,
+    ImageBuilderConditionType, ImageBuilderReason, ImageConditionType, ImageReason, MirrorCoverage, NodeConditionType,
+    NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry, RegistryConditionType, RegistryReason, names,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -15,8 +15,13 @@ use kube::CustomResourceExt as _;
 use super::page::{Page, codes};
 
 /// What begins like an annotation of ours and is none: labels, versions, the name in events.
-const NO_ANNOTATIONS: &[&str] =
-    &["hypermirror.dev/v1alpha1", names::MANAGED_LABEL, names::EVENT_CONTROLLER, names::REGISTRY_EVENT_CONTROLLER];
+const NO_ANNOTATIONS: &[&str] = &[
+    "hypermirror.dev/v1alpha1",
+    names::MANAGED_LABEL,
+    names::IMAGE_BUILDER_LABEL,
+    names::EVENT_CONTROLLER,
+    names::REGISTRY_EVENT_CONTROLLER,
+];
 
 fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
@@ -79,6 +84,18 @@ fn the_reference_has_every_condition_and_reason_of_an_image() {
 }
 
 #[test]
+fn the_reference_has_every_condition_and_reason_of_an_image_builder() {
+    let page = Page::read("docs/reference.md");
+    let section = page.section("ImageBuilder");
+    let types = set(ImageBuilderConditionType::ALL.iter().map(|of| of.as_str()));
+    let whence = "ImageBuilderConditionType (api/src/image_builder_conditions.rs)";
+    section.assert_names(&section.names("condition"), &types, whence);
+    let reasons = set(ImageBuilderReason::ALL.iter().map(|reason| reason.as_str()));
+    let whence = "ImageBuilderReason (api/src/image_builder_conditions.rs)";
+    section.assert_names(&section.names("reason"), &reasons, whence);
+}
+
+#[test]
 fn the_page_about_the_agent_has_every_condition_and_reason() {
     let page = Page::read("docs/agent.md");
     let section = page.section("What it reports");
@@ -105,6 +122,7 @@ fn the_reference_has_every_printer_column() {
         (&reference, "Registry", "Columns:", Registry::crd()),
         (&reference, "MirrorCoverage", "Columns:", MirrorCoverage::crd()),
         (&reference, "Image", "Columns:", Image::crd()),
+        (&reference, "ImageBuilder", "Columns:", ImageBuilder::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorStatus:", NodeMirrorStatus::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorSet:", NodeMirrorSet::crd()),
     ] {
