@@ -202,7 +202,7 @@ pub(super) mod tests {
     pub fn rules(variables: &[(&str, &str)], credentials: &[&str]) -> (Rules, BuildRules) {
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        let destinations = ["r.example/team", "1.dkr.ecr.eu-west-1.amazonaws.com"];
+        let destinations = ["r.example/team", "123456789012.dkr.ecr.eu-west-1.amazonaws.com"];
         let images = Rules {
             defaults: Defaults::of_environment(variable).unwrap(),
             destinations: destinations.iter().map(|text| text.parse().unwrap()).collect(),
@@ -278,7 +278,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_process_s_own_credentials_are_given_to_no_build_unless_an_administrator_says_so() {
-        let aws = json!({"image": {"name": "1.dkr.ecr.eu-west-1.amazonaws.com/a", "useAwsIRSA": true}});
+        let aws = json!({"image": {"name": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a", "useAwsIRSA": true}});
         let process = json!({});
         let variables = [("CREDS_DESTINATION_USERNAME", "u"), ("CREDS_DESTINATION_PASSWORD", "p")];
         for (more, own) in [(&aws, Identity::Aws), (&process, Identity::Process)] {
@@ -287,10 +287,11 @@ pub(super) mod tests {
                 let object = watched(more);
                 Build::of(&object, object.spec.as_ref().unwrap(), None, &images, &rules)
             };
-            let failure = of(&["other=r.example", "other=1.dkr.ecr.eu-west-1.amazonaws.com"], more).unwrap_err();
+            let failure =
+                of(&["other=r.example", "other=123456789012.dkr.ecr.eu-west-1.amazonaws.com"], more).unwrap_err();
             assert_eq!(failure.reason, ImageBuilderReason::CredentialsNotAllowed);
             assert!(failure.message.contains("--build-credentials-allow="), "{failure:?}");
-            let allowed = of(&["team=r.example/team", "1.dkr.ecr.eu-west-1.amazonaws.com"], more).unwrap();
+            let allowed = of(&["team=r.example/team", "123456789012.dkr.ecr.eu-west-1.amazonaws.com"], more).unwrap();
             assert_eq!(allowed.end.identity, own);
             let mut with_secret = more.clone();
             json_patch::merge(
