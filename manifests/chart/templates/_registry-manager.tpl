@@ -18,6 +18,8 @@
 {{- $args := $container.args -}}
 {{- range $values.destinationAllow }}{{ $args = append $args (printf "--destination-allow=%s" .) }}{{ end -}}
 {{- range $values.sourceCredentialsAllow }}{{ $args = append $args (printf "--source-credentials-allow=%s" .) }}{{ end -}}
+{{- if $values.imageBuilder.enabled }}{{ $args = append $args "--image-builder" }}{{ end -}}
+{{- range $values.imageBuilder.credentialsAllow }}{{ $args = append $args (printf "--build-credentials-allow=%s" .) }}{{ end -}}
 {{- with $values.registryNetworks }}{{ $args = append $args (printf "--registry-networks=%s" .) }}{{ end -}}
 {{- $_ := set $container "args" $args -}}
 {{- range $container.env }}{{ if eq .name "LOG_LEVEL" }}{{ $_ := set . "value" $values.logLevel }}{{ end }}{{ end -}}
@@ -62,5 +64,21 @@ subjects:
 
 {{- define "hypermirror.registryManager.pullSecrets" -}}
 {{- if eq .object.kind "Role" }}{{ $_ := set (first .object.rules) "resourceNames" .values.names }}{{ end -}}
+{{- include "hypermirror.registryManager.subjects" . -}}
+{{- end -}}
+
+{{/* What builds need: the kind everywhere, Jobs in some namespaces. */}}
+{{- define "hypermirror.registryManager.builds" -}}
+{{- $root := . -}}
+{{- if .Values.registryManager.imageBuilder.enabled -}}
+{{- include "hypermirror.objects" (dict "root" . "files" (list "components/image-builder/*.yaml") "component" "registryManager") }}
+{{- end -}}
+{{- range .Values.registryManager.imageBuilder.namespaces }}
+{{- $files := list "overlays/image-builder-namespace/*.yaml" }}
+{{- include "hypermirror.objects" (dict "root" $root "files" $files "component" "registryManager" "from" "builds" "namespace" . "change" "hypermirror.registryManager.subjects") }}
+{{- end }}
+{{- end -}}
+
+{{- define "hypermirror.registryManager.subjects" -}}
 {{- range .object.subjects }}{{ $_ := set . "namespace" $.root.Release.Namespace }}{{ end -}}
 {{- end -}}

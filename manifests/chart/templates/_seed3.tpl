@@ -25,6 +25,24 @@ so that some values have no effect: hypermirror.seed3.ignored names them for the
   value: "true"
 {{- end }}
 {{- include "hypermirror.seed3.credentials.env" . }}
+{{- include "hypermirror.seed3.builds.env" . }}
+{{- end -}}
+
+{{/* Of builds, where they are enabled. */}}
+{{- define "hypermirror.seed3.builds.env" -}}
+{{- $buildah := .Values.config.buildah | default dict -}}
+{{- if .Values.registryManager.imageBuilder.enabled }}
+{{- range $field, $variable := dict "image" "BUILDAH_IMAGE" "version" "BUILDAH_VERSION" "jobNamespace" "BUILDAH_JOB_NAMESPACE" }}
+{{- with get $buildah $field }}
+- name: {{ $variable }}
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- if $buildah.dangerUsePrivilegedContainers }}
+- name: BUILDAH_PRIVILEGED_CONTAINER
+  value: "true"
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -119,8 +137,10 @@ stringData:
 {{- if $config.skopeo }}
 - "config.skopeo: no skopeo runs"
 {{- end }}
-{{- if $config.buildah }}
-- "config.buildah: this version does not build images"
+{{- if and $config.buildah (not .Values.registryManager.imageBuilder.enabled) }}
+- "config.buildah: images are not built until registryManager.imageBuilder.enabled is true"
+{{- else if ($config.buildah | default dict).imageAwsIrsa }}
+- "config.buildah.imageAwsIrsa: the registry-manager itself gets the password of ECR"
 {{- end }}
 {{- if or $config.pullJobNamespace $config.succeededJobDeletionDelaySeconds }}
 - "config.pullJobNamespace, config.succeededJobDeletionDelaySeconds: no Jobs run"
