@@ -53,7 +53,13 @@ pub async fn phase(stage: &Stage, object: &Value, phase: &str) -> Result<Value> 
 pub async fn objects(fleet: &Fleet, version: &str, kind: &str, namespace: &str) -> Result<Vec<Value>> {
     let any = json!({"apiVersion": version, "kind": kind, "metadata": {"namespace": namespace}});
     let found = fleet.api_of(&any)?.list(&kube::api::ListParams::default()).await?;
-    found.items.into_iter().map(|item| Ok(serde_json::to_value(item)?)).collect()
+    let items = found.items.into_iter().map(|item| {
+        let mut item = serde_json::to_value(item)?;
+        // Items of a list do not say what they are.
+        (item["apiVersion"], item["kind"]) = (version.into(), kind.into());
+        Ok(item)
+    });
+    items.collect()
 }
 
 /// Waits for so many Jobs in a namespace, in the order of their names.

@@ -200,7 +200,7 @@ impl<'a> Jobs<'a> {
                 ImageBuilderReason::NamespaceForbidden,
                 format!(
                     "the registry-manager may not {verb} objects of kind {kind} in namespace {namespace}: apply the overlay \
-                     image-builder for it ({})",
+                     image-builder-namespace for it ({})",
                     status.message
                 ),
             ),
