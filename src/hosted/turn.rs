@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 use super::boot::{self, BootWish};
 use super::carry_over::foreign_of;
 use super::catalogs::patience::{CatalogStep, step};
+use super::conditions::control_plane_condition;
 use super::contest::Contest;
 use super::facts::{ClusterFacts, Moment};
 use super::flight::{self, Flight};
@@ -18,6 +19,7 @@ use super::plan::{Counted, Plan, PlanInput, Target, Trigger, plan};
 use super::sources::OverrideMap;
 use super::value::remembered;
 use crate::digest::short_digest;
+use crate::fleet::lag::Progress;
 use crate::fleet::rollout::{Cause, Mark, next_mark};
 use crate::mirrors::Policy;
 
@@ -91,6 +93,19 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
 }
 
 impl Turn {
+    /// The targets that are not up to date, and why.
+    pub fn progress(&self) -> Progress {
+        let left = self.plan.planned().filter(|target| !target.up_to_date).count();
+        if left == 0 {
+            return Progress::DONE;
+        }
+        let reason = control_plane_condition(&self.plan.targets, self.gate.condition()).reason;
+        // The other two end by themselves.
+        let ends = |gate| matches!(gate, GateName::RolloutBudget | GateName::Settling);
+        let is_held = self.gate.holding().is_some_and(|gate| !ends(gate));
+        Progress { left, reason, is_held, is_written: false }
+    }
+
     /// The memory after the writes of this turn that its gates allow.
     pub fn update_memory(&self, facts: &ClusterFacts, memory: &mut Memory, now: Moment) {
         // The owner decides when writes start that were deferred by a pause.

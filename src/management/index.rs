@@ -8,6 +8,7 @@ pub mod coverages;
 pub mod declared;
 mod facts;
 pub mod guests;
+pub mod lags;
 mod members;
 pub mod mirror_kinds;
 mod rollouts;
@@ -24,6 +25,7 @@ use self::config_maps::ConfigMaps;
 use self::coverages::Coverages;
 pub use self::facts::KnownFacts;
 use self::guests::{Guests, KubeconfigSecret};
+use self::lags::Edits;
 use self::mirror_kinds::MirrorKinds;
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use crate::fleet::rollout::{Budget, Rollouts};
@@ -57,6 +59,8 @@ pub struct Index {
     revision: u64,
     /// Incremented with each change of mirrors of the management layer.
     management_revision: u64,
+    /// The edits of this term.
+    edits: Edits,
     /// Reports whose HostedCluster has not been listed yet.
     early_reports: HashMap<ClusterKey, HostedClusterMirrorsStatus>,
     targets: Targets,
@@ -77,6 +81,7 @@ impl Index {
             claims: Claims::default(),
             revision: 0,
             management_revision: 0,
+            edits: Edits::default(),
             early_reports: HashMap::new(),
             targets: Targets::new(target_count),
         }
@@ -129,6 +134,7 @@ impl Index {
         }
         self.guests.end_term();
         self.rollouts.end_term();
+        self.end_lags();
     }
 
     /// The keys of all hosted clusters.

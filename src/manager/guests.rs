@@ -36,8 +36,10 @@ use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::guest::{GuestClient, InFlight, Limits};
 use crate::hosted::condition_state::ConditionState;
+use crate::hosted::gates::held;
 use crate::hosted::guest::GuestOutcome;
 use crate::management::index::guests::KubeconfigSecret;
+use crate::management::index::lags::Side;
 use crate::telemetry::requests::RequestMetrics;
 
 /// Pause after a reconcile that panicked.
@@ -215,7 +217,15 @@ impl Guests {
             Err(Absent::Busy) => return Some(SLOT_RETRY),
             Err(Absent::Gone | Absent::Unread) => return None,
         };
-        let Synced { outcome, again } = sync::sync(self, guest, &observed, moment()).await;
+        let Synced { outcome, again, progress } = sync::sync(self, guest, &observed, moment()).await;
+        match (progress, &outcome) {
+            (Some(progress), _) => self.store.record_progress(Side::Nodes, key, observed.edits, progress),
+            (None, Some(outcome)) => {
+                let is_held = held(&observed.facts, moment()).is_some();
+                self.store.stall_nodes(key, outcome.synced.reason, is_held);
+            }
+            (None, None) => {}
+        }
         if let Some(outcome) = outcome {
             self.store.record_guest(key, outcome);
         }

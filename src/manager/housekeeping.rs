@@ -9,6 +9,7 @@ use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
 use super::context::Context;
 use super::rollouts;
 use crate::client::cause::Cause;
+use crate::management::index::lags::Side;
 use crate::management::lease;
 use crate::telemetry::metrics::{ManagerMetrics, ReasonLabels, gauge};
 
@@ -23,6 +24,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
         tokio::time::sleep(INTERVAL).await;
         let (clusters, reports) = ctx.store.reports();
         count(&ctx.metrics, clusters, &reports);
+        count_lags(&ctx);
         rollouts.update(&ctx.rollouts);
         if ctx.leader.may_write() {
             ctx.admission.remove_first(ctx.uninstalls()).await;
@@ -74,6 +76,14 @@ fn count(metrics: &ManagerMetrics, clusters: usize, reports: &[Arc<HostedCluster
     metrics.guests.clear();
     for reason in synced.filter_map(|condition| Reason::parse(&condition.reason)) {
         metrics.guests.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+    }
+}
+
+/// Without an agent, nobody reports what nodes use.
+fn count_lags(ctx: &Context) {
+    ctx.metrics.control_plane_lag.set(&ctx.store.fleet_lag(Side::ControlPlane));
+    if ctx.settings.flags.has_guests {
+        ctx.metrics.node_lag.set(&ctx.store.fleet_lag(Side::Nodes));
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Observation {
     pub(super) load: Load,
     /// The preferred kubeconfig of its guest cluster.
     pub(super) kubeconfig: Option<KubeconfigSecret>,
+    /// Number of edits that the facts include.
+    pub(super) edits: u64,
 }
 
 /// The reason why there are no facts.
@@ -132,7 +134,7 @@ impl Context {
             fleet,
         };
         self.add_rare_facts(&mut facts, known.revision);
-        Ok(Observation { facts, load, kubeconfig: known.kubeconfig })
+        Ok(Observation { facts, load, kubeconfig: known.kubeconfig, edits: known.edits })
     }
 
     fn targets(&self, known: Vec<KnownTarget>) -> Vec<Target> {

@@ -17,6 +17,7 @@ use crate::hosted::facts::Slot;
 use crate::hosted::status::status;
 use crate::hosted::turn::turn;
 use crate::management::apply::WriteError;
+use crate::management::index::lags::Side;
 use crate::telemetry::metrics::OutcomeLabels;
 
 /// Pause before a heavy hosted cluster requests a slot again.
@@ -75,7 +76,8 @@ async fn run_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Resu
     // Not the next part of a plan but another turn follows a write: while it was written, the owner may have paused the hosted
     // cluster, stock HyperShift may have written the same value, or the term may have ended. `act` bounds the number of writes.
     loop {
-        let Some(Observation { mut facts, load: held, .. }) = observe(ctx, key, load, &slot, writes).await? else {
+        let Some(Observation { mut facts, load: held, edits, .. }) = observe(ctx, key, load, &slot, writes).await?
+        else {
             return Ok(None);
         };
         load = held;
@@ -86,6 +88,7 @@ async fn run_turns(ctx: &Context, reporter: &Reporter, key: &ClusterKey) -> Resu
         facts.rollout.slot = slot;
         let now = moment();
         let turn = ctx.heavy.compute(&load, || turn(&facts, now));
+        ctx.store.record_progress(Side::ControlPlane, key, edits, turn.progress());
         match Act::new(ctx, &facts, &turn, now).carry_out(&mut writes).await? {
             Acted::Again(next) => slot = next,
             Acted::Waits => {

@@ -138,6 +138,7 @@ async fn lead(ctx: &Context) {
     // have written since its own last term. The memory of a term is dropped at its end, because from then on another one writes.
     while term.begun().await {
         ctx.metrics.leader.set(1);
+        ctx.store.begin_lags();
         ctx.store.enqueue_all();
         let ((), lasts) = tokio::join!(ctx.rollouts.begin_term(), term.ended());
         if !lasts {

@@ -91,7 +91,11 @@ impl Store {
 
     /// Records a change and enqueues what follows from it.
     pub fn apply(&self, change: Change) {
-        let changed = self.with(|index| index.apply(change));
+        let changed = self.with(|index| {
+            let changed = index.apply(change);
+            index.record_edits(&changed, Instant::now());
+            changed
+        });
         self.enqueue(changed);
     }
 
@@ -161,7 +165,7 @@ impl Store {
             let _turn = self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
             let entries = self.with(|index| index.mirrors.entries());
             let layer = ManagementLayer::new(entries.iter());
-            self.with(|index| index.set_management(layer));
+            self.set_management(layer);
         };
         without_stalling(resolve);
         let (layer, keys) = self.with(|index| (index.management(), index.keys()));
@@ -363,5 +367,6 @@ impl Store {
     }
 }
 
+mod lags;
 #[cfg(test)]
 mod tests;

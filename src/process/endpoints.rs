@@ -1,11 +1,12 @@
 //! `/metrics`, `/healthz` and `/readyz`.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
@@ -17,6 +18,8 @@ use crate::process::server::serve;
 
 /// The media type of the text format that `encode` writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of the older text format, which a client gets that does not ask for OpenMetrics.
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// An address that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,17 +78,77 @@ impl EndpointFlags {
     }
 }
 
-async fn write_metrics(State(registry): State<Arc<Registry>>) -> Response {
+async fn write_metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> Response {
     let mut text = String::new();
-    match encode(&mut text, &registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    if let Err(error) = encode(&mut text, &registry) {
+        return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
     }
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
+    let is_open = accepted.into_iter().any(|accepted| accepted.contains("application/openmetrics-text"));
+    let (kind, text) = if is_open { (OPEN_METRICS, text) } else { (PLAIN, plain(&text)) };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// The older text format: there, the name of a counter has its suffix in the description, too, and there is no end mark.
+fn plain(open: &str) -> String {
+    let mut counters = BTreeSet::new();
+    for line in open.lines() {
+        counters.extend(line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter")));
+    }
+    let mut text = String::with_capacity(open.len());
+    for line in open.lines().filter(|line| *line != "# EOF" && !line.starts_with("# UNIT ")) {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(name) => {
+                text.extend(["# ", what, " ", name, "_total ", rest]);
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn response(failure: StatusCode, problem: Option<String>) -> (StatusCode, String) {
     match problem {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(problem) => (failure, format!("{problem}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::*;
+
+    fn registry() -> State<Arc<Registry>> {
+        let mut registry = Registry::default();
+        registry.register("writes", "Changes of the file", Counter::<u64>::default());
+        registry.register("applied", "Whether the file is up to date", Gauge::<i64>::default());
+        State(Arc::new(registry))
+    }
+
+    async fn scraped(accept: &str) -> (String, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        let response = write_metrics(registry(), headers).await;
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (kind, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_client_gets_the_format_that_it_accepts() {
+        // What Prometheus sends.
+        let (kind, open) = scraped("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5").await;
+        assert_eq!(kind, OPEN_METRICS);
+        assert!(open.contains("# TYPE writes counter\nwrites_total 0\n") && open.ends_with("# EOF\n"), "{open}");
+        let (kind, plain) = scraped("*/*").await;
+        assert_eq!(kind, PLAIN);
+        let counter = "# HELP writes_total Changes of the file.\n# TYPE writes_total counter\nwrites_total 0\n";
+        let gauge = "# HELP applied Whether the file is up to date.\n# TYPE applied gauge\napplied 0\n";
+        assert_eq!(plain, format!("{counter}{gauge}"));
     }
 }

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::lag::LagMetrics;
 use super::requests::RequestMetrics;
 use crate::hosted::sources::ManagementLayer;
 use crate::mirrors::finding::{FindingReason, Severity};
@@ -61,8 +62,12 @@ pub struct ManagerMetrics {
     pub conflicts: Gauge,
     /// Target Deployments that exist.
     pub targets: Gauge,
-    /// Target Deployments that have the desired map.
+    /// Target Deployments that have the desired map, by the reports.
     pub targets_up_to_date: Gauge,
+    /// What of control planes is behind the last edit.
+    pub control_plane_lag: LagMetrics,
+    /// What of nodes is behind the last edit.
+    pub node_lag: LagMetrics,
     /// Hosted clusters for which a mass removal waits for approval.
     pub removals_held: Gauge,
     /// Hosted clusters by the state of their rollout: `InFlight` (including failed ones), `Waiting`, `Failed`, `Unavailable`.
@@ -109,6 +114,8 @@ impl ManagerMetrics {
             conflicts: Gauge::default(),
             targets: Gauge::default(),
             targets_up_to_date: Gauge::default(),
+            control_plane_lag: LagMetrics::of_control_planes(registry),
+            node_lag: LagMetrics::of_nodes(registry),
             removals_held: Gauge::default(),
             rollouts: Family::default(),
             rollouts_halted: Gauge::default(),
@@ -138,7 +145,7 @@ impl ManagerMetrics {
         let conflicts = "Sources whose entries have different policies";
         registry.register("source_conflicts", conflicts, self.conflicts.clone());
         registry.register("targets", "Target Deployments that exist", self.targets.clone());
-        let up_to_date = "Target Deployments that have the desired map";
+        let up_to_date = "Target Deployments that have the desired map, by the last reports";
         registry.register("targets_up_to_date", up_to_date, self.targets_up_to_date.clone());
         let held = "Hosted clusters for which a mass removal waits for approval";
         registry.register("removals_held", held, self.removals_held.clone());

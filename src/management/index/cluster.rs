@@ -7,6 +7,7 @@ use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrorsStatus, annotations};
 use kube::ResourceExt;
 
+use crate::fleet::lag::Lag;
 use crate::hosted::memory::Memory;
 use crate::hosted::pool_config::LastDocuments;
 use crate::hosted::sources::{LastConfig, hosted_cluster_entries};
@@ -50,6 +51,10 @@ pub struct Cluster {
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
     /// The memory of this process.
     pub memory: Arc<Memory>,
+    /// How long its control plane is behind.
+    pub control_plane_lag: Lag,
+    /// How long its nodes are behind.
+    pub node_lag: Lag,
     /// The last valid entries of its ConfigMap of mirror sets.
     pub last_config: Option<LastConfig>,
     /// The last valid entries of its NodePools' ConfigMaps, by NodePool.
@@ -66,6 +71,8 @@ impl Cluster {
             contributes,
             report: None,
             memory: Arc::default(),
+            control_plane_lag: Lag::default(),
+            node_lag: Lag::default(),
             last_config: None,
             last_documents: Arc::default(),
         }

@@ -52,6 +52,8 @@ pub struct KnownFacts {
     pub fleet: FleetFacts,
     /// Changes with everything that affects desired maps.
     pub revision: u64,
+    /// Number of the last known edit.
+    pub edits: u64,
 }
 
 impl Index {
@@ -84,6 +86,7 @@ impl Index {
                 ..FleetFacts::default()
             },
             revision: self.revision,
+            edits: self.edits.number,
         })
     }
 

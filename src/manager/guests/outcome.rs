@@ -7,6 +7,7 @@ use hypermirror_api::ClusterKey;
 use super::connect::NoConnection;
 use super::{Guest, Guests};
 use crate::client::cause::Cause;
+use crate::fleet::lag::Progress;
 use crate::guest::GuestError;
 use crate::hosted::guest::GuestOutcome;
 
@@ -17,16 +18,19 @@ pub(super) struct Synced {
     pub(super) outcome: Option<GuestOutcome>,
     /// `None`: when an object changes.
     pub(super) again: Option<Duration>,
+    /// The nodes that are not up to date. `None` if they were not counted.
+    pub(super) progress: Option<Progress>,
 }
 
 impl Synced {
     pub(super) fn new(outcome: GuestOutcome, again: impl Into<Option<Duration>>) -> Self {
-        Self { outcome: Some(outcome), again: again.into() }
+        let progress = outcome.left.then_some(Progress::DONE);
+        Self { outcome: Some(outcome), again: again.into(), progress }
     }
 
     /// The last result stays.
     pub(super) fn later(again: Duration) -> Self {
-        Self { outcome: None, again: Some(again) }
+        Self { outcome: None, again: Some(again), progress: None }
     }
 }
 

@@ -10,6 +10,7 @@ use super::outcome::Synced;
 use super::push::{Push, Pushed, push};
 use super::watch::Enqueuer;
 use super::{Guest, Guests, bootstrap, pace, removal};
+use crate::fleet::lag::Progress;
 use crate::guest::seen::WATCHED;
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
@@ -119,6 +120,7 @@ impl Guests {
         // `Ready` flap with each edit. A failure is not waited for.
         let early =
             !complete && age.is_some_and(|age| age < pace::GRACE) && summary.verdict.reason != Reason::NodesFailing;
+        let progress = nodes_left(&summary, pushed);
         let outcome = if early {
             None
         } else {
@@ -134,7 +136,7 @@ impl Guests {
                 left: false,
             })
         };
-        Synced { outcome, again: Some(self.next_read(guest, observed, complete)) }
+        Synced { outcome, again: Some(self.next_read(guest, observed, complete)), progress: Some(progress) }
     }
 
     /// While nodes have not confirmed, their status is read soon, and then less and less often: they cannot notify the manager.
@@ -162,6 +164,11 @@ impl Guests {
         }
         ConditionState::new("True", Reason::AsExpected, "all hypermirror objects in the guest cluster are up to date")
     }
+}
+
+fn nodes_left(summary: &Summary, pushed: &Pushed) -> Progress {
+    let left = usize::try_from(summary.report.total - summary.report.applied).unwrap_or_default();
+    Progress { left, reason: summary.verdict.reason, is_held: false, is_written: pushed.changed }
 }
 
 fn guest_report(secret: &str, pushed: &Pushed) -> GuestReport {

@@ -2,6 +2,7 @@ use http::Method;
 use hypermirror_api::annotations;
 use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec};
 use hypermirror_api::report::{NodesReport, TargetReport};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 
@@ -10,7 +11,8 @@ use crate::client::testing::Step;
 use crate::management::index::change::Change;
 use crate::management::lease::LeaseMemory;
 use crate::management::mirror_kind::MirrorKind;
-use crate::manager::testing::{Stage, clusters, report};
+use crate::manager::reconcile::reconcile;
+use crate::manager::testing::{Stage, clusters, hosted_cluster, key, patched, reads, report};
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/hypermirror/leases/hypermirror-manager";
 
@@ -101,5 +103,37 @@ async fn a_standby_only_counts() {
     let _ = keeping.await;
     assert_eq!(stage.ctx.metrics.hosted_clusters.get(), 12);
     assert_eq!(stage.ctx.metrics.removals_held.get(), 0);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_is_pending_until_its_last_write_and_only_for_the_leader() {
+    let steps = [reads(&["="]), (0..3).map(|place| patched(place, &["="])).collect()].concat();
+    let stage = Stage::new(&[], steps).with_cluster(hosted_cluster());
+    let pending = |side| {
+        let lag = stage.ctx.store.fleet_lag(side);
+        (lag.left, lag.reasons.keys().copied().collect::<Vec<_>>().join(","))
+    };
+    assert_eq!(pending(Side::ControlPlane), (0, String::new()), "not the leader yet");
+    stage.ctx.store.begin_lags();
+    assert_eq!(pending(Side::ControlPlane), (3, "Updating".to_owned()));
+    reconcile(&stage.ctx, &stage.reporter, &key()).await.unwrap();
+    assert_eq!(pending(Side::ControlPlane), (0, String::new()));
+    assert_eq!(pending(Side::Nodes), (0, "Updating".to_owned()), "nobody has counted its nodes");
+
+    // What an edit changes is not known before its turn.
+    let mut edited = hosted_cluster();
+    edited.metadata.generation = Some(2);
+    stage.ctx.store.apply(clusters(vec![edited.clone()]));
+    assert_eq!(pending(Side::ControlPlane), (3, "Updating".to_owned()));
+    let mut deleted = edited.clone();
+    deleted.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    stage.ctx.store.apply(clusters(vec![deleted]));
+    assert_eq!(pending(Side::ControlPlane), (0, String::new()), "nothing is written for it");
+    stage.ctx.store.apply(clusters(vec![edited.clone()]));
+    stage.ctx.store.end_term();
+    edited.metadata.generation = Some(3);
+    stage.ctx.store.apply(clusters(vec![edited]));
+    assert_eq!(pending(Side::ControlPlane), (0, String::new()), "a standby computes no turns");
     stage.end().await;
 }

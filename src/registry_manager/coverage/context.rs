@@ -81,6 +81,7 @@ impl Context {
             [("Held", 0), ("Missing", 0), ("Unknown", 0), ("Pending", 0)],
             [("Held", 0), ("Missing", 0), ("Unknown", 0)],
         );
+        let mut oldest: Option<Timestamp> = None;
         {
             let schedule = self.schedule();
             for status in schedule.statuses() {
@@ -92,6 +93,8 @@ impl Context {
                     None => 3,
                 };
                 clusters[state].1 += 1;
+                let checked = status.and_then(|status| status.last_check_time.as_ref()).map(|time| time.0);
+                oldest = oldest.into_iter().chain(checked).min();
                 let counts = status.map(|status| status.counts).unwrap_or_default();
                 for (image, count) in images.iter_mut().zip([counts.held, counts.missing, counts.unknown]) {
                     image.1 += count;
@@ -101,6 +104,7 @@ impl Context {
         for (state, count) in clusters {
             self.metrics.clusters.get_or_create(&StateLabels { state }).set(gauge(count));
         }
+        self.metrics.oldest_check.set(oldest.map_or(0, Timestamp::as_second));
         for (state, count) in images {
             self.metrics.images.get_or_create(&StateLabels { state }).set(count);
         }

@@ -23,6 +23,8 @@ pub struct CoverageMetrics {
     pub filled_bytes: Counter,
     /// Images that mirrors still lack.
     pub remaining: Gauge,
+    /// When the hosted cluster was checked whose last check is the oldest.
+    pub oldest_check: Gauge,
 }
 
 impl CoverageMetrics {
@@ -36,6 +38,7 @@ impl CoverageMetrics {
             fills: Family::default(),
             filled_bytes: Counter::default(),
             remaining: Gauge::default(),
+            oldest_check: Gauge::default(),
         };
         let help = "Duration of checks of what hosted clusters need, by outcome";
         registry.register("coverage_check_duration_seconds", help, metrics.checks.clone());
@@ -48,6 +51,8 @@ impl CoverageMetrics {
         registry.register("coverage_filled_bytes", "Bytes that were copied to mirrors", metrics.filled_bytes.clone());
         let help = "Images that are missing where mirrors are filled";
         registry.register("coverage_fill_remaining", help, metrics.remaining.clone());
+        let help = "Unix time of the oldest of all hosted clusters' last checks; 0 before the first check";
+        registry.register("coverage_oldest_check_timestamp_seconds", help, metrics.oldest_check.clone());
         metrics
     }
 }
