@@ -31,6 +31,7 @@ check: ## Check formatting, lints, generated files, sizes, layering, manifests, 
 	@hack/check/rbac
 	@hack/check/scripts
 	@hack/check/chart
+	@hack/check/monitoring
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	@hack/check/generated
 
@@ -46,6 +47,7 @@ manifests: ## Regenerate the generated files
 	@hack/setup build
 	@hack/check/generated --write
 	@hack/check/chart --write
+	@hack/check/monitoring --write
 
 run: ## Run the agent against the current cluster; it writes to target/node instead of /
 	@hack/setup build

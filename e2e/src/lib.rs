@@ -27,6 +27,7 @@ pub mod pki;
 pub mod podman_pod;
 pub mod port;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod pusher;
 pub mod reduced;
