@@ -61,11 +61,27 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
                 (Side::Guest, NodeMirrorStatus::crd()),
             ];
             let wanted = crds.iter().filter(|(side, _)| args.side.is_none_or(|wanted| wanted == *side));
-            let crds: Vec<Value> = wanted.map(|(_, crd)| serde_json::to_value(crd)).collect::<Result<_, _>>()?;
+            let crds = wanted.map(|(_, crd)| serde_json::to_value(crd).map(with_unobserved_status));
+            let crds: Vec<Value> = crds.collect::<Result<_, _>>()?;
             console::print(&yaml::print_documents(&crds)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds the status of an object that nobody has observed yet, to the kinds that people create. Without it, tools that follow kstatus,
+/// such as Flux, take a new object for complete.
+fn with_unobserved_status(mut crd: Value) -> Value {
+    let versions = crd.pointer_mut("/spec/versions").and_then(Value::as_array_mut);
+    for version in versions.into_iter().flatten() {
+        let status = version.pointer_mut("/schema/openAPIV3Schema/properties/status").and_then(Value::as_object_mut);
+        let Some(status) = status else { continue };
+        let has_it = status.get("properties").and_then(|fields| fields.get("observedGeneration")).is_some();
+        if has_it {
+            status.insert("default".to_owned(), json!({"observedGeneration": -1}));
+        }
+    }
+    crd
 }
 
 /// The `test` makes the patch fail for a CRD with other versions. Applying the patch twice has no effect.
