@@ -14,7 +14,8 @@ var Registry = Board{
 	Console: true,
 	Rows: []Row{
 		{"Now", []Panel{
-			{Title: "Hosted clusters that lack images", Unit: Count, Stat: true, Bad: 1,
+			{Title: "Images missing", Unit: Count, Stat: true, Bad: 1,
+				Help:    "Hosted clusters that need an image that a registry lacks.",
 				Queries: []Query{{`sum(max by (cluster, namespace) (hypermirror_coverage_hosted_clusters{state="Missing",` + plane + `}))`, ""}}},
 			{Title: "Not known", Unit: Count, Stat: true, Bad: 1,
 				Help:    "Hosted clusters of which it is not known whether registries hold their images.",
@@ -26,7 +27,9 @@ var Registry = Board{
 			{Title: "Failed copies", Unit: Count, Stat: true, Bad: 1,
 				Queries: []Query{{`sum(max by (cluster, namespace) (hypermirror_images{state="FAILED",` + plane + `}))`, ""}}},
 			{Title: "Pulls left at Docker Hub", Unit: Count, Stat: true,
-				Queries: []Query{{`min(max by (cluster, namespace) (image_operator_dockerhub_quota_remaining{` + plane + `}))`, ""}}},
+				Help:    "As its last answer said; no data before the first one.",
+				Queries: []Query{{`min(max by (cluster, namespace) (image_operator_dockerhub_quota_remaining{` + plane +
+					`}) and max by (cluster, namespace) (image_operator_dockerhub_quota_limit{` + plane + `}) > 0)`, ""}}},
 		}},
 		{"Proof", []Panel{
 			{Title: "Hosted clusters by their last check", Unit: Count,
@@ -47,8 +50,10 @@ var Registry = Board{
 				Queries: []Query{{`sum by (state) (max by (cluster, namespace, state) (hypermirror_images{` + plane + `}))`, "{{state}}"}}},
 			{Title: "Runs by outcome", Unit: Rate,
 				Queries: []Query{{`sum by (outcome) (rate(hypermirror_image_run_duration_seconds_count{` + plane + `}[$__rate_interval]))`, "{{outcome}}"}}},
-			{Title: "Copied bytes", Unit: Bytes,
-				Queries: []Query{{`sum(rate(hypermirror_image_copied_bytes_total{` + plane + `}[$__rate_interval]))`, "bytes"}}},
+			{Title: "Copied bytes", Unit: Bytes, Queries: []Query{
+				{`sum(rate(hypermirror_image_copied_bytes_total{` + plane + `}[$__rate_interval]))`, "Images"},
+				{`sum(rate(hypermirror_coverage_filled_bytes_total{` + plane + `}[$__rate_interval]))`, "fills"},
+			}},
 		}},
 		{"Registries", []Panel{
 			{Title: "Requests by registry", Unit: Rate,

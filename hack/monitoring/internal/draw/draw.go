@@ -27,6 +27,23 @@ var colors = []string{"#3274d9", "#e0752d", "#299c46", "#a352cc", "#e02f44", "#b
 
 // Dashboard draws all panels. A query that Prometheus refuses is an error.
 func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
+	// The numbers have data exactly while a process is scraped; rates have some afterwards.
+	var numbers []string
+	for _, entry := range board.Panels {
+		if entry.Panel != nil && entry.Panel.Type == "stat" {
+			queries, err := queriesOf(*entry.Panel)
+			if err != nil {
+				return nil, err
+			}
+			for _, query := range queries {
+				numbers = append(numbers, query.Expr)
+			}
+		}
+	}
+	server, err := server.Cropped(numbers)
+	if err != nil {
+		return nil, err
+	}
 	var body bytes.Buffer
 	height := 0
 	for _, entry := range board.Panels {
@@ -49,7 +66,7 @@ func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
 	}
 	var svg bytes.Buffer
 	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%d" font-family="sans-serif" font-size="12">
-<style>.row{font-size:15px;font-weight:bold}.title{font-weight:bold}.grid{stroke:#e3e6ea}.axis{fill:#667}.big{font-size:30px}</style>
+<style>.row{font-size:15px;font-weight:bold}.title{font-weight:bold}.grid{stroke:#d5d9e0}.axis{fill:#667}.big{font-size:30px}</style>
 <rect width="100%%" height="100%%" fill="#f4f5f8"/>
 `, 24*column, height+margin, height+margin)
 	svg.Write(body.Bytes())
@@ -57,23 +74,33 @@ func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
 	return svg.Bytes(), nil
 }
 
-func (server Server) lines(panel dashboard.Panel) ([]series, error) {
-	var all []series
+func queriesOf(panel dashboard.Panel) ([]prometheus.Dataquery, error) {
+	var queries []prometheus.Dataquery
 	for _, target := range panel.Targets {
-		var query prometheus.Dataquery
 		switch typed := target.(type) {
 		case prometheus.Dataquery:
-			query = typed
+			queries = append(queries, typed)
 		case *prometheus.Dataquery:
-			query = *typed
+			queries = append(queries, *typed)
 		default:
 			return nil, fmt.Errorf("%s: not a query of Prometheus: %T", *panel.Title, target)
 		}
+	}
+	return queries, nil
+}
+
+func (server Server) lines(panel dashboard.Panel) ([]series, error) {
+	queries, err := queriesOf(panel)
+	if err != nil {
+		return nil, err
+	}
+	var all []series
+	for _, query := range queries {
 		legend := ""
 		if query.LegendFormat != nil {
 			legend = *query.LegendFormat
 		}
-		found, err := server.query(query.Expr, legend, panel.Type == "stat")
+		found, err := server.query(query.Expr, legend)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", *panel.Title, err)
 		}
@@ -135,7 +162,7 @@ func graph(svg *bytes.Buffer, lines []series, unit string, width, height int) {
 			fmt.Fprintf(&path, "%s%.1f %.1f", command, left+point.x*across, float64(top)+down*(1-point.y/highest))
 		}
 		fmt.Fprintf(svg, `<path d="%s" fill="none" stroke="%s" stroke-width="1.6"/>`, path.String(), color)
-		if legend < width-40 {
+		if legend+14+7*len(one.name) < width {
 			fmt.Fprintf(svg, `<rect x="%d" y="%d" width="10" height="3" fill="%s"/><text x="%d" y="%d">%s</text>`,
 				legend, height-bottom+26, color, legend+14, height-bottom+31, escaped(one.name))
 		}

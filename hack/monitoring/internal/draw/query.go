@@ -35,17 +35,12 @@ var variables = strings.NewReplacer(
 )
 
 // query asks for the series of one target. The positions of points are parts of the window.
-func (server Server) query(expr, legend string, instant bool) ([]series, error) {
-	path, parameters := "query", url.Values{"query": {variables.Replace(expr)}}
-	if instant {
-		parameters.Set("time", unix(server.End))
-	} else {
-		path = "query_range"
-		parameters.Set("start", unix(server.End.Add(-server.Window)))
-		parameters.Set("end", unix(server.End))
-		parameters.Set("step", strconv.FormatFloat(server.Window.Seconds()/steps, 'f', 3, 64))
-	}
-	response, err := http.Get(server.URL + "/api/v1/" + path + "?" + parameters.Encode())
+func (server Server) query(expr, legend string) ([]series, error) {
+	parameters := url.Values{"query": {variables.Replace(expr)}}
+	parameters.Set("start", unix(server.End.Add(-server.Window)))
+	parameters.Set("end", unix(server.End))
+	parameters.Set("step", strconv.FormatFloat(server.Window.Seconds()/steps, 'f', 3, 64))
+	response, err := http.Get(server.URL + "/api/v1/query_range?" + parameters.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +50,6 @@ func (server Server) query(expr, legend string, instant bool) ([]series, error) 
 		Data          struct {
 			Result []struct {
 				Metric map[string]string
-				Value  [2]any
 				Values [][2]any
 			}
 		}
@@ -68,9 +62,6 @@ func (server Server) query(expr, legend string, instant bool) ([]series, error) 
 	}
 	var all []series
 	for _, result := range answer.Data.Result {
-		if instant {
-			result.Values = [][2]any{result.Value}
-		}
 		line := series{name: named(legend, result.Metric)}
 		for _, value := range result.Values {
 			at, _ := value[0].(float64)
@@ -97,4 +88,27 @@ func named(legend string, labels map[string]string) string {
 		legend = strings.ReplaceAll(legend, "{{"+label+"}}", value)
 	}
 	return legend
+}
+
+// Cropped is the same server with the part of its window in which the panels have data.
+func (server Server) Cropped(exprs []string) (Server, error) {
+	first, last := 1.0, 0.0
+	for _, expr := range exprs {
+		lines, err := server.query(expr, "")
+		if err != nil {
+			return server, err
+		}
+		for _, line := range lines {
+			for _, point := range line.points {
+				first, last = min(first, point.x), max(last, point.x)
+			}
+		}
+	}
+	if first >= last {
+		return server, nil
+	}
+	whole := server.Window
+	server.End = server.End.Add(-time.Duration((1 - last) * float64(whole)))
+	server.Window = time.Duration((last - first) * float64(whole))
+	return server, nil
 }
