@@ -27,7 +27,7 @@ var Registry = Board{
 			{Title: "Failed copies", Unit: Count, Stat: true, Bad: 1,
 				Queries: []Query{{`sum(max by (cluster, namespace) (hypermirror_images{state="FAILED",` + plane + `}))`, ""}}},
 			{Title: "Pulls left at Docker Hub", Unit: Count, Stat: true,
-				Help:    "As its last answer said; no data before the first one.",
+				Help: "As its last answer said; no data before the first one.",
 				Queries: []Query{{`min(max by (cluster, namespace) (image_operator_dockerhub_quota_remaining{` + plane +
 					`}) and max by (cluster, namespace) (image_operator_dockerhub_quota_limit{` + plane + `}) > 0)`, ""}}},
 		}},

@@ -147,7 +147,7 @@ func graph(svg *bytes.Buffer, lines []series, unit string, width, height int) {
 	across, down := float64(width-left-12), float64(height-top-bottom)
 	for part := 0; part <= 4; part++ {
 		at := float64(top) + down*float64(4-part)/4
-		fmt.Fprintf(svg, `<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" class="grid"/>`, left, width-12, at)
+		fmt.Fprintf(svg, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="grid"/>`, left, width-12, at, at)
 		fmt.Fprintf(svg, `<text x="%d" y="%.1f" text-anchor="end" class="axis">%s</text>`, left-5, at+4, shown(highest*float64(part)/4, unit))
 	}
 	legend := left
