@@ -35,7 +35,6 @@ registry. Images of a bundle go to the mirrors that its list named, if these are
 below DESTINATION. Started again, it moves only what is missing.
 Exit code: 0 if everything is there, 1 if something cannot be copied, 2 for bad
 usage, 3 if a registry cannot be reached or asked, or the copy was stopped.")]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub struct CopyArgs {
     /// Images, and where they go: HOST/REPOSITORY[:TAG], oci:DIR[:NAME], oci-archive:FILE[:NAME]
     #[arg(value_name = "SOURCE... DESTINATION", required_unless_present_any = ["want", "schema"])]

@@ -191,19 +191,19 @@ impl CopyReport {
         if !self.is_dry_run {
             return String::new();
         }
-        let mut text = self.registries.iter().map(RegistryCost::text).collect::<String>();
-        text += &cost::unknown_quota(&self.registries);
-        if let Some(total) = self.amount.total_bytes {
-            text += &format!("bytes: {} of {} have to be sent\n", BinaryBytes(self.amount.bytes), BinaryBytes(total));
-        }
-        text += &match (self.seconds, self.bytes_per_second) {
+        let registries = self.registries.iter().map(RegistryCost::text).collect::<String>();
+        let quota = cost::unknown_quota(&self.registries);
+        let bytes = self.amount.total_bytes.map_or_else(String::new, |total| {
+            format!("bytes: {} of {} have to be sent\n", BinaryBytes(self.amount.bytes), BinaryBytes(total))
+        });
+        let time = match (self.seconds, self.bytes_per_second) {
             (Some(seconds), Some(rate)) => {
                 format!("time: {} at {}/s\n", HumanDuration(Duration::from_secs(seconds)), BinaryBytes(rate))
             }
             _ => "time: unknown, because no rate was measured; --rate-from takes the JSON report of an earlier copy\n"
                 .to_owned(),
         };
-        text
+        registries + &quota + &bytes + &time
     }
 }
 

@@ -96,16 +96,12 @@ impl Site {
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, String> {
-        match &self.guest {
-            Some((_, guest)) => {
-                let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
-                guest.get(&path).await.map_err(|error| error.to_string())
-            }
-            None => {
-                let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-                api.get_opt(name).await.map_err(|error| Cause(&error).to_string())
-            }
+        if let Some((_, guest)) = &self.guest {
+            let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+            return guest.get(&path).await.map_err(|error| error.to_string());
         }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        api.get_opt(name).await.map_err(|error| Cause(&error).to_string())
     }
 
     /// What the node of a pod pulls with, and from where.

@@ -118,12 +118,11 @@ async fn find(ctx: &Context, round: &Round, due: &Due) -> Option<Found> {
             if !due.is_forced && !is_news && !known.is_some_and(Known::is_asked) {
                 return None;
             }
-            let (outcome, gaps) = match timeout(LIMIT, checked(ctx, round, &inputs)).await {
-                Ok((checked, gaps)) => (Outcome::Checked(Box::new(checked)), gaps),
-                Err(_) => {
-                    let why = format!("the check did not end within {}m", LIMIT.as_secs() / 60);
-                    (Outcome::NotChecked(CoverageReason::CheckTimeout, why), None)
-                }
+            let (outcome, gaps) = if let Ok((checked, gaps)) = timeout(LIMIT, checked(ctx, round, &inputs)).await {
+                (Outcome::Checked(Box::new(checked)), gaps)
+            } else {
+                let why = format!("the check did not end within {}m", LIMIT.as_secs() / 60);
+                (Outcome::NotChecked(CoverageReason::CheckTimeout, why), None)
             };
             Some(Found { object: inputs.object, digest: inputs.digest, outcome, gaps })
         }

@@ -80,9 +80,9 @@ pub async fn take_changes(ctx: Arc<Context>) {
             key = ctx.store.guests.next() => (&ctx.store.guests, key),
         };
         if ctx.store.contains(&key) {
-            ctx.schedule().change(&key, Instant::now())
+            ctx.schedule().change(&key, Instant::now());
         } else {
-            ctx.forget(&key)
+            ctx.forget(&key);
         }
         queue.done(&key, false);
         ctx.wake.notify_one();
