@@ -14,6 +14,7 @@ mod context;
 pub mod coverage;
 pub mod due;
 pub mod image;
+pub mod import;
 mod inventory;
 mod inventory_server;
 pub mod metrics;

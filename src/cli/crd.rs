@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use hypermirror_api::{
-    HostedClusterMirrors, Image, ImageBuilder, MirrorCoverage, NodeMirrorSet, NodeMirrorStatus, Registry,
+    HostedClusterMirrors, Image, ImageBuilder, ImportRule, MirrorCoverage, NodeMirrorSet, NodeMirrorStatus, Registry,
 };
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
@@ -57,6 +57,7 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
                 (Side::Management, Registry::crd()),
                 (Side::Management, Image::crd()),
                 (Side::Management, ImageBuilder::crd()),
+                (Side::Management, ImportRule::crd()),
                 (Side::Guest, NodeMirrorSet::crd()),
                 (Side::Guest, NodeMirrorStatus::crd()),
             ];

@@ -9,6 +9,7 @@ use super::builder::Builders;
 use super::clients::Clients;
 use super::due::Scans;
 use super::image::Images;
+use super::import::Imports;
 use super::inventory::Inventories;
 use super::metrics::RegistryManagerMetrics;
 use super::queue::Queue;
@@ -35,6 +36,8 @@ pub struct Context {
     pub images: Images,
     /// ImageBuilders, if images are built.
     pub builders: Option<Arc<Builders>>,
+    /// Imports for pods that cannot pull, if they are on.
+    pub imports: Option<Imports>,
 }
 
 impl Context {

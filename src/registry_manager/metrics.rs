@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use super::builder::metrics::BuildMetrics;
 use super::coverage::metrics::CoverageMetrics;
 use super::image::metrics::ImageMetrics;
+use super::import::metrics::ImportMetrics;
 use super::series::LimitedNames;
 use crate::registry::transport::{Exchange, Observer};
 use crate::telemetry::metrics::{OutcomeLabels, StateLabels};
@@ -73,6 +74,8 @@ pub struct RegistryManagerMetrics {
     pub images: ImageMetrics,
     /// Those of ImageBuilders.
     pub builds: BuildMetrics,
+    /// Those of imports.
+    pub imports: ImportMetrics,
     /// Requests to registries.
     pub exchanges: Family<ExchangeLabels, Counter>,
     /// Answers that limit requests.
@@ -96,6 +99,7 @@ impl RegistryManagerMetrics {
         let metrics = Self {
             images,
             builds,
+            imports: ImportMetrics::register(own),
             requests: RequestMetrics::register(own),
             leader: Gauge::default(),
             scans: Family::new_with_constructor(durations),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::coverage::options::CoverageOptions;
 use super::image::allow::Allowed;
+use super::import::consent::Consent;
 use crate::process::flags::{EndpointFlags, LeaseFlags, parse_address, parse_duration};
 use crate::registry::address::TrustClass;
 use crate::telemetry::logs::{LogFormat, LogLevel};
@@ -52,6 +53,9 @@ pub struct RegistryManagerOptions {
     /// Images whose builds get the process's own credentials: [NAMESPACE=]HOST[:PORT][/PATH]; may be repeated
     #[arg(long, value_name = "PREFIX", value_delimiter = ',')]
     pub build_credentials_allow: Vec<Allowed>,
+    /// Namespaces whose pods ImportRules of other namespaces may count: [RULES=]NAMESPACE or RULES=*; may be repeated
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
+    pub import_namespaces: Vec<Consent>,
     /// Networks in which registries may be
     #[arg(long, value_enum, default_value_t, value_name = "NETWORKS")]
     pub registry_networks: RegistryNetworks,

@@ -24,6 +24,7 @@ use super::image::defaults::Defaults;
 use super::image::due::Copies;
 use super::image::settings::Rules;
 use super::image::{self, Images};
+use super::import::{self, Imports};
 use super::metrics::RegistryManagerMetrics;
 use super::options::RegistryManagerOptions;
 use super::queue::Queue;
@@ -66,7 +67,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     let look = InitialLists::default();
     let awaited = look.await_watch("registries");
     let health_server = options.endpoints.serve_probes(look.clone()).await?;
-    let environment = Proxies::of_environment(|name| std::env::var(name).ok())?;
+    let environment = Proxies::of_environment(variable)?;
     let ctx = Arc::new(Context {
         events: Events::new(client.clone(), names::REGISTRY_EVENT_CONTROLLER, &lease.identity),
         client,
@@ -74,6 +75,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
         clients: clients(&options, &environment, &metrics),
         images: images(&options, &environment, &metrics)?,
         builders: builders(&options, &metrics)?.map(Arc::new),
+        imports: Imports::of_environment(variable, &options.import_namespaces, &metrics.imports)?,
         metrics,
         inventories: super::inventory::Inventories::default(),
         scans: Arc::new(Queue::new(limits(options.max_concurrent_scans.into()), options.min_scan_interval)),
@@ -108,8 +110,11 @@ fn clients(options: &RegistryManagerOptions, proxies: &Proxies, metrics: &Regist
         .telling(Arc::new(move |registry, limit| quota.note_limit(registry, limit)))
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn images(options: &RegistryManagerOptions, proxies: &Proxies, metrics: &RegistryManagerMetrics) -> Result<Images> {
-    let variable = |name: &str| std::env::var(name).ok();
     let rules = Rules {
         defaults: Defaults::of_environment(variable)?,
         destinations: options.destination_allow.clone(),
@@ -203,6 +208,7 @@ async fn work_when_due(ctx: &Arc<Context>) -> Infallible {
         never = ctx.scans.work(scan) => never,
         never = ctx.images.queue.work(copy) => never,
         never = builds => never,
+        never = import::work(ctx.clone()) => never,
     }
 }
 

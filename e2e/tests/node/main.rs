@@ -1,6 +1,7 @@
 //! The real node of the bed: kubelet, CRI-O and pods. What scenarios on nodes rely on.
 
 mod end;
+mod imports;
 mod pods;
 mod pulls;
 

@@ -7,6 +7,7 @@ mod access;
 mod builders;
 mod certificates;
 mod images;
+mod imports;
 mod inventories;
 mod leaks;
 mod replicas;

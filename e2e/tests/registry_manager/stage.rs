@@ -167,6 +167,7 @@ impl World {
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .arg(format!("--destination-allow={MIRROR},docker.io/tchoupinax,docker.io/destination"))
             .args(["--image-builder", "--build-credentials-allow=docker.io/destination"])
+            .env("FEATURE_COPY_ON_THE_FLY", "true")
             .env("HTTPS_PROXY", registries.proxy.url())
             .env("CREDS_DESTINATION_USERNAME", WRITER[0])
             .env("CREDS_DESTINATION_PASSWORD", WRITER[1])
@@ -194,6 +195,7 @@ pub async fn install(cluster: &Cluster) -> Result<()> {
         fleet.apply_file(&root.join("manifests/components/registry-manager").join(file)).await?;
     }
     fleet.apply_file(&root.join("manifests/components/image-builder/rbac.yaml")).await?;
+    fleet.apply_file(&root.join("manifests/overlays/import/rbac.yaml")).await?;
     Ok(())
 }
 

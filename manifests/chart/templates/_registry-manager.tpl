@@ -2,6 +2,11 @@
 {{- if or .Values.registryManager.enabled .Values.config }}true{{ end -}}
 {{- end -}}
 
+{{/* Not empty if images are imported for pods that cannot pull. */}}
+{{- define "hypermirror.imports.enabled" -}}
+{{- if or .Values.registryManager.imports.enabled (include "hypermirror.seed3.copyOnTheFly" .) }}true{{ end -}}
+{{- end -}}
+
 {{- define "hypermirror.registryManager.change" -}}
 {{- $values := .root.Values.registryManager -}}
 {{- if eq .object.kind "Deployment" -}}
@@ -20,6 +25,10 @@
 {{- range $values.sourceCredentialsAllow }}{{ $args = append $args (printf "--source-credentials-allow=%s" .) }}{{ end -}}
 {{- if $values.imageBuilder.enabled }}{{ $args = append $args "--image-builder" }}{{ end -}}
 {{- range $values.imageBuilder.credentialsAllow }}{{ $args = append $args (printf "--build-credentials-allow=%s" .) }}{{ end -}}
+{{- if include "hypermirror.imports.enabled" .root -}}
+{{- range $values.imports.namespaces }}{{ $args = append $args (printf "--import-namespaces=%s" .) }}{{ end -}}
+{{- $_ := set $container "env" (append $container.env (dict "name" "FEATURE_COPY_ON_THE_FLY" "value" "true")) -}}
+{{- end -}}
 {{- with $values.registryNetworks }}{{ $args = append $args (printf "--registry-networks=%s" .) }}{{ end -}}
 {{- $_ := set $container "args" $args -}}
 {{- range $container.env }}{{ if eq .name "LOG_LEVEL" }}{{ $_ := set . "value" $values.logLevel }}{{ end }}{{ end -}}

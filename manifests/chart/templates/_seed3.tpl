@@ -128,8 +128,10 @@ stringData:
 {{- if $config.api }}
 - "config.api: pages of registries are read as their answers ask for"
 {{- end }}
-{{- if include "hypermirror.seed3.copyOnTheFly" . }}
-- "config.features.copyOnTheFly: this version does not copy on the fly"
+{{- if kindIs "map" $features.copyOnTheFly }}
+{{- if and $features.copyOnTheFly.enabled $features.copyOnTheFly.namespacesAllowed }}
+- "config.features.copyOnTheFly.namespacesAllowed: ImportRules name namespaces; registryManager.imports.namespaces allows those of others"
+{{- end }}
 {{- end }}
 {{- if ($features.dockerHubRateLimit | default dict).enabled }}
 - "config.features.dockerHubRateLimit: the limits of registries are always respected, and metrics report them"

@@ -36,7 +36,11 @@ impl FromStr for Allowed {
 ///
 /// Unlike a prefix of registries.conf, one without a port covers no registry with a port: what is not named is not allowed.
 pub fn allows(list: &[Allowed], namespace: &str, repository: &Repository) -> bool {
-    let name = repository.to_string();
+    allows_name(list, namespace, &repository.to_string())
+}
+
+/// The same for a name `HOST[:PORT][/PATH]`, also that of a prefix: then everything under it is allowed.
+pub fn allows_name(list: &[Allowed], namespace: &str, name: &str) -> bool {
     list.iter().any(|allowed| {
         let is_ours = allowed.namespace.as_ref().is_none_or(|own| own == namespace);
         let rest = name.strip_prefix(&allowed.prefix);

@@ -87,7 +87,11 @@ impl Defaults {
     }
 }
 
-fn boolean(name: &'static str, value: Option<&str>) -> Result<bool, EnvironmentError> {
+/// A variable that is `true` or `false`; unset: `false`.
+///
+/// # Errors
+/// [`EnvironmentError::Boolean`].
+pub fn boolean(name: &'static str, value: Option<&str>) -> Result<bool, EnvironmentError> {
     match value {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

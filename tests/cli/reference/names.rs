@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use hypermirror::mirrors::finding::FindingReason;
 use hypermirror_api::{
     ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, Image, ImageBuilder,
-    ImageBuilderConditionType, ImageBuilderReason, ImageConditionType, ImageReason, MirrorCoverage, NodeConditionType,
-    NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry, RegistryConditionType, RegistryReason, names,
+    ImageBuilderConditionType, ImageBuilderReason, ImageConditionType, ImageReason, ImportConditionType, ImportReason,
+    ImportRule, MirrorCoverage, NodeConditionType, NodeMirrorSet, NodeMirrorStatus, NodeReason, Reason, Registry,
+    RegistryConditionType, RegistryReason, names,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -96,6 +97,16 @@ fn the_reference_has_every_condition_and_reason_of_an_image_builder() {
 }
 
 #[test]
+fn the_reference_has_every_condition_and_reason_of_an_import_rule() {
+    let page = Page::read("docs/reference.md");
+    let section = page.section("ImportRule");
+    let types = set(ImportConditionType::ALL.iter().map(|of| of.as_str()));
+    section.assert_names(&section.names("condition"), &types, "ImportConditionType (api/src/import_conditions.rs)");
+    let reasons = set(ImportReason::ALL.iter().map(|reason| reason.as_str()));
+    section.assert_names(&section.names("reason"), &reasons, "ImportReason (api/src/import_conditions.rs)");
+}
+
+#[test]
 fn the_page_about_the_agent_has_every_condition_and_reason() {
     let page = Page::read("docs/agent.md");
     let section = page.section("What it reports");
@@ -123,6 +134,7 @@ fn the_reference_has_every_printer_column() {
         (&reference, "MirrorCoverage", "Columns:", MirrorCoverage::crd()),
         (&reference, "Image", "Columns:", Image::crd()),
         (&reference, "ImageBuilder", "Columns:", ImageBuilder::crd()),
+        (&reference, "ImportRule", "Columns:", ImportRule::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorStatus:", NodeMirrorStatus::crd()),
         (&agent, "What it reports", "Columns of a NodeMirrorSet:", NodeMirrorSet::crd()),
     ] {
@@ -147,6 +159,7 @@ fn every_reason_is_set_somewhere() {
         ("Reason", Reason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("NodeConditionType", NodeConditionType::ALL.iter().map(|of| of.as_str()).collect()),
         ("NodeReason", NodeReason::ALL.iter().map(|reason| reason.as_str()).collect()),
+        ("ImportReason", ImportReason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("CoverageReason", CoverageReason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("FindingReason", FindingReason::ALL.iter().map(|reason| reason.as_str()).collect()),
     ] {
