@@ -22,6 +22,8 @@ mod manager;
 mod mirror_coverage;
 #[path = "node/main.rs"]
 mod node;
+#[path = "packages/main.rs"]
+mod packages;
 #[path = "real_node/main.rs"]
 mod real_node;
 #[path = "reduced/main.rs"]

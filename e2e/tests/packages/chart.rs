@@ -1,0 +1,180 @@
+//! The chart: what it installs is enough for the manager's work, and an uninstall leaves nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use hypermirror_e2e::fleet::manager::ManagerLaunch;
+use hypermirror_e2e::fleet::objects::idms;
+use hypermirror_e2e::fleet::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM};
+use hypermirror_e2e::{Cluster, Crds, Fleet, Testbed, binaries, eventually};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DynamicObject, ListParams, PostParams};
+use kube::discovery::{Discovery, verbs};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use super::helm::Helm;
+
+const AGENT_NAMESPACE: &str = "hypermirror-agent";
+
+/// The API server ends a CRD after its objects, and tries again ever later if it has just changed how it stores a kind.
+const END_OF_CRDS: Duration = Duration::from_mins(2);
+
+/// Lists that are read at the same time.
+const LISTS_AT_ONCE: usize = 8;
+
+/// What the release has in both versions of it. There is no controller manager, which would end the agent's namespace.
+const ALWAYS: [&str; 2] =
+    ["--set=image.registry=registry.test,image.tag=v1,crds.keep=false", "--set=agent.createNamespace=false"];
+
+/// Everything at once that needs no CRDs of others.
+const EVERYTHING: &str = "--set=admission.type=policy,registryManager.enabled=true,manager.rolloutDelivery=true,agent.enabled=true,\
+                          uninstall.enabled=true";
+
+#[tokio::test]
+async fn the_chart_does_the_main_job_and_an_uninstall_leaves_nothing() -> Result<()> {
+    let bed = Testbed::builder().start().await?;
+    let cluster = bed.management();
+    let fleet = prepare(cluster).await?;
+    fleet.hosted_cluster("a", &[], "=").await?;
+    fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
+    let before = objects(&fleet).await?;
+
+    works(&fleet, cluster, &Helm::new("helm3", &cluster.kubeconfig_path())?).await?;
+    left(&fleet, &before).await?;
+    takes_over(&fleet, &Helm::new("helm4", &cluster.kubeconfig_path())?).await?;
+    left(&fleet, &before).await
+}
+
+/// The kinds of the fleet, and namespaces: that of the release takes restricted pods only.
+async fn prepare(cluster: &Cluster) -> Result<Fleet> {
+    let fleet = Fleet { client: cluster.admin_client().await? };
+    Crds::of_the_fleet()?.install(&fleet.client).await?;
+    for (name, level) in [(NAMESPACE, "privileged"), (SYSTEM, "restricted"), (AGENT_NAMESPACE, "privileged")] {
+        let labels = json!({"pod-security.kubernetes.io/enforce": level});
+        fleet
+            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+            .await?;
+    }
+    Ok(fleet)
+}
+
+/// Installs an observer, upgrades it to everything, and removes it as the hook does: always with the rights of the chart.
+async fn works(fleet: &Fleet, cluster: &Cluster, helm: &Helm) -> Result<()> {
+    let notes = helm.apply("install", &[ALWAYS[0], ALWAYS[1], "--set=mode=observe"]).await?;
+    assert!(notes.contains("The manager only observes"), "{notes}");
+    let manager = || ManagerLaunch::new("manager", cluster.directory()).arg("--guest-agent=off");
+    let observer = manager().arg("--mode=observe").start_ready(cluster).await?;
+    fleet.condition("a", "ControlPlaneUpToDate", "False", "Observing").await?;
+    drop(observer);
+
+    helm.apply("upgrade", &[ALWAYS[0], ALWAYS[1], EVERYTHING]).await?;
+    let mut pods = templates(fleet).await?;
+    let hooks = helm.hooks().await?;
+    pods.extend(hooks.iter().map(pod_of_hook));
+    assert_eq!(pods.len(), 4, "manager, registry-manager, uninstall and check: {pods:?}");
+    allowed(fleet, pods).await?;
+    let _manager = manager().start_ready(cluster).await?;
+    fleet.reads(&["a"], "s.example=m.example/s").await?;
+
+    let job = hooks.iter().find(|hook| hook["kind"] == "Job").context("no Job among the hooks")?;
+    run_job(cluster, job).await?;
+    fleet.reads(&["a"], "=").await?;
+    helm.uninstall().await
+}
+
+/// Installs over what kubectl applied.
+async fn takes_over(fleet: &Fleet, helm: &Helm) -> Result<()> {
+    let manifests = binaries::repository_root().join("manifests");
+    fleet.apply_file(&manifests.join("crd/management.yaml")).await?;
+    for file in [
+        "rbac.yaml",
+        "policies.yaml",
+        "networkpolicy.yaml",
+        "deployment.yaml",
+        "service.yaml",
+        "poddisruptionbudget.yaml",
+    ] {
+        fleet.apply_file(&manifests.join("base").join(file)).await?;
+    }
+    let refused = helm.apply("install", &ALWAYS).await.unwrap_err().to_string();
+    assert!(refused.contains("invalid ownership metadata"), "{refused}");
+    // kubectl's image is another one.
+    helm.apply("install", &[ALWAYS[0], ALWAYS[1], "--take-ownership", "--force-conflicts"]).await?;
+    helm.apply("upgrade", &[ALWAYS[0], ALWAYS[1], EVERYTHING]).await?;
+    helm.uninstall().await
+}
+
+/// Kind, namespace and name of everything that lasts. Leases are the manager's and the API server's own.
+async fn objects(fleet: &Fleet) -> Result<BTreeSet<String>> {
+    let discovery = Discovery::new(fleet.client.clone()).run().await?;
+    let resources = discovery.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
+    let listed = resources.filter(|(resource, can)| {
+        can.supports_operation(verbs::LIST) && !["Event", "Lease"].contains(&resource.kind.as_str())
+    });
+    let lists = listed.map(|(resource, _)| async move {
+        let api: Api<DynamicObject> = Api::all_with(fleet.client.clone(), &resource);
+        let name = |object: DynamicObject| {
+            format!("{}/{}/{}", resource.kind, object.namespace().unwrap_or_default(), object.name_any())
+        };
+        match api.list(&ListParams::default()).await {
+            // A kind that goes while the others are read.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+            list => anyhow::Ok(list?.items.into_iter().map(name).collect::<Vec<String>>()),
+        }
+    });
+    let all: Vec<Vec<String>> = stream::iter(lists).buffer_unordered(LISTS_AT_ONCE).try_collect().await?;
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// Nothing is there but what was before.
+async fn left(fleet: &Fleet, before: &BTreeSet<String>) -> Result<()> {
+    eventually(END_OF_CRDS, "the cluster is as it was", async || {
+        let now = objects(fleet).await?;
+        let different: Vec<&String> = now.symmetric_difference(before).collect();
+        ensure!(different.is_empty(), "{different:?}");
+        Ok(Some(()))
+    })
+    .await
+}
+
+/// The pods of the Deployments in the namespace of the release.
+async fn templates(fleet: &Fleet) -> Result<Vec<Value>> {
+    let deployments: Api<Deployment> = Api::namespaced(fleet.client.clone(), SYSTEM);
+    let all = deployments.list(&ListParams::default()).await?;
+    let specs = all.items.into_iter().filter_map(|one| one.spec?.template.spec);
+    specs.map(|spec| Ok(json!({"spec": spec}))).collect()
+}
+
+fn pod_of_hook(hook: &Value) -> Value {
+    let spec = if hook["kind"] == "Pod" { &hook["spec"] } else { &hook["spec"]["template"]["spec"] };
+    json!({"spec": spec})
+}
+
+/// The API server takes the pods, in a namespace for restricted ones.
+async fn allowed(fleet: &Fleet, pods: Vec<Value>) -> Result<()> {
+    let api: Api<Pod> = Api::namespaced(fleet.client.clone(), SYSTEM);
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    for mut pod in pods {
+        pod["metadata"] = json!({"name": "probe"});
+        let text = pod.to_string();
+        api.create(&dry_run, &serde_json::from_value(pod)?).await.with_context(|| text)?;
+    }
+    Ok(())
+}
+
+/// Runs what the container of a Job would run, with the rights of its ServiceAccount.
+async fn run_job(cluster: &Cluster, job: &Value) -> Result<()> {
+    let pod = &job["spec"]["template"]["spec"];
+    ensure!(pod["serviceAccountName"] == SERVICE_ACCOUNT, "{pod}");
+    let arguments: Vec<String> = serde_json::from_value(pod["containers"][0]["args"].clone())?;
+    let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
+    let mut command = tokio::process::Command::new(binaries::operator()?);
+    command.args(arguments).env("KUBECONFIG", kubeconfig).env("POD_NAMESPACE", SYSTEM).kill_on_drop(true);
+    let output = command.output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
