@@ -20,7 +20,7 @@ const IDS: u32 = 65_536;
 /// The user of Buildah's image.
 const USER: u32 = 1_000;
 /// Time limit of a container.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// The end of a pod.
 #[derive(Debug)]
