@@ -2,7 +2,7 @@
 //!
 //! `sources` resolves the desired map, `carry_over` the entries to keep while a source cannot be read, `observed` the current
 //! state, `entries` an override value, `known` the manager of an entry, `value` and `patch` the changes of a target, `plan` their order, `contest` and
-//! `edits` their time, `review` the response of the admission, and `status` the report, `coverage` a part of it. `mirror_config` and `pool_config` parse
+//! `edits` their time, `proof` what has to wait for a proof of its mirrors, `review` the response of the admission, and `status` the report, `coverage` a part of it. `mirror_config` and `pool_config` parse
 //! ConfigMaps within `limits`; `delivery` and `boot` are about nodes.
 
 pub mod argument;
@@ -30,6 +30,7 @@ pub mod observed;
 pub mod patch;
 pub mod plan;
 pub mod pool_config;
+pub mod proof;
 pub mod review;
 pub mod settings;
 pub mod sources;

@@ -10,6 +10,13 @@ pub const CONFIG: &str = "hypermirror.dev/config";
 /// On a HostedCluster: `Use` (default) or `Ignore` the mirrors of the management cluster.
 pub const MANAGEMENT_MIRRORS: &str = "hypermirror.dev/management-mirrors";
 
+/// On a HostedCluster: `off`, `warn` or `enforce`, instead of the manager's `--require-proof`.
+pub const REQUIRE_PROOF: &str = "hypermirror.dev/require-proof";
+
+/// On a HostedCluster: lets sources without a fallback go live although their mirrors are not proven. The value is the token in
+/// the message of the condition.
+pub const ALLOW_UNPROVEN: &str = "hypermirror.dev/allow-unproven";
+
 /// On a HostedCluster: any value except `false` pauses all writes for it.
 pub const PAUSED: &str = "hypermirror.dev/paused";
 

@@ -67,6 +67,8 @@ closed_set! {
         Observing,
         /// The change would empty the maps of too many hosted clusters at once. It waits for approval.
         RemovalHeld,
+        /// Sources without a fallback wait until their mirrors are proven to hold what they decide (`--require-proof=enforce`).
+        ProofMissing,
         /// The change is queued: `--max-concurrent-rollouts` hosted clusters are already rolling out.
         RolloutWaiting,
         /// Rollouts are halted: too many hosted clusters were not available within `--rollout-timeout`.

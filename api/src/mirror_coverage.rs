@@ -110,11 +110,47 @@ pub struct MirrorCoverageStatus {
     /// Time by which the next check is made. It is made earlier if needs or mirrors change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_check_time: Option<Time>,
+    /// Seconds between two checks (`--coverage-interval`).
+    pub check_interval_seconds: i64,
+    /// Whether the mirrors of sources without a fallback hold what these sources decide. Unset if that was not checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<MirrorProof>,
     /// Digest of the needs and mirrors that were checked.
     pub inputs: String,
     /// Value of the annotation `hypermirror.dev/check-now` that the last check acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_handled_check_now: Option<String>,
+}
+
+/// What is proven about sources without a fallback: those with `NeverContactSource`. A manager with `--require-proof=enforce` waits
+/// for it before they go live.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MirrorProof {
+    /// Digest of the mirrors and needs that were checked. It proves nothing about others.
+    pub subject: String,
+    /// Number of sources without a fallback whose mirrors hold everything that they decide. A source counts once for each consumer.
+    pub proven: i64,
+    /// The other sources without a fallback. The list is truncated at a size limit.
+    pub unproven: Vec<UnprovenSource>,
+    /// Whether `unproven` is truncated.
+    pub unproven_truncated: bool,
+}
+
+/// A source without a fallback whose mirrors are not known to hold everything that it decides.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UnprovenSource {
+    /// The source.
+    pub source: String,
+    /// Who pulls by it: `look-ups`, `nodes`, or the name of a NodePool.
+    pub consumer: String,
+    /// `Missing` or `Unknown`.
+    pub verdict: String,
+    /// Number of images that are missing or not known. 0 if it is not known which images are needed.
+    pub images: i64,
+    /// The first of them.
+    pub message: String,
 }
 
 /// How many images there are of each verdict.

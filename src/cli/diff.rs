@@ -43,7 +43,13 @@ pub struct DiffArgs {
 /// Prints the changes.
 pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let specs = args.plan.targets();
-    let wanted = Wanted { targets: &specs, reports: true, lease_namespace: Some(&args.namespace), ..Wanted::default() };
+    let wanted = Wanted {
+        targets: &specs,
+        reports: true,
+        pools: true,
+        lease_namespace: Some(&args.namespace),
+        ..Wanted::default()
+    };
     let input = args.input.load(wanted).await?;
     findings::report_input(&input);
     if input.clusters.is_empty() {
@@ -68,7 +74,7 @@ pub async fn run(args: &DiffArgs) -> Result<ExitCode> {
         Some(format) => console::print_data(&changed, format)?,
         None => console::print(&text::print(&changed))?,
     }
-    let pending = changed.iter().filter(|changes| changes.held.is_none()).count();
+    let pending = changed.iter().filter(|changes| changes.held.is_none() && changes.has_writes()).count();
     console::note(format!("{pending} of {} HostedClusters would change", input.clusters.len()));
     Ok(if pending > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,6 +1,5 @@
 //! Plans the changes of each hosted cluster in the input, with the same turn as the manager.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,14 +14,19 @@ use super::input::Input;
 use crate::fleet::rollout::Budget;
 use crate::hosted::carry_over::carried;
 use crate::hosted::condition_state::SourceTrouble;
+use crate::hosted::coverage::KnownCoverage;
 use crate::hosted::facts::{ClusterFacts, Flags, FleetFacts, Moment, RolloutFacts};
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::plan::{Plan, Target};
+use crate::hosted::pool_config::KnownPool;
+use crate::hosted::proof::control_plane::enforce;
+use crate::hosted::proof::held::HeldSources;
 use crate::hosted::settings::{ClusterSettings, settings};
 use crate::hosted::sources::{ClusterMap, ManagementLayer, cluster_map};
 use crate::hosted::target::TargetSpec;
 use crate::hosted::turn::turn;
 use crate::manager::options::PlanOptions;
+use crate::registry::coverage::needs;
 
 /// The input that all hosted clusters share.
 pub struct Planner<'a> {
@@ -43,6 +47,8 @@ pub struct ClusterPlan {
     /// Problems with its ConfigMap or its settings.
     pub problems: Vec<SourceTrouble>,
     pub map: ClusterMap,
+    /// The sources that are held because their mirrors are not proven.
+    pub held: HeldSources,
     /// Whether the selector excludes it, or its annotation uninstalls it.
     pub leaving: bool,
     pub plan: Plan,
@@ -66,6 +72,7 @@ impl<'a> Planner<'a> {
             settle: std::time::Duration::ZERO,
             handover: std::time::Duration::ZERO,
             namespace: String::new(),
+            require_proof: options.require_proof.into(),
         };
         Self { input, options, flags: Arc::new(flags), management }
     }
@@ -84,6 +91,7 @@ impl<'a> Planner<'a> {
             unknown_setting: facts.unknown_setting,
             problems: facts.own.problems,
             map: facts.map,
+            held: facts.held,
             plan: turn.plan,
             places,
         }
@@ -94,6 +102,8 @@ impl<'a> Planner<'a> {
         let (settings, unknown_setting) = settings(cluster, now.time);
         let own = self.input.own_sources(cluster);
         let report = self.input.reports.iter().find(|report| ClusterKey::of(*report) == *key);
+        let coverage = self.input.coverages.iter().find(|coverage| ClusterKey::of(*coverage) == *key);
+        let pools = self.input.pools_of(key);
         let fleet = FleetFacts {
             management: Arc::clone(&self.management),
             is_blind: !self.input.vanished.is_empty(),
@@ -109,12 +119,14 @@ impl<'a> Planner<'a> {
             settings,
             unknown_setting,
             own,
-            pool_sources: BTreeMap::new(),
-            pools: Arc::default(),
+            pool_sources: pools.iter().map(|pool| (pool.name_any(), self.input.pool_sources(pool))).collect(),
+            pools: Arc::new(pools.iter().map(|pool| (pool.name_any(), KnownPool::from(*pool))).collect()),
+            enforcement: None,
+            held: HeldSources::default(),
             targets: self.targets(places),
             report: report.and_then(|report| report.status.clone()).map(Arc::new),
             refusal: self.input.claims.refusal(key).cloned(),
-            coverage: None,
+            coverage: coverage.and_then(|coverage| coverage.status.as_ref()).and_then(KnownCoverage::of).map(Arc::new),
             guest: None,
             rollout: RolloutFacts::default(),
             has_claim: false,
@@ -125,6 +137,8 @@ impl<'a> Planner<'a> {
             let map = carried(&facts.map.map, facts.report.as_deref(), observed, self.flags.argument);
             facts.map.map = Arc::new(map);
         }
+        let needs = needs::of_cluster(cluster, &needs::of_pools(&facts.pools)).today();
+        enforce(&mut facts, &needs, now);
         facts
     }
 

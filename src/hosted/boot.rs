@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hypermirror_api::names;
+use hypermirror_api::{Reason, names};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::condition_state::{ConditionState, SourceTrouble};
 use super::delivery::Delivery;
 use super::facts::ClusterFacts;
 use super::pool_config::{NodeFile, PoolSources, node_files};
+use super::proof::held::{HeldSource, HeldSources};
+use super::proof::nodes::{NodeSet, Unproven, unproven};
+use super::proof::proofs::Proofs;
 use super::sources::OwnSources;
 use crate::digest::short_digest;
 use crate::mirrors::layers::resolve;
@@ -47,13 +52,14 @@ pub fn of_pool(cluster: &OwnSources, pool: &PoolSources) -> Result<Option<String
 pub struct BootWish {
     /// The NodePool.
     pub pool: String,
-    /// The ConfigMap, `None` if there should be none, or why nodes would reject the file.
-    pub config_map: Result<Option<Value>, String>,
+    /// The ConfigMap, `None` if there should be none, or why it is not written.
+    pub config_map: Result<Option<Value>, SourceTrouble>,
 }
 
 /// The desired boot files of all NodePools that have or may have had one. NodePools whose mirrors cannot be read are omitted, so
 /// that their files are not changed.
-pub fn wishes(facts: &ClusterFacts) -> Vec<BootWish> {
+pub fn wishes(facts: &ClusterFacts, now: Timestamp) -> Vec<BootWish> {
+    let proofs = Proofs::of(facts, now);
     let namespace = facts.key.control_plane_namespace();
     let is_by_rollout = |pool: &str| facts.delivery_of_pool(pool).is_some_and(Delivery::is_by_rollout);
     let reported = facts.report.iter().flat_map(|report| &report.boot).map(|boot| &boot.node_pool);
@@ -69,11 +75,54 @@ pub fn wishes(facts: &ClusterFacts) -> Vec<BootWish> {
         } else {
             of_pool(&facts.own, sources)
                 .map(|text| text.map(|text| config_map(&namespace, pool, &text)))
-                .map_err(|error| format!("failed to write the file that nodes boot with: {error}"))
+                .map_err(|error| {
+                    let message = format!("failed to write the file that nodes boot with: {error}");
+                    SourceTrouble { reason: Reason::InvalidEntries, message }
+                })
+                .and_then(|config_map| proven(facts, &proofs, pool, config_map))
         };
         Some(BootWish { pool: pool.clone(), config_map })
     };
     concerned.into_iter().filter_map(wish).collect()
+}
+
+/// The ConfigMap, unless it is new and has sources without a fallback that are not proven. The file is held as a whole, because each
+/// of its changes replaces nodes.
+fn proven(
+    facts: &ClusterFacts,
+    proofs: &Proofs<'_>,
+    pool: &str,
+    wanted: Option<Value>,
+) -> Result<Option<Value>, SourceTrouble> {
+    let sources = facts.pool_sources.get(pool);
+    let of_pool: Vec<MirrorEntry> = sources.iter().flat_map(|sources| sources.entries.iter()).cloned().collect();
+    let of_cluster: Vec<MirrorEntry> = facts.own.entries.iter().cloned().collect();
+    let entries = [of_cluster, of_pool].concat();
+    let unproven = unproven(proofs, &[NodeSet { pool: Some(pool), entries: &entries }]);
+    let (Some(config_map), Some(enforcement), Some(_)) = (&wanted, &facts.enforcement, unproven.first()) else {
+        return Ok(wanted);
+    };
+    let content = digest(config_map);
+    let reported = facts.report.iter().flat_map(|report| &report.boot);
+    let is_reported = reported.clone().any(|boot| boot.node_pool == pool && boot.digest == content);
+    let known = facts.memory.boots.get(pool).and_then(|boot| boot.current.clone());
+    if is_reported || known == Some(Some(content)) {
+        return Ok(wanted);
+    }
+    let of_source = |unproven: &Unproven| {
+        let named = entries.iter().filter(|entry| entry.source == unproven.source);
+        HeldSource {
+            source: unproven.source.clone(),
+            mirrors: named.flat_map(|entry| entry.mirrors.clone()).collect(),
+            live: Vec::new(),
+            pool: None,
+            why: unproven.lacks.clone().own(),
+        }
+    };
+    let cause = proofs.cause.as_ref().map(ToString::to_string);
+    let held = HeldSources { sources: unproven.iter().map(of_source).collect(), cause };
+    let ConditionState { reason, message, .. } = held.condition(&facts.key, &enforcement.token);
+    Err(SourceTrouble { reason, message: format!("the file that nodes boot with is not changed: {message}") })
 }
 
 /// A digest of the content of a ConfigMap.

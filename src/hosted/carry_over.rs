@@ -35,6 +35,19 @@ pub fn carried<'a>(
     carried
 }
 
+/// The managed entries of a target that are in force: those of its annotation, which also count if its stock operator has just
+/// removed them, or else those of its effective value.
+pub fn live_entries(report: Option<&HostedClusterMirrorsStatus>, target: &ObservedTarget) -> Entries {
+    let memory = Memory { report, targets: &[target] };
+    if let Some(admitted) = memory.in_force(target) {
+        return admitted;
+    }
+    let effective = target.container.as_ref().and_then(|container| container.env.last());
+    let foreign = memory.foreign_in_stock(target);
+    let foreign = foreign.set();
+    effective.iter().flat_map(|entry| entry.value.iter()).filter(|entry| !foreign.contains(entry)).collect()
+}
+
 struct Memory<'a> {
     report: Option<&'a HostedClusterMirrorsStatus>,
     targets: &'a [&'a ObservedTarget],

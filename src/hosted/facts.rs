@@ -21,6 +21,8 @@ use super::guest::GuestOutcome;
 use super::memory::Memory;
 use super::plan::Target;
 use super::pool_config::{KnownPool, PoolSources};
+use super::proof::held::{Enforcement, HeldSources};
+use super::proof::requirement::RequireProof;
 use super::settings::{ClusterSettings, pause_ends};
 use super::sources::{ClusterMap, ManagementLayer, OwnSources};
 use super::target::TargetSpec;
@@ -69,6 +71,8 @@ pub struct Flags {
     pub handover: Duration,
     /// The namespace of the manager's Lease.
     pub namespace: String,
+    /// Whether sources without a fallback need a proof, unless an annotation says otherwise.
+    pub require_proof: RequireProof,
 }
 
 /// The state of the whole fleet.
@@ -144,8 +148,13 @@ pub struct ClusterFacts {
     pub pool_sources: BTreeMap<String, PoolSources>,
     /// Its NodePools, by name.
     pub pools: Arc<BTreeMap<String, KnownPool>>,
-    /// The desired map, including the current entries while a source cannot be read and its last content is not known.
+    /// The desired map, including the current entries while a source cannot be read and its last content is not known, and with what
+    /// is live in place of held sources.
     pub map: ClusterMap,
+    /// The gate for sources without a fallback, if it has to be passed; see [`super::proof::control_plane::enforce`].
+    pub enforcement: Option<Enforcement>,
+    /// The sources of its map that are held because their mirrors are not proven.
+    pub held: HeldSources,
     /// Its targets, the parent first.
     pub targets: Vec<Target>,
     /// Its MirrorCoverage, if it has one.
@@ -228,7 +237,7 @@ impl ClusterFacts {
             )
         });
         let delivery = Delivery::requested(&*self.object).1.map(|value| invalid_delivery(&value));
-        let of_annotations = setting.into_iter().chain(delivery);
+        let of_annotations = setting.into_iter().chain(delivery).chain(RequireProof::invalid(&*self.object));
         let of_annotations = of_annotations.map(|message| SourceTrouble { reason: Reason::MalformedObject, message });
         of_kinds.chain(&self.own.problems).cloned().chain(of_annotations).collect()
     }

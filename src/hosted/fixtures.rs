@@ -12,6 +12,8 @@ use super::facts::{ClusterFacts, Flags, FleetFacts, RolloutFacts};
 use super::known::EntrySet;
 use super::observed::ObservedTarget;
 use super::plan::{Counted, Plan, PlanInput, Target, Trigger, plan};
+use super::proof::held::HeldSources;
+use super::proof::requirement::RequireProof;
 use super::settings::ClusterSettings;
 use super::sources::{ClusterMap, ManagementLayer, OverrideMap, OwnSources};
 use super::target::{ArgumentList, TargetSpec, stock_targets};
@@ -227,6 +229,7 @@ pub fn facts(entries: &[MirrorEntry], stock: &str) -> ClusterFacts {
         settle: Duration::ZERO,
         handover: Duration::from_mins(2),
         namespace: "hypermirror-system".to_owned(),
+        require_proof: RequireProof::default(),
     };
     ClusterFacts {
         key: ClusterKey::of(&object),
@@ -246,6 +249,8 @@ pub fn facts(entries: &[MirrorEntry], stock: &str) -> ClusterFacts {
         guest: None,
         rollout: RolloutFacts::default(),
         coverage: None,
+        enforcement: None,
+        held: HeldSources::default(),
         has_claim: false,
         memory: Arc::default(),
     }

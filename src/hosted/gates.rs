@@ -28,6 +28,8 @@ pub enum GateName {
     LeavingNodes,
     /// Too many maps would become empty at once.
     RemovalHeld,
+    /// Sources without a fallback are not proven.
+    ProofMissing,
     /// Another client repeatedly removes the entries.
     Contested,
     /// There is no free slot of the rollout budget.
@@ -78,9 +80,10 @@ impl Gate {
         self.holding().is_some_and(|name| name <= GateName::RemovalHeld)
     }
 
-    /// Whether the current map stays in use. A contest does not have this effect.
+    /// Whether the current map stays in use. A contest does not have this effect, and neither has a missing proof: what is held is
+    /// not in the map.
     pub fn holds_map(&self) -> bool {
-        self.holding().is_some_and(|name| name != GateName::Contested)
+        self.holding().is_some_and(|name| !matches!(name, GateName::ProofMissing | GateName::Contested))
     }
 }
 
@@ -107,14 +110,14 @@ enum Answer {
 type Judge = fn(&Proposal<'_>) -> Answer;
 
 /// The order of the gates.
-const GATES: [(GateName, Judge); 9] = [
+const GATES: [(GateName, Judge); 10] = [
     (GateName::NamespaceClaim, namespace_claim),
     (GateName::Paused, paused),
     (GateName::Observing, observing),
     (GateName::LeavingAdmission, leaving_admission),
     (GateName::LeavingNodes, leaving_nodes),
     (GateName::RemovalHeld, removal_held),
-    // A gate for sources without a fallback whose mirrors are not proven belongs here.
+    (GateName::ProofMissing, proof_missing),
     (GateName::Contested, contested),
     (GateName::RolloutBudget, rollout_budget),
     (GateName::Settling, settling),
@@ -183,6 +186,18 @@ fn removal_held(proposal: &Proposal<'_>) -> Answer {
     let Some(removal) = facts.fleet.removal.as_ref().filter(|_| empties) else { return Answer::Go };
     let message = removal.message(&facts.flags.namespace, names::LEASE);
     hold_if(removal.holds(&facts.key.to_string()), "False", Reason::RemovalHeld, &message)
+}
+
+/// Holds only if there is nothing else to write: what is held is not in the map, and the rest of the map goes on.
+fn proof_missing(proposal: &Proposal<'_>) -> Answer {
+    let facts = proposal.facts;
+    let is_idle = proposal.plan.is_some_and(|plan| !plan.writes());
+    match &facts.enforcement {
+        Some(enforcement) if is_idle && !facts.held.is_empty() => {
+            Answer::Hold(facts.held.condition(&facts.key, &enforcement.token))
+        }
+        _ => Answer::Go,
+    }
 }
 
 /// Holds only if there is nothing else to write, so that uncontested targets are written.

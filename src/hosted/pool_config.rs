@@ -87,6 +87,17 @@ pub struct KnownPool {
     pub config: PoolConfig,
 }
 
+impl From<&NodePool> for KnownPool {
+    fn from(pool: &NodePool) -> Self {
+        Self {
+            delivery: Delivery::requested(pool).0,
+            uid: pool.uid().unwrap_or_default(),
+            release: pool.spec.release.as_ref().map(|release| release.image.clone()),
+            config: PoolConfig::of(pool),
+        }
+    }
+}
+
 /// The mirrors in the configuration of one NodePool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolSources {

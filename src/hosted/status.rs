@@ -17,6 +17,7 @@ use super::gates::GateName;
 use super::guest::GuestOutcome;
 use super::memory::{Boot, Boots};
 use super::pool_config::{self, PoolSources};
+use super::proof::requirement::RequireProof;
 use super::turn::Turn;
 use crate::fleet::claims::Refusal;
 use crate::mirrors::finding::Finding;
@@ -118,7 +119,12 @@ fn control_plane(turn: &Turn, outcome: &Outcome) -> ConditionState {
         outcome.failure.as_ref().map(|error| ConditionState::new("False", Reason::WriteFailed, error.clone()));
     // A contested target has its own condition.
     let held = turn.gate.condition().filter(|_| turn.gate.holding() != Some(GateName::Contested));
-    let condition = control_plane_condition(&turn.plan.targets, failure.as_ref().or(held));
+    // All targets are up to date with what may be live.
+    let unproven = held.filter(|_| turn.gate.holding() == Some(GateName::ProofMissing) && failure.is_none());
+    let condition = match unproven {
+        Some(unproven) => unproven.clone(),
+        None => control_plane_condition(&turn.plan.targets, failure.as_ref().or(held)),
+    };
     let failed = turn.rollout.failed.clone().filter(|_| condition.reason != Reason::RemovalHeld);
     failed.unwrap_or(condition)
 }
@@ -149,11 +155,24 @@ fn conditions(facts: &ClusterFacts, outcome: &Outcome, control_plane: &Condition
         |kind: ConditionType| !super::guest::CONDITIONS.contains(&kind) || guest.is_some_and(GuestOutcome::counts);
     let counting: Vec<_> = conditions.iter().copied().filter(|(kind, _)| counts(*kind)).collect();
     let ready = ready_condition(&counting);
-    // Mirrors are applied whether they are proven or not, so Ready does not depend on it.
-    let proven = facts.coverage.as_ref().map(|coverage| coverage.condition(now.time));
+    // Mirrors that are live stay live whether they are proven or not, so Ready does not depend on it.
+    let proven = proven(facts, now);
     conditions.extend(proven.iter().map(|condition| (ConditionType::MirrorsProven, condition)));
     conditions.push((ConditionType::Ready, &ready));
     merge(old, &conditions, facts.object.metadata.generation.unwrap_or_default(), now.time)
+}
+
+/// The condition `MirrorsProven`. Without a MirrorCoverage there is none, unless a proof is needed.
+fn proven(facts: &ClusterFacts, now: Moment) -> Option<ConditionState> {
+    let require = RequireProof::of(&*facts.object, facts.flags.require_proof);
+    match &facts.coverage {
+        _ if require == RequireProof::Off => None,
+        Some(coverage) => Some(coverage.condition(now.time)),
+        None => facts.enforcement.as_ref().map(|_| {
+            let message = "the hosted cluster has no MirrorCoverage: is the registry-manager running?";
+            ConditionState::new("Unknown", Reason::CoverageUnknown, message)
+        }),
+    }
 }
 
 /// The existing boot ConfigMaps, by NodePool. For those not read yet, the entries of the last report.

@@ -16,6 +16,7 @@ use super::flight::{self, Flight};
 use super::gates::{Gate, GateName, Proposal, gate, is_uncounted};
 use super::memory::Memory;
 use super::plan::{Counted, Plan, PlanInput, Target, Trigger, plan};
+use super::proof::control_plane::would_be_written_by_stock;
 use super::sources::OverrideMap;
 use super::value::remembered;
 use crate::digest::short_digest;
@@ -74,7 +75,7 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
     Turn {
         map: Arc::clone(&facts.map.map),
         is_uncounted,
-        boot: if reaches_nodes { boot::wishes(facts) } else { Vec::new() },
+        boot: if reaches_nodes { boot::wishes(facts, now.time) } else { Vec::new() },
         catalogs,
         withdraws: reaches_nodes && facts.leaves() && is_triggered && plan.is_up_to_date(),
         again_after: contested
@@ -149,6 +150,8 @@ fn planned(facts: &ClusterFacts, counts: bool, now: Moment) -> Plan {
         handover_over: flags.plans_final_state || handover_over,
         trigger: match &memory.touched {
             _ if !flags.triggers_stock || facts.is_blind() => Trigger::Forbidden,
+            // They would read what is held.
+            _ if would_be_written_by_stock(&facts.held, &management.stock_value) => Trigger::Forbidden,
             None => Trigger::First,
             Some(_) => Trigger::Repeated,
         },

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::context::Context;
+use super::context::{Context, moment};
 use super::rollouts;
 use crate::client::cause::Cause;
 use crate::management::index::lags::Side;
 use crate::management::lease;
-use crate::telemetry::metrics::{ManagerMetrics, ReasonLabels, gauge};
+use crate::telemetry::metrics::{ManagerMetrics, ReasonLabels, StateLabels, gauge};
 
 /// Interval. Rollouts fail and halts end by the clock, and a second is early enough for both; see `FleetGate` for what it costs.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -25,6 +27,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
         let (clusters, reports) = ctx.store.reports();
         count(&ctx.metrics, clusters, &reports);
         count_lags(&ctx);
+        count_proofs(&ctx.metrics, &reports, ctx.store.oldest_check(), moment().time);
         rollouts.update(&ctx.rollouts);
         if ctx.leader.may_write() {
             ctx.admission.remove_first(ctx.uninstalls()).await;
@@ -85,6 +88,29 @@ fn count_lags(ctx: &Context) {
     if ctx.settings.flags.has_guests {
         ctx.metrics.node_lag.set(&ctx.store.fleet_lag(Side::Nodes));
     }
+}
+
+fn count_proofs(
+    metrics: &ManagerMetrics,
+    reports: &[Arc<HostedClusterMirrorsStatus>],
+    oldest: Option<Timestamp>,
+    now: Timestamp,
+) {
+    let is_held = |condition: &Condition| {
+        condition.reason == Reason::ProofMissing.as_str() && condition.type_ != ConditionType::MirrorsProven.as_str()
+    };
+    let held = reports.iter().filter(|report| report.conditions.iter().any(is_held)).count();
+    metrics.proofs_held.set(gauge(held));
+    let conditions = reports.iter().flat_map(|report| &report.conditions);
+    let proven: Vec<&Condition> =
+        conditions.filter(|condition| condition.type_ == ConditionType::MirrorsProven.as_str()).collect();
+    // All of them, so that an alert on one of them has a zero to start from.
+    for (state, status) in [("Proven", "True"), ("Missing", "False"), ("Unknown", "Unknown")] {
+        let count = proven.iter().filter(|condition| condition.status == status).count();
+        metrics.mirrors_proven.get_or_create(&StateLabels { state }).set(gauge(count));
+    }
+    let age = oldest.map_or(0, |oldest| now.duration_since(oldest).as_secs().max(0));
+    metrics.proof_age.set(age);
 }
 
 #[cfg(test)]

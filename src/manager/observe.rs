@@ -14,12 +14,15 @@ use crate::hosted::carry_over::carried;
 use crate::hosted::facts::{ClusterFacts, FleetFacts};
 use crate::hosted::guest::GuestOutcome;
 use crate::hosted::plan::Target;
+use crate::hosted::proof::control_plane::enforce;
+use crate::hosted::proof::held::HeldSources;
 use crate::hosted::settings::settings;
 use crate::hosted::sources::ClusterMap;
 use crate::management::apply::WriteError;
 use crate::management::index::KnownFacts;
 use crate::management::index::guests::KubeconfigSecret;
 use crate::management::index::targets::KnownTarget;
+use crate::registry::coverage::needs;
 
 /// Everything that is known of a hosted cluster and its guest cluster at one time.
 pub(super) struct Observation {
@@ -106,12 +109,7 @@ impl Context {
         let now = moment();
         let (settings, unknown_setting) = settings(&known.object, now.time);
         let map = self.heavy.map(&load, &known.fleet.management, &sources.own.entries, settings.use_management).await;
-        let fleet = FleetFacts {
-            leaves: self.uninstalls(),
-            has_admission_to_remove: self.admission.has_to_be_removed(self.uninstalls()),
-            admission: self.admission.installed(),
-            ..known.fleet
-        };
+        let fleet = self.fleet(known.fleet);
         let mut facts = ClusterFacts {
             key: key.clone(),
             flags: Arc::clone(&self.settings.flags),
@@ -122,6 +120,8 @@ impl Context {
             pool_sources: sources.pools,
             pools: known.pools,
             map,
+            enforcement: None,
+            held: HeldSources::default(),
             targets: self.targets(known.targets),
             guest: known.guest.filter(|_| self.settings.flags.has_guests),
             coverage: known.coverage,
@@ -134,7 +134,20 @@ impl Context {
             fleet,
         };
         self.add_rare_facts(&mut facts, known.revision);
+        // Last of all: it compares the desired map, also one with carried entries, with what is live.
+        let needs = needs::of_cluster(&facts.object, &needs::of_pools(&facts.pools)).today();
+        enforce(&mut facts, &needs, now);
         Ok(Observation { facts, load, kubeconfig: known.kubeconfig, edits: known.edits })
+    }
+
+    fn fleet(&self, known: FleetFacts) -> FleetFacts {
+        let leaves = self.uninstalls();
+        FleetFacts {
+            leaves,
+            has_admission_to_remove: self.admission.has_to_be_removed(leaves),
+            admission: self.admission.installed(),
+            ..known
+        }
     }
 
     fn targets(&self, known: Vec<KnownTarget>) -> Vec<Target> {

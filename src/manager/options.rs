@@ -9,6 +9,7 @@ use super::webhook::options::WebhookOptions;
 use crate::fleet::rollout::Budget;
 use crate::guest::objects::{AgentPorts, AgentSpec};
 use crate::hosted::argument::ArgumentMode;
+use crate::hosted::proof::requirement::RequireProof;
 use crate::hosted::target::{TargetSpec, parse_target, stock_targets};
 use crate::mirrors::ImageReference;
 use crate::process::flags::{EndpointFlags, LeaseFlags, ReloadMethod, parse_duration, parse_selector};
@@ -39,6 +40,28 @@ impl From<RegistryOverridesArgument> for ArgumentMode {
         match mode {
             RegistryOverridesArgument::None => Self::None,
             RegistryOverridesArgument::Strict => Self::Strict,
+        }
+    }
+}
+
+/// Whether sources without a fallback wait for a proof of their mirrors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProofRequirement {
+    /// They do not, and nothing is reported about proofs
+    Off,
+    /// They do not, but what is not proven is reported
+    #[default]
+    Warn,
+    /// They go live when MirrorCoverage proves their mirrors
+    Enforce,
+}
+
+impl From<ProofRequirement> for RequireProof {
+    fn from(requirement: ProofRequirement) -> Self {
+        match requirement {
+            ProofRequirement::Off => Self::Off,
+            ProofRequirement::Warn => Self::Warn,
+            ProofRequirement::Enforce => Self::Enforce,
         }
     }
 }
@@ -125,6 +148,9 @@ pub struct PlanOptions {
     /// Sources to add to --registry-overrides, which supports one mirror each and has no fallback
     #[arg(long, value_enum, default_value_t, value_name = "SOURCES")]
     pub registry_overrides_argument: RegistryOverridesArgument,
+    /// Whether sources with NeverContactSource wait until their mirrors are proven to hold what is needed
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub require_proof: ProofRequirement,
     /// What to do with OLM catalogs that differ from their annotations
     #[arg(long, value_enum, default_value_t, value_name = "ACTION")]
     pub olm_catalogs: OlmCatalogs,

@@ -217,6 +217,11 @@ impl Store {
         self.with(reports)
     }
 
+    /// The time of the check of mirrors that is the longest ago.
+    pub fn oldest_check(&self) -> Option<Timestamp> {
+        self.with(|index| index.coverages.oldest_check())
+    }
+
     /// Records a report that was written, or deleted.
     pub fn record_report(&self, key: &ClusterKey, status: Option<HostedClusterMirrorsStatus>) {
         self.with(|index| index.apply_report(key, status));

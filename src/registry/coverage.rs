@@ -19,5 +19,6 @@ pub mod pullers;
 pub mod release;
 pub mod report;
 pub mod sample;
+pub mod strict;
 pub mod unneeded;
 pub mod want;

@@ -70,6 +70,12 @@ pub struct ManagerMetrics {
     pub node_lag: LagMetrics,
     /// Hosted clusters for which a mass removal waits for approval.
     pub removals_held: Gauge,
+    /// Hosted clusters with sources that are held because their mirrors are not proven.
+    pub proofs_held: Gauge,
+    /// Hosted clusters by what is known about their mirrors: `Proven`, `Missing`, `Unknown`.
+    pub mirrors_proven: Family<StateLabels, Gauge>,
+    /// Age of the oldest check by which mirrors count as proven or not. 0 without any.
+    pub proof_age: Gauge,
     /// Hosted clusters by the state of their rollout: `InFlight` (including failed ones), `Waiting`, `Failed`, `Unavailable`.
     pub rollouts: Family<StateLabels, Gauge>,
     /// Whether rollouts are halted because too many failed.
@@ -117,6 +123,9 @@ impl ManagerMetrics {
             control_plane_lag: LagMetrics::of_control_planes(registry),
             node_lag: LagMetrics::of_nodes(registry),
             removals_held: Gauge::default(),
+            proofs_held: Gauge::default(),
+            mirrors_proven: Family::default(),
+            proof_age: Gauge::default(),
             rollouts: Family::default(),
             rollouts_halted: Gauge::default(),
             guests: Family::default(),
@@ -149,6 +158,7 @@ impl ManagerMetrics {
         registry.register("targets_up_to_date", up_to_date, self.targets_up_to_date.clone());
         let held = "Hosted clusters for which a mass removal waits for approval";
         registry.register("removals_held", held, self.removals_held.clone());
+        self.register_proofs(registry);
         let rollouts = "Hosted clusters by the state of their rollout";
         registry.register("rollouts", rollouts, self.rollouts.clone());
         let halted = "Whether rollouts are halted because too many failed";
@@ -160,6 +170,15 @@ impl ManagerMetrics {
             "Linux nodes of guest clusters that use the declared mirrors",
             self.nodes_applied.clone(),
         );
+    }
+
+    fn register_proofs(&self, registry: &mut Registry) {
+        let held = "Hosted clusters with sources that wait until their mirrors are proven";
+        registry.register("proofs_held", held, self.proofs_held.clone());
+        let proven = "Hosted clusters by what is known about their mirrors";
+        registry.register("mirrors_proven", proven, self.mirrors_proven.clone());
+        let age = "Age of the oldest check of mirrors in a MirrorCoverage";
+        registry.register("proof_age_seconds", age, self.proof_age.clone());
     }
 
     /// Records the sources and findings of the management layer.

@@ -8,6 +8,7 @@ mod nodes;
 mod outage;
 mod policies;
 mod pools;
+mod proof;
 mod references;
 mod rollout;
 mod seeds;

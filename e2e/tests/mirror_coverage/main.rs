@@ -5,5 +5,6 @@
 
 mod checks;
 mod fill;
+mod gate;
 mod manager;
 mod stage;

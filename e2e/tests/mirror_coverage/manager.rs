@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use hypermirror_e2e::binaries;
 use hypermirror_e2e::fleet::manager::Manager;
+use hypermirror_e2e::fleet::objects::idms;
 
 use super::stage::Stage;
 
@@ -10,6 +11,9 @@ use super::stage::Stage;
 async fn the_report_of_a_hosted_cluster_and_the_status_command_show_whether_its_mirrors_are_proven() -> Result<()> {
     let stage = Stage::set().await?;
     let fleet = &stage.scene.fleet;
+    // Also of a source without a fallback: `--require-proof=warn`, the default, holds nothing.
+    let (source, mirror) = (format!("{}/ocp", stage.source.host()), format!("{}/ocp", stage.full.host()));
+    fleet.apply(&idms("management", &[(&source, &[&mirror], Some("NeverContactSource"))])).await?;
     let _manager = Manager::start(stage.scene.management()).await?;
     let message = fleet.condition("west", "MirrorsProven", "Unknown", "CoverageUnknown").await?;
     ensure!(message.starts_with("CredentialsNotReadable: "), "{message}");

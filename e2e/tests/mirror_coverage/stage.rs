@@ -162,6 +162,22 @@ impl Stage {
         self.scene.fleet.merge(&hosted_cluster("west", &[]), &annotation).await.map(|_| ())
     }
 
+    /// Makes both mirrors lose a layer of an image.
+    pub fn lose(&self, image: &str) {
+        for registry in [&self.mirror, &self.full] {
+            let mut store = registry.store();
+            let layer = store.add_blob(ART, own_layer(image, "amd64"));
+            store.repository(ART).blobs.remove(&layer);
+        }
+    }
+
+    /// Gives that layer back to both.
+    pub fn find(&self, image: &str) {
+        for registry in [&self.mirror, &self.full] {
+            registry.store().add_blob(ART, own_layer(image, "amd64"));
+        }
+    }
+
     /// Copies what the mirror lacks.
     pub fn fill(&self) {
         self.mirror.store().add_blob(ART, own_layer("etcd", "arm64"));

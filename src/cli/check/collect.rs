@@ -6,6 +6,7 @@ use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::report::Admission;
 use hypermirror_api::{HostedClusterMirrorsStatus, Reason, annotations};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
 
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
@@ -15,6 +16,7 @@ use crate::hosted::catalogs::requested::requested;
 use crate::hosted::delivery::invalid_delivery;
 use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
 use crate::hosted::plan::Target;
+use crate::hosted::proof::requirement::RequireProof;
 use crate::hosted::sources::{MAX_VALUE_BYTES, fits};
 use crate::manager::options::PlanOptions;
 use crate::mirrors::finding::{Finding, Severity};
@@ -62,6 +64,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     for cluster in &input.clusters {
         let plan = planner.plan(cluster);
         rows.extend(setting_row(&plan));
+        rows.extend(requirement_row(cluster, &plan));
         rows.extend(catalog_rows(input, cluster, &plan));
         rows.extend(delivery_rows(input, cluster));
         rows.extend(super::declared::rows(input, cluster));
@@ -177,6 +180,16 @@ fn setting_row(plan: &ClusterPlan) -> Option<Row> {
         field: format!("metadata.annotations[{}]", annotations::MANAGEMENT_MIRRORS),
         value: value.clone(),
         ..row
+    })
+}
+
+fn requirement_row(cluster: &HostedCluster, plan: &ClusterPlan) -> Option<Row> {
+    let message = RequireProof::invalid(cluster)?;
+    let key = annotations::REQUIRE_PROOF;
+    Some(Row {
+        field: format!("metadata.annotations[{key}]"),
+        value: cluster.annotations().get(key).cloned().unwrap_or_default(),
+        ..cluster_row(Severity::Error, Reason::MalformedObject, plan, message)
     })
 }
 

@@ -12,6 +12,7 @@ use super::super::planning::ClusterPlan;
 use crate::hosted::catalogs::compare::{Difference, ImageChange};
 use crate::hosted::entries::Entries;
 use crate::hosted::observed::ObservedTarget;
+use crate::hosted::proof::held::{HeldSource, HeldSources};
 use crate::hosted::target::TargetSpec;
 use crate::mirrors::overrides::ordered_mirrors;
 
@@ -23,12 +24,27 @@ pub struct ClusterChanges {
     pub hosted_cluster: String,
     /// Why the manager does not make the changes now. Null if it does.
     pub held: Option<String>,
+    /// The sources without a fallback that do not go live now, because their mirrors are not proven.
+    pub unproven: Vec<UnprovenChange>,
     /// The value of `hypermirror.dev/mirrors-observed` that the HostedCluster would get.
     pub mirrors_observed: Option<String>,
     /// The Deployments that would change.
     pub targets: Vec<TargetChanges>,
     /// The OLM catalogs that would change unless stock HyperShift changes them first.
     pub catalogs: Vec<CatalogChanges>,
+}
+
+/// A source that is held because its mirrors are not proven.
+#[derive(Debug, Serialize)]
+pub struct UnprovenChange {
+    /// The source.
+    pub source: String,
+    /// The mirrors that stay in use. Empty if the source is not live.
+    pub before: Vec<String>,
+    /// The declared mirrors.
+    pub after: Vec<String>,
+    /// Why they are not proven.
+    pub why: String,
 }
 
 /// The changes of one object of the OLM catalogs.
@@ -136,16 +152,33 @@ impl ClusterChanges {
         Ok(Self {
             hosted_cluster: plan.key.to_string(),
             held: paused.or(removal),
+            unproven: unproven(&plan.held),
             mirrors_observed: plan.plan.touch.clone(),
             targets,
             catalogs: Vec::new(),
         })
     }
 
-    /// Whether anything changes.
+    /// Whether anything changes, now or after a proof.
     pub fn is_any(&self) -> bool {
+        self.has_writes() || !self.unproven.is_empty()
+    }
+
+    /// Whether anything is written.
+    pub fn has_writes(&self) -> bool {
         self.mirrors_observed.is_some() || !self.targets.is_empty() || !self.catalogs.is_empty()
     }
+}
+
+fn unproven(held: &HeldSources) -> Vec<UnprovenChange> {
+    let cause = held.cause.as_deref().unwrap_or_default();
+    let change = |held: &HeldSource| UnprovenChange {
+        source: held.source.clone(),
+        before: held.live.clone(),
+        after: held.mirrors.clone(),
+        why: held.why.clone().unwrap_or_else(|| cause.to_owned()),
+    };
+    held.sources.iter().map(change).collect()
 }
 
 impl TargetChanges {

@@ -25,6 +25,17 @@ fn cluster(lines: &mut Vec<String>, changes: &ClusterChanges) {
         let text = format!("+ annotation {}: {digest}", hypermirror_api::annotations::MIRRORS_OBSERVED);
         lines.push(format!("  {}  (triggers stock operators to read the mirrors)", styled(GOOD, text)));
     }
+    if !changes.unproven.is_empty() {
+        lines.push(format!("  {}", styled(WARNING, "held until their mirrors are proven (--require-proof=enforce)")));
+    }
+    for source in &changes.unproven {
+        let live = match source.before.as_slice() {
+            [] => String::new(),
+            live => format!(" ({} stays in use)", live.join(", ")),
+        };
+        let text = format!("? {} -> {}", source.source, source.after.join(", "));
+        lines.push(format!("    {}{live}: {}", styled(WARNING, text), source.why));
+    }
     let mut before: Option<&TargetChanges> = None;
     for target in &changes.targets {
         let is_repetition = before.is_some_and(|before| before.overrides == target.overrides);

@@ -28,7 +28,8 @@ pub struct ControlPlaneArgs {
 /// Prints the Deployments in the order of the input.
 pub async fn run(args: &ControlPlaneArgs) -> Result<()> {
     let specs = args.plan.targets();
-    let mut input = args.input.load(Wanted { targets: &specs, reports: true, ..Wanted::default() }).await?;
+    let mut input =
+        args.input.load(Wanted { targets: &specs, reports: true, pools: true, ..Wanted::default() }).await?;
     findings::report_input(&input);
     let cluster = input.select(args.hosted_cluster.as_ref())?.cloned();
     let patched = if let Some(cluster) = &cluster {
@@ -63,6 +64,11 @@ fn report(planner: &Planner<'_>, plan: &ClusterPlan) {
     let management = planner.management.findings.iter().filter(|_| plan.settings.use_management);
     findings::report(management.chain(plan.map.findings.iter()));
     findings::report_plan(plan);
+    for held in &plan.held.sources {
+        let cause = plan.held.cause.as_ref().filter(|_| held.why.is_none());
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        console::warning(format!("HostedCluster/{}: held until its mirrors are proven: {held}{cause}", plan.key));
+    }
 }
 
 /// Removes `managedFields`, which only the API server uses.

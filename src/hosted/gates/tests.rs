@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use super::super::facts::{Flags, RolloutFacts};
 use super::super::fixtures::{facts, idms, observed_mut};
 use super::super::observed::EnvEntry;
+use super::super::plan::TargetPlan;
+use super::super::proof::held::{Enforcement, HeldSource, HeldSources};
 use super::super::sources::ClusterMap;
 use super::super::turn::{Turn, turn};
 use super::*;
@@ -23,7 +25,7 @@ fn now() -> Moment {
 type Change = fn(&mut ClusterFacts);
 
 /// For each gate what closes it alone, in the order of the gates.
-const CLOSED: [(GateName, Change); 9] = [
+const CLOSED: [(GateName, Change); 10] = [
     (GateName::NamespaceClaim, |facts| facts.refusal = Some(Refusal::Shared)),
     (GateName::Paused, |facts| facts.settings.paused = Some("annotation hypermirror.dev/paused is \"true\"".into())),
     (GateName::Observing, |facts| flags(facts).observes = true),
@@ -38,6 +40,17 @@ const CLOSED: [(GateName, Change); 9] = [
         facts.map = ClusterMap::default();
         let emptied = vec![facts.key.to_string()];
         facts.fleet.removal = Some(HeldRemoval { with_map: 12, emptied, token: "t0".into() });
+    }),
+    (GateName::ProofMissing, |facts| {
+        let source = HeldSource {
+            source: "t.example".into(),
+            mirrors: vec!["m.example/t".into()],
+            live: Vec::new(),
+            pool: None,
+            why: None,
+        };
+        facts.held = HeldSources { sources: vec![source], cause: Some("CredentialsNotReadable: no secret".into()) };
+        facts.enforcement = Some(Enforcement { subject: "s0".into(), token: "t0".into() });
     }),
     (GateName::Contested, |_| {}), // see `contested`
     (GateName::RolloutBudget, |facts| {
@@ -75,11 +88,17 @@ fn closed(gates: &[GateName]) -> ClusterFacts {
 fn gate_of(facts: &ClusterFacts, is_contested: bool) -> Gate {
     let now = now();
     let Turn { mut plan, memory, gate, .. } = turn(facts, now);
-    if !is_contested {
+    if !is_contested && facts.held.is_empty() {
         return gate;
     }
     for target in &mut plan.targets {
-        target.plan = target.plan.take().map(|plan| plan.contested(Some("rival")));
+        target.plan = target.plan.take().map(|plan| {
+            if is_contested {
+                return plan.contested(Some("rival"));
+            }
+            // What is held is not in the map: everything else was written.
+            TargetPlan { up_to_date: true, ..TargetPlan::default() }
+        });
     }
     super::gate(&Proposal { facts, plan: Some(&plan), edits: &memory.edits, now })
 }
@@ -136,6 +155,7 @@ fn the_message_of_a_held_change_names_the_state_and_the_way_out() {
         (GateName::LeavingAdmission, "False", Reason::Leaving, "waiting for the admission to be removed"),
         (GateName::LeavingNodes, "False", Reason::Leaving, "waiting for the nodes of the guest cluster"),
         (GateName::RemovalHeld, "False", Reason::RemovalHeld, "kubectl annotate lease -n hypermirror-system"),
+        (GateName::ProofMissing, "False", Reason::ProofMissing, "kubectl annotate hostedcluster -n clusters a"),
         (GateName::Contested, "False", Reason::Contested, "control-plane-operator: rival removes the entry"),
         (GateName::RolloutBudget, "False", Reason::RolloutWaiting, "--max-concurrent-rollouts"),
     ] {

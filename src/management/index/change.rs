@@ -138,7 +138,7 @@ impl Index {
                 Update::Failing(_) => Vec::new(),
             }),
             Change::Kubeconfigs(place, update) => self.apply_kubeconfigs(place, update),
-            Change::Coverages(update) => Changed::clusters(self.apply_coverages(update)),
+            Change::Coverages(update) => Changed::both(self.apply_coverages(update)),
             Change::Reports(update) => Changed::clusters(self.apply_reports(update)),
             Change::ConfigMaps(namespace, update) => self.apply_config_maps(&namespace, update),
             Change::NoReferences(namespace) => {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hypermirror_api::{ClusterKey, MirrorCoverage};
+use jiff::Timestamp;
 
 use crate::hosted::coverage::KnownCoverage;
 
@@ -35,6 +36,11 @@ impl Coverages {
     /// That of a hosted cluster.
     pub fn get(&self, key: &ClusterKey) -> Option<Arc<KnownCoverage>> {
         self.0.get(key).cloned()
+    }
+
+    /// The time of the check that is the longest ago.
+    pub fn oldest_check(&self) -> Option<Timestamp> {
+        self.0.values().filter_map(|known| known.checked).min()
     }
 
     /// Records one. Returns its hosted cluster if it has changed.
@@ -82,7 +88,7 @@ mod tests {
                 reason: "AllHeld".into(),
                 message: String::new(),
                 observed_generation: None,
-                last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+                last_transition_time: Time(Timestamp::UNIX_EPOCH),
             }],
             ..MirrorCoverageStatus::default()
         });

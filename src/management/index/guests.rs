@@ -7,9 +7,8 @@ use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::NodePool;
 use kube::ResourceExt;
 
-use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::GuestOutcome;
-use crate::hosted::pool_config::{KnownPool, PoolConfig};
+use crate::hosted::pool_config::KnownPool;
 
 /// The Secrets with a kubeconfig, in order of preference. Only the identity in the first one may write mirror objects by the
 /// admission policies of guest clusters (HyperShift, `kas/admissionpolicies.go`).
@@ -43,15 +42,9 @@ pub struct SeenPool {
 
 impl From<&NodePool> for SeenPool {
     fn from(pool: &NodePool) -> Self {
-        let known = KnownPool {
-            delivery: Delivery::requested(pool).0,
-            uid: pool.uid().unwrap_or_default(),
-            release: pool.spec.release.as_ref().map(|release| release.image.clone()),
-            config: PoolConfig::of(pool),
-        };
         let namespace = pool.namespace().unwrap_or_default();
         let cluster = ClusterKey { namespace, name: pool.spec.cluster_name.clone() };
-        Self { cluster, name: pool.name_any(), known }
+        Self { cluster, name: pool.name_any(), known: KnownPool::from(pool) }
     }
 }
 

@@ -23,7 +23,7 @@ impl Act<'_> {
         // One after the other, and each with its own trouble: a NodePool whose file is refused must not keep the others from theirs.
         for BootWish { pool, config_map } in &turn.boot {
             let (reason, message) = match config_map {
-                Err(message) => (Reason::InvalidEntries, message.clone()),
+                Err(trouble) => (trouble.reason, trouble.message.clone()),
                 Ok(wanted) => match self.deliver(pool, wanted.as_ref()).await {
                     Ok(()) => continue,
                     Err(error) => {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedControlPlane;
+use jiff::Timestamp;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::declared::declared;
+use super::declared::{DeclaredSets, declared};
 use super::{Base, Guest, Guests, jittered};
 use crate::client::cause::Cause;
 use crate::client::deadline::answered;
@@ -16,6 +17,7 @@ use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crd
 use crate::guest::summary::GuestSet;
 use crate::guest::{GuestClient, GuestError, guest_set, path};
 use crate::hosted::guest::api_endpoint;
+use crate::hosted::proof::held::HeldSources;
 use crate::manager::heavy::Heavy;
 use crate::manager::observe::Observation;
 use crate::manager::options::GuestAgent;
@@ -31,6 +33,8 @@ pub(super) struct Pushed {
     /// Number of objects of hypermirror.
     pub objects: usize,
     pub changed: bool,
+    /// The sources that are held because their mirrors are not proven.
+    pub held: HeldSources,
 }
 
 /// The last written mirrors of a guest cluster.
@@ -81,6 +85,7 @@ pub(super) async fn push(
     guest: &mut Guest,
     client: &GuestClient,
     observed: &Observation,
+    now: Timestamp,
 ) -> Result<Push, GuestError> {
     let key = &observed.facts.key;
     if guest.watches.seen.drain_news() {
@@ -93,14 +98,14 @@ pub(super) async fn push(
         Some(base) => base.kinds,
         None => kinds(client).await?,
     };
-    let wanted = wanted_mirrors(&guests.heavy, client, observed, kinds).await?;
+    let (wanted, held) = wanted_mirrors(&guests.heavy, client, observed, kinds, now).await?;
     let digest = serde_json::to_string(&wanted).map(|text| short_digest(&text)).unwrap_or_default();
     let last = base.as_ref().zip(guest.mirrors.as_ref());
     if let Some((base, mirrors)) = last
         && mirrors.wanted == digest
     {
         let objects = base.others.len() + mirrors.objects;
-        return Ok(Push::Done(Pushed { sets: mirrors.sets.clone(), objects, changed: false }));
+        return Ok(Push::Done(Pushed { sets: mirrors.sets.clone(), objects, changed: false, held }));
     }
     if base.is_none() {
         client.ensure(&crds()).await?;
@@ -116,30 +121,30 @@ pub(super) async fn push(
     let (live, written) = client.apply_all(compared).await?;
     let pruned = prune_mirrors(client, kinds, &wanted, last.map(|(_, mirrors)| mirrors)).await?;
     let changed = written > 0 || pruned > 0;
-    let base = match base {
-        Some(base) => base,
-        None => Base { at: Instant::now(), kinds, others: guests.push_others(client, key, kinds).await? },
-    };
+    let base = guests.completed(base, client, key, kinds).await?;
     let sets = live.iter().filter_map(guest_set).collect();
     let mirrors = Mirrors { wanted: digest, names: names(&wanted), sets, objects: live.len() };
-    let pushed = Pushed { sets: mirrors.sets.clone(), objects: base.others.len() + mirrors.objects, changed };
+    let objects = base.others.len() + mirrors.objects;
+    let pushed = Pushed { sets: mirrors.sets.clone(), objects, changed, held };
     (guest.base, guest.mirrors) = (Some(base), Some(mirrors));
     Ok(Push::Done(pushed))
 }
 
+/// The mirrors that may be live, and what is held.
 async fn wanted_mirrors(
     heavy: &Heavy,
     client: &GuestClient,
     observed: &Observation,
     kinds: GuestKinds,
-) -> Result<Vec<Value>, GuestError> {
-    let (entries, pools) = declared(heavy, client, observed).await?;
+    now: Timestamp,
+) -> Result<(Vec<Value>, HeldSources), GuestError> {
+    let DeclaredSets { entries, pools, held } = declared(heavy, client, observed, now).await?;
     let wanted = move || {
         let mut wanted = node_mirror_sets(&entries, &pools);
         wanted.extend(mirror_objects(&entries, kinds));
         wanted
     };
-    Ok(heavy.compute_apart(&observed.load, wanted).await)
+    Ok((heavy.compute_apart(&observed.load, wanted).await, held))
 }
 
 fn names(wanted: &[Value]) -> Vec<String> {
@@ -167,6 +172,20 @@ async fn prune_mirrors(
 }
 
 impl Guests {
+    /// The last complete reconcile, or a new one.
+    async fn completed(
+        &self,
+        base: Option<Base>,
+        client: &GuestClient,
+        key: &ClusterKey,
+        kinds: GuestKinds,
+    ) -> Result<Base, GuestError> {
+        match base {
+            Some(base) => Ok(base),
+            None => Ok(Base { at: Instant::now(), kinds, others: self.push_others(client, key, kinds).await? }),
+        }
+    }
+
     /// Writes all objects except mirrors. Returns the kind of each object.
     async fn push_others(
         &self,

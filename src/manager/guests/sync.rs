@@ -15,8 +15,8 @@ use crate::guest::seen::WATCHED;
 use crate::guest::summary::Summary;
 use crate::guest::{GuestClient, GuestError};
 use crate::hosted::condition_state::ConditionState;
-use crate::hosted::facts::Moment;
-use crate::hosted::gates::{GateName, held};
+use crate::hosted::facts::{ClusterFacts, Moment};
+use crate::hosted::gates::{self, GateName};
 use crate::hosted::guest::GuestOutcome;
 use crate::manager::observe::Observation;
 use crate::manager::options::GuestAgent;
@@ -25,7 +25,7 @@ use crate::manager::options::GuestAgent;
 pub(super) async fn sync(guests: &Guests, guest: &mut Guest, observed: &Observation, now: Moment) -> Synced {
     let facts = &observed.facts;
     let (key, before) = (&facts.key, facts.guest.as_deref());
-    match held(facts, now) {
+    match gates::held(facts, now) {
         Some((GateName::NamespaceClaim, refused)) => {
             *guest = Guest::default(); // the known state belongs to another HostedCluster
             return Synced::new(GuestOutcome::refused(refused, before), guests.interval(key));
@@ -40,7 +40,7 @@ pub(super) async fn sync(guests: &Guests, guest: &mut Guest, observed: &Observat
         Ok(client) if facts.wants_guest_left() => removal::remove(guests, guest, &client, facts).await,
         Ok(client) => {
             guest.leaving_since = None;
-            serve(guests, guest, &client, observed).await
+            serve(guests, guest, &client, observed, now).await
         }
         Err(none) if facts.wants_guest_left() => removal::without_connection(guests, guest, facts, none),
         Err(none) => guests.no_connection(key, none, before),
@@ -53,9 +53,15 @@ fn resting(before: Option<&GuestOutcome>) -> GuestOutcome {
     before.cloned().unwrap_or_else(|| GuestOutcome::unknown(nothing, None))
 }
 
-async fn serve(guests: &Guests, guest: &mut Guest, client: &GuestClient, observed: &Observation) -> Synced {
+async fn serve(
+    guests: &Guests,
+    guest: &mut Guest,
+    client: &GuestClient,
+    observed: &Observation,
+    now: Moment,
+) -> Synced {
     let facts = &observed.facts;
-    match push_and_read(guests, guest, client, observed).await {
+    match push_and_read(guests, guest, client, observed, now).await {
         Ok(Ok((pushed, summary))) => {
             guest.health.worked();
             guests.watch(guest, observed);
@@ -77,8 +83,9 @@ async fn push_and_read(
     guest: &mut Guest,
     client: &GuestClient,
     observed: &Observation,
+    now: Moment,
 ) -> Result<Result<(Pushed, Summary), Duration>, GuestError> {
-    let pushed = match push(guests, guest, client, observed).await? {
+    let pushed = match push(guests, guest, client, observed, now.time).await? {
         Push::Done(pushed) => pushed,
         Push::Waits(pause) => return Ok(Err(pause)),
     };
@@ -128,7 +135,7 @@ impl Guests {
             let bootstrap = bootstrap::covered(client, facts, image, &summary).await;
             let secret = guest.connection.as_ref().map(|connection| connection.secret.name).unwrap_or_default();
             Some(GuestOutcome {
-                synced: self.synced(guest),
+                synced: held(facts, pushed).unwrap_or_else(|| self.synced(guest)),
                 nodes: Some(summary.verdict),
                 bootstrap: Some(bootstrap),
                 guest: Some(guest_report(secret, pushed)),
@@ -169,6 +176,12 @@ impl Guests {
 fn nodes_left(summary: &Summary, pushed: &Pushed) -> Progress {
     let left = usize::try_from(summary.report.total - summary.report.applied).unwrap_or_default();
     Progress { left, reason: summary.verdict.reason, is_held: false, is_written: pushed.changed }
+}
+
+/// The condition while sources are held because their mirrors are not proven. All other objects are up to date.
+fn held(facts: &ClusterFacts, pushed: &Pushed) -> Option<ConditionState> {
+    let enforcement = facts.enforcement.as_ref().filter(|_| !pushed.held.is_empty())?;
+    Some(pushed.held.condition(&facts.key, &enforcement.token))
 }
 
 fn guest_report(secret: &str, pushed: &Pushed) -> GuestReport {

@@ -137,3 +137,33 @@ async fn an_edit_is_pending_until_its_last_write_and_only_for_the_leader() {
     assert_eq!(pending(Side::ControlPlane), (0, String::new()), "a standby computes no turns");
     stage.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn proofs_are_counted_by_state_and_the_oldest_check_has_an_age() {
+    let stage = Stage::new(&[], []);
+    let condition = |kind: &str, status: &str, reason: Reason| Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.as_str().to_owned(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    };
+    let report = |conditions: Vec<Condition>| Arc::new(HostedClusterMirrorsStatus { conditions, ..report(1) });
+    let lost = condition("MirrorsProven", "False", Reason::ProofMissing);
+    let reports = [
+        report(vec![condition("MirrorsProven", "True", Reason::AsExpected)]),
+        report(vec![lost.clone()]),
+        report(vec![lost, condition("GuestSynced", "False", Reason::ProofMissing)]),
+        report(Vec::new()),
+    ];
+    let metrics = &stage.ctx.metrics;
+    let (checked, now) = (Timestamp::from_second(100).unwrap(), Timestamp::from_second(160).unwrap());
+    count_proofs(metrics, &reports, Some(checked), now);
+    let of = |state: &'static str| metrics.mirrors_proven.get_or_create(&StateLabels { state }).get();
+    assert_eq!((of("Proven"), of("Missing"), of("Unknown")), (1, 2, 0));
+    assert_eq!((metrics.proofs_held.get(), metrics.proof_age.get()), (1, 60), "a proof that is lost holds nothing");
+    count_proofs(metrics, &[], None, now);
+    assert_eq!((of("Missing"), metrics.proofs_held.get(), metrics.proof_age.get()), (0, 0, 0));
+    stage.end().await;
+}

@@ -6,7 +6,9 @@ use hypermirror_api::hypershift::{AppliedRelease, HostedCluster, NodePool, Versi
 use kube::ResourceExt as _;
 
 use super::payload::PayloadImage;
+use crate::digest::short_digest;
 use crate::hosted::catalogs::requested::{Wanted, requested};
+use crate::hosted::pool_config::KnownPool;
 use crate::mirrors::ImageReference;
 
 /// HyperShift's annotations of a HostedCluster that replace images (`api/hypershift/v1beta1/hostedcluster_types.go`).
@@ -81,6 +83,13 @@ pub struct ClusterNeeds {
     pub overrides: BTreeMap<String, String>,
 }
 
+impl ClusterNeeds {
+    /// A digest of what it needs today, without the releases that it can be updated to.
+    pub fn today(&self) -> String {
+        short_digest(&format!("{:?} {:?} {:?}", self.releases, self.others, self.overrides))
+    }
+}
+
 /// A NodePool, as far as it decides what is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolNeeds {
@@ -94,6 +103,12 @@ impl From<&NodePool> for PoolNeeds {
     fn from(pool: &NodePool) -> Self {
         Self { name: pool.name_any(), release: pool.spec.release.as_ref().map(|release| release.image.clone()) }
     }
+}
+
+/// The NodePools of a hosted cluster.
+pub fn of_pools(pools: &BTreeMap<String, KnownPool>) -> Vec<PoolNeeds> {
+    let one = |(name, pool): (&String, &KnownPool)| PoolNeeds { name: name.clone(), release: pool.release.clone() };
+    pools.iter().map(one).collect()
 }
 
 /// The consumers of a cluster: look-ups, pods, and the nodes of each pool.

@@ -18,6 +18,7 @@ use super::fill::gaps::{Gaps, gaps};
 use super::inputs::{Inputs, Unready};
 use super::round::Round;
 use super::schedule::{Due, End, Known};
+use super::status::proof::Proof;
 use super::status::{self, Checked, Outcome, UpdateReport};
 use super::write;
 use crate::client::cause::Cause;
@@ -26,6 +27,7 @@ use crate::registry::coverage::holder::{Holder, places};
 use crate::registry::coverage::matrix::{Demand, TrustId};
 use crate::registry::coverage::needs::{self, Consumer, Need, ReleaseNeed};
 use crate::registry::coverage::report::{Report, UnreadRelease};
+use crate::registry::coverage::strict::{SourceProof, Strict};
 
 /// The longest time for one hosted cluster. A registry that answers slowly is no reason to show old results for ever.
 const LIMIT: Duration = Duration::from_mins(30);
@@ -69,6 +71,7 @@ pub async fn run(ctx: Arc<Context>, round: Rc<Round>, due: Due, slots: Rc<Semaph
         fill: progress.as_ref(),
         at: Timestamp::now(),
         next: ctx.next_round(),
+        interval: ctx.options.coverage_interval,
     };
     let before = known.and_then(|known| known.status.as_ref());
     let now = status::after(before, &report);
@@ -146,20 +149,28 @@ async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> (Checked, Opt
         }
     };
     let mut prover = Prover { round, inputs, holder: Holder::new(keychain, trust), level: ctx.options.coverage_level };
-    let (report, demands) = prover.today(&inputs.object).await;
+    let (Proven { report, demands, .. }, proofs) = prover.today(&inputs.object).await;
     let filler = ctx.filler.as_ref().filter(|_| fill::is_wanted(&inputs.object));
     let namespace = inputs.object.namespace().unwrap_or_default();
     let gaps = filler.map(|filler| gaps(&namespace, &demands, &report.images, &filler.destinations));
     drop(demands);
     let mut updates = Vec::new();
     for (version, release) in inputs.needs.updates.iter().take(MAX_UPDATES) {
-        let (report, _) = prover.prove(Vec::new(), std::slice::from_ref(release)).await;
+        let Proven { report, .. } = prover.prove(Vec::new(), std::slice::from_ref(release)).await;
         updates.push(UpdateReport { version: version.clone(), image: release.image.clone(), report });
     }
     for notice in round.asker.take_notices() {
         tracing::info!(notice, "a registry wants people to know something");
     }
-    (Checked { report, updates, trouble }, gaps)
+    let proof = Proof { subject: inputs.subject.clone(), proofs };
+    (Checked { report, updates, trouble, proof }, gaps)
+}
+
+/// What was found about needs.
+struct Proven {
+    report: Report,
+    demands: Vec<Demand>,
+    needs: Vec<Need>,
 }
 
 struct Prover<'a> {
@@ -170,8 +181,8 @@ struct Prover<'a> {
 }
 
 impl Prover<'_> {
-    /// What the hosted cluster needs now.
-    async fn today(&mut self, object: &HostedCluster) -> (Report, Vec<Demand>) {
+    /// What the hosted cluster needs now, and what is proven about its sources without a fallback.
+    async fn today(&mut self, object: &HostedCluster) -> (Proven, Vec<SourceProof>) {
         let consumers = self.inputs.pullers.iter().map(|puller| puller.consumer.clone());
         let nodes = consumers.filter(|consumer| matches!(consumer, Consumer::Nodes(_))).collect();
         let pods = [Consumer::Pods].into();
@@ -179,10 +190,22 @@ impl Prover<'_> {
         needs.extend(needs::of_list("hypershift operator", self.round.operator_image.clone(), &pods));
         needs.extend(needs::of_list("agent", self.round.agent_image.clone(), &nodes));
         tracing::debug!(cluster = object.name_any(), "checking coverage");
-        self.prove(needs, &self.inputs.needs.releases).await
+        let proven = self.prove(needs, &self.inputs.needs.releases).await;
+        let proofs = self.prove_strictly(&proven.needs, &proven.report).await;
+        (proven, proofs)
     }
 
-    async fn prove(&mut self, mut needs: Vec<Need>, releases: &[ReleaseNeed]) -> (Report, Vec<Demand>) {
+    /// Most places were asked for the report already, and the asker asks none twice.
+    async fn prove_strictly(&mut self, needs: &[Need], report: &Report) -> Vec<SourceProof> {
+        let strict = Strict::of(&self.inputs.pullers, needs);
+        let pulls: Vec<Pull> = strict.pulls.iter().map(|strict| strict.pull.clone()).collect();
+        let demands = self.holder.demands(&self.round.asker, &pulls, &self.inputs.closeness).await;
+        let found = self.round.asker.prove(&demands, |_| {}).await;
+        let unread = report.unread_releases.first().map(status::why_unread);
+        strict.prove(&demands, &found, unread.as_deref())
+    }
+
+    async fn prove(&mut self, mut needs: Vec<Need>, releases: &[ReleaseNeed]) -> Proven {
         let mut unread = Vec::new();
         let overrides = &self.inputs.needs.overrides;
         for release in releases {
@@ -202,7 +225,7 @@ impl Prover<'_> {
         let found = self.round.asker.prove(&demands, |_| {}).await;
         let mut report = Report::new(self.level.into(), "", &demands, &found);
         report.unread_releases = unread;
-        (report, demands)
+        Proven { report, demands, needs }
     }
 
     fn pulls(&self, needs: &[Need]) -> Vec<Pull> {

@@ -17,13 +17,14 @@ use crate::hosted::carry_over::carried;
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::node_entries;
 use crate::hosted::pool_config::PoolSources;
+use crate::hosted::proof::subject::{Declared, subject};
 use crate::hosted::settings::settings;
 use crate::hosted::sources::cluster_map;
 use crate::management::index::KnownFacts;
 use crate::management::index::declared::Sources;
 use crate::mirrors::{MirrorEntry, Resolved};
 use crate::registry::coverage::demand::{Closeness, NodeRules, Puller};
-use crate::registry::coverage::needs::{self, ClusterNeeds, PoolNeeds};
+use crate::registry::coverage::needs::{self, ClusterNeeds};
 use crate::registry::coverage::pullers::{NodesOf, of_control_plane};
 
 /// What has to be checked.
@@ -36,6 +37,8 @@ pub struct Inputs {
     pub pullers: Vec<Puller>,
     /// How closely registries are asked.
     pub closeness: Closeness,
+    /// What a proof about sources without a fallback is made for; see [`subject`].
+    pub subject: String,
     /// Of all of this.
     pub digest: String,
 }
@@ -67,26 +70,29 @@ impl Inputs {
             ctx.store.keep_in_force(key, declaration, &sources);
         }
         let object = Arc::clone(&known.object);
-        let pullers = pullers(round, key, &known, &sources)
+        let map = override_map(&known, &sources);
+        let needs = needs::of_cluster(&object, &needs::of_pools(&known.pools));
+        let declared = Declared { map: &map, own: &sources.own, pools: &known.pools, sources: &sources.pools };
+        let subject = subject(&declared, Delivery::of(&*object), &needs.today());
+        let pullers = pullers(round, key, &known, &sources, map)
             .map_err(|why| Unready::Unknown(Arc::clone(&object), CoverageReason::SourcesNotReadable, why))?;
-        let pools: Vec<PoolNeeds> = known
-            .pools
-            .iter()
-            .map(|(name, pool)| PoolNeeds { name: name.clone(), release: pool.release.clone() })
-            .collect();
-        let needs = needs::of_cluster(&object, &pools);
         let closeness = Closeness::new(ctx.options.coverage_level.into(), &ctx.options.pull_through, Some(&*object));
         let read = (&object.spec.pull_secret, &object.spec.additional_trust_bundle);
         let images = (&round.operator_image, &round.agent_image);
         let fills = if ctx.filler.is_some() && fill::is_wanted(&object) { " fill" } else { "" };
-        let digest = short_digest(&format!("{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}{fills}"));
-        Ok(Self { object, needs, pullers, closeness, digest })
+        let digest = short_digest(&format!("{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}{fills} {subject}"));
+        Ok(Self { object, needs, pullers, closeness, subject, digest })
     }
 }
 
-fn pullers(round: &Round, key: &ClusterKey, known: &KnownFacts, sources: &Sources) -> Result<Vec<Puller>, String> {
+fn pullers(
+    round: &Round,
+    key: &ClusterKey,
+    known: &KnownFacts,
+    sources: &Sources,
+    map: Resolved,
+) -> Result<Vec<Puller>, String> {
     let (management, policies) = (round.management.as_ref()?, round.policies.as_ref()?);
-    let map = override_map(known, sources);
     let mut pullers = of_control_plane(key, map, management, policies).to_vec();
     let (own, _) = node_entries(sources.own.entries.iter());
     let delivery = Delivery::of(&*known.object);
@@ -128,7 +134,8 @@ fn rules(
 ) -> Result<NodeRules, String> {
     let (entries, _) = node_entries(declared.entries.iter());
     let pool = pool.map(|name| SetInput { name: name.clone(), entries, delivered: true });
-    let set = if delivery.is_by_agent() {
+    // Nodes that boot with the mirrors pull from the same places as those whose agent writes them.
+    let set = if delivery.is_by_agent() || delivery.is_by_rollout() {
         node_mirrors(own, pool.as_ref()).map_err(|error| error.to_string())?.0
     } else {
         Resolved::default()

@@ -1,6 +1,7 @@
 //! The status of a MirrorCoverage from the result of a check. Pure.
 
 mod lists;
+pub mod proof;
 
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use hypermirror_api::{CoverageConditionType, CoverageReason, MirrorCoverageStatu
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+pub use self::lists::why_unread;
+use self::proof::Proof;
 use super::super::status::shown;
 use super::fill::backlog::Progress;
 use crate::registry::coverage::matrix::Counts;
@@ -31,6 +34,8 @@ pub struct Checked {
     pub updates: Vec<UpdateReport>,
     /// Why its consumers could not be imitated.
     pub trouble: Option<(CoverageReason, String)>,
+    /// What is proven about its sources without a fallback.
+    pub proof: Proof,
 }
 
 /// What a check found about an available update.
@@ -72,6 +77,8 @@ pub struct Report<'a> {
     pub at: Timestamp,
     /// When the next one is made.
     pub next: Timestamp,
+    /// Between two checks.
+    pub interval: Duration,
 }
 
 /// Whether everything is held.
@@ -88,7 +95,8 @@ pub fn after(before: Option<&MirrorCoverageStatus>, report: &Report<'_>) -> Mirr
         Outcome::Checked(checked) => (held(checked), found(checked)),
         Outcome::NotChecked(reason, message) => {
             let held = Held { status: "Unknown", reason: *reason, message: message.clone() };
-            (held, before.cloned().unwrap_or_default())
+            // An old proof would prove something about mirrors that nobody has asked.
+            (held, MirrorCoverageStatus { proof: None, ..before.cloned().unwrap_or_default() })
         }
     };
     let old = before.map(|before| before.conditions.as_slice()).unwrap_or_default();
@@ -100,6 +108,7 @@ pub fn after(before: Option<&MirrorCoverageStatus>, report: &Report<'_>) -> Mirr
         vantage: VANTAGE.to_owned(),
         last_check_time: Some(Time(whole_seconds(report.at))),
         next_check_time: Some(Time(whole_seconds(report.next))),
+        check_interval_seconds: i64::try_from(report.interval.as_secs().max(1)).unwrap_or(i64::MAX),
         inputs: report.inputs.to_owned(),
         last_handled_check_now: report.check_now.map(str::to_owned),
         ..found
@@ -137,6 +146,7 @@ fn found(checked: &Checked) -> MirrorCoverageStatus {
         unknown: lists::unknown(&checked.report),
         updates_summary: format!("{held}/{}", updates.len()),
         available_updates: updates,
+        proof: Some(checked.proof.status()),
         ..MirrorCoverageStatus::default()
     }
 }

@@ -42,6 +42,7 @@ async fn manager() -> Registry {
     let _ = metrics.reviews.get_or_create(&ReviewLabels { rule: "", outcome: "" });
     let _ = metrics.findings.get_or_create(&SeverityLabels { severity: "" });
     let _ = metrics.rollouts.get_or_create(&StateLabels { state: "" });
+    let _ = metrics.mirrors_proven.get_or_create(&StateLabels { state: "" });
     let _ = metrics.guests.get_or_create(&ReasonLabels { reason: "" });
     registry
 }

@@ -6,7 +6,7 @@ use hypermirror_api::mirror_coverage::{MissingImage, UnknownCause};
 
 use super::super::super::status::shown;
 use crate::registry::coverage::matrix::Verdict;
-use crate::registry::coverage::report::{ImageVerdict, Report};
+use crate::registry::coverage::report::{ImageVerdict, Report, UnreadRelease};
 
 /// Bytes of all missing images as JSON.
 const MISSING_BYTES: usize = 100 * 1024;
@@ -86,6 +86,12 @@ pub fn first_unknown(report: &Report) -> String {
     unknown(report).into_iter().next().map(|cause| cause.message).unwrap_or_default()
 }
 
+/// Why it is not known what a release needs.
+pub fn why_unread(release: &UnreadRelease) -> String {
+    let why = release.errors.first().map_or("it is pulled from nowhere", String::as_str);
+    format!("failed to read what release {} needs: {why}", release.image)
+}
+
 /// Why something is not known: releases first, because nothing is known of their images.
 pub fn unknown(report: &Report) -> Vec<UnknownCause> {
     let mut causes: Vec<UnknownCause> = Vec::new();
@@ -94,9 +100,7 @@ pub fn unknown(report: &Report) -> Vec<UnknownCause> {
         None => causes.push(UnknownCause { reason, message: shown(message), images: 1 }),
     };
     for release in &report.unread_releases {
-        let why = release.errors.first().map_or("it is pulled from nowhere", String::as_str);
-        let message = format!("failed to read what release {} needs: {why}", release.image);
-        add("ReleaseNotReadable".to_owned(), &message);
+        add("ReleaseNotReadable".to_owned(), &why_unread(release));
     }
     for image in &report.images {
         if let Verdict::Unknown { reason, message, .. } = &image.verdict {

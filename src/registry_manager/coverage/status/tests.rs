@@ -44,7 +44,7 @@ fn report(findings: &[(&str, Finding)]) -> report::Report {
 }
 
 fn checked(findings: &[(&str, Finding)]) -> Checked {
-    Checked { report: report(findings), updates: Vec::new(), trouble: None }
+    Checked { report: report(findings), updates: Vec::new(), trouble: None, proof: Proof::default() }
 }
 
 fn lacks_a_blob() -> Finding {
@@ -60,7 +60,17 @@ fn after_check(before: Option<&MirrorCoverageStatus>, outcome: &Outcome, second:
     let (at, next) = (at(second), at(second + 3_600));
     after(
         before,
-        &Report { outcome, generation: 3, inputs: "digest", check_now: None, level: "L1", fill: None, at, next },
+        &Report {
+            outcome,
+            generation: 3,
+            inputs: "digest",
+            check_now: None,
+            level: "L1",
+            fill: None,
+            at,
+            next,
+            interval: INTERVAL,
+        },
     )
 }
 
@@ -187,6 +197,7 @@ fn copies_are_added_up_and_what_is_not_copied_is_named() {
         fill: Some(&first),
         at: at(2),
         next: at(3_600),
+        interval: INTERVAL,
     };
     let status = after(None, &report);
     let fill = status.fill.as_ref().unwrap();
