@@ -5,6 +5,7 @@
 
 pub mod agent_node;
 pub mod audit;
+pub mod aws;
 pub mod bed;
 pub mod binaries;
 pub mod cluster;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -116,10 +117,10 @@ impl ReachArgs {
     }
 
     /// Access to registries of AWS by the identity of the environment, if there is one.
-    pub fn ecr() -> Result<Option<Ecr>> {
+    fn ecr() -> Result<Option<Arc<Ecr>>> {
         let identity = ecr::of_environment(variable).map_err(anyhow::Error::msg)?;
         let proxies = Proxies::of_environment(variable)?;
-        Ok(identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies)).transpose()?)
+        Ok(identity.map(|(identity, endpoints)| Ecr::new(identity, endpoints, proxies)).transpose()?.map(Arc::new))
     }
 
     /// Warns of flags that weaken connections.

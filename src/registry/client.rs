@@ -1,5 +1,7 @@
 //! The client: the calls of `distribution`, each made by the policy.
 
+mod learned;
+pub mod offer;
 mod uploads;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,8 @@ use super::quirks::Quirks;
 use super::transport::Transport;
 use super::wire::digest::Digest;
 use super::wire::rate_limit::RateLimit;
-use uploads::Forms;
+use learned::Learned;
+pub use offer::{Offer, Presence};
 pub use uploads::{BlobSource, Written};
 
 /// A function that is told of budgets, for metrics.
@@ -28,7 +31,7 @@ pub type OnLimit = Arc<dyn Fn(&RegistryAddress, RateLimit) + Send + Sync>;
 pub struct Client {
     api: Arc<Api>,
     policy: Arc<Policy>,
-    forms: Arc<Forms>,
+    learned: Arc<Learned>,
     mode: Mode,
 }
 
@@ -46,7 +49,7 @@ impl Client {
             paces.announced(registry, credential, limit);
             tell(registry, limit);
         });
-        Self { api: Arc::new(Api::new(transport, announced)), policy, forms: Arc::default(), mode: Mode::Patient }
+        Self { api: Arc::new(Api::new(transport, announced)), policy, learned: Arc::default(), mode: Mode::Patient }
     }
 
     /// The same client for one who only wants to know what is there now.
@@ -143,8 +146,27 @@ impl Client {
     /// # Errors
     /// The repository is not there, or its list is none.
     pub async fn tags(&self, target: Target<'_>, on_page: impl Fn(usize)) -> Result<TagList, RegistryError> {
-        let mut paging = Paging::new(&Quirks::of(&target.repository.registry));
-        loop {
+        let paging = Paging::new(&Quirks::of(&target.repository.registry));
+        Ok(self.tags_within(target, paging, usize::MAX, on_page).await?.unwrap_or_default())
+    }
+
+    /// The same, if the list has at most so many pages.
+    ///
+    /// # Errors
+    /// As [`Self::tags`].
+    pub async fn short_tags(&self, target: Target<'_>, pages: usize) -> Result<Option<TagList>, RegistryError> {
+        let paging = Paging::new(&Quirks::of(&target.repository.registry));
+        self.tags_within(target, paging, pages, |_| {}).await
+    }
+
+    async fn tags_within(
+        &self,
+        target: Target<'_>,
+        mut paging: Paging,
+        pages: usize,
+        on_page: impl Fn(usize),
+    ) -> Result<Option<TagList>, RegistryError> {
+        for _ in 0..pages {
             let page = self.run(target, || self.api.tags_page(target, &paging)).await?;
             let failed = |cause| RegistryError {
                 operation: "list the tags of",
@@ -154,9 +176,10 @@ impl Client {
             let goes_on = paging.add(page).map_err(failed)?;
             on_page(paging.len());
             if !goes_on {
-                return Ok(paging.finish());
+                return Ok(Some(paging.finish()));
             }
         }
+        Ok(None)
     }
 
     /// Lists the repositories of a registry.

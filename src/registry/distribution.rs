@@ -29,7 +29,7 @@ pub use catalog::CatalogPaging;
 pub use manifests::{Fetched, Head, Pushed};
 use notices::Notices;
 pub use referrers::Referrers;
-pub use uploads::{Begun, Part, Sent, Session};
+pub use uploads::{Begun, Part, Posted, Sent, Session};
 
 /// A repository and what its registry is shown.
 #[derive(Clone, Copy, Debug)]

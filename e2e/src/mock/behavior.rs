@@ -191,6 +191,8 @@ pub struct Uploads {
     pub least: Option<u64>,
     /// A PATCH replaces what came before.
     pub overwrites: bool,
+    /// A blob that comes with the first request is not taken: an upload begins.
+    pub ignores_posts: bool,
 }
 
 /// The `Docker-Content-Digest` header of manifests and blobs.

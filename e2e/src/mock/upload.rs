@@ -96,7 +96,7 @@ impl Desk {
             if asked.behavior.mounts == Mounts::Done && mount(&mut self.store(), repository, from.as_deref(), &digest) {
                 return Ok(created(asked, &digest));
             }
-        } else if let Some(digest) = query(text, "digest") {
+        } else if let Some(digest) = query(text, "digest").filter(|_| !asked.behavior.uploads.ignores_posts) {
             let mut upload = Upload::new();
             if let Err(broken) = receive(asked, body, &mut upload).await {
                 return refused(&broken);

@@ -1,7 +1,11 @@
 //! Our client writes to the mock, and copies between two: what it must do for each way in which registries answer.
 
 mod copies;
+mod ecr;
 mod faults;
+mod killed;
+mod mending;
+mod requests;
 mod uploads;
 
 use std::sync::Arc;
@@ -14,9 +18,9 @@ use hypermirror::registry::transfer::{
 use hypermirror::registry::{Client, Credential, Reference, RegistryAddress, Repository};
 use hypermirror_e2e::MockRegistry;
 use hypermirror_e2e::content::Content;
-use hypermirror_e2e::mock::Store;
+use hypermirror_e2e::mock::{Store, Synthetic};
 use hypermirror_e2e::pusher::Pusher;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The repository of sources and destinations.
 const REPOSITORY: &str = "team/app";
@@ -86,4 +90,35 @@ fn complete(store: &Store, repository: &str, digest: &str) -> Result<()> {
 /// Bytes of blobs that a registry received.
 pub fn received(registry: &MockRegistry) -> u64 {
     registry.requests().iter().filter(|it| it.path.contains("/blobs/uploads/")).map(|it| it.received).sum()
+}
+
+/// An image of these layers, each of a size and a seed. The number makes its configuration another one than those of others.
+pub fn add_image(registry: &MockRegistry, repository: &str, tag: &str, number: u64, layers: &[(u64, u64)]) -> String {
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let mut store = registry.store();
+    let config = json!({ "architecture": "amd64", "os": "linux", "number": number }).to_string();
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|(size, seed)| {
+            let digest = store.add_synthetic(repository, Synthetic::new(*size, *seed));
+            json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": &*digest, "size": size })
+        })
+        .collect();
+    let size = config.len();
+    let digest = store.add_blob(repository, config);
+    let config = json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": &*digest, "size": size });
+    let manifest = json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers });
+    let digest = store.add_manifest(repository, kind, manifest.to_string());
+    store.tag(repository, tag, &digest);
+    digest.to_string()
+}
+
+/// The layers of an image with their sizes.
+pub fn layers(registry: &MockRegistry, repository: &str, tag: &str) -> Vec<(String, u64)> {
+    let store = registry.store();
+    let manifest = store.manifest(repository, tag).map(|(_, manifest)| manifest.bytes.clone()).unwrap_or_default();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
+    let layers = manifest["layers"].as_array().cloned().unwrap_or_default();
+    let layer = |it: &Value| Some((it["digest"].as_str()?.to_owned(), it["size"].as_u64()?));
+    layers.iter().filter_map(layer).collect()
 }

@@ -14,7 +14,6 @@ use super::super::registry::{Access, ReachArgs};
 use super::super::{Usage, console};
 use super::places::{Goal, Item, Origin};
 use super::report::CopyReport;
-use crate::registry::auth::ecr::Ecr;
 use crate::registry::layout::{Layout, LayoutPath, LayoutRepository};
 use crate::registry::transfer::{Copier, CopyOptions, Destination, Job, RegistrySide, Side};
 use crate::registry::{Credential, Repository};
@@ -25,7 +24,6 @@ const GRACE: Duration = Duration::from_secs(25);
 /// Opens what is copied from and to, each once.
 pub struct Engine {
     access: Access,
-    ecr: Option<Arc<Ecr>>,
     is_plain: bool,
     options: CopyOptions,
     layouts: BTreeMap<LayoutPath, Layout>,
@@ -39,7 +37,6 @@ impl Engine {
     pub fn new(reach: &ReachArgs, options: CopyOptions) -> Result<Self> {
         Ok(Self {
             access: reach.access()?,
-            ecr: ReachArgs::ecr()?.map(Arc::new),
             is_plain: reach.plain_http,
             options,
             layouts: BTreeMap::new(),
@@ -183,7 +180,7 @@ impl Engine {
             found
         };
         let side = RegistrySide::new(self.access.client.clone(), repository, credential);
-        Ok(Side::Registry(match &self.ecr {
+        Ok(Side::Registry(match &self.access.keychain.ecr {
             Some(ecr) => side.creating(ecr.clone()),
             None => side,
         }))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
@@ -28,6 +29,8 @@ use super::super::transport::{Answer, Request, Transport, TransportOptions, host
 use super::super::wire::error_body::ErrorBody;
 
 const MAX_ANSWER: usize = 64 * 1024;
+/// The longest session of a role.
+const MAX_KEYS: Duration = Duration::from_hours(12);
 const GET_TOKEN: &str = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken";
 const CREATE: &str = "AmazonEC2ContainerRegistry_V20150921.CreateRepository";
 /// Somebody else created it meanwhile.
@@ -37,7 +40,15 @@ const DATE_HEADER: &str = "x-amz-date";
 const TARGET_HEADER: &str = "x-amz-target";
 const TOKEN_HEADER: &str = "x-amz-security-token";
 
-type Slot = Arc<AsyncMutex<Option<(EcrPassword, Instant)>>>;
+/// What was fetched for one region. Whoever needs it waits for the one who fetches it.
+#[derive(Debug, Default)]
+struct Held {
+    password: Option<(EcrPassword, Instant)>,
+    /// Keys that end, and when the next are fetched.
+    keys: Option<(AwsKeys, Instant)>,
+}
+
+type Slot = Arc<AsyncMutex<Held>>;
 
 /// Fetches passwords for the identity of this process, one at a time for each region.
 #[derive(Debug)]
@@ -47,7 +58,7 @@ pub struct Ecr {
     aws: Transport,
     /// Agents are on the machine: no proxy knows them, and their addresses are link-local.
     agent: Transport,
-    passwords: Mutex<HashMap<EcrHost, Slot>>,
+    held: Mutex<HashMap<EcrHost, Slot>>,
 }
 
 impl Ecr {
@@ -62,7 +73,7 @@ impl Ecr {
             endpoints,
             aws: Transport::new(TransportOptions { proxies, ..TransportOptions::default() })?,
             agent: Transport::new(TransportOptions { trusted_hosts, ..TransportOptions::default() })?,
-            passwords: Mutex::default(),
+            held: Mutex::default(),
         })
     }
 
@@ -71,21 +82,22 @@ impl Ecr {
     /// # Errors
     /// AWS did not give one.
     pub async fn credential(&self, host: &EcrHost) -> Result<Credential, Cause> {
-        let slot = {
-            let mut passwords = self.passwords.lock().unwrap_or_else(PoisonError::into_inner);
-            passwords.entry(host.clone()).or_default().clone()
-        };
+        let slot = self.slot(host);
         let mut held = slot.lock().await;
-        if let Some((password, since)) = &*held
+        if let Some((password, since)) = &held.password
             && since.elapsed() < password.renew_after
         {
             return Ok(password.credential.clone());
         }
-        let keys = self.keys(host).await?;
+        let keys = self.keys(host, &mut held).await?;
         let password = self.password(host, &keys).await?;
         let credential = password.credential.clone();
-        *held = Some((password, Instant::now()));
+        held.password = Some((password, Instant::now()));
         Ok(credential)
+    }
+
+    fn slot(&self, host: &EcrHost) -> Slot {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).entry(host.clone()).or_default().clone()
     }
 
     /// Creates a repository in an account. One that is there already is fine.
@@ -93,7 +105,7 @@ impl Ecr {
     /// # Errors
     /// AWS did not create it.
     pub async fn create_repository(&self, host: &EcrHost, account: &str, path: &str) -> Result<(), Cause> {
-        let keys = self.keys(host).await?;
+        let keys = self.keys(host, &mut *self.slot(host).lock().await).await?;
         let url = endpoint(self.endpoints.ecr.as_deref(), &host.api())?;
         let body = serde_json::json!({ "registryId": account, "repositoryName": path }).to_string();
         let call = Call { name: CREATE, body: body.into() };
@@ -115,7 +127,22 @@ impl Ecr {
         Err(Cause::Refused(Refusal { by, status, code: None, message, hint, retry_after: None }))
     }
 
-    async fn keys(&self, host: &EcrHost) -> Result<AwsKeys, Cause> {
+    /// Keys of the identity: many repositories that are created one after another need one call.
+    async fn keys(&self, host: &EcrHost, held: &mut Held) -> Result<AwsKeys, Cause> {
+        if let Some((keys, until)) = &held.keys
+            && Instant::now() < *until
+        {
+            return Ok(keys.clone());
+        }
+        let keys = self.new_keys(host).await?;
+        let left = keys.expires.map(|end| Duration::try_from(end.duration_since(Timestamp::now())));
+        if let Some(left) = left.and_then(Result::ok) {
+            held.keys = Some((keys.clone(), Instant::now() + left.min(MAX_KEYS) * 3 / 4));
+        }
+        Ok(keys)
+    }
+
+    async fn new_keys(&self, host: &EcrHost) -> Result<AwsKeys, Cause> {
         match &self.identity {
             AwsIdentity::Keys(keys) => Ok(keys.clone()),
             AwsIdentity::WebIdentity { token_file, role, session } => {

@@ -1,5 +1,7 @@
 //! All credentials of one holder: a user of the command line, or an object and its Secrets.
 
+use std::sync::Arc;
+
 use super::super::credentials::Credential;
 use super::super::credentials::auth_file::AuthFile;
 use super::super::credentials::ecr::EcrHost;
@@ -15,7 +17,7 @@ pub struct Keychain {
     /// In the order in which they count.
     pub files: Vec<AuthFile>,
     /// For registries of ECR for which no file has a credential.
-    pub ecr: Option<Ecr>,
+    pub ecr: Option<Arc<Ecr>>,
 }
 
 impl Keychain {

@@ -2,7 +2,6 @@
 
 mod feed;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
@@ -11,7 +10,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::super::distribution::{Begun, Part, Sent, Session, Target};
 use super::super::error::{Cause, Failure, RegistryError};
-use super::super::quirks::{CHUNK, Quirks, UploadForm};
+use super::super::quirks::{CHUNK, UploadForm};
 use super::super::transport::{Outgoing, Pieces};
 use super::super::wire::digest::Digest;
 use super::Client;
@@ -23,8 +22,6 @@ const LEAST_CHUNK: u64 = 4;
 const MAX_TURNS: u32 = 24;
 /// How often an upload that the registry lost is begun again.
 const MAX_LOSSES: u32 = 3;
-/// Registries whose form is remembered.
-const MAX_FORMS: usize = 10_000;
 
 /// A blob that can be read again from any place, as often as that is needed.
 pub trait BlobSource: Send + Sync {
@@ -45,26 +42,6 @@ pub enum Written {
     Mounted,
 }
 
-/// The forms that registries were found to take.
-#[derive(Debug, Default)]
-pub(super) struct Forms(Mutex<HashMap<String, UploadForm>>);
-
-impl Forms {
-    fn of(&self, target: Target<'_>) -> UploadForm {
-        let registry = &target.repository.registry;
-        let known = locked(&self.0).get(registry.base().as_str()).copied();
-        known.unwrap_or_else(|| Quirks::of(registry).uploads)
-    }
-
-    fn learn(&self, target: Target<'_>, form: UploadForm) {
-        let mut forms = locked(&self.0);
-        if forms.len() >= MAX_FORMS {
-            forms.clear();
-        }
-        forms.insert(target.repository.registry.base().to_string(), form);
-    }
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -83,6 +60,8 @@ struct State {
     offset: u64,
     /// Whether a request broke off, so that only the registry knows the offset.
     is_doubtful: bool,
+    /// Whether that request was to end the upload.
+    is_closing: bool,
     form: UploadForm,
     /// Whether `form` is not what the registry is known for.
     is_new_form: bool,
@@ -103,46 +82,32 @@ struct Ready {
 }
 
 impl Client {
-    /// Writes a blob. `from` are repositories of the same registry that hold it: a mount costs no bytes.
+    /// Uploads a blob, in a session that was begun or one of its own.
     ///
     /// # Errors
     /// The registry refuses, or the source ended.
-    pub async fn write_blob(
+    pub async fn upload_blob(
         &self,
         target: Target<'_>,
         source: &dyn BlobSource,
-        from: &[String],
-    ) -> Result<Written, RegistryError> {
-        let mut session = None;
-        for from in from.iter().filter(|from| *from != target.repository.path()) {
-            match self.begin_upload(target, source.digest(), Some(from)).await {
-                Ok(Begun::Mounted) => return Ok(Written::Mounted),
-                // The mount was not done, and this is the upload instead.
-                Ok(Begun::Session(begun)) => {
-                    session = Some(begun);
-                    break;
-                }
-                // Without the right to read there, or with a broken mount: the bytes are sent.
-                Err(error) if error.cause.is_throttling() => return Err(error),
-                Err(_) => {}
-            }
-        }
+        session: Option<Session>,
+    ) -> Result<(), RegistryError> {
         let state = State {
             session,
             offset: 0,
             is_doubtful: false,
-            form: self.forms.of(target),
+            is_closing: false,
+            form: self.learned.form(target),
             is_new_form: false,
             is_in_parts: false,
             cuts: 0,
             losses: 0,
             open: None,
         };
-        Upload { client: self, target, source, state: Mutex::new(state) }.run().await?;
-        Ok(Written::Uploaded)
+        Upload { client: self, target, source, state: Mutex::new(state) }.run().await
     }
 
-    async fn begin_upload(
+    pub(super) async fn begin_upload(
         &self,
         target: Target<'_>,
         digest: &Digest,
@@ -167,7 +132,7 @@ impl Upload<'_> {
                 Ok(Sent::Finished) => {
                     let state = locked(&self.state);
                     if state.is_new_form {
-                        client.forms.learn(target, state.form);
+                        client.learned.takes_form(target, state.form);
                     }
                     return Ok(());
                 }
@@ -182,9 +147,11 @@ impl Upload<'_> {
         }
     }
 
-    /// Asks where the upload is if that is not known, and opens the source there.
-    async fn prepare(&self) -> Result<Ready, RegistryError> {
-        self.settle().await?;
+    /// Asks where the upload is if that is not known, and opens the source there. Nothing is left to be sent if it is over.
+    async fn prepare(&self) -> Result<Option<Ready>, RegistryError> {
+        if self.settle().await? {
+            return Ok(None);
+        }
         let (session, offset, form) = {
             let state = locked(&self.state);
             (state.session.clone(), state.offset, state.form)
@@ -210,8 +177,9 @@ impl Upload<'_> {
         state.session = Some(session.clone());
         // Until it is answered.
         state.is_doubtful = true;
+        state.is_closing = is_last;
         state.is_in_parts |= !is_last && (end < size || offset > 0);
-        Ok(Ready { session, offset, is_last, outgoing })
+        Ok(Some(Ready { session, offset, is_last, outgoing }))
     }
 
     async fn outgoing(&self, offset: u64, length: u64) -> Result<Outgoing, RegistryError> {
@@ -234,37 +202,49 @@ impl Upload<'_> {
         Ok(Outgoing { length, pieces: pieces.boxed() })
     }
 
-    /// After a request that broke off: how much of it is there.
-    async fn settle(&self) -> Result<(), RegistryError> {
-        let session = {
+    /// After a request that broke off: how much of it is there, and whether that is the whole blob.
+    async fn settle(&self) -> Result<bool, RegistryError> {
+        let (session, is_closing) = {
             let mut state = locked(&self.state);
             if !std::mem::take(&mut state.is_doubtful) {
-                return Ok(());
+                return Ok(false);
             }
+            let is_closing = std::mem::take(&mut state.is_closing);
             if state.form == UploadForm::OnePatch {
                 state.restart();
             }
-            state.session.clone()
+            (state.session.clone(), is_closing)
         };
-        let Some(session) = session else { return Ok(()) };
+        let Some(session) = session else { return Ok(is_closing && self.is_there().await) };
         let digest = self.source.digest();
         let api = &self.client.api;
         let asked = self.client.run(self.target, || api.upload_offset(self.target, digest, &session)).await;
-        let mut state = locked(&self.state);
         match asked {
             Ok((session, offset)) if offset <= self.source.size() => {
+                let mut state = locked(&self.state);
                 state.session = Some(session);
                 state.offset = offset;
+                return Ok(false);
             }
             Err(error) if error.cause.is_retryable() => return Err(error),
             // The registry ended it with the request, or does not resume: another one from the beginning.
-            Ok(_) | Err(_) => state.restart(),
+            Ok(_) | Err(_) => locked(&self.state).restart(),
         }
-        Ok(())
+        Ok(is_closing && self.is_there().await)
     }
 
-    async fn send(&self, ready: Ready) -> Result<Sent, RegistryError> {
-        let Ready { session, offset, is_last, outgoing } = ready;
+    /// Whether the request that was to end the upload did, and only its answer was lost.
+    async fn is_there(&self) -> bool {
+        let is_there = self.client.head_blob(self.target, self.source.digest(), self.source.size()).await.is_ok();
+        if is_there {
+            // A form that was doubted for it was right.
+            locked(&self.state).is_new_form = false;
+        }
+        is_there
+    }
+
+    async fn send(&self, ready: Option<Ready>) -> Result<Sent, RegistryError> {
+        let Some(Ready { session, offset, is_last, outgoing }) = ready else { return Ok(Sent::Finished) };
         let length = outgoing.length;
         let digest = self.source.digest();
         let is_one_patch = locked(&self.state).form == UploadForm::OnePatch;

@@ -1,5 +1,6 @@
 //! Uploads of blobs: one request each. What comes next is decided above.
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 use url::Url;
@@ -30,6 +31,15 @@ pub enum Begun {
     Mounted,
     /// Send the bytes there.
     Session(Session),
+}
+
+/// What became of a blob that was sent with the first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// It is there.
+    Finished,
+    /// The registry wants an upload: this one, if nothing is in it yet.
+    Begun(Option<Session>),
 }
 
 /// Which part of a blob a request has.
@@ -78,10 +88,36 @@ impl Api {
             url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", from);
         }
         let request = Request::new(Method::POST, url.clone()).with(CONTENT_LENGTH, "0");
-        let answer = self.push(target, from, request).await.map_err(failed)?;
+        let answer =
+            self.push(target, from.filter(|from| *from != target.repository.path()), request).await.map_err(failed)?;
         match answer.status.as_u16() {
             201 if from.is_some() => Ok(Begun::Mounted),
             200..300 => session(&url, &answer, None).map(Begun::Session).map_err(failed),
+            _ => Err(failed(self.refused(registry, answer).await)),
+        }
+    }
+
+    /// Sends a whole blob with the request that else begins an upload. Registries need not take it so.
+    ///
+    /// # Errors
+    /// The registry refuses.
+    pub async fn post_blob(&self, target: Target<'_>, digest: &Digest, bytes: Bytes) -> Result<Posted, RegistryError> {
+        let failed = |cause| error(OPERATION, target, Some(digest), cause);
+        let registry = &target.repository.registry;
+        let below = format!("{}/blobs/uploads/", target.repository.path());
+        let mut url = address(registry, &below).map_err(failed)?;
+        url.query_pairs_mut().append_pair("digest", &digest.to_string());
+        let mut request = Request::new(Method::POST, url.clone()).with(CONTENT_TYPE, CONTENT);
+        request.body = Some(bytes);
+        let answer = self.push(target, None, request).await.map_err(failed)?;
+        match answer.status.as_u16() {
+            201 => named(&answer, digest).map_err(failed).map(|()| Posted::Finished),
+            200..300 => {
+                // What was taken for the beginning of the upload would be in it twice.
+                let is_empty = answer.header("range").and_then(upload_range::received).unwrap_or(0) == 0;
+                let session = is_empty.then(|| session(&url, &answer, None)).and_then(Result::ok);
+                Ok(Posted::Begun(session))
+            }
             _ => Err(failed(self.refused(registry, answer).await)),
         }
     }

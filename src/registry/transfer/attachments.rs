@@ -17,9 +17,6 @@ use super::tree::{Reader, Role, Tree};
 const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 /// Signatures of SBOMs of images, and no further.
 const MAX_DEPTH: usize = 3;
-/// From so many images of one repository on its list of tags is cheaper than a question for each tag.
-const LISTED_FROM: usize = 4;
-
 /// The tags of one repository, if they could be listed.
 type Tags = Arc<OnceCell<Option<Arc<BTreeSet<String>>>>>;
 
@@ -125,14 +122,16 @@ impl Finder {
         }
     }
 
-    /// The tags, where many images are asked for. Who may not list them is asked tag by tag.
+    /// The tags, if their list takes no more requests than the tags of all images would. Otherwise, and who does not list them, is
+    /// asked tag by tag.
     async fn tags(&self, search: Search<'_>) -> Option<Arc<BTreeSet<String>>> {
-        if search.images < LISTED_FROM {
-            return None;
-        }
         let key = search.side.key();
         let cell = self.tags.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
-        let list = async || search.side.tags().await.ok().map(|tags| Arc::new(tags.into_iter().collect()));
+        let pages = search.images.saturating_mul(SUFFIXES.len());
+        let list = async || {
+            let tags = search.side.short_tags(pages).await.ok().flatten()?;
+            Some(Arc::new(tags.into_iter().collect()))
+        };
         cell.get_or_init(list).await.clone()
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::super::client::offer::SMALL;
 use super::super::quirks::{Quirks, UploadForm};
 use super::super::requests::Requests;
 use super::super::wire::digest::Algorithm;
+use super::image::Image;
 use super::plan::Step;
 use super::side::Side;
-use super::survey::{Image, Survey};
+use super::survey::Survey;
 use super::tree::{Role, Tree};
 
 /// What one registry has to do.
@@ -42,7 +44,7 @@ impl Survey {
     /// What is still to be done.
     ///
     /// Not in it: requests for tokens, retries, uploads in more parts than the registry is known to want, mounts that are
-    /// refused, and lists of referrers at registries that do not keep them.
+    /// refused, small blobs that it does not take with the first request, and lists of referrers at registries that do not keep them.
     pub fn bill(&self) -> Bill {
         let mut bill = Bill::default();
         let mut counted = HashSet::new();
@@ -93,13 +95,15 @@ impl Survey {
     }
 }
 
-/// A mount is one request; an upload is begun, and sent in as many parts as the registry wants.
+/// A mount is one request, and so is a small blob; another one is an upload that is begun, and sent in as many parts as the registry
+/// wants.
 fn blob_writes(step: &Step, side: Option<&Side>, size: u64) -> u64 {
     let form = match side {
         Some(Side::Registry(side)) => Quirks::of(&side.repository().registry).uploads,
         _ => UploadForm::Whole,
     };
     let sent = match form {
+        _ if (1..=SMALL).contains(&size) => 1,
         UploadForm::Whole => 2,
         UploadForm::OnePatch => 3,
         UploadForm::Chunks(chunk) => 2 + size.div_ceil(chunk.max(1)),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::super::client::{BlobSource, Written};
+use super::super::client::{BlobSource, Offer, Presence, Written};
 use super::super::error::{Cause, RegistryError};
+use super::super::wire::digest::Digest;
 use super::super::wire::manifest::Descriptor;
 use super::CopyError;
 use super::plan::{Step, Transfer};
@@ -14,7 +15,7 @@ use super::progress::Arrival;
 use super::run::Context;
 use super::side::Side;
 use super::source::SourceBlob;
-use super::tee::tee;
+use super::tee::{Branch, tee};
 
 /// How a blob fared at each destination.
 pub(super) type Arrivals = BTreeMap<usize, Result<(), CopyError>>;
@@ -35,13 +36,25 @@ impl Context {
 
     async fn moved(&self, transfer: &Transfer) -> Arrivals {
         let source = self.source(&transfer.blob);
-        let (sent, mounted): (Vec<&Step>, Vec<&Step>) = transfer.steps.iter().partition(|step| step.from.is_empty());
-        let sides: Vec<Side> = sent.iter().filter_map(|step| self.sides.get(step.first).cloned()).collect();
-        let (pump, branches) = tee(&source, &sides, &self.progress);
-        let sent = sent.into_iter().zip(branches).map(|(step, branch)| self.step(step, &source, Some(branch)));
-        let mounted = mounted.into_iter().map(|step| self.step(step, &source, None));
-        let ((), sent, mounted) = tokio::join!(pump.run(), join_all(sent), join_all(mounted));
-        sent.into_iter().chain(mounted).flatten().collect()
+        let steps: Vec<Step> = transfer.steps.iter().flat_map(|step| self.spread(step)).collect();
+        let firsts: Vec<usize> = steps.iter().map(|step| step.first).collect();
+        let (pump, branches) = tee(&source, &self.sides_of(&firsts), &self.progress);
+        let all = steps.iter().zip(branches).map(|(step, branch)| self.step(step, &source, branch));
+        let ((), arrivals) = tokio::join!(pump.run(), join_all(all));
+        arrivals.into_iter().flatten().collect()
+    }
+
+    /// Where mounts lead nowhere, every repository takes part in the first read: later ones would read once more.
+    fn spread(&self, step: &Step) -> Vec<Step> {
+        if !self.sides.get(step.first).is_some_and(Side::ignores_mounts) {
+            return vec![step.clone()];
+        }
+        let all = [step.first].into_iter().chain(step.then.iter().copied());
+        all.map(|first| Step { first, from: step.from.clone(), then: Vec::new() }).collect()
+    }
+
+    fn sides_of(&self, numbers: &[usize]) -> Vec<Side> {
+        numbers.iter().filter_map(|number| self.sides.get(*number).cloned()).collect()
     }
 
     pub(super) fn source(&self, blob: &Descriptor) -> SourceBlob {
@@ -49,71 +62,72 @@ impl Context {
         SourceBlob::new(blob.clone(), candidates)
     }
 
-    /// Into one registry: sent to one repository, mounted to the others.
-    async fn step(
-        &self,
-        step: &Step,
-        source: &SourceBlob,
-        branch: Option<super::tee::Branch>,
-    ) -> Vec<(usize, Result<(), CopyError>)> {
-        let first = match branch {
-            // Let go of as soon as it is written: the pump waits for it.
-            Some(branch) => self.write(step.first, source, &branch, &step.from).await,
-            None => self.write_alone(step.first, source, &step.from).await,
-        };
+    /// Into one registry: sent to one repository, mounted to the others. Those that do not mount it share one more read.
+    async fn step(&self, step: &Step, source: &SourceBlob, branch: Branch) -> Vec<(usize, Result<(), CopyError>)> {
+        let presence = self.presence(step.first, source.digest());
+        // Its branch ends with it: the pump waits for that.
+        let first = self.write(step.first, branch, &step.from, presence).await;
         let mut from = step.from.clone();
         if first.is_ok() {
             from.extend(self.sides.get(step.first).map(|side| side.key().repository));
         }
-        let others = step
-            .then
-            .iter()
-            .map(|side| async { (*side, self.write_alone(*side, source, &from).await.map_err(CopyError::from)) });
-        let mut arrivals = join_all(others).await;
+        let (pump, branches) = tee(source, &self.sides_of(&step.then), &self.progress);
+        let others = step.then.iter().zip(branches).map(|(side, branch)| {
+            let (from, presence) = (&from, self.presence(*side, source.digest()));
+            async move { (*side, self.write(*side, branch, from, presence).await.map_err(CopyError::from)) }
+        });
+        let ((), mut arrivals) = tokio::join!(pump.run(), join_all(others));
         arrivals.push((step.first, first.map_err(CopyError::from)));
         arrivals
     }
 
-    /// With a read of its own, if there is anything to be read.
-    pub(super) async fn write_alone(
-        &self,
-        side: usize,
-        source: &SourceBlob,
-        from: &[String],
-    ) -> Result<(), RegistryError> {
-        let to: Vec<Side> = self.sides.get(side).cloned().into_iter().collect();
-        let (_, branches) = tee(source, &to, &self.progress);
-        match branches.first() {
-            Some(branch) => self.write(side, source, branch, from).await,
-            None => Ok(()),
+    fn presence(&self, side: usize, digest: &Digest) -> Presence {
+        if self.unasked.contains(&(side, digest.clone())) { Presence::Unknown } else { Presence::Absent }
+    }
+
+    /// With a read of its own, to a side that does not hold it.
+    pub(super) async fn write_alone(&self, side: usize, source: &SourceBlob) -> Result<(), RegistryError> {
+        let (_, branches) = tee(source, &self.sides_of(&[side]), &self.progress);
+        for branch in branches {
+            self.write(side, branch, &[], Presence::Absent).await?;
         }
+        Ok(())
     }
 
     async fn write(
         &self,
         side: usize,
-        source: &SourceBlob,
-        body: &dyn BlobSource,
+        branch: Branch,
         from: &[String],
+        presence: Presence,
     ) -> Result<(), RegistryError> {
         let Some(to) = self.sides.get(side) else { return Ok(()) };
-        let (digest, size) = (source.digest(), source.size());
-        self.progress.blob_begun(to, digest, size);
-        let written = loop {
-            match to.write_blob(body, from).await {
-                // Somebody has other bytes than the digest says. The next one may have the right ones.
-                Err(error) if is_lie(&error) && source.has_candidates() => {}
-                written => break written,
-            }
-        };
+        let (digest, size) = (branch.digest().clone(), branch.size());
+        self.progress.blob_begun(to, &digest, size);
+        let written = written(to, &branch, from, presence).await;
+        drop(branch);
         let arrival = match &written {
             Ok(Written::Uploaded) => Arrival::Uploaded,
             Ok(Written::Mounted) => Arrival::Mounted,
             Err(_) => Arrival::Failed,
         };
         self.count(arrival, size);
-        self.progress.blob_ended(to, digest, arrival);
+        self.progress.blob_ended(to, &digest, arrival);
         written.map(|_| ())
+    }
+}
+
+async fn written(to: &Side, branch: &Branch, from: &[String], presence: Presence) -> Result<Written, RegistryError> {
+    let mut begun = match to.offer_blob((branch.digest(), branch.size()), from, presence).await? {
+        Offer::Held => return Ok(Written::Mounted),
+        Offer::Wanted(begun) => begun,
+    };
+    loop {
+        match to.write_blob(branch, begun.take()).await {
+            // Somebody has other bytes than the digest says. The next one may have the right ones.
+            Err(error) if is_lie(&error) && branch.has_candidates() => {}
+            written => return written,
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use super::super::distribution::{Fetched, Pushed};
 use super::super::error::{Cause, RegistryError};
 use super::super::name::Reference;
 use super::super::wire::digest::Digest;
+use super::image::Image;
 use super::run::Context;
 use super::side::{Side, is_incomplete};
-use super::survey::Image;
 use super::tree::{Role, Tree};
 use super::{CopyError, Done};
 
@@ -24,7 +24,16 @@ impl Context {
                 Role::Tagged(tag) => Reference::Tag(tag.clone()),
                 Role::Referrer(_) => Reference::Digest(root.digest.clone()),
             };
-            let pushed = self.put_tree(image, side, tree, &place).await?;
+            let pushed = match self.put_tree(image, side, tree, &place).await {
+                // The image is right without it, and nobody can change the tag.
+                Err(CopyError::Registry(error))
+                    if tree.role != Role::Image && matches!(error.cause, Cause::TagImmutable { .. }) =>
+                {
+                    self.warn(format!("{place}, which belongs to {}, was not copied: {error}", image.content.digest));
+                    continue;
+                }
+                pushed => pushed?,
+            };
             if let Role::Referrer(subject) = &tree.role
                 && !pushed.lists_referrers
             {
@@ -66,7 +75,7 @@ impl Context {
         if side.has_blob(digest, blob.size).await? {
             return Ok(());
         }
-        self.write_alone(number, &self.source(blob), &[]).await
+        self.write_alone(number, &self.source(blob)).await
     }
 
     /// Writes a tree. A registry that turns out to lack a part of it gets all of it again, once: what was found there does not

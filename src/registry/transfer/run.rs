@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::super::wire::digest::Digest;
 use super::blobs::Arrivals;
 use super::fallback_tag::FallbackTags;
+use super::image::Image;
 use super::progress::{Arrival, CopyProgress};
 use super::side::Side;
-use super::survey::{Image, Survey};
+use super::survey::Survey;
 use super::{Copier, CopyError, Outcome, Report};
 
 /// Something that is done once at one destination.
@@ -25,6 +26,8 @@ pub(super) struct Context {
     pub(super) sides: Vec<Side>,
     pub(super) sources: HashMap<Digest, Arc<[Side]>>,
     pub(super) found: HashSet<(usize, Digest)>,
+    /// Blobs that destinations may hold: nobody asked.
+    pub(super) unasked: HashSet<(usize, Digest)>,
     pub(super) progress: Arc<dyn CopyProgress>,
     pub(super) stop: CancellationToken,
     pub(super) fallback: FallbackTags,
@@ -32,6 +35,7 @@ pub(super) struct Context {
     written: Cells,
     confirmed: Cells,
     counts: Mutex<Counts>,
+    warnings: Mutex<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -63,6 +67,11 @@ impl Context {
             Arrival::Failed => {}
         }
     }
+
+    /// Notes what was left out.
+    pub(super) fn warn(&self, warning: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning);
+    }
 }
 
 fn cell(cells: &Cells, side: usize, digest: &Digest) -> Arc<OnceCell<()>> {
@@ -72,7 +81,7 @@ fn cell(cells: &Cells, side: usize, digest: &Digest) -> Arc<OnceCell<()>> {
 impl Copier {
     /// Does what the survey found is to be done.
     pub async fn run(&self, survey: Survey) -> Report {
-        let Survey { plan, outcomes, warnings, sides, images, sources, found } = survey;
+        let Survey { plan, outcomes, mut warnings, sides, images, sources, found, unasked } = survey;
         let (mut senders, mut arrivals) = (Vec::new(), HashMap::new());
         for transfer in &plan.transfers {
             let (sender, receiver) = watch::channel(None);
@@ -86,6 +95,7 @@ impl Copier {
             sides,
             sources,
             found,
+            unasked,
             progress: self.progress.clone(),
             stop,
             fallback: FallbackTags::default(),
@@ -93,6 +103,7 @@ impl Copier {
             written: Cells::default(),
             confirmed: Cells::default(),
             counts: Mutex::default(),
+            warnings: Mutex::default(),
         });
         let most = self.options.concurrency.max(1);
         let moves = stream::iter(plan.transfers.into_iter().zip(senders)).map(|(transfer, sender)| {
@@ -107,6 +118,9 @@ impl Copier {
         let turns = Semaphore::new(most);
         let delivered = futures::future::join_all(images.iter().map(|image| one(&context, image, &turns)));
         let ((), delivered) = tokio::join!(moves, delivered);
+        let unlisted = context.fallback.settle().await;
+        warnings.append(&mut context.warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        warnings.extend(unlisted.iter().map(ToString::to_string));
         let counts = *context.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<Outcome> = outcomes.into_iter().chain(delivered).collect();
         all.sort_by_key(|outcome| (outcome.job, outcome.destination));

@@ -8,10 +8,10 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 
 use super::super::auth::ecr::Ecr;
-use super::super::client::{BlobSource, Client, Written};
+use super::super::client::{BlobSource, Client, Offer, Presence, Written};
 use super::super::credentials::Credential;
 use super::super::credentials::ecr::EcrHost;
-use super::super::distribution::{Fetched, Pushed, Referrers, Target};
+use super::super::distribution::{Fetched, Pushed, Referrers, Session, Target};
 use super::super::error::{Cause, Place, Reason, RegistryError};
 use super::super::layout::LayoutRepository;
 use super::super::name::{Reference, Repository};
@@ -153,17 +153,44 @@ impl Side {
         }
     }
 
-    /// Writes a blob. `from` are repositories of the same registry that hold it.
+    /// Offers a blob before its bytes are read. `from` are repositories of the same registry that hold it.
+    ///
+    /// # Errors
+    /// The registry limits requests.
+    pub async fn offer_blob(
+        &self,
+        blob: (&Digest, u64),
+        from: &[String],
+        presence: Presence,
+    ) -> Result<Offer, RegistryError> {
+        match self {
+            Self::Registry(side) => side.client.offer_blob(side.target(), blob, from, presence).await,
+            Self::Layout(_) => Ok(Offer::Wanted(None)),
+        }
+    }
+
+    /// Writes a blob, in the upload that was begun when it was offered.
     ///
     /// # Errors
     /// It is refused, or its source ended.
-    pub async fn write_blob(&self, source: &dyn BlobSource, from: &[String]) -> Result<Written, RegistryError> {
+    pub async fn write_blob(&self, source: &dyn BlobSource, begun: Option<Session>) -> Result<Written, RegistryError> {
         match self {
-            Self::Registry(side) => side.created(|| side.client.write_blob(side.target(), source, from)).await,
+            Self::Registry(side) => {
+                side.created(|| side.client.send_blob(side.target(), source, begun.clone())).await?;
+                Ok(Written::Uploaded)
+            }
             // What it holds it holds for all images.
             Self::Layout(side) => {
                 Ok(if side.layout().write_blob(source).await? { Written::Uploaded } else { Written::Mounted })
             }
+        }
+    }
+
+    /// Whether each repository needs the bytes of a blob, although others of the same registry hold it.
+    pub fn ignores_mounts(&self) -> bool {
+        match self {
+            Self::Registry(side) => side.client.ignores_mounts(side.target()),
+            Self::Layout(_) => false,
         }
     }
 
@@ -230,6 +257,17 @@ impl Side {
         match self {
             Self::Registry(side) => Ok(side.client.tags(side.target(), |_| {}).await?.tags),
             Self::Layout(side) => Ok(side.tags()),
+        }
+    }
+
+    /// All tags, if the list is no longer than so many pages.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn short_tags(&self, pages: usize) -> Result<Option<Vec<String>>, RegistryError> {
+        match self {
+            Self::Registry(side) => Ok(side.client.short_tags(side.target(), pages).await?.map(|list| list.tags)),
+            Self::Layout(side) => Ok(Some(side.tags())),
         }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};
 
-use super::super::error::{Reason, RegistryError};
 use super::super::name::Reference;
 use super::super::wire::digest::Digest;
-use super::super::wire::manifest::Descriptor;
-use super::attachments::{Finder, Search};
+use super::holdings::{Holdings, Question};
+use super::image::{Content, Image};
+use super::look::{Found, Surveyor};
 use super::plan::{Facts, Lack, Plan, Totals};
 use super::side::{Side, SideKey};
-use super::tree::{Reader, Role, Tree};
-use super::{Copier, CopyError, Destination, Done, Job, Outcome};
+use super::tree::Role;
+use super::{Copier, Done, Job, Outcome};
 
 /// What there is to do, and what is done already.
 #[derive(Debug)]
@@ -30,35 +30,8 @@ pub struct Survey {
     pub(super) sources: HashMap<Digest, Arc<[Side]>>,
     /// Blobs that were found at destinations.
     pub(super) found: HashSet<(usize, Digest)>,
-}
-
-/// An image that is not yet at one destination.
-#[derive(Clone, Debug)]
-pub(super) struct Image {
-    pub(super) job: usize,
-    pub(super) destination: usize,
-    /// Number of its destination.
-    pub(super) side: usize,
-    pub(super) tag: String,
-    /// Whether the tag names it already.
-    is_tagged: bool,
-    pub(super) content: Arc<Content>,
-}
-
-/// An image with its attachments.
-#[derive(Debug)]
-pub(super) struct Content {
-    pub(super) digest: Digest,
-    /// Attachments first: who sees the image finds its signature.
-    pub(super) trees: Vec<Tree>,
-}
-
-impl Content {
-    /// Its blobs, each once.
-    pub(super) fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        let mut seen = HashSet::new();
-        self.trees.iter().flat_map(Tree::blobs).filter(move |blob| seen.insert(&blob.digest))
-    }
+    /// Blobs that destinations may hold: nobody asked.
+    pub(super) unasked: HashSet<(usize, Digest)>,
 }
 
 impl Survey {
@@ -69,38 +42,17 @@ impl Survey {
     }
 }
 
-/// What one job comes to.
-#[derive(Default)]
-struct Found {
-    outcomes: Vec<Outcome>,
-    /// Destinations that lack it, their tags, and whether those name it.
-    wanted: Vec<(usize, String, bool)>,
-    content: Option<Arc<Content>>,
-    warnings: Vec<String>,
-}
-
-struct Surveyor<'a> {
-    copier: &'a Copier,
-    reader: Reader,
-    finder: Finder,
-    /// How many images come from a repository.
-    images: HashMap<SideKey, usize>,
-}
-
 impl Copier {
-    /// Looks at sources and destinations. Writes nothing.
+    /// Looks at sources and destinations. Writes nothing. A registry that is taken for empty is not asked for each blob: copying it
+    /// asks, too.
     pub async fn survey(&self, jobs: Vec<Job>) -> Survey {
-        let mut images = HashMap::new();
-        for side in jobs.iter().filter_map(|job| job.sources.first()) {
-            *images.entry(side.key()).or_default() += 1;
-        }
-        let (reader, finder) = (Reader::default(), Finder::default());
-        let surveyor = Surveyor { copier: self, reader, finder, images };
+        let surveyor = Surveyor::new(self, &jobs);
         let surveyor = &surveyor;
         let all = jobs.len();
         let looks = stream::iter(jobs.iter().enumerate());
         let looks = looks.map(|(number, job)| async move { (number, surveyor.look(number, job).await) });
-        let mut looks = looks.buffer_unordered(self.options.concurrency.max(1));
+        // Sources and destinations are asked in turn, and no bytes move: each of them gets as many requests as a copy is to have.
+        let mut looks = looks.buffer_unordered(self.options.concurrency.max(1).saturating_mul(2));
         let mut found: Vec<(usize, Found)> = Vec::new();
         while let Some(one) = looks.next().await {
             found.push(one);
@@ -131,8 +83,11 @@ impl Copier {
                 images.push(Image { job: number, destination, side, tag, is_tagged, content: content.clone() });
             }
         }
-        let held = self.held(&sides.all, &images, &sources).await;
-        let mut facts = Facts { sides: sides.keys.clone(), lacks: Vec::new(), holds: held.holds };
+        let (near, questions) = questions(&sides, &images, &sources);
+        let mut held = Holdings { found: near.found, ..Holdings::default() };
+        held.ask(&sides.all, questions, self.options.concurrency).await;
+        let mut facts = Facts { sides: sides.keys.clone(), lacks: Vec::new(), holds: near.holds };
+        facts.holds.extend(held.found.iter().map(|(side, digest)| (digest.clone(), *side)));
         for image in &images {
             let lacking =
                 image.content.blobs().filter(|blob| held.lacking.contains(&(image.side, blob.digest.clone())));
@@ -142,53 +97,12 @@ impl Copier {
         let all = &sides.all;
         let candidates = |numbers: Vec<usize>| numbers.into_iter().filter_map(|at| all.get(at).cloned()).collect();
         let sources = sources.into_iter().map(|(digest, numbers)| (digest, candidates(numbers))).collect();
-        let mut survey =
-            Survey { plan, outcomes, warnings, sides: sides.all.clone(), images, sources, found: held.found };
-        self.drop_whole(&mut survey, &held.lacking).await;
+        let Holdings { found, lacking, unasked } = held;
+        let sides = sides.all.clone();
+        let mut survey = Survey { plan, outcomes, warnings, sides, images, sources, found, unasked };
+        self.drop_whole(&mut survey, &lacking).await;
         self.progress.planned(&survey.totals());
         survey
-    }
-
-    /// Which blobs are where. Each is asked for once at each destination.
-    async fn held(&self, sides: &[Side], images: &[Image], sources: &HashMap<Digest, Vec<usize>>) -> Held {
-        let mut asked: HashSet<(usize, &Digest)> = HashSet::new();
-        let mut held = Held::default();
-        let mut questions = Vec::new();
-        for image in images {
-            for blob in image.content.blobs().filter(|blob| asked.insert((image.side, &blob.digest))) {
-                let from = sources.get(&blob.digest).map(Vec::as_slice).unwrap_or_default();
-                if from.contains(&image.side) {
-                    // From one tag to another in the same repository.
-                    held.found.insert((image.side, blob.digest.clone()));
-                    continue;
-                }
-                let here = sides.get(image.side).map(Side::key);
-                let is_near = |at: &&usize| {
-                    let there = sides.get(**at).map(Side::key);
-                    matches!((&here, &there), (Some(here), Some(there)) if here.store == there.store)
-                };
-                held.holds.extend(from.iter().filter(is_near).map(|at| (blob.digest.clone(), *at)));
-                questions.push((image.side, blob));
-            }
-        }
-        let answers = stream::iter(questions).map(|(side, blob)| async move {
-            let answer = match sides.get(side) {
-                Some(to) => to.has_blob(&blob.digest, blob.size).await,
-                None => Ok(false),
-            };
-            // Nobody can say: sending it shows whether it is taken.
-            (side, blob.digest.clone(), answer.unwrap_or(false))
-        });
-        let mut answers = answers.buffer_unordered(self.options.concurrency.max(1));
-        while let Some((side, digest, is_there)) = answers.next().await {
-            if is_there {
-                held.holds.insert((digest.clone(), side));
-                held.found.insert((side, digest));
-            } else {
-                held.lacking.insert((side, digest));
-            }
-        }
-        held
     }
 
     /// Images that are tagged and complete are there.
@@ -226,8 +140,15 @@ impl Copier {
     }
 }
 
-/// Whether a destination has every manifest.
+/// Whether a destination has every manifest, and lists those that refer to others.
 async fn holds_manifests(side: &Side, content: &Content) -> bool {
+    for tree in &content.trees {
+        let (Role::Referrer(subject), Some(root)) = (&tree.role, tree.root()) else { continue };
+        let listed = side.referrers(subject).await;
+        if !listed.is_ok_and(|listed| listed.manifests.iter().any(|it| it.digest == root.digest)) {
+            return false;
+        }
+    }
     for manifest in content.trees.iter().flat_map(|tree| &tree.manifests) {
         let held = side.digest(&Reference::Digest(manifest.digest.clone())).await;
         if !matches!(held, Ok(Some(_))) {
@@ -237,11 +158,47 @@ async fn holds_manifests(side: &Side, content: &Content) -> bool {
     true
 }
 
+/// What is known without a question.
 #[derive(Default)]
-struct Held {
+struct Near {
+    /// Blobs that sources hold which are in the same registry as a destination.
     holds: BTreeSet<(Digest, usize)>,
     found: HashSet<(usize, Digest)>,
-    lacking: HashSet<(usize, Digest)>,
+}
+
+/// What destinations are asked, each once for each blob.
+fn questions<'a>(
+    sides: &Sides,
+    images: &'a [Image],
+    sources: &HashMap<Digest, Vec<usize>>,
+) -> (Near, Vec<Question<'a>>) {
+    let store = |side: usize| sides.keys.get(side).map(|key| &key.store);
+    let mut near = Near::default();
+    let mut numbers: HashMap<(usize, &Digest), usize> = HashMap::new();
+    let mut questions: Vec<Question<'a>> = Vec::new();
+    for image in images {
+        for blob in image.content.blobs() {
+            // An image whose tag is there is whole only if everything else is.
+            let is_exact = image.is_tagged;
+            if let Some(known) = numbers.get(&(image.side, &blob.digest)) {
+                if let Some(question) = questions.get_mut(*known) {
+                    question.is_exact |= is_exact;
+                }
+                continue;
+            }
+            let from = sources.get(&blob.digest).map(Vec::as_slice).unwrap_or_default();
+            if from.contains(&image.side) {
+                // From one tag to another in the same repository.
+                near.found.insert((image.side, blob.digest.clone()));
+                continue;
+            }
+            let here = from.iter().filter(|at| store(**at).is_some() && store(**at) == store(image.side));
+            near.holds.extend(here.map(|at| (blob.digest.clone(), *at)));
+            numbers.insert((image.side, &blob.digest), questions.len());
+            questions.push(Question { blob, side: image.side, is_exact });
+        }
+    }
+    (near, questions)
 }
 
 /// Sides by number.
@@ -263,104 +220,5 @@ impl Sides {
         self.keys.push(key.clone());
         self.numbers.insert(key, number);
         number
-    }
-}
-
-impl Surveyor<'_> {
-    async fn look(&self, number: usize, job: &Job) -> Found {
-        let mut found = Found::default();
-        let outcome = |destination, digest: Option<&Digest>, tag, result| {
-            let outcome = Outcome { job: number, destination, digest: digest.cloned(), tag, result };
-            self.copier.progress.image_ended(&outcome);
-            outcome
-        };
-        let fail = |error: &CopyError, digest: Option<&Digest>, wanted: Vec<(usize, Option<String>)>| -> Vec<Outcome> {
-            wanted.into_iter().map(|(at, tag)| outcome(at, digest, tag, Err(error.clone()))).collect()
-        };
-        let everywhere = || job.destinations.iter().enumerate().map(|(at, to)| (at, to.tag.clone())).collect();
-        if self.copier.stop.is_cancelled() {
-            found.outcomes = fail(&CopyError::Stopped, None, everywhere());
-            return found;
-        }
-        let digest = match self.digest(job).await {
-            Ok(digest) => digest,
-            Err(error) => {
-                found.outcomes = fail(&error.into(), None, everywhere());
-                return found;
-            }
-        };
-        for (at, to) in job.destinations.iter().enumerate() {
-            let tag = to.tag.clone().unwrap_or_else(|| self.copier.options.anchor.tag(&digest));
-            match self.lacks(to, &tag, &digest).await {
-                Ok(None) => found.outcomes.push(outcome(at, Some(&digest), Some(tag), Ok(Done::Unchanged))),
-                Ok(Some(is_tagged)) => found.wanted.push((at, tag, is_tagged)),
-                Err(error) => found.outcomes.push(outcome(at, Some(&digest), Some(tag), Err(error.into()))),
-            }
-        }
-        if found.wanted.is_empty() {
-            return found;
-        }
-        match self.content(job, digest.clone(), &mut found.warnings).await {
-            Ok(content) => found.content = Some(Arc::new(content)),
-            Err(error) => {
-                let wanted = std::mem::take(&mut found.wanted);
-                let wanted = wanted.into_iter().map(|(at, tag, _)| (at, Some(tag))).collect();
-                found.outcomes.extend(fail(&error.into(), Some(&digest), wanted));
-            }
-        }
-        found
-    }
-
-    /// Whether there is something to do at a destination; then whether its tag names the image already.
-    async fn lacks(&self, to: &Destination, tag: &str, digest: &Digest) -> Result<Option<bool>, RegistryError> {
-        match to.side.digest(&Reference::Tag(tag.to_owned())).await {
-            Ok(held) => {
-                let is_tagged = held.is_some_and(|held| held == *digest);
-                Ok((!is_tagged || self.copier.options.is_thorough).then_some(is_tagged))
-            }
-            // Some registries answer so for repositories that are made by the first push.
-            Err(error) if matches!(error.reason(), Reason::Unauthorized | Reason::Forbidden) => Ok(Some(false)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What the reference names, at the first source that has it.
-    async fn digest(&self, job: &Job) -> Result<Digest, RegistryError> {
-        if let Reference::Digest(digest) = &job.reference {
-            return Ok(digest.clone());
-        }
-        for side in &job.sources {
-            if let Ok(Some(digest)) = side.digest(&job.reference).await {
-                return Ok(digest);
-            }
-        }
-        // For the error, which says why; or one of them has it after all.
-        Ok(self.reader.manifest(&job.sources, &job.reference).await?.digest.clone())
-    }
-
-    async fn content(&self, job: &Job, digest: Digest, warnings: &mut Vec<String>) -> Result<Content, RegistryError> {
-        let options = &self.copier.options;
-        let reference = Reference::Digest(digest.clone());
-        let image = self.reader.tree(&job.sources, &reference, &options.platforms, Role::Image).await?;
-        let mut trees = Vec::new();
-        if options.has_attachments {
-            let mut failure = None;
-            for side in &job.sources {
-                let images = self.images.get(&side.key()).copied().unwrap_or(1);
-                let search = Search { side, reader: &self.reader, images };
-                match self.finder.find(search, &image).await {
-                    Ok(found) => {
-                        trees = found;
-                        failure = None;
-                        break;
-                    }
-                    Err(error) => failure = failure.or(Some(error)),
-                }
-            }
-            // The image is worth more than nothing.
-            warnings.extend(failure.map(|error| format!("signatures of {digest} are not copied: {error}")));
-        }
-        trees.push(image);
-        Ok(Content { digest, trees })
     }
 }

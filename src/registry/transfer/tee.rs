@@ -29,6 +29,7 @@ type Piece = Result<Bytes, RegistryError>;
 pub(super) struct Branch {
     source: SourceBlob,
     shared: Mutex<Option<mpsc::Receiver<Piece>>>,
+    demand: mpsc::Sender<()>,
     progress: Arc<dyn CopyProgress>,
     to: Side,
 }
@@ -37,12 +38,14 @@ pub(super) struct Branch {
 pub(super) struct Pump {
     source: SourceBlob,
     outlets: Vec<mpsc::Sender<Piece>>,
+    demand: mpsc::Receiver<()>,
 }
 
 /// One read, and a branch of it for each destination; a single one reads by itself.
 pub(super) fn tee(source: &SourceBlob, to: &[Side], progress: &Arc<dyn CopyProgress>) -> (Pump, Vec<Branch>) {
     let mut outlets = Vec::new();
     let mut branches = Vec::new();
+    let (asks, demand) = mpsc::channel(1);
     for side in to {
         let mut shared = None;
         if to.len() > 1 {
@@ -50,16 +53,17 @@ pub(super) fn tee(source: &SourceBlob, to: &[Side], progress: &Arc<dyn CopyProgr
             outlets.push(outlet);
             shared = Some(branch);
         }
-        let (source, progress) = (source.clone(), progress.clone());
-        branches.push(Branch { source, shared: Mutex::new(shared), progress, to: side.clone() });
+        let (source, progress, demand) = (source.clone(), progress.clone(), asks.clone());
+        branches.push(Branch { source, shared: Mutex::new(shared), demand, progress, to: side.clone() });
     }
-    (Pump { source: source.clone(), outlets }, branches)
+    (Pump { source: source.clone(), outlets, demand }, branches)
 }
 
 impl Pump {
     /// Reads until nobody takes anything any longer. Errors go to the branches.
     pub(super) async fn run(mut self) {
-        if self.outlets.is_empty() {
+        // Nothing is read as long as nobody wants a byte: all of them may hold the blob, or mount it.
+        if self.outlets.is_empty() || self.demand.recv().await.is_none() {
             return;
         }
         let mut pieces = match self.source.open(0).await {
@@ -80,6 +84,11 @@ impl Pump {
 }
 
 impl Branch {
+    /// Whether there is a source that was not found to have other bytes.
+    pub(super) fn has_candidates(&self) -> bool {
+        self.source.has_candidates()
+    }
+
     /// What is shared, once.
     fn shared(&self) -> Option<mpsc::Receiver<Piece>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -110,6 +119,8 @@ impl BlobSource for Branch {
             let shared = self.shared().filter(|_| offset == 0);
             let pieces = match shared {
                 Some(shared) => {
+                    // Somebody else has asked already if it is full.
+                    _ = self.demand.try_send(());
                     let size = self.size();
                     let behind = self.fell_behind();
                     let state = Some((shared, 0, behind));

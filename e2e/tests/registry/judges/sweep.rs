@@ -32,7 +32,7 @@ async fn check(client: &Client, registry: &Registry, digest: &Digest) -> Result<
 /// An image without a tag, which the sweep must take: else it swept nothing.
 async fn untagged(to: &Side) -> Result<Digest> {
     let config = SmallBlob::new("{}".into());
-    to.write_blob(&config, &[]).await?;
+    to.write_blob(&config, None).await?;
     let kind = "application/vnd.oci.image.manifest.v1+json";
     let digest = Digest::of(Algorithm::Sha256, b"{}").to_string();
     let config = json!({ "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 2 });

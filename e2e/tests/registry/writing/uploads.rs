@@ -23,7 +23,7 @@ use super::{REPOSITORY, received};
 const TEXT: &str = "forty bytes of content that fill a blob.";
 const PASSWORD: &str = "canary-5tr0ng";
 
-fn repository(registry: &MockRegistry) -> Result<Repository> {
+pub fn repository(registry: &MockRegistry) -> Result<Repository> {
     Ok(Repository::new(hypermirror::registry::RegistryAddress::parse(&registry.url())?, REPOSITORY)?)
 }
 

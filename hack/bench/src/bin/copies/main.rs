@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures and its progress")]
 
 mod content;
+mod kinds;
 mod tools;
 
 use std::process::Stdio;
@@ -16,6 +17,7 @@ use hypermirror_e2e::binaries::operator;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
+use crate::kinds::Kinds;
 use crate::tools::{PREFIX, Tool, Work};
 
 /// Copies between two registries in this process.
@@ -60,6 +62,8 @@ struct Bench {
 struct Run {
     milliseconds: f64,
     requests: usize,
+    source: Kinds,
+    destination: Kinds,
 }
 
 impl Bench {
@@ -84,6 +88,8 @@ impl Bench {
             }
         }
         table(&tools, &runs);
+        let last = runs.first().and_then(|runs| runs.last());
+        last.inspect(|run| kinds::print(&run.source, &run.destination));
         Ok(())
     }
 
@@ -95,12 +101,17 @@ impl Bench {
         println!("\n| {tags} tags that are there already, {round_trip} ms round trip | ms | requests |\n|---|---|---|");
         let tools = [Tool::Hypermirror, Tool::Skopeo, Tool::Regsync, Tool::Crane];
         let mut runs = [const { Vec::new() }; 4];
-        for (tool, runs) in tools.iter().zip(&mut runs) {
+        let mut destinations = Vec::new();
+        for tool in tools {
             let destination = self.server.block_on(MockRegistry::start())?;
-            self.run(*tool, &source, &destination, &images)?;
+            self.run(tool, &source, &destination, &images)?;
             ensure_complete(&source, &destination, &images)?;
-            for _ in 0..rounds {
-                runs.push(self.run(*tool, &source, &destination, &images)?);
+            destinations.push(destination);
+        }
+        // In turn: what else the machine does meets all of them.
+        for _ in 0..rounds {
+            for ((tool, destination), runs) in tools.iter().zip(&destinations).zip(&mut runs) {
+                runs.push(self.run(*tool, &source, destination, &images)?);
             }
         }
         table(&tools, &runs);
@@ -148,7 +159,8 @@ impl Bench {
         let work = Work { source: &from, destination: &to, images };
         let time = self.client.block_on(tool.run(&work, directory.path()))?;
         let requests = source.requests().len() + destination.requests().len();
-        Ok(Run { milliseconds: time.as_secs_f64() * 1000.0, requests })
+        let (source, destination) = (kinds::of(source), kinds::of(destination));
+        Ok(Run { milliseconds: time.as_secs_f64() * 1000.0, requests, source, destination })
     }
 }
 
