@@ -55,6 +55,14 @@ var Registry = Board{
 				{`sum(rate(hypermirror_coverage_filled_bytes_total{` + plane + `}[$__rate_interval]))`, "fills"},
 			}},
 		}},
+		{"Fills and builds", []Panel{
+			{Title: "Images missing where mirrors are filled", Unit: Count,
+				Queries: []Query{{`max by (cluster, namespace) (hypermirror_coverage_fill_remaining{` + plane + `})`, "{{namespace}}"}}},
+			{Title: "Fills by outcome", Unit: Rate,
+				Queries: []Query{{`sum by (outcome) (rate(hypermirror_coverage_fills_total{` + plane + `}[$__rate_interval]))`, "{{outcome}}"}}},
+			{Title: "ImageBuilders by phase", Unit: Count,
+				Queries: []Query{{`sum by (state) (max by (cluster, namespace, state) (hypermirror_image_builders{` + plane + `}))`, "{{state}}"}}},
+		}},
 		{"Registries", []Panel{
 			{Title: "Requests by registry", Unit: Rate,
 				Queries: []Query{{`sum by (host) (rate(hypermirror_registry_requests_total{host=~"$host",` + plane + `}[$__rate_interval]))`, "{{host}}"}}},
