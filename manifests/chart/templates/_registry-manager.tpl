@@ -29,6 +29,7 @@
 {{- range $values.imports.namespaces }}{{ $args = append $args (printf "--import-namespaces=%s" .) }}{{ end -}}
 {{- $_ := set $container "env" (append $container.env (dict "name" "FEATURE_COPY_ON_THE_FLY" "value" "true")) -}}
 {{- end -}}
+{{- if $values.fill }}{{ $args = append $args "--fill" }}{{ end -}}
 {{- with $values.registryNetworks }}{{ $args = append $args (printf "--registry-networks=%s" .) }}{{ end -}}
 {{- $_ := set $container "args" $args -}}
 {{- range $container.env }}{{ if eq .name "LOG_LEVEL" }}{{ $_ := set . "value" $values.logLevel }}{{ end }}{{ end -}}

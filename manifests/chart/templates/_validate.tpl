@@ -48,6 +48,12 @@
 {{- if and (has "-" $values.registryManager.secrets.namespaces) (gt (len $values.registryManager.secrets.namespaces) 1) -}}
 {{- $errors = append $errors "registryManager.secrets.namespaces: - means no namespace, so no other name may be beside it" -}}
 {{- end -}}
+{{- if and (or $values.registryManager.imageBuilder.enabled $values.registryManager.imports.enabled $values.registryManager.fill) (not (include "hypermirror.registryManager.enabled" .)) -}}
+{{- $errors = append $errors "registryManager.imageBuilder.enabled, registryManager.imports.enabled and registryManager.fill need registryManager.enabled=true" -}}
+{{- end -}}
+{{- if and $values.registryManager.fill (not $values.registryManager.destinationAllow) -}}
+{{- $errors = append $errors "registryManager.fill needs registryManager.destinationAllow: nothing is copied elsewhere" -}}
+{{- end -}}
 {{- $errors = concat $errors (include "hypermirror.seed3.errors" . | fromYamlArray) -}}
 {{- with $errors }}{{ fail (printf "\n  %s" (join "\n  " .)) }}{{ end -}}
 {{- end -}}
