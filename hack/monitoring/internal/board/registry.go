@@ -63,6 +63,18 @@ var Registry = Board{
 			{Title: "ImageBuilders by phase", Unit: Count,
 				Queries: []Query{{`sum by (state) (max by (cluster, namespace, state) (hypermirror_image_builders{` + plane + `}))`, "{{state}}"}}},
 		}},
+		{"Proof gate and imports", []Panel{
+			{Title: "Hosted clusters by their proof", Unit: Count,
+				Help: "Of sources without a fallback. Held: they wait for the proof.", Queries: []Query{
+					{`sum by (state) (max by (cluster, namespace, state) (hypermirror_mirrors_proven{` + plane + `}))`, "{{state}}"},
+					{`sum(max by (cluster, namespace) (hypermirror_proofs_held{` + plane + `}))`, "held"},
+				}},
+			{Title: "Imports by outcome", Unit: Rate,
+				Queries: []Query{{`sum by (outcome) (rate(hypermirror_imports_total{` + plane + `}[$__rate_interval]))`, "{{outcome}}"}}},
+			{Title: "Pods that cannot pull", Unit: Count,
+				Help:    "In the namespaces that ImportRules name.",
+				Queries: []Query{{`sum(max by (cluster, namespace) (hypermirror_import_failing_pods{` + plane + `}))`, "pods"}}},
+		}},
 		{"Registries", []Panel{
 			{Title: "Requests by registry", Unit: Rate,
 				Queries: []Query{{`sum by (host) (rate(hypermirror_registry_requests_total{host=~"$host",` + plane + `}[$__rate_interval]))`, "{{host}}"}}},
