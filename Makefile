@@ -46,8 +46,8 @@ image: ## Build the container image (needs docker or podman)
 manifests: ## Regenerate the generated files
 	@hack/setup build
 	@hack/check/generated --write
-	@hack/check/chart --write
 	@hack/check/monitoring --write
+	@hack/check/chart --write
 
 run: ## Run the agent against the current cluster; it writes to target/node instead of /
 	@hack/setup build
