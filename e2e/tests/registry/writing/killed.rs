@@ -131,7 +131,7 @@ async fn a_copy_that_is_killed_at_fifty_moments_leaves_no_half_tag_and_goes_on_w
     let all = moved(&source);
 
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
-    println!("seed {seed}, one copy takes {length:?} and moves {all} bytes");
+    eprintln!("seed {seed}, one copy takes {length:?} and moves {all} bytes");
     let mut state = u64::from(seed) | 1;
     let mut half = 0;
     for kill in 0..KILLS {
@@ -157,6 +157,6 @@ async fn a_copy_that_is_killed_at_fifty_moments_leaves_no_half_tag_and_goes_on_w
         ensure!(moved <= missing + missing / 10, "{}: {moved} of {missing} bytes, {tags} tags", told());
         ensure!(whole(&client, &url, &below).await? as u64 == IMAGES, "{}", told());
     }
-    println!("{half} of {KILLS} kills were in the middle of the blobs");
+    eprintln!("{half} of {KILLS} kills were in the middle of the blobs");
     Ok(())
 }

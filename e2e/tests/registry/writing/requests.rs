@@ -67,7 +67,7 @@ async fn an_empty_registry_gets_forty_images_with_at_most_seven_hundred_requests
     let client = client(None)?;
     let report = copied(jobs(&client, &source, &destination)?).await?;
     let (read, written) = (kinds(&source), kinds(&destination));
-    println!("source {read:#?}\ndestination {written:#?}");
+    eprintln!("source {read:#?}\ndestination {written:#?}");
     let all = source.requests().len() + destination.requests().len();
     ensure!(all <= 700, "{all} requests: {read:#?} {written:#?}");
     for image in 0..IMAGES {
