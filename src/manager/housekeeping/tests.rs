@@ -127,7 +127,7 @@ async fn an_edit_is_pending_until_its_last_write_and_only_for_the_leader() {
     stage.ctx.store.apply(clusters(vec![edited.clone()]));
     assert_eq!(pending(Side::ControlPlane), (3, "Updating".to_owned()));
     let mut deleted = edited.clone();
-    deleted.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+    deleted.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
     stage.ctx.store.apply(clusters(vec![deleted]));
     assert_eq!(pending(Side::ControlPlane), (0, String::new()), "nothing is written for it");
     stage.ctx.store.apply(clusters(vec![edited.clone()]));
