@@ -13,3 +13,4 @@ mod runtime;
 mod slow;
 mod sources;
 mod stage;
+mod why;

@@ -96,6 +96,11 @@ impl Stage {
         &self.servers.node
     }
 
+    /// Of the management cluster's administrator.
+    pub fn kubeconfig(&self) -> std::path::PathBuf {
+        self.servers.bed.management().kubeconfig_path()
+    }
+
     /// Changes `spec.imageContentSources` and waits for nothing.
     pub async fn edit(&self, sources: &[Entry<'_>]) -> Result<()> {
         self.fleet.apply(&objects::hosted_cluster(CLUSTER, sources)).await.map(|_| ())
