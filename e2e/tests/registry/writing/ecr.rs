@@ -24,7 +24,7 @@ const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 const COPIES: usize = 100;
 
 /// Reaches the mock under the name of ECR.
-async fn through(proxy: &Proxy, authority: &Authority, registry: &MockRegistry) -> Result<Client> {
+fn through(proxy: &Proxy, authority: &Authority, registry: &MockRegistry) -> Result<Client> {
     proxy.route(&format!("{HOST}:443"), registry.host().parse()?);
     let mut tls = TlsOptions::default();
     tls.add_authorities(authority.certificate().as_bytes())?;
@@ -50,7 +50,7 @@ async fn b22_a_hundred_copies_fetch_one_token_and_create_their_repositories() ->
     let endpoints = AwsEndpoints { ecr: Some(aws.url()), sts: Some(aws.url()) };
     let ecr = Arc::new(Ecr::new(identity, endpoints, Proxies::default())?);
     let proxy = Proxy::start().await?;
-    let to = through(&proxy, &authority, &registry).await?;
+    let to = through(&proxy, &authority, &registry)?;
     let from = side(&client(None)?, &source.url(), REPOSITORY)?;
     let host = EcrHost::parse(HOST).context("no host of ECR")?;
 
