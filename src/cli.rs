@@ -131,7 +131,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::RegistryManager(options) => {
             let telemetry = logs::start_at(options.log_format, options.log_level)?;
-            let result = crate::registry_manager::run(*options).await;
+            let result = Box::pin(crate::registry_manager::run(*options)).await;
             telemetry.shutdown();
             result.map(|()| ExitCode::SUCCESS)
         }

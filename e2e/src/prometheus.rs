@@ -128,15 +128,13 @@ fn config(jobs: &[(&str, &str)]) -> Result<String> {
 }
 
 fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
+    text.bytes().fold(String::new(), |encoded, byte| {
         if byte.is_ascii_alphanumeric() {
-            encoded.push(char::from(byte));
+            encoded + char::from(byte).encode_utf8(&mut [0; 4])
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            encoded + &format!("%{byte:02X}")
         }
-    }
-    encoded
+    })
 }
 
 /// The queries of all dashboards, with a value for each of their variables.

@@ -18,7 +18,7 @@ use crate::process::server::serve;
 
 /// The media type of the text format that `encode` writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// The media type of the older text format, which a client gets that does not ask for OpenMetrics.
+/// The media type of the older text format, which a client gets that does not ask for `OpenMetrics`.
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// An address that cannot be used.

@@ -93,7 +93,7 @@ pub async fn run(options: RegistryManagerOptions) -> Result<()> {
     tasks.spawn(keep_house(ctx.clone()));
     let coverage = coverage::start(&ctx, &options, &lease.namespace, &mut tasks)?;
     // Scans share one thread: they wait for registries most of the time, and leave the others to watches and the Lease.
-    LocalSet::new().run_until(until_told_to_end(&ctx, &look)).await?;
+    Box::pin(LocalSet::new().run_until(until_told_to_end(&ctx, &look))).await?;
     tracing::info!("terminating");
     // A scan that ends here is made again by the next leader: its status still has the time of the one before.
     stop_jobs(&ctx);

@@ -61,7 +61,9 @@ impl Index {
         }
         self.edits.number += 1;
         for cluster in self.clusters.values_mut() {
-            sides.iter().for_each(|side| side.lag(cluster).edit(self.edits.number, now));
+            for side in sides {
+                side.lag(cluster).edit(self.edits.number, now);
+            }
         }
     }
 
@@ -109,7 +111,9 @@ impl Index {
                 Side::ControlPlane => cluster.control_plane_lag.pending(|| self.existing_targets(key), now),
                 Side::Nodes => cluster.node_lag.pending(|| self.known_nodes(key), now),
             };
-            pending.into_iter().for_each(|pending| fleet.add(pending));
+            for pending in pending {
+                fleet.add(pending);
+            }
         }
         fleet
     }

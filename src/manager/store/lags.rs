@@ -33,7 +33,9 @@ impl Store {
             Side::ControlPlane => &self.metrics.control_plane_lag,
             Side::Nodes => &self.metrics.node_lag,
         };
-        took.into_iter().for_each(|took| metrics.durations.observe(took.as_secs_f64()));
+        for took in took {
+            metrics.durations.observe(took.as_secs_f64());
+        }
     }
 
     /// Records why the nodes of a hosted cluster cannot be observed.

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn hostile_text_has_a_bounded_result() {
-        let many: String = (0..10_000).map(|number| format!("FROM a{number}\n")).collect();
+        let many = (0..10_000).map(|number| format!("FROM a{number}\n")).collect::<Vec<_>>().concat();
         assert_eq!(names(&many).len(), MAX_IMAGES);
         assert!(names(&format!("FROM {}", "a".repeat(100_000))).is_empty());
         assert!(names(&"FROM \\\n".repeat(60_000)).len() <= 1);

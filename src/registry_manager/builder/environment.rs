@@ -65,7 +65,7 @@ pub struct BuildEnvironment {
     pub storage_driver: StorageDriver,
     /// Which system calls are allowed.
     pub seccomp: SeccompProfile,
-    /// The SELinux type of containers, where it is not the default.
+    /// The `SELinux` type of containers, where it is not the default.
     pub selinux_type: Option<String>,
 }
 
@@ -99,13 +99,12 @@ impl BuildEnvironment {
         let seccomp = match get("BUILDAH_SECCOMP_PROFILE").as_deref() {
             None | Some("RuntimeDefault") => SeccompProfile::RuntimeDefault,
             Some("Unconfined") => SeccompProfile::Unconfined,
-            Some(other) => match other.strip_prefix("Localhost/").filter(|path| !path.is_empty()) {
-                Some(path) => SeccompProfile::Localhost(path.to_owned()),
-                None => {
-                    let wanted = "RuntimeDefault, Unconfined or Localhost/FILE";
-                    return Err(wrong("BUILDAH_SECCOMP_PROFILE", other, wanted));
-                }
-            },
+            Some(other) => {
+                let path = other.strip_prefix("Localhost/").filter(|path| !path.is_empty()).ok_or_else(|| {
+                    wrong("BUILDAH_SECCOMP_PROFILE", other, "RuntimeDefault, Unconfined or Localhost/FILE")
+                })?;
+                SeccompProfile::Localhost(path.to_owned())
+            }
         };
         let namespace = get("BUILDAH_JOB_NAMESPACE");
         if let Some(name) = namespace.as_deref().filter(|name| !is_namespace(name)) {

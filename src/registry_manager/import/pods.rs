@@ -24,6 +24,7 @@ pub struct PodView {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "names of the API")]
 struct Containers {
     containers: Vec<Container>,
     init_containers: Vec<Container>,
@@ -39,6 +40,7 @@ struct Container {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "names of the API")]
 struct Statuses {
     container_statuses: Vec<ContainerStatus>,
     init_container_statuses: Vec<ContainerStatus>,

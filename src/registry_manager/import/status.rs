@@ -44,16 +44,13 @@ fn conditions(set: &Conditions<'_>, standing: &Standing) -> Vec<Condition> {
     let of = |kind: ImportConditionType, value| set.make(kind.as_str(), value, reason.as_str(), &message);
     // Whoever suspends a rule has nothing left to do.
     let is_stalled = !is_ready && reason != ImportReason::Suspended;
-    let limited = match standing.limited {
-        Some((until, per_hour)) => {
-            let message =
-                format!("{per_hour} imports began within an hour (importsPerHour); the next one not before {until}");
-            set.make(Limited.as_str(), true, ImportReason::RateLimit.as_str(), &message)
-        }
-        None => {
-            let message = "importsPerHour is not reached";
-            set.make(Limited.as_str(), false, ImportReason::BelowLimit.as_str(), message)
-        }
+    let limited = if let Some((until, per_hour)) = standing.limited {
+        let message =
+            format!("{per_hour} imports began within an hour (importsPerHour); the next one not before {until}");
+        set.make(Limited.as_str(), true, ImportReason::RateLimit.as_str(), &message)
+    } else {
+        let message = "importsPerHour is not reached";
+        set.make(Limited.as_str(), false, ImportReason::BelowLimit.as_str(), message)
     };
     vec![of(Ready, is_ready), of(Stalled, is_stalled), limited]
 }

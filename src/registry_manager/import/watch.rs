@@ -28,7 +28,7 @@ type Seen = (Watched<ImportRuleSpec>, Option<ImportRuleStatus>);
 /// Follows ImportRules. Nothing waits for the first list: where the CRD is not installed, there are no rules.
 pub async fn follow_rules(ctx: Arc<Context>, imports: &Imports, shared: &Shared) -> Infallible {
     let api: Api<DeserializeGuard<ImportRule>> = Api::all(ctx.client.clone());
-    let mut updates = pin!(updates(api, watcher::Config::default(), seen));
+    let mut updates = pin!(updates(api, watcher::Config::default(), |rule| seen(&rule)));
     let mut is_failing = false;
     let put = |(object, status): Seen| shared.state().put(object, status, &ctx.images.rules, &imports.consent);
     while let Some(update) = updates.next().await {
@@ -56,12 +56,12 @@ pub async fn follow_rules(ctx: Arc<Context>, imports: &Imports, shared: &Shared)
     std::future::pending().await
 }
 
-fn seen(guard: DeserializeGuard<ImportRule>) -> Seen {
+fn seen(guard: &DeserializeGuard<ImportRule>) -> Seen {
     let (spec, status) = match &guard.0 {
         Ok(rule) => (Ok(rule.spec.clone()), rule.status.clone()),
         Err(invalid) => (Err(invalid.error.clone()), None),
     };
-    (watched(&guard, "", spec, Vec::new()), status)
+    (watched(guard, "", spec, Vec::new()), status)
 }
 
 /// Follows the pods of each namespace that a rule names, and of no other.

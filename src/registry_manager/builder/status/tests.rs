@@ -7,7 +7,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
 }
 
-fn look<'a>(build: &'a Build, second: i64, outcome: Outcome) -> Look<'a> {
+fn look(build: &Build, second: i64, outcome: Outcome) -> Look<'_> {
     let base_images = vec![BaseImage { name: "node:22".to_owned(), pinned: false }];
     Look { at: at(second), generation: 2, build_now: None, build: Some(build), base_images, outcome }
 }

@@ -46,6 +46,7 @@ fn names(begun: &[(String, Wanted)]) -> Vec<&str> {
     begun.iter().map(|(name, _)| name.as_str()).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as failed is")]
 fn imported() -> Ended {
     Ok(Imported { digest: Some("sha256:a".to_owned()), bytes: 7, is_new: true })
 }
