@@ -187,7 +187,7 @@ mod tests {
             (status.next_check_time, status.check_interval_seconds) = (Some(Time(at(1))), interval);
             KnownCoverage::of(&status).unwrap().changes_in(at(0))
         };
-        assert_eq!(checked(100), Some(Duration::from_secs(300)));
+        assert_eq!(checked(100), Some(Duration::from_mins(5)));
         assert_eq!(checked(0), Some(Duration::from_secs(3)), "an earlier registry-manager");
     }
 

@@ -111,8 +111,8 @@ impl Live {
         let in_env = self.env.iter().find_map(|env| env.get(name)).cloned();
         let locations = in_env.or_else(|| substituted.map(|mirror| vec![mirror.to_owned()]))?;
         let known = |location: &String| {
-            let all = desired.digest_mirrors.iter().chain(&desired.tag_mirrors);
-            all.filter(|mirror| mirror.location == *location).cloned().next()
+            let mut all = desired.digest_mirrors.iter().chain(&desired.tag_mirrors);
+            all.find(|mirror| mirror.location == *location).cloned()
         };
         let mirror = |location: String| {
             known(&location).unwrap_or_else(|| Mirror { location: location.clone(), ..Mirror::default() })

@@ -111,7 +111,7 @@ impl Index {
                 Side::ControlPlane => cluster.control_plane_lag.pending(|| self.existing_targets(key), now),
                 Side::Nodes => cluster.node_lag.pending(|| self.known_nodes(key), now),
             };
-            for pending in pending {
+            if let Some(pending) = pending {
                 fleet.add(pending);
             }
         }

@@ -33,7 +33,7 @@ impl Store {
             Side::ControlPlane => &self.metrics.control_plane_lag,
             Side::Nodes => &self.metrics.node_lag,
         };
-        for took in took {
+        if let Some(took) = took {
             metrics.durations.observe(took.as_secs_f64());
         }
     }

@@ -54,7 +54,7 @@ impl FallbackTags {
     /// after this one had read it back.
     pub(super) async fn settle(&self) -> Vec<RegistryError> {
         let all: Vec<Arc<Listed>> = self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let looks = all.iter().map(|listed| async move { listed.write(&*listed.entries.lock().await).await.err() });
+        let looks = all.iter().map(|listed| async move { listed.write(&listed.entries.lock().await).await.err() });
         stream::iter(looks).buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await
     }
 }

@@ -15,12 +15,15 @@ fn kept(live: &[Source], desired: &[Source]) -> (Vec<MirrorEntry>, Vec<String>) 
     (entries, held.into_iter().map(|held| held.source).collect())
 }
 
+/// What it shows, what is live, what is desired, what results, and how many entries are held.
+type Case<'a> = (&'a str, &'a [Source], &'a [Source], &'a [Source], usize);
+
 #[test]
 fn an_unproven_source_stays_as_it_is_live() {
     const OLD: Source = ("s.example", &["m.example"], true);
     const NEW: Source = ("s.example", &["n.example"], true);
     const OTHER: Source = ("t.example", &["m.example"], true);
-    let cases: [(&str, &[Source], &[Source], &[Source], usize); 6] = [
+    let cases: [Case; 6] = [
         ("new", &[], &[NEW, OTHER], &[OTHER], 1),
         ("live", &[OLD], &[OLD, OTHER], &[OLD, OTHER], 0),
         ("other mirrors", &[OTHER, OLD], &[OTHER, NEW], &[OTHER, OLD], 1),
