@@ -113,5 +113,9 @@ pub const OF_CATALOGS: [&str; 5] = [
     CATALOG_REGISTRY_OVERRIDES,
 ];
 
+/// On a HostedCluster: `true` moves the stock images of its OLM catalogs to mirrors of the management cluster that are proven to hold
+/// them.
+pub const CATALOGS_FROM_MIRRORS: &str = "hypermirror.dev/olm-catalogs-from-mirrors";
+
 /// Set by stock HyperShift on the Deployment of a catalog whose image follows an ImageStream.
 pub const IMAGE_TRIGGERS: &str = "image.openshift.io/triggers";

@@ -135,6 +135,20 @@ pub struct MirrorProof {
     pub unproven: Vec<UnprovenSource>,
     /// Whether `unproven` is truncated.
     pub unproven_truncated: bool,
+    /// Stock images of OLM catalogs that a mirror of the management cluster holds. Only with
+    /// `hypermirror.dev/olm-catalogs-from-mirrors`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catalogs: Vec<ProvenCatalog>,
+}
+
+/// An image of an OLM catalog that a mirror holds.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProvenCatalog {
+    /// The stock image.
+    pub image: String,
+    /// The same at the first mirror that answers.
+    pub mirror: String,
 }
 
 /// A source without a fallback whose mirrors are not known to hold everything that it decides.

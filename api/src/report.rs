@@ -102,6 +102,10 @@ pub struct HostedClusterMirrorsStatus {
     pub boot: Vec<BootReport>,
     /// State of the control plane's Deployments.
     pub control_plane: ControlPlaneReport,
+    /// Stock images of the OLM catalogs in the control plane, for which mirrors of the management cluster are checked. Only with
+    /// `hypermirror.dev/olm-catalogs-from-mirrors`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catalog_images: Vec<String>,
     /// State of the guest cluster. Unset until the manager has connected to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guest: Option<GuestReport>,

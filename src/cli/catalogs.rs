@@ -2,24 +2,34 @@
 
 use anyhow::{Context as _, Result};
 use hypermirror_api::hypershift::HostedCluster;
+use jiff::Timestamp;
 use kube::core::SelectorExt as _;
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
 use super::input::Input;
 use crate::hosted::catalogs::compare::{CatalogObject, CatalogObjects, Difference, compare};
+use crate::hosted::catalogs::mirrored::declared;
 use crate::hosted::catalogs::requested::{Wanted, requested};
 use crate::hosted::catalogs::{Catalog, IMAGE_STREAM};
+use crate::hosted::coverage::KnownCoverage;
+use crate::hosted::sources::ManagementLayer;
 use crate::management::apply::catalogs::get as request;
 use crate::manager::options::{OlmCatalogs, PlanOptions};
 use hypermirror_api::ClusterKey;
 
 /// The catalogs of one hosted cluster that differ from its annotations.
 pub fn differences(input: &Input, cluster: &HostedCluster) -> Vec<Difference> {
-    let Some(requested) = requested(cluster).filter(|requested| requested.wanted != Wanted::Nothing) else {
+    let Some(mut requested) = requested(cluster).filter(|requested| requested.wanted != Wanted::Nothing) else {
         return Vec::new();
     };
     let key = ClusterKey::of(cluster);
+    if let Wanted::Proven(mirrors) = &mut requested.wanted {
+        let coverage = input.coverages.iter().find(|coverage| ClusterKey::of(*coverage) == key);
+        let known = coverage.and_then(|coverage| KnownCoverage::of(coverage.status.as_ref()?));
+        let proven = known.map(|known| known.catalogs(Timestamp::now())).unwrap_or_default();
+        *mirrors = declared(&ManagementLayer::new(&input.mirror_entries()).map.resolved, proven);
+    }
     if input.claims.refusal(&key).is_some() {
         return Vec::new(); // the namespace belongs to another HostedCluster
     }
@@ -65,7 +75,7 @@ pub async fn read(client: &Client, input: &mut Input) -> Result<()> {
         for catalog in Catalog::ALL {
             input.deployments.extend(get(client, &namespace, CatalogObject::Deployment(catalog)).await?);
         }
-        if matches!(requested.wanted, Wanted::Registries(_)) {
+        if matches!(requested.wanted, Wanted::Registries(_) | Wanted::Proven(_)) {
             input.image_streams.extend(get(client, &namespace, CatalogObject::ImageStream).await?);
         }
     }

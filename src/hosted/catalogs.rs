@@ -1,9 +1,10 @@
 //! The OLM catalogs of one hosted cluster: its annotations, and whether the control plane matches them.
 //!
-//! `requested` parses the annotations like stock HyperShift; `compare` compares the objects and creates patches; this file creates
+//! `requested` parses the annotations like stock HyperShift; `compare` compares the objects and creates patches; `mirrored` finds the places of a proof; this file creates
 //! the condition.
 
 pub mod compare;
+pub mod mirrored;
 pub mod patience;
 pub mod requested;
 

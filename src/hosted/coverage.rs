@@ -1,6 +1,7 @@
 //! The condition `MirrorsProven` and the proofs for sources without a fallback, from the MirrorCoverage that the registry-manager
 //! writes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hypermirror_api::mirror_coverage::{MirrorProof, UnprovenSource};
@@ -85,6 +86,13 @@ impl KnownCoverage {
         }
     }
 
+    /// The mirrors that are proven to hold stock images of OLM catalogs, by image.
+    pub fn catalogs(&self, now: Timestamp) -> BTreeMap<String, String> {
+        let proof = self.proof.as_ref().filter(|_| !self.is_stale(now));
+        let proven = proof.into_iter().flat_map(|proof| &proof.catalogs);
+        proven.map(|proven| (proven.image.clone(), proven.mirror.clone())).collect()
+    }
+
     /// Why registries gave no answer about anything that is not known to be missing.
     pub fn unknown_cause(&self) -> Option<String> {
         (self.status == "Unknown").then(|| self.cause())
@@ -123,6 +131,7 @@ fn words(unproven: &UnprovenSource) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hypermirror_api::mirror_coverage::ProvenCatalog;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
     use super::*;
@@ -209,6 +218,15 @@ mod tests {
             let why = coverage.proof(subject, at(now)).unwrap_err();
             assert!(why.contains(expected), "{what}: {why}");
         }
+    }
+
+    #[test]
+    fn the_proof_of_a_catalog_counts_while_it_is_fresh() {
+        let catalogs = vec![ProvenCatalog { image: "stock".into(), mirror: "mirror".into() }];
+        let proof = Some(MirrorProof { catalogs, ..MirrorProof::default() });
+        let coverage = KnownCoverage::of(&MirrorCoverageStatus { proof, ..status("True", "AllHeld") }).unwrap();
+        assert_eq!(coverage.catalogs(at(299)), BTreeMap::from([("stock".to_owned(), "mirror".to_owned())]));
+        assert!(coverage.catalogs(at(300)).is_empty());
     }
 
     #[test]

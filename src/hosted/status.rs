@@ -32,6 +32,8 @@ pub struct Outcome {
     pub failure: Option<String>,
     /// The condition about OLM catalogs, if they are configured.
     pub catalogs: Option<ConditionState>,
+    /// The stock images of OLM catalogs to look for at mirrors, if the catalogs were read.
+    pub catalog_images: Option<Vec<String>>,
     /// Errors of writes of boot ConfigMaps, by NodePool.
     pub boot_troubles: BTreeMap<String, Vec<SourceTrouble>>,
     /// The boot ConfigMaps.
@@ -100,6 +102,10 @@ fn resolved(
         mirror_config: facts.own.reference.clone(),
         node_pools: pool_config::reports(&pools(facts, outcome)),
         boot: boot_reports(&outcome.boots, before),
+        catalog_images: outcome
+            .catalog_images
+            .clone()
+            .unwrap_or_else(|| facts.report.as_ref().map(|old| old.catalog_images.clone()).unwrap_or_default()),
         control_plane: lists::control_plane_report(
             &turn.plan.targets,
             turn.rollout.report.clone(),

@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 
 use super::boot::{self, BootWish};
 use super::carry_over::foreign_of;
+use super::catalogs::mirrored::declared;
 use super::catalogs::patience::{CatalogStep, step};
 use super::conditions::control_plane_condition;
 use super::contest::Contest;
@@ -64,7 +65,11 @@ pub fn turn(facts: &ClusterFacts, now: Moment) -> Turn {
     }
     let reaches_nodes = matches!(gate, Gate::Go | Gate::Hold(..)) && !gate.holds_nodes();
     let refused = gate.condition().filter(|_| gate.holding() == Some(GateName::NamespaceClaim));
-    let catalogs = step(&facts.object, facts.leaves(), refused, memory.catalogs.as_ref(), now.instant);
+    let proven = || {
+        let proven = facts.coverage.as_ref().map(|coverage| coverage.catalogs(now.time));
+        declared(&facts.fleet.management.map.resolved, proven.unwrap_or_default())
+    };
+    let catalogs = step(&facts.object, facts.leaves(), refused, memory.catalogs.as_ref(), proven, now.instant);
     let is_triggered =
         memory.touched.is_some() || facts.object.annotations().contains_key(annotations::MIRRORS_OBSERVED);
     let rollout = flight::of(facts, &plan, &gate, now);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a scenario that cannot go on has failed
 
+mod catalogs;
 mod checks;
 mod fill;
 mod gate;

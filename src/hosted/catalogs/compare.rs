@@ -1,5 +1,6 @@
 //! Compares the objects of the catalogs with the desired images, and creates the patches.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use hypermirror_api::annotations;
@@ -80,6 +81,9 @@ impl fmt::Display for Difference {
             write!(f, "{comma} {} has {}", change.place, change.before)?;
             match &change.after {
                 Some(after) => write!(f, ", not {after}")?,
+                None if is_stock(&change.before) => {
+                    f.write_str(", which no mirror of the management cluster is proven to hold")?;
+                }
                 None => f.write_str(
                     ", which is neither the stock image nor that of the annotation, and is not \
                                      changed",
@@ -107,12 +111,48 @@ pub fn compare(wanted: &Wanted, objects: &CatalogObjects) -> Vec<Difference> {
                 .filter_map(|(catalog, object, image)| deployment(catalog, object, &|_| Some(image.clone()), true))
                 .collect()
         }
-        (Wanted::Registries(registries), Some(stream)) => image_stream(stream, registries).into_iter().collect(),
+        (Wanted::Registries(registries), Some(stream)) => {
+            image_stream(stream, &|image| from_registries(image, registries)).into_iter().collect()
+        }
         (Wanted::Registries(registries), None) => {
             let wish = |image: &str| from_registries(image, registries);
             deployments.filter_map(|(catalog, object)| deployment(*catalog, object, &wish, false)).collect()
         }
+        (Wanted::Proven(mirrors), Some(stream)) => {
+            image_stream(stream, &|image| from_mirrors(image, mirrors)).into_iter().collect()
+        }
+        (Wanted::Proven(mirrors), None) => {
+            let wish = |image: &str| from_mirrors(image, mirrors);
+            deployments.filter_map(|(catalog, object)| deployment(*catalog, object, &wish, false)).collect()
+        }
     }
+}
+
+/// Whether an image is one that stock HyperShift chooses without annotations.
+fn is_stock(image: &str) -> bool {
+    image.strip_prefix(NAMESPACE_KEY).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The desired image: a stock image at its proven mirror, `None` without one; any other image as it is, because it was moved already
+/// or is somebody else's choice.
+fn from_mirrors(image: &str, mirrors: &BTreeMap<String, String>) -> Option<String> {
+    if is_stock(image) { mirrors.get(image).cloned() } else { Some(image.to_owned()) }
+}
+
+/// The stock images in use: of the ImageStream, which the Deployments follow, or else of the Deployments. Ascending.
+pub fn stock_images(objects: &CatalogObjects) -> Vec<String> {
+    let of_stream =
+        objects.image_stream.iter().flat_map(|stream| stream["spec"]["tags"].as_array().into_iter().flatten());
+    let of_stream = of_stream.map(|tag| &tag["from"]["name"]);
+    let of_deployments =
+        objects.deployments.iter().filter(|_| objects.image_stream.is_none()).flat_map(|(_, object)| {
+            let list = |list: &str| object["spec"]["template"]["spec"][list].as_array().into_iter().flatten();
+            CONTAINERS.iter().flat_map(move |(lists, name)| {
+                list(lists).filter(move |container| container["name"] == *name).map(|container| &container["image"])
+            })
+        });
+    let images = of_stream.chain(of_deployments).filter_map(Value::as_str).filter(|image| is_stock(image));
+    images.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The desired image: the current one if it is in one of the registries; the same name, tag and digest in the first registry
@@ -151,7 +191,7 @@ fn deployment(
     change.into_difference(CatalogObject::Deployment(catalog), is_triggered)
 }
 
-fn image_stream(object: &Value, registries: &[String]) -> Option<Difference> {
+fn image_stream(object: &Value, wish: &dyn Fn(&str) -> Option<String>) -> Option<Difference> {
     let mut change = Change::new(object);
     let tags = object.pointer("/spec/tags").and_then(Value::as_array);
     for (index, tag) in tags.into_iter().flatten().enumerate() {
@@ -161,7 +201,7 @@ fn image_stream(object: &Value, registries: &[String]) -> Option<Difference> {
         let name = tag["name"].as_str().unwrap_or_default();
         let image = tag["from"]["name"].as_str().unwrap_or_default();
         let path = format!("/spec/tags/{index}");
-        change.image(format!("tag {name}"), image, from_registries(image, registries), &path, "from/name");
+        change.image(format!("tag {name}"), image, wish(image), &path, "from/name");
     }
     change.into_difference(CatalogObject::ImageStream, false)
 }

@@ -1,5 +1,6 @@
 //! Decides how long to wait for stock HyperShift to update catalogs, and when to read them again.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedCluster;
@@ -79,15 +80,20 @@ pub enum CatalogStep {
     Read(RequestedCatalogs),
 }
 
-/// Decides the action. `refused` is whether the control-plane namespace belongs to another HostedCluster.
+/// Decides the action. `refused` is whether the control-plane namespace belongs to another HostedCluster; `proven` are the mirrors that
+/// are proven to hold stock images.
 pub fn step(
     cluster: &HostedCluster,
     leaving: bool,
     refused: Option<&ConditionState>,
     memory: Option<&CatalogMemory>,
+    proven: impl FnOnce() -> BTreeMap<String, String>,
     now: Instant,
 ) -> CatalogStep {
-    let Some(requested) = requested(cluster).filter(|_| !leaving) else { return CatalogStep::None };
+    let Some(mut requested) = requested(cluster).filter(|_| !leaving) else { return CatalogStep::None };
+    if let Wanted::Proven(mirrors) = &mut requested.wanted {
+        *mirrors = proven();
+    }
     if let Some(refused) = refused {
         return CatalogStep::Report(refused.clone());
     }
@@ -151,9 +157,18 @@ mod tests {
             ("not read yet", &moved, false, None, None, "read"),
             ("read just now", &moved, false, None, Some(&known), "rest"),
         ] {
-            assert_eq!(name(step(cluster, leaving, refused, memory, now)), expected, "{what}");
+            assert_eq!(name(step(cluster, leaving, refused, memory, BTreeMap::new, now)), expected, "{what}");
         }
-        assert_eq!(name(step(&moved, false, None, Some(&known), now + IDLE)), "read");
+        assert_eq!(name(step(&moved, false, None, Some(&known), BTreeMap::new, now + IDLE)), "read");
+    }
+
+    #[test]
+    fn catalogs_that_wait_for_a_proof_are_read_again_as_soon_as_there_is_one() {
+        let (now, cluster) = (Instant::now(), annotated(annotations::CATALOGS_FROM_MIRRORS, "true"));
+        let (known, ..) = CatalogMemory::found(None, &Wanted::Proven(BTreeMap::new()), &[], PATIENCE, now);
+        let rests = |proven| matches!(step(&cluster, false, None, Some(&known), || proven, now), CatalogStep::Rest(..));
+        assert!(rests(BTreeMap::new()));
+        assert!(!rests(BTreeMap::from([("stock".to_owned(), "mirror".to_owned())])));
     }
 
     /// The memory of one hosted cluster, and a clock.

@@ -31,6 +31,8 @@ pub enum Wanted {
     Images(BTreeMap<Catalog, String>),
     /// Images in one of these registries, `host[:port][/path]`. The first one is preferred.
     Registries(Vec<String>),
+    /// Stock images at mirrors of the management cluster that are proven to hold them, by stock image.
+    Proven(BTreeMap<String, String>),
 }
 
 /// A finding about one annotation.
@@ -60,7 +62,9 @@ pub struct RequestedCatalogs {
 /// Parses the annotations. `None` if there is none about catalogs. As upstream, an empty value counts as absent.
 pub fn requested(cluster: &HostedCluster) -> Option<RequestedCatalogs> {
     let value = |key: &str| cluster.annotations().get(key).map(String::as_str).filter(|value| !value.is_empty());
-    if annotations::OF_CATALOGS.iter().all(|key| value(key).is_none()) {
+    let from_mirrors = value(annotations::CATALOGS_FROM_MIRRORS);
+    let is_stock = annotations::OF_CATALOGS.iter().any(|key| value(key).is_some());
+    if !is_stock && from_mirrors.is_none() {
         return None;
     }
     let mut requested = RequestedCatalogs::default();
@@ -94,9 +98,11 @@ pub fn requested(cluster: &HostedCluster) -> Option<RequestedCatalogs> {
         let key = annotations::MARKETPLACE_CATALOG_IMAGE;
         requested.find(Severity::Warning, Reason::CatalogIneffective, key, image, message);
     }
+    requested.read_from_mirrors(from_mirrors.unwrap_or("false"), is_stock, in_guest);
     if disabled && !in_guest {
         requested.wanted = Wanted::Nothing;
-        let key = annotations::OF_CATALOGS.into_iter().find(|key| value(key).is_some()).unwrap_or_default();
+        let mut keys = annotations::OF_CATALOGS.into_iter().chain([annotations::CATALOGS_FROM_MIRRORS]);
+        let key = keys.find(|key| value(key).is_some()).unwrap_or_default();
         let message = "no effect: spec.configuration.operatorhub.disableAllDefaultSources is true, so there are no \
                        catalogs";
         requested.find(Severity::Warning, Reason::CatalogIneffective, key, value(key).unwrap_or_default(), message);
@@ -108,6 +114,28 @@ impl RequestedCatalogs {
     fn find(&mut self, severity: Severity, reason: Reason, annotation: &'static str, value: &str, message: &str) {
         let (value, message) = (value.to_owned(), message.to_owned());
         self.findings.push(CatalogFinding { severity, reason, annotation, value, message });
+    }
+
+    /// Stock images move to mirrors unless HyperShift's own annotations say where catalogs come from.
+    fn read_from_mirrors(&mut self, value: &str, is_stock: bool, in_guest: bool) {
+        let key = annotations::CATALOGS_FROM_MIRRORS;
+        match value {
+            "false" => {}
+            "true" if in_guest => {
+                let message = "no effect: spec.olmCatalogPlacement is guest, and the operator in the guest cluster manages \
+                               catalogs";
+                self.find(Severity::Error, Reason::CatalogIneffective, key, value, message);
+            }
+            "true" if is_stock => {
+                let message = "no effect: HyperShift's annotations for catalogs take precedence";
+                self.find(Severity::Warning, Reason::CatalogIneffective, key, value, message);
+            }
+            "true" => self.wanted = Wanted::Proven(BTreeMap::new()),
+            _ => {
+                let message = format!("{value:?} is neither true nor false and is ignored");
+                self.find(Severity::Error, Reason::CatalogInvalid, key, value, &message);
+            }
+        }
     }
 
     /// The three images: all by digest, or none (`checkCatalogImageOverides`). Unlike upstream, which only searches for

@@ -37,7 +37,7 @@ impl Writer {
             let found = self.read_catalog(namespace, CatalogObject::Deployment(catalog)).await?;
             objects.deployments.extend(found.map(|found| (catalog, found)));
         }
-        if matches!(wanted, Wanted::Registries(_)) {
+        if matches!(wanted, Wanted::Registries(_) | Wanted::Proven(_)) {
             objects.image_stream = self.read_catalog(namespace, CatalogObject::ImageStream).await?;
         }
         Ok(objects)

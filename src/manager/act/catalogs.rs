@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::Act;
-use crate::hosted::catalogs::compare::{Difference, compare};
+use crate::hosted::catalogs::compare::{Difference, compare, stock_images};
 use crate::hosted::catalogs::patience::{BUSY, CatalogMemory, CatalogStep, IDLE, TRIES};
-use crate::hosted::catalogs::requested::RequestedCatalogs;
+use crate::hosted::catalogs::requested::{RequestedCatalogs, Wanted};
 use crate::hosted::catalogs::{Handling, condition};
 use crate::hosted::condition_state::ConditionState;
 use crate::management::apply::WriteError;
@@ -19,10 +19,12 @@ impl Act<'_> {
         let requested = match &turn.catalogs {
             CatalogStep::None => {
                 self.memory.catalogs = None;
+                self.outcome.catalog_images = Some(Vec::new());
                 return None;
             }
             CatalogStep::Report(verdict) => {
                 self.memory.catalogs = None;
+                self.outcome.catalog_images = Some(Vec::new());
                 return Some(verdict.clone());
             }
             CatalogStep::Rest(left, verdict) => {
@@ -101,6 +103,9 @@ impl Act<'_> {
     ) -> Result<(Vec<Difference>, std::time::Duration, u32), WriteError> {
         let objects = self.ctx.writer.read_catalogs(&self.namespace, &requested.wanted).await?;
         let (found, patience) = (compare(&requested.wanted, &objects), self.ctx.settings.catalog_patience);
+        // The registry-manager learns from the report what to look for.
+        let is_asked = matches!(requested.wanted, Wanted::Proven(_));
+        self.outcome.catalog_images = Some(if is_asked { stock_images(&objects) } else { Vec::new() });
         let before = self.memory.catalogs.as_ref();
         let (memory, left, tries) = CatalogMemory::found(before, &requested.wanted, &found, patience, Instant::now());
         self.memory.catalogs = Some(memory);

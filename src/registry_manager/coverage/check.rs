@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedCluster;
+use hypermirror_api::mirror_coverage::ProvenCatalog;
 use hypermirror_api::{ClusterKey, CoverageReason};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -24,7 +25,7 @@ use super::write;
 use crate::client::cause::Cause;
 use crate::registry::coverage::demand::Pull;
 use crate::registry::coverage::holder::{Holder, places};
-use crate::registry::coverage::matrix::{Demand, TrustId};
+use crate::registry::coverage::matrix::{Demand, TrustId, Verdict, judge};
 use crate::registry::coverage::needs::{self, Consumer, Need, ReleaseNeed};
 use crate::registry::coverage::report::{Report, UnreadRelease};
 use crate::registry::coverage::strict::{SourceProof, Strict};
@@ -154,6 +155,7 @@ async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> (Checked, Opt
     let namespace = inputs.object.namespace().unwrap_or_default();
     let gaps = filler.map(|filler| gaps(&namespace, &demands, &report.images, &filler.destinations));
     drop(demands);
+    let catalogs = prover.catalogs().await;
     let mut updates = Vec::new();
     for (version, release) in inputs.needs.updates.iter().take(MAX_UPDATES) {
         let Proven { report, .. } = prover.prove(Vec::new(), std::slice::from_ref(release)).await;
@@ -162,7 +164,7 @@ async fn checked(ctx: &Context, round: &Round, inputs: &Inputs) -> (Checked, Opt
     for notice in round.asker.take_notices() {
         tracing::info!(notice, "a registry wants people to know something");
     }
-    let proof = Proof { subject: inputs.subject.clone(), proofs };
+    let proof = Proof { subject: inputs.subject.clone(), proofs, catalogs };
     (Checked { report, updates, trouble, proof }, gaps)
 }
 
@@ -203,6 +205,18 @@ impl Prover<'_> {
         let found = self.round.asker.prove(&demands, |_| {}).await;
         let unread = report.unread_releases.first().map(status::why_unread);
         strict.prove(&demands, &found, unread.as_deref())
+    }
+
+    /// The stock images of OLM catalogs that a mirror holds.
+    async fn catalogs(&mut self) -> Vec<ProvenCatalog> {
+        let pulls = &self.inputs.catalogs;
+        let demands = self.holder.demands(&self.round.asker, pulls, &self.inputs.closeness).await;
+        let found = self.round.asker.prove(&demands, |_| {}).await;
+        let proven = demands.iter().filter_map(|demand| match judge(demand, &found) {
+            Verdict::Held { reference, .. } => Some(ProvenCatalog { image: demand.image.clone(), mirror: reference }),
+            Verdict::Missing { .. } | Verdict::Unknown { .. } => None,
+        });
+        proven.collect()
     }
 
     async fn prove(&mut self, mut needs: Vec<Need>, releases: &[ReleaseNeed]) -> Proven {

@@ -14,6 +14,8 @@ use crate::guest::node_mirrors::node_mirrors;
 use crate::guest::objects::SetInput;
 use crate::hosted::argument::ArgumentMode;
 use crate::hosted::carry_over::carried;
+use crate::hosted::catalogs::mirrored::{MAX_IMAGES, mirrored};
+use crate::hosted::catalogs::requested::{Wanted, requested};
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::node_entries;
 use crate::hosted::pool_config::PoolSources;
@@ -22,9 +24,10 @@ use crate::hosted::settings::settings;
 use crate::hosted::sources::cluster_map;
 use crate::management::index::KnownFacts;
 use crate::management::index::declared::Sources;
+use crate::mirrors::registries::Endpoint;
 use crate::mirrors::{MirrorEntry, Resolved};
-use crate::registry::coverage::demand::{Closeness, NodeRules, Puller};
-use crate::registry::coverage::needs::{self, ClusterNeeds};
+use crate::registry::coverage::demand::{Closeness, NodeRules, Pull, Puller};
+use crate::registry::coverage::needs::{self, ClusterNeeds, Consumer};
 use crate::registry::coverage::pullers::{NodesOf, of_control_plane};
 
 /// What has to be checked.
@@ -35,6 +38,8 @@ pub struct Inputs {
     pub needs: ClusterNeeds,
     /// Who pulls images for it.
     pub pullers: Vec<Puller>,
+    /// Stock images of OLM catalogs, from mirrors of the management cluster alone.
+    pub catalogs: Vec<Pull>,
     /// How closely registries are asked.
     pub closeness: Closeness,
     /// What a proof about sources without a fallback is made for; see [`subject`].
@@ -76,12 +81,15 @@ impl Inputs {
         let subject = subject(&declared, Delivery::of(&*object), &needs.today());
         let pullers = pullers(round, key, &known, &sources, map)
             .map_err(|why| Unready::Unknown(Arc::clone(&object), CoverageReason::SourcesNotReadable, why))?;
+        let catalogs = catalogs(key, &known);
         let closeness = Closeness::new(ctx.options.coverage_level.into(), &ctx.options.pull_through, Some(&*object));
         let read = (&object.spec.pull_secret, &object.spec.additional_trust_bundle);
         let images = (&round.operator_image, &round.agent_image);
         let fills = if ctx.filler.is_some() && fill::is_wanted(&object) { " fill" } else { "" };
-        let digest = short_digest(&format!("{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}{fills} {subject}"));
-        Ok(Self { object, needs, pullers, closeness, subject, digest })
+        let digest = short_digest(&format!(
+            "{needs:?} {pullers:?} {closeness:?} {read:?} {images:?}{fills} {subject} {catalogs:?}"
+        ));
+        Ok(Self { object, needs, pullers, catalogs, closeness, subject, digest })
     }
 }
 
@@ -112,6 +120,26 @@ fn pullers(
         pullers.push(NodesOf { pool: Some(name.clone()), rules, policies }.puller(key));
     }
     Ok(pullers)
+}
+
+/// Stock images that the manager has found, if the hosted cluster wants them from mirrors.
+fn catalogs(key: &ClusterKey, known: &KnownFacts) -> Vec<Pull> {
+    let is_asked = requested(&known.object).is_some_and(|requested| matches!(requested.wanted, Wanted::Proven(_)));
+    let images = known.report.iter().filter(|_| is_asked).flat_map(|report| &report.catalog_images).take(MAX_IMAGES);
+    let map = &known.fleet.management.map.resolved;
+    let plain = |reference| Endpoint { reference, insecure: false, blocked: false, origin: None };
+    let pull = |image: &String| Pull {
+        image: image.clone(),
+        group: "OLM catalogs".to_owned(),
+        name: String::new(),
+        cluster: key.to_string(),
+        consumer: Consumer::Pods.name().to_owned(),
+        endpoints: mirrored(map, image).into_iter().map(plain).collect(),
+        error: None,
+        is_unordered: false,
+        is_signed: false,
+    };
+    images.map(pull).collect()
 }
 
 /// The map as the manager makes it, also while a source cannot be read.

@@ -137,3 +137,33 @@ fn a_difference_reads_as_a_sentence() {
     );
     assert_eq!(found[0].to_string(), expected);
 }
+
+#[test]
+fn a_stock_image_moves_to_its_proven_mirror_and_without_one_stays() {
+    let wanted = |proven: &[(&str, &str)]| {
+        Wanted::Proven(proven.iter().map(|(stock, mirror)| ((*stock).to_owned(), (*mirror).to_owned())).collect())
+    };
+    let (proven, moved) = (wanted(&[(STOCK, "m.example/redhat:v4.20")]), "m.example/redhat:v4.20");
+    let before = deployment(STOCK, true);
+    let found = compare(&proven, &objects(before.clone(), None));
+    assert_eq!((found.len(), found[0].images.len(), found[0].is_triggered), (1, 2, false));
+    let after = patched(&before, &found[0]);
+    assert_eq!(after, deployment(moved, true));
+    for (what, proven) in [("twice is once", &proven), ("the proof is lost", &wanted(&[]))] {
+        assert_eq!(compare(proven, &objects(after.clone(), None)), [], "{what}");
+    }
+    let found = compare(&wanted(&[]), &objects(before.clone(), None));
+    assert!(found[0].patch.is_none() && found[0].to_string().contains("is proven to hold"), "{}", found[0]);
+    let stream = stream(&[STOCK, PINNED, "other.example/x:1"]);
+    let found = compare(&proven, &objects(before, Some(stream.clone())));
+    let tags = &patched(&stream, &found[0])["spec"]["tags"];
+    assert_eq!((&tags[0]["from"]["name"], &tags[1]["from"]["name"]), (&json!(moved), &json!(PINNED)));
+}
+
+#[test]
+fn stock_images_are_those_of_the_stream_or_else_of_the_deployments() {
+    let all = objects(deployment(STOCK, false), Some(stream(&[PINNED, "other.example/x:1", PINNED])));
+    assert_eq!(stock_images(&all), [PINNED]);
+    assert_eq!(stock_images(&CatalogObjects { image_stream: None, ..all }), [STOCK]);
+    assert!(stock_images(&objects(deployment(WANTED, false), None)).is_empty());
+}

@@ -241,3 +241,29 @@ fn without_default_catalogs_there_is_nothing_to_override() {
     );
     assert_eq!((requested.findings.len(), requested.wanted), (1, Wanted::Nothing));
 }
+
+#[test]
+fn stock_images_move_to_mirrors_if_no_annotation_of_hypershift_says_otherwise() {
+    let key = annotations::CATALOGS_FROM_MIRRORS;
+    let proven = || Wanted::Proven(BTreeMap::new());
+    let registries = || Wanted::Registries(vec!["m.example/redhat".to_owned()]);
+    for (what, placement, annotated, wanted, reason) in [
+        ("true", "management", vec![(key, "true")], proven(), None),
+        ("false", "management", vec![(key, "false")], Wanted::Nothing, None),
+        ("a typo", "management", vec![(key, "True")], Wanted::Nothing, Some("Error CatalogInvalid")),
+        ("in the guest", "guest", vec![(key, "true")], Wanted::Nothing, Some("Error CatalogIneffective")),
+        (
+            "registries are annotated",
+            "management",
+            vec![(key, "true"), (OVERRIDES, "registry.redhat.io=m.example")],
+            registries(),
+            Some("Warning CatalogIneffective"),
+        ),
+    ] {
+        let requested = read(placement, &annotated);
+        assert_eq!(requested.wanted, wanted, "{what}");
+        let reported = reported(&requested);
+        assert_eq!(reported.is_empty(), reason.is_none(), "{what}: {reported:?}");
+        assert!(reason.is_none_or(|reason| reported[0].starts_with(reason)), "{what}: {reported:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What a check has proven about sources without a fallback, within limits.
 
-use hypermirror_api::mirror_coverage::{MirrorProof, UnprovenSource};
+use hypermirror_api::mirror_coverage::{MirrorProof, ProvenCatalog, UnprovenSource};
 
 use super::super::super::status::shown;
 use crate::registry::coverage::strict::SourceProof;
@@ -15,6 +15,8 @@ pub struct Proof {
     pub subject: String,
     /// Each source and consumer.
     pub proofs: Vec<SourceProof>,
+    /// Stock images of OLM catalogs that a mirror holds.
+    pub catalogs: Vec<ProvenCatalog>,
 }
 
 impl Proof {
@@ -38,6 +40,7 @@ impl Proof {
             proven: i64::try_from(proven).unwrap_or(i64::MAX),
             unproven_truncated: unproven.len() < all,
             unproven,
+            catalogs: self.catalogs.clone(),
         }
     }
 }
@@ -69,7 +72,7 @@ mod tests {
     #[test]
     fn only_what_is_not_proven_is_listed_and_what_is_missing_first() {
         let proofs = vec![proof("a", 0, 2), proof("b", 0, 0), proof("c", 1, 5)];
-        let status = Proof { subject: "s".to_owned(), proofs }.status();
+        let status = Proof { subject: "s".to_owned(), proofs, catalogs: Vec::new() }.status();
         assert_eq!((status.subject.as_str(), status.proven, status.unproven_truncated), ("s", 1, false));
         assert_eq!(names(&status), [("c", "Missing", 1), ("a", "Unknown", 2)]);
     }
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn a_list_that_is_too_long_says_so() {
         let proofs: Vec<SourceProof> = (0..1_000).map(|place| proof(&format!("s{place}.example/a"), 1, 0)).collect();
-        let status = Proof { subject: String::new(), proofs }.status();
+        let status = Proof { proofs, ..Proof::default() }.status();
         let bytes = serde_json::to_string(&status.unproven).unwrap().len();
         assert!(status.unproven_truncated && bytes <= UNPROVEN_BYTES + 1, "{bytes}");
         assert!(status.unproven.len() > 50 && status.proven == 0);
