@@ -56,17 +56,19 @@ pub fn check(input: &[u8]) {
 }
 
 fn check_catalogs(cluster: &HostedCluster) {
-    let is_said = OF_CATALOGS.iter().any(|key| cluster.annotations().get(*key).is_some_and(|value| !value.is_empty()));
+    let keys = || OF_CATALOGS.into_iter().chain([annotations::CATALOGS_FROM_MIRRORS]);
+    let is_said = keys().any(|key| cluster.annotations().get(key).is_some_and(|value| !value.is_empty()));
     let requested = requested(cluster);
     assert_eq!(requested.is_some(), is_said);
     let Some(requested) = requested else { return };
-    assert!(requested.findings.iter().all(|finding| OF_CATALOGS.contains(&finding.annotation)));
+    assert!(requested.findings.iter().all(|finding| keys().any(|key| key == finding.annotation)));
     match requested.wanted {
         Wanted::Nothing => {
             // `=` is how HyperShift prints an empty map: nobody who says it misses anything.
             let overrides = cluster.annotations().get(annotations::CATALOG_REGISTRY_OVERRIDES);
             let is_empty_map = overrides.is_some_and(|text| text.split(',').all(|part| part == "="));
-            assert!(is_empty_map || !requested.findings.is_empty(), "what has no effect is reported");
+            let is_off = cluster.annotations().get(annotations::CATALOGS_FROM_MIRRORS).is_some_and(|it| it == "false");
+            assert!(is_empty_map || is_off || !requested.findings.is_empty(), "what has no effect is reported");
         }
         Wanted::Images(images) => {
             assert!(Catalog::ALL.iter().all(|catalog| images.contains_key(catalog)), "all of them or none");
@@ -79,6 +81,8 @@ fn check_catalogs(cluster: &HostedCluster) {
             };
             assert!(!of_images.into_iter().any(is_error), "invalid values have no effect");
         }
+        // The manager adds what is proven.
+        Wanted::Proven(mirrors) => assert!(mirrors.is_empty()),
         Wanted::Registries(registries) => {
             assert!(!registries.is_empty());
             assert!(registries.iter().all(|registry| invalid_mirror(registry).is_none()));
