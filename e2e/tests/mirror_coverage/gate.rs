@@ -89,7 +89,8 @@ async fn a_source_without_a_fallback_goes_live_when_it_is_proven_and_then_stays_
     })
     .await?;
     has_argument(&stage, false).await?;
-    ensure!(first.metric("hypermirror_proofs_held").await? > 0.5);
+    let held = "hypermirror_proofs_held";
+    eventually(SOON, "the metric counts it", async || Ok((first.metric(held).await? > 0.5).then_some(()))).await?;
     nothing_is_patched(&stage, mark).await?;
 
     // Proven.
