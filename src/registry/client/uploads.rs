@@ -54,14 +54,20 @@ struct Upload<'a> {
     state: Mutex<State>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// More is to follow.
+    Part,
+    /// It ends the upload.
+    Last,
+}
+
 struct State {
     session: Option<Session>,
     /// How much the registry holds.
     offset: u64,
-    /// Whether a request broke off, so that only the registry knows the offset.
-    is_doubtful: bool,
-    /// Whether that request was to end the upload.
-    is_closing: bool,
+    /// The request without an answer, after which only the registry knows the offset.
+    unanswered: Option<Step>,
     form: UploadForm,
     /// Whether `form` is not what the registry is known for.
     is_new_form: bool,
@@ -95,8 +101,7 @@ impl Client {
         let state = State {
             session,
             offset: 0,
-            is_doubtful: false,
-            is_closing: false,
+            unanswered: None,
             form: self.learned.form(target),
             is_new_form: false,
             is_in_parts: false,
@@ -175,9 +180,7 @@ impl Upload<'_> {
         let outgoing = if length == 0 { Outgoing::empty() } else { self.outgoing(offset, length).await? };
         let mut state = locked(&self.state);
         state.session = Some(session.clone());
-        // Until it is answered.
-        state.is_doubtful = true;
-        state.is_closing = is_last;
+        state.unanswered = Some(if is_last { Step::Last } else { Step::Part });
         state.is_in_parts |= !is_last && (end < size || offset > 0);
         Ok(Some(Ready { session, offset, is_last, outgoing }))
     }
@@ -206,14 +209,11 @@ impl Upload<'_> {
     async fn settle(&self) -> Result<bool, RegistryError> {
         let (session, is_closing) = {
             let mut state = locked(&self.state);
-            if !std::mem::take(&mut state.is_doubtful) {
-                return Ok(false);
-            }
-            let is_closing = std::mem::take(&mut state.is_closing);
+            let Some(unanswered) = state.unanswered.take() else { return Ok(false) };
             if state.form == UploadForm::OnePatch {
                 state.restart();
             }
-            (state.session.clone(), is_closing)
+            (state.session.clone(), unanswered == Step::Last)
         };
         let Some(session) = session else { return Ok(is_closing && self.is_there().await) };
         let digest = self.source.digest();
@@ -259,7 +259,7 @@ impl Upload<'_> {
         match &sent {
             Ok(Sent::Continues(next, received)) => {
                 state.session = Some(next.clone());
-                state.is_doubtful = false;
+                state.unanswered = None;
                 match received {
                     // Only the last part is there: it replaced those before.
                     Some(received) if offset > 0 && *received == length => {
@@ -274,7 +274,7 @@ impl Upload<'_> {
             }
             Ok(Sent::Moved(next)) => {
                 state.session = Some(next.clone());
-                state.is_doubtful = false;
+                state.unanswered = None;
                 state.open = None;
             }
             Ok(_) => {}
@@ -329,7 +329,7 @@ impl State {
     fn restart(&mut self) {
         self.session = None;
         self.offset = 0;
-        self.is_doubtful = false;
+        self.unanswered = None;
         self.is_in_parts = false;
         self.open = None;
     }
