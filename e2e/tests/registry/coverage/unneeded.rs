@@ -60,7 +60,7 @@ async fn what_no_cluster_and_no_list_needs_is_named_and_nothing_is_deleted() -> 
     ensure!(art["unneeded"] == json!([{"digest": &*old, "tags": ["v0"]}]) && art["isNeeded"] == true, "{art}");
     ensure!(art["tags"] == 3, "{art}");
     let retired = repository(&report, &host, "ocp/retired")?;
-    ensure!(retired["unneeded"][0]["digest"] == &*whole && retired["isNeeded"] == false, "{retired}");
+    ensure!(retired["unneeded"][0]["digest"] == *whole && retired["isNeeded"] == false, "{retired}");
     ensure!(repository(&report, &host, RELEASE)?["unneeded"] == json!([]), "{report}");
     ensure!(repository(&report, &host, "other/app").is_err(), "it lies below no mirror: {report}");
     let clusters = &report["lookedAt"]["hostedClusters"];

@@ -32,6 +32,17 @@ async fn succeed(stage: &Stage, found: &[Value], version: &str) -> Result<Vec<St
     Ok(digests)
 }
 
+/// The digest of a tag, which names an index of both architectures.
+fn index_of_both(stage: &Stage, tag: &str) -> Result<String> {
+    let store = stage.world.registries.mirror.store();
+    let (digest, manifest) = store.manifest(&format!("{}/app", stage.namespace), tag).context("no tag")?;
+    let index: Value = serde_json::from_slice(&manifest.bytes)?;
+    let platforms: Vec<&Value> = index["manifests"].as_array().unwrap().iter().map(|one| &one["platform"]).collect();
+    let platform = |name: &str| json!({"architecture": name, "os": "linux"});
+    assert_eq!(platforms, [&platform("amd64"), &platform("arm64")]);
+    Ok(digest.to_string())
+}
+
 #[tokio::test]
 async fn both_architectures_become_one_index_a_second_apply_builds_nothing_and_an_edit_builds_anew() -> Result<()> {
     let stage = stage("builders-edits").await?;
@@ -45,16 +56,7 @@ async fn both_architectures_become_one_index_a_second_apply_builds_nothing_and_a
         all.filter_map(|one| one["digest"].as_str().map(str::to_owned)).collect()
     };
     assert_eq!(of_status(&done), digests);
-    {
-        let store = stage.world.registries.mirror.store();
-        let (digest, manifest) = store.manifest("builders-edits/app", "v1").context("no tag")?;
-        assert_eq!(done["digest"], digest.to_string());
-        let index: Value = serde_json::from_slice(&manifest.bytes)?;
-        let platforms: Vec<&Value> =
-            index["manifests"].as_array().unwrap().iter().map(|one| &one["platform"]).collect();
-        let platform = |name: &str| json!({"architecture": name, "os": "linux"});
-        assert_eq!(platforms, [&platform("amd64"), &platform("arm64")]);
-    }
+    assert_eq!(done["digest"], index_of_both(&stage, "v1")?);
     jobs(&stage.fleet, "builders-edits", 0).await?;
 
     let mark = stage.audit.mark().await?;
