@@ -73,6 +73,9 @@ async fn registry_manager() -> Registry {
     let _ = metrics.coverage.checks.get_or_create(&OutcomeLabels { outcome: "" });
     let _ = metrics.coverage.clusters.get_or_create(&StateLabels { state: "" });
     let _ = metrics.coverage.images.get_or_create(&StateLabels { state: "" });
+    let _ = metrics.coverage.fills.get_or_create(&OutcomeLabels { outcome: "" });
+    let _ = metrics.imports.imports.get_or_create(&OutcomeLabels { outcome: "" });
+    let _ = metrics.imports.rules.get_or_create(&StateLabels { state: "" });
     let _ = metrics.throttled.get_or_create(&HostLabels { host: String::new() });
     registry
 }
