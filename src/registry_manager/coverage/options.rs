@@ -47,7 +47,7 @@ pub struct CoverageOptions {
     /// How closely these checks look at registries
     #[arg(long, value_enum, default_value_t, value_name = "LEVEL", ignore_case = true)]
     pub coverage_level: CoverageLevel,
-    /// Copy what a check finds missing, for HostedClusters annotated with hypermirror.dev/fill
+    /// Copy what is missing for HostedClusters with hypermirror.dev/fill
     #[arg(long, requires = "destination_allow")]
     pub fill: bool,
     /// Registry that fetches from elsewhere what it is asked for: only asked for manifests
