@@ -57,7 +57,7 @@ pub struct CopyArgs {
     /// Print what would be copied and what it costs; write nothing
     #[arg(long)]
     dry_run: bool,
-    /// JSON report of an earlier copy, for the time that --dry-run prints
+    /// JSON report of an earlier copy: its rate gives the time
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     rate_from: Option<PathBuf>,
     /// Leave out signatures, attestations and other referrers
