@@ -60,8 +60,10 @@ async fn nodes_have_a_moment_to_confirm_before_anything_is_reported() {
     let mut stage = GuestStage::new(&[], steps.into_iter().chain(waiting));
     let first = stage.sync().await;
     assert_eq!((reason(&first), first.again), (None, pace::pause(0)));
+    assert!(first.progress.is_some_and(|progress| progress.left > 0 && progress.is_written), "{first:?}");
     assert!(stage.guest.change.is_some());
     let second = stage.sync().await;
+    assert_eq!(second.progress.map(|progress| progress.left), Some(0));
     assert_eq!(second.outcome.unwrap().nodes.unwrap().status, "True");
     assert!(stage.guest.change.is_none(), "its slot is free");
     stage.end().await;
