@@ -2,10 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push
+.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module
 
 # Name of the agent's image: make podman-push IMAGE=registry.example/hypermirror:v1
 IMAGE ?= registry.example/hypermirror/hypermirror:latest
+
+# An image of hypermirror that is in a registry already, for make deckhouse-module; without it, one is built.
+MODULE_IMAGE ?=
 
 # Seconds for each target of make fuzz
 FUZZ_SECONDS ?= 60
@@ -31,6 +34,7 @@ check: ## Check formatting, lints, generated files, sizes, layering, manifests, 
 	@hack/check/rbac
 	@hack/check/scripts
 	@hack/check/chart
+	@hack/check/deckhouse
 	@hack/check/monitoring
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	@hack/check/generated
@@ -48,6 +52,7 @@ manifests: ## Regenerate the generated files
 	@hack/check/generated --write
 	@hack/check/monitoring --write
 	@hack/check/chart --write
+	@hack/check/deckhouse --write
 
 run: ## Run the agent against the current cluster; it writes to target/node instead of /
 	@hack/setup build
@@ -68,6 +73,9 @@ podman-build: ## Build the container image as IMAGE with podman
 
 podman-push: ## Push IMAGE with podman
 	podman push $(IMAGE)
+
+deckhouse-module: ## Build the Deckhouse module and push it (VERSION=... REGISTRY=.../modules/registry-operator)
+	@hack/deckhouse "$(VERSION)" "$(REGISTRY)" $(MODULE_IMAGE)
 
 testbed: ## Build the servers of the test bed (to start them: hack/testbed/testbed up)
 	@hack/setup demo
