@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module
+.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module bundle
 
 # Name of the agent's image: make podman-push IMAGE=registry.example/hypermirror:v1
 IMAGE ?= registry.example/hypermirror/hypermirror:latest
@@ -35,6 +35,7 @@ check: ## Check formatting, lints, generated files, sizes, layering, manifests, 
 	@hack/check/scripts
 	@hack/check/chart
 	@hack/check/deckhouse
+	@hack/check/bundle
 	@hack/check/monitoring
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	@hack/check/generated
@@ -76,6 +77,9 @@ podman-push: ## Push IMAGE with podman
 
 deckhouse-module: ## Build the Deckhouse module and push it (VERSION=... REGISTRY=.../modules/registry-operator)
 	@hack/deckhouse "$(VERSION)" "$(REGISTRY)" $(MODULE_IMAGE)
+
+bundle: ## Generate the OLM bundle and a catalog in target/bundle (VERSION=..., IMAGE=...@sha256:...)
+	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' hack/bundle/generate target/bundle
 
 testbed: ## Build the servers of the test bed (to start them: hack/testbed/testbed up)
 	@hack/setup demo
