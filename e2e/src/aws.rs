@@ -18,7 +18,7 @@ use crate::{eventually, port};
 const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Where `hack/registries/moto` puts it.
-const PROGRAM: &str = "target/testbed/moto/bin/moto_server";
+const PROGRAM: &str = "target/testbed/bin/moto/bin/moto_server";
 
 /// The password that moto gives for the account that it simulates; the user is `AWS`.
 pub const PASSWORD: &str = "123456789012-auth-token";
