@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::administrator::{Administrator, Member};
@@ -207,11 +207,7 @@ impl Stage {
     ///
     /// If a target is not correct in time. The error has the timeline.
     pub async fn converges(&mut self) -> Result<Accounts> {
-        let waits = self.members.iter().map(|member| self.member_converges(member));
-        for (member, result) in self.members.iter().zip(join_all(waits).await) {
-            result.with_context(|| self.history(&member.name))?;
-        }
-        let part = self.since..self.timeline.len();
+        let part = self.since..self.all_converge().await?;
         let mut accounts = Accounts::new();
         for member in &self.members {
             let mut of_member: [Account; 3] = Default::default();
@@ -234,16 +230,34 @@ impl Stage {
         history(&self.rival, &self.timeline, self.before, cluster)
     }
 
-    async fn member_converges(&self, member: &Member) -> Result<()> {
-        eventually(SOON, &format!("{} is correct and idle", member.name), async || {
-            self.member_reads_right(member)?;
-            for (name, target) in TARGETS.iter().zip(&self.rival.idle_targets(&member.name).await?) {
-                let changed = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
-                ensure!(changed.version == target["metadata"]["resourceVersion"], "the timeline is behind {name}");
-            }
-            self.member_reads_right(member).map(Some)
+    /// Waits until all members are correct and idle at the same time. Returns that position in the timeline.
+    ///
+    /// A hosted cluster that opts out is correct before the manager or the rival has noticed an edit, and not in between.
+    async fn all_converge(&self) -> Result<usize> {
+        let outcome = eventually(SOON, "all are correct and idle at the same time", async || {
+            let end = self.timeline.len();
+            try_join_all(
+                self.members
+                    .iter()
+                    .map(async |member| self.member_rests(member).await.with_context(|| member.name.clone())),
+            )
+            .await?;
+            Ok((end == self.timeline.len()).then_some(end))
+        });
+        outcome.await.with_context(|| {
+            let wrong = self.members.iter().filter(|member| self.member_reads_right(member).is_err());
+            wrong.map(|member| self.history(&member.name)).collect::<Vec<_>>().join("\n")
         })
-        .await
+    }
+
+    /// Whether a member is correct, and the rival and the timeline have seen the last version of each of its targets.
+    async fn member_rests(&self, member: &Member) -> Result<()> {
+        self.member_reads_right(member)?;
+        for (name, target) in TARGETS.iter().zip(&self.rival.idle_targets(&member.name).await?) {
+            let changed = self.timeline.last(&deployments::namespace(&member.name), name).context("not there")?;
+            ensure!(changed.version == target["metadata"]["resourceVersion"], "the timeline is behind {name}");
+        }
+        self.member_reads_right(member)
     }
 
     fn member_reads_right(&self, member: &Member) -> Result<()> {

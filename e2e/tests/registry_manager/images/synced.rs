@@ -1,8 +1,9 @@
 //! What a run costs, and what is copied again.
 
 use anyhow::{Result, ensure};
-use hypermirror_e2e::endpoint;
+use hypermirror_e2e::fleet::SOON;
 use hypermirror_e2e::mock::{Fixed, On, Rule};
+use hypermirror_e2e::{audit, endpoint, eventually};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
@@ -16,6 +17,7 @@ async fn an_unchanged_image_costs_two_head_requests_and_an_emptied_destination_i
     let stage = Stage::new("images-recurrent").await?;
     let (quay, mirror) = (&stage.world.registries.quay, &stage.world.registries.mirror);
     add_image(quay, "recurrent/app", "v1", "one");
+    let own = |write: &audit::Event| write.namespace == stage.namespace;
     let mark = stage.audit.mark().await?;
     let object = image(
         "images-recurrent",
@@ -26,10 +28,13 @@ async fn an_unchanged_image_costs_two_head_requests_and_an_emptied_destination_i
     let first = phase(&stage, &object, "COMPLETED").await?;
     assert_same((quay, "recurrent/app"), (mirror, "recurrent/app"), &["v1"])?;
     ensure!(first["lastRunBytes"].as_i64() > Some(0) && first["totalBytes"] == first["lastRunBytes"], "{first}");
-    let events = stage.audit.writes_by(mark, USER).await?;
-    let of_image = |resource: &str| {
-        events.iter().filter(|write| write.namespace == stage.namespace && write.resource == resource).count()
-    };
+    // The event is sent after the status.
+    let events = eventually(SOON, "the event of the copy", async || {
+        let writes = stage.audit.writes_by(mark, USER).await?;
+        Ok(writes.iter().any(|write| own(write) && write.resource == "events").then_some(writes))
+    })
+    .await?;
+    let of_image = |resource: &str| events.iter().filter(|write| own(write) && write.resource == resource).count();
     assert_eq!(
         (of_image("images"), of_image("events")),
         (2, 1),
@@ -46,8 +51,7 @@ async fn an_unchanged_image_costs_two_head_requests_and_an_emptied_destination_i
         [quay, mirror].into_iter().flat_map(|registry| requests(registry, "recurrent/app")).collect();
     assert_eq!((all.len(), all.iter().filter(|line| line.starts_with("HEAD ")).count()), (2, 2), "{all:#?}");
     let writes = stage.audit.writes_by(mark, USER).await?;
-    let own = writes.iter().filter(|write| write.namespace == stage.namespace);
-    assert_eq!(own.count(), 1, "one status, no event");
+    assert_eq!(writes.iter().filter(|write| own(write)).count(), 1, "one status, no event");
 
     mirror.store().repositories.remove("recurrent/app");
     let refilled = run(&stage, &object, "refilled").await?;
