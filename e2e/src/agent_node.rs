@@ -1,7 +1,7 @@
 //! A simulated node: a Node object, and a directory in which a real agent process writes. For guest clusters with many nodes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -83,14 +83,19 @@ impl AgentNode {
     ///
     /// If there is no program.
     pub fn launch(&self, args: &[&str]) -> Result<Launch> {
+        Ok(self.launch_program(&binaries::agent()?, args))
+    }
+
+    /// Like [`Self::launch`], of another version's program.
+    pub fn launch_program(&self, program: &Path, args: &[&str]) -> Launch {
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let reload = ["--reload=none"].iter().filter(|_| !args.iter().any(|arg| arg.starts_with("--reload")));
-        let launch = Launch::new(&format!("agent-{start}"), binaries::agent()?, self.root.path())
+        let launch = Launch::new(&format!("agent-{start}"), program, self.root.path())
             .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
             .arg(format!("--root={}", self.root.path().display()))
             .arg(format!("--node-name={}", self.name))
             .env("KUBECONFIG", &self.kubeconfig);
-        Ok(launch.args(reload).args(args))
+        launch.args(reload).args(args)
     }
 
     /// Starts its agent with the usual flags.

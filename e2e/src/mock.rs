@@ -228,3 +228,19 @@ impl std::fmt::Debug for MockRegistry {
         f.debug_tuple("MockRegistry").field(&self.url()).finish()
     }
 }
+
+/// Adds an image of one layer with this content under a tag.
+pub fn add_image(registry: &MockRegistry, repository: &str, tag: &str, content: &str) -> digest::Digest {
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let mut store = registry.store();
+    let config = store.add_blob(repository, "{}");
+    let layer = store.add_blob(repository, content.to_owned());
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": &*config, "size": 2},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": &*layer, "size": content.len()}],
+    });
+    let digest = store.add_manifest(repository, media_type, manifest.to_string());
+    store.tag(repository, tag, &digest);
+    digest
+}

@@ -25,6 +25,7 @@ pub struct ManagerLaunch {
     name: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    program: Option<PathBuf>,
     directory: PathBuf,
 }
 
@@ -34,7 +35,14 @@ impl ManagerLaunch {
         // Short, because scenarios wait until the lease of a killed leader expires.
         let args = ["--lease-duration=3s", "--settle=300ms", "--handover=5s"];
         let args = args.map(str::to_owned).to_vec();
-        Self { name: name.to_owned(), args, env: Vec::new(), directory: directory.to_owned() }
+        Self { name: name.to_owned(), args, env: Vec::new(), program: None, directory: directory.to_owned() }
+    }
+
+    /// Runs this program: the `hypermirror` of another version.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
     }
 
     /// Adds a flag, `--name=value`, or sets another value for it.
@@ -85,7 +93,8 @@ impl ManagerLaunch {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
         // Each start has its own log, because the addresses are read from it.
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
-        let mut launch = Launch::new(&format!("{}-{start}", self.name), binaries::operator()?, &self.directory)
+        let program = self.program.map_or_else(binaries::operator, Ok)?;
+        let mut launch = Launch::new(&format!("{}-{start}", self.name), program, &self.directory)
             .arg("manager")
             .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
             .arg(format!("--namespace={SYSTEM}"))

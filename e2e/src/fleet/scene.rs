@@ -56,13 +56,23 @@ impl Scene {
     pub async fn with_guests(guests: usize) -> Result<(Self, Vec<Fleet>)> {
         let crds = Crds::of_the_fleet()?;
         let scene = Self::with(Testbed::builder().guests(guests), &crds).await?;
+        let fleets = Self::guests(&scene.bed, &crds).await?;
+        Ok((scene, fleets))
+    }
+
+    /// Installs the kinds of OpenShift in all guest clusters. Returns a client of the administrator for each.
+    ///
+    /// # Errors
+    ///
+    /// If a server refuses something.
+    pub async fn guests(bed: &Testbed, crds: &Crds) -> Result<Vec<Fleet>> {
         let mut fleets = Vec::new();
-        for guest in scene.bed.guests() {
+        for guest in bed.guests() {
             let fleet = Fleet { client: guest.admin_client().await? };
             crds.only(&GUEST_KINDS)?.install(&fleet.client).await?;
             fleets.push(fleet);
         }
-        Ok((scene, fleets))
+        Ok(fleets)
     }
 
     /// The management cluster.

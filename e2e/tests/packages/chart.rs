@@ -1,4 +1,4 @@
-//! The chart: what it installs is enough for the manager's work, and an uninstall leaves nothing.
+//! The chart: it upgrades the last release's, what it installs is enough for the manager's work, and an uninstall leaves nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use anyhow::{Context as _, Result, ensure};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use hypermirror_e2e::fleet::manager::ManagerLaunch;
 use hypermirror_e2e::fleet::objects::idms;
-use hypermirror_e2e::fleet::{NAMESPACE, SERVICE_ACCOUNT, SYSTEM};
-use hypermirror_e2e::{Cluster, Crds, Fleet, Testbed, binaries, eventually};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DynamicObject, ListParams, PostParams};
+use hypermirror_e2e::fleet::{SERVICE_ACCOUNT, SYSTEM};
+use hypermirror_e2e::{Cluster, Fleet, Testbed, binaries, eventually};
+use kube::api::{DynamicObject, ListParams};
 use kube::discovery::{Discovery, verbs};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::helm::Helm;
+use super::helm::{Helm, chart};
+use super::release::previous_chart;
+use super::stage;
 
 const AGENT_NAMESPACE: &str = "hypermirror-agent";
 
@@ -51,38 +51,39 @@ async fn the_chart_does_the_main_job_and_an_uninstall_leaves_nothing() -> Result
 
 /// The kinds of the fleet, and namespaces: that of the release takes restricted pods only.
 async fn prepare(cluster: &Cluster) -> Result<Fleet> {
-    let fleet = Fleet { client: cluster.admin_client().await? };
-    Crds::of_the_fleet()?.install(&fleet.client).await?;
-    for (name, level) in [(NAMESPACE, "privileged"), (SYSTEM, "restricted"), (AGENT_NAMESPACE, "privileged")] {
-        let labels = json!({"pod-security.kubernetes.io/enforce": level});
-        fleet
-            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
-            .await?;
+    let fleet = stage::fleet(cluster).await?;
+    for (name, level) in [(SYSTEM, "restricted"), (AGENT_NAMESPACE, "privileged")] {
+        stage::namespace(&fleet, name, level).await?;
     }
     Ok(fleet)
 }
 
-/// Installs an observer, upgrades it to everything, and removes it as the hook does: always with the rights of the chart.
+/// Installs an observer of the last release, upgrades it to everything of this one, removes it as the hook does, and goes back:
+/// always with the rights of the chart.
 async fn works(fleet: &Fleet, cluster: &Cluster, helm: &Helm) -> Result<()> {
-    let notes = helm.apply("install", &[ALWAYS[0], ALWAYS[1], "--set=mode=observe"]).await?;
+    let notes = helm.apply("install", &previous_chart(), &[ALWAYS[0], ALWAYS[1], "--set=mode=observe"]).await?;
     assert!(notes.contains("The manager only observes"), "{notes}");
     let manager = || ManagerLaunch::new("manager", cluster.directory()).arg("--guest-agent=off");
     let observer = manager().arg("--mode=observe").start_ready(cluster).await?;
     fleet.condition("a", "ControlPlaneUpToDate", "False", "Observing").await?;
     drop(observer);
 
-    helm.apply("upgrade", &[ALWAYS[0], ALWAYS[1], EVERYTHING]).await?;
-    let mut pods = templates(fleet).await?;
+    // As docs/install-helm.md upgrades.
+    helm.apply("upgrade", &chart(), &["--reset-then-reuse-values", "--set=mode=enforce", EVERYTHING]).await?;
+    let mut pods = stage::pods(fleet, SYSTEM).await?;
     let hooks = helm.hooks().await?;
     pods.extend(hooks.iter().map(pod_of_hook));
     assert_eq!(pods.len(), 4, "manager, registry-manager, uninstall and check: {pods:?}");
-    allowed(fleet, pods).await?;
+    stage::allowed(fleet, SYSTEM, pods).await?;
     let _manager = manager().start_ready(cluster).await?;
     fleet.reads(&["a"], "s.example=m.example/s").await?;
 
     let job = hooks.iter().find(|hook| hook["kind"] == "Job").context("no Job among the hooks")?;
     run_job(cluster, job).await?;
     fleet.reads(&["a"], "=").await?;
+    helm.roll_back(1).await?;
+    let pods = stage::pods(fleet, SYSTEM).await?;
+    assert_eq!(pods.len(), 1, "the manager of the last release: {pods:?}");
     helm.uninstall().await
 }
 
@@ -100,11 +101,11 @@ async fn takes_over(fleet: &Fleet, helm: &Helm) -> Result<()> {
     ] {
         fleet.apply_file(&manifests.join("base").join(file)).await?;
     }
-    let refused = helm.apply("install", &ALWAYS).await.unwrap_err().to_string();
+    let refused = helm.apply("install", &chart(), &ALWAYS).await.unwrap_err().to_string();
     assert!(refused.contains("invalid ownership metadata"), "{refused}");
     // kubectl's image is another one.
-    helm.apply("install", &[ALWAYS[0], ALWAYS[1], "--take-ownership", "--force-conflicts"]).await?;
-    helm.apply("upgrade", &[ALWAYS[0], ALWAYS[1], EVERYTHING]).await?;
+    helm.apply("install", &chart(), &[ALWAYS[0], ALWAYS[1], "--take-ownership", "--force-conflicts"]).await?;
+    helm.apply("upgrade", &chart(), &[ALWAYS[0], ALWAYS[1], EVERYTHING]).await?;
     helm.uninstall().await
 }
 
@@ -141,29 +142,9 @@ async fn left(fleet: &Fleet, before: &BTreeSet<String>) -> Result<()> {
     .await
 }
 
-/// The pods of the Deployments in the namespace of the release.
-async fn templates(fleet: &Fleet) -> Result<Vec<Value>> {
-    let deployments: Api<Deployment> = Api::namespaced(fleet.client.clone(), SYSTEM);
-    let all = deployments.list(&ListParams::default()).await?;
-    let specs = all.items.into_iter().filter_map(|one| one.spec?.template.spec);
-    specs.map(|spec| Ok(json!({"spec": spec}))).collect()
-}
-
 fn pod_of_hook(hook: &Value) -> Value {
     let spec = if hook["kind"] == "Pod" { &hook["spec"] } else { &hook["spec"]["template"]["spec"] };
     json!({"spec": spec})
-}
-
-/// The API server takes the pods, in a namespace for restricted ones.
-async fn allowed(fleet: &Fleet, pods: Vec<Value>) -> Result<()> {
-    let api: Api<Pod> = Api::namespaced(fleet.client.clone(), SYSTEM);
-    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    for mut pod in pods {
-        pod["metadata"] = json!({"name": "probe"});
-        let text = pod.to_string();
-        api.create(&dry_run, &serde_json::from_value(pod)?).await.with_context(|| text)?;
-    }
-    Ok(())
 }
 
 /// Runs what the container of a Job would run, with the rights of its ServiceAccount.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::{SOON, SYSTEM};
 use hypermirror_e2e::mock::User;
-use hypermirror_e2e::mock::digest::Digest;
+pub use hypermirror_e2e::mock::add_image;
 use hypermirror_e2e::pki::Authority;
 use hypermirror_e2e::proxy::Proxy;
 use hypermirror_e2e::{
@@ -242,21 +242,6 @@ pub fn secret(namespace: &str, name: &str, kind: &str, data: &Value) -> Value {
         "apiVersion": "v1", "kind": "Secret", "type": kind,
         "metadata": {"name": name, "namespace": namespace}, "stringData": data,
     })
-}
-
-/// An image of one layer with this content under a tag.
-pub fn add_image(registry: &MockRegistry, repository: &str, tag: &str, content: &str) -> Digest {
-    let mut store = registry.store();
-    let config = store.add_blob(repository, "{}");
-    let layer = store.add_blob(repository, content.to_owned());
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": IMAGE,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": &*config, "size": 2},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": &*layer, "size": content.len()}],
-    });
-    let digest = store.add_manifest(repository, IMAGE, manifest.to_string());
-    store.tag(repository, tag, &digest);
-    digest
 }
 
 /// The tags of a status, in order.
