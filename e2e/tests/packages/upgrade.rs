@@ -1,7 +1,7 @@
 //! Upgrade and downgrade between the last release and this one, while mirrors are edited: no target misses an edit, gets an older
 //! one back or restarts for nothing. By default the programs of this version play both parts (see `release`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -203,24 +203,48 @@ impl Stage {
         .await
     }
 
-    /// Every patch of a target since the mark carries a later edit than the one before, and all that is never edited. Answers the
-    /// largest number of patches of one target.
+    /// See [`most_rollouts`].
     async fn each_rollout_was_an_edit(&self, mark: Mark) -> Result<usize> {
-        let mut seen: BTreeMap<(String, String), Vec<[u32; 2]>> = BTreeMap::new();
+        let mut values = Vec::new();
         for patch in self.scene.patches(mark).await? {
             let value = written(&patch).with_context(|| patch.summary())?;
-            ensure!(value.contains("keep.example=m.example/keep"), "{}: {value}", patch.summary());
-            let edits = ["src.example=m.example/e", "own.example=m.example/n"].map(|entry| number(&value, entry));
-            let earlier = seen.entry((patch.namespace.clone(), patch.name.clone())).or_default();
-            if let Some(last) = earlier.last() {
-                let later = edits != *last && edits.iter().zip(last).all(|(new, old)| new >= old);
-                ensure!(later, "{}: {value} after {last:?}", patch.summary());
-            }
-            earlier.push(edits);
+            values.push((format!("{}/{}", patch.namespace, patch.name), value));
         }
-        ensure!(seen.len() == (OTHERS.len() + 1) * TARGETS.len(), "{:?}", seen.keys());
-        Ok(seen.values().map(Vec::len).max().unwrap_or_default())
+        let targets: BTreeSet<&String> = values.iter().map(|(target, _)| target).collect();
+        ensure!(targets.len() == (OTHERS.len() + 1) * TARGETS.len(), "{targets:?}");
+        most_rollouts(&values)
     }
+}
+
+/// Every value of a target carries a later edit than the one before, and what is never edited. Answers the largest number of values of
+/// one target.
+fn most_rollouts(values: &[(String, String)]) -> Result<usize> {
+    let mut seen: BTreeMap<&String, Vec<[u32; 2]>> = BTreeMap::new();
+    for (target, value) in values {
+        ensure!(value.contains("keep.example=m.example/keep"), "{target}: {value}");
+        let edits = ["src.example=m.example/e", "own.example=m.example/n"].map(|entry| number(value, entry));
+        let earlier = seen.entry(target).or_default();
+        if let Some(last) = earlier.last() {
+            let is_later = edits != *last && edits.iter().zip(last).all(|(new, old)| new >= old);
+            ensure!(is_later, "{target}: {value} after {last:?}");
+        }
+        earlier.push(edits);
+    }
+    Ok(seen.values().map(Vec::len).max().unwrap_or_default())
+}
+
+#[test]
+fn a_value_that_is_written_twice_older_or_incomplete_is_found() {
+    let values = |edits: &[&str]| -> Vec<(String, String)> {
+        let value = |edit: &&str| ("a/x".to_owned(), format!("keep.example=m.example/keep,{edit}"));
+        edits.iter().map(value).collect()
+    };
+    let (first, second) = ("src.example=m.example/e1", "src.example=m.example/e2");
+    assert_eq!(most_rollouts(&values(&[first, second])).unwrap(), 2);
+    for wrong in [[first, first], [second, first], [first, ""]] {
+        most_rollouts(&values(&wrong)).unwrap_err();
+    }
+    most_rollouts(&[("a/x".to_owned(), first.to_owned())]).unwrap_err();
 }
 
 /// The mirrors of the management cluster and those of one hosted cluster.

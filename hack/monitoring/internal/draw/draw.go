@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
@@ -18,9 +19,9 @@ const (
 	column = 50
 	line   = 28
 	margin = 8
-	left   = 48
-	top    = 30
-	bottom = 46
+	left   = 62
+	top    = 42
+	bottom = 56
 )
 
 var colors = []string{"#3274d9", "#e0752d", "#299c46", "#a352cc", "#e02f44", "#b7950b", "#1f9a9a", "#7f7f7f"}
@@ -62,7 +63,7 @@ func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		frame(&body, *panel, lines)
+		frame(&body, *panel, lines, server.Window)
 	}
 	var svg bytes.Buffer
 	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%d" font-family="sans-serif" font-size="12">
@@ -110,7 +111,7 @@ func (server Server) lines(panel dashboard.Panel) ([]series, error) {
 }
 
 // frame draws one panel.
-func frame(svg *bytes.Buffer, panel dashboard.Panel, lines []series) {
+func frame(svg *bytes.Buffer, panel dashboard.Panel, lines []series, window time.Duration) {
 	place := *panel.GridPos
 	x, y := int(place.X)*column+margin/2, int(place.Y)*line+margin/2
 	width, height := int(place.W)*column-margin, int(place.H)*line-margin
@@ -132,6 +133,8 @@ func frame(svg *bytes.Buffer, panel dashboard.Panel, lines []series) {
 		fmt.Fprintf(svg, `<text x="%d" y="%d" text-anchor="middle" class="big">%s</text>`, width/2, height/2+22, text)
 	default:
 		graph(svg, lines, unit, width, height)
+		fmt.Fprintf(svg, `<text x="%d" y="%d" class="axis">0 s</text>`, left, height-bottom+16)
+		fmt.Fprintf(svg, `<text x="%d" y="%d" text-anchor="end" class="axis">%s</text>`, width-12, height-bottom+16, shown(window.Seconds(), "s"))
 	}
 	svg.WriteString("</g>\n")
 }
@@ -150,9 +153,7 @@ func graph(svg *bytes.Buffer, lines []series, unit string, width, height int) {
 		fmt.Fprintf(svg, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" class="grid"/>`, left, width-12, at, at)
 		fmt.Fprintf(svg, `<text x="%d" y="%.1f" text-anchor="end" class="axis">%s</text>`, left-5, at+4, shown(highest*float64(part)/4, unit))
 	}
-	legend := left
 	for number, one := range lines {
-		color := colors[number%len(colors)]
 		var path strings.Builder
 		for index, point := range one.points {
 			command := "L"
@@ -161,14 +162,29 @@ func graph(svg *bytes.Buffer, lines []series, unit string, width, height int) {
 			}
 			fmt.Fprintf(&path, "%s%.1f %.1f", command, left+point.x*across, float64(top)+down*(1-point.y/highest))
 		}
-		fmt.Fprintf(svg, `<path d="%s" fill="none" stroke="%s" stroke-width="1.6"/>`, path.String(), color)
-		if legend+14+7*len(one.name) < width {
-			fmt.Fprintf(svg, `<rect x="%d" y="%d" width="10" height="3" fill="%s"/><text x="%d" y="%d">%s</text>`,
-				legend, height-bottom+26, color, legend+14, height-bottom+31, escaped(one.name))
-		}
-		legend += 30 + 7*len(one.name)
+		fmt.Fprintf(svg, `<path d="%s" fill="none" stroke="%s" stroke-width="1.6"/>`, path.String(), colors[number%len(colors)])
 	}
+	legend(svg, lines, width, height)
 	svg.WriteString("\n")
+}
+
+// legend names the lines. What has no room is counted.
+func legend(svg *bytes.Buffer, lines []series, width, height int) {
+	at, y := left, height-16
+	for number, one := range lines {
+		// Room for the count of those that follow.
+		room := width - 12
+		if number < len(lines)-1 {
+			room -= 30
+		}
+		if at+14+7*len(one.name) > room {
+			fmt.Fprintf(svg, `<text x="%d" y="%d" class="axis">+%d</text>`, at, y, len(lines)-number)
+			return
+		}
+		fmt.Fprintf(svg, `<rect x="%d" y="%d" width="10" height="3" fill="%s"/><text x="%d" y="%d">%s</text>`,
+			at, y-5, colors[number%len(colors)], at+14, y, escaped(one.name))
+		at += 28 + 7*len(one.name)
+	}
 }
 
 // rounded is the end of the axis: the next 1, 2 or 5.
