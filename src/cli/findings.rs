@@ -9,6 +9,7 @@ use super::console;
 use super::input::Input;
 use super::planning::ClusterPlan;
 use crate::hosted::delivery::{Delivery, invalid_delivery};
+use crate::hosted::proof::held::HeldSources;
 use crate::mirrors::finding::{Finding, Severity};
 use hypermirror_api::ClusterKey;
 
@@ -65,6 +66,15 @@ pub fn report_plan(plan: &ClusterPlan) {
         if let Some(change) = target.plan.as_ref().filter(|change| !change.message.is_empty()) {
             console::warning(format!("Deployment {namespace}/{}: {}", target.name(), change.message));
         }
+    }
+}
+
+/// Reports sources that the gate for proofs holds, each with the reason.
+pub fn report_held(key: &ClusterKey, what: &str, held: &HeldSources) {
+    for source in &held.sources {
+        let cause = held.cause.as_ref().filter(|_| source.why.is_none());
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        console::warning(format!("HostedCluster/{key}: {what}: {source}{cause}"));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plans the changes of each hosted cluster in the input, with the same turn as the manager.
 
+use std::iter::once;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,15 +13,20 @@ use serde_json::Value;
 
 use super::input::Input;
 use crate::fleet::rollout::Budget;
+use crate::hosted::boot::{self, BootWish};
 use crate::hosted::carry_over::carried;
 use crate::hosted::condition_state::SourceTrouble;
 use crate::hosted::coverage::KnownCoverage;
+use crate::hosted::delivery::Delivery;
 use crate::hosted::facts::{ClusterFacts, Flags, FleetFacts, Moment, RolloutFacts};
+use crate::hosted::guest::node_entries;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::plan::{Plan, Target};
 use crate::hosted::pool_config::KnownPool;
 use crate::hosted::proof::control_plane::enforce;
 use crate::hosted::proof::held::HeldSources;
+use crate::hosted::proof::nodes::{NodeSet, unproven};
+use crate::hosted::proof::proofs::Proofs;
 use crate::hosted::settings::{ClusterSettings, settings};
 use crate::hosted::sources::{ClusterMap, ManagementLayer, cluster_map};
 use crate::hosted::target::TargetSpec;
@@ -72,7 +78,7 @@ impl<'a> Planner<'a> {
             settle: std::time::Duration::ZERO,
             handover: std::time::Duration::ZERO,
             namespace: String::new(),
-            require_proof: options.require_proof.into(),
+            require_proof: options.proof.require_proof.into(),
         };
         Self { input, options, flags: Arc::new(flags), management }
     }
@@ -95,6 +101,36 @@ impl<'a> Planner<'a> {
             plan: turn.plan,
             places,
         }
+    }
+
+    /// The desired boot files of the NodePools of a hosted cluster, or why they are held.
+    pub fn boot_files(&self, cluster: &HostedCluster) -> Vec<BootWish> {
+        let (facts, now) = self.facts_now(cluster);
+        boot::wishes(&facts, now)
+    }
+
+    /// The sources of the mirror sets in the guest cluster that are not proven. The guest cluster is not read: those that are live
+    /// there stay as they are, and the others are held.
+    pub fn unproven_on_nodes(&self, cluster: &HostedCluster) -> HeldSources {
+        let (facts, now) = self.facts_now(cluster);
+        let own = node_entries(facts.own.entries.iter()).0;
+        let by_agent = |name: &str| facts.delivery_of_pool(name).is_some_and(Delivery::is_by_agent);
+        let pools = facts.pool_sources.iter().filter(|(name, _)| by_agent(name));
+        let pools: Vec<_> = pools.map(|(name, sources)| (name, node_entries(sources.entries.iter()).0)).collect();
+        let of_pools = pools.iter().map(|(name, entries)| NodeSet { pool: Some(name), entries });
+        let sets: Vec<NodeSet<'_>> = once(NodeSet { pool: None, entries: &own }).chain(of_pools).collect();
+        let proofs = Proofs::of(&facts, now);
+        let held = unproven(&proofs, &sets).into_iter().map(|unproven| {
+            let set = sets.iter().find(|set| set.pool == unproven.pool.as_deref());
+            unproven.held(set.map_or(&[], |set| set.entries), &[])
+        });
+        HeldSources { sources: held.collect(), cause: proofs.cause.as_ref().map(ToString::to_string) }
+    }
+
+    fn facts_now(&self, cluster: &HostedCluster) -> (ClusterFacts, jiff::Timestamp) {
+        let now = Moment { instant: Instant::now(), time: jiff::Timestamp::now() };
+        let key = ClusterKey::of(cluster);
+        (self.facts(cluster, &key, &self.places(&key), now), now.time)
     }
 
     /// The state of a hosted cluster in the input, without memory of an earlier turn.

@@ -109,16 +109,8 @@ fn proven(
     if is_reported || known == Some(Some(content)) {
         return Ok(wanted);
     }
-    let of_source = |unproven: &Unproven| {
-        let named = entries.iter().filter(|entry| entry.source == unproven.source);
-        HeldSource {
-            source: unproven.source.clone(),
-            mirrors: named.flat_map(|entry| entry.mirrors.clone()).collect(),
-            live: Vec::new(),
-            pool: None,
-            why: unproven.lacks.clone().own(),
-        }
-    };
+    // The condition names the NodePool already.
+    let of_source = |unproven: &Unproven| HeldSource { pool: None, ..unproven.held(&entries, &[]) };
     let cause = proofs.cause.as_ref().map(ToString::to_string);
     let held = HeldSources { sources: unproven.iter().map(of_source).collect(), cause };
     let ConditionState { reason, message, .. } = held.condition(&facts.key, &enforcement.token);

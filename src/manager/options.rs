@@ -142,15 +142,23 @@ pub fn parse_agent_image(text: &str) -> Result<String, String> {
     }
 }
 
+/// The flag of the gate for sources without a fallback.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct ProofOptions {
+    /// Whether sources with NeverContactSource wait until their mirrors are proven to hold what is needed
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub require_proof: ProofRequirement,
+}
+
 /// Flags that affect plans, for the manager and for commands.
 #[derive(Args, Clone, Debug)]
 pub struct PlanOptions {
     /// Sources to add to --registry-overrides, which supports one mirror each and has no fallback
     #[arg(long, value_enum, default_value_t, value_name = "SOURCES")]
     pub registry_overrides_argument: RegistryOverridesArgument,
-    /// Whether sources with NeverContactSource wait until their mirrors are proven to hold what is needed
-    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
-    pub require_proof: ProofRequirement,
+    /// The gate for sources without a fallback.
+    #[command(flatten)]
+    pub proof: ProofOptions,
     /// What to do with OLM catalogs that differ from their annotations
     #[arg(long, value_enum, default_value_t, value_name = "ACTION")]
     pub olm_catalogs: OlmCatalogs,
@@ -160,6 +168,19 @@ pub struct PlanOptions {
     /// Label selector of the HostedClusters to manage (default: all of them)
     #[arg(long, value_name = "SELECTOR", value_parser = parse_selector, default_value = "", hide_default_value = true)]
     pub hosted_cluster_selector: Selector,
+}
+
+impl From<ProofOptions> for PlanOptions {
+    /// All other flags have their defaults.
+    fn from(proof: ProofOptions) -> Self {
+        Self {
+            registry_overrides_argument: RegistryOverridesArgument::default(),
+            proof,
+            olm_catalogs: OlmCatalogs::default(),
+            further_targets: Vec::new(),
+            hosted_cluster_selector: Selector::default(),
+        }
+    }
 }
 
 impl PlanOptions {

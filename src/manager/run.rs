@@ -104,7 +104,7 @@ pub(super) fn settings(options: &ManagerOptions, namespace: String, identity: St
             settle: options.settle,
             handover: options.handover,
             namespace: namespace.clone(),
-            require_proof: options.plan.require_proof.into(),
+            require_proof: options.plan.proof.require_proof.into(),
         }),
         selector: options.plan.hosted_cluster_selector.clone(),
         max_removal: options.max_removal,

@@ -17,6 +17,7 @@ mod input;
 mod migrate;
 mod node;
 mod overrides;
+mod proof;
 mod reference;
 mod scan;
 mod status;

@@ -64,11 +64,7 @@ fn report(planner: &Planner<'_>, plan: &ClusterPlan) {
     let management = planner.management.findings.iter().filter(|_| plan.settings.use_management);
     findings::report(management.chain(plan.map.findings.iter()));
     findings::report_plan(plan);
-    for held in &plan.held.sources {
-        let cause = plan.held.cause.as_ref().filter(|_| held.why.is_none());
-        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-        console::warning(format!("HostedCluster/{}: held until its mirrors are proven: {held}{cause}", plan.key));
-    }
+    findings::report_held(&plan.key, "held until its mirrors are proven", &plan.held);
 }
 
 /// Removes `managedFields`, which only the API server uses.

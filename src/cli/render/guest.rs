@@ -6,11 +6,12 @@ use hypermirror_api::annotations;
 
 use super::super::input::{Input, InputArgs, Wanted};
 use super::super::node::set_inputs;
+use super::super::planning::Planner;
 use super::super::{Usage, console, findings, yaml};
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects};
 use crate::hosted::delivery::Delivery;
 use crate::hosted::guest::{api_endpoint, node_entries};
-use crate::manager::options::{GuestAgent, GuestAgentOptions};
+use crate::manager::options::{GuestAgent, GuestAgentOptions, ProofOptions};
 use hypermirror_api::ClusterKey;
 
 /// Flags of `render guest`.
@@ -20,7 +21,9 @@ use hypermirror_api::ClusterKey;
     --agent-image quay.io/me/hypermirror@sha256:...
   hypermirror render guest --hosted-cluster clusters/west --guest-agent external
 The output is for a guest cluster with all kinds of OpenShift. The manager omits
-objects of kinds that a guest cluster does not serve.")]
+objects of kinds that a guest cluster does not serve. The guest cluster is not
+read: sources that the manager holds until they are proven are in the output,
+and named on standard error.")]
 pub struct GuestArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -29,11 +32,14 @@ pub struct GuestArgs {
     hosted_cluster: Option<ClusterKey>,
     #[command(flatten)]
     agent: GuestAgentOptions,
+    #[command(flatten)]
+    proof: ProofOptions,
 }
 
 /// Prints the objects in the order in which they are applied.
 pub async fn run(args: &GuestArgs) -> Result<()> {
-    let input = args.input.load(Wanted { pools: true, control_planes: true, ..Wanted::default() }).await?;
+    let input =
+        args.input.load(Wanted { pools: true, control_planes: true, reports: true, ..Wanted::default() }).await?;
     findings::report_input(&input);
     let Some(cluster) = input.select(args.hosted_cluster.as_ref())? else {
         return Err(Usage::error("the input has no HostedCluster"));
@@ -57,6 +63,9 @@ pub async fn run(args: &GuestArgs) -> Result<()> {
     findings::report(own.findings.iter().chain(&found));
     let agent = agent(&input, &key, &args.agent);
     let pools = set_inputs(&input, cluster, &pools)?;
+    let plan = args.proof.into();
+    let unproven = Planner::new(&input, &plan, false).unproven_on_nodes(cluster);
+    findings::report_held(&key, "not proven, so that the manager keeps what the guest cluster has of it", &unproven);
     let objects = GuestInput { entries: &entries, pools: &pools, agent: agent.as_ref(), kinds: GuestKinds::OPENSHIFT };
     Ok(console::print(&yaml::print_documents(GuestObjects::new(&objects).all())?)?)
 }

@@ -9,8 +9,10 @@ use serde::Serialize;
 use super::super::console::{self, DataFormat};
 use super::super::findings;
 use super::super::input::{Input, InputArgs, Wanted};
+use super::super::planning::Planner;
 use crate::hosted::settings::settings;
 use crate::hosted::sources::{MAX_VALUE_BYTES, ManagementLayer, OverrideMap, cluster_map, fits};
+use crate::manager::options::ProofOptions;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::{Mirror, Origin, overrides};
 use hypermirror_api::ClusterKey;
@@ -19,10 +21,14 @@ use hypermirror_api::ClusterKey;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror render overrides -f mirrors.yaml -f hosted-clusters.yaml
-  hypermirror render overrides | jq -r '.\"clusters/east\".env'")]
+  hypermirror render overrides | jq -r '.\"clusters/east\".env'
+The Deployments are not read: sources that the manager holds until they are
+proven are in the output, and named on standard error.")]
 pub struct OverridesArgs {
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    proof: ProofOptions,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: DataFormat,
@@ -65,10 +71,16 @@ fn locations(mirrors: &[Mirror]) -> Vec<&str> {
 
 /// Prints the map of the management layer, under an empty key, and that of each HostedCluster.
 pub async fn run(args: &OverridesArgs) -> Result<()> {
-    let input = args.input.load(Wanted::default()).await?;
+    let input = args.input.load(Wanted { pools: true, reports: true, ..Wanted::default() }).await?;
     findings::report_input(&input);
     let (maps, findings) = maps(&input)?;
     findings::report(&findings);
+    let plan = args.proof.into();
+    let planner = Planner::new(&input, &plan, false);
+    for cluster in &input.clusters {
+        let what = "not proven, so that the manager keeps what the Deployments have of it";
+        findings::report_held(&ClusterKey::of(cluster), what, &planner.plan(cluster).held);
+    }
     for (key, map) in maps.iter().filter(|(_, map)| !fits(&map.env)) {
         let whose = if key.is_empty() { "the management layer" } else { key };
         console::error(format!(

@@ -27,6 +27,19 @@ pub struct Unproven {
     pub lacks: Lacks,
 }
 
+impl Unproven {
+    /// What is held: the entries of this source in a set, and the live ones that stay in use.
+    pub fn held(&self, entries: &[MirrorEntry], live: &[MirrorEntry]) -> HeldSource {
+        HeldSource {
+            source: self.source.clone(),
+            mirrors: locations(entries, &self.source),
+            live: locations(live, &self.source),
+            pool: self.pool.clone(),
+            why: self.lacks.clone().own(),
+        }
+    }
+}
+
 /// The sources that may not be contacted and are not proven, by set. A policy in one set applies to the mirrors of a source in all
 /// sets of a node.
 pub fn unproven(proofs: &Proofs<'_>, sets: &[NodeSet<'_>]) -> Vec<Unproven> {
@@ -52,17 +65,12 @@ pub fn unproven(proofs: &Proofs<'_>, sets: &[NodeSet<'_>]) -> Vec<Unproven> {
 /// ones, so that a set that is live as a whole is not written.
 pub fn keep_live(entries: &mut Vec<MirrorEntry>, live: &[MirrorEntry], unproven: &[&Unproven]) -> Vec<HeldSource> {
     let mut held = Vec::new();
-    for Unproven { pool, source, lacks } in unproven {
+    for unproven in unproven {
+        let source = &unproven.source;
         if facts_of(entries, source) == facts_of(live, source) {
             continue;
         }
-        held.push(HeldSource {
-            source: source.clone(),
-            mirrors: locations(entries, source),
-            live: locations(live, source),
-            pool: pool.clone(),
-            why: lacks.clone().own(),
-        });
+        held.push(unproven.held(entries, live));
         for pull_by in [PullBy::Digest, PullBy::Tag] {
             let is_meant = |entry: &MirrorEntry| entry.source == *source && entry.pull_by == pull_by;
             let kept: Vec<MirrorEntry> = live.iter().filter(|entry| is_meant(entry)).cloned().collect();
