@@ -17,6 +17,7 @@ mod guest;
 mod hops;
 mod input;
 mod list_file;
+mod man;
 mod migrate;
 mod node;
 mod planning;
@@ -93,6 +94,8 @@ enum Command {
     Uninstall(uninstall::UninstallArgs),
     /// Print the completion script of a shell
     Completion(completion::CompletionArgs),
+    /// Write the man pages to a directory
+    Man(man::ManArgs),
 }
 
 impl Cli {
@@ -150,5 +153,6 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Uninstall(args) => uninstall::run(&args).await,
         Command::Crd(args) => crd::run(&args),
         Command::Completion(args) => completion::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

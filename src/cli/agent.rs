@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use super::Usage;
 use crate::agent::options::AgentAction;
@@ -16,6 +16,11 @@ use crate::telemetry::logs;
 struct Agent {
     #[command(flatten)]
     options: AgentOptions,
+}
+
+/// The program `hypermirror-agent`, for its man pages.
+pub(super) fn command() -> clap::Command {
+    Agent::command()
 }
 
 /// Parses the command line of the program `hypermirror-agent`.

@@ -98,3 +98,17 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn each_command_has_its_man_page() {
+    let files = Files::new(&[]);
+    assert_eq!(files.run(&["man", "share/man1"]).out(), "");
+    let page = |name: &str| std::fs::read_to_string(files.path().join("share/man1").join(name)).unwrap();
+    for name in ["hypermirror.1", "hypermirror-explain.1", "hypermirror-render-node.1", "hypermirror-agent-cleanup.1"] {
+        assert!(page(name).contains(concat!("v", env!("CARGO_PKG_VERSION"))), "{name}");
+    }
+    // Of the program of this name, and not of the command: both are called the same, and have the same flags.
+    assert!(page("hypermirror-agent.1").contains("\\-\\-node\\-name"));
+    let stderr = files.run(&["man", "/dev/null/pages"]).refused(1);
+    assert!(stderr.contains("failed to create /dev/null/pages: "), "{stderr}");
+}
