@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module bundle
+.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module bundle release release-check
 
 # Name of the agent's image: make podman-push IMAGE=registry.example/hypermirror:v1
 IMAGE ?= registry.example/hypermirror/hypermirror:latest
@@ -37,6 +37,7 @@ check: ## Check formatting, lints, generated files, sizes, layering, manifests, 
 	@hack/check/deckhouse
 	@hack/check/bundle
 	@hack/check/monitoring
+	@hack/check/release
 	cargo clippy --workspace --locked --all-targets -- -D warnings
 	@hack/check/generated
 
@@ -80,6 +81,12 @@ deckhouse-module: ## Build the Deckhouse module and push it (VERSION=... REGISTR
 
 bundle: ## Generate the OLM bundle and a catalog in target/bundle (VERSION=..., IMAGE=...@sha256:...)
 	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' hack/bundle/generate target/bundle
+
+release: ## Make a release of the last commit in target/release-VERSION (VERSION=...; IMAGE, MODULE, COSIGN_KEY: hack/release/make)
+	@IMAGE='$(if $(filter file,$(origin IMAGE)),,$(IMAGE))' hack/release/make '$(VERSION)'
+
+release-check: ## Make a release twice and check it: signatures, hashes, bills of materials, programs of each architecture
+	@hack/release/check
 
 testbed: ## Build the servers of the test bed (to start them: hack/testbed/testbed up)
 	@hack/setup demo
