@@ -5,6 +5,8 @@ pub mod agent;
 #[cfg(not(fuzzing))]
 pub mod cli;
 pub mod client;
+#[cfg(not(fuzzing))]
+pub mod diagnosis;
 pub mod digest;
 pub mod documents;
 pub mod fleet;

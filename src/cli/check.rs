@@ -2,31 +2,41 @@
 
 mod collect;
 mod declared;
+mod first_day;
+pub mod live;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use hypermirror_api::Reason;
+use kube::Client;
 use serde::Serialize;
 
 use super::console::{self, ERROR, Format, HEADING, WARNING};
-use super::input::{InputArgs, Wanted};
+use super::input::{Input, InputArgs, Wanted};
 use super::table::{self, Cell};
+use crate::diagnosis::Diagnosis;
+use crate::hosted::target::TargetSpec;
 use crate::manager::options::PlanOptions;
 use crate::mirrors::Origin;
 use crate::mirrors::finding::{Finding, Severity};
+pub use live::Depth;
 
 /// Flags of `check`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   hypermirror check -f manifests/
+  hypermirror check --deep
   hypermirror check -o json | jq '.[] | select(.severity == \"Error\")'")]
 pub struct CheckArgs {
     #[command(flatten)]
     input: InputArgs,
     #[command(flatten)]
     plan: PlanOptions,
+    /// Also read pull secrets and kubeconfigs with your rights, and connect to guest clusters and mirrors
+    #[arg(long, conflicts_with = "files")]
+    deep: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
@@ -50,8 +60,11 @@ pub struct Row {
     value: String,
     /// The affected consumers of the map: `ControlPlane`, `Node`.
     consumers: Vec<&'static str>,
-    /// What is wrong and how to fix it.
+    /// What is wrong and, without a cure, how to fix it.
     message: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cure: String,
     /// The affected mirror entry, if there is one.
     origin: Option<Origin>,
 }
@@ -69,6 +82,7 @@ fn entry_row(finding: &Finding, cluster: Option<&str>) -> Row {
         value: finding.value.clone(),
         consumers: Vec::new(),
         message: finding.message.clone(),
+        cure: String::new(),
         origin: Some(origin.clone()),
     }
 }
@@ -84,15 +98,54 @@ fn plain_row(severity: Severity, reason: Reason, object: String, message: String
         value: String::new(),
         consumers: vec!["ControlPlane"],
         message,
+        cure: String::new(),
         origin: None,
     }
+}
+
+impl From<Diagnosis> for Row {
+    fn from(diagnosis: Diagnosis) -> Self {
+        Self {
+            severity: diagnosis.severity,
+            reason: diagnosis.code.as_str(),
+            hosted_cluster: diagnosis.hosted_cluster.map(|key| key.to_string()),
+            object: diagnosis.object,
+            field: diagnosis.field,
+            value: diagnosis.value,
+            consumers: Vec::new(),
+            message: diagnosis.message,
+            cure: diagnosis.cure,
+            origin: None,
+        }
+    }
+}
+
+/// What the rows of `check` need of the input.
+pub fn wanted(targets: &[TargetSpec]) -> Wanted<'_> {
+    Wanted { targets, reports: true, pools: true, ..Wanted::default() }
+}
+
+/// All findings about the input and, with a client, about the live cluster that it was read from, sorted by severity, object and
+/// field.
+pub async fn findings(input: &Input, options: &PlanOptions, live: Option<(&Client, Depth)>) -> Vec<Row> {
+    let mut rows = collect::rows(input, options);
+    if let Some((client, depth)) = live {
+        rows.extend(live::diagnose(client, input, options, depth).await.into_iter().map(Row::from));
+    }
+    rows.sort_by(|a, b| {
+        (a.severity, &a.object, &a.field, a.reason, &a.message)
+            .cmp(&(b.severity, &b.object, &b.field, b.reason, &b.message))
+    });
+    rows
 }
 
 /// Prints all findings. The exit code is 1 if there is an error.
 pub async fn run(args: &CheckArgs) -> Result<ExitCode> {
     let specs = args.plan.targets();
-    let input = args.input.load(Wanted { targets: &specs, reports: true, pools: true, ..Wanted::default() }).await?;
-    let rows = collect::rows(&input, &args.plan);
+    let input = args.input.load(wanted(&specs)).await?;
+    let client = if input.is_live { Some(args.input.connection.connect().await?) } else { None };
+    let depth = if args.deep { Depth::Deep } else { Depth::Objects };
+    let rows = findings(&input, &args.plan, client.as_ref().map(|client| (client, depth))).await;
     match args.output.data() {
         Some(format) => console::print_data(&rows, format)?,
         None => console::print(&text(&rows))?,
@@ -134,7 +187,11 @@ fn text(rows: &[Row]) -> String {
             (field, None) => format!("{} {field}", row.object),
             (_, Some(cluster)) => format!("{} (of {cluster})", row.object),
         };
-        [Cell::styled(row.severity.as_str(), style), row.reason.into(), place.into(), row.message.as_str().into()]
+        let message = match row.cure.as_str() {
+            "" => row.message.clone(),
+            cure => format!("{}; {cure}", row.message),
+        };
+        [Cell::styled(row.severity.as_str(), style), row.reason.into(), place.into(), message.into()]
     };
     table::print(["SEVERITY", "REASON", "WHERE", "MESSAGE"], &rows.iter().map(cells).collect::<Vec<_>>())
 }

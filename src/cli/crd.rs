@@ -51,23 +51,35 @@ pub fn run(args: &CrdArgs) -> Result<ExitCode> {
             console::print_data(&hosted_cluster_patch(), console::DataFormat::Json)?;
         }
         None => {
-            let crds = [
-                (Side::Management, HostedClusterMirrors::crd()),
-                (Side::Management, MirrorCoverage::crd()),
-                (Side::Management, Registry::crd()),
-                (Side::Management, Image::crd()),
-                (Side::Management, ImageBuilder::crd()),
-                (Side::Management, ImportRule::crd()),
-                (Side::Guest, NodeMirrorSet::crd()),
-                (Side::Guest, NodeMirrorStatus::crd()),
-            ];
-            let wanted = crds.iter().filter(|(side, _)| args.side.is_none_or(|wanted| wanted == *side));
-            let crds = wanted.map(|(_, crd)| serde_json::to_value(crd).map(with_unobserved_status));
-            let crds: Vec<Value> = crds.collect::<Result<_, _>>()?;
-            console::print(&yaml::print_documents(&crds)?)?;
+            console::print(&yaml::print_documents(&crds(args.side)?)?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The CRDs of the management cluster.
+///
+/// # Errors
+/// None: every CRD is valid JSON.
+pub fn management_crds() -> Result<Vec<Value>> {
+    crds(Some(Side::Management))
+}
+
+fn crds(side: Option<Side>) -> Result<Vec<Value>> {
+    let crds = [
+        (Side::Management, HostedClusterMirrors::crd()),
+        (Side::Management, MirrorCoverage::crd()),
+        (Side::Management, Registry::crd()),
+        (Side::Management, Image::crd()),
+        (Side::Management, ImageBuilder::crd()),
+        (Side::Management, ImportRule::crd()),
+        (Side::Guest, NodeMirrorSet::crd()),
+        (Side::Guest, NodeMirrorStatus::crd()),
+    ];
+    let wanted = crds.iter().filter(|(of, _)| side.is_none_or(|wanted| wanted == *of));
+    let crds: Result<Vec<Value>, _> =
+        wanted.map(|(_, crd)| serde_json::to_value(crd).map(with_unobserved_status)).collect();
+    Ok(crds?)
 }
 
 /// Adds the status of an object that nobody has observed yet, to the kinds that people create. Without it, tools that follow kstatus,

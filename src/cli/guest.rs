@@ -41,7 +41,9 @@ pub async fn connect(client: &Client, key: &ClusterKey) -> Result<GuestClient> {
     bail!("failed to connect to the guest cluster of {key}: {}", problems.join("; "))
 }
 
-async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {
+/// Connects with the kubeconfig in a Secret of a control-plane namespace. A refusal of the guest cluster is a
+/// [`GuestError`](crate::guest::GuestError).
+pub async fn open(secret: &Secret, namespace: &str) -> Result<GuestClient> {
     let content = secret.data.as_ref().and_then(|data| data.get(KEY));
     let content = content.with_context(|| format!("key {KEY} is missing"))?;
     let access = GuestAccess::parse(&content.0, namespace)?;

@@ -43,6 +43,20 @@ pub async fn installed(client: &Client) -> kube::Result<Admission> {
     Ok(Admission::Policy)
 }
 
+/// Each admission policy by name, with whether it exists, and whether its binding does.
+///
+/// # Errors
+/// [`kube::Error`] if a read failed.
+pub async fn policies(client: &Client) -> kube::Result<Vec<(String, bool, bool)>> {
+    let mut found = Vec::new();
+    for name in names::ADMISSION_POLICIES {
+        let policy = answered(api(client, POLICY).get_opt(name)).await?.is_some();
+        let binding = answered(api(client, BINDING).get_opt(name)).await?.is_some();
+        found.push((name.to_owned(), policy, binding));
+    }
+    Ok(found)
+}
+
 /// Whether all webhooks have a certificate authority. Without one, each call fails.
 fn is_trusted(configuration: &MutatingWebhookConfiguration) -> bool {
     let mut webhooks = configuration.webhooks.iter().flatten().peekable();

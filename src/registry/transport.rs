@@ -2,6 +2,7 @@
 
 mod answer;
 mod failure;
+pub mod handshake;
 mod outgoing;
 mod resolver;
 pub mod tls;

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use super::super::input::Input;
 use super::super::planning::{ClusterPlan, Planner};
 use super::super::{catalogs, findings};
-use super::{Row, entry_row, plain_row};
+use super::{Row, entry_row, first_day, plain_row};
 use crate::hosted::catalogs::requested::requested;
 use crate::hosted::delivery::invalid_delivery;
 use crate::hosted::guest::CONDITIONS as OF_THE_GUEST;
@@ -53,7 +53,7 @@ const PROBLEMS: [(Reason, Severity); 23] = [
     (Reason::CatalogDiffers, Severity::Error),
 ];
 
-/// All findings, sorted by severity, object and field.
+/// All findings that the objects of the input show.
 pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(entry_rows(input));
@@ -61,6 +61,7 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
     rows.extend(malformed_rows(input));
     rows.extend(claim_rows(input));
     let planner = Planner::new(input, options, false);
+    let targets = options.targets();
     for cluster in &input.clusters {
         let plan = planner.plan(cluster);
         rows.extend(setting_row(&plan));
@@ -70,13 +71,11 @@ pub fn rows(input: &Input, options: &PlanOptions) -> Vec<Row> {
         rows.extend(super::declared::rows(input, cluster));
         rows.extend(size_row(&plan));
         rows.extend(target_rows(&plan));
+        rows.extend(first_day::of_cluster(input, cluster, &plan, &targets).into_iter().map(Row::from));
     }
+    rows.extend(first_day::of_management(input).into_iter().map(Row::from));
     rows.extend(report_rows(input));
     rows.extend(admission_row(input));
-    rows.sort_by(|a, b| {
-        (a.severity, &a.object, &a.field, a.reason, &a.message)
-            .cmp(&(b.severity, &b.object, &b.field, b.reason, &b.message))
-    });
     rows
 }
 
@@ -297,6 +296,7 @@ fn shadowed_rows(key: &str, status: &HostedClusterMirrorsStatus) -> Vec<Row> {
         value: shadowed.clone(),
         consumers: vec!["Node"],
         message: format!("another file on a node overrides the declared mirrors: {shadowed}"),
+        cure: String::new(),
         origin: None,
     };
     shadowed.map(row).collect()

@@ -81,6 +81,7 @@ fn file_rows(object: &str, of_cluster: &MirrorEntries, sources: &PoolSources) ->
             value: note.prefix.clone(),
             consumers: vec!["Node"],
             message: format!("{note}{writer}"),
+            cure: String::new(),
             origin: None,
         }
     };

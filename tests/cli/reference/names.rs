@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use hypermirror::diagnosis::DiagnosisCode;
 use hypermirror::mirrors::finding::FindingReason;
 use hypermirror_api::{
     ConditionType, CoverageConditionType, CoverageReason, HostedClusterMirrors, Image, ImageBuilder,
@@ -125,6 +126,14 @@ fn the_reference_has_every_finding() {
 }
 
 #[test]
+fn the_page_about_check_has_every_finding_of_the_first_day() {
+    let page = Page::read("docs/check.md");
+    let section = page.section("Findings of the first day");
+    let codes = set(DiagnosisCode::ALL.iter().map(|code| code.as_str()));
+    section.assert_names(&section.names("reason"), &codes, "DiagnosisCode (src/diagnosis.rs)");
+}
+
+#[test]
 fn the_reference_has_every_printer_column() {
     let reference = Page::read("docs/reference.md");
     let agent = Page::read("docs/agent.md");
@@ -162,6 +171,7 @@ fn every_reason_is_set_somewhere() {
         ("ImportReason", ImportReason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("CoverageReason", CoverageReason::ALL.iter().map(|reason| reason.as_str()).collect()),
         ("FindingReason", FindingReason::ALL.iter().map(|reason| reason.as_str()).collect()),
+        ("DiagnosisCode", DiagnosisCode::ALL.iter().map(|code| code.as_str()).collect()),
     ] {
         for name in reasons {
             let path = format!("{set}::{name}");
