@@ -10,6 +10,7 @@ mod copy;
 mod coverage;
 mod crd;
 mod diff;
+mod dump;
 mod explain;
 mod findings;
 mod forget;
@@ -84,6 +85,8 @@ enum Command {
     Why(Box<why::WhyArgs>),
     /// Print a repository's tags with digests, sizes and platforms
     Scan(Box<scan::ScanArgs>),
+    /// Write a support bundle without secrets
+    Dump(Box<dump::DumpArgs>),
     /// Print the CRDs as YAML, or a patch for HyperShift's CRD
     Crd(crd::CrdArgs),
     /// Convert ImageContentSourcePolicies to ImageDigestMirrorSets
@@ -148,6 +151,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Copy(args) => copy::run(&args).await,
         Command::Why(args) => why::run(&args).await,
         Command::Scan(args) => scan::run(&args).await,
+        Command::Dump(args) => dump::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Forget(args) => forget::run(&args).await,
         Command::Uninstall(args) => uninstall::run(&args).await,

@@ -18,6 +18,8 @@ pub mod manager;
 pub mod mirrors;
 pub mod printable;
 pub mod process;
+#[cfg(not(fuzzing))]
+pub mod redaction;
 pub mod registry;
 #[cfg(not(fuzzing))]
 pub mod registry_manager;

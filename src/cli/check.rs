@@ -47,26 +47,26 @@ pub struct CheckArgs {
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     /// `Error`, `Warning` or `Info`.
-    severity: Severity,
+    pub severity: Severity,
     /// From a closed set.
-    reason: &'static str,
+    pub reason: &'static str,
     /// The affected HostedCluster, if there is only one.
-    hosted_cluster: Option<String>,
+    pub hosted_cluster: Option<String>,
     /// `Kind/[namespace/]name`.
-    object: String,
+    pub object: String,
     /// The path of the field in the object.
-    field: String,
+    pub field: String,
     /// The value of the field.
-    value: String,
+    pub value: String,
     /// The affected consumers of the map: `ControlPlane`, `Node`.
-    consumers: Vec<&'static str>,
+    pub consumers: Vec<&'static str>,
     /// What is wrong and, without a cure, how to fix it.
-    message: String,
+    pub message: String,
     /// What to do.
     #[serde(skip_serializing_if = "String::is_empty")]
-    cure: String,
+    pub cure: String,
     /// The affected mirror entry, if there is one.
-    origin: Option<Origin>,
+    pub origin: Option<Origin>,
 }
 
 /// The row of a finding about a mirror entry.

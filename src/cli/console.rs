@@ -73,6 +73,11 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// A text for a file: without styles.
+pub fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(&rendered(text)).to_string()
+}
+
 /// Writes a value to stdout, JSON piece by piece: a list of a hundred thousand tags is never held as one text.
 pub fn print_data(value: &impl Serialize, format: DataFormat) -> anyhow::Result<()> {
     if matches!(format, DataFormat::Yaml) {
@@ -176,6 +181,7 @@ mod tests {
     fn only_the_styles_of_the_command_line_pass() {
         let text = format!("{} and {}\n", styled(GOOD, "a\u{1b}[2J\nb"), "\u{1b}[32mforged\u{1b}[0m");
         assert_eq!(rendered(&text), format!("{GOOD}a\\u001b[2J\\nb{GOOD:#} and \\u001b[32mforged\\u001b[0m\n"));
+        assert_eq!(plain(&text), "a\\u001b[2J\\nb and \\u001b[32mforged\\u001b[0m\n");
         assert_eq!(rendered("\u{fdd0}0x"), "\u{fdd0}0x");
         assert_eq!(styled(Style::new(), "a\nb"), "a\\nb");
     }

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use hypermirror_api::{HostedClusterMirrorsStatus, MirrorCoverageStatus};
+use hypermirror_api::{HostedClusterMirrors, HostedClusterMirrorsStatus, MirrorCoverage, MirrorCoverageStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -43,18 +43,8 @@ type Coverages = BTreeMap<String, MirrorCoverageStatus>;
 pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
     let input = args.input.load(Wanted { reports: true, ..Wanted::default() }).await?;
     findings::report_input(&input);
-    let mut fleet: Fleet = input.clusters.iter().map(|cluster| (ClusterKey::of(cluster).to_string(), None)).collect();
-    for report in &input.reports {
-        fleet.insert(ClusterKey::of(report).to_string(), report.status.clone());
-    }
-    let coverages: Coverages = input
-        .coverages
-        .iter()
-        .filter_map(|coverage| Some((ClusterKey::of(coverage).to_string(), coverage.status.clone()?)))
-        .collect();
-    for key in coverages.keys() {
-        fleet.entry(key.clone()).or_default();
-    }
+    let clusters: Vec<ClusterKey> = input.clusters.iter().map(ClusterKey::of).collect();
+    let (fleet, coverages) = gathered(&clusters, &input.reports, &input.coverages);
     if fleet.values().all(Option::is_none) {
         console::warning(
             "no reports found: the manager is not installed, or has not reconciled a HostedCluster yet (to install it: \
@@ -64,16 +54,39 @@ pub async fn run(args: &StatusArgs) -> Result<ExitCode> {
     match args.output.data() {
         Some(format) => console::print_data(&with_coverage(&fleet, &coverages)?, format)?,
         None if fleet.is_empty() => {}
-        None => {
-            let rollouts = rollouts::print(&fleet).unwrap_or_default();
-            console::print(&format!(
-                "{}{rollouts}\n{}",
-                overview::print(&fleet),
-                tree::print(&fleet, &coverages, Timestamp::now())
-            ))?;
-        }
+        None => console::print(&printed(&fleet, &coverages))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn gathered(
+    clusters: &[ClusterKey],
+    reports: &[HostedClusterMirrors],
+    coverages: &[MirrorCoverage],
+) -> (Fleet, Coverages) {
+    let mut fleet: Fleet = clusters.iter().map(|key| (key.to_string(), None)).collect();
+    for report in reports {
+        fleet.insert(ClusterKey::of(report).to_string(), report.status.clone());
+    }
+    let coverages: Coverages = coverages
+        .iter()
+        .filter_map(|coverage| Some((ClusterKey::of(coverage).to_string(), coverage.status.clone()?)))
+        .collect();
+    for key in coverages.keys() {
+        fleet.entry(key.clone()).or_default();
+    }
+    (fleet, coverages)
+}
+
+fn printed(fleet: &Fleet, coverages: &Coverages) -> String {
+    let rollouts = rollouts::print(fleet).unwrap_or_default();
+    format!("{}{rollouts}\n{}", overview::print(fleet), tree::print(fleet, coverages, Timestamp::now()))
+}
+
+/// Columns and tree of these hosted clusters, with marks for the styles.
+pub fn text(clusters: &[ClusterKey], reports: &[HostedClusterMirrors], coverages: &[MirrorCoverage]) -> String {
+    let (fleet, coverages) = gathered(clusters, reports, coverages);
+    printed(&fleet, &coverages)
 }
 
 /// The reports, each with the coverage of its hosted cluster if that is checked.

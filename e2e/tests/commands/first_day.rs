@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hypermirror_e2e::binaries::repository_root;
-use hypermirror_e2e::eventually;
 use hypermirror_e2e::fleet::objects::{hosted_cluster, idms, itms};
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, SERVICE_ACCOUNT, SOON, SYSTEM, TARGETS, deployments};
 use hypermirror_e2e::pki::Validity;
+use hypermirror_e2e::{Crds, eventually};
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ async fn good(stage: &Stage) -> Result<String> {
     cluster(fleet, &name(0), &json!({"additionalTrustBundle": {"name": "ca"}})).await?;
     stage.kubeconfig(0, &stage.usual_kubeconfig(0)?).await?;
     fleet.apply(&idms("ours", &[("quay.example/other", &[&format!("{host}/other")], None)])).await?;
-    stage.guests[0].apply_file(&root.join("crd/guest.yaml")).await?;
+    Crds::read(&[root.join("crd/guest.yaml")])?.install(&stage.guests[0].client).await?;
     node(&stage.guests[0], "worker-0", "cri-o://1.33.0", env!("CARGO_PKG_VERSION")).await?;
     for file in ["targets.yaml", "hosted-clusters.yaml", "rbac.yaml"] {
         fleet.apply_file(&root.join("components/admission-policy").join(file)).await?;

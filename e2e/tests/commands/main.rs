@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a scenario that cannot go on has failed
 
 mod coverage;
+mod dump;
 mod first_day;
 mod fleet;
 mod guests;

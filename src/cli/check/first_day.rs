@@ -31,8 +31,7 @@ fn releases<'a>(cluster: &'a HostedCluster, pools: &[&'a NodePool]) -> Vec<&'a s
 /// Diagnoses about the management cluster, whose nodes pull the images of control planes.
 pub fn of_management(input: &Input) -> Vec<Diagnosis> {
     let (resolved, _) = resolve(&input.mirror_entries());
-    let images: Vec<&str> = input.clusters.iter().flat_map(|cluster| releases(cluster, &[])).collect();
-    let mut images: Vec<&str> = images.into_iter().collect();
+    let mut images: Vec<&str> = input.clusters.iter().flat_map(|cluster| releases(cluster, &[])).collect();
     images.sort_unstable();
     images.dedup();
     // Without sources there is nothing to match for thousands of clusters.

@@ -17,8 +17,9 @@ use crate::diagnosis::Diagnosis;
 use crate::diagnosis::rights::{ACCOUNTS_NAMESPACE, Access, Installation, ShippedRole, shipped_roles};
 use crate::hosted::delivery::Delivery;
 
-/// The ServiceAccount of the manager, whose role has to be created first.
+/// The ServiceAccount of the manager, and its roles, which have to be created first.
 const MANAGER: &str = "hypermirror-manager";
+const REGISTRY_MANAGER: &str = "hypermirror-registry-manager";
 
 /// Diagnoses the roles that this installation needs. Access reviews are requests that nothing stores.
 pub async fn diagnose(
@@ -37,18 +38,26 @@ pub async fn diagnose(
             Process::Absent | Process::Installed(_) => None,
         })
         .collect();
+    let own_name = own_name(client).await;
+    let roles = shipped_roles();
+    // A process that asks for itself is installed, also if it may not read its own Deployment.
+    let is_self = |account: &str| {
+        roles.iter().any(|role| role.account == account && own_name.as_deref() == Some(role.user().as_str()))
+    };
+    let words = |process: &Process, account: &str| {
+        process.words().map(<[String]>::to_vec).or_else(|| is_self(account).then(Vec::new))
+    };
     let installation = Installation {
-        manager: manager.words().map(<[String]>::to_vec),
-        registry_manager: registry_manager.words().map(<[String]>::to_vec),
+        manager: words(manager, MANAGER),
+        registry_manager: words(registry_manager, REGISTRY_MANAGER),
         has_policy,
         has_rollout_delivery: has_rollout_delivery(input),
     };
-    let own_name = own_name(client).await;
-    for role in shipped_roles() {
-        if installation.needs(&role) {
-            found.extend(of_account(client, &role, own_name.as_deref()).await);
+    for role in &roles {
+        if installation.needs(role) {
+            found.extend(of_account(client, role, own_name.as_deref()).await);
         } else if matches!(manager, Process::Absent) && role.name == MANAGER {
-            found.extend(of_installer(client, &role).await);
+            found.extend(of_installer(client, role).await);
         }
     }
     // The same cause for each role is one row.
