@@ -27,11 +27,14 @@ impl ClusterFiles {
         let authority = Authority::new(&format!("hypermirror test bed, {cluster}"))?;
         let files = Self { directory: directory.to_owned(), authority };
         let serving = files.authority.server(&SERVER_NAMES)?;
+        let of_kubelets = files.authority.client("kube-apiserver", Some("system:masters"), Validity::Current)?;
         let (private, public) = service_account_keys()?;
         for (name, text) in [
             ("ca.crt", files.authority.certificate()),
             ("tls.crt", serving.certificate),
             ("tls.key", serving.key),
+            ("kubelet-client.crt", of_kubelets.certificate),
+            ("kubelet-client.key", of_kubelets.key),
             ("sa.key", private),
             ("sa.pub", public),
             ("audit-policy.yaml", audit::POLICY.to_owned()),

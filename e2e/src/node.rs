@@ -2,7 +2,7 @@
 //!
 //! The node runs in namespaces for processes and mounts and has the usual paths of a node. Its relevant files are below
 //! [`RealNode::directory`]. All its processes and mounts are removed when it is dropped, or when its test is killed. Pods use
-//! the host network. There is no kube-proxy, so pods need the real address of the API server, as on a node that boots.
+//! the host network, or have only what [`RealNode::relay`] gives them. There is no kube-proxy, so pods need the real address of the API server, as on a node that boots.
 
 mod available;
 mod config;
@@ -239,6 +239,16 @@ impl RealNode {
         self.end_crio(Signal::TERM).await?;
         self.start_crio().await?;
         self.crio_answers().await
+    }
+
+    /// Lets pods without the host's network reach these ports of the loopback address, from the next pod on.
+    ///
+    /// # Errors
+    ///
+    /// If the file that the relay reads cannot be written.
+    pub fn relay(&self, ports: &[u16]) -> Result<()> {
+        let lines: Vec<String> = ports.iter().map(|port| format!("{port}\n")).collect();
+        Ok(std::fs::write(self.outside(config::RELAYED), lines.concat())?)
     }
 
     /// Sets labels of the Node, such as HyperShift's `hypershift.openshift.io/nodePool`. An empty value removes a label.

@@ -62,8 +62,14 @@ pub(crate) fn api_server(
     .fold(launch, |launch, (flag, file)| launch.arg(flag).arg(files.path(file)));
     // Without a controller manager, nothing creates the ServiceAccounts that this admission requires.
     Ok(if controller_manager {
-        // Node authorization for kubelets.
-        launch.args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"])
+        // Node authorization for kubelets; the certificate is for the logs of pods.
+        launch
+            .args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"])
+            .arg("--kubelet-client-certificate")
+            .arg(files.path("kubelet-client.crt"))
+            .arg("--kubelet-client-key")
+            .arg(files.path("kubelet-client.key"))
+            .arg("--kubelet-preferred-address-types=InternalIP")
     } else {
         launch.args(["--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount"])
     })

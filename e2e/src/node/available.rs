@@ -9,11 +9,10 @@ use crate::binaries::Servers;
 const VARIABLE: &str = "HYPERMIRROR_E2E_NODE";
 
 /// The programs that `hack/testbed/build-node` builds.
-const BUILT: [&str; 7] = ["kubelet", "kube-scheduler", "machine", "pause", "crio", "crictl", "pinns"];
+const BUILT: [&str; 9] = ["kubelet", "kube-scheduler", "machine", "pause", "relay", "crio", "crictl", "pinns", "runc"];
 /// The programs of Debian, by package.
-const INSTALLED: [(&str, &str); 6] = [
+const INSTALLED: [(&str, &str); 5] = [
     ("conmon", "conmon"),
-    ("runc", "runc"),
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("nsenter", "util-linux"),

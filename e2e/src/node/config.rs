@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::binaries::Servers;
+
 /// The kubelet's configuration file.
 pub(super) const KUBELET_CONFIG: &str = "/etc/kubernetes/kubelet.yaml";
 /// The kubelet's kubeconfig.
@@ -23,6 +25,9 @@ pub(super) const DROP_INS: &str = "/etc/containers/registries.conf.d";
 /// CRI-O's own drop-ins.
 pub(super) const CRIO_DROP_INS: &str = "/etc/crio/crio.conf.d";
 
+/// The ports that the relay passes on for each pod that starts.
+pub(super) const RELAYED: &str = "/etc/cni/relayed-ports";
+
 /// Debian's directories for programs of root, which may not be in the caller's PATH.
 const BINARY_DIRECTORIES: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Debian's containernetworking-plugins.
@@ -33,9 +38,10 @@ pub(super) fn system_program(name: &str) -> Option<PathBuf> {
     BINARY_DIRECTORIES.iter().map(|directory| Path::new(directory).join(name)).find(|path| path.is_file())
 }
 
-/// A CNI configuration. Pods use the host network, but without a CNI configuration CRI-O reports the node as not ready.
+/// A CNI configuration. Pods without the host network have a loopback device, and what the relay of the test bed passes on.
 pub(super) fn cni() -> String {
-    json!({ "cniVersion": "0.4.0", "name": "lo", "plugins": [{ "type": "loopback" }] }).to_string()
+    let plugins = json!([{ "type": "loopback" }, { "type": "relay", "ports": RELAYED }]);
+    json!({ "cniVersion": "0.4.0", "name": "lo", "plugins": plugins }).to_string()
 }
 
 /// Allows HTTP for the registries of the test bed. The prefix matches all ports.
@@ -55,10 +61,12 @@ pub(super) fn storage_driver(directory: &Path) -> Result<&'static str> {
     Ok(if kind.starts_with(b"overlay") { "vfs" } else { "overlay" })
 }
 
-/// CRI-O's main file. Other settings have their defaults.
-pub(super) fn crio(pinns: &Path, pause_image: &str, storage_driver: &str) -> Result<String> {
-    let program = |name: &str| system_program(name).with_context(|| format!("{name} is not installed"));
-    let (runc, conmon) = (program("runc")?, program("conmon")?);
+/// CRI-O's main file. Other settings have their defaults. runc is that of the test bed: Debian's cannot map the IDs of mounts,
+/// which pods with user namespaces need.
+pub(super) fn crio(servers: &Servers, pause_image: &str, storage_driver: &str) -> Result<String> {
+    let conmon = system_program("conmon").context("conmon is not installed")?;
+    let (pinns, runc, relay) = (servers.find("pinns")?, servers.find("runc")?, servers.find("relay")?);
+    let plugins = relay.parent().context("a program has a directory")?;
     Ok(format!(
         r#"[crio]
 root = "/var/lib/containers/storage"
@@ -92,7 +100,7 @@ signature_policy = "/etc/containers/policy.json"
 
 [crio.network]
 network_dir = "/etc/cni/net.d"
-plugin_dirs = ["{CNI_PLUGINS}"]
+plugin_dirs = ["{CNI_PLUGINS}", "{plugins}"]
 
 [crio.nri]
 enable_nri = false
@@ -100,6 +108,7 @@ enable_nri = false
         pinns = pinns.display(),
         runc = runc.display(),
         conmon = conmon.display(),
+        plugins = plugins.display(),
     ))
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{
@@ -22,6 +24,9 @@ use crate::{
     process::Launch,
     registry::Registry,
 };
+
+/// The taint of a node whose cloud has not introduced it yet.
+const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
 const PAUSE: &str = "testbed/pause:1";
 
@@ -69,7 +74,7 @@ fn configure(cluster: &Cluster, name: &str, servers: &Servers, machine: &Machine
     for (path, text) in [
         (config::REGISTRIES, config::registries()),
         ("/etc/containers/policy.json", config::policy()),
-        ("/etc/crio/crio.conf", config::crio(&servers.find("pinns")?, pause, storage_driver)?),
+        ("/etc/crio/crio.conf", config::crio(servers, pause, storage_driver)?),
         ("/etc/cni/net.d/10-lo.conflist", config::cni()),
         (config::AUTHORITY, cluster.authority_certificate()),
         (config::KUBELET_CONFIG, config::kubelet(port::free()?)?),
@@ -90,6 +95,9 @@ fn configure(cluster: &Cluster, name: &str, servers: &Servers, machine: &Machine
 fn kubelet_launch(servers: &Servers, machine: &Machine, name: &str) -> Result<Launch> {
     Ok(machine
         .launch("kubelet", &servers.find("kubelet")?, &KUBELET_ENVIRONMENT)
+        // It keeps the address that a cloud, here the test bed, has given its Node. Its own choice would not be the loopback
+        // address, on which it listens.
+        .arg("--cloud-provider=external")
         .args(["--config", config::KUBELET_CONFIG, "--kubeconfig", config::KUBELET_KUBECONFIG])
         .args(["--hostname-override", name, "--root-dir", "/var/lib/kubelet", "--cert-dir", "/var/lib/kubelet/pki"]))
 }
@@ -105,6 +113,11 @@ async fn answering(crictl: &Crictl, mut crio: Inmate) -> Result<Inmate> {
 
 async fn ready(kubeconfig: &str, name: &str, kubelet: &mut Inmate, crio: &mut Inmate) -> Result<()> {
     let nodes: Api<Node> = Api::all(credentials::client(kubeconfig).await?);
+    eventually(LIMIT, &format!("node {name} is registered"), async || {
+        kubelet.check().context("kubelet")?;
+        introduce(&nodes, name).await.map(Some)
+    })
+    .await?;
     eventually(LIMIT, &format!("node {name} is ready"), async || {
         kubelet.check().context("kubelet")?;
         crio.check().context("CRI-O")?;
@@ -118,4 +131,19 @@ async fn ready(kubeconfig: &str, name: &str, kubelet: &mut Inmate, crio: &mut In
         Ok(Some(()))
     })
     .await
+}
+
+/// Does what the controller of a cloud does for a new node: it sets its addresses and lets pods run there.
+async fn introduce(nodes: &Api<Node>, name: &str) -> Result<()> {
+    let addresses = json!([
+        { "type": "InternalIP", "address": "127.0.0.1" },
+        { "type": "Hostname", "address": name },
+    ]);
+    let params = PatchParams::default();
+    nodes.patch_status(name, &params, &Patch::Merge(json!({ "status": { "addresses": addresses } }))).await?;
+    let node = nodes.get(name).await?;
+    let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    let left: Vec<_> = taints.into_iter().filter(|taint| taint.key != UNINITIALIZED).collect();
+    nodes.patch(name, &params, &Patch::Merge(json!({ "spec": { "taints": left } }))).await?;
+    Ok(())
 }
