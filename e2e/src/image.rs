@@ -63,12 +63,22 @@ impl Image {
     ///
     /// If the program cannot be read or a file not be written.
     pub fn build(directory: &Path, source: &ImageSource) -> Result<Self> {
+        let config = json!({ "Entrypoint": [source.path], "User": source.user, "Labels": { MARKER: source.marker } });
+        Self::of_layer(directory, &layer(source)?, &config)
+    }
+
+    /// Writes an image of this layer, a tar archive that is not compressed. `config` is what containers are run with.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn of_layer(directory: &Path, layer: &[u8], config: &Value) -> Result<Self> {
         let blobs = Blobs::create(directory)?;
-        let layer = blobs.add(LAYER, &layer(source)?)?;
+        let layer = blobs.add(LAYER, layer)?;
         let config = json!({
             "architecture": architecture(),
             "os": "linux",
-            "config": { "Entrypoint": [source.path], "User": source.user, "Labels": { MARKER: source.marker } },
+            "config": config,
             // The layer is not compressed, so its digest and its diff ID are the same.
             "rootfs": { "type": "layers", "diff_ids": [layer.digest] },
         });

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod aws;
 pub mod bed;
 pub mod binaries;
+pub mod buildah;
 pub mod cluster;
 pub mod collector;
 pub mod conformance;

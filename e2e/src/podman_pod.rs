@@ -2,7 +2,6 @@
 //! capabilities, mounts and variables of its spec. So what the spec allows is what is measured.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,13 +11,12 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::Fleet;
+use crate::buildah::{self, run};
 
 /// The first ID of the machine in the user namespace, as a kubelet chooses one for each pod.
 const FIRST_ID: u32 = 100_000;
 /// The number of IDs in a user namespace of Kubernetes.
 const IDS: u32 = 65_536;
-/// The user of Buildah's image.
-const USER: u32 = 1_000;
 /// Time limit of a container.
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -42,8 +40,7 @@ pub struct PodmanNode {
 }
 
 impl PodmanNode {
-    /// Makes the image: the programs with their libraries, and the user `build` with ranges of subordinate IDs, as Buildah's own
-    /// image has them.
+    /// Makes the image.
     ///
     /// # Errors
     ///
@@ -53,28 +50,11 @@ impl PodmanNode {
         // The container's user passes it on its way to its root.
         run(Command::new("chmod").arg("755").arg(node.directory.path())).await?;
         let root = node.root();
-        for directory in
-            ["etc/containers", "tmp", "var/tmp", "var/lib/containers", "run", "proc", "sys", "dev", "build"]
-        {
-            std::fs::create_dir_all(root.join(directory))?;
-        }
-        for program in ["/usr/bin/buildah", "/usr/bin/newuidmap", "/usr/bin/newgidmap"] {
-            node.copy_program(Path::new(program)).await.with_context(|| format!("is {program} installed?"))?;
-        }
-        for (file, text) in [
-            ("etc/containers/policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#.to_owned()),
-            ("etc/passwd", format!("root:x:0:0::/:/x\nbuild:x:{USER}:{USER}::/tmp:/x\n")),
-            ("etc/group", format!("root:x:0:\nbuild:x:{USER}:\n")),
-            ("etc/subuid", "build:1:999\nbuild:1001:64535\n".to_owned()),
-            ("etc/subgid", "build:1:999\nbuild:1001:64535\n".to_owned()),
-        ] {
-            std::fs::write(root.join(file), text)?;
-        }
+        buildah::make_root(&root).await?;
         let owner = format!("{FIRST_ID}:{FIRST_ID}");
         run(Command::new("chown").arg("-R").arg(owner).arg(&root)).await?;
-        for (program, capability) in [("newuidmap", "cap_setuid=ep"), ("newgidmap", "cap_setgid=ep")] {
-            let program = root.join("usr/bin").join(program);
-            run(Command::new("chmod").arg("755").arg(&program)).await?;
+        for (program, capability) in buildah::CAPABLE {
+            let (program, capability) = (root.join(program), format!("{}=ep", capability.name));
             run(Command::new("setcap").arg("-n").arg(FIRST_ID.to_string()).arg(capability).arg(&program)).await?;
         }
         Ok(node)
@@ -82,19 +62,6 @@ impl PodmanNode {
 
     fn root(&self) -> PathBuf {
         self.directory.path().join("root")
-    }
-
-    /// Copies a program and the libraries that it is linked to.
-    async fn copy_program(&self, program: &Path) -> Result<()> {
-        let libraries = run(Command::new("ldd").arg(program)).await?;
-        let libraries = String::from_utf8(libraries.stdout)?;
-        let paths = libraries.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new);
-        for path in paths.chain([program]) {
-            let target = self.root().join(path.strip_prefix("/")?);
-            std::fs::create_dir_all(target.parent().context("no directory")?)?;
-            std::fs::copy(path, &target).with_context(|| format!("failed to copy {}", path.display()))?;
-        }
-        Ok(())
     }
 
     /// Runs the pod of a Job until a container fails or the last one ends.
@@ -233,10 +200,4 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-async fn run(command: &mut Command) -> Result<Output> {
-    let output = command.kill_on_drop(true).output().await.with_context(|| format!("{command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(output)
 }

@@ -6,7 +6,7 @@ mod config;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use tokio::net::TcpStream;
 
 use crate::mock::TokenServer;
@@ -106,6 +106,16 @@ impl Registry {
     /// Host and port, as they stand in an image reference.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Its port on the loopback address.
+    ///
+    /// # Errors
+    ///
+    /// When the host has none.
+    pub fn port(&self) -> Result<u16> {
+        let (_, port) = self.host.rsplit_once(':').context("no port")?;
+        Ok(port.parse()?)
     }
 
     /// What it was asked: the lines of its access log that hold `text`, such as `GET /v2/q/app/manifests/v1`.

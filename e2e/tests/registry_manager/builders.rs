@@ -1,10 +1,12 @@
 //! ImageBuilders: what the operator before built with Jobs, and what it got wrong. Most scenarios play the controller of Jobs: what
-//! decides here is what the API server takes, and what becomes of a Job's end. In `podman`, its pod really builds.
+//! decides here is what the API server takes, and what becomes of a Job's end. In `podman`, its pod really builds; in `real_node`, nothing is played.
 
 mod edits;
 mod podman;
+mod real_node;
 mod refused;
 mod seed;
+mod world;
 
 use anyhow::{Context as _, Result};
 use hypermirror_e2e::fleet::SOON;

@@ -237,8 +237,9 @@ fn container_security(rules: &BuildRules) -> Value {
     // newuidmap and newgidmap have these two as file capabilities, and set up the namespace in which Buildah is root.
     let mut capabilities = vec!["SETUID", "SETGID"];
     if rules.environment.seccomp == SeccompProfile::RuntimeDefault {
-        // The runtime's filter refuses chroot, also in that namespace, to containers without it.
-        capabilities.push("SYS_CHROOT");
+        // The filters of CRI-O and containerd refuse unshare, mount and chroot, also in that namespace, to containers that may not
+        // have these two. The processes of a user that is not root do not have them.
+        capabilities.extend(["SYS_CHROOT", "SYS_ADMIN"]);
     }
     json!({
         // Without it, the kernel ignores file capabilities.

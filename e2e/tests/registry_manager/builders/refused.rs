@@ -65,14 +65,26 @@ async fn destinations_credentials_secrets_and_namespaces_that_are_not_allowed_ar
 }
 
 #[tokio::test]
-async fn the_level_baseline_of_pod_security_admits_the_pod_and_restricted_does_not() -> Result<()> {
+async fn pod_security_admits_the_pod_at_privileged_and_with_a_seccomp_profile_of_its_own_at_baseline() -> Result<()> {
     let stage = Stage::new("builders-levels").await?;
     allow(&stage.fleet, "builders-levels").await?;
     let creds = secret("builders-levels", "creds", "Opaque", &json!({"username": "u", "password": "p"}));
     stage.fleet.apply(&creds).await?;
     stage.fleet.apply(&builder("builders-levels", "app", &json!({"architecture": "amd64"}))).await?;
     let found = jobs(&stage.fleet, "builders-levels", 1).await?;
-    for (level, is_admitted) in [("baseline", true), ("restricted", false)] {
+    let spec = &found[0]["spec"]["template"]["spec"];
+    let mut with_profile = spec.clone();
+    // As units show that it is with BUILDAH_SECCOMP_PROFILE.
+    with_profile["securityContext"]["seccompProfile"] = json!({"type": "Localhost", "localhostProfile": "b.json"});
+    for containers in ["initContainers", "containers"] {
+        with_profile[containers][0]["securityContext"]["capabilities"]["add"] = json!(["SETUID", "SETGID"]);
+    }
+    for (level, spec, is_admitted) in [
+        ("privileged", spec, true),
+        ("baseline", spec, false),
+        ("baseline", &with_profile, true),
+        ("restricted", &with_profile, false),
+    ] {
         let name = format!("builders-{level}");
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
@@ -81,7 +93,7 @@ async fn the_level_baseline_of_pod_security_admits_the_pod_and_restricted_does_n
         stage.fleet.apply(&namespace).await?;
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "build", "namespace": name},
-            "spec": found[0]["spec"]["template"]["spec"],
+            "spec": spec,
         });
         let params = PostParams { dry_run: true, ..PostParams::default() };
         let created = stage.fleet.api_of(&pod)?.create(&params, &serde_json::from_value(pod.clone())?).await;

@@ -30,7 +30,8 @@ fn the_pod_is_in_a_user_namespace_with_what_was_measured_to_be_needed() {
     assert_eq!((&pod["securityContext"]["runAsNonRoot"], &pod["restartPolicy"]), (&json!(true), &json!("Never")));
     for container in containers(&pod) {
         let security = &container["securityContext"];
-        assert_eq!(security["capabilities"], json!({"drop": ["ALL"], "add": ["SETUID", "SETGID", "SYS_CHROOT"]}));
+        let capabilities = json!({"drop": ["ALL"], "add": ["SETUID", "SETGID", "SYS_CHROOT", "SYS_ADMIN"]});
+        assert_eq!(security["capabilities"], capabilities);
         assert!(security["readOnlyRootFilesystem"] == true && security.get("privileged").is_none(), "{security}");
     }
     let spec = job.spec.unwrap();
