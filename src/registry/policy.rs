@@ -21,19 +21,23 @@ use pace::{Outcome, Pace, Ticket, Turn};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The same after a refusal that does not say how long to wait. The pace of the registry has slowed down by then, for all requests.
+const LONGEST_WAIT_AFTER_REFUSAL: Duration = Duration::from_secs(4);
 /// Paces beyond this number are dropped with all that are not in use.
 const MAX_PACES: usize = 10_000;
 
 /// How patient a caller is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyOptions {
-    /// How often one request is sent.
+    /// How often one request is sent. Refusals of a registry that wants fewer requests do not count as long as `max_wait` is not over,
+    /// unless there is only one attempt.
     pub attempts: u32,
     /// The wait before a request is sent again after a failure; doubled each time, and shortened at random.
     pub first_wait: Duration,
     /// The longest time for one request with the whole of its answer, if there is a limit.
     pub request_timeout: Option<Duration>,
-    /// How long one request may wait altogether because the registry wants it. Longer: fail at once, and say until when.
+    /// How long one request may wait altogether because the registry wants fewer requests. If it wants a longer wait, the request
+    /// fails at once, and the error says until when.
     pub max_wait: Duration,
     /// The most requests at once to one registry.
     pub concurrency: usize,
@@ -137,7 +141,8 @@ impl Policy {
     {
         let pacer = self.pacer(registry, credential);
         let mut patience = Patience { left: self.options.max_wait };
-        let mut attempt = 1;
+        let mut tries = Tries::default();
+        // Ends: each turn adds to the failures or to the time since the first refusal, and both are bounded.
         loop {
             // Without a permit: it may need one itself.
             let prepared = prepare().await?;
@@ -155,18 +160,18 @@ impl Policy {
             let wants = retry_after(&error.cause);
             permit.end(outcome(&error.cause, wants));
             let is_answer = !error.cause.is_retryable() || mode == Mode::Probe && error.cause.is_throttling();
+            let again = tries.add(&self.options, mode, is_refusal(&error.cause, wants));
             // What the registry asks for costs nothing; what fails costs a part of the budget of all.
-            let is_over = attempt >= self.options.attempts || wants.is_none() && !pacer.state().1.take();
-            if is_answer || is_over {
+            let is_paid = again == Again::Refused || again == Again::Failed && pacer.state().1.take();
+            if is_answer || !is_paid {
                 return Err(error);
             }
-            let wait = wants.unwrap_or_else(|| backoff(self.options.first_wait, attempt));
+            let wait = wants.unwrap_or_else(|| tries.wait(&self.options, again));
             if !patience.spend(wait) {
                 let cause = wants.map_or(error.cause, |wait| Cause::Throttled { until: from_now(wait) });
                 return Err(RegistryError { cause, ..error });
             }
             sleep(wait).await;
-            attempt += 1;
         }
     }
 
@@ -209,6 +214,48 @@ impl Patience {
             self.left -= wait;
         }
         is_enough
+    }
+}
+
+/// Why a request may be sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// The registry wants fewer requests: it works, and takes this one later.
+    Refused,
+    /// It failed in another way.
+    Failed,
+    /// It may not.
+    Never,
+}
+
+/// How often a request was sent without success.
+#[derive(Default)]
+struct Tries {
+    all: u32,
+    failures: u32,
+    refused_since: Option<Instant>,
+}
+
+impl Tries {
+    /// Counts one. In a storm of refusals all attempts would be over within seconds, so refusals are bounded by time; but a request
+    /// that waited for others in that time keeps its attempts.
+    fn add(&mut self, options: &PolicyOptions, mode: Mode, is_refusal: bool) -> Again {
+        self.all += 1;
+        if !is_refusal {
+            self.failures += 1;
+            return if self.failures < options.attempts { Again::Failed } else { Again::Never };
+        }
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        let is_patient = mode == Mode::Patient && options.attempts > 1 && since.elapsed() < options.max_wait;
+        if is_patient || self.all < options.attempts { Again::Refused } else { Again::Never }
+    }
+
+    fn wait(&self, options: &PolicyOptions, again: Again) -> Duration {
+        if again == Again::Refused {
+            backoff(options.first_wait, self.all - self.failures, LONGEST_WAIT_AFTER_REFUSAL)
+        } else {
+            backoff(options.first_wait, self.failures, LONGEST_WAIT)
+        }
     }
 }
 
@@ -282,9 +329,14 @@ impl Pacer {
     }
 }
 
+/// Whether the registry wants to be asked later. It may also say so with 503.
+const fn is_refusal(cause: &Cause, wants: Option<Duration>) -> bool {
+    cause.is_throttling() || wants.is_some()
+}
+
 /// What an error says about the registry.
 const fn outcome(cause: &Cause, wants: Option<Duration>) -> Outcome {
-    if cause.is_throttling() {
+    if is_refusal(cause, wants) {
         Outcome::Throttled(wants)
     } else if cause.is_retryable() {
         Outcome::Failed
@@ -314,8 +366,8 @@ fn from_now(wait: Duration) -> Timestamp {
 }
 
 /// Half of it is at random, so that requests that failed together do not come back together.
-fn backoff(first: Duration, attempt: u32) -> Duration {
-    let whole = first.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT);
+fn backoff(first: Duration, attempt: u32, longest: Duration) -> Duration {
+    let whole = first.saturating_mul(1 << (attempt - 1).min(16)).min(longest);
     let parts = RandomState::new().build_hasher().finish() % 1_000;
     whole / 2 + (whole / 2).mul_f64(f64::from(u32::try_from(parts).unwrap_or_default()) / 1_000.0)
 }

@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::error::{Party, Refusal};
+use super::super::error::{Party, Reason, Refusal};
 use super::*;
+
+/// Some registries name parts of a second.
+const PART: Duration = Duration::from_millis(20);
 
 fn registry() -> RegistryAddress {
     RegistryAddress::parse("r.example").unwrap()
@@ -84,6 +87,68 @@ async fn b03_a_probe_that_is_throttled_asks_once() {
     }
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert_eq!(run(&policy, Mode::Probe, &[refused(503, None)]).await.0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b01_refusals_are_bounded_by_time_and_not_by_attempts() {
+    for error in [refused(429, None), refused(429, Some(PART)), refused(503, Some(PART))] {
+        let policy = Policy::new(PolicyOptions::default());
+        let (made, result) = run(&policy, Mode::Patient, &vec![error.clone(); 20]).await;
+        assert_eq!((made, result), (21, Ok(())), "{error}");
+        // A failure in between is counted by itself.
+        let policy = Policy::new(PolicyOptions::default());
+        let mixed = [vec![error.clone(); 9], vec![refused(500, None); 4], vec![error; 9]].concat();
+        assert_eq!(run(&policy, Mode::Patient, &mixed).await, (23, Ok(())));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b01_refusals_without_end_end_after_the_longest_wait() {
+    for error in [refused(429, None), refused(429, Some(PART)), refused(503, Some(PART))] {
+        let policy = Policy::new(PolicyOptions::default());
+        let before = Instant::now();
+        let (made, result) = run(&policy, Mode::Patient, &vec![error; 10_000]).await;
+        assert!(matches!(result.unwrap_err().cause.reason(), Reason::Throttled | Reason::ServerError));
+        let seconds = before.elapsed().as_secs();
+        assert!((110..130).contains(&seconds) && (30..80).contains(&made), "{made} in {seconds} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b01_who_wants_one_attempt_or_probes_does_not_wait_out_a_storm() {
+    for (mode, attempts, error, calls) in [
+        (Mode::Patient, 1, refused(429, None), 1),
+        (Mode::Patient, 1, refused(503, Some(PART)), 1),
+        (Mode::Probe, 5, refused(429, Some(PART)), 1),
+        (Mode::Probe, 5, refused(503, Some(PART)), 5),
+    ] {
+        let policy = Policy::new(PolicyOptions { attempts, ..PolicyOptions::default() });
+        let (made, result) = run(&policy, mode, &vec![error.clone(); 9]).await;
+        assert_eq!((made, result), (calls, Err(error)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn b01_all_requests_come_through_a_minute_in_which_four_of_five_are_refused() {
+    for retry_after in [None, Some(PART), Some(Duration::from_secs(1))] {
+        let policy = Policy::new(PolicyOptions::default());
+        let (begin, calls, refusals) = (Instant::now(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let call = || {
+            let number = calls.fetch_add(1, Ordering::Relaxed);
+            let is_refused = begin.elapsed() < Duration::from_mins(1) && !number.is_multiple_of(5);
+            let answer = if is_refused { Err(refused(429, retry_after)) } else { Ok(()) };
+            refusals.fetch_add(usize::from(is_refused), Ordering::Relaxed);
+            std::future::ready(answer)
+        };
+        let registry = registry();
+        let one = || policy.run(&registry, &Credential::Anonymous, Mode::Patient, call);
+        let all = futures::future::join_all((0..200).map(|_| one())).await;
+        let failed = all.iter().filter(|result| result.is_err()).count();
+        assert_eq!(failed, 0, "{retry_after:?}: {calls:?} calls");
+        let refusals = refusals.load(Ordering::Relaxed);
+        // The gate slows down: a registry that cannot answer is not hammered.
+        assert!((10..200).contains(&refusals), "{retry_after:?}: {refusals} refusals");
+    }
 }
 
 #[tokio::test(start_paused = true)]

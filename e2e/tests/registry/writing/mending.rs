@@ -2,6 +2,7 @@
 //! mirrors that lost something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use http::{Method, StatusCode, header};
@@ -105,8 +106,8 @@ async fn b01_a_storm_of_refusals_is_waited_out_by_every_request() -> Result<()> 
     // Registries may ask for parts of a second, too. The storm hits uploads in all their requests.
     let slow = Fixed::status(StatusCode::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, "0.02");
     destination.add(Rule::new(On::area(Area::Upload), slow).skip(4).times(STORM));
-    // All refusals may meet one request, as they meet every request of a longer storm.
-    let options = PolicyOptions { attempts: 30, ..PolicyOptions::default() };
+    // With the usual patience, although all refusals may meet one request.
+    let options = PolicyOptions::default();
     let client = Client::new(Transport::new(TransportOptions::default())?, options);
     let (from, to) = (side(&client, &source.url(), REPOSITORY)?, side(&client, &destination.url(), "copy/app")?);
     copied(vec![job(&from, "v1", &[to])]).await?;
@@ -126,14 +127,14 @@ async fn b01_a_registry_that_never_stops_refusing_ends_the_copy_with_its_reason(
     add_image(&source, REPOSITORY, "v1", 0, &[(20_000, 1)]);
     let slow = Fixed::status(StatusCode::TOO_MANY_REQUESTS).header(header::RETRY_AFTER, "0.02");
     destination.add(Rule::new(On::area(Area::Upload).method(Method::PUT), slow));
-    let options = PolicyOptions { attempts: 3, ..PolicyOptions::default() };
+    let options = PolicyOptions { attempts: 3, max_wait: Duration::from_secs(1), ..PolicyOptions::default() };
     let client = Client::new(Transport::new(TransportOptions::default())?, options);
     let (from, to) = (side(&client, &source.url(), REPOSITORY)?, side(&client, &destination.url(), "copy/app")?);
     let report = copy(CopyOptions::default(), vec![job(&from, "v1", &[to])]).await;
     let error = report.outcomes[0].result.clone().unwrap_err().to_string();
     ensure!(error.contains("429"), "{error}");
     let puts = destination.requests().iter().filter(|it| it.method == Method::PUT).count();
-    ensure!(puts == 3 && whole(&destination.store(), "copy/app")? == 0, "{puts}");
+    ensure!((3..20).contains(&puts) && whole(&destination.store(), "copy/app")? == 0, "{puts}");
     Ok(())
 }
 
