@@ -29,6 +29,14 @@ closed_set! {
         CredentialsNotAllowed,
         /// The registry-manager's `--import-namespaces` does not name a namespace.
         NamespaceNotAllowed,
+        /// The last import failed because a referenced Secret does not exist. The message names the field.
+        SecretMissing,
+        /// The same, because a referenced Secret lacks a key, is of a type that is not allowed, or has an invalid value.
+        SecretInvalid,
+        /// The same, because the registry-manager may not read a referenced Secret.
+        SecretForbidden,
+        /// The same, because the API server did not return a referenced Secret.
+        SecretUnreadable,
         /// A pod needs an image that another rule covers, too. Neither imports it; other images are imported.
         RulesOverlap,
         /// The registry-manager may not watch the pods of a namespace, or the watch fails.

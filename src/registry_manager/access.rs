@@ -68,20 +68,26 @@ impl Access {
         let all: Api<KubeSecret> = Api::namespaced(client.clone(), namespace);
         let mut access = Self::default();
         if let Some(reference) = named.credentials {
-            let secret = get(&all, &reference.name).await?;
-            match secrets::credentials(reference, &secret)? {
+            let of_field = |failure: ScanFailure| failure.of("credentialsSecret");
+            let secret = get(&all, &reference.name).await.map_err(of_field)?;
+            match secrets::credentials(reference, &secret).map_err(of_field)? {
                 Found::One(credential) => access.keychain.explicit = Some(credential),
                 Found::File(file) => access.keychain.files.push(file),
             }
         }
         if let Some(account) = named.service_account {
-            access.add_pull_secrets(client, &all, namespace, account).await?;
+            let added = access.add_pull_secrets(client, &all, namespace, account).await;
+            added.map_err(|failure| failure.of("serviceAccountName"))?;
         }
         if let Some(name) = named.certificates {
-            access.certificates = secrets::certificates(name, &get(&all, name).await?)?;
+            let of_field = |failure: ScanFailure| failure.of("certSecretRef");
+            let secret = get(&all, name).await.map_err(of_field)?;
+            access.certificates = secrets::certificates(name, &secret).map_err(of_field)?;
         }
         if let Some(name) = named.proxy {
-            access.proxies = Some(secrets::proxy(name, &get(&all, name).await?, narrowest)?);
+            let of_field = |failure: ScanFailure| failure.of("proxySecretRef");
+            let secret = get(&all, name).await.map_err(of_field)?;
+            access.proxies = Some(secrets::proxy(name, &secret, narrowest).map_err(of_field)?);
         }
         Ok(access)
     }
@@ -213,6 +219,7 @@ mod tests {
             let (client, server) = ApiServer::new([Step::refused(Method::GET, ONE, code)]);
             let failure = Access::read(&client, "ns", (&spec()).into(), TrustClass::Private).await.err().unwrap();
             assert_eq!(failure.reason, reason);
+            assert!(failure.message.starts_with("credentialsSecret: "), "{}", failure.message);
             server.end().await;
         }
     }

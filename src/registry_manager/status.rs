@@ -90,6 +90,11 @@ impl ScanFailure {
         Self { reason, message: message.into(), throttled_until: None }
     }
 
+    /// The same, of a field of the object.
+    pub fn of(self, field: &str) -> Self {
+        Self { message: format!("{field}: {}", self.message), ..self }
+    }
+
     /// Whether the same scan may succeed soon without anybody doing anything.
     pub const fn is_transient(&self) -> bool {
         matches!(

@@ -55,18 +55,21 @@ async fn a_pod_that_cannot_pull_runs_once_a_rule_has_its_image_imported() -> Res
 
     let rule = json!({
         "apiVersion": "hypermirror.dev/v1alpha1", "kind": "ImportRule",
-        "metadata": {"name": "acme", "namespace": "default"},
+        "metadata": {"name": "acme", "namespace": "images"},
         "spec": {
+            "namespaces": ["default"],
             "source": {"prefix": format!("{}/acme", source.registry.host()), "plainHttp": true},
             "destination": {"prefix": format!("{}/acme", mirror.host()), "plainHttp": true},
             "tags": ["v1"],
         },
     });
+    fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "images"}})).await?;
     fleet.apply(&rule).await?;
     let _process = Launch::operator("imports", cluster.directory())?
         .arg("registry-manager")
         .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
         .args(["--inventory-bind-address=127.0.0.1:0", "--registry-networks=loopback", "--namespace=default"])
+        .arg("--import-namespaces=images=default")
         .arg(format!("--destination-allow={}", mirror.host()))
         .env("FEATURE_COPY_ON_THE_FLY", "true")
         .env("KUBECONFIG", cluster.kubeconfig_path())

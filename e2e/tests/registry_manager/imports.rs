@@ -1,5 +1,7 @@
 //! Imports: what pods that cannot pull get, and what they do not.
 
+mod credentials;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
@@ -16,7 +18,7 @@ use super::images::{digest, requests};
 use super::stage::{MIRROR, QUIET, Stage, add_image, condition, install, launch};
 
 /// A rule in this namespace, with more in its spec.
-fn rule(namespace: &str, name: &str, source: &str, destination: &str, more: &Value) -> Value {
+pub fn rule(namespace: &str, name: &str, source: &str, destination: &str, more: &Value) -> Value {
     let mut spec = json!({"source": {"prefix": source}, "destination": {"prefix": destination}, "tags": ["1.x"]});
     spec.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
     json!({
@@ -26,7 +28,7 @@ fn rule(namespace: &str, name: &str, source: &str, destination: &str, more: &Val
 }
 
 /// Pods as a kubelet leaves them that cannot pull their image.
-async fn failing_pods(
+pub async fn failing_pods(
     fleet: &Fleet,
     namespace: &str,
     names: impl IntoIterator<Item = String>,

@@ -144,7 +144,9 @@ impl Turn<'_> {
     async fn open(&self) -> Result<OpenEnd, BuildFailure> {
         let image = self.spec.image.as_end();
         let of_process = self.ctx.images.rules.defaults.destination.credential.as_ref();
-        Ok(OpenEnd::open(self.ctx, &self.build.owner, &self.build.end, &image, of_process).await?)
+        Ok(OpenEnd::open(self.ctx, &self.build.owner, &self.build.end, &image, of_process)
+            .await
+            .map_err(|failure| failure.at("image"))?)
     }
 
     async fn inputs(&self, end: &OpenEnd) -> Result<Inputs, BuildFailure> {

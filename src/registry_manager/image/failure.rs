@@ -26,6 +26,15 @@ impl RunFailure {
     }
 }
 
+impl RunFailure {
+    /// A failure at this end of an object. That of a Secret names a field of the end.
+    pub fn at(self, end: &str) -> Self {
+        use ImageReason::{SecretForbidden, SecretInvalid, SecretMissing, SecretUnreadable};
+        let is_of_field = matches!(self.reason, SecretMissing | SecretInvalid | SecretForbidden | SecretUnreadable);
+        if is_of_field { Self { message: format!("{end}.{}", self.message), ..self } } else { self }
+    }
+}
+
 impl From<ScanFailure> for RunFailure {
     fn from(failure: ScanFailure) -> Self {
         let reason = ImageReason::parse(failure.reason.as_str()).unwrap_or(ImageReason::Invalid);

@@ -56,8 +56,10 @@ impl Sides {
         let defaults = &ctx.images.rules.defaults;
         let of_source = defaults.source.credential.as_ref();
         let of_destination = defaults.destination.credential.as_ref();
-        let source = OpenEnd::open(ctx, key, source, source_spec, of_source).await?;
-        let destination = OpenEnd::open(ctx, key, destination, destination_spec, of_destination).await?;
+        let opened = OpenEnd::open(ctx, key, source, source_spec, of_source).await;
+        let source = opened.map_err(|failure| failure.at("source"))?;
+        let opened = OpenEnd::open(ctx, key, destination, destination_spec, of_destination).await;
+        let destination = opened.map_err(|failure| failure.at("destination"))?;
         let readers = vec![source.reader, destination.reader];
         ctx.images.in_use.keep(key, readers.clone());
         Ok(Self { source: source.side, destination: destination.side, readers })

@@ -35,8 +35,10 @@ fn failed(error: &RegistryError) -> ImportFailure {
 /// Copies what the destination lacks, by digest where the pods name one, else by tag.
 pub async fn import(ctx: &Context, spec: &ImportRuleSpec, wanted: &Wanted) -> Ended {
     let defaults = &ctx.images.rules.defaults;
-    let source = side(ctx, &wanted.rule, &wanted.source, &spec.source, &defaults.source).await?;
-    let destination = side(ctx, &wanted.rule, &wanted.destination, &spec.destination, &defaults.destination).await?;
+    let source = side(ctx, &wanted.rule, &wanted.source, &spec.source, &defaults.source).await;
+    let source = source.map_err(|failure| failure.at("source"))?;
+    let destination = side(ctx, &wanted.rule, &wanted.destination, &spec.destination, &defaults.destination).await;
+    let destination = destination.map_err(|failure| failure.at("destination"))?;
     refuse_to_replace(&source, &destination, &wanted.reference).await?;
     let tag = match &wanted.reference {
         Reference::Tag(tag) => Some(tag.clone()),
@@ -72,7 +74,7 @@ async fn side(
     repository: &Repository,
     spec: &ImportEnd,
     defaults: &EndDefaults,
-) -> Result<Side, ImportFailure> {
+) -> Result<Side, RunFailure> {
     let image = image_end(spec, repository);
     let mut repository = repository.clone();
     if spec.plain_http == Some(true) {

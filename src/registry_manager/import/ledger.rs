@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hypermirror_api::ImportRuleStatus;
 use hypermirror_api::import_rule::ImportLine;
+use hypermirror_api::{ImportReason, ImportRuleStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -12,7 +12,7 @@ use super::super::agenda::ObjectKey;
 use super::super::due::elapsed;
 use super::super::status::shown;
 use super::plan::{Plan, Wanted};
-use super::rule::Rule;
+use super::rule::{Refusal, Rule};
 
 /// In which the imports of a rule are counted.
 const WINDOW: Duration = Duration::from_hours(1);
@@ -55,6 +55,7 @@ pub const ALREADY_THERE: &str = "AlreadyThere";
 
 #[derive(Debug)]
 struct Tried {
+    rule: ObjectKey,
     times: u32,
     until: Timestamp,
 }
@@ -64,6 +65,8 @@ struct Record {
     uid: String,
     /// Without conditions.
     status: ImportRuleStatus,
+    /// Why no image of the rule can be imported, as far as the last attempt shows.
+    trouble: Option<Refusal>,
 }
 
 /// All rules.
@@ -79,8 +82,21 @@ impl Ledger {
     pub fn know(&mut self, key: &ObjectKey, uid: &str, status: Option<&ImportRuleStatus>) {
         if self.records.get(key).is_none_or(|record| record.uid != uid) {
             let status = ImportRuleStatus { conditions: Vec::new(), ..status.cloned().unwrap_or_default() };
-            self.records.insert(key.clone(), Record { uid: uid.to_owned(), status });
+            self.records.insert(key.clone(), Record { uid: uid.to_owned(), status, trouble: None });
         }
+    }
+
+    /// A rule has another spec: what failed is tried again at once.
+    pub fn edited(&mut self, key: &ObjectKey) {
+        self.tried.retain(|_, tried| tried.rule != *key);
+        if let Some(record) = self.records.get_mut(key) {
+            record.trouble = None;
+        }
+    }
+
+    /// Why no image of a rule can be imported, as far as its last attempt shows.
+    pub fn trouble(&self, key: &ObjectKey) -> Option<&Refusal> {
+        self.records.get(key)?.trouble.as_ref()
     }
 
     /// Only these rules exist.
@@ -150,13 +166,22 @@ impl Ledger {
         let first = if ended.is_ok() { FIRST_LOOK } else { FIRST_RETRY };
         let wait = first.saturating_mul(1 << times.min(10)).min(LONGEST_WAIT);
         let until = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-        self.tried.insert(name.to_owned(), Tried { times: times.saturating_add(1), until });
+        self.tried.insert(name.to_owned(), Tried { rule: wanted.rule.clone(), times: times.saturating_add(1), until });
         let is_news = times == 0 || !matches!(ended, Ok(Imported { is_new: false, .. }));
         if let Some(record) = self.records.get_mut(&wanted.rule) {
+            record.trouble = ended.as_ref().err().and_then(of_all_images);
             record.note(name, wanted, ended, now, is_news);
         }
         is_news
     }
+}
+
+/// What a failure says about all images of its rule: a Secret is one for all of them.
+fn of_all_images(failure: &ImportFailure) -> Option<Refusal> {
+    use ImportReason::{SecretForbidden, SecretInvalid, SecretMissing, SecretUnreadable};
+    let all = [SecretMissing, SecretInvalid, SecretForbidden, SecretUnreadable];
+    let reason = all.into_iter().find(|reason| reason.as_str() == failure.reason)?;
+    Some(Refusal { reason, message: shown(&failure.message) })
 }
 
 impl Record {

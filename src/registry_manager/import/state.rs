@@ -80,6 +80,9 @@ impl State {
             Ok(spec) => Rule::of(&object.key.namespace, spec, rules, consent),
             Err(error) => Err(Refusal { reason: ImportReason::InvalidSpec, message: error.clone() }),
         };
+        if self.rules.get(&object.key).is_some_and(|known| known.object.generation != object.generation) {
+            self.ledger.edited(&object.key);
+        }
         self.ledger.know(&object.key, &object.uid, status.as_ref());
         self.rules.insert(object.key.clone(), KnownRule { object, status, rule });
     }
@@ -140,7 +143,8 @@ impl State {
         let trouble = unread
             .map(|why| of(ImportReason::PodsNotReadable, why))
             .or_else(|| mirrors.err().map(|why| of(ImportReason::MirrorsNotReadable, why)))
-            .or_else(|| plan.overlaps.get(key).map(|why| of(ImportReason::RulesOverlap, why)));
+            .or_else(|| plan.overlaps.get(key).map(|why| of(ImportReason::RulesOverlap, why)))
+            .or_else(|| self.ledger.trouble(key).cloned());
         let limited = self.ledger.limited(key, rule, now).map(|until| (until, rule.per_hour));
         Standing { trouble, limited }
     }

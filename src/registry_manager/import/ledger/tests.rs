@@ -132,3 +132,32 @@ fn what_was_there_counts_for_no_limit_and_the_list_ends_at_twenty() {
     ledger.keep(|_| false);
     assert_eq!(ledger.status(&key()), ImportRuleStatus::default());
 }
+
+#[test]
+fn a_secret_that_fails_an_import_is_the_trouble_of_its_rule_until_another_attempt_or_an_edit() {
+    let (mut ledger, rules, plan) = (ledger(), rules(30), plan(&[A, B]));
+    let refused = |reason| Err(ImportFailure { reason, message: "source.credentialsSecret: Secret x".to_owned() });
+    let attempt = |ledger: &mut Ledger, name: &str, ended: &Ended, minute: i64| {
+        let begun = ledger.begin(&plan, &rules, 4, at(minute));
+        let (name, wanted) = begun.iter().find(|(begun, _)| begun.starts_with(name)).unwrap().clone();
+        for (other, wanted) in begun.iter().filter(|(begun, _)| *begun != name) {
+            ledger.done(other, wanted, &failed(), at(minute));
+        }
+        ledger.done(&name, &wanted, ended, at(minute));
+        ledger.trouble(&key()).map(|refusal| (refusal.reason, refusal.message.clone()))
+    };
+    let message = "source.credentialsSecret: Secret x".to_owned();
+    let missing = Some((ImportReason::SecretMissing, message));
+    assert_eq!(attempt(&mut ledger, A, &refused("SecretMissing"), 0), missing);
+    assert_eq!(attempt(&mut ledger, A, &failed(), 2), None, "one image says nothing about others");
+    assert_eq!(attempt(&mut ledger, A, &refused("SecretMissing"), 10), missing);
+    assert_eq!(attempt(&mut ledger, A, &imported(), 30), None);
+    assert_eq!(
+        attempt(&mut ledger, A, &refused("SecretInvalid"), 200).map(|(reason, _)| reason),
+        Some(ImportReason::SecretInvalid)
+    );
+    assert!(ledger.begin(&plan, &rules, 4, at(200)).is_empty());
+    ledger.edited(&key());
+    assert_eq!(ledger.trouble(&key()), None);
+    assert_eq!(ledger.begin(&plan, &rules, 4, at(200)).len(), 2);
+}
