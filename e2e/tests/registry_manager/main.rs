@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // a scenario that cannot go on has failed
 
 mod access;
+mod aws;
 mod builders;
 mod certificates;
 mod images;
