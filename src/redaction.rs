@@ -76,7 +76,7 @@ impl Redactor {
             Shape::Each(shape) => match value {
                 Value::Array(items) => Some(items.iter().filter_map(|item| self.keep(item, shape)).collect()),
                 Value::Object(object) => {
-                    let is_kept = |key: &str| is_name(key) || is_place(key) || self.is_reference(key);
+                    let is_kept = |key: &str| is_name(key) || is_place(key) || Self::is_reference(key);
                     let kept = object.iter().filter(|(key, _)| is_kept(key));
                     Some(Value::Object(
                         kept.filter_map(|(key, value)| Some((key.clone(), self.keep(value, shape)?)))
@@ -139,7 +139,7 @@ impl Redactor {
     }
 
     /// Whether a text is `namespace/name` or `Kind/namespace/name` of objects.
-    fn is_reference(&self, text: &str) -> bool {
+    fn is_reference(text: &str) -> bool {
         !text.is_empty() && text.split('/').all(is_name)
     }
 

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn only_what_is_wrong_everywhere_is_an_error_of_the_kubeconfig() {
-        let (name, why) = || -> (String, String) { ("hcco-kubeconfig".into(), "why".into()) }();
+        let (name, why) = ("hcco-kubeconfig".to_owned(), "why".to_owned());
         for (kubeconfig, expected) in [
             (Kubeconfig::Usable, None),
             (Kubeconfig::Missing, Some((DiagnosisCode::GuestKubeconfigMissing, Severity::Warning))),

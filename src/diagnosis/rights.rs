@@ -55,7 +55,7 @@ pub struct Access {
     pub verb: String,
 }
 
-/// The namespace of all ServiceAccounts.
+/// The namespace of all `ServiceAccounts`.
 pub const ACCOUNTS_NAMESPACE: &str = "hypermirror-system";
 
 /// All roles. Empty only if the file is broken, which a test excludes.

@@ -46,6 +46,7 @@ pub async fn read(
 }
 
 /// The tree of `status`, of redacted reports and coverages.
+#[expect(clippy::unnecessary_wraps, reason = "other pages can fail")]
 pub fn status(objects: &Objects) -> Result<Vec<(String, Vec<u8>)>> {
     let reports: Vec<HostedClusterMirrors> = decoded(objects.of("hostedclustermirrors"));
     let coverages: Vec<MirrorCoverage> = decoded(objects.of("mirrorcoverages"));

@@ -152,7 +152,9 @@ mod tests {
     fn the_order_of_files_does_not_matter() {
         let add = |paths: &[&str]| {
             let mut archive = Archive::default();
-            paths.iter().for_each(|path| archive.add(&[path], path.as_bytes().to_vec()).unwrap());
+            for path in paths {
+                archive.add(&[path], path.as_bytes().to_vec()).unwrap();
+            }
             archive.compressed().unwrap()
         };
         assert_eq!(add(&["a", "b"]), add(&["b", "a"]));

@@ -86,7 +86,7 @@ pub async fn diagnose_namespaces(client: &Client, input: &Input) -> Vec<Diagnosi
             // HyperShift has not created it yet.
             Ok(None) => {}
             Ok(Some(namespace)) => {
-                found.extend(admission::diagnose_namespace(&key, label(&namespace).map(String::as_str)))
+                found.extend(admission::diagnose_namespace(&key, label(&namespace).map(String::as_str)));
             }
             Err(error) => {
                 let message = format!("the labels of control-plane namespaces could not be read: {}", Cause(&error));
