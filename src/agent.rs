@@ -1,6 +1,8 @@
-//! The agent on a node: writes the declared mirrors to a file and reloads CRI-O.
+//! The agent on a node: writes the declared mirrors to files of CRI-O, which it reloads, or of containerd.
 
+pub mod backend;
 pub mod cleanup;
+pub mod containerd;
 pub mod cri;
 pub mod desired;
 pub mod files;
@@ -14,6 +16,7 @@ pub mod reload;
 pub mod report;
 pub mod reporter;
 pub mod run;
+pub mod runtime;
 pub mod sets;
 pub mod watch_files;
 

@@ -29,6 +29,8 @@ closed_set! {
         WriteFailed,
         /// `Applied`: the file has mirrors of a kind whose CRD was removed. It stays unchanged until the CRD is installed again.
         KindVanished,
+        /// `Applied`: containerd does not read hosts.toml, because `config_path` is not set in its configuration.
+        RuntimeNotConfigured,
         /// `Reloaded`: the agent does not reload the container runtime (`--reload=none`).
         NotAsked,
         /// `Reloaded`: the reload is in progress.

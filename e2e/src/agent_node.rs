@@ -90,9 +90,11 @@ impl AgentNode {
     pub fn launch_program(&self, program: &Path, args: &[&str]) -> Launch {
         let start = STARTS.fetch_add(1, Ordering::Relaxed);
         let reload = ["--reload=none"].iter().filter(|_| !args.iter().any(|arg| arg.starts_with("--reload")));
+        let root = format!("--root={}", self.root.path().display());
+        let root = [root].into_iter().filter(|_| !args.iter().any(|arg| arg.starts_with("--root")));
         let launch = Launch::new(&format!("agent-{start}"), program, self.root.path())
             .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
-            .arg(format!("--root={}", self.root.path().display()))
+            .args(root)
             .arg(format!("--node-name={}", self.name))
             .env("KUBECONFIG", &self.kubeconfig);
         launch.args(reload).args(args)

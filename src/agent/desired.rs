@@ -74,11 +74,11 @@ pub enum Refusal {
     KindVanished(&'static str),
 }
 
-/// The content of the file, and what to report.
+/// The content of the agent's files, and what to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The content, `None` if no file is needed, or why the file is not changed.
-    pub file: Result<Option<String>, Refusal>,
+pub struct Decision<F = Option<String>> {
+    /// The content, or why nothing is changed. For CRI-O it is one file, `None` if no file is needed.
+    pub file: Result<F, Refusal>,
     /// Number of sources with mirrors.
     pub sources: usize,
     /// Entries that are ignored.
@@ -89,29 +89,39 @@ pub struct Decision {
     pub shadowed: Vec<Shadowed>,
 }
 
+impl<F: Default> Decision<F> {
+    /// A decision that changes nothing and reports nothing.
+    pub fn nothing() -> Self {
+        Self { file: Ok(F::default()), sources: 0, rejected: Vec::new(), warnings: Vec::new(), shadowed: Vec::new() }
+    }
+
+    /// Resolves the declared entries. The decision has their findings, and a refusal if the current files must stay unchanged
+    /// whatever the content of the new ones. `names_kind` returns whether the current files have mirrors of objects of a kind.
+    pub fn begin(declared: &DeclaredMirrors, names_kind: impl Fn(&str) -> bool) -> (Resolved, Self) {
+        let (set, findings) = resolve(&declared.entries);
+        let mut decision = Self::nothing();
+        decision.sources = set.sources.len();
+        decision.rejected = declared.malformed.iter().map(|(origin, error)| malformed(origin, error)).collect();
+        for finding in &findings {
+            let list = if is_left_out(finding) { &mut decision.rejected } else { &mut decision.warnings };
+            list.push(finding_report(finding));
+        }
+        if let Some(kind) = declared.unknown_kinds.iter().find(|kind| names_kind(kind)) {
+            decision.file = Err(Refusal::KindVanished(kind));
+        } else if let Some(why) = &declared.too_many {
+            decision.file = Err(Refusal::TooMany(why.clone()));
+        }
+        (set, decision)
+    }
+}
+
 /// Decides the content of the file. `names_kind` returns whether the current file has mirrors of objects of a kind.
 pub fn decide(declared: &DeclaredMirrors, foreign: &ForeignFiles, names_kind: impl Fn(&str) -> bool) -> Decision {
-    let (set, findings) = resolve(&declared.entries);
-    let mut decision = Decision {
-        file: Ok(None),
-        sources: set.sources.len(),
-        rejected: declared.malformed.iter().map(|(origin, error)| malformed(origin, error)).collect(),
-        warnings: Vec::new(),
-        shadowed: Vec::new(),
-    };
-    for finding in &findings {
-        let list = if is_left_out(finding) { &mut decision.rejected } else { &mut decision.warnings };
-        list.push(finding_report(finding));
-    }
+    let (set, mut decision) = Decision::begin(declared, names_kind);
     for (file, what) in &foreign.doubtful {
         decision.warnings.push(warning("DoubtfulFile", file, what));
     }
-    if let Some(kind) = declared.unknown_kinds.iter().find(|kind| names_kind(kind)) {
-        decision.file = Err(Refusal::KindVanished(kind));
-        return decision;
-    }
-    if let Some(why) = &declared.too_many {
-        decision.file = Err(Refusal::TooMany(why.clone()));
+    if decision.file.is_err() {
         return decision;
     }
     decision.file = write(&set, foreign).map(|written| {
@@ -133,9 +143,7 @@ impl Decision {
                     self.shadowed.push(Shadowed { source: cut(&note.prefix), by: cut(&note.subject) });
                 }
                 NoteReason::LeftOut => {
-                    let report = warning(note.reason.as_str(), &note.prefix, &note.to_string());
-                    let severity = Severity::Error.as_str().to_owned();
-                    self.rejected.push(FindingReport { severity, ..report });
+                    self.rejected.push(rejection(note.reason.as_str(), &note.prefix, &note.to_string()));
                 }
                 NoteReason::NestedInWildcard => {
                     self.warnings.push(warning(note.reason.as_str(), &note.prefix, &note.to_string()));
@@ -220,11 +228,16 @@ fn finding_report(finding: &Finding) -> FindingReport {
 }
 
 fn malformed(origin: &str, error: &str) -> FindingReport {
-    let report = warning("MalformedObject", origin, error);
-    FindingReport { severity: Severity::Error.as_str().to_owned(), ..report }
+    rejection("MalformedObject", origin, error)
 }
 
-fn warning(reason: &str, origin: &str, message: &str) -> FindingReport {
+/// Reports an entry that is ignored.
+pub fn rejection(reason: &str, origin: &str, message: &str) -> FindingReport {
+    FindingReport { severity: Severity::Error.as_str().to_owned(), ..warning(reason, origin, message) }
+}
+
+/// Reports a problem of entries that are used.
+pub fn warning(reason: &str, origin: &str, message: &str) -> FindingReport {
     FindingReport {
         severity: Severity::Warning.as_str().to_owned(),
         reason: reason.to_owned(),
@@ -233,7 +246,8 @@ fn warning(reason: &str, origin: &str, message: &str) -> FindingReport {
     }
 }
 
-fn cut(text: &str) -> String {
+/// Limits the length of a text in a report.
+pub fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

@@ -16,6 +16,7 @@ use crate::mirrors::registries::{DROP_IN, HEADER};
 mod write;
 
 pub use write::{Change, FileChange, WriteError};
+pub(super) use write::{failed, put, remove, sync};
 
 /// The directory in the README of `hcp-idms-operator`. No program reads files there.
 pub const MISSPELT_DIRECTORY: &str = "/etc/containers/registry.conf.d";
@@ -76,7 +77,7 @@ impl Seen {
             Own::Ours(content) => String::from_utf8_lossy(content),
             _ => String::new().into(),
         };
-        own.lines().any(|line| line.strip_prefix("# ").is_some_and(|rest| is_of(rest, kind, '/')))
+        comments_name(&own, kind)
             || self
                 .legacy
                 .iter()
@@ -85,12 +86,17 @@ impl Seen {
     }
 }
 
+/// Whether the comments of a file of hypermirror name an object of a kind.
+pub fn comments_name(text: &str, kind: &str) -> bool {
+    text.lines().any(|line| line.strip_prefix("# ").is_some_and(|rest| is_of(rest, kind, '/')))
+}
+
 fn is_of(text: &str, kind: &str, end: char) -> bool {
     text.strip_prefix(kind).is_some_and(|rest| rest.starts_with(end))
 }
 
 /// One file that was read.
-enum Found {
+pub(super) enum Found {
     Content(Vec<u8>),
     /// The first bytes of a file that has more than [`LARGEST`].
     Large(Vec<u8>),
@@ -133,6 +139,25 @@ impl Host {
             }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a path of the node exists.
+    pub fn exists(&self, path: &str) -> bool {
+        self.open_at(path, OFlags::PATH).is_ok()
+    }
+
+    /// The content of a file of the node, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not a regular file or larger than [`LARGEST`].
+    pub fn content(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.read(path) {
+            Found::Content(content) => Ok(Some(content)),
+            Found::Gone => Ok(None),
+            Found::Large(_) => Err(io::Error::other(too_large())),
+            Found::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            Found::Unusable(why) => Err(io::Error::other(why)),
         }
     }
 
@@ -226,7 +251,7 @@ impl Host {
     }
 }
 
-fn read_open(file: OwnedFd) -> Found {
+pub(super) fn read_open(file: OwnedFd) -> Found {
     match fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::RegularFile) => {}
         Ok(FileType::Directory) => return Found::Directory,
@@ -266,7 +291,7 @@ fn is_link(directory: &OwnedFd, name: &str) -> bool {
 }
 
 /// Opens a regular file. Symbolic links are rejected.
-fn open_itself(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn open_itself(directory: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     openat(directory, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
 }
 

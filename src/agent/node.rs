@@ -99,23 +99,13 @@ impl NodeFile {
     }
 
     fn snapshot(&self, applied: NodeConditionState, decision: Decision, on_disk: Option<&[u8]>) -> Snapshot {
-        Snapshot {
-            applied,
-            reloaded: NodeConditionState::new(NodeReason::AsExpected, ""),
-            observed_sets: self.observed.clone(),
-            sources: decision.sources,
-            content_hash: on_disk.map(hash).unwrap_or_default(),
-            rejected: decision.rejected,
-            warnings: decision.warnings,
-            shadowed: decision.shadowed,
-        }
+        Snapshot::new(applied, decision, self.observed.clone(), on_disk.map(hash).unwrap_or_default())
     }
 
     fn unreadable(&self, error: &io::Error) -> Pass {
         let message = format!("failed to read the node's files: {error}");
-        let nothing =
-            Decision { file: Ok(None), sources: 0, rejected: Vec::new(), warnings: Vec::new(), shadowed: Vec::new() };
-        let snapshot = self.snapshot(NodeConditionState::new(NodeReason::WriteFailed, message), nothing, None);
+        let state = NodeConditionState::new(NodeReason::WriteFailed, message);
+        let snapshot = self.snapshot(state, Decision::nothing(), None);
         Pass { snapshot, is_changed: false }
     }
 
@@ -137,7 +127,8 @@ impl NodeFile {
     }
 }
 
-fn refused(refusal: &Refusal) -> NodeConditionState {
+/// The state of a node whose files are not changed.
+pub fn refused(refusal: &Refusal) -> NodeConditionState {
     let reason = match refusal {
         Refusal::ForeignFile(_) | Refusal::Unjudged(_) => NodeReason::ForeignFileInvalid,
         Refusal::TooLarge(_) | Refusal::TooMany(_) => NodeReason::FileTooLarge,
@@ -156,7 +147,8 @@ fn applied(decision: &Decision) -> NodeConditionState {
     NodeConditionState::new(NodeReason::AsExpected, message)
 }
 
-fn hash(content: &[u8]) -> String {
+/// The digest of the content of files.
+pub fn hash(content: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(content).iter().fold("sha256:".to_owned(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.

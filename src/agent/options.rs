@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::files::Host;
+use super::containerd::CONFIG;
+use super::desired::DROP_IN_DIRECTORY;
+use super::files::{CONTAINERS, Host};
 use super::inputs::Source;
 use super::reload::Reloader;
-use crate::process::flags::{EndpointFlags, ReloadMethod};
+use super::runtime::RuntimeFiles;
+use crate::process::flags::{EndpointFlags, ReloadMethod, RuntimeChoice};
 use crate::telemetry::logs::LogFormat;
 
 /// The flags of `hypermirror agent`.
@@ -36,7 +39,7 @@ pub struct AgentOptions {
 /// Subcommands of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum AgentAction {
-    /// Remove the agent's file from the node and reload CRI-O
+    /// Remove the agent's files from the node and reload CRI-O
     Cleanup,
 }
 
@@ -46,6 +49,9 @@ pub struct NodePaths {
     /// Directory that is the root of the node's file system
     #[arg(long, value_name = "DIR", default_value = "/", global = true)]
     pub root: PathBuf,
+    /// Container runtime of the node
+    #[arg(long, value_enum, default_value_t, value_name = "RUNTIME", global = true)]
+    pub runtime: RuntimeChoice,
     /// Method to reload CRI-O
     #[arg(long, value_enum, default_value_t, value_name = "METHOD", global = true)]
     pub reload: ReloadMethod,
@@ -55,6 +61,9 @@ pub struct NodePaths {
     /// systemd's D-Bus socket, relative to --root
     #[arg(long, value_name = "PATH", default_value = "/run/dbus/system_bus_socket", global = true)]
     pub bus_socket: String,
+    /// containerd's configuration, relative to --root; it names the directory for hosts.toml in config_path
+    #[arg(long, value_name = "PATH", default_value = CONFIG, global = true)]
+    pub containerd_config: String,
 }
 
 impl NodePaths {
@@ -64,6 +73,16 @@ impl NodePaths {
     /// If the root is not a directory.
     pub fn host(&self) -> std::io::Result<Host> {
         Host::open(&self.root)
+    }
+
+    /// The files of container runtimes that exist on the node.
+    pub fn runtime_files(&self, host: &Host) -> RuntimeFiles {
+        let first = |paths: &[&str]| paths.iter().find(|path| host.exists(path)).map(|path| (*path).to_owned());
+        RuntimeFiles {
+            crio: first(&[&self.cri_socket, "/etc/crio"]),
+            containerd: first(&[&self.containerd_config, "/run/containerd/containerd.sock"]),
+            containers: first(&[DROP_IN_DIRECTORY, CONTAINERS]),
+        }
     }
 
     /// The method to reload CRI-O.

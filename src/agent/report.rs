@@ -5,6 +5,7 @@ use hypermirror_api::report::FindingReport;
 use hypermirror_api::{NodeConditionType, NodeReason};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::desired::Decision;
 use crate::printable;
 
 /// Maximum length of lists. Users declare the entries, so the lists would otherwise grow without limit.
@@ -52,6 +53,27 @@ pub struct Snapshot {
     pub warnings: Vec<FindingReport>,
     /// Sources that another file overrides.
     pub shadowed: Vec<Shadowed>,
+}
+
+impl Snapshot {
+    /// The state after a decision. The caller sets the state of the reload.
+    pub fn new<F>(
+        applied: NodeConditionState,
+        decision: Decision<F>,
+        observed_sets: Vec<ObservedSet>,
+        content_hash: String,
+    ) -> Self {
+        Self {
+            applied,
+            reloaded: NodeConditionState::new(NodeReason::AsExpected, ""),
+            observed_sets,
+            sources: decision.sources,
+            content_hash,
+            rejected: decision.rejected,
+            warnings: decision.warnings,
+            shadowed: decision.shadowed,
+        }
+    }
 }
 
 /// The status for a snapshot. Transition times are copied from the current status, `before`.

@@ -1,4 +1,4 @@
-//! The main loop: waits for changes, writes the file, reloads CRI-O and reports the state.
+//! The main loop: waits for changes, writes the files, reloads CRI-O and reports the state.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hypermirror_api::NodeReason;
+use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::backend::Backend;
+use super::containerd::ContainerdFiles;
+use super::files::Host;
 use super::inputs::Inputs;
 use super::metrics::AgentMetrics;
 use super::node::NodeFile;
@@ -20,9 +24,11 @@ use super::pulse::Pulse;
 use super::reload::{ReloadError, Reloader};
 use super::report::{NodeConditionState, Snapshot};
 use super::reporter::Reporter;
+use super::runtime::{self, RuntimeKind};
 use super::watch_files::FileWatch;
 use crate::client::backoff::Backoff;
 use crate::client::connect::connect;
+use crate::process::flags::ReloadMethod;
 use crate::telemetry::metrics::OutcomeLabels;
 
 /// Delay that combines edits in quick succession into one write and one reload.
@@ -42,10 +48,10 @@ const LAST_REPORT: Duration = Duration::from_millis(200);
 /// If it cannot start.
 pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let host = options.paths.host().with_context(|| cannot_open(&options.paths.root))?;
-    let reloader = options.paths.reloader(&host);
     let mut registry = Registry::default();
     let metrics = AgentMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;
+    let (file, reload) = backend(options, host, &client, node).await?;
     let inputs = Inputs::new(client.clone(), node.to_owned(), options.source);
     let pulse = Pulse::new(inputs.initial_lists.clone());
     let metrics_server = options.endpoints.serve_metrics(registry).await?;
@@ -57,8 +63,8 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     let (snapshots, reports) = watch::channel(None);
     tasks.spawn(Reporter::new(client, node.to_owned(), Arc::clone(&inputs)).run(reports));
     let mut turn = Agent {
-        file: NodeFile::new(host, reloader.is_enabled()),
-        reload: Reload::new(reloader),
+        file,
+        reload,
         waker: Waker { files: FileWatch::new().context("failed to watch files")?, is_woken: false, pause: RESYNC },
         inputs,
         pulse,
@@ -79,6 +85,32 @@ pub async fn run(options: &AgentOptions, node: &str) -> Result<()> {
     Ok(())
 }
 
+/// The files of the node's runtime, and its reload.
+async fn backend(options: &AgentOptions, host: Host, client: &Client, node: &str) -> Result<(Backend, Reload)> {
+    let paths = &options.paths;
+    let mut reloader = paths.reloader(&host);
+    let runtime = runtime::of_node(paths.runtime, &paths.runtime_files(&host), client, node).await?;
+    tracing::info!(?runtime, "the container runtime of this node");
+    Ok(match runtime {
+        RuntimeKind::Crio => {
+            let idle = if reloader.is_enabled() {
+                NodeConditionState::new(NodeReason::AsExpected, "CRI-O has loaded the file")
+            } else {
+                let message = "the agent does not reload the container runtime (--reload=none)";
+                NodeConditionState::new(NodeReason::NotAsked, message)
+            };
+            (Backend::Crio(NodeFile::new(host, reloader.is_enabled())), Reload { reloader, idle, pending: None })
+        }
+        RuntimeKind::Containerd => {
+            reloader.method = ReloadMethod::None;
+            let message = "containerd reads its files at each pull; no reload is needed";
+            let idle = NodeConditionState::new(NodeReason::AsExpected, message);
+            let files = ContainerdFiles::new(host, paths.containerd_config.clone());
+            (Backend::Containerd(files), Reload { reloader, idle, pending: None })
+        }
+    })
+}
+
 /// The message for a root that cannot be opened.
 pub fn cannot_open(root: &Path) -> String {
     format!("failed to open --root {}", root.display())
@@ -87,6 +119,8 @@ pub fn cannot_open(root: &Path) -> String {
 /// The reload of CRI-O.
 struct Reload {
     reloader: Reloader,
+    /// The state if no reload is pending.
+    idle: NodeConditionState,
     /// The pending reload.
     pending: Option<Pending>,
 }
@@ -100,10 +134,6 @@ struct Pending {
 }
 
 impl Reload {
-    fn new(reloader: Reloader) -> Self {
-        Self { reloader, pending: None }
-    }
-
     /// Schedules an immediate reload.
     fn schedule(&mut self) {
         if self.reloader.is_enabled() {
@@ -116,13 +146,7 @@ impl Reload {
         match &self.pending {
             Some(Pending { last: Some(last), .. }) => last.clone(),
             Some(_) => NodeConditionState::new(NodeReason::Reloading, "reloading CRI-O"),
-            None if self.reloader.is_enabled() => {
-                NodeConditionState::new(NodeReason::AsExpected, "CRI-O has loaded the file")
-            }
-            None => NodeConditionState::new(
-                NodeReason::NotAsked,
-                "the agent does not reload the container runtime (--reload=none)",
-            ),
+            None => self.idle.clone(),
         }
     }
 
@@ -134,7 +158,7 @@ impl Reload {
 }
 
 struct Agent {
-    file: NodeFile,
+    file: Backend,
     reload: Reload,
     waker: Waker,
     inputs: Arc<Inputs>,
@@ -155,7 +179,7 @@ struct Waker {
 
 impl Waker {
     /// Waits for a change and then for [`TOGETHER`]. Cancel-safe: it can be dropped and called again at any time.
-    async fn wait(&mut self, file: &NodeFile, inputs: &Inputs) -> std::io::Result<()> {
+    async fn wait(&mut self, file: &Backend, inputs: &Inputs) -> std::io::Result<()> {
         let is_open = inputs.initial_lists.is_open();
         if !self.is_woken {
             tokio::select! {
@@ -179,10 +203,7 @@ enum Woken {
 
 impl Agent {
     async fn run(&mut self) -> Result<()> {
-        self.file
-            .host()
-            .remove_temporary()
-            .unwrap_or_else(|error| tracing::warn!(%error, "failed to remove a temporary file"));
+        self.file.remove_temporary();
         if self.file.host().is_pending() {
             tracing::info!("a reload is still pending from before the restart");
             self.reload.schedule();
@@ -192,7 +213,7 @@ impl Agent {
         // without an event find changes that inotify does not report, such as those behind a symbolic link.
         loop {
             self.pulse.beat();
-            self.waker.files.renew(self.file.host());
+            self.waker.files.renew(self.file.host(), &self.file.watched());
             self.waker.is_woken = false;
             if self.inputs.initial_lists.is_open() {
                 self.reconcile();
@@ -231,6 +252,15 @@ impl Agent {
         if !pass.snapshot.applied.is_good() && self.last.as_ref().map(state) != Some(state(&pass.snapshot)) {
             let (reason, message) = state(&pass.snapshot);
             tracing::warn!(reason = reason.as_str(), message, "the file is not up to date");
+        }
+        let known = self.last.as_ref().map(|last| last.rejected.as_slice()).unwrap_or_default();
+        for entry in pass.snapshot.rejected.iter().filter(|entry| !known.contains(entry)) {
+            tracing::warn!(
+                reason = entry.reason,
+                origin = entry.origin,
+                message = entry.message,
+                "an entry is not used"
+            );
         }
         let is_transient = pass.snapshot.applied.reason == NodeReason::WriteFailed;
         self.waker.pause = if is_transient { RETRY } else { RESYNC };
@@ -279,7 +309,7 @@ impl Agent {
 }
 
 /// Reloads CRI-O when the next attempt is due. Never completes if no reload is pending.
-async fn attempt(reload: &Reload, host: &super::files::Host) -> Result<(), ReloadError> {
+async fn attempt(reload: &Reload, host: &Host) -> Result<(), ReloadError> {
     match &reload.pending {
         Some(pending) => {
             tokio::time::sleep_until(pending.next).await;

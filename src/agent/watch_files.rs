@@ -6,12 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use futures::{FutureExt as _, StreamExt as _};
 use inotify::{EventStream, Inotify, WatchDescriptor, WatchMask};
 
-use super::desired::DROP_IN_DIRECTORY;
-use super::files::{CONTAINERS, Host, MISSPELT_DIRECTORY, USER_DIRECTORY};
+use super::files::Host;
 use super::proof::{BUFFER, watch_path};
-
-/// The watched directories. A missing one is noticed when its parent changes, or at the next resync.
-const DIRECTORIES: [&str; 5] = ["/etc", CONTAINERS, DROP_IN_DIRECTORY, MISSPELT_DIRECTORY, USER_DIRECTORY];
 
 /// The watch.
 pub struct FileWatch {
@@ -29,8 +25,9 @@ impl FileWatch {
         Ok(Self { events: Inotify::init()?.into_event_stream(vec![0; BUFFER])?, etc: None })
     }
 
-    /// Adds watches for the directories that exist and are not watched yet.
-    pub fn renew(&mut self, host: &Host) {
+    /// Adds watches for the directories that exist and are not watched yet. A missing one is noticed when its parent changes, or at
+    /// the next resync.
+    pub fn renew(&mut self, host: &Host, directories: &[String]) {
         let changes = WatchMask::CREATE
             | WatchMask::DELETE
             | WatchMask::MOVE
@@ -39,7 +36,7 @@ impl FileWatch {
             | WatchMask::DELETE_SELF
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
-        for place in DIRECTORIES {
+        for place in directories {
             let Ok(Some(directory)) = host.directory(place) else { continue };
             match self.events.watches().add(watch_path(&directory), changes) {
                 Ok(watch) if place == "/etc" => self.etc = Some(watch),

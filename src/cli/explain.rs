@@ -12,9 +12,10 @@ use clap::{Args, ValueEnum};
 use super::console::{self, Format};
 use super::hops::Explained;
 use super::input::InputArgs;
-use super::node::{self, NodeFiles, NodeMirrors, NodeScope, ReadFiles};
+use super::node::{self, NodeFiles, NodeMirrors, NodeRuntime, NodeScope, ReadFiles};
 use super::registry::ReachArgs;
 use super::{Usage, findings};
+use crate::mirrors::containerd;
 use crate::mirrors::registries::{
     DROP_IN, Explanation, FullNames, RegistriesConfig, attribute, explain, explain_name, full_names, render, with_ours,
 };
@@ -49,6 +50,9 @@ pub struct ExplainArgs {
     node: Option<String>,
     #[command(flatten)]
     node_files: NodeFiles,
+    /// Container runtime of the node
+    #[arg(long, value_enum, default_value_t, value_name = "RUNTIME")]
+    runtime: NodeRuntime,
     /// Who pulls the image: a node, or the operators of a control plane
     #[arg(long, value_enum, default_value_t, value_name = "CONSUMER")]
     consumer: Puller,
@@ -65,7 +69,7 @@ pub struct ExplainArgs {
 /// The consumer that pulls an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Puller {
-    /// CRI-O on a node
+    /// The container runtime of a node
     #[default]
     Node,
     /// HyperShift's operators in a control plane
@@ -132,7 +136,8 @@ pub async fn run(args: &ExplainArgs) -> Result<ExitCode> {
         return control_plane::run(args, &requested).await;
     }
     let files = args.node_files.read()?;
-    let answer = if args.node_files.are_set() && !args.has_objects() {
+    let are_files_alone = args.node_files.are_set() && !args.has_objects();
+    let answer = if are_files_alone && args.runtime == NodeRuntime::Crio {
         let explanations = match files.all() {
             Ok(config) => {
                 let node = NodeConfig { config, is_whole: files.has_main() };
@@ -185,10 +190,11 @@ impl ExplainArgs {
 
     /// Rejects flags that apply only to nodes.
     fn check_control_plane(&self) -> Result<()> {
-        if self.node.is_some() || self.scope.node_pool.is_some() || self.node_files.are_set() {
+        let has_runtime = self.runtime != NodeRuntime::default();
+        if self.node.is_some() || self.scope.node_pool.is_some() || self.node_files.are_set() || has_runtime {
             return Err(Usage::error(
-                "--consumer control-plane cannot be used with --node, --node-pool, --registries-conf or \
-                                 --registries-conf-dir, which apply only to nodes",
+                "--consumer control-plane cannot be used with --node, --node-pool, --registries-conf, \
+                                 --registries-conf-dir or --runtime, which apply only to nodes",
             ));
         }
         Ok(())
@@ -198,6 +204,14 @@ impl ExplainArgs {
 async fn with_objects(args: &ExplainArgs, requested: &[RequestedImage<'_>], mut files: ReadFiles) -> Result<Answer> {
     let mirrors = args.mirrors().await?;
     findings::report(&mirrors.findings);
+    if args.runtime == NodeRuntime::Containerd {
+        let rendered = node::containerd_hosts(&mirrors.set, &args.node_files)?;
+        let explanations = requested.iter().map(|requested| {
+            let explanation = containerd::explain(&rendered.registries, requested.image);
+            Explanation { image: requested.requested_as.to_owned(), ..explanation }
+        });
+        return Ok(Answer { explanations: explanations.collect(), by_hypershift: vec![Vec::new(); requested.len()] });
+    }
     files.add(&mirrors.files);
     let by_hypershift = requested.iter().map(|requested| mirrors.written_by_hypershift(requested.image)).collect();
     let foreign = match files.foreign() {

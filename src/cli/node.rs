@@ -6,10 +6,12 @@ mod live;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::{Usage, console};
 use crate::hosted::pool_config::NodeFile;
 use crate::mirrors::Resolved;
+use crate::mirrors::containerd::{self, HostsDirectory, Rendered};
 use crate::mirrors::registries::{ConfigError, DROP_IN, Note, RegistriesConfig};
 use crate::registry::coverage::demand::NodeRules;
 pub use declared::{NodeMirrors, NodeScope, mirrors, of_cluster, set_inputs};
@@ -24,6 +26,33 @@ pub struct NodeFiles {
     /// The registries.conf.d directory of the node
     #[arg(long, value_name = "DIR")]
     pub registries_conf_dir: Option<PathBuf>,
+}
+
+/// The container runtime of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum NodeRuntime {
+    /// CRI-O: registries.conf
+    #[default]
+    Crio,
+    /// containerd: hosts.toml
+    Containerd,
+}
+
+/// The rules that containerd has with the mirrors of a node. Reports what it cannot express.
+///
+/// # Errors
+/// If files of CRI-O were passed.
+pub fn containerd_hosts(set: &Resolved, files: &NodeFiles) -> Result<Rendered> {
+    if files.are_set() {
+        return Err(Usage::error(
+            "--runtime containerd cannot be used with --registries-conf or --registries-conf-dir",
+        ));
+    }
+    let rendered = containerd::render(set, &HostsDirectory::default());
+    for left_out in &rendered.left_out {
+        console::warning(format!("{}: not used by containerd: {left_out}", left_out.source));
+    }
+    Ok(rendered)
 }
 
 /// Contents of the files, with their paths.

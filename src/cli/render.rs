@@ -21,7 +21,7 @@ pub enum RenderCommand {
     Guest(guest::GuestArgs),
     /// Print the ConfigMaps that nodes boot with (hypermirror.dev/node-delivery: Rollout)
     Boot(boot::BootArgs),
-    /// Print the drop-in that the agent writes on a node
+    /// Print the files that the agent writes on a node
     Node(node::NodeArgs),
 }
 

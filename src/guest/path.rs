@@ -53,7 +53,7 @@ pub fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestKinds, GuestObjects};
-    use crate::process::flags::ReloadMethod;
+    use crate::process::flags::{ReloadMethod, RuntimeChoice};
 
     #[test]
     fn a_name_is_one_part_of_a_path() {
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn every_applied_object_has_a_path() {
         let (reload, ports) = (ReloadMethod::Dbus, AgentPorts::default());
-        let agent = AgentSpec { image: "x@sha256:0".into(), reload, ports, api: None };
+        let agent = AgentSpec { image: "x@sha256:0".into(), reload, runtime: RuntimeChoice::Auto, ports, api: None };
         let input = GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds: GuestKinds::OPENSHIFT };
         let paths: Vec<String> = GuestObjects::new(&input).all().map(of).collect();
         assert!(paths.iter().all(|path| path.starts_with("/api")), "{paths:?}");

@@ -12,7 +12,7 @@ use crate::hosted::argument::ArgumentMode;
 use crate::hosted::proof::requirement::RequireProof;
 use crate::hosted::target::{TargetSpec, parse_target, stock_targets};
 use crate::mirrors::ImageReference;
-use crate::process::flags::{EndpointFlags, LeaseFlags, ReloadMethod, parse_duration, parse_selector};
+use crate::process::flags::{EndpointFlags, LeaseFlags, ReloadMethod, RuntimeChoice, parse_duration, parse_selector};
 use crate::telemetry::logs::LogFormat;
 
 /// Whether changes are applied or only reported.
@@ -100,6 +100,9 @@ pub struct GuestAgentOptions {
     /// Method with which agents reload CRI-O
     #[arg(long = "agent-reload", value_enum, default_value_t, value_name = "METHOD")]
     pub reload: ReloadMethod,
+    /// Container runtime of the nodes of guest clusters (auto: of both kinds)
+    #[arg(long = "agent-runtime", value_enum, default_value_t = RuntimeChoice::Crio, value_name = "RUNTIME")]
+    pub runtime: RuntimeChoice,
     #[command(flatten)]
     #[allow(missing_docs)] // a doc comment here would become the help of the flattened flags
     pub ports: AgentPorts,
@@ -109,7 +112,7 @@ impl GuestAgentOptions {
     /// The agent to apply. `None` if the manager does not install it, or if its image is unknown.
     pub fn spec(&self) -> Option<AgentSpec> {
         let image = self.image.clone().filter(|_| self.who == GuestAgent::Managed)?;
-        Some(AgentSpec { image, reload: self.reload, ports: self.ports, api: None })
+        Some(AgentSpec { image, reload: self.reload, runtime: self.runtime, ports: self.ports, api: None })
     }
 }
 

@@ -29,3 +29,4 @@ pub use resolve::{Endpoint, EndpointOrigin, Explanation, attribute, explain};
 pub use short_names::{FullNames, ShortNameError, explain_name, explain_short, full_names, is_short};
 pub use table::{MirrorTable, PullFromMirror, RegistryTable};
 pub use write::{DROP_IN, HEADER, RenderError, Rendered, render, render_over, with_ours};
+pub(in crate::mirrors) use write::{comment, quoted};

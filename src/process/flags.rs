@@ -32,6 +32,18 @@ pub struct LeaseFlags {
     pub lease_duration: Duration,
 }
 
+/// The values of `--runtime`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RuntimeChoice {
+    /// The runtime that the Node reports, otherwise the one whose files exist
+    #[default]
+    Auto,
+    /// CRI-O: a drop-in in registries.conf.d
+    Crio,
+    /// containerd: a hosts.toml for each registry
+    Containerd,
+}
+
 /// The method to reload CRI-O.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReloadMethod {

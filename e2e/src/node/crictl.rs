@@ -1,4 +1,4 @@
-//! Runs crictl, a client of CRI-O.
+//! Runs crictl, a client of CRI-O and containerd.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ const FLAKE: &str = "validate CRI v1 image API";
 const TRIES: usize = 10;
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// crictl for one CRI-O.
+/// crictl for one runtime.
 #[derive(Debug, Clone)]
 pub struct Crictl {
     program: PathBuf,
@@ -44,7 +44,12 @@ impl From<Output> for Outcome {
 }
 
 impl Crictl {
-    pub(super) fn new(program: PathBuf, socket: &Path, directory: &Path) -> Result<Self> {
+    /// Runs `program` for the runtime at `socket`. Its configuration is written to `directory`.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be written.
+    pub fn new(program: PathBuf, socket: &Path, directory: &Path) -> Result<Self> {
         let config = directory.join("crictl.yaml");
         let endpoint = format!("unix://{}", socket.display());
         let text = format!("runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\ntimeout: 60\n");

@@ -1,5 +1,6 @@
 //! The agent on real API servers: each scenario is a sentence.
 
+mod containerd;
 mod crash;
 mod edits;
 mod files;

@@ -58,16 +58,19 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-fn failed(step: impl Into<String>) -> impl FnOnce(Errno) -> WriteError {
+/// The error of a step.
+pub(in crate::agent) fn failed(step: impl Into<String>) -> impl FnOnce(Errno) -> WriteError {
     let step = step.into();
     move |error| WriteError { step, source: error.into() }
 }
 
-fn sync(directory: &OwnedFd) -> Result<(), WriteError> {
+/// Syncs a directory to disk.
+pub(in crate::agent) fn sync(directory: &OwnedFd) -> Result<(), WriteError> {
     rustix::fs::fsync(directory).map_err(failed("failed to sync the directory"))
 }
 
-fn remove(directory: &OwnedFd, name: &str) -> Result<(), WriteError> {
+/// Removes a file, if it exists.
+pub(in crate::agent) fn remove(directory: &OwnedFd, name: &str) -> Result<(), WriteError> {
     match unlinkat(directory, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(error) => Err(failed(format!("failed to remove {name}"))(error)),
@@ -172,7 +175,7 @@ impl Host {
 }
 
 /// Creates a file with mode 0644 and syncs it.
-fn put(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<(), WriteError> {
+pub(in crate::agent) fn put(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<(), WriteError> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(directory, name, flags, Mode::from_raw_mode(0o644))
         .map_err(failed(format!("failed to create {name}")))?;

@@ -1,10 +1,10 @@
 //! The agent's DaemonSet.
 
-use clap::{Args, ValueEnum as _};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{AGENT, NAMESPACE, labels};
-use crate::process::flags::ReloadMethod;
+use crate::process::flags::{ReloadMethod, RuntimeChoice};
 
 /// The configuration of the agent in a guest cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct AgentSpec {
     pub image: String,
     /// Its method to reload CRI-O.
     pub reload: ReloadMethod,
+    /// The container runtime of the nodes.
+    pub runtime: RuntimeChoice,
     /// Its ports on the node.
     pub ports: AgentPorts,
     /// Host and port of the API server that nodes can reach without the guest cluster's network.
@@ -33,6 +35,13 @@ pub struct AgentPorts {
 impl Default for AgentPorts {
     fn default() -> Self {
         Self { metrics: 9638, health: 9639 }
+    }
+}
+
+impl AgentSpec {
+    /// Whether it sends a signal to a process of the node.
+    pub fn signals_crio(&self) -> bool {
+        self.reload == ReloadMethod::Signal && self.runtime != RuntimeChoice::Containerd
     }
 }
 
@@ -75,7 +84,7 @@ fn pod_spec(agent: &AgentSpec) -> Value {
         // Works before the node has a pod network, when Service addresses are not routed.
         "hostNetwork": true,
         "dnsPolicy": "Default",
-        "hostPID": agent.reload == ReloadMethod::Signal,
+        "hostPID": agent.signals_crio(),
         "terminationGracePeriodSeconds": 10,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container(agent)],
@@ -90,17 +99,19 @@ fn container(agent: &AgentSpec) -> Value {
         env.push(json!({"name": "KUBERNETES_SERVICE_PORT", "value": port.to_string()}));
     }
     let AgentPorts { metrics, health } = agent.ports;
+    let mut args = vec![format!("--root={HOST}"), format!("--reload={}", name_of(agent.reload))];
+    // An agent of an earlier version, which has only CRI-O, does not know the flag.
+    if agent.runtime != RuntimeChoice::Crio {
+        args.push(format!("--runtime={}", name_of(agent.runtime)));
+    }
+    args.push(format!("--metrics-bind-address=:{metrics}"));
+    args.push(format!("--health-probe-bind-address=127.0.0.1:{health}"));
     let probe = |path: &str, period: u32| json!({"httpGet": {"host": "127.0.0.1", "port": health, "path": path}, "periodSeconds": period});
     json!({
         "name": "agent",
         "image": agent.image,
         "command": [PROGRAM],
-        "args": [
-            format!("--root={HOST}"),
-            format!("--reload={}", reload(agent.reload)),
-            format!("--metrics-bind-address=:{metrics}"),
-            format!("--health-probe-bind-address=127.0.0.1:{health}"),
-        ],
+        "args": args,
         "env": env,
         "ports": [{"name": "metrics", "containerPort": metrics, "hostPort": metrics, "protocol": "TCP"}],
         "livenessProbe": probe("/healthz", 20),
@@ -120,36 +131,55 @@ fn container(agent: &AgentSpec) -> Value {
     })
 }
 
-/// The value of the agent's flag `--reload`.
-fn reload(method: ReloadMethod) -> String {
-    method.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+/// The value of a flag.
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Mounts the whole directory, because a mounted file is not updated when the file on the host is replaced.
-fn volumes(agent: &AgentSpec) -> Value {
-    let volume = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": path, "type": kind}});
-    let mut volumes = vec![
-        volume("containers", "/etc/containers", "Directory"),
-        volume("drop-ins", "/etc/containers/registries.conf.d", "DirectoryOrCreate"),
-    ];
-    match agent.reload {
-        ReloadMethod::Dbus => volumes.push(volume("dbus", "/run/dbus", "Directory")),
-        ReloadMethod::Signal => volumes.push(volume("crio", "/run/crio", "Directory")),
-        ReloadMethod::None => {}
+/// A directory of the node in the agent's container. A mounted file would not be updated when the file on the host is replaced.
+struct Directory {
+    name: &'static str,
+    path: &'static str,
+    /// Whether it is created if it does not exist.
+    is_created: bool,
+    is_writable: bool,
+}
+
+/// The directories of the node's runtime. If nodes of both runtimes exist, those of the other one are created, because a pod starts
+/// only if all of them exist.
+fn directories(agent: &AgentSpec) -> Vec<Directory> {
+    let is_created = agent.runtime == RuntimeChoice::Auto;
+    let read = |name, path| Directory { name, path, is_created, is_writable: false };
+    let written = |name, path| Directory { name, path, is_created: true, is_writable: true };
+    let mut directories = Vec::new();
+    if agent.runtime != RuntimeChoice::Containerd {
+        directories.push(read("containers", "/etc/containers"));
+        directories.push(written("drop-ins", "/etc/containers/registries.conf.d"));
+        match agent.reload {
+            ReloadMethod::Dbus => directories.push(read("dbus", "/run/dbus")),
+            ReloadMethod::Signal => directories.push(read("crio", "/run/crio")),
+            ReloadMethod::None => {}
+        }
     }
-    volumes.into()
+    if agent.runtime != RuntimeChoice::Crio {
+        directories.push(read("containerd", "/etc/containerd"));
+        directories.push(written("hosts", "/etc/containerd/certs.d"));
+    }
+    directories
+}
+
+fn volumes(agent: &AgentSpec) -> Value {
+    let volume = |directory: Directory| {
+        let kind = if directory.is_created { "DirectoryOrCreate" } else { "Directory" };
+        json!({"name": directory.name, "hostPath": {"path": directory.path, "type": kind}})
+    };
+    directories(agent).into_iter().map(volume).collect()
 }
 
 fn volume_mounts(agent: &AgentSpec) -> Value {
-    let mount = |name: &str, path: &str, read_only: bool| json!({"name": name, "mountPath": format!("{HOST}{path}"), "readOnly": read_only});
-    let mut mounts = vec![
-        mount("containers", "/etc/containers", true),
-        mount("drop-ins", "/etc/containers/registries.conf.d", false),
-    ];
-    match agent.reload {
-        ReloadMethod::Dbus => mounts.push(mount("dbus", "/run/dbus", true)),
-        ReloadMethod::Signal => mounts.push(mount("crio", "/run/crio", true)),
-        ReloadMethod::None => {}
-    }
-    mounts.into()
+    let mount = |directory: Directory| {
+        let path = format!("{HOST}{}", directory.path);
+        json!({"name": directory.name, "mountPath": path, "readOnly": !directory.is_writable})
+    };
+    directories(agent).into_iter().map(mount).collect()
 }

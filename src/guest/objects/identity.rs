@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{AGENT, AgentSpec, GuestKinds, NAMESPACE, labels};
-use crate::process::flags::ReloadMethod;
 
 /// The agent's user name.
 const USER: &str = "system:serviceaccount:hypermirror-system:hypermirror-agent";
@@ -93,7 +92,7 @@ fn security_context_constraints(agent: &AgentSpec) -> Value {
         "allowHostDirVolumePlugin": true,
         "allowHostIPC": false,
         "allowHostNetwork": true,
-        "allowHostPID": agent.reload == ReloadMethod::Signal,
+        "allowHostPID": agent.signals_crio(),
         "allowHostPorts": true,
         "allowPrivilegeEscalation": false,
         "allowPrivilegedContainer": false,

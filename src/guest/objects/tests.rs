@@ -1,6 +1,6 @@
 use super::*;
 use crate::mirrors::{Layer, Origin, PullBy};
-use crate::process::flags::ReloadMethod;
+use crate::process::flags::{ReloadMethod, RuntimeChoice};
 
 fn entry(pull_by: PullBy, source: &str, list: &'static str) -> MirrorEntry {
     MirrorEntry {
@@ -26,6 +26,7 @@ fn agent(reload: ReloadMethod) -> AgentSpec {
     AgentSpec {
         image: "quay.example/hypermirror@sha256:0".into(),
         reload,
+        runtime: RuntimeChoice::Crio,
         ports: AgentPorts::default(),
         api: Some(("api.west.example".into(), 6443)),
     }
@@ -95,6 +96,42 @@ fn the_agent_runs_where_nothing_works_yet_and_may_do_nothing_else() {
     assert_eq!(writable, ["/host/etc/containers/registries.conf.d"]);
     assert_eq!(pod["hostPID"], false);
     assert_eq!(daemon_set_of(ReloadMethod::Signal)["hostPID"], true);
+}
+
+/// The mounted directories of the node, with `w` for those that the agent writes and `+` for those that are created.
+fn mounted(runtime: RuntimeChoice, reload: ReloadMethod) -> Vec<String> {
+    let spec = AgentSpec { runtime, ..agent(reload) };
+    let pod = daemon_set(&spec)["spec"]["template"]["spec"].clone();
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap().clone();
+    let volumes = pod["volumes"].as_array().unwrap().clone();
+    let both = mounts.iter().zip(&volumes);
+    both.map(|(mount, volume)| {
+        assert_eq!(mount["name"], volume["name"]);
+        let path = volume["hostPath"]["path"].as_str().unwrap();
+        assert_eq!(mount["mountPath"], format!("/host{path}"));
+        let created = if volume["hostPath"]["type"] == "DirectoryOrCreate" { "+" } else { "" };
+        let written = if mount["readOnly"] == false { "w" } else { "" };
+        format!("{path} {written}{created}").trim_end().to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn the_agent_mounts_only_what_the_runtime_of_its_nodes_needs() {
+    let crio = mounted(RuntimeChoice::Crio, ReloadMethod::Dbus);
+    assert_eq!(crio, ["/etc/containers", "/etc/containers/registries.conf.d w+", "/run/dbus"]);
+    let containerd = mounted(RuntimeChoice::Containerd, ReloadMethod::Signal);
+    assert_eq!(containerd, ["/etc/containerd", "/etc/containerd/certs.d w+"]);
+    let mixed = mounted(RuntimeChoice::Auto, ReloadMethod::Signal);
+    let expected = ["/etc/containers +", "/etc/containers/registries.conf.d w+", "/run/crio +"];
+    assert_eq!(mixed, [&expected[..], &["/etc/containerd +", "/etc/containerd/certs.d w+"]].concat());
+    let args = |runtime| {
+        let spec = AgentSpec { runtime, ..agent(ReloadMethod::Signal) };
+        let pod = &daemon_set(&spec)["spec"]["template"]["spec"];
+        (pod["containers"][0]["args"].to_string().contains("--runtime"), pod["hostPID"] == true)
+    };
+    assert_eq!(args(RuntimeChoice::Crio), (false, true), "an earlier agent does not know the flag");
+    assert_eq!(args(RuntimeChoice::Containerd), (true, false));
 }
 
 fn daemon_set_of(reload: ReloadMethod) -> Value {

@@ -16,7 +16,7 @@ use crate::guest::{GuestClient, GuestError, guest_set};
 use crate::hosted::condition_state::ConditionState;
 use crate::hosted::facts::ClusterFacts;
 use crate::hosted::guest::GuestOutcome;
-use crate::process::flags::ReloadMethod;
+use crate::process::flags::{ReloadMethod, RuntimeChoice};
 
 const KIND: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/nodemirrorsets.hypermirror.dev";
 
@@ -163,7 +163,7 @@ async fn step(client: &GuestClient, late: bool) -> Result<Option<Summary>, Guest
 async fn delete_all(client: &GuestClient) -> Result<(), GuestError> {
     let kinds = push::kinds(client).await?;
     let (reload, ports) = (ReloadMethod::default(), AgentPorts::default());
-    let agent = AgentSpec { image: String::new(), reload, ports, api: None };
+    let agent = AgentSpec { image: String::new(), reload, runtime: RuntimeChoice::Crio, ports, api: None };
     let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
     if kinds.digest_mirror_sets {
         client.prune("ImageDigestMirrorSet", &[]).await?;

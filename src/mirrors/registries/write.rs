@@ -146,7 +146,7 @@ fn print_table(text: &mut String, prefix: &str, table: &OwnTable) -> std::fmt::R
 }
 
 /// A TOML basic string with escapes of TOML 1.0 only.
-fn quoted(value: &str) -> String {
+pub fn quoted(value: &str) -> String {
     let mut text = String::with_capacity(value.len() + 2);
     text.push('"');
     for letter in value.chars() {
@@ -163,7 +163,8 @@ fn quoted(value: &str) -> String {
     text
 }
 
-fn comment(origin: &Origin) -> String {
+/// The text of an origin in a comment.
+pub fn comment(origin: &Origin) -> String {
     printable(&origin.to_string())
 }
 

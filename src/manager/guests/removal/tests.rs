@@ -55,7 +55,7 @@ fn emptied(status: Value) -> Vec<Step> {
 /// exists, if `has_crd`, and is deleted.
 fn deleted(has_crd: bool) -> Vec<Step> {
     let (reload, ports) = (ReloadMethod::default(), AgentPorts::default());
-    let agent = AgentSpec { image: String::new(), reload, ports, api: None };
+    let agent = AgentSpec { image: String::new(), reload, runtime: RuntimeChoice::Crio, ports, api: None };
     let kinds = GuestKinds::default();
     let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
     let order = objects.workloads.iter().chain(objects.foundations.iter().rev()).chain(&objects.crds);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use hypermirror::guest::objects::{AgentPorts, AgentSpec, GuestInput, GuestKinds, GuestObjects};
-use hypermirror::process::flags::ReloadMethod;
+use hypermirror::process::flags::{ReloadMethod, RuntimeChoice};
 use hypermirror_e2e::{AgentNode, Crds, Fleet, Process, Testbed, binaries};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ impl Stage {
         Crds::read(&[crds])?.install(&guest.client).await?;
         let kinds = GuestKinds { admission_policies: true, ..GuestKinds::default() };
         let agent =
-            AgentSpec { image: "none".to_owned(), reload: ReloadMethod::None, ports: AgentPorts::default(), api: None };
+            AgentSpec { image: "none".to_owned(), reload: ReloadMethod::None, runtime: RuntimeChoice::Crio, ports: AgentPorts::default(), api: None };
         let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
         for object in &objects.foundations {
             guest.apply(object).await?;

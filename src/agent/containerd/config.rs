@@ -1,0 +1,139 @@
+//! Finds the directory for hosts.toml in containerd's configuration, which the agent never changes.
+
+use std::io;
+
+use serde::Deserialize;
+
+use crate::agent::files::Host;
+
+/// The directory in containerd's documentation.
+pub const USUAL_DIRECTORY: &str = "/etc/containerd/certs.d";
+
+/// Maximum number of imported files.
+const MOST_IMPORTS: usize = 100;
+
+/// Why containerd does not read any hosts.toml, as far as its configuration shows.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no configuration.
+    #[error("{0} does not exist, or the pod does not mount its directory; containerd ignores hosts.toml by default: {set}", set = set_it())]
+    Absent(String),
+    /// It cannot be read.
+    #[error("failed to read {0}: {1}")]
+    Unreadable(String, #[source] io::Error),
+    /// It is not valid.
+    #[error("failed to parse {0}: {1}")]
+    Invalid(String, String),
+    /// It does not name a directory.
+    #[error("config_path is not set in {0}, so containerd ignores hosts.toml: {set}", set = set_it())]
+    Unset(String),
+    /// The directory is not an absolute path.
+    #[error("config_path in {0} is {1:?}, which is not an absolute path")]
+    Relative(String, String),
+}
+
+fn set_it() -> String {
+    format!(
+        "set config_path = {USUAL_DIRECTORY:?} in the table [plugins.\"io.containerd.grpc.v1.cri\".registry] (containerd 1.x) or \
+         [plugins.\"io.containerd.cri.v1.images\".registry] (containerd 2.x) and restart containerd"
+    )
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct File {
+    imports: Vec<String>,
+    plugins: Plugins,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Plugins {
+    /// containerd 2.x.
+    #[serde(rename = "io.containerd.cri.v1.images")]
+    images: Cri,
+    /// containerd 1.x.
+    #[serde(rename = "io.containerd.grpc.v1.cri")]
+    cri: Cri,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Cri {
+    registry: RegistryTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RegistryTable {
+    config_path: String,
+}
+
+impl File {
+    fn config_path(&self) -> Option<&str> {
+        [&self.plugins.images, &self.plugins.cri]
+            .map(|cri| cri.registry.config_path.as_str())
+            .into_iter()
+            .find(|path| !path.is_empty())
+    }
+}
+
+fn parse(path: &str, content: &[u8]) -> Result<File, ConfigError> {
+    let invalid = |why: String| ConfigError::Invalid(path.to_owned(), why);
+    let text = std::str::from_utf8(content).map_err(|error| invalid(error.to_string()))?;
+    toml::from_str(text).map_err(|error| invalid(error.message().to_owned()))
+}
+
+/// The first directory of `config_path` in containerd's configuration. A value in an imported file takes precedence.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn directory(host: &Host, path: &str) -> Result<String, ConfigError> {
+    let unreadable = |path: &str, error| ConfigError::Unreadable(path.to_owned(), error);
+    let content = host.content(path).map_err(|error| unreadable(path, error))?;
+    let main = parse(path, &content.ok_or_else(|| ConfigError::Absent(path.to_owned()))?)?;
+    let mut found = main.config_path().map(|value| (path.to_owned(), value.to_owned()));
+    for import in imports(host, path, &main.imports).map_err(|error| unreadable(path, error))? {
+        let Some(content) = host.content(&import).map_err(|error| unreadable(&import, error))? else { continue };
+        if let Some(value) = parse(&import, &content)?.config_path() {
+            found = Some((import, value.to_owned()));
+        }
+    }
+    let (file, value) = found.ok_or_else(|| ConfigError::Unset(path.to_owned()))?;
+    let first = value.split(':').next().unwrap_or_default().trim_end_matches('/');
+    if first.starts_with('/') { Ok(first.to_owned()) } else { Err(ConfigError::Relative(file, value)) }
+}
+
+/// The imported files, in load order. Paths are relative to the main file, and their last component may have wildcards.
+fn imports(host: &Host, main: &str, patterns: &[String]) -> io::Result<Vec<String>> {
+    let base = main.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let mut files = Vec::new();
+    for pattern in patterns {
+        let pattern = if pattern.starts_with('/') { pattern.clone() } else { format!("{base}/{pattern}") };
+        let Some((directory, name)) = pattern.rsplit_once('/').filter(|(_, name)| name.contains('*')) else {
+            files.push(pattern);
+            continue;
+        };
+        let mut names = host.names(directory)?;
+        names.retain(|candidate| matches(name, candidate));
+        names.sort_unstable();
+        files.extend(names.into_iter().map(|name| format!("{directory}/{name}")));
+    }
+    files.truncate(MOST_IMPORTS);
+    Ok(files)
+}
+
+/// Whether a name matches a pattern in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match name.split_once(part) {
+            Some((_, after)) => name = after,
+            None => return false,
+        }
+    }
+    name.ends_with(last)
+}
