@@ -3,6 +3,7 @@
 //! The manager, the agent and the command line use the same rules. This module has no client, clock, file system or
 //! environment.
 
+pub mod attachments;
 pub mod containerd;
 pub mod entry;
 pub mod fields;

@@ -376,14 +376,22 @@ fn the_output_of_oc_mirror_gets_no_needless_warning() {
 fn containerd_gets_what_hosts_toml_can_express_and_the_rest_is_named() {
     let case = "containerd";
     let ran = run(case, "render node -f mirrors.yaml --runtime containerd");
-    let golden = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/containerd/hosts.txt"));
+    let golden =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/containerd/hosts.txt"));
     assert_eq!((ran.code, ran.out), (0, golden.unwrap()), "{}", ran.shown);
     for text in ["registry.example/team: not used by containerd: ", "mirror tags.example: "] {
         assert!(ran.shown.contains(text), "{}", ran.shown);
     }
-    let pulled = endpoints(case, "-f mirrors.yaml --runtime containerd quay.io/a:v1 docker.io/library/a@D registry.example/team/a:v1");
+    let pulled = endpoints(
+        case,
+        "-f mirrors.yaml --runtime containerd quay.io/a:v1 docker.io/library/a@D registry.example/team/a:v1",
+    );
     assert_eq!(pulled[0], ["mirror.example:5000/quay/a:v1", "quay.io/a:v1"]);
     assert_eq!(pulled[1][0], "mirror.example:5000/hub/library/a@D");
     assert_eq!(pulled[2], ["registry.example/team/a:v1"]);
-    fails(case, "render node -f mirrors.yaml --runtime containerd --registries-conf mirrors.yaml", &["--registries-conf"]);
+    fails(
+        case,
+        "render node -f mirrors.yaml --runtime containerd --registries-conf mirrors.yaml",
+        &["--registries-conf"],
+    );
 }

@@ -15,6 +15,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 // Not compressed, because compressing tens of megabytes takes longer than sending them over the loopback address.
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const SIGNATURE_PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 /// The label that distinguishes images with the same program.
 pub const MARKER: &str = "marker";
@@ -87,6 +88,28 @@ impl Image {
         let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
         let manifest = blobs.add(MANIFEST, &serde_json::to_vec(&manifest)?)?;
         let (digest, id) = (manifest.digest.clone(), config_id);
+        write_json(&directory.join("index.json"), &json!({ "schemaVersion": 2, "manifests": [manifest] }))?;
+        write_json(&directory.join("oci-layout"), &json!({ "imageLayoutVersion": "1.0.0" }))?;
+        Ok(Self { layout: directory.to_owned(), digest, id })
+    }
+
+    /// Writes a sigstore signature as an OCI layout to `directory`. A registry has it below the tag [`tag`](crate::signature::tag).
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub fn signature(directory: &Path, payload: &[u8], signature: &str) -> Result<Self> {
+        let blobs = Blobs::create(directory)?;
+        let layer = blobs.add(SIGNATURE_PAYLOAD, payload)?;
+        let rootfs = json!({ "type": "layers", "diff_ids": [layer.digest] });
+        let config = json!({ "architecture": "", "os": "", "config": {}, "rootfs": rootfs });
+        let config = blobs.add(CONFIG, &serde_json::to_vec(&config)?)?;
+        let id = config.digest.trim_start_matches("sha256:").to_owned();
+        let mut layer = serde_json::to_value(layer)?;
+        layer["annotations"] = json!({ "dev.cosignproject.cosign/signature": signature });
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let manifest = blobs.add(MANIFEST, &serde_json::to_vec(&manifest)?)?;
+        let digest = manifest.digest.clone();
         write_json(&directory.join("index.json"), &json!({ "schemaVersion": 2, "manifests": [manifest] }))?;
         write_json(&directory.join("oci-layout"), &json!({ "imageLayoutVersion": "1.0.0" }))?;
         Ok(Self { layout: directory.to_owned(), digest, id })

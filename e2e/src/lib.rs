@@ -39,6 +39,7 @@ pub mod release;
 pub mod rival;
 pub mod served;
 mod servers;
+pub mod signature;
 
 pub use agent_node::AgentNode;
 pub use audit::Audit;

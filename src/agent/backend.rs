@@ -4,7 +4,7 @@ use hypermirror_api::node_mirror_status::ObservedSet;
 
 use super::containerd::ContainerdFiles;
 use super::desired::{DROP_IN_DIRECTORY, DeclaredMirrors};
-use super::files::{CONTAINERS, Host, MISSPELT_DIRECTORY, USER_DIRECTORY};
+use super::files::{ATTACHMENTS_DIRECTORY, CONTAINERS, Host, MISSPELT_DIRECTORY, USER_DIRECTORY};
 use super::node::{NodeFile, Pass};
 
 /// The agent's files on the node.
@@ -45,7 +45,9 @@ impl Backend {
     pub fn watched(&self) -> Vec<String> {
         match self {
             Self::Crio(_) => {
-                ["/etc", CONTAINERS, DROP_IN_DIRECTORY, MISSPELT_DIRECTORY, USER_DIRECTORY].map(str::to_owned).to_vec()
+                let directories =
+                    [CONTAINERS, DROP_IN_DIRECTORY, MISSPELT_DIRECTORY, USER_DIRECTORY, ATTACHMENTS_DIRECTORY];
+                ["/etc"].into_iter().chain(directories).map(str::to_owned).collect()
             }
             Self::Containerd(files) => files.watched(),
         }

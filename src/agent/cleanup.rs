@@ -38,13 +38,15 @@ async fn of_crio(paths: &NodePaths, host: &Host) -> Result<()> {
     let reloader = paths.reloader(host);
     let was_pending = host.is_pending();
     host.remove_temporary()?;
-    let is_ours = match host.read_all().context("failed to read the node's files")?.own {
+    let seen = host.read_all().context("failed to read the node's files")?;
+    let is_ours = match seen.own {
         Own::Foreign(why) => {
             bail!("{DROP_IN_DIRECTORY}/{DROP_IN} was not written by hypermirror and is not removed: {why}")
         }
         Own::Ours(_) => true,
         Own::Absent => false,
     };
+    host.apply_attachments(&seen.attachments, None)?;
     if is_ours {
         host.apply(&Change { file: FileChange::Remove, replaces: true, legacy: Vec::new() }, reloader.is_enabled())?;
         tracing::info!("removed the file");

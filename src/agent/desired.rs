@@ -3,10 +3,12 @@
 use hypermirror_api::node_mirror_status::Shadowed;
 use hypermirror_api::report::FindingReport;
 
+use crate::mirrors::attachments::{Attachments, SignatureFiles, attachments};
 use crate::mirrors::finding::{Finding, FindingReason, Severity};
 use crate::mirrors::layers::resolve;
 use crate::mirrors::registries::{
-    ConfigError, DROP_IN, Judgement, Note, NoteReason, RegistriesFile, RenderError, Rendered, Role, judge, render_over,
+    ConfigError, DROP_IN, Judgement, Note, NoteReason, RegistriesFile, RegistryTable, RenderError, Rendered, Role,
+    judge, render_over,
 };
 use crate::mirrors::{MirrorEntry, Resolved};
 
@@ -33,6 +35,8 @@ pub struct ForeignFiles {
     pub unusable: Vec<(String, String)>,
     /// Files with a warning.
     pub doubtful: Vec<(String, String)>,
+    /// Files about signatures.
+    pub signatures: SignatureFiles,
 }
 
 /// The declared entries for this node.
@@ -87,12 +91,21 @@ pub struct Decision<F = Option<String>> {
     pub warnings: Vec<FindingReport>,
     /// Sources that another file overrides.
     pub shadowed: Vec<Shadowed>,
+    /// The file in registries.d. Without a value it is not changed.
+    pub attachments: Option<Attachments>,
 }
 
 impl<F: Default> Decision<F> {
     /// A decision that changes nothing and reports nothing.
     pub fn nothing() -> Self {
-        Self { file: Ok(F::default()), sources: 0, rejected: Vec::new(), warnings: Vec::new(), shadowed: Vec::new() }
+        Self {
+            file: Ok(F::default()),
+            sources: 0,
+            rejected: Vec::new(),
+            warnings: Vec::new(),
+            shadowed: Vec::new(),
+            attachments: None,
+        }
     }
 
     /// Resolves the declared entries. The decision has their findings, and a refusal if the current files must stay unchanged
@@ -130,12 +143,30 @@ pub fn decide(declared: &DeclaredMirrors, foreign: &ForeignFiles, names_kind: im
             let message = format!("pulls such as {} fail: {}", broken.example, broken.error);
             decision.warnings.push(warning("BrokenTable", &format!("{} in {}", broken.prefix, broken.file), &message));
         }
+        decision.add_attachments(&written.tables, &foreign.signatures);
         written.rendered.text
     });
     decision
 }
 
 impl Decision {
+    /// Decides where signatures of mirrored images are found. An error affects only images whose signatures are demanded.
+    fn add_attachments(&mut self, tables: &[RegistryTable], files: &SignatureFiles) {
+        match attachments(tables, files) {
+            Ok(found) => {
+                for (name, file) in &found.hidden {
+                    let message = format!(
+                        "{file} has settings for it without use-sigstore-attachments, so signatures at this mirror are not found \
+                         and images are refused"
+                    );
+                    self.warnings.push(warning("SignaturesHidden", name, &message));
+                }
+                self.attachments = Some(found);
+            }
+            Err(error) => self.warnings.push(warning("SignaturesUnknown", "registries.d", &error.to_string())),
+        }
+    }
+
     fn add_notes(&mut self, notes: &[Note]) {
         for note in notes {
             match note.reason {
@@ -157,6 +188,8 @@ impl Decision {
 struct Written {
     rendered: Rendered,
     judgement: Judgement,
+    /// The tables in files of hypermirror.
+    tables: Vec<RegistryTable>,
 }
 
 fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
@@ -178,7 +211,12 @@ fn write(set: &Resolved, foreign: &ForeignFiles) -> Result<Written, Refusal> {
     }
     let judgement =
         foreign.judge(Files::All { ours: rendered.text.as_deref() }).map_err(|error| would_break(&error))?;
-    Ok(Written { rendered, judgement })
+    let mut tables = boot.map(|(_, boot)| boot.tables.clone()).unwrap_or_default();
+    if let Some(text) = &rendered.text {
+        tables
+            .extend(RegistriesFile::parse(text.as_bytes(), Role::DropIn).map_err(|error| would_break(&error))?.tables);
+    }
+    Ok(Written { rendered, judgement, tables })
 }
 
 fn would_break(error: &impl ToString) -> Refusal {

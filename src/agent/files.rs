@@ -13,10 +13,12 @@ use super::desired::{DROP_IN_DIRECTORY, ForeignFiles, LARGEST};
 use crate::hosted::boot::BOOT_FILE;
 use crate::mirrors::registries::{DROP_IN, HEADER};
 
+mod signatures;
 mod write;
 
+pub use signatures::ATTACHMENTS_DIRECTORY;
 pub use write::{Change, FileChange, WriteError};
-pub(super) use write::{failed, put, remove, sync};
+pub(super) use write::{failed, put, remove, rename, sync};
 
 /// The directory in the README of `hcp-idms-operator`. No program reads files there.
 pub const MISSPELT_DIRECTORY: &str = "/etc/containers/registry.conf.d";
@@ -66,6 +68,8 @@ pub struct Seen {
     pub own: Own,
     /// Files to replace.
     pub legacy: Vec<Legacy>,
+    /// The file with the name of the agent's file in registries.d.
+    pub attachments: Own,
 }
 
 impl Seen {
@@ -161,6 +165,14 @@ impl Host {
         }
     }
 
+    /// The names in a directory of the node, sorted. Empty if it does not exist.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        self.directory(path)?.map_or_else(|| Ok(Vec::new()), |directory| names(&directory))
+    }
+
     fn is_dangling(&self, path: &str) -> bool {
         let link = self.open_at(path, OFlags::PATH | OFlags::NOFOLLOW).and_then(|link| fstat(&link));
         link.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
@@ -181,17 +193,18 @@ impl Host {
         }
         if let Some(directory) = self.directory(DROP_IN_DIRECTORY)? {
             seen.own = own(&directory)?;
-            for name in names(&directory)?.into_iter().filter(|name| name != DROP_IN) {
+            for name in drop_ins(&directory)?.into_iter().filter(|name| name != DROP_IN) {
                 self.read_drop_in(&directory, &name, &mut seen)?;
             }
         }
         // No program reads files in it.
         if let Some(directory) = self.directory(MISSPELT_DIRECTORY).ok().flatten() {
-            for name in names(&directory)? {
+            for name in drop_ins(&directory)? {
                 seen.legacy.extend(legacy(&directory, MISSPELT_DIRECTORY, &name)?);
             }
         }
         self.read_users_files(&mut seen.foreign);
+        (seen.foreign.signatures, seen.attachments) = self.read_signatures();
         Ok(seen)
     }
 
@@ -229,7 +242,7 @@ impl Host {
                 "if CRI-O runs with this home directory, this file replaces all files in /etc/containers".to_owned();
             foreign.doubtful.push((USER_MAIN.to_owned(), what));
         }
-        let names = self.directory(USER_DIRECTORY).ok().flatten().and_then(|directory| names(&directory).ok());
+        let names = self.directory(USER_DIRECTORY).ok().flatten().and_then(|directory| drop_ins(&directory).ok());
         for name in names.into_iter().flatten() {
             let path = format!("{USER_DIRECTORY}/{name}");
             match self.read(&path) {
@@ -270,18 +283,25 @@ fn too_large() -> String {
     format!("it is larger than {LARGEST} bytes")
 }
 
-/// The names of the drop-ins in a directory, in load order. A name that is not UTF-8 is converted lossily, so reading the
-/// file fails and is reported.
-fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
+/// The names in a directory, in load order. A name that is not UTF-8 is converted lossily, so reading the file fails and is
+/// reported.
+pub(super) fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // Unlike `Path::extension`: the hidden file `.conf` is loaded, and `x.CONF` is not.
-        if name.as_bytes().ends_with(b".conf") {
+        if name != "." && name != ".." {
             names.push(name);
         }
     }
     names.sort_unstable();
+    Ok(names)
+}
+
+/// The names of the drop-ins in a directory, in load order.
+fn drop_ins(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = names(directory)?;
+    // Unlike `Path::extension`: the hidden file `.conf` is loaded, and `x.CONF` is not.
+    names.retain(|name| name.as_bytes().ends_with(b".conf"));
     Ok(names)
 }
 

@@ -7,8 +7,8 @@ use hypermirror_api::node_mirror_status::ObservedSet;
 use rustix::fs::{AtFlags, statat};
 use sha2::{Digest as _, Sha256};
 
-use super::desired::{DROP_IN_DIRECTORY, Decision, DeclaredMirrors, Refusal, decide};
-use super::files::{Change, FileChange, Host, Own};
+use super::desired::{DROP_IN_DIRECTORY, Decision, DeclaredMirrors, Refusal, decide, warning};
+use super::files::{ATTACHMENTS_DIRECTORY, Change, FileChange, Host, Own, Seen};
 use super::report::{NodeConditionState, Snapshot};
 use crate::mirrors::registries::DROP_IN;
 
@@ -56,7 +56,9 @@ impl NodeFile {
             Ok(seen) => seen,
             Err(error) => return self.unreadable(&error),
         };
-        let decision = decide(declared, &seen.foreign, |kind| seen.names_kind(kind));
+        let mut decision = decide(declared, &seen.foreign, |kind| seen.names_kind(kind));
+        // Before the mirrors, so that a signature is found as soon as one is used.
+        self.write_attachments(&seen, &mut decision);
         let found = match &seen.own {
             Own::Ours(content) => Some(content.as_slice()),
             Own::Absent | Own::Foreign(_) => None,
@@ -98,6 +100,15 @@ impl NodeFile {
         Pass { snapshot, is_changed }
     }
 
+    /// Writes the file in registries.d. An error affects only images whose signatures are demanded, so it is a warning.
+    fn write_attachments(&self, seen: &Seen, decision: &mut Decision) {
+        let Some(wanted) = decision.attachments.take().filter(|_| !matches!(seen.own, Own::Foreign(_))) else { return };
+        if let Err(error) = self.host.apply_attachments(&seen.attachments, wanted.text.as_deref()) {
+            let message = format!("{error}; images whose signatures are demanded are refused from mirrors");
+            decision.warnings.push(warning("SignaturesNotWritten", ATTACHMENTS_DIRECTORY, &message));
+        }
+    }
+
     fn snapshot(&self, applied: NodeConditionState, decision: Decision, on_disk: Option<&[u8]>) -> Snapshot {
         Snapshot::new(applied, decision, self.observed.clone(), on_disk.map(hash).unwrap_or_default())
     }
@@ -116,7 +127,10 @@ impl NodeFile {
         if name == DROP_IN.as_bytes() {
             return self.identity() != self.known;
         }
-        name.is_empty() || name.ends_with(b".conf") || name.ends_with(b".conf.d")
+        name.is_empty()
+            || [b".conf".as_slice(), b".conf.d", b".yaml", b"registries.d", b"policy.json"]
+                .iter()
+                .any(|end| name.ends_with(end))
     }
 
     fn identity(&self) -> Option<Identity> {

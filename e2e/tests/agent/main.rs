@@ -6,6 +6,7 @@ mod edits;
 mod files;
 mod kinds;
 mod seed;
+mod signatures;
 mod stage;
 mod stand_in;
 mod standalone;

@@ -60,12 +60,12 @@ struct Plugins {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Cri {
-    registry: RegistryTable,
+    registry: RegistryKeys,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct RegistryTable {
+struct RegistryKeys {
     config_path: String,
 }
 

@@ -3,10 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
-use crate::agent::files::{self, Found, Host, WriteError, failed, open_itself, put, read_open, sync};
+use crate::agent::files::{self, Found, Host, WriteError, failed, names, open_itself, put, read_open, rename, sync};
 use crate::mirrors::containerd::{HEADER, HOSTS_FILE, HostDirectory, HostFile, HostsDirectory};
 
 /// The name of a new directory until it is complete. It is not the name of a registry.
@@ -52,7 +52,7 @@ fn read_registry(host: &Host, root: &OwnedFd, path: &str, name: &str) -> io::Res
     }
     let names = names(&directory)?;
     for name in &names {
-        if name.ends_with(".crt") {
+        if name.as_bytes().ends_with(b".crt") {
             found.authorities.push(name.clone());
         } else if let Some(stem) = name.strip_suffix(".cert") {
             let key = format!("{stem}.key");
@@ -90,28 +90,7 @@ fn is_ours(content: &[u8]) -> bool {
     content.strip_prefix(HEADER.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'\n'))
 }
 
-/// The names in a directory, sorted.
-fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "." && name != ".." {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
 impl Host {
-    /// The names in a directory of the node, sorted. Empty if it does not exist.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn names(&self, path: &str) -> io::Result<Vec<String>> {
-        self.directory(path)?.map_or_else(|| Ok(Vec::new()), |directory| names(&directory))
-    }
-
     /// A directory that is created if it does not exist. Its parent must exist.
     fn made(&self, path: &str) -> Result<OwnedFd, WriteError> {
         let open = |path: &str| {
@@ -164,19 +143,6 @@ pub fn write(
     put(&directory, NEW_FILE, text.as_bytes())?;
     rename(&directory, NEW_FILE, HOSTS_FILE, replaces)?;
     sync(&directory)
-}
-
-fn rename(directory: &OwnedFd, from: &str, to: &str, replaces: bool) -> Result<(), WriteError> {
-    let renamed = if replaces {
-        renameat(directory, from, directory, to)
-    } else {
-        match renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
-            // Some file systems do not support the flag.
-            Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, from, directory, to),
-            other => other,
-        }
-    };
-    renamed.map_err(failed(format!("failed to rename the new file or directory to {to}")))
 }
 
 /// Removes the file of a registry, and its directory if nothing else is in it.

@@ -96,7 +96,7 @@ impl Host {
                 FileChange::Write(text) => {
                     remove(&directory, TEMPORARY)?;
                     put(&directory, TEMPORARY, text.as_bytes())?;
-                    rename(&directory, change.replaces)?;
+                    rename(&directory, TEMPORARY, DROP_IN, change.replaces)?;
                     sync(&directory)?;
                 }
                 // Remove the file instead of renaming it: CRI-O's own watch does not notice a rename.
@@ -187,16 +187,16 @@ pub(in crate::agent) fn put(directory: &OwnedFd, name: &str, content: &[u8]) -> 
     written.map_err(|source| WriteError { step: format!("failed to write {name}"), source })
 }
 
-/// Renames the new file. If the agent's file did not exist, a file that was created meanwhile is not overwritten.
-fn rename(directory: &OwnedFd, replaces: bool) -> Result<(), WriteError> {
+/// Renames a new file or directory. Without `replaces`, what was created under its name meanwhile is not overwritten.
+pub(in crate::agent) fn rename(directory: &OwnedFd, from: &str, to: &str, replaces: bool) -> Result<(), WriteError> {
     let renamed = if replaces {
-        renameat(directory, TEMPORARY, directory, DROP_IN)
+        renameat(directory, from, directory, to)
     } else {
-        match renameat_with(directory, TEMPORARY, directory, DROP_IN, RenameFlags::NOREPLACE) {
+        match renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE) {
             // Some file systems do not support the flag.
-            Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, TEMPORARY, directory, DROP_IN),
+            Err(Errno::INVAL | Errno::NOSYS) => renameat(directory, from, directory, to),
             other => other,
         }
     };
-    renamed.map_err(failed(format!("failed to rename the new file to {DROP_IN}")))
+    renamed.map_err(failed(format!("failed to rename the new file to {to}")))
 }

@@ -160,6 +160,7 @@ fn directories(agent: &AgentSpec) -> Vec<Directory> {
             ReloadMethod::Signal => directories.push(read("crio", "/run/crio")),
             ReloadMethod::None => {}
         }
+        directories.push(written("signatures", "/etc/containers/registries.d"));
     }
     if agent.runtime != RuntimeChoice::Crio {
         directories.push(read("containerd", "/etc/containerd"));

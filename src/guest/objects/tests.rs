@@ -93,7 +93,7 @@ fn the_agent_runs_where_nothing_works_yet_and_may_do_nothing_else() {
         .filter(|mount| mount["readOnly"] == false)
         .map(|mount| mount["mountPath"].as_str().unwrap())
         .collect();
-    assert_eq!(writable, ["/host/etc/containers/registries.conf.d"]);
+    assert_eq!(writable, ["/host/etc/containers/registries.conf.d", "/host/etc/containers/registries.d"]);
     assert_eq!(pod["hostPID"], false);
     assert_eq!(daemon_set_of(ReloadMethod::Signal)["hostPID"], true);
 }
@@ -119,11 +119,12 @@ fn mounted(runtime: RuntimeChoice, reload: ReloadMethod) -> Vec<String> {
 #[test]
 fn the_agent_mounts_only_what_the_runtime_of_its_nodes_needs() {
     let crio = mounted(RuntimeChoice::Crio, ReloadMethod::Dbus);
-    assert_eq!(crio, ["/etc/containers", "/etc/containers/registries.conf.d w+", "/run/dbus"]);
+    let signatures = "/etc/containers/registries.d w+";
+    assert_eq!(crio, ["/etc/containers", "/etc/containers/registries.conf.d w+", "/run/dbus", signatures]);
     let containerd = mounted(RuntimeChoice::Containerd, ReloadMethod::Signal);
     assert_eq!(containerd, ["/etc/containerd", "/etc/containerd/certs.d w+"]);
     let mixed = mounted(RuntimeChoice::Auto, ReloadMethod::Signal);
-    let expected = ["/etc/containers +", "/etc/containers/registries.conf.d w+", "/run/crio +"];
+    let expected = ["/etc/containers +", "/etc/containers/registries.conf.d w+", "/run/crio +", signatures];
     assert_eq!(mixed, [&expected[..], &["/etc/containerd +", "/etc/containerd/certs.d w+"]].concat());
     let args = |runtime| {
         let spec = AgentSpec { runtime, ..agent(ReloadMethod::Signal) };

@@ -33,6 +33,8 @@ pub enum LeftOutReason {
     TagOrder(String),
     /// The mirrors for pulls by tag would also serve images of another source, which has mirrors of its own.
     TagsOfNested(String),
+    /// The mirror is below a source with NeverContactSource, or contains one.
+    MirrorBlocked(String),
     /// The mirror is not a valid location.
     Mirror(String),
 }
@@ -67,6 +69,9 @@ impl fmt::Display for LeftOut {
                 "mirrors for pulls by tag are not used, because containerd would also pull the tags of {nested} from them, \
                  which has mirrors of its own"
             ),
+            LeftOutReason::MirrorBlocked(mirror) => {
+                write!(f, "mirror {mirror}: it belongs to a source with NeverContactSource")
+            }
             LeftOutReason::Mirror(mirror) => write!(f, "mirror {mirror:?}: not a valid location"),
         }?;
         if self.is_source_contacted {

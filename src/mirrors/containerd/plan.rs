@@ -61,7 +61,7 @@ pub(super) fn plan(set: &Resolved) -> Plan {
         } else if let Some(wildcard) = hiding_wildcard(set, name) {
             LeftOutReason::HiddenByWildcard(wildcard)
         } else {
-            registry(&mut registries, &mut left_out, (name, source), nested.get(name.as_str()).copied());
+            registry(&mut registries, &mut left_out, set, (name, source), nested.get(name.as_str()).copied());
             continue;
         };
         let is_blocked = whole.is_some_and(|whole| whole.policy == Policy::NeverContactSource);
@@ -96,6 +96,7 @@ fn hiding_wildcard(set: &Resolved, registry: &str) -> Option<String> {
 fn registry(
     registries: &mut BTreeMap<String, RegistryHosts>,
     left_out: &mut Vec<LeftOut>,
+    set: &Resolved,
     (name, source): (&str, &ResolvedSource),
     nested: Option<&str>,
 ) {
@@ -104,15 +105,14 @@ fn registry(
     };
     let mut mirrors: Vec<HostMirror> = Vec::new();
     for mirror in &source.digest_mirrors {
-        if is_location(&mirror.location) {
-            mirrors.push(HostMirror {
+        match unusable(set, &mirror.location) {
+            Some(reason) => leave_out(reason),
+            None => mirrors.push(HostMirror {
                 location: mirror.location.clone(),
                 by_tag: false,
                 insecure: mirror.insecure,
                 origins: mirror.origins.clone(),
-            });
-        } else {
-            leave_out(LeftOutReason::Mirror(mirror.location.clone()));
+            }),
         }
     }
     if let Some(nested) = nested.filter(|_| !source.tag_mirrors.is_empty()) {
@@ -127,10 +127,9 @@ fn registry(
                     use_for_tags(mirrors.get_mut(place), mirror);
                 }
                 Some(_) => leave_out(LeftOutReason::TagOrder(mirror.location.clone())),
-                None if is_location(&mirror.location) => {
-                    leave_out(LeftOutReason::TagOnly(mirror.location.clone()));
-                }
-                None => leave_out(LeftOutReason::Mirror(mirror.location.clone())),
+                None => leave_out(
+                    unusable(set, &mirror.location).unwrap_or_else(|| LeftOutReason::TagOnly(mirror.location.clone())),
+                ),
             }
         }
     }
@@ -139,6 +138,19 @@ fn registry(
     if !mirrors.is_empty() || is_blocked {
         registries.insert(name.to_owned(), RegistryHosts { mirrors, is_blocked, origins: source.origins.clone() });
     }
+}
+
+/// Why a mirror cannot be used at all.
+fn unusable(set: &Resolved, location: &str) -> Option<LeftOutReason> {
+    if !is_location(location) {
+        return Some(LeftOutReason::Mirror(location.to_owned()));
+    }
+    // CRI-O skips such a mirror, or the images in the part that is blocked.
+    let around = best_match_in(location, |scope| set.sources.contains_key(scope)).map(|(scope, _)| scope);
+    let mut never = set.sources.iter().filter(|(_, source)| source.policy == Policy::NeverContactSource);
+    let is_blocked =
+        never.any(|(name, _)| around.as_ref() == Some(name) || Scope::new(name).is_nested_inside(Scope::new(location)));
+    is_blocked.then(|| LeftOutReason::MirrorBlocked(location.to_owned()))
 }
 
 fn use_for_tags(known: Option<&mut HostMirror>, mirror: &Mirror) {

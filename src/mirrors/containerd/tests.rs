@@ -64,7 +64,13 @@ fn a_registry_gets_its_mirrors_with_their_kinds_of_pulls() {
 fn what_the_format_cannot_express_is_left_out_by_entry() {
     let text = str::to_owned;
     let path = |registry: &str| LeftOutReason::Path { registry: text(registry) };
-    let cases: [(&str, Vec<MirrorEntry>, &[&str], Vec<(&str, LeftOutReason)>); 7] = [
+    let cases: [(&str, Vec<MirrorEntry>, &[&str], Vec<(&str, LeftOutReason)>); 8] = [
+        (
+            "a mirror in a source that is never contacted",
+            vec![digest("s.io", "t.io/x m.io"), never(digest("t.io", "n.io"))],
+            &["s.io: m.io", "!t.io: n.io"],
+            vec![("s.io", LeftOutReason::MirrorBlocked(text("t.io/x")))],
+        ),
         (
             "a path",
             vec![digest("s.io/a", "m.io"), digest("o.io", "m.io")],

@@ -30,8 +30,13 @@ impl Stage {
         let crds = binaries::repository_root().join("manifests/crd/guest.yaml");
         Crds::read(&[crds])?.install(&guest.client).await?;
         let kinds = GuestKinds { admission_policies: true, ..GuestKinds::default() };
-        let agent =
-            AgentSpec { image: "none".to_owned(), reload: ReloadMethod::None, runtime: RuntimeChoice::Crio, ports: AgentPorts::default(), api: None };
+        let agent = AgentSpec {
+            image: "none".to_owned(),
+            reload: ReloadMethod::None,
+            runtime: RuntimeChoice::Crio,
+            ports: AgentPorts::default(),
+            api: None,
+        };
         let objects = GuestObjects::new(&GuestInput { entries: &[], pools: &[], agent: Some(&agent), kinds });
         for object in &objects.foundations {
             guest.apply(object).await?;
