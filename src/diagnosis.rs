@@ -47,7 +47,7 @@ closed_set! {
         GuestKubeconfigMissing,
         /// The kubeconfig that the manager would use is not usable.
         GuestKubeconfigUnusable,
-        /// The container runtime of a node is not CRI-O.
+        /// The container runtime of a node is neither CRI-O nor containerd.
         NodeRuntimeUnsupported,
         /// Another tool writes the environment variable of a target Deployment.
         OverridesWrittenByOther,

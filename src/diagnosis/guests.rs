@@ -7,9 +7,9 @@ use hypermirror_api::ClusterKey;
 use super::{Diagnosis, DiagnosisCode, listed};
 use crate::mirrors::finding::Severity;
 
-/// Container runtimes whose configuration the agent of a guest cluster writes and reloads, as
+/// Container runtimes whose configuration the agent of a guest cluster writes, as
 /// `status.nodeInfo.containerRuntimeVersion` names them.
-const RUNTIMES: [&str; 1] = ["cri-o"];
+const RUNTIMES: [&str; 2] = ["cri-o", "containerd"];
 
 /// The kubeconfig that the manager prefers, as this machine finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,7 @@ pub fn diagnose_runtimes<'n>(
             listed(&nodes),
             RUNTIMES.join(", ")
         );
-        let cure =
-            "use nodes with CRI-O, or set hypermirror.dev/node-delivery: None and configure these nodes otherwise";
+        let cure = "use nodes with CRI-O or containerd, or set hypermirror.dev/node-delivery: None and configure these nodes otherwise";
         let object = format!("Node/{}", nodes.first().copied().unwrap_or_default());
         Diagnosis::new(DiagnosisCode::NodeRuntimeUnsupported, Severity::Error, object, message, cure)
             .at("status.nodeInfo.containerRuntimeVersion", version)
@@ -151,6 +150,7 @@ mod tests {
     fn nodes_with_another_runtime_are_one_row_for_each_runtime() {
         let nodes =
             [("a", "cri-o://1.33.2"), ("b", "rkt://1.30.0"), ("c", ""), ("d", "rkt://1.30.0"), ("e", "docker://26")];
+        assert!(diagnose_runtimes(&key(), [("f", "containerd://2.2.7")]).is_empty());
         let found = diagnose_runtimes(&key(), nodes);
         let values: Vec<&str> = found.iter().map(|found| &*found.value).collect();
         assert_eq!(values, ["docker://26", "rkt://1.30.0"]);
