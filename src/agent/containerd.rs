@@ -86,12 +86,11 @@ impl ContainerdFiles {
             Err(refusal) => (refused(refusal), false),
             Ok(files) => {
                 let (changes, error) = self.apply(&found, files);
-                let state = match error {
-                    Some(error) => NodeConditionState::new(NodeReason::WriteFailed, format!("{path}: {error}")),
-                    None => {
-                        self.observed = observed;
-                        NodeConditionState::new(NodeReason::AsExpected, up_to_date(&path, files.len()))
-                    }
+                let state = if let Some(error) = error {
+                    NodeConditionState::new(NodeReason::WriteFailed, format!("{path}: {error}"))
+                } else {
+                    self.observed = observed;
+                    NodeConditionState::new(NodeReason::AsExpected, up_to_date(&path, files.len()))
                 };
                 (state, changes > 0)
             }

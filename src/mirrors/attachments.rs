@@ -104,14 +104,13 @@ pub fn attachments(tables: &[RegistryTable], files: &SignatureFiles) -> Result<A
         if is_enabled(inherited) {
             continue;
         }
-        match file.filter(|_| settings.by_name.contains_key(name)) {
-            Some(file) => result.hidden.push((name.clone(), file.to_owned())),
-            None => {
-                // The new name hides the settings of a broader one, such as the place of other signatures.
-                let mut own = inherited.clone();
-                own.insert(USE_ATTACHMENTS.to_owned(), Value::Bool(true));
-                entries.insert(name.as_str(), own);
-            }
+        if let Some(file) = file.filter(|_| settings.by_name.contains_key(name)) {
+            result.hidden.push((name.clone(), file.to_owned()));
+        } else {
+            // The new name hides the settings of a broader one, such as the place of other signatures.
+            let mut own = inherited.clone();
+            own.insert(USE_ATTACHMENTS.to_owned(), Value::Bool(true));
+            entries.insert(name.as_str(), own);
         }
     }
     for (name, (other, file)) in &settings.by_name {

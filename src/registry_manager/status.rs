@@ -91,6 +91,7 @@ impl ScanFailure {
     }
 
     /// The same, of a field of the object.
+    #[must_use]
     pub fn of(self, field: &str) -> Self {
         Self { message: format!("{field}: {}", self.message), ..self }
     }

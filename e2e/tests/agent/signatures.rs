@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use hypermirror_e2e::fleet::{Fleet, SOON};
 use hypermirror_e2e::node::Outcome;
 use hypermirror_e2e::signature::{SigningKey, tag};
-use hypermirror_e2e::{Crds, Launch, RealNode, Served, Testbed, binaries, eventually, needs_node, port};
-use serde_json::json;
+use hypermirror_e2e::{Crds, Launch, Process, RealNode, Served, Testbed, binaries, eventually, needs_node, port};
+use serde_json::{Value, json};
 
 const ATTACHMENTS: &str = "/etc/containers/registries.d/hypermirror.yaml";
 
@@ -17,6 +17,23 @@ fn policy(repository: &str, key: &SigningKey) -> String {
     let key = base64::engine::general_purpose::STANDARD.encode(key.public());
     let signed = json!([{"type": "sigstoreSigned", "keyData": key, "signedIdentity": {"type": "matchRepository"}}]);
     json!({"default": [{"type": "insecureAcceptAnything"}], "transports": {"docker": {repository: signed}}}).to_string()
+}
+
+fn never_contacted(source: &str, mirror: &str) -> Value {
+    json!({
+        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorSet", "metadata": {"name": "cluster"},
+        "spec": {"layer": "HostedCluster", "digestMirrors": [
+            {"source": source, "mirrors": [mirror], "mirrorSourcePolicy": "NeverContactSource"}]}
+    })
+}
+
+fn agent(bed: &Testbed, node: &RealNode) -> Result<Process> {
+    Launch::new("agent", binaries::agent()?, bed.guest(0).directory())
+        .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0", "--reload=signal"])
+        .arg(format!("--root={}", node.directory().display()))
+        .arg(format!("--node-name={}", node.name()))
+        .env("KUBECONFIG", bed.guest(0).kubeconfig_path())
+        .spawn()
 }
 
 #[tokio::test]
@@ -36,18 +53,8 @@ async fn a_signed_image_is_accepted_from_a_mirror_if_a_policy_demands_signatures
     // A file of somebody else has the mirror, without attachments.
     let other = node.outside("/etc/containers/registries.d/other.yaml");
     fs::write(&other, format!("docker:\n  {mirror}/app: {{}}\n"))?;
-    let set = json!({
-        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorSet", "metadata": {"name": "cluster"},
-        "spec": {"layer": "HostedCluster", "digestMirrors": [
-            {"source": source, "mirrors": [mirror], "mirrorSourcePolicy": "NeverContactSource"}]}
-    });
-    guest.apply(&set).await?;
-    let _agent = Launch::new("agent", binaries::agent()?, bed.guest(0).directory())
-        .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0", "--reload=signal"])
-        .arg(format!("--root={}", node.directory().display()))
-        .arg(format!("--node-name={}", node.name()))
-        .env("KUBECONFIG", bed.guest(0).kubeconfig_path())
-        .spawn()?;
+    guest.apply(&never_contacted(&source, &mirror)).await?;
+    let _agent = agent(&bed, &node)?;
     let report =
         json!({"apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorStatus", "metadata": {"name": "node-0"}});
     let hidden = async || {

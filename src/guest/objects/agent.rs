@@ -99,10 +99,10 @@ fn container(agent: &AgentSpec) -> Value {
         env.push(json!({"name": "KUBERNETES_SERVICE_PORT", "value": port.to_string()}));
     }
     let AgentPorts { metrics, health } = agent.ports;
-    let mut args = vec![format!("--root={HOST}"), format!("--reload={}", name_of(agent.reload))];
+    let mut args = vec![format!("--root={HOST}"), format!("--reload={}", name_of(&agent.reload))];
     // An agent of an earlier version, which has only CRI-O, does not know the flag.
     if agent.runtime != RuntimeChoice::Crio {
-        args.push(format!("--runtime={}", name_of(agent.runtime)));
+        args.push(format!("--runtime={}", name_of(&agent.runtime)));
     }
     args.push(format!("--metrics-bind-address=:{metrics}"));
     args.push(format!("--health-probe-bind-address=127.0.0.1:{health}"));
@@ -132,7 +132,7 @@ fn container(agent: &AgentSpec) -> Value {
 }
 
 /// The value of a flag.
-fn name_of(value: impl ValueEnum) -> String {
+fn name_of(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

@@ -60,11 +60,14 @@ fn a_registry_gets_its_mirrors_with_their_kinds_of_pulls() {
     }
 }
 
+/// Name, entries, the files, and what is left out.
+type LeftOutCase = (&'static str, Vec<MirrorEntry>, &'static [&'static str], Vec<(&'static str, LeftOutReason)>);
+
 #[test]
 fn what_the_format_cannot_express_is_left_out_by_entry() {
     let text = str::to_owned;
     let path = |registry: &str| LeftOutReason::Path { registry: text(registry) };
-    let cases: [(&str, Vec<MirrorEntry>, &[&str], Vec<(&str, LeftOutReason)>); 8] = [
+    let cases: [LeftOutCase; 8] = [
         (
             "a mirror in a source that is never contacted",
             vec![digest("s.io", "t.io/x m.io"), never(digest("t.io", "n.io"))],

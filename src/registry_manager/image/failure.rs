@@ -28,6 +28,7 @@ impl RunFailure {
 
 impl RunFailure {
     /// A failure at this end of an object. That of a Secret names a field of the end.
+    #[must_use]
     pub fn at(self, end: &str) -> Self {
         use ImageReason::{SecretForbidden, SecretInvalid, SecretMissing, SecretUnreadable};
         let is_of_field = matches!(self.reason, SecretMissing | SecretInvalid | SecretForbidden | SecretUnreadable);
