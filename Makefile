@@ -33,6 +33,7 @@ check: ## Check formatting, lints, generated files, sizes, layering, manifests, 
 	@hack/check/purity
 	@hack/check/rbac
 	@hack/check/scripts
+	@hack/check/docs
 	@hack/check/chart
 	@hack/check/deckhouse
 	@hack/check/bundle
