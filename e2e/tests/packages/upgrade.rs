@@ -126,10 +126,9 @@ impl Stage {
     }
 
     /// As a Deployment does: the new one waits for the Lease until the old one has ended.
-    async fn replace(&self, old: Manager, release: &Release) -> Result<Manager> {
+    async fn replace(&self, mut old: Manager, release: &Release) -> Result<Manager> {
         release.apply_base(&self.scene.fleet).await?;
         let new = self.launch(release).await?;
-        let mut old = old;
         ensure!(old.process.stop().await?.success(), "{}", old.process.log()?);
         new.leads().await?;
         Ok(new)

@@ -28,7 +28,7 @@ var colors = []string{"#3274d9", "#e0752d", "#299c46", "#a352cc", "#e02f44", "#b
 
 // Dashboard draws all panels. A query that Prometheus refuses is an error.
 func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
-	// The numbers have data exactly while a process is scraped; rates have some afterwards.
+	// The first number has data exactly while a process that the board is about is scraped; rates have some afterwards.
 	var numbers []string
 	for _, entry := range board.Panels {
 		if entry.Panel != nil && entry.Panel.Type == "stat" {
@@ -39,6 +39,7 @@ func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
 			for _, query := range queries {
 				numbers = append(numbers, query.Expr)
 			}
+			break
 		}
 	}
 	server, err := server.Cropped(numbers)
@@ -63,7 +64,7 @@ func (server Server) Dashboard(board dashboard.Dashboard) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		frame(&body, *panel, lines, server.Window)
+		frame(&body, *panel, lines, server.shownTime())
 	}
 	var svg bytes.Buffer
 	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%d" font-family="sans-serif" font-size="12">
@@ -157,7 +158,8 @@ func graph(svg *bytes.Buffer, lines []series, unit string, width, height int) {
 		var path strings.Builder
 		for index, point := range one.points {
 			command := "L"
-			if index == 0 || point.x-one.points[index-1].x > 3.0/steps {
+			// What lacks for some seconds was not scraped.
+			if index == 0 || point.step-one.points[index-1].step > 10 {
 				command = "M"
 			}
 			fmt.Fprintf(&path, "%s%.1f %.1f", command, left+point.x*across, float64(top)+down*(1-point.y/highest))
@@ -172,6 +174,9 @@ func graph(svg *bytes.Buffer, lines []series, unit string, width, height int) {
 func legend(svg *bytes.Buffer, lines []series, width, height int) {
 	at, y := left, height-16
 	for number, one := range lines {
+		if one.name == "" {
+			continue
+		}
 		// Room for the count of those that follow.
 		room := width - 12
 		if number < len(lines)-1 {
@@ -203,7 +208,12 @@ func rounded(value float64) float64 {
 
 // shown is a value with its unit, in few characters.
 func shown(value float64, unit string) string {
-	short := func(value float64) string { return strconv.FormatFloat(value, 'g', 3, 64) }
+	short := func(value float64) string {
+		if value >= 1000 {
+			return strconv.FormatFloat(value, 'f', 0, 64)
+		}
+		return strconv.FormatFloat(value, 'g', 3, 64)
+	}
 	switch unit {
 	case "s":
 		switch {
@@ -211,6 +221,8 @@ func shown(value float64, unit string) string {
 			return "0 s"
 		case value < 1:
 			return short(value*1000) + " ms"
+		case value >= 2*365*86400:
+			return short(value/365/86400) + " y"
 		case value >= 86400:
 			return short(value/86400) + " d"
 		case value >= 3600:

@@ -3,8 +3,12 @@ package draw
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -16,10 +20,12 @@ type Server struct {
 	URL    string
 	End    time.Time
 	Window time.Duration
+	// The steps that are drawn, in order; none: all.
+	drawn []int
 }
 
-// steps is the number of points of a graph.
-const steps = 120
+// steps is the number of points that a query answers.
+const steps = 600
 
 // series is a line.
 type series struct {
@@ -27,7 +33,11 @@ type series struct {
 	points []point
 }
 
-type point struct{ x, y float64 }
+// A point has its place in the graph and the step of the query.
+type point struct {
+	x, y float64
+	step int
+}
 
 // The variables of the dashboards: everything.
 var variables = strings.NewReplacer(
@@ -71,9 +81,14 @@ func (server Server) query(expr, legend string) ([]series, error) {
 				continue
 			}
 			begin := float64(server.End.Add(-server.Window).UnixMilli()) / 1000
-			line.points = append(line.points, point{(at - begin) / server.Window.Seconds(), y})
+			step := int(math.Round((at - begin) / server.Window.Seconds() * steps))
+			if x, ok := server.place(step); ok {
+				line.points = append(line.points, point{x, y, step})
+			}
 		}
-		all = append(all, line)
+		if len(line.points) > 0 {
+			all = append(all, line)
+		}
 	}
 	sort.Slice(all, func(a, b int) bool { return all[a].name < all[b].name })
 	return all, nil
@@ -83,16 +98,28 @@ func unix(at time.Time) string {
 	return strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)
 }
 
+var placeholder = regexp.MustCompile(`{{[^}]*}}`)
+
+// named is a legend with the labels of a series. A label that it lacks is empty, as in Grafana.
 func named(legend string, labels map[string]string) string {
-	for label, value := range labels {
-		legend = strings.ReplaceAll(legend, "{{"+label+"}}", value)
-	}
-	return legend
+	return placeholder.ReplaceAllStringFunc(legend, func(found string) string {
+		return labels[strings.TrimSpace(strings.Trim(found, "{}"))]
+	})
 }
 
-// Cropped is the same server with the part of its window in which the panels have data.
+// place is where a step is in the graph, from 0 to 1, if it is drawn.
+func (server Server) place(step int) (float64, bool) {
+	if server.drawn == nil {
+		return float64(step) / steps, true
+	}
+	index, ok := slices.BinarySearch(server.drawn, step)
+	return float64(index) / float64(max(1, len(server.drawn)-1)), ok
+}
+
+// Cropped is the same server with the times in which one of the queries has data: processes that are scraped one after another are
+// drawn without the time between them.
 func (server Server) Cropped(exprs []string) (Server, error) {
-	first, last := 1.0, 0.0
+	found := map[int]bool{}
 	for _, expr := range exprs {
 		lines, err := server.query(expr, "")
 		if err != nil {
@@ -100,15 +127,20 @@ func (server Server) Cropped(exprs []string) (Server, error) {
 		}
 		for _, line := range lines {
 			for _, point := range line.points {
-				first, last = min(first, point.x), max(last, point.x)
+				found[point.step] = true
 			}
 		}
 	}
-	if first >= last {
-		return server, nil
+	if len(found) > 1 {
+		server.drawn = slices.Sorted(maps.Keys(found))
 	}
-	whole := server.Window
-	server.End = server.End.Add(-time.Duration((1 - last) * float64(whole)))
-	server.Window = time.Duration((last - first) * float64(whole))
 	return server, nil
+}
+
+// shownTime is the time that is drawn.
+func (server Server) shownTime() time.Duration {
+	if server.drawn == nil {
+		return server.Window
+	}
+	return server.Window * time.Duration(len(server.drawn)-1) / steps
 }
