@@ -178,8 +178,12 @@ impl Ledger {
 
 /// What a failure says about all images of its rule: a Secret is one for all of them.
 fn of_all_images(failure: &ImportFailure) -> Option<Refusal> {
-    use ImportReason::{SecretForbidden, SecretInvalid, SecretMissing, SecretUnreadable};
-    let all = [SecretMissing, SecretInvalid, SecretForbidden, SecretUnreadable];
+    let all = [
+        ImportReason::SecretMissing,
+        ImportReason::SecretInvalid,
+        ImportReason::SecretForbidden,
+        ImportReason::SecretUnreadable,
+    ];
     let reason = all.into_iter().find(|reason| reason.as_str() == failure.reason)?;
     Some(Refusal { reason, message: shown(&failure.message) })
 }
