@@ -119,3 +119,33 @@ fn an_edited_file_of_the_agent_is_written_again() {
     assert!(scene.reconcile(&["m.io/a"]).is_changed);
     assert_eq!(scene.ours(), good);
 }
+
+#[test]
+fn a_file_for_signatures_follows_the_policy_and_names_of_other_files_are_left_out() {
+    let mut scene = Scene::new();
+    let at = |scene: &Scene, name: &str| scene.root.path().join("etc/containers").join(name);
+    let ours = |scene: &Scene| fs::read_to_string(at(scene, "registries.d/hypermirror.yaml")).ok();
+    fs::create_dir_all(at(&scene, "registries.d")).unwrap();
+    scene.reconcile(&["m.io/a"]);
+    assert_eq!(ours(&scene), None, "no signature is demanded");
+
+    let policy = r#"{"transports": {"docker": {"quay.io/app": [{"type": "sigstoreSigned", "keyPath": "/k"}]}}}"#;
+    fs::write(at(&scene, "policy.json"), policy).unwrap();
+    let pass = scene.reconcile(&["m.io/a"]);
+    assert!(!pass.is_changed, "no reload is needed");
+    let text = ours(&scene).unwrap();
+    assert!(text.contains("\"m.io/a/app\": {\"use-sigstore-attachments\":true}"), "{text}");
+
+    fs::write(at(&scene, "registries.d/other.yaml"), "docker: {m.io/a/app: {lookaside: 'https://m.io'}}\n").unwrap();
+    let pass = scene.reconcile(&["m.io/a"]);
+    assert_eq!(ours(&scene), None, "two files with one name break every pull");
+    assert_eq!(pass.snapshot.warnings.last().map(|warning| warning.reason.as_str()), Some("SignaturesHidden"));
+
+    // A file of somebody else with the name of the agent's stays, and so does a valid state of the mirrors.
+    fs::remove_file(at(&scene, "registries.d/other.yaml")).unwrap();
+    fs::write(at(&scene, "registries.d/hypermirror.yaml"), "docker: {}\n").unwrap();
+    let pass = scene.reconcile(&["m.io/b"]);
+    assert_eq!(ours(&scene).as_deref(), Some("docker: {}\n"));
+    assert_eq!(pass.snapshot.warnings.last().map(|warning| warning.reason.as_str()), Some("SignaturesNotWritten"));
+    assert!(pass.is_changed && pass.snapshot.applied.is_good());
+}
