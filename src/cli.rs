@@ -9,6 +9,7 @@ mod console;
 mod copy;
 mod coverage;
 mod crd;
+mod dashboard;
 mod diff;
 mod dump;
 mod explain;
@@ -77,6 +78,8 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Print the state of the fleet from the manager's reports
     Status(status::StatusArgs),
+    /// Show the fleet in the browser, or write it as HTML files
+    Dashboard(Box<dashboard::DashboardArgs>),
     /// Print whether registries hold what releases, hosted clusters or lists need
     Coverage(Box<coverage::CoverageArgs>),
     /// Copy images between registries, OCI layouts and archives
@@ -147,6 +150,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args).await,
         Command::Diff(args) => diff::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Dashboard(args) => Box::pin(dashboard::run(&args)).await,
         Command::Coverage(args) => coverage::run(&args).await,
         Command::Copy(args) => copy::run(&args).await,
         Command::Why(args) => why::run(&args).await,

@@ -11,6 +11,7 @@ mod in_flight;
 pub mod kubeconfig;
 mod limits;
 pub mod node_mirrors;
+pub mod node_rules;
 pub mod objects;
 mod page;
 pub mod path;

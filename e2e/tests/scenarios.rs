@@ -14,6 +14,8 @@ mod catalogs;
 mod commands;
 #[path = "consumers/main.rs"]
 mod consumers;
+#[path = "dashboard/main.rs"]
+mod dashboard;
 #[path = "guests/main.rs"]
 mod guests;
 #[path = "manager/main.rs"]

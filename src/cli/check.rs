@@ -125,6 +125,11 @@ pub fn wanted(targets: &[TargetSpec]) -> Wanted<'_> {
     Wanted { targets, reports: true, pools: true, ..Wanted::default() }
 }
 
+/// All findings about the input alone: no registry is asked and no Secret is read.
+pub fn declared_findings(input: &Input, options: &PlanOptions) -> Vec<Row> {
+    sorted(collect::rows(input, options))
+}
+
 /// All findings about the input and, with a client, about the live cluster that it was read from, sorted by severity, object and
 /// field.
 pub async fn findings(input: &Input, options: &PlanOptions, live: Option<(&Client, Depth)>) -> Vec<Row> {
@@ -132,6 +137,10 @@ pub async fn findings(input: &Input, options: &PlanOptions, live: Option<(&Clien
     if let Some((client, depth)) = live {
         rows.extend(live::diagnose(client, input, options, depth).await.into_iter().map(Row::from));
     }
+    sorted(rows)
+}
+
+fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by(|a, b| {
         (a.severity, &a.object, &a.field, a.reason, &a.message)
             .cmp(&(b.severity, &b.object, &b.field, b.reason, &b.message))

@@ -7,6 +7,7 @@ mod kinds;
 mod lists;
 mod live;
 mod manifests;
+mod plane;
 mod referable;
 mod unread;
 
@@ -28,8 +29,9 @@ use crate::mirrors::MirrorEntry;
 use crate::mirrors::finding::Finding;
 use crate::mirrors::signature_policy::SignaturePolicy;
 use hypermirror_api::ClusterKey;
-pub use live::{Absent, Connection};
+pub use live::{Absent, Connection, ControlPlane, control_plane, load as load_live};
 pub use manifests::of_documents;
+pub use plane::Plane;
 
 /// The source of the objects.
 #[derive(Args, Clone, Debug, Default)]
@@ -52,6 +54,8 @@ pub struct Wanted<'a> {
     pub pools: bool,
     /// HostedControlPlanes.
     pub control_planes: bool,
+    /// Objects of the registry-manager; of manifests also ReplicaSets.
+    pub plane: bool,
     /// The namespace of the manager's Lease, which has the kinds that were served before.
     pub lease_namespace: Option<&'a str>,
 }
@@ -107,6 +111,8 @@ pub struct Input {
     /// The ConfigMaps that HostedClusters and NodePools reference.
     pub config_maps: Vec<ConfigMap>,
     pub control_planes: Vec<HostedControlPlane>,
+    /// Objects of the registry-manager.
+    pub plane: Plane,
     /// Objects `ClusterImagePolicy` and `ImagePolicy` of manifests.
     pub signature_policies: Vec<SignaturePolicy>,
     /// Findings about the manifests, such as unknown fields.
@@ -137,14 +143,14 @@ impl InputArgs {
     /// [`Self::load`] with a rule for mirror objects that are in the manifests several times.
     pub async fn load_with(&self, wanted: Wanted<'_>, repetition: Repetition) -> Result<Input> {
         if self.files.is_empty() {
-            return live::load(&self.connection, wanted).await.map(Input::with_claims);
+            return live::load(self.connection.connect().await?, wanted).await;
         }
         if self.connection.is_set() {
             return Err(Usage::error(
                 "-f cannot be used with --kubeconfig or --context: the input is either manifests or a live cluster",
             ));
         }
-        manifests::load(&self.files, repetition).map(Input::with_claims)
+        manifests::load(&self.files, repetition, wanted.plane).map(Input::with_claims)
     }
 }
 

@@ -20,6 +20,10 @@ use super::findings;
 use super::input::{InputArgs, Wanted};
 use hypermirror_api::ClusterKey;
 
+pub use coverage::age;
+pub use rollouts::summary as rollout_summary;
+pub use tree::find;
+
 /// Flags of `status`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

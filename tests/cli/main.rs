@@ -7,6 +7,7 @@ mod check;
 mod control_plane;
 mod copy;
 mod coverage;
+mod dashboard;
 mod diff;
 mod escapes;
 mod explain;

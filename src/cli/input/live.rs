@@ -8,12 +8,12 @@ use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
 use hypermirror_api::mirror_sets::{ImageContentSourcePolicy, ImageDigestMirrorSet, ImageTagMirrorSet};
-use hypermirror_api::{HostedClusterMirrors, MirrorCoverage, Reason, names};
-use k8s_openapi::api::apps::v1::Deployment;
+use hypermirror_api::{HostedClusterMirrors, Image, ImageBuilder, ImportRule, MirrorCoverage, Reason, Registry, names};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{GetParams, ListParams};
-use kube::core::{DeserializeGuard, Request};
+use kube::core::{DeserializeGuard, PartialObjectMeta, Request};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,6 +23,7 @@ use super::manifests::mirror_object;
 use super::{Input, Malformed, Wanted};
 use crate::client::connect::{Origin, connect_to};
 use crate::client::pages::Pages;
+use crate::hosted::target::TargetSpec;
 use crate::management::index::claims::ControlPlaneMeta;
 use crate::management::lease::LeaseMemory;
 use crate::management::mirror_kind::MirrorKind;
@@ -64,8 +65,7 @@ impl Connection {
 }
 
 /// Reads the requested objects.
-pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> {
-    let client = connection.connect().await?;
+pub async fn load(client: Client, wanted: Wanted<'_>) -> Result<Input> {
     let mut reader = Reader { client, input: Input { is_live: true, ..Input::default() } };
     reader.input.clusters = reader.list("HostedCluster", |object: HostedCluster| object).await?;
     reader.read_owners().await?;
@@ -91,10 +91,39 @@ pub async fn load(connection: &Connection, wanted: Wanted<'_>) -> Result<Input> 
     if !wanted.targets.is_empty() {
         catalogs::read(&reader.client, &mut reader.input).await?;
     }
+    if wanted.plane {
+        reader.read_plane().await?;
+    }
     if let Some(namespace) = wanted.lease_namespace {
         reader.recall(namespace).await?;
     }
-    Ok(reader.input)
+    Ok(reader.input.with_claims())
+}
+
+/// What a control plane has of its own.
+#[derive(Clone, Debug, Default)]
+pub struct ControlPlane {
+    /// The target Deployments that exist.
+    pub deployments: Vec<Value>,
+    /// Metadata of the ReplicaSets of all Deployments.
+    pub replica_sets: Vec<PartialObjectMeta<ReplicaSet>>,
+}
+
+/// Reads what the control plane in one namespace has of its own.
+pub async fn control_plane(client: &Client, namespace: &str, targets: &[TargetSpec]) -> Result<ControlPlane> {
+    let names: Vec<String> = targets.iter().map(|spec| spec.deployment.clone()).collect();
+    let reads = names.into_iter().map(|name| async move { read_deployment(client, namespace, &name).await });
+    let deployments: Vec<Option<Value>> = stream::iter(reads).buffered(READS).try_collect().await?;
+    let api: Api<ReplicaSet> = Api::namespaced(client.clone(), namespace);
+    let mut pages = Pages::of(ListParams::default(), PAGE);
+    let mut replica_sets = Vec::new();
+    while let Some(params) = pages.next() {
+        let page = api.list_metadata(params).await;
+        let page = page.with_context(|| format!("failed to list ReplicaSets in namespace {namespace}"))?;
+        pages.read(&page.metadata);
+        replica_sets.extend(page.items);
+    }
+    Ok(ControlPlane { deployments: deployments.into_iter().flatten().collect(), replica_sets })
 }
 
 struct Reader {
@@ -134,6 +163,29 @@ impl Reader {
             }
         }
         Ok(found)
+    }
+
+    /// Reads what the registry-manager works on. A user who may not see one of these kinds may see everything else.
+    async fn read_plane(&mut self) -> Result<()> {
+        self.input.plane.registries = self.list_permitted("Registry", |object: Registry| object).await?;
+        self.input.plane.images = self.list_permitted("Image", |object: Image| object).await?;
+        self.input.plane.builders = self.list_permitted("ImageBuilder", |object: ImageBuilder| object).await?;
+        self.input.plane.import_rules = self.list_permitted("ImportRule", |object: ImportRule| object).await?;
+        Ok(())
+    }
+
+    /// [`Self::list`], with nothing of a kind that the user may not list.
+    async fn list_permitted<K, T>(&mut self, kind: &'static str, read: impl Fn(K) -> T) -> Result<Vec<T>>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        match self.list(kind, read).await {
+            Err(error) if is_forbidden(&error) => {
+                self.input.plane.forbidden.push(kind);
+                Ok(Vec::new())
+            }
+            read => read,
+        }
     }
 
     /// Determines from the Lease and the reports which of the absent kinds were served before.
@@ -218,6 +270,10 @@ impl Reader {
         self.input.deployments = read.into_iter().flatten().collect();
         Ok(())
     }
+}
+
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 403)
 }
 
 /// A Deployment as JSON, which preserves fields that this version does not know.

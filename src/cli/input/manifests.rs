@@ -22,9 +22,10 @@ use crate::mirrors::entry::{MirrorSpec, foreign_to_nodes, of_object};
 use crate::mirrors::signature_policy::SignaturePolicy;
 use crate::mirrors::{Layer, Origin, fields};
 
-/// Reads the files of all arguments.
-pub fn load(names: &[PathBuf], repetition: Repetition) -> Result<Input> {
-    let mut loader = Loader { repetition, ..Loader::default() };
+/// Reads the files of all arguments. `reads_plane` also reads objects of the registry-manager, and reports nothing: who asks for
+/// them reads the files again and again.
+pub fn load(names: &[PathBuf], repetition: Repetition, reads_plane: bool) -> Result<Input> {
+    let mut loader = Loader { repetition, reads_plane, ..Loader::default() };
     for named in files::read(names)? {
         loader.read(&named)?;
     }
@@ -49,6 +50,8 @@ struct Loader {
     referable: Referable,
     unread: Unread,
     repetition: Repetition,
+    /// Whether objects of the registry-manager are read.
+    reads_plane: bool,
 }
 
 impl Loader {
@@ -65,10 +68,12 @@ impl Loader {
 
     /// Resolves references and reports skipped documents, when the whole input is known.
     fn finish(self) -> Result<Input> {
-        let Self { mut input, referable, mut unread, repetition, .. } = self;
+        let Self { mut input, referable, mut unread, repetition, reads_plane, .. } = self;
         referable.resolve(&mut input, &mut unread, repetition)?;
         unread.judge()?;
-        unread.report();
+        if !reads_plane {
+            unread.report();
+        }
         Ok(input)
     }
 
@@ -77,6 +82,10 @@ impl Loader {
         if let Some(list) = lists::of(&document)? {
             self.unread.found();
             self.list_of_sources(list);
+            return Ok(());
+        }
+        if self.reads_plane && self.input.plane.add(&document)? {
+            self.unread.found();
             return Ok(());
         }
         let policy = SignaturePolicy::of(&document.value);

@@ -58,7 +58,7 @@ fn update(update: &UpdateCoverage) -> Branch {
 }
 
 /// As `kubectl get` prints ages.
-fn age(then: Timestamp, now: Timestamp) -> String {
+pub fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
     match seconds {
         ..MINUTE => format!("{seconds}s"),

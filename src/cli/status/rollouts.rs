@@ -1,7 +1,8 @@
 //! One line about the rollouts in the reports.
 
+use anstyle::Style;
 use hypermirror_api::report::{RolloutReport, RolloutState};
-use hypermirror_api::{ConditionType, HostedClusterMirrorsStatus, Reason};
+use hypermirror_api::{ClusterKey, ConditionType, HostedClusterMirrorsStatus, Reason};
 
 use super::super::console::{BAD, WARNING, styled};
 use super::Fleet;
@@ -10,12 +11,26 @@ use crate::fleet::rollout::messages::named;
 
 /// The line. `None` if no rollout is in flight or waiting.
 pub fn print(fleet: &Fleet) -> Option<String> {
-    let reports = || fleet.iter().filter_map(|(key, status)| Some((key, status.as_ref()?)));
-    let rollouts: Vec<(&String, &RolloutReport)> = reports()
+    let reports = fleet.iter().filter_map(|(key, status)| Some((key.clone(), status.as_ref()?)));
+    let parts = parts(&reports.collect::<Vec<_>>())?;
+    let parts = parts.into_iter().map(|(style, text)| style.map_or(text.clone(), |style| styled(style, text)));
+    Some(format!("rollouts: {}\n", parts.collect::<Vec<_>>().join(", ")))
+}
+
+/// The same without styles.
+pub fn summary<'a>(reports: impl Iterator<Item = (&'a ClusterKey, &'a HostedClusterMirrorsStatus)>) -> Option<String> {
+    let reports: Vec<_> = reports.map(|(key, status)| (key.to_string(), status)).collect();
+    let texts: Vec<String> = parts(&reports)?.into_iter().map(|(_, text)| text).collect();
+    Some(format!("Rollouts: {}", texts.join(", ")))
+}
+
+fn parts(reports: &[(String, &HostedClusterMirrorsStatus)]) -> Option<Vec<(Option<Style>, String)>> {
+    let rollouts: Vec<(&String, &RolloutReport)> = reports
+        .iter()
         .filter_map(|(key, status)| Some((key, status.control_plane.rollout.as_ref()?)))
         .filter(|(_, rollout)| rollout.state != RolloutState::Done)
         .collect();
-    let with = |reason: Reason| reports().filter(|(_, status)| has(status, reason)).count();
+    let with = |reason: Reason| reports.iter().filter(|(_, status)| has(status, reason)).count();
     let halted = with(Reason::RolloutHalted);
     let (waiting, unavailable) = (with(Reason::RolloutWaiting) + halted, with(Reason::TargetsUnavailable));
     if rollouts.is_empty() && waiting + unavailable == 0 {
@@ -23,17 +38,17 @@ pub fn print(fleet: &Fleet) -> Option<String> {
     }
     let limit = rollouts.iter().map(|(_, rollout)| rollout.limit).max();
     let of = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
-    let mut parts = vec![format!("{}{of} in flight", rollouts.len()), format!("{waiting} queued")];
+    let mut parts = vec![(None, format!("{}{of} in flight", rollouts.len())), (None, format!("{waiting} queued"))];
     if unavailable > 0 {
-        parts.push(styled(WARNING, format_args!("{unavailable} waiting for targets to become available")));
+        parts.push((Some(WARNING), format!("{unavailable} waiting for targets to become available")));
     }
     let failed = rollouts.iter().filter(|(_, rollout)| rollout.state == RolloutState::Failed);
     let failed: Vec<String> = failed.map(|(key, _)| (*key).clone()).collect();
     if !failed.is_empty() {
         let what = if halted > 0 { "halted: not available in time" } else { "not available in time" };
-        parts.push(styled(BAD, format_args!("{what}: {}", named(&failed))));
+        parts.push((Some(BAD), format!("{what}: {}", named(&failed))));
     }
-    Some(format!("rollouts: {}\n", parts.join(", ")))
+    Some(parts)
 }
 
 fn has(status: &HostedClusterMirrorsStatus, reason: Reason) -> bool {

@@ -70,7 +70,7 @@ fn cluster(key: &str, status: &HostedClusterMirrorsStatus) -> Branch {
 }
 
 /// A condition of a report.
-pub(super) fn find(status: &HostedClusterMirrorsStatus, kind: ConditionType) -> Option<&Condition> {
+pub fn find(status: &HostedClusterMirrorsStatus, kind: ConditionType) -> Option<&Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 

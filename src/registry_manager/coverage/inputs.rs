@@ -10,8 +10,7 @@ use super::context::Context;
 use super::fill;
 use super::round::Round;
 use crate::digest::short_digest;
-use crate::guest::node_mirrors::node_mirrors;
-use crate::guest::objects::SetInput;
+use crate::guest::node_rules::node_rules;
 use crate::hosted::argument::ArgumentMode;
 use crate::hosted::carry_over::carried;
 use crate::hosted::catalogs::mirrored::{MAX_IMAGES, mirrored};
@@ -24,9 +23,9 @@ use crate::hosted::settings::settings;
 use crate::hosted::sources::cluster_map;
 use crate::management::index::KnownFacts;
 use crate::management::index::declared::Sources;
+use crate::mirrors::Resolved;
 use crate::mirrors::registries::Endpoint;
-use crate::mirrors::{MirrorEntry, Resolved};
-use crate::registry::coverage::demand::{Closeness, NodeRules, Pull, Puller};
+use crate::registry::coverage::demand::{Closeness, Pull, Puller};
 use crate::registry::coverage::needs::{self, ClusterNeeds, Consumer};
 use crate::registry::coverage::pullers::{NodesOf, of_control_plane};
 
@@ -106,7 +105,7 @@ fn pullers(
     let delivery = Delivery::of(&*known.object);
     let nothing = PoolSources::default();
     if known.pools.is_empty() {
-        let rules = rules(&own, None, delivery, &nothing)?;
+        let rules = node_rules(&own, None, delivery, &nothing)?;
         pullers.push(NodesOf { pool: None, rules, policies: Vec::new() }.puller(key));
     }
     for (name, pool) in &*known.pools {
@@ -115,7 +114,8 @@ fn pullers(
             return Err(format!("NodePool {name}: ConfigMap {lost} cannot be used, and its last content is not known"));
         }
         let delivery = Delivery::of_pool(delivery, pool.delivery);
-        let rules = rules(&own, Some(name), delivery, declared).map_err(|why| format!("NodePool {name}: {why}"))?;
+        let rules =
+            node_rules(&own, Some(name), delivery, declared).map_err(|why| format!("NodePool {name}: {why}"))?;
         let policies = declared.policies.clone();
         pullers.push(NodesOf { pool: Some(name.clone()), rules, policies }.puller(key));
     }
@@ -151,22 +151,4 @@ fn override_map(known: &KnownFacts, sources: &Sources) -> Resolved {
         return carried(&map, known.report.as_deref(), std::iter::empty(), ArgumentMode::default()).resolved;
     }
     map.resolved.clone()
-}
-
-/// Where the nodes of a NodePool pull images from.
-fn rules(
-    own: &[MirrorEntry],
-    pool: Option<&String>,
-    delivery: Delivery,
-    declared: &PoolSources,
-) -> Result<NodeRules, String> {
-    let (entries, _) = node_entries(declared.entries.iter());
-    let pool = pool.map(|name| SetInput { name: name.clone(), entries, delivered: true });
-    // Nodes that boot with the mirrors pull from the same places as those whose agent writes them.
-    let set = if delivery.is_by_agent() || delivery.is_by_rollout() {
-        node_mirrors(own, pool.as_ref()).map_err(|error| error.to_string())?.0
-    } else {
-        Resolved::default()
-    };
-    NodeRules::of_files(&set, &declared.files).map_err(|error| error.to_string())
 }

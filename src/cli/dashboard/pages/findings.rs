@@ -1,0 +1,74 @@
+//! The findings of `check`. Pure.
+
+use maud::{Markup, html};
+
+use super::super::super::check::Row;
+use super::super::html::{Tone, empty, state, table};
+use super::super::layout::Page;
+use super::super::links::{Links, Tab};
+use super::super::query::Query;
+use super::Context;
+use crate::mirrors::finding::Severity;
+
+/// Rows of the page; `check` prints all.
+const ROWS: usize = 500;
+
+/// Everything that `check` finds in the objects that are read.
+pub fn page(rows: &[Row], query: &Query, is_live: bool, ctx: Context) -> Page {
+    let text = query.text.to_lowercase();
+    let is_wanted = |row: &&Row| {
+        let texts =
+            [row.object.as_str(), row.reason, row.message.as_str(), row.hosted_cluster.as_deref().unwrap_or_default()];
+        texts.iter().any(|of_row| of_row.to_lowercase().contains(&text))
+    };
+    let selected: Vec<Row> = rows.iter().filter(is_wanted).take(ROWS).cloned().collect();
+    let count = |severity| rows.iter().filter(|row| row.severity == severity).count();
+    let content = html! {
+        ul.figures aria-label="Findings by severity" {
+            li { strong { (count(Severity::Error)) } " " (state(Tone::Bad, "Errors")) }
+            li { strong { (count(Severity::Warning)) } " " (state(Tone::Warning, "Warnings")) }
+            li { strong { (count(Severity::Info)) } " " (state(Tone::Quiet, "Notes")) }
+        }
+        (table_of(&selected, Some(ctx.links), if rows.is_empty() { "Nothing is wrong with what is declared." } else { "No finding matches the filter." }))
+        @if selected.len() == ROWS { p.note { "These are the first " (ROWS) ". Filter them, or run hypermirror check, which prints all." } }
+        @if is_live { p.note { "What only the Deployments of a control plane show is on the page of its hosted cluster, and in hypermirror check." } }
+    };
+    Page { tab: Tab::Findings, title: "Findings".to_owned(), lead: form(query, ctx.links), content }
+}
+
+fn form(query: &Query, links: Links) -> Markup {
+    html! {
+        @if links.is_served() {
+            form.filter role="search" method="get" action="/findings" hx-get="/findings" hx-target="#live" hx-push-url="true"
+                hx-sync="#live:replace" hx-trigger="input changed delay:150ms from:#q, submit" {
+                label for="q" { "Object, reason or message" }
+                input #q type="search" name="q" value=(query.text) autocomplete="off" spellcheck="false";
+                button { "Filter" }
+            }
+        }
+    }
+}
+
+/// Findings as a table, or what it means that there are none.
+pub fn table_of(rows: &[Row], links: Option<Links>, nothing: &str) -> Markup {
+    if rows.is_empty() {
+        return empty(nothing);
+    }
+    let cells: Vec<Vec<Markup>> = rows.iter().map(|row| row_of(row, links)).collect();
+    table("Findings, errors first", &["Where", "Severity", "Reason", "What to do"], &cells)
+}
+
+fn row_of(row: &Row, links: Option<Links>) -> Vec<Markup> {
+    let cluster = row.hosted_cluster.as_ref().and_then(|cluster| cluster.parse().ok());
+    let address = links.zip(cluster).map(|(links, key)| links.cluster(&key));
+    vec![
+        html! {
+            code { (row.object) }
+            @if !row.field.is_empty() { code { (row.field) } }
+            @if let (Some(address), Some(cluster)) = (address, &row.hosted_cluster) { " " a href=(address) { (cluster) } }
+        },
+        state(Tone::of_severity(row.severity), row.severity.as_str()),
+        html! { span.reason { (row.reason) } },
+        html! { (row.message) @if !row.cure.is_empty() { p { (row.cure) } } },
+    ]
+}
