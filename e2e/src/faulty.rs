@@ -31,6 +31,8 @@ pub enum Answer {
     EmptyPages,
     /// The same, but for lists: a page of the most bytes that are read, of items as small as can be.
     HugePages,
+    /// Responds with this text to all requests, like a kubelet that is asked for a log.
+    Log(&'static str),
 }
 
 /// A running server. Dropping it ends it.
@@ -68,6 +70,11 @@ impl Faulty {
         Ok(Self { port, authority, task })
     }
 
+    /// Its port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A kubeconfig for it.
     ///
     /// # Errors
@@ -94,7 +101,9 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, answer: Answer) -> Resu
     };
     let path = String::from_utf8_lossy(request.get(..length).unwrap_or_default()).into_owned();
     let is_probe = path.starts_with("GET /version");
-    if answer == Answer::Unavailable || (answer == Answer::HalfDead && !is_probe) {
+    if let Answer::Log(text) = answer {
+        stream.write_all(format!("{}{text}", head("200 OK", text.len())).as_bytes()).await?;
+    } else if answer == Answer::Unavailable || (answer == Answer::HalfDead && !is_probe) {
         let body = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"not today","code":503}"#;
         stream.write_all(format!("{}{body}", head("503 Service Unavailable", body.len())).as_bytes()).await?;
     } else if is_probe {

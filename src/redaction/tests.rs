@@ -75,7 +75,7 @@ fn without_names(shape: &Shape) -> Shape {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn a_password_is_nowhere_in_what_is_kept(canary in canary()) {

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use flate2::read::GzDecoder;
 use hypermirror_e2e::Scene;
+use hypermirror_e2e::faulty::{Answer, Faulty};
 use hypermirror_e2e::fleet::objects::{hosted_cluster, icsp, idms};
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, SYSTEM, TARGETS, deployments};
 use kube::Api;
@@ -17,6 +18,11 @@ use super::ran::{Ran, run, run_with};
 
 /// As programs make them: nobody's word, number or name.
 const CANARY: &str = "Kan4ry+dump/Zq81==";
+/// What a kubelet answers: lines of the manager, and one of nobody.
+const LOG: &str = r#"{"timestamp":"2026-11-30T12:00:00Z","level":"WARN","fields":{"message":"failed to patch","error":"Kan4ry+dump/Zq81=="}}
+{"level":"INFO","Kan4ry":"x","fields":{"message":"https://u:Kan4ry+dump/Zq81==@m.example/x?token=Kan4ry"}}
+panicked: Bearer Kan4ry+dump/Zq81==
+"#;
 
 /// The files of a bundle by path.
 fn unpacked(file: &Path) -> Result<BTreeMap<String, String>> {
@@ -38,7 +44,7 @@ async fn dump(scene: &Scene, file: &Path, flags: &[&str]) -> Result<Ran> {
 }
 
 /// Writes the password into everything that the API server takes it in.
-async fn plant(fleet: &Fleet) -> Result<()> {
+async fn plant(fleet: &Fleet, kubelet: u16) -> Result<()> {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull-secret", "namespace": NAMESPACE},
         "stringData": {".dockerconfigjson": json!({"auths": {"m.example": {"auth": CANARY}}}).to_string()}
@@ -49,7 +55,7 @@ async fn plant(fleet: &Fleet) -> Result<()> {
     let cluster = hosted_cluster("a", &[]);
     fleet.merge(&cluster, &json!({"metadata": {"annotations": annotated}})).await?;
     let condition = json!({
-        "type": "Available", "status": "False", "reason": "Broken", "message": format!("login failed: {CANARY}"),
+        "type": "Available", "status": "False", "reason": "Broken", "message": format!("pull failed: {CANARY}"),
         "lastTransitionTime": "2026-11-30T12:00:00Z", "observedGeneration": 1
     });
     let clusters: Api<DynamicObject> = fleet.api_of(&cluster)?;
@@ -69,18 +75,26 @@ async fn plant(fleet: &Fleet) -> Result<()> {
         "regarding": {"apiVersion": "hypershift.openshift.io/v1beta1", "kind": "HostedCluster", "name": "a", "namespace": NAMESPACE}
     });
     fleet.apply(&event).await?;
-    plant_pod(fleet).await
+    plant_pod(fleet, kubelet).await
 }
 
-/// A pod that looks like one of hypermirror's. No kubelet runs here, so that its log cannot be read.
-async fn plant_pod(fleet: &Fleet) -> Result<()> {
+/// A pod that looks like one of hypermirror's, on a node whose kubelet is at this port. The pod has no address for its metrics.
+async fn plant_pod(fleet: &Fleet, kubelet: u16) -> Result<()> {
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
+    fleet.apply(&node).await?;
+    let address = json!({"status": {
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet}}
+    }});
+    let nodes: Api<DynamicObject> = fleet.api_of(&node)?;
+    nodes.patch_status("node", &PatchParams::default(), &Patch::Merge(&address)).await?;
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": "hypermirror-manager-x", "namespace": SYSTEM, "labels": {"app.kubernetes.io/name": "hypermirror"},
             "annotations": {"example.com/token": CANARY}
         },
-        "spec": {"serviceAccountName": "hypermirror-manager", "containers": [{
+        "spec": {"serviceAccountName": "hypermirror-manager", "nodeName": "node", "containers": [{
             "name": "manager", "image": "quay.example/hypermirror:v1", "args": ["manager", format!("--password={CANARY}")],
             "env": [{"name": "TOKEN", "value": CANARY}]
         }]}
@@ -105,13 +119,14 @@ async fn a_dump_has_what_helps_and_no_password() -> Result<()> {
     let manager = scene.manager().await?;
     scene.fleet.condition("a", "ControlPlaneUpToDate", "True", "AsExpected").await?;
     drop(manager);
-    plant(&scene.fleet).await?;
+    let kubelet = Faulty::start(Answer::Log(LOG)).await?;
+    plant(&scene.fleet, kubelet.port()).await?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("dump.tar.gz");
     let mark = scene.audit.mark().await?;
 
     let ran = dump(&scene, &file, &[]).await?;
-    ensure!(ran.code == Some(3), "the log of a pod without a node cannot be read: {}", ran.stderr);
+    ensure!(ran.code == Some(3), "the metrics of a pod without an address cannot be read: {}", ran.stderr);
     let files = unpacked(&file)?;
     for (path, text) in &files {
         for part in [CANARY, "Kan4ry", "Zq81"] {
@@ -127,7 +142,7 @@ async fn a_dump_has_what_helps_and_no_password() -> Result<()> {
         clusters[0]["metadata"]["name"] == "a" && clusters[0]["spec"]["pullSecret"]["name"] == "pull-secret",
         "{clusters}"
     );
-    ensure!(clusters[0]["status"]["conditions"][0]["message"] == "login failed: [dropped]", "{clusters}");
+    ensure!(clusters[0]["status"]["conditions"][0]["message"] == "pull failed: [dropped]", "{clusters}");
     let targets = parsed("objects/targets.json")?;
     ensure!(targets.as_array().is_some_and(|targets| targets.len() == 3), "{targets}");
     let reports = parsed("objects/hostedclustermirrors.json")?;
@@ -142,7 +157,9 @@ async fn a_dump_has_what_helps_and_no_password() -> Result<()> {
     ensure!(reasons.contains(&json!("SourceUnproven")) && reasons.contains(&json!("MalformedObject")), "{reasons:?}");
     let text = |path: &str| files.get(path).map(String::as_str).unwrap_or_default();
     ensure!(text("status.txt").contains("clusters/a"), "{}", text("status.txt"));
-    ensure!(text("errors.txt").contains("the log of pod hypermirror-manager-x"), "{}", text("errors.txt"));
+    ensure!(text("errors.txt").contains("the metrics of pod hypermirror-manager-x"), "{}", text("errors.txt"));
+    let log = text("logs/hypermirror-manager-x.manager.log");
+    ensure!(log.lines().count() == 3 && log.contains("failed to patch"), "{log}");
     ensure!(
         text("MANIFEST").contains("incomplete") && text("MANIFEST").contains("objects/targets.json"),
         "{}",
