@@ -51,8 +51,6 @@ closed_set! {
         NodeRuntimeUnsupported,
         /// Another tool writes the environment variable of a target Deployment.
         OverridesWrittenByOther,
-        /// A MachineConfig of a NodePool writes the file of the agent.
-        DropInWrittenByOther,
         /// Something was not looked at, so that nothing is known about it.
         NotChecked,
     }

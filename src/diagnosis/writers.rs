@@ -6,11 +6,8 @@ use hypermirror_api::{ClusterKey, names};
 use serde_json::Value;
 
 use super::{Diagnosis, DiagnosisCode, listed};
-use crate::hosted::boot::BOOT_FILE;
-use crate::hosted::pool_config::node_files::NodeFile;
 use crate::hosted::target::TargetSpec;
 use crate::mirrors::finding::Severity;
-use crate::mirrors::registries::DROP_IN;
 
 /// Those that write the variable of stock Deployments, and hypermirror itself.
 const EXPECTED: [&str; 3] =
@@ -47,23 +44,6 @@ fn owns_overrides(fields: &Value, container: &str) -> bool {
     !containers[key(container)]["f:env"][key(names::OVERRIDES_ENV)].is_null()
 }
 
-/// Diagnoses files that `MachineConfig`s of a NodePool write to nodes.
-pub fn diagnose_files(cluster: &ClusterKey, pool: &ClusterKey, files: &[NodeFile]) -> Vec<Diagnosis> {
-    let ours = files.iter().filter(|file| [DROP_IN, BOOT_FILE].contains(&file.name()));
-    let row = |file: &NodeFile| {
-        let message = format!(
-            "MachineConfig {} in ConfigMap {} writes {}, a file of hypermirror, which then does not write it",
-            file.machine_config, file.config_map, file.path
-        );
-        let cure = "write another file of registries.conf.d, or declare the mirrors in an ImageDigestMirrorSet";
-        let object = format!("NodePool/{pool}");
-        Diagnosis::new(DiagnosisCode::DropInWrittenByOther, Severity::Error, object, message, cure)
-            .at("spec.config", file.path.clone())
-            .of(cluster)
-    };
-    ours.map(row).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -95,21 +75,5 @@ mod tests {
             assert_eq!(found.as_ref().map(|found| &*found.value), expected, "{manager} {container} {variable}");
         }
         assert_eq!(diagnose_overrides(&key, &json!({}), target), None);
-    }
-
-    #[test]
-    fn only_files_of_hypermirror_are_found() {
-        let key = "clusters/west".parse().unwrap();
-        let file = |name: &str| NodeFile {
-            path: format!("/etc/containers/registries.conf.d/{name}"),
-            content: b"".as_slice().into(),
-            machine_config: "99-mirrors".into(),
-            config_map: "mc".into(),
-        };
-        let files = ["10-corp.conf", DROP_IN, BOOT_FILE].map(file);
-        let found = diagnose_files(&key, &key, &files);
-        let values: Vec<&str> = found.iter().map(|found| &*found.value).collect();
-        assert_eq!(values, [&files[1].path, &files[2].path]);
-        assert!(found.iter().all(|found| found.message.contains("99-mirrors in ConfigMap mc")), "{found:?}");
     }
 }

@@ -133,7 +133,7 @@ const EXPECTED: [(&str, &str); 16] = [
     ("GuestKubeconfigUnusable", "Secret/clusters-west-0/hcco-kubeconfig"),
     ("NodeRuntimeUnsupported", "Node/worker-1"),
     ("OverridesWrittenByOther", "Deployment/clusters-east/control-plane-operator"),
-    ("DropInWrittenByOther", "NodePool/clusters/workers"),
+    ("ConfigMapInvalid", "NodePool/clusters/workers"),
 ];
 
 /// A fleet without any finding: `west-0` with a real guest, and a mirror with a certificate of the guest's own authority.

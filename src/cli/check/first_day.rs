@@ -58,7 +58,6 @@ pub fn of_cluster(
         let (resolved, _): (Resolved, _) = resolve(own.entries.iter().chain(of_pool.entries.iter()));
         let object = format!("NodePool/{pool_key}");
         found.extend(sources::tag_mirrors_only(&object, &resolved, releases(cluster, &[pool])));
-        found.extend(writers::diagnose_files(key, &pool_key, &of_pool.files));
         strict.extend(sources::without_fallback(&resolved).cloned());
     }
     strict.sort_unstable();
