@@ -389,9 +389,7 @@ fn containerd_gets_what_hosts_toml_can_express_and_the_rest_is_named() {
     assert_eq!(pulled[0], ["mirror.example:5000/quay/a:v1", "quay.io/a:v1"]);
     assert_eq!(pulled[1][0], "mirror.example:5000/hub/library/a@D");
     assert_eq!(pulled[2], ["registry.example/team/a:v1"]);
-    fails(
-        case,
-        "render node -f mirrors.yaml --runtime containerd --registries-conf mirrors.yaml",
-        &["--registries-conf"],
-    );
+    let both = run(case, "render node -f mirrors.yaml --runtime containerd --registries-conf mirrors.yaml");
+    assert_eq!((both.code, both.out.as_str()), (2, ""), "{}", both.shown);
+    assert!(both.shown.contains("cannot be used with --registries-conf"), "{}", both.shown);
 }

@@ -34,7 +34,7 @@ pub struct CheckArgs {
     input: InputArgs,
     #[command(flatten)]
     plan: PlanOptions,
-    /// Also read pull secrets and kubeconfigs with your rights, and connect to guest clusters and mirrors
+    /// Also read pull secrets and kubeconfigs, and connect to guest clusters and mirrors
     #[arg(long, conflicts_with = "files")]
     deep: bool,
     /// Output format

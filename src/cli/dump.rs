@@ -39,7 +39,7 @@ pub struct DumpArgs {
     /// File to write (default: hypermirror-dump-TIME.tar.gz)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Also read nodes, mirrors and agents of guest clusters, through their kubeconfigs
+    /// Also read nodes, mirrors and agents of guest clusters
     #[arg(long)]
     guests: bool,
     /// Time after which what is not read yet is left out

@@ -44,6 +44,7 @@ pub struct InputArgs {
 }
 
 /// The objects of a live cluster that a command needs in addition to HostedClusters and mirror sets.
+#[expect(clippy::struct_excessive_bools, reason = "each command needs some of the kinds, in any combination")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
     /// Deployments of each control plane.

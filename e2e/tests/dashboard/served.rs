@@ -48,8 +48,8 @@ impl Dashboard {
     /// Sends a request as it is.
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Reply> {
         let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+        for part in headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]) {
+            request += part;
         }
         request += "\r\n";
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;

@@ -39,14 +39,14 @@ pub const ASSETS: [Asset; 4] = [
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest as _, Sha256};
+    use crate::registry::wire::digest::{Algorithm, Digest};
 
     use super::ASSETS;
 
     #[test]
     fn htmx_is_the_file_that_was_released() {
         let htmx = ASSETS.iter().find(|asset| asset.name == "htmx.js").unwrap();
-        let digest: String = Sha256::digest(htmx.content).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
+        let digest = Digest::of(Algorithm::Sha256, htmx.content.as_bytes());
+        assert_eq!(digest.to_string(), "sha256:d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717");
     }
 }

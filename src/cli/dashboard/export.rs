@@ -75,7 +75,7 @@ async fn write(source: &Source, snapshot: &Snapshot, draft: &Path) -> Result<usi
         }
     }
     let written = files.names.len() - assets;
-    let list: String = files.names.iter().map(|name| format!("{name}\n")).collect();
+    let list: String = files.names.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
     files.add(LIST, &list)?;
     Ok(written)
 }

@@ -25,7 +25,7 @@ pub struct NodeArgs {
     scope: NodeScope,
     #[command(flatten)]
     files: NodeFiles,
-    /// Container runtime of the node; for containerd, each hosts.toml follows a line with its path
+    /// Container runtime of the node; each hosts.toml of containerd follows its path
     #[arg(long, value_enum, default_value_t, value_name = "RUNTIME")]
     runtime: NodeRuntime,
 }
