@@ -61,7 +61,7 @@ pub struct NodePaths {
     /// systemd's D-Bus socket, relative to --root
     #[arg(long, value_name = "PATH", default_value = "/run/dbus/system_bus_socket", global = true)]
     pub bus_socket: String,
-    /// containerd's configuration, relative to --root, whose `config_path` is used
+    /// Configuration of containerd below --root, which has `config_path`
     #[arg(long, value_name = "PATH", default_value = CONFIG, global = true)]
     pub containerd_config: String,
 }
