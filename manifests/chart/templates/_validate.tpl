@@ -5,6 +5,9 @@
 {{- if not (or $values.manager.enabled (include "hypermirror.registryManager.enabled" .) $values.agent.enabled) -}}
 {{- $errors = append $errors "nothing is enabled: set manager.enabled, registryManager.enabled or agent.enabled" -}}
 {{- end -}}
+{{- if and (eq $values.agent.runtime "containerd") (ne $values.agent.reload "dbus") -}}
+{{- $errors = append $errors (printf "agent.reload=%s has no effect with agent.runtime=containerd: leave it out" $values.agent.reload) -}}
+{{- end -}}
 {{- if and (ne $values.admission.type "none") (not $values.manager.enabled) -}}
 {{- $errors = append $errors (printf "admission.type=%s needs manager.enabled=true" $values.admission.type) -}}
 {{- end -}}
