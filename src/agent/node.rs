@@ -17,7 +17,7 @@ use crate::mirrors::registries::DROP_IN;
 struct Identity {
     inode: u64,
     size: i64,
-    changed: (i64, i64),
+    changed: (i64, i128),
 }
 
 /// The agent's file.
@@ -136,7 +136,8 @@ impl NodeFile {
     fn identity(&self) -> Option<Identity> {
         let path = self.host.path(&format!("{DROP_IN_DIRECTORY}/{DROP_IN}"));
         let stat = statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let changed = (stat.st_ctime, stat.st_ctime_nsec.cast_signed());
+        // Unsigned on some architectures, signed on others.
+        let changed = (stat.st_ctime, i128::from(stat.st_ctime_nsec));
         Some(Identity { inode: stat.st_ino, size: stat.st_size, changed })
     }
 }
