@@ -1,6 +1,6 @@
 //! The work queue. Each hosted cluster is queued at most once, never reconciled concurrently, and has its own back-off.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +25,25 @@ struct State {
     again: HashSet<ClusterKey>,
     /// When those with a delay are due.
     due: HashMap<ClusterKey, Instant>,
+    /// The same in order of time.
+    timeline: BTreeSet<(Instant, ClusterKey)>,
     /// The pauses of those that failed.
     pauses: HashMap<ClusterKey, Duration>,
+}
+
+/// What a worker does next.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Reconcile this one.
+    Take {
+        key: ClusterKey,
+        /// Whether another worker has something to take or to wait for.
+        has_more: bool,
+    },
+    /// Wait until this time, or until the queue changes.
+    WaitUntil(Instant),
+    /// Wait until the queue changes.
+    Wait,
 }
 
 /// What follows from the end of a reconcile.
@@ -40,7 +57,9 @@ enum Next {
 impl State {
     /// Returns whether somebody has to be woken.
     fn add(&mut self, key: ClusterKey) -> bool {
-        self.due.remove(&key);
+        if let Some(at) = self.due.remove(&key) {
+            self.timeline.remove(&(at, key.clone()));
+        }
         if self.in_progress.contains(&key) {
             self.again.insert(key);
             return false;
@@ -52,21 +71,35 @@ impl State {
         is_new
     }
 
-    /// Returns whether the time is earlier than a known one.
-    fn delay(&mut self, key: &ClusterKey, at: Instant) -> bool {
-        let is_earlier = self.due.get(key).is_none_or(|known| at < *known);
-        if is_earlier {
-            self.due.insert(key.clone(), at);
+    /// Returns whether the time is earlier than all known ones.
+    fn delay(&mut self, key: ClusterKey, at: Instant) -> bool {
+        if self.due.get(&key).is_some_and(|known| *known <= at) {
+            return false;
         }
-        is_earlier
+        if let Some(later) = self.due.insert(key.clone(), at) {
+            self.timeline.remove(&(later, key.clone()));
+        }
+        self.timeline.insert((at, key));
+        self.timeline.first().is_some_and(|(first, _)| *first == at)
     }
 
-    /// The next key, and whether there are more.
-    fn next(&mut self) -> Option<(ClusterKey, bool)> {
-        let key = self.queued.pop_front()?;
+    /// Enqueues those that are due.
+    fn add_due(&mut self, now: Instant) {
+        while self.timeline.first().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, key)) = self.timeline.pop_first() {
+                self.add(key);
+            }
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Step {
+        self.add_due(now);
+        let Some(key) = self.queued.pop_front() else {
+            return self.timeline.first().map_or(Step::Wait, |(at, _)| Step::WaitUntil(*at));
+        };
         self.is_queued.remove(&key);
         self.in_progress.insert(key.clone());
-        Some((key, !self.queued.is_empty()))
+        Step::Take { key, has_more: !self.queued.is_empty() || !self.timeline.is_empty() }
     }
 
     fn done(&mut self, key: &ClusterKey, failed: bool) -> Next {
@@ -115,33 +148,32 @@ impl Queue {
 
     /// Enqueues a hosted cluster after a delay, unless it is enqueued earlier.
     pub fn add_after(&self, key: ClusterKey, pause: Duration) {
+        // There is no timer for each delay, because it could not be cancelled: hosted clusters that are edited often would leave
+        // thousands of them behind. Workers that wait for work wait for the earliest delay, too.
         let at = Instant::now() + pause;
-        if !self.with(|state| state.delay(&key, at)) {
-            return;
+        if self.with(|state| state.delay(key, at)) {
+            self.changed.notify_one();
         }
-        // The timer is not cancelled when an earlier one is set: it wakes up, sees another time, and does nothing.
-        let queue = self.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep_until(at).await;
-            if queue.with(|state| state.due.get(&key) == Some(&at)) {
-                queue.add(key);
-            }
-        });
     }
 
     /// Waits for the next hosted cluster to reconcile.
     pub async fn next(&self) -> ClusterKey {
         // One notification wakes one worker, and several keys may arrive before it runs. So whoever takes a key wakes the next
-        // worker while there are more. The notification is requested before the queue is read, or one in between would be lost.
+        // worker while there are more, or delays that nobody else may be waiting for. The notification is requested before the queue
+        // is read, or one in between would be lost.
         loop {
             let changed = self.changed.notified();
-            if let Some((key, has_more)) = self.with(State::next) {
-                if has_more {
-                    self.changed.notify_one();
+            match self.with(|state| state.next(Instant::now())) {
+                Step::Take { key, has_more } => {
+                    if has_more {
+                        self.changed.notify_one();
+                    }
+                    return key;
                 }
-                return key;
+                // Late or early: the queue is read again.
+                Step::WaitUntil(at) => drop(tokio::time::timeout_at(at, changed).await),
+                Step::Wait => changed.await,
             }
-            changed.await;
         }
     }
 
@@ -180,7 +212,10 @@ impl Queue {
     /// The queued keys, for tests.
     #[cfg(test)]
     pub fn queued(&self) -> Vec<ClusterKey> {
-        self.with(|state| state.queued.iter().cloned().collect())
+        self.with(|state| {
+            state.add_due(Instant::now());
+            state.queued.iter().cloned().collect()
+        })
     }
 }
 
@@ -219,7 +254,10 @@ mod tests {
             assert_eq!(queue.next().await, key("a"));
             waits.push(failed_at.elapsed().as_millis() / 100 * 100);
             queue.done(&key("a"), true);
-            queue.with(|state| state.due.clear());
+            queue.with(|state| {
+                state.due.clear();
+                state.timeline.clear();
+            });
         }
         assert!(waits.is_sorted() && waits[3] > waits[0], "{waits:?}");
     }
@@ -233,6 +271,43 @@ mod tests {
         queue.add_after(key("a"), Duration::from_secs(50));
         assert_eq!(queue.next().await, key("a"));
         assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn delays_that_are_set_again_and_again_leave_nothing_behind() {
+        let queue = Queue::default();
+        let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        for _ in 0..1_000 {
+            queue.add_after(key("a"), Duration::from_mins(5));
+            queue.add(key("a"));
+            let taken = queue.next().await;
+            queue.done(&taken, false);
+        }
+        queue.add_after(key("a"), Duration::from_mins(5));
+        assert_eq!(queue.with(|state| (state.due.len(), state.timeline.len())), (1, 1));
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_delay_ends_although_the_worker_that_waits_for_it_takes_something_else() {
+        let queue = Queue::default();
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.next().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        queue.add_after(key("late"), Duration::from_secs(10));
+        queue.add_after(key("soon"), Duration::from_secs(1));
+        queue.add(key("now"));
+        let start = Instant::now();
+        let mut taken = Vec::new();
+        for worker in workers {
+            taken.push(worker.await.unwrap().name);
+        }
+        taken.sort();
+        assert_eq!((taken, start.elapsed().as_secs()), (["late", "now", "soon"].map(str::to_owned).to_vec(), 10));
     }
 
     #[tokio::test]
