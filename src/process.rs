@@ -4,5 +4,6 @@ pub mod endpoints;
 pub mod flags;
 pub mod identity;
 pub mod initial_lists;
+pub mod open_files;
 pub mod server;
 pub mod slots;

@@ -15,8 +15,6 @@ use super::in_flight::{KIB, MIB};
 use super::path;
 use super::seen::Edition;
 
-/// Duration of one watch, which the server ends.
-const LASTS: Duration = Duration::from_mins(4);
 /// Time after which the client ends the watch, because a broken connection delivers no event.
 const GRACE: Duration = Duration::from_secs(15);
 /// Maximum size of an event. The metadata of managed objects has a few KiB.
@@ -91,13 +89,14 @@ impl GuestClient {
     pub async fn watch(
         &self,
         kind: &str,
+        lasts: Duration,
         from: &mut Option<String>,
         mut report: impl FnMut(Edit) + Send,
     ) -> Result<(), GuestError> {
         let collection = path::collection(kind);
         let what = format!("WATCH {collection}");
         let params = WatchParams {
-            timeout: u32::try_from(LASTS.as_secs()).ok(),
+            timeout: u32::try_from(lasts.as_secs()).ok(),
             label_selector: Some(format!("{MANAGED_LABEL}=true")),
             bookmarks: true,
             ..WatchParams::default()
@@ -106,7 +105,7 @@ impl GuestClient {
             kube::core::Request::new(&collection).watch_metadata(&params, from.as_deref().unwrap_or_default());
         let body = self.open(&what, request).await?;
         let listen = listen(kind, body, from, &mut report);
-        tokio::time::timeout(LASTS + GRACE, listen).await.unwrap_or(Ok(()))
+        tokio::time::timeout(lasts + GRACE, listen).await.unwrap_or(Ok(()))
     }
 }
 

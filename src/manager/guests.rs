@@ -13,13 +13,16 @@ mod testing;
 mod watch;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use hypermirror_api::{ClusterKey, Reason};
-use kube::Client;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -32,6 +35,7 @@ use super::observe::Absent;
 use super::options::GuestOptions;
 use super::queue::Queue;
 use super::store::Store;
+use crate::client::deadline::answered;
 use crate::guest::health::Health;
 use crate::guest::objects::GuestKinds;
 use crate::guest::{GuestClient, InFlight, Limits};
@@ -40,12 +44,16 @@ use crate::hosted::gates::held;
 use crate::hosted::guest::GuestOutcome;
 use crate::management::index::guests::KubeconfigSecret;
 use crate::management::index::lags::Side;
+use crate::process::open_files;
 use crate::telemetry::requests::RequestMetrics;
 
 /// Pause after a reconcile that panicked.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// Timeout of one reconcile: a guest cluster with 10,000 nodes needs seconds. Slower ones are reported.
 const TIMEOUT: Duration = Duration::from_mins(2);
+/// Maximum number of concurrent reads in the management cluster. A new leader reads something for each guest cluster at once, and each
+/// concurrent request needs a connection of its own.
+const READS: usize = 32;
 /// Pause before a large guest cluster requests a slot again.
 const SLOT_RETRY: Duration = Duration::from_millis(100);
 
@@ -126,8 +134,9 @@ pub struct Guests {
     permits: Option<Arc<Semaphore>>,
     in_flight: InFlight,
     slots: watch::Slots,
-    /// The client of the management cluster.
+    /// The client of the management cluster, and its slots.
     client: Client,
+    reads: Semaphore,
     options: GuestOptions,
     heavy: Arc<Heavy>,
     leader: Leader,
@@ -144,8 +153,9 @@ impl Guests {
             memory: Memory::default(),
             permits: (at_once > 0).then(|| Arc::new(Semaphore::new(at_once))),
             in_flight: InFlight::default(),
-            slots: watch::Slots::default(),
+            slots: watch::Slots::within(open_files::limit()),
             client: ctx.client.clone(),
+            reads: Semaphore::new(READS),
             options,
             heavy: Arc::clone(&ctx.heavy),
             leader: ctx.leader.clone(),
@@ -242,6 +252,15 @@ impl Guests {
             overrules: guest.overrules,
             seen: Arc::clone(&guest.watches.seen),
         }
+    }
+
+    /// Reads an object of the management cluster. The wait for a slot does not count against the deadline.
+    async fn read<K>(&self, namespace: &str, name: &str) -> kube::Result<Option<K>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let _slot = self.reads.acquire().await; // never closed
+        answered(Api::<K>::namespaced(self.client.clone(), namespace).get_opt(name)).await
     }
 
     /// Requests a slot for a change.

@@ -20,6 +20,7 @@ use crate::client::connect::connect;
 use crate::hosted::facts::Flags;
 use crate::management::events::Events;
 use crate::management::lease::{Leadership, LeaseSettings};
+use crate::process::open_files;
 use crate::telemetry::metrics::ManagerMetrics;
 
 /// Maximum number of concurrent writes of reports, so that they do not delay writes of targets.
@@ -32,6 +33,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// # Errors
 /// If it cannot start.
 pub async fn run(options: ManagerOptions) -> Result<()> {
+    // Before the first connection: each guest cluster needs some.
+    open_files::raise_limit();
     let mut registry = Registry::default();
     let metrics = ManagerMetrics::register(&mut registry);
     let client = connect(&metrics.requests).await?;

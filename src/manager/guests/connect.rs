@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use hypermirror_api::Reason;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 
 use super::watch::Watches;
 use super::{Connection, Guest, Guests, jittered};
 use crate::client::cause::Cause;
-use crate::client::deadline::answered;
 use crate::guest::certificate;
 use crate::guest::health::{Health, Next};
 use crate::guest::kubeconfig::GuestAccess;
@@ -76,8 +74,7 @@ impl Guests {
     /// longer than they are used.
     async fn open(&self, key: &ClusterKey, secret: KubeconfigSecret) -> Result<Connection, NoConnection> {
         let namespace = key.control_plane_namespace();
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
-        let read = answered(api.get_opt(secret.name)).await.map_err(|error| {
+        let read = self.read::<Secret>(&namespace, secret.name).await.map_err(|error| {
             tracing::warn!(cluster = %key, secret = secret.name, error = %Cause(&error), "failed to read the kubeconfig of a guest cluster; trying again");
             NoConnection::Undecided(RETRY)
         })?;

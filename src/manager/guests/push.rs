@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use hypermirror_api::hypershift::HostedControlPlane;
 use jiff::Timestamp;
-use kube::Api;
 use serde_json::{Value, json};
 
 use super::declared::{DeclaredSets, declared};
 use super::{Base, Guest, Guests, jittered};
 use crate::client::cause::Cause;
-use crate::client::deadline::answered;
 use crate::digest::short_digest;
 use crate::guest::objects::{AgentSpec, GuestInput, GuestKinds, GuestObjects, crds, mirror_objects, node_mirror_sets};
 use crate::guest::summary::GuestSet;
@@ -217,8 +215,7 @@ impl Guests {
 
     /// The address at which nodes reach the API server without cluster networking.
     async fn api_address(&self, key: &ClusterKey) -> Option<(String, u16)> {
-        let api: Api<HostedControlPlane> = Api::namespaced(self.client.clone(), &key.control_plane_namespace());
-        let found = answered(api.get_opt(&key.name)).await;
+        let found = self.read::<HostedControlPlane>(&key.control_plane_namespace(), &key.name).await;
         let found = found.map_err(
             |error| tracing::warn!(cluster = %key, error = %Cause(&error), "failed to read a HostedControlPlane"),
         );

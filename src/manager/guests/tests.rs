@@ -1,3 +1,12 @@
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::try_join_all;
+use http::{Request, Response};
+use k8s_openapi::api::core::v1::Secret;
+use kube::client::Body;
+use serde_json::json;
+
 use super::*;
 use crate::manager::testing::{Stage, clusters, hosted_cluster, key};
 
@@ -67,6 +76,33 @@ async fn a_panic_is_reported_and_tried_again_later() {
     assert_eq!(stage.ctx.store.guest_outcome(&key()).unwrap().synced.reason, Reason::WorkFailed);
     assert_eq!(guests.queue().next().await, key());
     assert_eq!(start.elapsed(), AFTER_PANIC);
+    drop(guests);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_sends_few_requests_at_once_to_the_management_cluster() {
+    let (stage, mut guests) = stage();
+    let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = (Arc::clone(&at_once), Arc::clone(&most));
+    let service = tower::service_fn(move |_: Request<Body>| {
+        let (at_once, most) = counted.clone();
+        async move {
+            most.fetch_max(at_once.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            // Longer than the deadline of one request, when all slots are used in turn.
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            at_once.fetch_sub(1, Ordering::Relaxed);
+            let gone = json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "", "code": 404});
+            Ok::<_, Infallible>(
+                Response::builder().status(404).body(Body::from(gone.to_string().into_bytes())).unwrap(),
+            )
+        }
+    });
+    Arc::get_mut(&mut guests).unwrap().client = Client::new(service, "default");
+    let reads = (0..5 * READS).map(|_| guests.read::<Secret>("clusters-a", "hcco-kubeconfig"));
+    let found = try_join_all(reads).await.unwrap();
+    assert!(found.iter().all(Option::is_none));
+    assert_eq!(most.load(Ordering::Relaxed), READS);
     drop(guests);
     stage.end().await;
 }

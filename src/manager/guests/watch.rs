@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
+use super::jittered;
 use crate::client::backoff::Backoff;
 use crate::guest::seen::Seen;
 use crate::guest::{GuestClient, GuestError};
@@ -14,6 +15,9 @@ use crate::management::lease::Term;
 use crate::manager::queue::Queue;
 use hypermirror_api::ClusterKey;
 
+/// Duration of one watch before jitter, which the server ends. Watches begin together when a replica becomes the leader, and
+/// without jitter they would be renewed together ever after.
+const LASTS: Duration = Duration::from_mins(4);
 /// Maximum number of watches in all guest clusters, because each needs a connection, about 40 KiB. The most important kind has
 /// its own slots, so that other guest clusters cannot occupy all of them.
 const FIRST_KIND: &str = "NodeMirrorSet";
@@ -36,14 +40,15 @@ pub(super) struct Slots {
     others: Arc<Semaphore>,
 }
 
-impl Default for Slots {
-    fn default() -> Self {
-        let slots = |count| Arc::new(Semaphore::new(count));
-        Self { first_kind: slots(OF_FIRST_KIND), others: slots(OF_OTHERS) }
-    }
-}
-
 impl Slots {
+    /// Watches are optional, so they occupy at most three eighths of the files that this process may open. The rest is for the
+    /// requests, without which a guest cluster that is up would be reported as down.
+    pub(super) fn within(open_files: Option<u64>) -> Self {
+        let files = open_files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+        let slots = |count| Arc::new(Semaphore::new(count));
+        Self { first_kind: slots(OF_FIRST_KIND.min(files / 4)), others: slots(OF_OTHERS.min(files / 8)) }
+    }
+
     fn claim(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
         let slots = if kind == FIRST_KIND { &self.first_kind } else { &self.others };
         Arc::clone(slots).try_acquire_owned().ok()
@@ -138,7 +143,7 @@ impl Watch {
         // not asked again here: the pace of failed watches decides when.
         loop {
             let start = Instant::now();
-            let ended = self.client.watch(self.kind, &mut from, |edit| {
+            let ended = self.client.watch(self.kind, lasts(&self.enqueuer.key), &mut from, |edit| {
                 if self.seen.record_event(self.kind, &edit.name, edit.edition) {
                     self.enqueue();
                 }
@@ -174,6 +179,11 @@ impl Watch {
             }
         });
     }
+}
+
+/// The duration of the next watch, in which the server gets a whole number of seconds below its limit of 295.
+fn lasts(key: &ClusterKey) -> Duration {
+    jittered(LASTS, key)
 }
 
 /// The pace of one guest cluster's watches, which are separate tasks.
@@ -274,11 +284,33 @@ mod tests {
     }
 
     #[test]
+    fn watches_are_not_renewed_in_step() {
+        let key = ClusterKey { namespace: "clusters".to_owned(), name: "a".to_owned() };
+        let mut all: Vec<u64> = (0..200).map(|_| lasts(&key).as_secs()).collect();
+        assert!(all.iter().all(|seconds| (150..295).contains(seconds)), "{all:?}");
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() > 20, "{all:?}");
+    }
+
+    #[test]
     fn the_sets_of_nodes_have_slots_of_their_own() {
-        let slots = Slots::default();
+        let slots = Slots::within(None);
         let claimed = |kind: &str| (0..2 * OF_FIRST_KIND).map_while(|_| slots.claim(kind)).collect::<Vec<_>>();
         let others = claimed("DaemonSet");
         assert_eq!((others.len(), claimed("ImageTagMirrorSet").len()), (OF_OTHERS, 0));
         assert_eq!(claimed(FIRST_KIND).len(), OF_FIRST_KIND);
+    }
+
+    #[test]
+    fn watches_leave_most_open_files_to_requests() {
+        let slots_of = |limit| {
+            let slots = Slots::within(limit);
+            (slots.first_kind.available_permits(), slots.others.available_permits())
+        };
+        assert_eq!(slots_of(Some(1_024)), (256, 128));
+        for limit in [Some(4_096), Some(u64::MAX), None] {
+            assert_eq!(slots_of(limit), (OF_FIRST_KIND, OF_OTHERS), "{limit:?}");
+        }
     }
 }
