@@ -40,6 +40,7 @@ pub mod rival;
 pub mod served;
 mod servers;
 pub mod signature;
+pub mod stub_guests;
 
 pub use agent_node::AgentNode;
 pub use audit::Audit;

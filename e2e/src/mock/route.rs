@@ -81,7 +81,7 @@ impl Route {
 }
 
 /// A part of a query, decoded; none if it is not there.
-pub(super) fn query(query: Option<&str>, name: &str) -> Option<String> {
+pub(crate) fn query(query: Option<&str>, name: &str) -> Option<String> {
     queries(query, name).into_iter().next()
 }
 

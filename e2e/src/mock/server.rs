@@ -24,7 +24,7 @@ use crate::pki::Authority;
 
 /// The connection is closed without an answer.
 #[derive(Debug)]
-pub(super) struct Hangup;
+pub(crate) struct Hangup;
 
 impl std::fmt::Display for Hangup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,27 +35,27 @@ impl std::fmt::Display for Hangup {
 impl std::error::Error for Hangup {}
 
 /// What an answer comes to.
-pub(super) type Answered = Result<Response<Body>, Hangup>;
+pub(crate) type Answered = Result<Response<Body>, Hangup>;
 
 /// What answers requests.
-pub(super) trait Service: Send + Sync + 'static {
+pub(crate) trait Service: Send + Sync + 'static {
     fn answer(self: Arc<Self>, request: Request<Body>, connection: Connection) -> BoxFuture<'static, Answered>;
 }
 
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Connection {
-    pub(super) number: usize,
-    pub(super) is_tls: bool,
+pub(crate) struct Connection {
+    pub(crate) number: usize,
+    pub(crate) is_tls: bool,
 }
 
 /// The certificate that a server shows, and whether it asks for one.
 #[derive(Clone)]
-pub(super) struct Tls(TlsAcceptor);
+pub(crate) struct Tls(TlsAcceptor);
 
 impl Tls {
     /// A certificate of `authority` for these names; clients need one of `clients`, if that is given.
-    pub(super) fn new(authority: &Authority, names: &[&str], clients: Option<&Authority>) -> Result<Self> {
+    pub(crate) fn new(authority: &Authority, names: &[&str], clients: Option<&Authority>) -> Result<Self> {
         let certificate = authority.server(names)?;
         let chain = CertificateDer::from_pem_slice(certificate.certificate.as_bytes())?;
         let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes())?;
@@ -78,7 +78,7 @@ impl Tls {
 
 /// A running listener. Dropping it ends it and its connections.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -86,18 +86,18 @@ pub(super) struct Listener {
 
 /// A port that is taken, before it is known what answers there.
 #[derive(Debug)]
-pub(super) struct Bound(TcpListener);
+pub(crate) struct Bound(TcpListener);
 
 impl Bound {
-    pub(super) async fn new(address: IpAddr) -> Result<Self> {
+    pub(crate) async fn new(address: IpAddr) -> Result<Self> {
         Ok(Self(TcpListener::bind((address, 0)).await.with_context(|| format!("listen on {address}"))?))
     }
 
-    pub(super) fn address(&self) -> Result<SocketAddr> {
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
         Ok(self.0.local_addr()?)
     }
 
-    pub(super) fn serve(self, tls: Option<Tls>, service: Arc<dyn Service>) -> Result<Listener> {
+    pub(crate) fn serve(self, tls: Option<Tls>, service: Arc<dyn Service>) -> Result<Listener> {
         let (address, accepted) = (self.address()?, Arc::<AtomicUsize>::default());
         let task = tokio::spawn(accept(self.0, tls, service, accepted.clone()));
         Ok(Listener { address, accepted, task })
@@ -105,12 +105,12 @@ impl Bound {
 }
 
 impl Listener {
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many connections were accepted.
-    pub(super) fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
 }

@@ -13,4 +13,5 @@ mod references;
 mod rollout;
 mod seeds;
 mod stage;
+mod stubs;
 mod watched;
