@@ -46,6 +46,17 @@ impl Manager {
     ///
     /// When the manager, its metrics or its process cannot be reached.
     pub async fn start_with(cluster: &Cluster, number: usize, flags: &[String]) -> Result<Self> {
+        let manager = Self::standby(cluster, number, flags).await?;
+        manager.leads().await?;
+        Ok(manager)
+    }
+
+    /// Starts it and waits until it is ready, whoever leads.
+    ///
+    /// # Errors
+    ///
+    /// When the manager or its process cannot be reached.
+    pub async fn standby(cluster: &Cluster, number: usize, flags: &[String]) -> Result<Self> {
         let kubeconfig = cluster.kubeconfig_for_service_account(SYSTEM, SERVICE_ACCOUNT).await?;
         let launch = Launch::operator(&format!("manager-{number}"), cluster.directory())?
             .args(["manager", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"])
@@ -57,12 +68,19 @@ impl Manager {
         let metrics = process.wait_for_log_field("metrics server listening", "address", LIMIT).await?;
         let health = process.wait_for_log_field("health server listening", "address", LIMIT).await?;
         process.wait_until_ready(&format!("http://{health}/readyz"), LIMIT).await?;
-        let manager = Self { process, metrics: format!("http://{metrics}/metrics"), ready_after: start.elapsed() };
+        Ok(Self { process, metrics: format!("http://{metrics}/metrics"), ready_after: start.elapsed() })
+    }
+
+    /// Waits until it is the leader.
+    ///
+    /// # Errors
+    ///
+    /// When it is not in time.
+    pub async fn leads(&self) -> Result<()> {
         eventually(LIMIT, "the manager is the leader", async || {
-            Ok((manager.count("hypermirror_leader").await? == 1).then_some(()))
+            Ok((self.count("hypermirror_leader").await? == 1).then_some(()))
         })
-        .await?;
-        Ok(manager)
+        .await
     }
 
     /// Stops it.
@@ -83,6 +101,24 @@ impl Manager {
     /// If the manager, its metrics or its process cannot be reached.
     pub fn usage(&self) -> Result<Usage> {
         usage(self.process.handle().id())
+    }
+
+    /// The number of its open files.
+    ///
+    /// # Errors
+    ///
+    /// If its process cannot be read.
+    pub fn open_files(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.process.handle().id()))?.count())
+    }
+
+    /// The number of its threads.
+    ///
+    /// # Errors
+    ///
+    /// If its process cannot be read.
+    pub fn threads(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/task", self.process.handle().id()))?.count())
     }
 
     /// The sum of all series of a metric. Zero if there are none yet.
