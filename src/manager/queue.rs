@@ -171,7 +171,9 @@ impl Queue {
                     return key;
                 }
                 // Late or early: the queue is read again.
-                Step::WaitUntil(at) => drop(tokio::time::timeout_at(at, changed).await),
+                Step::WaitUntil(at) => {
+                    let _ = tokio::time::timeout_at(at, changed).await;
+                }
                 Step::Wait => changed.await,
             }
         }

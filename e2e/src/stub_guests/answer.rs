@@ -123,11 +123,7 @@ fn watch_of(store: &mut Store, state: watch::Receiver<State>, resource: &str, as
     answer.unwrap_or_default()
 }
 
-async fn next(
-    events: &mut mpsc::UnboundedReceiver<Bytes>,
-    state: &mut watch::Receiver<State>,
-    end: Instant,
-) -> Option<Bytes> {
+async fn next(events: &mut mpsc::Receiver<Bytes>, state: &mut watch::Receiver<State>, end: Instant) -> Option<Bytes> {
     tokio::select! {
         event = events.recv() => event,
         _ = state.wait_for(|state| matches!(state, State::Unavailable(_))) => None,

@@ -30,6 +30,9 @@ const NODES: &str = "v1/nodes";
 pub(super) const SETS: &str = "hypermirror.dev/v1alpha1/nodemirrorsets";
 const STATUSES: &str = "hypermirror.dev/v1alpha1/nodemirrorstatuses";
 
+/// Events that wait for the client of a watch.
+const EVENTS: usize = 64;
+
 /// Namespace and name.
 type Name = (Option<String>, String);
 
@@ -41,7 +44,7 @@ pub struct Conflict;
 struct Watcher {
     resource: String,
     selector: String,
-    events: mpsc::UnboundedSender<Bytes>,
+    events: mpsc::Sender<Bytes>,
 }
 
 /// The objects of one stub.
@@ -185,12 +188,12 @@ impl Store {
 
     /// The metadata of the changes of a resource after a version. Deletions before this call are not among them: a store has no
     /// history.
-    pub fn watch(&mut self, resource: &str, selector: &str, from: u64) -> mpsc::UnboundedReceiver<Bytes> {
-        let (events, receiver) = mpsc::unbounded_channel();
+    pub fn watch(&mut self, resource: &str, selector: &str, from: u64) -> mpsc::Receiver<Bytes> {
+        let (events, receiver) = mpsc::channel(EVENTS);
         for object in self.list(resource, None, selector) {
             let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
             if version.is_some_and(|version: u64| version > from) {
-                _ = events.send(event("ADDED", object));
+                _ = events.try_send(event("ADDED", object));
             }
         }
         self.watchers.retain(|watcher| !watcher.events.is_closed());
@@ -198,14 +201,13 @@ impl Store {
         receiver
     }
 
+    /// A watch whose client does not read ends, as an API server ends it.
     fn tell(&mut self, resource: &str, kind: &str, object: &Value) {
         let labels = &object["metadata"]["labels"];
-        self.watchers.retain(|watcher| !watcher.events.is_closed());
-        for watcher in &self.watchers {
-            if watcher.resource == resource && selects(&watcher.selector, labels) {
-                _ = watcher.events.send(event(kind, object));
-            }
-        }
+        self.watchers.retain(|watcher| {
+            let concerns = watcher.resource == resource && selects(&watcher.selector, labels);
+            if concerns { watcher.events.try_send(event(kind, object)).is_ok() } else { !watcher.events.is_closed() }
+        });
     }
 }
 
