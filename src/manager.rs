@@ -21,6 +21,7 @@ mod rollouts;
 pub mod run;
 mod semaphores;
 pub(crate) mod store;
+mod target_lists;
 #[cfg(test)]
 mod testing;
 pub(crate) mod watches;

@@ -118,6 +118,17 @@ pub fn merge(
     conditions.iter().map(condition).collect()
 }
 
+/// Takes over the transition times of conditions whose status is the same. A report may have been computed before the one that was
+/// written last, and would otherwise be written again only because of its times.
+pub fn keep_transition_times(old: &[Condition], conditions: &mut [Condition]) {
+    for condition in conditions {
+        let before = old.iter().find(|old| old.type_ == condition.type_ && old.status == condition.status);
+        if let Some(before) = before {
+            condition.last_transition_time = before.last_transition_time.clone();
+        }
+    }
+}
+
 /// The report after a reconcile that panicked: the previous one, with an unknown state of the control plane. The next successful
 /// reconcile replaces it.
 pub fn work_failed(

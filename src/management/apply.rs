@@ -5,24 +5,21 @@ use hypermirror_api::{ClusterKey, HostedClusterMirrors, HostedClusterMirrorsStat
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::index::targets::TargetMeta;
+use super::index::reports::ReportVersion;
 use crate::client::cause::Cause;
 use crate::client::deadline::{DEADLINE, within};
-use crate::client::pages::Pages;
 use crate::hosted::observed::ObservedTarget;
 use crate::hosted::target::TargetSpec;
 use crate::telemetry::metrics::{ManagerMetrics, OutcomeLabels};
 
 pub(crate) mod catalogs;
-
-/// Objects per page of a list. Small pages limit the peak memory.
-const PAGE: u32 = 100;
+mod targets;
 
 /// Why a read or write failed.
 #[derive(Debug, Error)]
@@ -101,34 +98,6 @@ impl Writer {
     async fn timed<T>(&self, what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
         let call = async { call.await.map_err(|error| WriteError::of(what, error)) };
         within(DEADLINE, call, |_| WriteError::Timeout { what: what.to_owned() }).await
-    }
-
-    /// Reads one target.
-    ///
-    /// # Errors
-    /// [`WriteError`]; `Gone` if there is none.
-    pub async fn read_target(&self, namespace: &str, spec: &TargetSpec) -> Result<ObservedTarget, WriteError> {
-        let what = format!("Deployment {namespace}/{}", spec.deployment);
-        let call = self.client.request::<Value>(request(namespace, &spec.deployment, &what)?);
-        Ok(ObservedTarget::read(&self.timed(&what, call).await?, spec))
-    }
-
-    /// Lists the metadata of one target in all namespaces from the API server, because watches may be delayed.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn list_targets(&self, spec: &TargetSpec) -> Result<Vec<TargetMeta>, WriteError> {
-        let api: Api<Deployment> = Api::all(self.client.clone());
-        let params = ListParams::default().fields(&format!("metadata.name={}", spec.deployment));
-        // All pages or none: a rollout in flight that is missing here would give its slot to another hosted cluster.
-        let mut pages = Pages::of(params, PAGE);
-        let mut targets = Vec::new();
-        while let Some(params) = pages.next() {
-            let page = self.timed(&format!("Deployments {}", spec.deployment), api.list_metadata(params)).await?;
-            pages.read(&page.metadata);
-            targets.extend(page.items.iter().map(TargetMeta::of));
-        }
-        Ok(targets)
     }
 
     /// Writes one target and returns the new object.
@@ -211,11 +180,15 @@ impl Writer {
         }
     }
 
-    /// Creates the report of one hosted cluster, owned by it.
+    /// Creates the report of one hosted cluster, owned by it, and returns its version.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn create_report(&self, cluster: &ClusterKey, owner: &HostedCluster) -> Result<(), WriteError> {
+    pub async fn create_report(
+        &self,
+        cluster: &ClusterKey,
+        owner: &HostedCluster,
+    ) -> Result<ReportVersion, WriteError> {
         let api: Api<HostedClusterMirrors> = Api::namespaced(self.client.clone(), &cluster.namespace);
         let reference = OwnerReference {
             api_version: HostedCluster::api_version(&()).into_owned(),
@@ -230,7 +203,7 @@ impl Writer {
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let body = Patch::Apply(&report);
         let call = api.patch(&cluster.name, &params, &body);
-        self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|_| ())
+        self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|report| ReportVersion::of(&report))
     }
 
     /// Deletes the report of a hosted cluster that is no longer managed.
@@ -247,7 +220,7 @@ impl Writer {
         }
     }
 
-    /// Writes the complete status of a report.
+    /// Writes the complete status of a report, and returns its version.
     ///
     /// # Errors
     /// [`WriteError`]; `Gone` if the report does not exist.
@@ -255,7 +228,7 @@ impl Writer {
         &self,
         cluster: &ClusterKey,
         status: &HostedClusterMirrorsStatus,
-    ) -> Result<(), WriteError> {
+    ) -> Result<ReportVersion, WriteError> {
         let api: Api<HostedClusterMirrors> = Api::namespaced(self.client.clone(), &cluster.namespace);
         let body = json!({
             "apiVersion": HostedClusterMirrors::api_version(&()),
@@ -265,7 +238,7 @@ impl Writer {
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         let body = Patch::Apply(&body);
         let call = api.patch_status(&cluster.name, &params, &body);
-        self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|_| ())
+        self.timed(&format!("HostedClusterMirrors {cluster}"), call).await.map(|report| ReportVersion::of(&report))
     }
 }
 
@@ -277,13 +250,6 @@ fn is_failed_test(status: &Status) -> bool {
 
 fn config_maps() -> ApiResource {
     ApiResource::erase::<ConfigMap>(&())
-}
-
-fn request(namespace: &str, name: &str, what: &str) -> Result<http::Request<Vec<u8>>, WriteError> {
-    let url = Deployment::url_path(&(), Some(namespace));
-    kube::core::Request::new(url)
-        .get(name, &kube::api::GetParams::default())
-        .map_err(|error| WriteError::Failed { what: what.to_owned(), source: kube::Error::BuildRequest(error) })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod guests;
 pub mod lags;
 mod members;
 pub mod mirror_kinds;
+pub mod reports;
 mod rollouts;
 pub mod targets;
 
@@ -27,6 +28,7 @@ pub use self::facts::KnownFacts;
 use self::guests::{Guests, KubeconfigSecret};
 use self::lags::Edits;
 use self::mirror_kinds::MirrorKinds;
+use self::targets::lists::{ListedTarget, TargetList};
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use crate::fleet::rollout::{Budget, Rollouts};
 use crate::hosted::known::EntrySet;
@@ -133,6 +135,7 @@ impl Index {
             cluster.memory = Arc::new(cluster.memory.after_term());
         }
         self.guests.end_term();
+        self.targets.end_term();
         self.rollouts.end_term();
         self.end_lags();
     }
@@ -262,31 +265,34 @@ impl Index {
         observed
     }
 
-    /// Stores a report, or its absence. Returns whether it differs from the one that the manager wrote.
-    pub fn apply_report(&mut self, key: &ClusterKey, status: Option<HostedClusterMirrorsStatus>) -> bool {
-        // The watches are independent: at the start, reports may be listed before their HostedClusters, and a new leader needs
-        // them to know which maps were admitted.
-        let Some(cluster) = self.clusters.get_mut(key) else {
-            if let Some(status) = status {
-                self.early_reports.insert(key.clone(), status);
-            }
-            return false;
-        };
-        let changed = cluster.report.as_deref() != status.as_ref();
-        if changed {
-            cluster.report = status.map(Arc::new);
-            self.recount(key);
-        }
-        changed
+    /// Begins the lists of targets of a term; see [`Targets::begin_lists`].
+    pub fn begin_target_lists(&mut self, term: i64) -> bool {
+        self.targets.begin_lists(term)
     }
 
-    /// Replaces all reports. Returns the hosted clusters to reconcile.
-    pub fn replace_reports(&mut self, reports: Vec<(ClusterKey, HostedClusterMirrorsStatus)>) -> Vec<ClusterKey> {
-        let mut reports: HashMap<ClusterKey, HostedClusterMirrorsStatus> = reports.into_iter().collect();
-        let keys = self.keys();
-        let changed = keys.into_iter().filter(|key| self.apply_report(key, reports.remove(key))).collect();
-        self.early_reports = reports;
-        changed
+    /// The term of the lists of targets that are being read, and the targets by index.
+    pub fn open_target_lists(&self) -> Option<(i64, Vec<usize>)> {
+        self.targets.open_lists()
+    }
+
+    /// Whether a list of targets is being read.
+    pub fn is_open(&self, list: TargetList) -> bool {
+        self.targets.is_open(list)
+    }
+
+    /// Stores a target of a list. Returns its hosted cluster when no list has more of its targets.
+    pub fn observe_listed_target(&mut self, list: TargetList, listed: ListedTarget) -> Option<ClusterKey> {
+        let namespace = listed.namespace.clone();
+        let is_complete = self.targets.observe_listed(list, listed);
+        let owner = self.claims.owner(&namespace)?;
+        self.recount(&owner);
+        is_complete.then_some(owner)
+    }
+
+    /// Ends a list of targets. Returns the hosted clusters with a target that it does not have.
+    pub fn end_target_list(&mut self, list: TargetList) -> Vec<ClusterKey> {
+        let namespaces = self.targets.end_list(list);
+        namespaces.iter().filter_map(|namespace| self.claims.owner(namespace)).collect()
     }
 
     /// Records that a target did not exist when it was read.

@@ -225,7 +225,7 @@ impl Guests {
         let observed = match ctx.known(key, Load::default(), &self.heavy.guests).await {
             Ok(observed) => observed,
             Err(Absent::Busy) => return Some(SLOT_RETRY),
-            Err(Absent::Gone | Absent::Unread) => return None,
+            Err(Absent::Gone | Absent::Unread | Absent::Unlisted) => return None,
         };
         let Synced { outcome, again, progress } = sync::sync(self, guest, &observed, moment()).await;
         match (progress, &outcome) {

@@ -41,6 +41,8 @@ pub(super) enum Absent {
     Gone,
     /// One of its ConfigMaps is read first. It is enqueued afterwards.
     Unread,
+    /// One of its targets is in a list that is being read. It is enqueued afterwards.
+    Unlisted,
     /// It is heavy, and all slots are in use.
     Busy,
 }
@@ -57,14 +59,18 @@ impl Context {
     }
 
     /// The facts with current targets: reads those that have changed since the last read or write, or all of them if the state of
-    /// their pods is relevant.
+    /// their pods is relevant. At the start of a term, lists of the whole fleet replace most of these reads.
     pub(super) async fn observe(
         &self,
         key: &ClusterKey,
         load: Load,
         all: bool,
     ) -> Result<Result<Observation, Absent>, WriteError> {
+        self.store.begin_target_lists(self.leader.term.number());
         let Some(mut known) = self.store.facts(key) else { return Ok(Err(Absent::Gone)) };
+        if known.targets.iter().any(|target| target.awaits_list) {
+            return Ok(Err(Absent::Unlisted));
+        }
         let all = all || known.rollout.in_flight.is_some() || known.rollout.is_skipped;
         let is_read = |target: &KnownTarget| target.is_stale || (all && target.exists);
         if known.targets.iter().any(is_read) {

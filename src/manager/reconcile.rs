@@ -125,7 +125,7 @@ async fn observe(
             ctx.store.clusters.add_after(key.clone(), SLOT_RETRY);
             Ok(None)
         }
-        Ok(Err(Absent::Gone | Absent::Unread)) => Ok(None),
+        Ok(Err(Absent::Gone | Absent::Unread | Absent::Unlisted)) => Ok(None),
         Err(error) => {
             // Nothing was written for the claimed slot.
             if *slot == Slot::Claimed && writes == 0 {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::leader::Leader;
 use super::store::Store;
-use crate::hosted::conditions::work_failed;
+use crate::hosted::conditions::{keep_transition_times, work_failed};
 use crate::hosted::status::{self, Related, Transition, transitions};
 use crate::management::apply::{WriteError, Writer};
 use crate::management::events::{About, Events};
@@ -140,7 +140,7 @@ impl Reporter {
             let Some(pending) = writing.take() else { continue };
             let key = &writing.key;
             if self.leader.may_write()
-                && let Err(error) = self.write(key, &pending).await
+                && let Err(error) = self.write(key, pending).await
             {
                 tracing::warn!(cluster = %key, %error, "failed to write a report; trying again");
                 self.store.clusters.add_after(key.clone(), RETRY);
@@ -149,28 +149,42 @@ impl Reporter {
     }
 
     /// Writes a report and publishes its events.
-    async fn write(&self, key: &ClusterKey, pending: &Pending) -> Result<(), WriteError> {
-        let Some(status) = &pending.status else {
+    async fn write(&self, key: &ClusterKey, Pending { object, status }: Pending) -> Result<(), WriteError> {
+        let Some(mut status) = status else {
             self.writer.delete_report(key).await?;
             self.store.record_report(key, None);
             return Ok(());
         };
         let old = self.store.report(key);
-        if old.is_none() {
-            self.writer.create_report(key, &pending.object).await?;
+        if let Some(old) = &old {
+            keep_transition_times(&old.conditions, &mut status.conditions);
         }
-        match self.writer.write_report(key, status).await {
+        // Another one was written since it was queued.
+        if old.as_deref() == Some(&status) {
+            return Ok(());
+        }
+        if old.is_none() {
+            self.create(key, &object).await?;
+        }
+        let version = match self.writer.write_report(key, &status).await {
             // Somebody has deleted it, and its watch is behind.
             Err(WriteError::Gone { .. }) => {
-                self.writer.create_report(key, &pending.object).await?;
-                self.writer.write_report(key, status).await?;
+                self.create(key, &object).await?;
+                self.writer.write_report(key, &status).await?
             }
             other => other?,
-        }
+        };
         // Events come last: one that is lost is in the report as well, but one that is published again with each failed write
         // would look like a new transition.
-        self.store.record_report(key, Some(status.clone()));
-        self.record(key, &pending.object, &transitions(old.as_deref(), status)).await;
+        self.store.record_written_report(key, status.clone(), version);
+        self.record(key, &object, &transitions(old.as_deref(), &status)).await;
+        Ok(())
+    }
+
+    async fn create(&self, key: &ClusterKey, object: &HostedCluster) -> Result<(), WriteError> {
+        let version = self.writer.create_report(key, object).await?;
+        // Its watch reports it without content. That is no news, or it would be computed and written once more.
+        self.store.record_created_report(key, version);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use super::heavy::Heavy;
 use super::options::{GuestAgent, ManagerOptions, Mode};
 use super::reconcile::work;
 use super::reporter::Reporter;
+use super::target_lists::TargetLists;
 use super::{housekeeping, own_image, watches, webhook};
 use crate::client::connect::connect;
 use crate::hosted::facts::Flags;
@@ -74,6 +75,8 @@ async fn start(ctx: &Arc<Context>, options: &ManagerOptions, events: Events, tas
     ctx.admission.detect().await;
     tasks.spawn(ctx.admission.clone().follow());
     watches::start(ctx, tasks);
+    let (store, writer, flags) = (ctx.store.clone(), ctx.writer.clone(), Arc::clone(&ctx.settings.flags));
+    tasks.spawn(TargetLists { store, writer, flags }.run());
     let reporter = Reporter::new(ctx.store.clone(), ctx.writer.clone(), ctx.leader.clone(), events);
     for _ in 0..REPORTERS {
         tasks.spawn(reporter.clone().run());

@@ -21,12 +21,12 @@ use crate::fleet::rollout::{Budget, Claim, Counts, Rollouts};
 use crate::hosted::facts::RolloutFacts;
 use crate::hosted::guest::GuestOutcome;
 use crate::hosted::memory::Memory;
-use crate::hosted::observed::ObservedTarget;
 use crate::hosted::sources::ManagementLayer;
 use crate::management::index::change::{Change, Changed, Resolve};
 use crate::management::index::config_maps::LoadedConfigMap;
 use crate::management::index::declared::{Declaration, Sources};
 use crate::management::index::mirror_kinds::MirrorObject;
+use crate::management::index::reports::ReportVersion;
 use crate::management::index::targets::TargetMeta;
 use crate::management::index::{Index, KnownFacts};
 use crate::management::mirror_kind::MirrorKind;
@@ -62,6 +62,7 @@ pub struct Store {
     references: Arc<Notify>,
     relist: Arc<Notify>,
     edits: Arc<Notify>,
+    target_lists: Arc<Notify>,
     /// Held while the management layer is resolved, so that a later result is never older.
     resolving: Arc<Mutex<()>>,
     metrics: ManagerMetrics,
@@ -79,6 +80,7 @@ impl Store {
             references: Arc::default(),
             relist: Arc::default(),
             edits: Arc::default(),
+            target_lists: Arc::default(),
             resolving: Arc::default(),
             metrics,
         }
@@ -222,6 +224,19 @@ impl Store {
         self.with(|index| index.coverages.oldest_check())
     }
 
+    /// Records that the manager has written a report, with the new version.
+    pub fn record_written_report(&self, key: &ClusterKey, status: HostedClusterMirrorsStatus, version: ReportVersion) {
+        self.with(|index| {
+            index.record_report_version(key, version);
+            index.apply_report(key, Some(status))
+        });
+    }
+
+    /// Records that the manager has created a report, which has no content yet.
+    pub fn record_created_report(&self, key: &ClusterKey, version: ReportVersion) {
+        self.with(|index| index.record_report_version(key, version));
+    }
+
     /// Records a report that was written, or deleted.
     pub fn record_report(&self, key: &ClusterKey, status: Option<HostedClusterMirrorsStatus>) {
         self.with(|index| index.apply_report(key, status));
@@ -235,21 +250,6 @@ impl Store {
     /// The input of the gate for mass removals.
     pub fn members(&self, selector: &Selector) -> Vec<FleetMember> {
         self.with(|index| index.members(selector, Timestamp::now()))
-    }
-
-    /// Records the state of a target that was read or written.
-    pub fn record_target(&self, key: &ClusterKey, place: usize, observed: ObservedTarget) {
-        self.with(|index| drop(index.observe_target(key, place, observed)));
-    }
-
-    /// Records that a target did not exist when it was read.
-    pub fn record_missing_target(&self, key: &ClusterKey, place: usize) {
-        self.with(|index| index.miss_target(key, place));
-    }
-
-    /// Drops the known state of a hosted cluster's targets.
-    pub fn distrust_targets(&self, key: &ClusterKey) {
-        self.with(|index| index.distrust_targets(key));
     }
 
     /// Records the memory of a turn that began with `before`.
@@ -373,5 +373,6 @@ impl Store {
 }
 
 mod lags;
+mod targets;
 #[cfg(test)]
 mod tests;

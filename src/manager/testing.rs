@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::Parser;
 use http::Method;
 use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec, ImageContentSource};
-use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus, names};
+use hypermirror_api::report::HostedClusterMirrorsSpec;
+use hypermirror_api::{ClusterKey, HostedClusterMirrors, HostedClusterMirrorsStatus, names};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ use crate::hosted::target::stock_targets;
 use crate::management::events::Events;
 use crate::management::index::change::{Change, Decoded};
 use crate::management::index::cluster::SeenCluster;
+use crate::management::index::reports::SeenReport;
 use crate::management::index::targets::TargetMeta;
 use crate::management::lease::leadership::testing::TestTerm;
 use crate::telemetry::metrics::ManagerMetrics;
@@ -141,6 +143,15 @@ pub fn reads(env: &[&str]) -> Vec<Step> {
 /// A write of a target that is carried out.
 pub fn patched(place: usize, env: &[&str]) -> Step {
     Step::patched(&target_path(place), &stock_deployment(place, env))
+}
+
+/// A report of the hosted cluster that the watch has seen, with this version.
+pub fn seen(status: HostedClusterMirrorsStatus, version: &str) -> SeenReport {
+    let mut report = HostedClusterMirrors::new("a", HostedClusterMirrorsSpec {});
+    report.metadata.namespace = Some("clusters".to_owned());
+    report.metadata.resource_version = Some(version.to_owned());
+    report.status = Some(status);
+    report.into()
 }
 
 /// A report, with this number of sources.

@@ -116,6 +116,18 @@ impl Scene {
         Ok(writes)
     }
 
+    /// The single reads and the pages of lists of target Deployments by managers since the mark.
+    ///
+    /// # Errors
+    ///
+    /// If the audit log cannot be read.
+    pub async fn target_reads(&self, mark: Mark) -> Result<(usize, usize)> {
+        let mut events = self.audit.since(mark).await?;
+        events.retain(|event| event.user == MANAGER_USER && event.resource == "deployments");
+        let count = |verb: &str| events.iter().filter(|event| event.verb == verb).count();
+        Ok((count("get"), count("list")))
+    }
+
     /// Waits until a manager has started this number of watches of a resource since the mark.
     ///
     /// # Errors

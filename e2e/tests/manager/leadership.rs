@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use hypermirror_e2e::audit::Event;
 use hypermirror_e2e::fleet::objects::{idms, lease};
 use hypermirror_e2e::fleet::{SOON, deployments};
 use hypermirror_e2e::process::Signal;
@@ -20,6 +21,15 @@ async fn reading(fleet: &Fleet, value: &str) -> Result<usize> {
     Ok(values.collect::<Result<Vec<bool>>>()?.into_iter().filter(|reads| *reads).count())
 }
 
+/// How many reports were created, and how often a status was written.
+fn reports(writes: &[Event]) -> (usize, usize) {
+    let of = |subresource: &str| {
+        let is_one = |write: &&Event| write.resource == "hostedclustermirrors" && write.subresource == subresource;
+        writes.iter().filter(is_one).count()
+    };
+    (of(""), of("status"))
+}
+
 async fn holder(fleet: &Fleet) -> Result<String> {
     let lease = fleet.api_of(&lease())?.get("hypermirror-manager").await?;
     Ok(lease.data["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
@@ -32,9 +42,20 @@ async fn a_leader_killed_in_the_middle_of_a_fan_out_leaves_nothing_undone_and_no
     let names: Vec<String> = (0..50).map(|number| format!("c{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     fleet.hosted_clusters(&names, "=").await?;
+    let start = scene.audit.mark().await?;
     // One worker: the fan-out takes long enough to be interrupted.
     let mut first = scene.launch("first").arg("--workers=1").start_ready(scene.management()).await?;
     first.leads().await?;
+    eventually(SOON, "all hosted clusters have a report", async || {
+        let (created, written) = reports(&scene.writes(start).await?);
+        ensure!(created == 50 && written >= 50, "{created} created, {written} written");
+        Ok(Some(()))
+    })
+    .await?;
+    assert_eq!(reports(&scene.writes(start).await?), (50, 50), "each once");
+    let (single, pages) = scene.target_reads(start).await?;
+    // Two or three pages for each target: the API server does not know whether another object follows that matches.
+    assert!(single == 0 && (6..=9).contains(&pages), "{single} Deployments read singly, {pages} pages");
     let second = scene.launch("second").start_ready(scene.management()).await?;
     let mark = scene.audit.mark().await?;
 
@@ -57,6 +78,9 @@ async fn a_leader_killed_in_the_middle_of_a_fan_out_leaves_nothing_undone_and_no
         Ok(Some(()))
     })
     .await?;
+    let (single, pages) = scene.target_reads(mark).await?;
+    // A write of the killed leader may come between the list and the first write of the new one.
+    assert!(single <= 3 && (6..=9).contains(&pages), "{single} Deployments read singly, {pages} pages");
     let mut writes: BTreeMap<String, usize> = BTreeMap::new();
     for write in scene.patches(mark).await? {
         *writes.entry(format!("{}/{}", write.namespace, write.name)).or_default() += 1;

@@ -32,7 +32,7 @@ fn config_map() -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "clusters", "name": "a"}})
 }
 
-fn cases() -> [Case; 9] {
+fn cases() -> [Case; 10] {
     let case = |method, path, of_none, call: Call| Case { request: (method, path), call, of_none };
     [
         case(Method::GET, DEPLOYMENT, "gone", |writer| {
@@ -41,6 +41,13 @@ fn cases() -> [Case; 9] {
         case(Method::PATCH, DEPLOYMENT, "gone", |writer| {
             let patch = json_patch::Patch::default();
             async move { writer.patch_target("clusters-a", &stock_targets()[0], &patch).await.map(|_| ()) }.boxed()
+        }),
+        case(Method::GET, "/apis/apps/v1/deployments", "gone", |writer| {
+            async move {
+                let spec = &stock_targets()[0];
+                writer.read_target_page(spec, &mut Writer::target_pages(spec)).await.map(|_| ())
+            }
+            .boxed()
         }),
         case(Method::PATCH, CLUSTER, "gone", |writer| async move { writer.touch(&key(), Some("x")).await }.boxed()),
         case(Method::GET, CONFIG_MAP, "ok", |writer| {
@@ -54,10 +61,10 @@ fn cases() -> [Case; 9] {
         }),
         case(Method::PATCH, REPORT, "gone", |writer| {
             let owner = HostedCluster::new("a", hypermirror_api::hypershift::HostedClusterSpec::default());
-            async move { writer.create_report(&key(), &owner).await }.boxed()
+            async move { writer.create_report(&key(), &owner).await.map(|_| ()) }.boxed()
         }),
         case(Method::PATCH, REPORT_STATUS, "gone", |writer| {
-            async move { writer.write_report(&key(), &HostedClusterMirrorsStatus::default()).await }.boxed()
+            async move { writer.write_report(&key(), &HostedClusterMirrorsStatus::default()).await.map(|_| ()) }.boxed()
         }),
         case(Method::DELETE, REPORT, "ok", |writer| async move { writer.delete_report(&key()).await }.boxed()),
     ]

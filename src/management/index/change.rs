@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use hypermirror_api::{ClusterKey, HostedClusterMirrorsStatus};
+use hypermirror_api::ClusterKey;
 
 use super::Index;
 use super::claims::ControlPlaneMeta;
@@ -11,6 +11,7 @@ use super::cluster::SeenCluster;
 use super::coverages::SeenCoverage;
 use super::guests::{SecretMeta, SeenPool};
 use super::mirror_kinds::MirrorObject;
+use super::reports::SeenReport;
 use super::targets::TargetMeta;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::{Failure, Update};
@@ -46,9 +47,6 @@ pub enum MirrorChange {
     /// The objects cannot be read.
     Failing(Failure, Instant),
 }
-
-/// A report, and its hosted cluster. Boxed, because it is much larger than all other changes.
-pub type SeenReport = (ClusterKey, Box<HostedClusterMirrorsStatus>);
 
 /// A change of the watched state.
 #[derive(Debug)]
@@ -219,16 +217,14 @@ impl Index {
     }
 
     fn apply_reports(&mut self, update: Update<SeenReport>) -> Vec<ClusterKey> {
-        let (key, status) = match update {
-            Update::Replaced(list) => {
-                return self.replace_reports(list.into_iter().map(|(key, status)| (key, *status)).collect());
-            }
-            Update::Applied((key, status)) => (key, Some(*status)),
-            Update::Deleted((key, _)) => (key, None),
+        let (seen, exists) = match update {
+            Update::Replaced(list) => return self.replace_reports(list),
+            Update::Applied(seen) => (seen, true),
+            Update::Deleted(seen) => (seen, false),
             Update::Failing(_) => return Vec::new(),
         };
-        let is_changed = self.apply_report(&key, status);
-        Vec::from_iter(is_changed.then_some(key))
+        let key = seen.key.clone();
+        Vec::from_iter(self.see_report(seen, exists).then_some(key))
     }
 
     fn apply_coverages(&mut self, update: Update<Decoded<SeenCoverage>>) -> Vec<ClusterKey> {

@@ -7,6 +7,7 @@ use hypermirror_api::hypershift::HostedCluster;
 use hypermirror_api::{HostedClusterMirrorsStatus, annotations};
 use kube::ResourceExt;
 
+use super::reports::ReportVersion;
 use crate::fleet::lag::Lag;
 use crate::hosted::memory::Memory;
 use crate::hosted::pool_config::LastDocuments;
@@ -49,6 +50,8 @@ pub struct Cluster {
     pub contributes: bool,
     /// The report on the server, if it exists.
     pub report: Option<Arc<HostedClusterMirrorsStatus>>,
+    /// The version of the report that the manager wrote last.
+    pub written: ReportVersion,
     /// The memory of this process.
     pub memory: Arc<Memory>,
     /// How long its control plane is behind.
@@ -70,6 +73,7 @@ impl Cluster {
             entries,
             contributes,
             report: None,
+            written: ReportVersion::default(),
             memory: Arc::default(),
             control_plane_lag: Lag::default(),
             node_lag: Lag::default(),

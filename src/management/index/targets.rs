@@ -1,5 +1,7 @@
 //! Target Deployments by control-plane namespace: metadata from watches, other fields from reads and writes.
 
+pub mod lists;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
+use self::lists::Lists;
 use crate::fleet::rollout::Mark;
 use crate::hosted::entries::Entries;
 use crate::hosted::observed::ObservedTarget;
@@ -44,6 +47,8 @@ pub struct TargetSlot {
     pub meta: Option<TargetMeta>,
     /// The state when it was last read or written.
     pub observed: Option<Arc<ObservedTarget>>,
+    /// Whether a list that is being read will have it.
+    awaits_list: bool,
     mark: NewestMark,
 }
 
@@ -54,6 +59,8 @@ pub struct KnownTarget {
     pub exists: bool,
     /// Whether it has to be read before the next plan.
     pub is_stale: bool,
+    /// Whether a list that is being read will have it.
+    pub awaits_list: bool,
     /// The state when it was last read or written.
     pub observed: Option<Arc<ObservedTarget>>,
 }
@@ -61,7 +68,7 @@ pub struct KnownTarget {
 impl From<&TargetSlot> for KnownTarget {
     fn from(slot: &TargetSlot) -> Self {
         let (exists, is_stale) = (slot.meta.is_some(), slot.is_stale());
-        Self { exists, is_stale, observed: slot.observed.clone().filter(|_| exists) }
+        Self { exists, is_stale, awaits_list: slot.awaits_list, observed: slot.observed.clone().filter(|_| exists) }
     }
 }
 
@@ -99,6 +106,7 @@ impl TargetSlot {
 pub struct Targets {
     count: usize,
     namespaces: HashMap<String, Vec<TargetSlot>>,
+    lists: Lists,
     /// Shared values, because most hosted clusters have the same ones.
     values: HashSet<Entries>,
 }
@@ -106,7 +114,7 @@ pub struct Targets {
 impl Targets {
     /// Creates an empty set for this number of targets per namespace.
     pub fn new(count: usize) -> Self {
-        Self { count, namespaces: HashMap::new(), values: HashSet::new() }
+        Self { count, namespaces: HashMap::new(), lists: Lists::default(), values: HashSet::new() }
     }
 
     fn slot(&mut self, namespace: &str, place: usize) -> Option<&mut TargetSlot> {

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 
 use super::super::mirror_kind::MirrorKind;
 use super::mirror_kinds::MirrorObject;
+use super::reports::{ReportVersion, SeenReport};
 use super::*;
 use crate::client::optional_kind::Presence;
 use crate::client::watch::Failure;
@@ -79,12 +80,16 @@ fn a_field_that_is_served_again_is_a_change_although_the_generation_is_the_same(
     assert_eq!(index.replace_clusters(vec![pruned], &BTreeSet::new()), [key]);
 }
 
+fn seen(key: &ClusterKey, status: HostedClusterMirrorsStatus) -> SeenReport {
+    SeenReport { key: key.clone(), status: Box::new(status), version: ReportVersion::default() }
+}
+
 #[test]
 fn a_report_that_comes_before_its_cluster_is_kept_for_it() {
     let mut index = Index::new(1);
     let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
     let status = HostedClusterMirrorsStatus { source_count: 3, ..HostedClusterMirrorsStatus::default() };
-    index.replace_reports(vec![(key.clone(), status)]);
+    index.replace_reports(vec![seen(&key, status)]);
     index.apply_cluster(cluster("a"));
     assert_eq!(index.cluster(&key).unwrap().report.as_ref().unwrap().source_count, 3);
 }
@@ -212,7 +217,7 @@ fn a_leader_that_begins_knows_what_is_in_flight_from_its_first_look() {
     let mut index = Index::new(1);
     index.rollouts = Rollouts::new(Budget { at_once: 1, ..Budget::OFF });
     let key = ClusterKey { namespace: "clusters".into(), name: "a".into() };
-    index.replace_reports(vec![(key.clone(), reported(RolloutState::Done, 4))]);
+    index.replace_reports(vec![seen(&key, reported(RolloutState::Done, 4))]);
     index.replace_targets(0, &[TargetMeta { rollout: Some(mark(5)), ..target("clusters-a", 2) }]);
     index.replace_clusters(vec![cluster("a")], &BTreeSet::new());
     assert_eq!(index.rollouts.in_flight(&key), Some(mark(5)), "and what began it");

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::client::testing::Step;
-use crate::manager::testing::{REPORT, Stage, hosted_cluster, key, report};
+use crate::client::watch::Update;
+use crate::management::index::change::Change;
+use crate::manager::testing::{REPORT, Stage, hosted_cluster, key, report, seen};
 
 const STATUS: &str = "/apis/hypermirror.dev/v1alpha1/namespaces/clusters/hostedclustermirrors/a/status";
 
@@ -47,6 +49,33 @@ async fn a_report_is_created_and_written_once_and_an_equal_one_never() {
     let bodies = stage.end().await;
     assert_eq!(bodies[0]["metadata"]["ownerReferences"][0]["uid"], "a");
     assert_eq!(bodies[1]["status"]["sourceCount"], 2, "only the newest one is written");
+}
+
+/// A report whose condition changed at this time.
+fn ready_since(second: i64) -> HostedClusterMirrorsStatus {
+    let ready = crate::hosted::condition_state::ConditionState::good("all is well");
+    let time = jiff::Timestamp::from_second(second).unwrap();
+    let conditions = crate::hosted::conditions::merge(&[], &[(hypermirror_api::ConditionType::Ready, &ready)], 1, time);
+    HostedClusterMirrorsStatus { conditions, ..report(1) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_differs_only_in_its_times_from_the_one_written_meanwhile_is_not_written() {
+    // While the report is written, its watch reports the creation, and another turn computes the same report a second later.
+    let again = Arc::new(Mutex::new(None::<Reporter>));
+    let (reporter, mut creation) = (Arc::clone(&again), answer());
+    creation["metadata"]["resourceVersion"] = "7".into();
+    let status = written(STATUS).meanwhile(move || {
+        let reporter = reporter.lock().unwrap().take().unwrap();
+        reporter.store.apply(Change::Reports(Update::Applied(seen(HostedClusterMirrorsStatus::default(), "8"))));
+        reporter.submit(&key(), &object(), Some(ready_since(2)));
+    });
+    let stage = stage([Step::new(Method::PATCH, REPORT, 200, &creation), status]);
+    *again.lock().unwrap() = Some(stage.reporter.clone());
+    stage.reporter.submit(&key(), &object(), Some(ready_since(1)));
+    run(&stage).await;
+    assert_eq!(*stage.ctx.store.report(&key()).unwrap(), ready_since(1));
+    stage.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use crate::client::watch::Update;
 use crate::hosted::condition_state::ConditionState;
 use crate::management::index::change::{Decoded, MirrorChange};
 use crate::management::index::cluster::SeenCluster;
-use crate::manager::testing::{clusters, hosted_cluster, key, report};
+use crate::manager::testing::{clusters, hosted_cluster, key, report, seen};
 use crate::mirrors::Layer;
 use crate::mirrors::entry::of_object;
 
@@ -50,12 +50,41 @@ async fn a_change_enqueues_exactly_what_follows_from_it() {
     store.apply(clusters(vec![hosted_cluster(), other()]));
     assert_eq!((taken(&store.clusters).await, taken(&store.guests).await), ("a,b".to_owned(), "a,b".to_owned()));
     assert!(store.references_changed().now_or_never().is_some());
-    store.apply(Change::Reports(Update::Applied((key(), Box::new(report(1))))));
+    store.apply(Change::Reports(Update::Applied(seen(report(1), ""))));
     assert_eq!((taken(&store.clusters).await, taken(&store.guests).await), ("a".to_owned(), String::new()));
     store.record_report(&key(), Some(report(2)));
-    store.apply(Change::Reports(Update::Applied((key(), Box::new(report(2))))));
+    store.apply(Change::Reports(Update::Applied(seen(report(2), ""))));
     assert!(store.clusters.queued().is_empty(), "the manager's own write");
     assert!(store.references_changed().now_or_never().is_none() && store.relist_requested().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_report_that_is_older_than_the_managers_own_write_is_no_news() {
+    use Update::{Applied, Deleted, Replaced};
+    let (store, written) = (store(), |version| seen(report(0), version).version);
+    store.apply(clusters(vec![hosted_cluster()]));
+    taken(&store.clusters).await;
+    store.record_created_report(&key(), written("9"));
+    store.apply(Change::Reports(Applied(seen(report(0), "9"))));
+    assert!(store.report(&key()).is_none(), "the creation");
+    store.record_written_report(&key(), report(2), written("12"));
+    for old in [Applied(seen(report(1), "11")), Replaced(vec![seen(report(1), "9")]), Deleted(seen(report(1), "10"))] {
+        store.apply(Change::Reports(old));
+        assert_eq!(store.report(&key()).unwrap().source_count, 2);
+    }
+    // Changed by the server on its way: no reason to write it again.
+    store.apply(Change::Reports(Applied(seen(report(3), "12"))));
+    assert!(store.clusters.queued().is_empty());
+    for (new, sources) in [
+        (Applied(seen(report(4), "13")), Some(4)),
+        (Replaced(vec![seen(report(5), "14")]), Some(5)),
+        (Applied(seen(report(6), "a version of another scheme")), Some(6)),
+        (Deleted(seen(report(6), "15")), None),
+    ] {
+        store.apply(Change::Reports(new));
+        assert_eq!(taken(&store.clusters).await, "a");
+        assert_eq!(store.report(&key()).map(|report| report.source_count), sources);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use hypermirror_api::hypershift::{HostedCluster, HostedControlPlane, NodePool};
-use hypermirror_api::{ClusterKey, HostedClusterMirrors, MirrorCoverage, names};
+use hypermirror_api::{HostedClusterMirrors, MirrorCoverage, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -24,6 +24,7 @@ use crate::management::index::claims::ControlPlaneMeta;
 use crate::management::index::cluster::SeenCluster;
 use crate::management::index::coverages::SeenCoverage;
 use crate::management::index::guests::{SecretMeta, SeenPool};
+use crate::management::index::reports::SeenReport;
 use crate::management::index::targets::TargetMeta;
 use crate::management::lease::LeaseMemory;
 
@@ -128,8 +129,7 @@ pub(super) async fn kubeconfigs(watcher: Watcher, place: usize, name: &'static s
 /// Watches the reports, because other clients may delete or edit them.
 pub(super) async fn reports(watcher: Watcher) {
     let api: Api<HostedClusterMirrors> = Api::all(watcher.client.clone());
-    let reduce = |report: HostedClusterMirrors| (ClusterKey::of(&report), Box::new(report.status.unwrap_or_default()));
-    let events = updates(api, all(), reduce).inspect(|update| {
+    let events = updates(api, all(), |report: HostedClusterMirrors| SeenReport::from(report)).inspect(|update| {
         if matches!(update, Update::Failing(failure) if failure.code == Some(404)) {
             tracing::error!(
                 "the CRD of HostedClusterMirrors is not installed; run hypermirror crd | kubectl apply --server-side -f -"

@@ -1,8 +1,10 @@
+use hypermirror_api::HostedClusterMirrorsStatus;
 use hypermirror_api::hypershift::{HostedCluster, HostedClusterSpec, LocalObjectReference, NodePool, NodePoolSpec};
 use kube::ResourceExt as _;
 
 use super::*;
 use crate::management::index::config_maps::ConfigMapState;
+use crate::management::index::reports::ReportVersion;
 
 fn key(name: &str) -> ClusterKey {
     ClusterKey { namespace: "clusters".into(), name: name.into() }
@@ -136,7 +138,10 @@ fn node_pools_are_part_of_reports_and_of_guest_clusters() {
 #[test]
 fn targets_and_reports_concern_hosted_clusters_and_kubeconfigs_their_guest_clusters() {
     let mut index = Index::new(1);
-    let report = |sources| Box::new(HostedClusterMirrorsStatus { source_count: sources, ..Default::default() });
+    let report = |sources| {
+        let status = Box::new(HostedClusterMirrorsStatus { source_count: sources, ..Default::default() });
+        SeenReport { key: key("a"), status, version: ReportVersion::default() }
+    };
     follow(
         &mut index,
         vec![
@@ -151,11 +156,11 @@ fn targets_and_reports_concern_hosted_clusters_and_kubeconfigs_their_guest_clust
             (Change::Kubeconfigs(1, Update::Applied(secret("2"))), "/a"),
             (Change::Kubeconfigs(1, failing(403)), "/"),
             (Change::Kubeconfigs(1, Update::Deleted(secret("2"))), "/a"),
-            (Change::Reports(Update::Replaced(vec![(key("a"), report(1))])), "a/"),
-            (Change::Reports(Update::Applied((key("a"), report(1)))), "/"),
-            (Change::Reports(Update::Applied((key("a"), report(2)))), "a/"),
+            (Change::Reports(Update::Replaced(vec![report(1)])), "a/"),
+            (Change::Reports(Update::Applied(report(1))), "/"),
+            (Change::Reports(Update::Applied(report(2))), "a/"),
             (Change::Reports(failing(404)), "/"),
-            (Change::Reports(Update::Deleted((key("a"), report(2)))), "a/"),
+            (Change::Reports(Update::Deleted(report(2))), "a/"),
         ],
     );
 }
