@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build image manifests testbed bench fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module bundle release release-check
+.PHONY: help demo test check build image manifests testbed bench bench-scale fuzz clean run install deploy-daemonset podman-build podman-push deckhouse-module bundle release release-check
 
 # Name of the agent's image: make podman-push IMAGE=registry.example/hypermirror:v1
 IMAGE ?= registry.example/hypermirror/hypermirror:latest
@@ -97,6 +97,13 @@ bench: ## Run the benchmarks (for results see docs/performance.md)
 	@hack/setup demo
 	@hack/testbed/build
 	@hack/bench/run
+
+bench-scale: ## Run the benchmarks of scale and faults, for hours (for results see docs/performance.md, docs/reliability.md)
+	@hack/setup demo
+	@hack/testbed/build
+	@hack/bench/run --scale
+	@hack/bench/run --guests-many
+	@hack/bench/run --faults
 
 fuzz: ## Fuzz the parsers (FUZZ_SECONDS=... for each target)
 	@hack/setup test

@@ -17,12 +17,20 @@ pub struct BarePatch {
 
 impl BarePatch {
     /// A patch that the manager sent for an edit, as a template for later edits.
+    ///
+    /// # Errors
+    ///
+    /// If the audit log does not have its body.
     pub fn of(event: &Event) -> Result<Self> {
         let path = event.uri.split('?').next().unwrap_or_default().to_owned();
         Ok(Self { path, body: event.request_object.clone().context("a patch without a body")? })
     }
 
     /// The same patch for the next edit, with the next values and guards.
+    ///
+    /// # Errors
+    ///
+    /// If it has no generation as a guard.
     pub fn next(&self, edit: usize) -> Result<Self> {
         let text = self.body.to_string();
         // The order matters: the values of the last edit are the current ones of the next edit.
@@ -39,6 +47,10 @@ impl BarePatch {
 }
 
 /// Sends all patches, with this number of concurrent requests.
+///
+/// # Errors
+///
+/// If there are none, or one is rejected.
 pub async fn send(client: &Client, patches: &[BarePatch], at_once: usize) -> Result<()> {
     ensure!(!patches.is_empty(), "nothing to send");
     let requests = patches.iter().map(|patch| {

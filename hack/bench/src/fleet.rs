@@ -1,5 +1,7 @@
 //! The fleet: hosted clusters, their targets of realistic size, and other Deployments.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use hypermirror_e2e::fleet::objects::{self, Entry};
@@ -32,8 +34,14 @@ fn name(n: usize) -> String {
     format!("hosted-{n:05}")
 }
 
-/// Creates the fleet and returns the number of objects.
-pub async fn create(client: &Client, clusters: usize, bystanders: usize) -> Result<usize> {
+/// Creates the hosted clusters with these numbers, each with other Deployments, and returns the number of objects.
+///
+/// # Errors
+///
+/// If the API server rejects one.
+#[expect(clippy::print_stderr, reason = "a large fleet takes minutes")]
+pub async fn create(client: &Client, clusters: Range<usize>, bystanders: usize) -> Result<usize> {
+    let (end, count) = (clusters.end, clusters.len());
     let one = |n: usize| async move {
         let cluster = name(n);
         let namespace = deployments::namespace(&cluster);
@@ -49,12 +57,12 @@ pub async fn create(client: &Client, clusters: usize, bystanders: usize) -> Resu
         let path = format!("/apis/hypershift.openshift.io/v1beta1/namespaces/{NAMESPACE}/hostedclusters");
         post(client, &path, &objects::hosted_cluster(&cluster, &[])).await?;
         if n.is_multiple_of(100) {
-            eprintln!("hosted cluster {n} of {clusters}");
+            eprintln!("hosted cluster {n} of {end}");
         }
         Ok::<_, anyhow::Error>(())
     };
-    stream::iter(0..clusters).map(one).buffer_unordered(32).try_collect::<Vec<_>>().await?;
-    Ok(clusters * (2 + TARGETS.len() + bystanders))
+    stream::iter(clusters).map(one).buffer_unordered(32).try_collect::<Vec<_>>().await?;
+    Ok(count * (2 + TARGETS.len() + bystanders))
 }
 
 /// A target with as many environment variables, volumes and mounts as a real one: about 10 kB.

@@ -1,8 +1,12 @@
 //! Shared by the benchmarks: statistics of several runs, and measurements of a process.
 
+pub mod bare;
 pub mod delay;
+pub mod edits;
+pub mod fleet;
 pub mod manager;
 pub mod process;
+pub mod window;
 
 use std::fmt;
 use std::time::Duration;

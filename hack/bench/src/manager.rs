@@ -151,9 +151,18 @@ impl Manager {
     ///
     /// If the manager, its metrics or its process cannot be reached.
     pub async fn rests(&self) -> Result<()> {
+        self.rests_within(LIMIT).await
+    }
+
+    /// The same, with another limit.
+    ///
+    /// # Errors
+    ///
+    /// If the manager, its metrics or its process cannot be reached.
+    pub async fn rests_within(&self, limit: Duration) -> Result<()> {
         let start = Instant::now();
         let mut last = (0, 0);
-        while start.elapsed() < LIMIT {
+        while start.elapsed() < limit {
             let now = self.count("hypermirror_reconcile_duration_seconds_count").await?
                 + self.requests("hostedclustermirrors").await?
                 + self.requests("deployments").await?;

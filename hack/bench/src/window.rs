@@ -29,6 +29,10 @@ impl Window {
     }
 
     /// Seconds from this event, or from the first patch, to the response of the last patch.
+    ///
+    /// # Errors
+    ///
+    /// If there is no patch.
     pub fn seconds(&self, from: Option<&Event>) -> Result<f64> {
         let first = match from {
             Some(event) => event.received,
@@ -44,7 +48,11 @@ impl Window {
         format!("{} ({} rejected)", counts.join(", "), self.refused)
     }
 
-    /// Fails if the writes differ from the expected ones.
+    /// Verifies the writes.
+    ///
+    /// # Errors
+    ///
+    /// If they differ from the expected ones.
     pub fn expect(&self, expected: &[(&str, usize)]) -> Result<()> {
         let expected: BTreeMap<String, usize> =
             expected.iter().filter(|(_, count)| *count > 0).map(|(what, count)| ((*what).to_owned(), *count)).collect();

@@ -2,15 +2,13 @@
 //! and CPU time of the manager, and the cost of a restart.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures and its progress")]
 
-mod bare;
-mod fleet;
 mod rounds;
-mod window;
 
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::Parser;
+use hypermirror_bench::fleet;
 use hypermirror_e2e::{Crds, Fleet, Testbed};
 
 use crate::rounds::Bench;
@@ -42,7 +40,7 @@ async fn main() -> Result<()> {
     let started = Instant::now();
     let bed = Testbed::builder().start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
-    let made = fleet::create(&fleet.client, arguments.clusters, arguments.bystanders).await?;
+    let made = fleet::create(&fleet.client, 0..arguments.clusters, arguments.bystanders).await?;
     eprintln!("created {made} objects in {:.0} s", started.elapsed().as_secs_f64());
     let mut bench = Bench::new(&bed, fleet, arguments).await?;
     bench.first_rollout().await?;
