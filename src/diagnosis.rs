@@ -6,6 +6,7 @@ pub mod admission;
 pub mod guests;
 pub mod pull_secret;
 pub mod rights;
+pub mod signatures;
 pub mod sources;
 pub mod versions;
 pub mod writers;
@@ -27,6 +28,8 @@ closed_set! {
         TagMirrorsOnly,
         /// A source with NeverContactSource whose mirrors are not proven to hold what is needed.
         SourceUnproven,
+        /// A mirror lacks a signature that a policy demands, so that nodes refuse the image.
+        SignatureMissing,
         /// An admission is installed and has no effect.
         AdmissionIneffective,
         /// A control-plane namespace lacks HyperShift's label, so that admission and policies leave it out.
@@ -49,6 +52,8 @@ closed_set! {
         GuestKubeconfigUnusable,
         /// The container runtime of a node is neither CRI-O nor containerd.
         NodeRuntimeUnsupported,
+        /// The container runtime of a node does not read the agent's files, or may ignore them.
+        NodeRuntimeMisconfigured,
         /// Another tool writes the environment variable of a target Deployment.
         OverridesWrittenByOther,
         /// Something was not looked at, so that nothing is known about it.

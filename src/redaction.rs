@@ -6,6 +6,7 @@
 
 pub mod grammar;
 pub mod lines;
+pub mod pages;
 pub mod shape;
 pub mod shapes;
 pub mod text;
@@ -50,6 +51,8 @@ impl Redactor {
                 }
             }
             Shape::Each(shape) => {
+                let keys = value.as_object().into_iter().flat_map(Map::keys);
+                keys.filter(|key| is_place(key)).for_each(|key| self.learn_text(key));
                 children(value).for_each(|child| self.learn(child, shape));
             }
         }

@@ -62,6 +62,21 @@ try {
   expect(scriptable === "", "scripts can read the cookie");
   step("opened");
 
+  // With the keyboard alone: past the navigation to the content, on to the filter, and to the page of a hosted cluster.
+  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim());
+  await page.keyboard.press("Tab");
+  expect((await focused()) === "Skip to the content", `Tab leads to ${await focused()}`);
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.activeElement.id === "main");
+  await page.keyboard.press("Tab");
+  expect((await focused()) === "q", `from the content Tab leads to ${await focused()}`);
+  for (let count = 0; count < 40 && (await focused()) !== "clusters/a"; count += 1) await page.keyboard.press("Tab");
+  expect(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle !== "none"), "the focus is not visible");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/clusters\/clusters\/a/);
+  await page.goBack();
+  step("reached with the keyboard");
+
   await page.getByRole("searchbox").fill("clusters/b");
   await page.waitForFunction(() => document.querySelectorAll("table.fleet tbody tr").length === 1);
   await page.waitForURL(/[?&]q=clusters%2Fb/);

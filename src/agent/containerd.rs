@@ -9,11 +9,12 @@ use std::io;
 use hypermirror_api::NodeReason;
 use hypermirror_api::node_mirror_status::ObservedSet;
 
-use super::desired::{Decision, DeclaredMirrors};
+use super::desired::{Decision, DeclaredMirrors, warning};
 use super::files::{Host, WriteError};
 use super::node::{Pass, hash, refused};
 use super::report::{NodeConditionState, Snapshot};
-use crate::mirrors::containerd::{HostFile, HostsDirectory};
+use crate::mirrors::containerd::{CONFIG_PATH_LIST, HostFile, HostsDirectory};
+use config::HostsPath;
 use desired::{Contents, decide};
 
 /// The path of containerd's configuration.
@@ -48,8 +49,8 @@ impl ContainerdFiles {
     /// # Errors
     /// If it cannot be removed.
     pub fn remove_temporary(&self) -> Result<(), WriteError> {
-        match config::directory(&self.host, &self.config) {
-            Ok(path) => directory::remove_temporary(&self.host, &path),
+        match config::hosts_path(&self.host, &self.config) {
+            Ok(path) => directory::remove_temporary(&self.host, &path.directory),
             Err(_) => Ok(()), // The first pass reports it.
         }
     }
@@ -71,7 +72,7 @@ impl ContainerdFiles {
 
     /// Reads all files, decides their content and writes those that differ.
     pub fn reconcile(&mut self, declared: &DeclaredMirrors, observed: Vec<ObservedSet>) -> Pass {
-        let path = match config::directory(&self.host, &self.config) {
+        let HostsPath { directory: path, doubt } = match config::hosts_path(&self.host, &self.config) {
             Ok(path) => path,
             Err(error) => return self.stopped(NodeReason::RuntimeNotConfigured, error.to_string()),
         };
@@ -81,7 +82,8 @@ impl ContainerdFiles {
         };
         self.directory = Some(path.clone());
         self.registries = found.hosts.keys().cloned().collect();
-        let decision = decide(declared, &found);
+        let mut decision = decide(declared, &found);
+        decision.warnings.extend(doubt.map(|doubt| warning(CONFIG_PATH_LIST, &path, &doubt)));
         let (state, is_changed) = match &decision.file {
             Err(refusal) => (refused(refusal), false),
             Ok(files) => {
@@ -142,7 +144,8 @@ impl ContainerdFiles {
 /// If the directory cannot be read or a file cannot be removed.
 pub fn cleanup(host: &Host, config: &str) -> anyhow::Result<usize> {
     // containerd may be configured differently since, or not at all.
-    let path = config::directory(host, config).unwrap_or_else(|_| config::USUAL_DIRECTORY.to_owned());
+    let path = config::hosts_path(host, config).map(|path| path.directory);
+    let path = path.unwrap_or_else(|_| config::USUAL_DIRECTORY.to_owned());
     directory::remove_temporary(host, &path)?;
     let found = directory::read(host, &path)?;
     let ours = found.hosts.iter().filter(|(_, host)| matches!(host.file, HostFile::Ours(_)));

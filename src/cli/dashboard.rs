@@ -1,6 +1,7 @@
 //! `dashboard`: the fleet as pages of a local server, or as files. It reads, and never a Secret.
 
 mod assets;
+pub mod bundle;
 mod cluster;
 mod consumers;
 mod export;

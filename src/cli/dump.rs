@@ -4,6 +4,7 @@ mod answers;
 mod archive;
 mod guests;
 mod objects;
+mod pages;
 mod processes;
 mod reader;
 
@@ -22,9 +23,11 @@ use super::{Usage, console};
 use crate::manager::options::PlanOptions;
 use crate::process::flags::parse_duration;
 use crate::redaction::Redactor;
+use answers::Answers;
 use archive::Archive;
 use objects::Objects;
-use reader::Reader;
+use processes::Processes;
+use reader::{Reader, Versions};
 
 /// Flags of `dump`.
 #[derive(Args, Debug)]
@@ -51,10 +54,6 @@ pub struct DumpArgs {
     plan: PlanOptions,
 }
 
-/// Files that are made of redacted objects. Further pages belong here: what they are made of has no secret any longer.
-type Page = fn(&Objects) -> Result<Vec<(String, Vec<u8>)>>;
-const PAGES: [Page; 1] = [answers::status];
-
 /// Writes the bundle.
 pub async fn run(args: &DumpArgs) -> Result<ExitCode> {
     let now = Timestamp::now();
@@ -65,48 +64,79 @@ pub async fn run(args: &DumpArgs) -> Result<ExitCode> {
     let client = args.connection.connect().await?;
     let mut reader = Reader::new(client, args.timeout);
     let versions = reader.versions().await;
-    let mut read = Objects::read(&mut reader, &args.plan.targets()).await;
+    let mut objects = Objects::read(&mut reader, &args.plan.targets()).await;
     if args.guests {
-        guests::read(&mut reader, &mut read).await;
+        guests::read(&mut reader, &mut objects).await;
     }
-    let answers = answers::read(&mut reader, &args.connection, &args.plan).await;
-    let processes = processes::read(&mut reader, &read).await;
-
-    let mut redactor = Redactor::default();
-    versions.names().for_each(|name| redactor.learn_text(name));
-    read.learn(&mut redactor);
-    let read = read.redacted(&redactor);
-    let mut archive = Archive::default();
-    let mut add = |path: &[&str], content: Vec<u8>| {
-        if let Err(why) = archive.add(path, content) {
-            reader.miss(path.join("/"), why);
-        }
-    };
-    add(&["versions.json"], json(&versions.values)?);
-    for (path, value) in read.files() {
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        add(&path, json(value)?);
-    }
-    for (name, value, shape) in &answers {
-        if let Some(kept) = redactor.keep(value, shape) {
-            add(&[*name], json(&kept)?);
-        }
-    }
-    for (path, content) in processes.redacted(&redactor) {
-        add(&[path.0, &path.1], content.into_bytes());
-    }
-    for page in PAGES {
-        for (name, content) in page(&read)? {
-            add(&[&name], content);
-        }
-    }
-    finish(&mut archive, &reader, &redactor, now)?;
+    // Before the pages, which take the rest of the time in a large fleet.
+    let processes = processes::read(&mut reader, &objects).await;
+    let answers = answers::read(&mut reader, &args.connection, &args.plan, now).await;
+    let found = Found { versions, objects, processes, answers };
+    let redactor = found.redactor();
+    let mut archive = found.redacted(&redactor, &mut reader)?;
+    let left_out = pages::left_out(&mut reader, &found.answers.pages);
+    finish(&mut archive, &reader, &redactor, (now, &left_out))?;
     archive.write(&file).with_context(|| format!("failed to write {}", file.display()))?;
     Ok(report(&archive, &reader, &file))
 }
 
+/// What was read, with secrets.
+struct Found {
+    versions: Versions,
+    objects: Objects,
+    processes: Processes,
+    answers: Answers,
+}
+
+impl Found {
+    /// Knows the names in everything.
+    fn redactor(&self) -> Redactor {
+        let mut redactor = Redactor::default();
+        self.versions.names().for_each(|name| redactor.learn_text(name));
+        self.objects.learn(&mut redactor);
+        for (_, value, shape) in &self.answers.values {
+            redactor.learn(value, shape);
+        }
+        redactor
+    }
+
+    /// The files without secrets. The first ones are the last that the limit of the archive leaves out.
+    fn redacted(&self, redactor: &Redactor, reader: &mut Reader) -> Result<Archive> {
+        let mut archive = Archive::default();
+        let mut add = |path: &[&str], content: Vec<u8>| {
+            if let Err(why) = archive.add(path, content) {
+                reader.miss(path.join("/"), why);
+            }
+        };
+        add(&["versions.json"], json(&self.versions.values)?);
+        let objects = self.objects.redacted(redactor);
+        for (path, value) in objects.files() {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            add(&path, json(value)?);
+        }
+        for (name, value, shape) in &self.answers.values {
+            if let Some(kept) = redactor.keep(value, shape) {
+                add(&[*name], json(&kept)?);
+            }
+        }
+        for (path, content) in self.processes.redacted(redactor) {
+            add(&[path.0, &path.1], content.into_bytes());
+        }
+        add(&["status.txt"], answers::status(&objects).into_bytes());
+        for (name, content) in pages::redacted(&self.answers.pages, redactor) {
+            add(&name.split('/').collect::<Vec<_>>(), content.into_bytes());
+        }
+        Ok(archive)
+    }
+}
+
 /// Adds what is in the bundle, and what is not.
-fn finish(archive: &mut Archive, reader: &Reader, redactor: &Redactor, now: Timestamp) -> Result<()> {
+fn finish(
+    archive: &mut Archive,
+    reader: &Reader,
+    redactor: &Redactor,
+    (now, left_out): (Timestamp, &[String]),
+) -> Result<()> {
     let mut errors = String::new();
     for (what, why) in reader.missing() {
         let _ = writeln!(errors, "{}: {}", redactor.text(what), redactor.text(why));
@@ -122,6 +152,9 @@ fn finish(archive: &mut Archive, reader: &Reader, redactor: &Redactor, now: Time
     let _ = writeln!(manifest, "{state}");
     for kind in reader.absent() {
         let _ = writeln!(manifest, "not served by the cluster: {kind}");
+    }
+    for path in left_out {
+        let _ = writeln!(manifest, "left out: {path}");
     }
     for (path, bytes) in archive.list() {
         let _ = writeln!(manifest, "{bytes:>10} {path}");

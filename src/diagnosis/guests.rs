@@ -120,6 +120,24 @@ pub fn diagnose_agents<'n>(
     others.into_iter().map(row).collect()
 }
 
+/// Diagnoses runtimes that do not read what agents write, given by node with the agent's message. One row for each message.
+pub fn diagnose_configurations<'n>(
+    cluster: &ClusterKey,
+    nodes: impl IntoIterator<Item = (&'n str, &'n str)>,
+) -> Vec<Diagnosis> {
+    let mut by_message: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (node, message) in nodes {
+        by_message.entry(message).or_default().push(node);
+    }
+    let row = |(why, nodes): (&str, Vec<&str>)| {
+        let message = format!("mirrors have no effect on {} in the guest cluster: {why}", listed(&nodes));
+        let cure = "prepare the nodes as docs/containerd.md describes";
+        let object = format!("NodeMirrorStatus/{}", nodes.first().copied().unwrap_or_default());
+        Diagnosis::new(DiagnosisCode::NodeRuntimeMisconfigured, Severity::Error, object, message, cure).of(cluster)
+    };
+    by_message.into_iter().map(row).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,5 +182,16 @@ mod tests {
         let found = diagnose_agents(&key(), "0.1.0", agents);
         assert_eq!(found.len(), 1);
         assert!(found[0].message.contains("b, d") && found[0].value == "0.0.9", "{found:?}");
+    }
+
+    #[test]
+    fn nodes_whose_runtime_ignores_the_agent_are_one_row_for_each_message() {
+        let found = diagnose_configurations(
+            &key(),
+            [("a", "config_path is a list"), ("b", "x"), ("c", "config_path is a list")],
+        );
+        assert_eq!(found.len(), 2);
+        assert!(found[0].message.contains("on a, c in") && found[0].object == "NodeMirrorStatus/a", "{found:?}");
+        assert_eq!(diagnose_configurations(&key(), []), []);
     }
 }

@@ -17,5 +17,8 @@ pub use left_out::{LeftOut, LeftOutReason};
 pub use plan::{HostMirror, RegistryHosts};
 pub use text::{HEADER, HOSTS_FILE, Rendered, render};
 
+/// The reason of a node's warning that containerd may ignore all files, because `config_path` is a list of directories.
+pub const CONFIG_PATH_LIST: &str = "ConfigPathList";
+
 #[cfg(test)]
 mod tests;

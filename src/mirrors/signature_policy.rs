@@ -45,6 +45,11 @@ impl SignaturePolicy {
         self.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 
+    /// Whether it applies to images of a source, or of a part of it.
+    pub fn concerns(&self, source: &str) -> bool {
+        self.scopes.iter().any(|scope| match_len(scope, source).is_some() || match_len(source, scope).is_some())
+    }
+
     /// Whether it demands a signature of an image.
     ///
     /// Of several scopes that match, nodes use the most specific one. Each scope of a policy demands signatures, so that does
@@ -95,6 +100,21 @@ mod tests {
         assert!(
             !demand_signature(&[], "nginx") && !demand_signature(&[policy(CLUSTER_KIND, &["quay.io"])], "no image!")
         );
+    }
+
+    #[test]
+    fn a_policy_concerns_sources_around_and_below_its_scopes() {
+        for (scope, source, expected) in [
+            ("quay.io/ocp", "quay.io/ocp", true),
+            ("quay.io/ocp", "quay.io", true),
+            ("quay.io/ocp", "quay.io/ocp/release", true),
+            ("quay.io/ocp/release:v1", "quay.io/ocp", true),
+            ("*.example", "a.example", true),
+            ("quay.io/ocp", "quay.io/oc", false),
+            ("quay.io/ocp", "quay.io/other", false),
+        ] {
+            assert_eq!(policy(CLUSTER_KIND, &[scope]).concerns(source), expected, "{scope} {source}");
+        }
     }
 
     #[test]

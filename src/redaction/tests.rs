@@ -98,6 +98,9 @@ proptest! {
             prop_assert!(!redactor.log_line(&json).contains(&canary));
             let series = format!("hypermirror_leader{{reason=\"{text}\"}} 1");
             prop_assert!(!redactor.metric_line(&series).unwrap_or_default().contains(&canary));
+            let page = maud::html! { p title=(text) class=(text) { a href=(text) { (text) } code { (text) } } }.into_string();
+            let page = redactor.page(&page, &|file| file == "index.html");
+            prop_assert!(!page.contains(&canary), "{page}");
         }
     }
 }

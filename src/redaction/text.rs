@@ -9,13 +9,15 @@ use super::grammar::{is_digest, is_time};
 static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("words.txt").lines().collect());
 /// Digits of a number. Longer ones may be anything.
 const MAX_DIGITS: usize = 6;
+/// Letters of a day.
+const DATE: usize = 10;
 const UNITS: [&str; 12] = ["", "%", "b", "d", "gib", "h", "kib", "m", "mib", "ms", "s", "x"];
 /// What separates parts of a word. Not `-`, `.` and `_`, which names and passwords have inside.
-const SEPARATORS: &str = "/=,:;()[]{}<>\"'`|!?…→";
+const SEPARATORS: &str = "/=,:;()[]{}<>\"'`|!?…→·–";
 
 /// The parts of a word.
 pub fn parts(word: &str) -> impl Iterator<Item = &str> {
-    word.split(|letter| SEPARATORS.contains(letter)).map(|part| part.trim_end_matches('.'))
+    word.split(|letter| SEPARATORS.contains(letter)).map(|part| part.trim_matches('.'))
 }
 
 /// Whether a word may stay as it is: each part is known, or is a number.
@@ -42,7 +44,17 @@ pub fn is_kept(word: &str, is_known: &dyn Fn(&str) -> bool) -> bool {
 fn is_part(part: &str, is_known: &dyn Fn(&str) -> bool) -> bool {
     // `name@3`, a set and its generation.
     let part = part.split_once('@').filter(|(_, generation)| is_number(generation)).map_or(part, |(name, _)| name);
-    part.is_empty() || is_known(part) || is_number(part) || is_word(part) || camel_words(part) == Some(true)
+    part.is_empty()
+        || is_known(part)
+        || is_number(part)
+        || is_date(part)
+        || is_word(part)
+        || camel_words(part) == Some(true)
+}
+
+/// A day, `2026-11-30`.
+fn is_date(part: &str) -> bool {
+    part.len() == DATE && part.as_bytes().get(4) == Some(&b'-') && part.parse::<jiff::civil::Date>().is_ok()
 }
 
 /// Whether it is in the vocabulary.
@@ -104,6 +116,9 @@ mod tests {
             "403",
             "v1.36",
             "2026-11-30T12:00:00Z",
+            "2026-11-30",
+            "·",
+            "–",
             "ConnectionDown",
             "--max-removal=50",
             "(timeout)",
@@ -124,6 +139,8 @@ mod tests {
             "sha256:canary-1",
             "YWxpY2U6Y2FuYXJ5",
             "12345678",
+            "2026-99-30",
+            "20261130",
             "eyJhbGciOi.x.y",
             "HostedCanary",
             "failed-canary",

@@ -138,6 +138,7 @@ fn has_what_helps(files: &BTreeMap<String, String>) -> Result<()> {
     let text = |path: &str| files.get(path).map(String::as_str).unwrap_or_default();
     ensure!(text("status.txt").contains("clusters/a"), "{}", text("status.txt"));
     ensure!(text("errors.txt").contains("the metrics of pod hypermirror-manager-x"), "{}", text("errors.txt"));
+    has_pages(files)?;
     let log = text("logs/hypermirror-manager-x.manager.log");
     ensure!(log.lines().count() == 3 && log.contains("failed to patch"), "{log}");
     ensure!(
@@ -146,6 +147,27 @@ fn has_what_helps(files: &BTreeMap<String, String>) -> Result<()> {
         text("MANIFEST")
     );
     ensure!(text("versions.json").contains("\"kubernetes\": \"v1."), "{}", text("versions.json"));
+    Ok(())
+}
+
+/// The dashboard, with links that lead to files of the bundle, and the same objects.
+fn has_pages(files: &BTreeMap<String, String>) -> Result<()> {
+    let page = |path: &str| files.get(path).map(String::as_str).with_context(|| format!("{path} is missing"));
+    let (fleet, cluster) = (page("dashboard/index.html")?, page("dashboard/clusters/clusters/a.html")?);
+    for (text, part) in [
+        (fleet, "href=\"clusters/clusters/a.html\""),
+        (fleet, "href=\"assets/style.css\""),
+        (cluster, "m.example/s"),
+        (cluster, "NeverContactSource"),
+        (page("dashboard/findings.html")?, "SourceUnproven"),
+    ] {
+        ensure!(text.contains(part), "{part}: {text}");
+    }
+    page("dashboard/assets/style.css")?;
+    let pages = files.iter().filter(|(path, _)| path.starts_with("dashboard/") && path.contains(".html"));
+    for (path, text) in pages {
+        ensure!(!text.contains("<script") && !text.contains("://"), "{path}: {text}");
+    }
     Ok(())
 }
 

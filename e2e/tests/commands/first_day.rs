@@ -117,12 +117,13 @@ async fn check(kubeconfig: &Path, flags: &[&str], code: i32, is_wanted: impl Fn(
 }
 
 /// What each broken object leads to.
-const EXPECTED: [(&str, &str); 16] = [
+const EXPECTED: [(&str, &str); 19] = [
     ("PullSecretLacksMirror", "Secret/clusters/other"),
     ("PullSecretUnusable", "Secret/clusters/gone"),
     ("AuthorityMissing", "HostedCluster/clusters/east"),
     ("TagMirrorsOnly", "Nodes/management"),
     ("SourceUnproven", "HostedCluster/clusters/east"),
+    ("SignatureMissing", "MirrorCoverage/clusters/north"),
     ("AdmissionIneffective", "MutatingAdmissionPolicy/hypermirror-targets"),
     ("AdmissionIneffective", "MutatingWebhookConfiguration/hypermirror"),
     ("NamespaceUnlabelled", "Namespace/clusters-east"),
@@ -132,8 +133,10 @@ const EXPECTED: [(&str, &str); 16] = [
     ("GuestKubeconfigMissing", "HostedCluster/clusters/east"),
     ("GuestKubeconfigUnusable", "Secret/clusters-west-0/hcco-kubeconfig"),
     ("NodeRuntimeUnsupported", "Node/worker-1"),
+    ("NodeRuntimeMisconfigured", "NodeMirrorStatus/worker-1"),
     ("OverridesWrittenByOther", "Deployment/clusters-east/control-plane-operator"),
     ("ConfigMapInvalid", "NodePool/clusters/workers"),
+    ("NamespaceClaimedTwice", "HostedCluster/clusters-x/y"),
 ];
 
 /// A fleet without any finding: `west-0` with a real guest, and a mirror with a certificate of the guest's own authority.
@@ -159,6 +162,22 @@ async fn good(stage: &Stage) -> Result<String> {
     Ok(host)
 }
 
+/// What the registry-manager reports of a mirror that has an image without its signature.
+async fn unsigned(fleet: &Fleet, name: &str, mirror: &str) -> Result<()> {
+    let mut report = json!({
+        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "MirrorCoverage",
+        "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {}
+    });
+    let reports: Api<DynamicObject> = fleet.api_of(&report)?;
+    fleet.apply(&report).await?;
+    report["status"] = json!({"missing": [{
+        "image": RELEASE, "group": "release 4.20.1", "consumer": "control-plane pods", "mirror": format!("{mirror}/release"),
+        "message": format!("signature of {} is missing", RELEASE.split_once('@').map_or("", |(_, digest)| digest))
+    }]});
+    reports.patch_status(name, &PatchParams::default(), &Patch::Merge(&report)).await?;
+    Ok(())
+}
+
 /// Breaks everything, one object for each finding.
 async fn broken(stage: &Stage, host: &str) -> Result<()> {
     let (fleet, root) = (stage.fleet(), repository_root().join("manifests"));
@@ -171,6 +190,7 @@ async fn broken(stage: &Stage, host: &str) -> Result<()> {
     let mirror = format!("{host}/ocp");
     fleet.apply(&itms("tags", &[("quay.example/ocp", &[&mirror], None)])).await?;
     fleet.apply(&idms("strict", &[("quay.example/strict", &[&mirror], Some("NeverContactSource"))])).await?;
+    unsigned(fleet, "north", &mirror).await?;
     // Admission and rights.
     let binding = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
@@ -183,10 +203,24 @@ async fn broken(stage: &Stage, host: &str) -> Result<()> {
     });
     let patch = json!([{"op": "remove", "path": "/rules/4"}]);
     fleet.json_patch(&role, &patch).await?;
+    // Two that lead to the namespace clusters-x-y.
+    fleet.apply(&hosted_cluster("x-y", &[])).await?;
+    fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "clusters-x"}})).await?;
+    let mut other = hosted_cluster("y", &[]);
+    other["metadata"]["namespace"] = "clusters-x".into();
+    fleet.apply(&other).await?;
     // Versions.
     let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/sourcesCut";
     fleet.json_patch(&crd(), &json!([{"op": "remove", "path": field}])).await?;
     node(&stage.guests[0], "worker-1", "docker://26.0.0", "0.0.1").await?;
+    let mut report = json!({
+        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorStatus", "metadata": {"name": "worker-1"}
+    });
+    let reports: Api<DynamicObject> = stage.guests[0].api_of(&report)?;
+    report["status"] = json!({"warnings": [
+        {"severity": "Warning", "reason": "ConfigPathList", "origin": "/etc", "message": "config_path is a list"}
+    ]});
+    reports.patch_status("worker-1", &PatchParams::default(), &Patch::Merge(&report)).await?;
     // The kubeconfig that the manager prefers has expired, and another one works.
     stage.kubeconfig(0, &stage.kubeconfig_of(0, HCCO, Validity::Expired)?).await?;
     stage.secret(0, "admin-kubeconfig", &stage.kubeconfig_of(0, "admin", Validity::Current)?).await?;

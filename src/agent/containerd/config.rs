@@ -27,6 +27,12 @@ pub enum ConfigError {
     /// It does not name a directory.
     #[error("config_path is not set in {0}, so containerd ignores hosts.toml: {set}", set = set_it())]
     Unset(String),
+    /// It names a directory in a table that containerd does not read.
+    #[error(
+        "config_path in {0} is set in a table of containerd 1.x, which containerd 2.x ignores in a file with version = 3: {set}",
+        set = set_it()
+    )]
+    OldTable(String),
     /// The directory is not an absolute path.
     #[error("config_path in {0} is {1:?}, which is not an absolute path")]
     Relative(String, String),
@@ -39,9 +45,22 @@ fn set_it() -> String {
     )
 }
 
+/// The first version of the configuration in which the table of containerd 1.x has no effect.
+const VERSION_OF_2X: i64 = 3;
+
+/// The directory that containerd is configured to read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HostsPath {
+    /// An absolute path.
+    pub directory: String,
+    /// Why containerd may ignore it.
+    pub doubt: Option<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct File {
+    version: i64,
     imports: Vec<String>,
     plugins: Plugins,
 }
@@ -61,6 +80,10 @@ struct Plugins {
 #[serde(default)]
 struct Cri {
     registry: RegistryKeys,
+    /// Images are not pulled by containerd's transfer service.
+    use_local_image_pull: bool,
+    /// The same, because the transfer service has no such option.
+    discard_unpacked_layers: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,10 +94,24 @@ struct RegistryKeys {
 
 impl File {
     fn config_path(&self) -> Option<&str> {
-        [&self.plugins.images, &self.plugins.cri]
-            .map(|cri| cri.registry.config_path.as_str())
-            .into_iter()
-            .find(|path| !path.is_empty())
+        let images = self.plugins.images.config_path();
+        images.or_else(|| self.plugins.cri.config_path().filter(|_| self.version < VERSION_OF_2X))
+    }
+
+    /// Whether only containerd 2.x reads its `config_path`.
+    fn is_of_2x(&self) -> bool {
+        self.version >= VERSION_OF_2X || self.plugins.images.config_path().is_some()
+    }
+}
+
+impl Cri {
+    fn config_path(&self) -> Option<&str> {
+        Some(self.registry.config_path.as_str()).filter(|path| !path.is_empty())
+    }
+
+    /// Whether the CRI plugin itself pulls images, which reads all directories of a list.
+    fn is_pulling(&self) -> bool {
+        self.use_local_image_pull || self.discard_unpacked_layers
     }
 }
 
@@ -88,20 +125,41 @@ fn parse(path: &str, content: &[u8]) -> Result<File, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`].
-pub fn directory(host: &Host, path: &str) -> Result<String, ConfigError> {
+pub fn hosts_path(host: &Host, path: &str) -> Result<HostsPath, ConfigError> {
     let unreadable = |path: &str, error| ConfigError::Unreadable(path.to_owned(), error);
     let content = host.content(path).map_err(|error| unreadable(path, error))?;
     let main = parse(path, &content.ok_or_else(|| ConfigError::Absent(path.to_owned()))?)?;
-    let mut found = main.config_path().map(|value| (path.to_owned(), value.to_owned()));
-    for import in imports(host, path, &main.imports).map_err(|error| unreadable(path, error))? {
+    let imported = imports(host, path, &main.imports).map_err(|error| unreadable(path, error))?;
+    let mut files = vec![(path.to_owned(), main)];
+    for import in imported {
         let Some(content) = host.content(&import).map_err(|error| unreadable(&import, error))? else { continue };
-        if let Some(value) = parse(&import, &content)?.config_path() {
-            found = Some((import, value.to_owned()));
-        }
+        let file = parse(&import, &content)?;
+        files.push((import, file));
     }
-    let (file, value) = found.ok_or_else(|| ConfigError::Unset(path.to_owned()))?;
+    let last = files.iter().rev().find_map(|(name, file)| Some((name, file, file.config_path()?)));
+    let Some((name, file, value)) = last else {
+        let old = files.iter().find(|(_, file)| file.plugins.cri.config_path().is_some());
+        return Err(match old {
+            Some((name, _)) => ConfigError::OldTable(name.clone()),
+            None => ConfigError::Unset(path.to_owned()),
+        });
+    };
     let first = value.split(':').next().unwrap_or_default().trim_end_matches('/');
-    if first.starts_with('/') { Ok(first.to_owned()) } else { Err(ConfigError::Relative(file, value)) }
+    if !first.starts_with('/') {
+        return Err(ConfigError::Relative(name.clone(), value.to_owned()));
+    }
+    let is_pulling = files.iter().any(|(_, file)| file.plugins.images.is_pulling());
+    let doubt = (value.contains(':') && file.is_of_2x() && !is_pulling).then(|| list_doubt(name, value, first));
+    Ok(HostsPath { directory: first.to_owned(), doubt })
+}
+
+/// The transfer service, by which containerd pulls since 2.1, takes the whole list for the path of one directory
+/// (containerd's issues 12415 and 12808).
+fn list_doubt(file: &str, value: &str, first: &str) -> String {
+    format!(
+        "config_path in {file} is the list {value:?}, which containerd 2.1 and later take for one directory, so that they ignore \
+         hosts.toml; set config_path = {first:?} and restart containerd"
+    )
 }
 
 /// The imported files, in load order. Paths are relative to the main file, and their last component may have wildcards.

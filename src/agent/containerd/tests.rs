@@ -125,6 +125,10 @@ fn without_config_path_nothing_is_written_and_the_message_says_what_to_set() {
         (v3, "io.containerd.cri.v1.images"),
         ("version = \n", "failed to parse"),
         ("[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"certs.d\"\n", "not an absolute path"),
+        (
+            "version = 3\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/etc/containerd/certs.d\"\n",
+            "a table of containerd 1.x",
+        ),
     ] {
         let mut node = Node::new(config);
         let pass = node.pass(vec![digest("a.io", "m.io")]);
@@ -140,6 +144,32 @@ fn without_config_path_nothing_is_written_and_the_message_says_what_to_set() {
     node.write("etc/containerd/conf.d/10.other", "not toml");
     assert!(node.pass(vec![digest("a.io", "m.io")]).snapshot.applied.is_good());
     assert_eq!(node.listed(), ["a.io"]);
+}
+
+#[test]
+fn a_list_of_directories_is_doubted_where_containerd_takes_it_for_one() {
+    let list = "config_path = \"/etc/containerd/certs.d:/etc/docker/certs.d\"\n";
+    let (old, new) = ("[plugins.\"io.containerd.grpc.v1.cri\"", "[plugins.\"io.containerd.cri.v1.images\"");
+    for (config, is_doubted) in [
+        (format!("version = 2\n{old}.registry]\n{list}"), false),
+        (format!("version = 3\n{new}.registry]\n{list}"), true),
+        (format!("version = 3\n{new}]\nuse_local_image_pull = true\n{new}.registry]\n{list}"), false),
+        (format!("version = 3\n{new}]\ndiscard_unpacked_layers = true\n{new}.registry]\n{list}"), false),
+        (format!("version = 3\n{new}.registry]\nconfig_path = \"/etc/containerd/certs.d\"\n"), false),
+    ] {
+        let mut node = Node::new(&config);
+        let pass = node.pass(vec![digest("a.io", "m.io")]);
+        assert!(pass.snapshot.applied.is_good() && node.listed() == ["a.io"], "{config}");
+        let doubts: Vec<&str> = pass
+            .snapshot
+            .warnings
+            .iter()
+            .filter(|of| of.reason == "ConfigPathList")
+            .map(|of| of.message.as_str())
+            .collect();
+        assert_eq!(doubts.len(), usize::from(is_doubted), "{config}");
+        assert!(doubts.iter().all(|text| text.contains("set config_path = \"/etc/containerd/certs.d\"")), "{doubts:?}");
+    }
 }
 
 #[test]

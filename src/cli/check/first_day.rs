@@ -1,13 +1,13 @@
 //! What usually fails on the first day, as far as the objects of the input show it.
 
-use hypermirror_api::ClusterKey;
 use hypermirror_api::hypershift::{HostedCluster, NodePool};
+use hypermirror_api::{ClusterKey, MirrorCoverageStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::input::Input;
 use super::super::planning::ClusterPlan;
-use crate::diagnosis::{Diagnosis, sources, writers};
+use crate::diagnosis::{Diagnosis, signatures, sources, writers};
 use crate::hosted::coverage::KnownCoverage;
 use crate::hosted::target::TargetSpec;
 use crate::mirrors::Resolved;
@@ -66,6 +66,7 @@ pub fn of_cluster(
     if input.is_live {
         found.extend(sources::unproven(key, &strict, why_unproven(input, key).as_deref()));
     }
+    found.extend(coverage_of(input, key).map(|coverage| signatures::missing(key, coverage)).into_iter().flatten());
     let namespace = key.control_plane_namespace();
     for target in targets {
         let is = |deployment: &&Value| {
@@ -81,10 +82,13 @@ pub fn of_cluster(
     found
 }
 
+/// What the registry-manager has found out about a hosted cluster.
+pub fn coverage_of<'a>(input: &'a Input, key: &ClusterKey) -> Option<&'a MirrorCoverageStatus> {
+    input.coverages.iter().find(|coverage| ClusterKey::of(*coverage) == *key)?.status.as_ref()
+}
+
 fn why_unproven(input: &Input, key: &ClusterKey) -> Option<String> {
-    let coverage = input.coverages.iter().find(|coverage| ClusterKey::of(*coverage) == *key);
-    let known = coverage.and_then(|coverage| coverage.status.as_ref()).and_then(KnownCoverage::of);
-    let Some(known) = known else { return Some(NO_COVERAGE.to_owned()) };
+    let Some(known) = coverage_of(input, key).and_then(KnownCoverage::of) else { return Some(NO_COVERAGE.to_owned()) };
     let condition = known.condition(Timestamp::now());
     (condition.status != "True").then_some(condition.message)
 }

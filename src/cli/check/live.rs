@@ -5,6 +5,7 @@ mod admission;
 mod guests;
 mod registries;
 mod rights;
+mod signatures;
 mod versions;
 
 use futures::{StreamExt as _, stream};
@@ -39,6 +40,7 @@ pub async fn diagnose(client: &Client, input: &Input, options: &PlanOptions, dep
     found.extend(admission::diagnose_namespaces(client, input).await);
     found.extend(versions::diagnose(client).await);
     found.extend(rights::diagnose(client, input, (&manager, &registry_manager), has_policy).await);
+    found.extend(signatures::diagnose(client, input, options).await);
     match depth {
         Depth::Deep => {
             found.extend(registries::diagnose(client, input, options).await);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, stream};
+use hypermirror_api::ClusterKey;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::super::Usage;
@@ -55,29 +56,43 @@ pub async fn export(source: &Source, directory: &Path) -> Result<usize> {
 
 async fn write(source: &Source, snapshot: &Snapshot, draft: &Path) -> Result<usize> {
     let mut files = Files { root: draft, names: BTreeSet::new() };
+    let keys = rows(&snapshot.input).into_iter().map(|row| row.key).collect();
+    let pages = render(source, snapshot, keys, |name, content| files.add(name, &content)).await?;
+    let list: String = files.names.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
+    files.add(LIST, &list)?;
+    Ok(pages)
+}
+
+/// Renders the pages as files: those that the navigation names, and those of some hosted clusters. Passes on what each file
+/// contains, with the files that pages need, and returns the number of pages.
+pub async fn render(
+    source: &Source,
+    snapshot: &Snapshot,
+    clusters: Vec<ClusterKey>,
+    mut add: impl FnMut(&str, String) -> Result<()>,
+) -> Result<usize> {
     for asset in ASSETS.iter().filter(|asset| asset.is_exported) {
-        files.add(&format!("assets/{}", asset.name), asset.content)?;
+        add(&format!("assets/{}", asset.name), asset.content.to_owned())?;
     }
-    let assets = files.names.len();
+    let mut count = 0;
     let frame = |links| Frame { links, origin: &source.name, read: snapshot.read, trouble: None, address: "" };
     let text = |page: &Page, links| document(page, &frame(links));
     let top = Context { links: Links::Files(0), now: snapshot.read };
     for tab in Tab::ALL.into_iter().filter(|tab| *tab != Tab::Explain) {
-        files.add(tab.file(), &text(&tab_page(source, snapshot, tab, &Query::default(), top), top.links))?;
+        add(tab.file(), text(&tab_page(source, snapshot, tab, &Query::default(), top), top.links))?;
+        count += 1;
     }
     let below = Context { links: Links::Files(2), now: snapshot.read };
-    let keys = rows(&snapshot.input).into_iter().map(|row| row.key);
-    let pages = stream::iter(keys).map(|key| async move { (cluster_page(source, snapshot, &key, below).await, key) });
+    let pages =
+        stream::iter(clusters).map(|key| async move { (cluster_page(source, snapshot, &key, below).await, key) });
     let mut pages = std::pin::pin!(pages.buffered(READS));
     while let Some((page, key)) = pages.next().await {
         if let Some(page) = page {
-            files.add(&cluster_file(&key), &text(&page, below.links))?;
+            add(&cluster_file(&key), text(&page, below.links))?;
+            count += 1;
         }
     }
-    let written = files.names.len() - assets;
-    let list: String = files.names.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
-    files.add(LIST, &list)?;
-    Ok(written)
+    Ok(count)
 }
 
 struct Files<'a> {

@@ -42,6 +42,11 @@ impl Snapshot {
         Self { input, read, findings: OnceLock::new() }
     }
 
+    /// With what `check` has found already.
+    pub fn with_findings(input: Input, read: Timestamp, findings: Vec<Row>) -> Self {
+        Self { input, read, findings: OnceLock::from(findings) }
+    }
+
     /// What `check` finds, computed when somebody asks for it.
     pub fn findings(&self, options: &PlanOptions) -> &[Row] {
         self.findings.get_or_init(|| declared_findings(&self.input, options))
@@ -102,6 +107,12 @@ impl Source {
             (Origin::Files(input.clone()), names.join(", "), state)
         };
         Ok(Self { origin, name, options, state: Mutex::new(state), reading: tokio::sync::Mutex::new(()) })
+    }
+
+    /// A live cluster of which only single control planes are still read.
+    pub fn of_client(client: Client, name: &str, options: PlanOptions) -> Self {
+        let (state, reading) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        Self { origin: Origin::Live(client), name: name.to_owned(), options, state, reading }
     }
 
     /// The newest data.

@@ -6,13 +6,17 @@ use hypermirror_api::ClusterKey;
 use jiff::Timestamp;
 
 use super::super::input::{InputArgs, Wanted};
+use super::export::render;
+use super::fleet::rows;
 use super::layout::{Frame, Page, document, part};
 use super::links::{Links, Tab};
 use super::pages::Context;
 use super::query::Query;
 use super::site::{cluster_page, tab_page};
 use super::source::{Snapshot, Source};
+use crate::documents;
 use crate::manager::options::PlanOptions;
+use crate::redaction::Redactor;
 
 const FILES: [&str; 6] = ["clusters", "mirrors", "pools", "report", "guest-report", "dashboard"];
 
@@ -104,6 +108,44 @@ async fn hostile_names_are_texts_everywhere() {
             assert!(!rest.contains(markup), "{markup} on {}: {text}", page.title);
         }
     }
+}
+
+/// The words of a page's texts.
+fn words(html: &str) -> impl Iterator<Item = &str> {
+    html.split('<').filter_map(|part| part.split_once('>')).flat_map(|(_, text)| text.split_whitespace())
+}
+
+#[tokio::test]
+async fn a_bundle_keeps_all_words_of_pages_and_only_those_of_others_are_dropped() {
+    let (source, snapshot) = fleet().await;
+    let mut redactor = Redactor::default();
+    let (directory, shapes) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/fleet"), crate::redaction::shapes::of_kind);
+    for name in FILES {
+        let text = std::fs::read_to_string(directory.join(format!("{name}.yaml"))).unwrap();
+        for document in documents::read(name, &text).unwrap() {
+            let kind = document.value["kind"].as_str().unwrap_or_default().to_owned();
+            redactor.learn(&document.value, &shapes(&kind));
+        }
+    }
+    redactor.learn_text(env!("CARGO_PKG_VERSION"));
+    let mut dropped = std::collections::BTreeSet::new();
+    let keys = rows(&snapshot.input).into_iter().map(|row| row.key).collect();
+    let add = |name: &str, content: String| {
+        if name.starts_with("assets/") {
+            return Ok(());
+        }
+        let kept = redactor.page(&content, &|_| true);
+        assert_eq!(words(&kept).count(), words(&content).count(), "{name}");
+        let lost = words(&content).zip(words(&kept)).filter(|(_, kept)| *kept == crate::redaction::DROPPED);
+        dropped.extend(lost.map(|(word, _)| word.to_owned()));
+        // What gives pages their look are words of the vocabulary.
+        let classes = |html: &str| html.matches(" class=\"").count() - html.matches(" class=\"[dropped]").count();
+        assert_eq!(classes(&kept), classes(&content), "{name}");
+        Ok(())
+    };
+    render(&source, &snapshot, keys, add).await.unwrap();
+    insta::assert_snapshot!("bundle-dropped", dropped.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
 #[tokio::test]

@@ -144,9 +144,9 @@ impl Objects {
     }
 
     /// Without secrets.
-    pub fn redacted(self, redactor: &Redactor) -> Self {
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
         let keep = |object: &Value| redactor.keep(object, &of_kind(kind(object)));
-        let files = self.files.into_iter().map(|(path, objects)| (path, objects.iter().filter_map(keep).collect()));
+        let files = self.files.iter().map(|(path, objects)| (path.clone(), objects.iter().filter_map(keep).collect()));
         Self { files: files.collect() }
     }
 

@@ -21,6 +21,14 @@ pub enum Part {
     Pull,
 }
 
+/// What the text of a signature that is missing begins with.
+const SIGNATURE_OF: &str = "signature of ";
+
+/// Whether a text, as [`Lack`] shows it, is about a signature.
+pub fn is_about_signature(text: &str) -> bool {
+    text.starts_with(SIGNATURE_OF)
+}
+
 /// One thing that a place lacks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Lack {
@@ -60,7 +68,7 @@ impl fmt::Display for Lack {
         match self.part {
             Part::Manifest => f.write_str("manifest ")?,
             Part::Blob => f.write_str("blob ")?,
-            Part::Signature => f.write_str("signature of ")?,
+            Part::Signature => f.write_str(SIGNATURE_OF)?,
             Part::Pull => {}
         }
         if let Some(digest) = &self.digest {
@@ -99,6 +107,7 @@ mod tests {
         assert_eq!(shown, format!("blob {digest} (linux/arm64) is missing"));
         let shown = Lack::of(Part::Signature, &Owner::default(), &digest, "is missing").to_string();
         assert_eq!(shown, format!("signature of {digest} is missing"));
+        assert!(is_about_signature(&shown) && !is_about_signature(&Lack::manifest().to_string()));
         assert_eq!(Lack::manifest().to_string(), "manifest is missing");
         assert_eq!(Lack::pull("blocked by IDMS a").to_string(), "blocked by IDMS a");
     }

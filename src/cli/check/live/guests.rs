@@ -1,6 +1,6 @@
 //! Connects to guest clusters, and reads the runtimes of their nodes and the versions of their agents.
 
-use hypermirror_api::ClusterKey;
+use hypermirror_api::{ClusterKey, NodeReason};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use crate::diagnosis::Diagnosis;
 use crate::diagnosis::guests::{self, Kubeconfig};
 use crate::guest::{GuestClient, GuestError};
 use crate::management::index::guests::KUBECONFIG_SECRETS;
+use crate::mirrors::containerd::CONFIG_PATH_LIST;
 
 const NODES: &str = "/api/v1/nodes";
 const STATUSES: &str = "/apis/hypermirror.dev/v1alpha1/nodemirrorstatuses";
@@ -33,7 +34,9 @@ async fn of_guest(client: &Client, key: &ClusterKey) -> Vec<Diagnosis> {
         guests::diagnose_kubeconfig(key, &kubeconfig, &KUBECONFIG_SECRETS).into_iter().collect();
     let Some(guest) = guest else { return found };
     match read(&guest).await {
-        Ok(Seen { nodes, agents }) => {
+        Ok(Seen { nodes, agents, ignored }) => {
+            let ignored = ignored.iter().map(|(name, value)| (&**name, &**value));
+            found.extend(guests::diagnose_configurations(key, ignored));
             found.extend(guests::diagnose_runtimes(key, nodes.iter().map(|(name, value)| (&**name, &**value))));
             found.extend(guests::diagnose_agents(key, VERSION, agents.iter().map(|(name, value)| (&**name, &**value))));
         }
@@ -78,10 +81,11 @@ fn judged(name: &str, error: &anyhow::Error) -> Kubeconfig {
     if is_down { Kubeconfig::Unreachable(name, why) } else { Kubeconfig::Unusable(name, why) }
 }
 
-/// Nodes with their runtimes, and agents with their versions.
+/// Nodes with their runtimes, agents with their versions, and why runtimes ignore what agents write.
 struct Seen {
     nodes: Vec<(String, String)>,
     agents: Vec<(String, String)>,
+    ignored: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -120,10 +124,29 @@ struct SeenAgent {
 #[serde(default, rename_all = "camelCase")]
 struct AgentState {
     agent_version: String,
+    conditions: Vec<Reported>,
+    warnings: Vec<Reported>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reported {
+    reason: String,
+    message: String,
+}
+
+impl AgentState {
+    /// Why the container runtime ignores the agent's files, or may ignore them.
+    fn ignored(&self) -> Option<&str> {
+        let is_ignored = |reported: &&Reported| {
+            reported.reason == NodeReason::RuntimeNotConfigured.as_str() || reported.reason == CONFIG_PATH_LIST
+        };
+        self.conditions.iter().chain(&self.warnings).find(is_ignored).map(|reported| reported.message.as_str())
+    }
 }
 
 async fn read(guest: &GuestClient) -> Result<Seen, GuestError> {
-    let (mut nodes, mut agents) = (Vec::new(), Vec::new());
+    let (mut nodes, mut agents, mut ignored) = (Vec::new(), Vec::new(), Vec::new());
     guest
         .each(NODES, "", |node: SeenNode| {
             let info = node.status.node_info;
@@ -133,6 +156,12 @@ async fn read(guest: &GuestClient) -> Result<Seen, GuestError> {
             }
         })
         .await?;
-    guest.each(STATUSES, "", |agent: SeenAgent| agents.push((agent.metadata.name, agent.status.agent_version))).await?;
-    Ok(Seen { nodes, agents })
+    guest
+        .each(STATUSES, "", |agent: SeenAgent| {
+            let why = agent.status.ignored().map(|why| (agent.metadata.name.clone(), why.to_owned()));
+            ignored.extend(why);
+            agents.push((agent.metadata.name, agent.status.agent_version));
+        })
+        .await?;
+    Ok(Seen { nodes, agents, ignored })
 }

@@ -112,7 +112,7 @@ fn row_of(row: &FleetRow<'_>, ctx: Context) -> [Markup; COLUMNS.len()] {
     [
         html! { a href=(ctx.links.cluster(&row.key)) { span.namespace { (row.key.namespace) "/" } (row.key.name) } },
         state(row.state().0, row.state_name()),
-        html! { span title=(row.message()) { (or_dash(row.reason())) } },
+        html! { @if row.reason().is_empty() { (or_dash("")) } @else { span title=(row.message()) { (row.reason()) } } },
         or_dash(row.control_plane()),
         row.condition(ConditionType::GuestSynced).map_or_else(|| or_dash(""), condition_state),
         or_dash(row.nodes()),
