@@ -178,6 +178,22 @@ async fn unsigned(fleet: &Fleet, name: &str, mirror: &str) -> Result<()> {
     Ok(())
 }
 
+/// What does not fit: a CRD of another version, a node with another runtime and an old agent, which warns.
+async fn versions(stage: &Stage) -> Result<()> {
+    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/sourcesCut";
+    stage.fleet().json_patch(&crd(), &json!([{"op": "remove", "path": field}])).await?;
+    node(&stage.guests[0], "worker-1", "docker://26.0.0", "0.0.1").await?;
+    let mut report = json!({
+        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorStatus", "metadata": {"name": "worker-1"}
+    });
+    let reports: Api<DynamicObject> = stage.guests[0].api_of(&report)?;
+    report["status"] = json!({"warnings": [
+        {"severity": "Warning", "reason": "ConfigPathList", "origin": "/etc", "message": "config_path is a list"}
+    ]});
+    reports.patch_status("worker-1", &PatchParams::default(), &Patch::Merge(&report)).await?;
+    Ok(())
+}
+
 /// Breaks everything, one object for each finding.
 async fn broken(stage: &Stage, host: &str) -> Result<()> {
     let (fleet, root) = (stage.fleet(), repository_root().join("manifests"));
@@ -209,18 +225,7 @@ async fn broken(stage: &Stage, host: &str) -> Result<()> {
     let mut other = hosted_cluster("y", &[]);
     other["metadata"]["namespace"] = "clusters-x".into();
     fleet.apply(&other).await?;
-    // Versions.
-    let field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/sourcesCut";
-    fleet.json_patch(&crd(), &json!([{"op": "remove", "path": field}])).await?;
-    node(&stage.guests[0], "worker-1", "docker://26.0.0", "0.0.1").await?;
-    let mut report = json!({
-        "apiVersion": "hypermirror.dev/v1alpha1", "kind": "NodeMirrorStatus", "metadata": {"name": "worker-1"}
-    });
-    let reports: Api<DynamicObject> = stage.guests[0].api_of(&report)?;
-    report["status"] = json!({"warnings": [
-        {"severity": "Warning", "reason": "ConfigPathList", "origin": "/etc", "message": "config_path is a list"}
-    ]});
-    reports.patch_status("worker-1", &PatchParams::default(), &Patch::Merge(&report)).await?;
+    versions(stage).await?;
     // The kubeconfig that the manager prefers has expired, and another one works.
     stage.kubeconfig(0, &stage.kubeconfig_of(0, HCCO, Validity::Expired)?).await?;
     stage.secret(0, "admin-kubeconfig", &stage.kubeconfig_of(0, "admin", Validity::Current)?).await?;

@@ -208,7 +208,7 @@ mod tests {
     fn few_stale_targets_are_read_singly() {
         let mut targets = fleet();
         for place in 0..2 {
-            (0..FLEET - LISTED_FROM + 1).for_each(|n| drop(targets.observe(&namespace(n), place, observed(5))));
+            (0..=FLEET - LISTED_FROM).for_each(|n| drop(targets.observe(&namespace(n), place, observed(5))));
         }
         assert!(!targets.begin_lists(1));
         assert_eq!(awaits(&targets, FLEET - 1), [false, false]);

@@ -41,8 +41,8 @@ pub fn of(sizes: &[Size]) -> String {
 }
 
 fn row(sizes: &[Size], name: &str, value: impl Fn(&Size) -> String) -> String {
-    let values: String = sizes.iter().map(|size| format!("{:>15}", value(size))).collect();
-    format!("{name:<38}{values}")
+    let values: Vec<String> = sizes.iter().map(|size| format!("{:>15}", value(size))).collect();
+    format!("{name:<38}{}", values.concat())
 }
 
 fn megabytes(value: Option<&f64>) -> String {
