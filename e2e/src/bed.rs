@@ -14,9 +14,11 @@ use crate::{
     binaries::Servers,
     cluster::Cluster,
     files::ClusterFiles,
+    kit::Kit,
     port,
     process::Process,
-    servers::{self, Ports},
+    seed::Seed,
+    servers::{self, API_SERVER, Ports},
 };
 
 /// If set, the directories of test beds are kept, to inspect logs and keys.
@@ -36,6 +38,8 @@ pub struct Builder {
     guest_controller_managers: bool,
     api_server_args: Vec<String>,
     detached: Option<PathBuf>,
+    management_kit: Option<Kit>,
+    guest_kit: Option<Kit>,
 }
 
 impl Builder {
@@ -61,6 +65,18 @@ impl Builder {
     /// Adds an argument to the command line of each API server.
     pub fn api_server_arg(mut self, arg: impl Into<String>) -> Self {
         self.api_server_args.push(arg.into());
+        self
+    }
+
+    /// What the management cluster has from the start.
+    pub fn management_kit(mut self, kit: Kit) -> Self {
+        self.management_kit = Some(kit);
+        self
+    }
+
+    /// What each guest cluster has from the start.
+    pub fn guest_kit(mut self, kit: Kit) -> Self {
+        self.guest_kit = Some(kit);
         self
     }
 
@@ -92,12 +108,29 @@ impl Builder {
             let cluster = self.cluster(&servers, bed.directory(), index, etcd_port)?;
             bed.clusters.push(cluster);
         }
-        let starts = stream::iter(&bed.clusters).map(Cluster::start_api_server);
+        let starts = stream::iter(&bed.clusters).map(|cluster| self.equip(&servers, cluster, etcd_port));
         starts.buffer_unordered(STARTS_AT_ONCE).try_collect::<Vec<()>>().await?;
         for cluster in bed.clusters.iter().filter(|cluster| self.wants_controller_manager(cluster.name())) {
             cluster.start_controller_manager(&servers, detached)?;
         }
         Ok(bed)
+    }
+
+    /// Starts the API server of a cluster with its kit: that of an earlier test bed, or else installs it.
+    async fn equip(&self, servers: &Servers, cluster: &Cluster, etcd: u16) -> Result<()> {
+        let kit = if cluster.name() == MANAGEMENT { &self.management_kit } else { &self.guest_kit };
+        let Some(kit) = kit else { return cluster.start_api_server().await };
+        let settings = format!("{:?} {}", self.api_server_args, self.wants_controller_manager(cluster.name()));
+        let (etcd, program) = (format!("http://127.0.0.1:{etcd}"), servers.find(API_SERVER)?);
+        let seed = Seed::new(kit, cluster.name(), &etcd, &program, &settings)?;
+        let planted = seed.plant().await?;
+        cluster.start_api_server().await?;
+        let client = cluster.admin_client().await?;
+        if planted {
+            return kit.served(&client).await;
+        }
+        kit.install(&client).await?;
+        seed.harvest().await
     }
 
     fn wants_controller_manager(&self, cluster: &str) -> bool {

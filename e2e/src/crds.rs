@@ -151,6 +151,22 @@ impl Crds {
         try_join_all(self.0.iter().map(|crd| install(client, crd))).await.map(|_| ())
     }
 
+    /// Waits until their resources are served by an API server that has them already.
+    ///
+    /// # Errors
+    ///
+    /// If one is not served within a minute.
+    pub(crate) async fn served(&self, client: &Client) -> Result<()> {
+        let kinds: Vec<CustomResourceDefinition> =
+            self.0.iter().map(CustomResourceDefinition::deserialize).collect::<Result<_, _>>()?;
+        try_join_all(kinds.iter().map(|kind| served(client, kind))).await.map(|_| ())
+    }
+
+    /// Each of them as text.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Value::to_string)
+    }
+
     /// Deletes them, with all their objects, and waits until they are gone.
     ///
     /// # Errors
@@ -185,10 +201,14 @@ async fn install(client: &Client, crd: &Value) -> Result<()> {
         Ok(Some(()))
     })
     .await?;
+    served(client, &applied).await
+}
+
+async fn served(client: &Client, crd: &CustomResourceDefinition) -> Result<()> {
     // The condition Established is True slightly before the resource is served; until then, the server responds with 404.
-    let group = &applied.spec.group;
-    for version in applied.spec.versions.iter().filter(|version| version.served) {
-        let uri = format!("/apis/{group}/{}/{}?limit=1", version.name, applied.spec.names.plural);
+    let group = &crd.spec.group;
+    for version in crd.spec.versions.iter().filter(|version| version.served) {
+        let uri = format!("/apis/{group}/{}/{}?limit=1", version.name, crd.spec.names.plural);
         eventually(LIMIT, &format!("{uri} is served"), async || {
             client.request_text(http::Request::get(&uri).body(Vec::new())?).await?;
             Ok(Some(()))

@@ -1,4 +1,4 @@
-//! A GET over plain HTTP, for health and metrics endpoints on the loopback address.
+//! Requests over plain HTTP on the loopback address: to health and metrics endpoints, and to etcd.
 
 use std::time::Duration;
 
@@ -25,20 +25,36 @@ pub struct Answer {
 ///
 /// If the URL is not of that form, nobody answers within five seconds, or the answer is not HTTP.
 pub async fn get(url: &str) -> Result<Answer> {
+    send("GET", url, "").await
+}
+
+/// Sends `body` to `url`, of the form `http://host:port/path`.
+///
+/// # Errors
+///
+/// As [`get`].
+pub(crate) async fn post(url: &str, body: &str) -> Result<Answer> {
+    send("POST", url, body).await
+}
+
+async fn send(method: &str, url: &str, body: &str) -> Result<Answer> {
     let uri: http::Uri = url.parse().with_context(|| format!("failed to parse {url}"))?;
     let authority = uri.authority().ok_or_else(|| anyhow!("{url} has no host"))?.to_string();
     let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-    let text = tokio::time::timeout(TIMEOUT, exchange(&authority, &path))
+    let text = tokio::time::timeout(TIMEOUT, exchange(method, &authority, &path, body))
         .await
         .with_context(|| format!("no response within {TIMEOUT:?} from {url}"))?
-        .with_context(|| format!("failed to get {url}"))?;
+        .with_context(|| format!("failed to {} {url}", method.to_lowercase()))?;
     parse(&text).with_context(|| format!("failed to parse the response of {url}"))
 }
 
 /// HTTP/1.0, so that the body is neither chunked nor followed by anything.
-async fn exchange(authority: &str, path: &str) -> Result<String> {
+async fn exchange(method: &str, authority: &str, path: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(authority).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").as_bytes()).await?;
+    let length = if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: {authority}\r\n{length}\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

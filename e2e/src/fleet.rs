@@ -19,6 +19,7 @@ use kube::{Api, Client};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
+use crate::kit::Kit;
 use crate::{Cluster, Crds, eventually};
 
 /// The three Deployments of a control plane, the parent first.
@@ -44,24 +45,41 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Prepares a management cluster: CRDs, namespaces, and the manager's ServiceAccount, RBAC and policies.
+    /// What a management cluster has: CRDs, namespaces, and the manager's ServiceAccount, RBAC and policies.
     ///
     /// # Errors
     ///
-    /// If the API server rejects a request.
+    /// If a manifest is unreadable.
+    pub fn kit(crds: &Crds) -> Result<Kit> {
+        let manifests = crate::binaries::repository_root().join("manifests");
+        let own = Crds::read(&[manifests.join("crd/management.yaml")])?;
+        let namespace = |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        Kit::of(crds.clone().and(own))
+            .object(namespace(NAMESPACE))
+            .object(namespace(SYSTEM))
+            .object(deployments::namespace_of(PROBES))
+            .file(&manifests.join("base/rbac.yaml"))?
+            .file(&manifests.join("base/policies.yaml"))
+    }
+
+    /// Installs [`Fleet::kit`] in a cluster that runs.
+    ///
+    /// # Errors
+    ///
+    /// If a manifest is unreadable or the API server rejects a request.
     pub async fn install(cluster: &Cluster, crds: &Crds) -> Result<Self> {
-        let fleet = Self { client: cluster.admin_client().await? };
-        crds.install(&fleet.client).await?;
-        let root = crate::binaries::repository_root();
-        Crds::read(&[root.join("manifests/crd/management.yaml")])?.install(&fleet.client).await?;
-        for namespace in [NAMESPACE, SYSTEM] {
-            fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
-        }
-        fleet.apply(&deployments::namespace_of(PROBES)).await?;
-        for file in ["rbac.yaml", "policies.yaml"] {
-            fleet.apply_file(&root.join("manifests/base").join(file)).await?;
-        }
+        let fleet = Self::of(cluster).await?;
+        Self::kit(crds)?.install(&fleet.client).await?;
         Ok(fleet)
+    }
+
+    /// The fleet of a cluster that has [`Fleet::kit`].
+    ///
+    /// # Errors
+    ///
+    /// If the client cannot be made.
+    pub async fn of(cluster: &Cluster) -> Result<Self> {
+        Ok(Self { client: cluster.admin_client().await? })
     }
 
     /// Applies every document of a file.
@@ -70,10 +88,7 @@ impl Fleet {
     ///
     /// If the file is unreadable or the server refuses a document.
     pub async fn apply_file(&self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let document =
-                Value::deserialize(document).with_context(|| format!("failed to parse {}", path.display()))?;
+        for document in documents(path)? {
             self.apply(&document).await.with_context(|| format!("failed to apply a document of {}", path.display()))?;
         }
         Ok(())
@@ -281,4 +296,11 @@ impl Fleet {
 fn brief(object: &Value) -> String {
     let meta = &object["metadata"];
     format!("{} {}/{}", object["kind"], meta["namespace"], meta["name"])
+}
+
+/// Every document of a YAML file.
+pub(crate) fn documents(path: &Path) -> Result<Vec<Value>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let documents = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize);
+    documents.collect::<Result<_, _>>().with_context(|| format!("failed to parse {}", path.display()))
 }

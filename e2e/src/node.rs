@@ -64,7 +64,8 @@ impl RealNode {
     }
 
     /// Starts a node and waits until it is ready. The cluster needs a controller manager
-    /// ([`Builder::guest_controller_managers`](crate::bed::Builder::guest_controller_managers)). The first node also starts a
+    /// ([`Builder::controller_manager`](crate::bed::Builder::controller_manager), or
+    /// [`Builder::guest_controller_managers`](crate::bed::Builder::guest_controller_managers)). The first node also starts a
     /// scheduler.
     ///
     /// # Errors

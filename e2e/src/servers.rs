@@ -10,6 +10,9 @@ use crate::{binaries::Servers, files::ClusterFiles, process::Launch};
 /// no files.
 const REMOVE_VARIABLE: &str = "TESTBED_REMOVE_DIR";
 
+/// The program of an API server.
+pub(crate) const API_SERVER: &str = "kube-apiserver";
+
 /// One etcd member. `remove` is the directory of its test bed if it is to be removed with the parent.
 pub(crate) fn etcd(servers: &Servers, directory: &Path, port: u16, remove: Option<&Path>) -> Result<Launch> {
     let client = format!("http://127.0.0.1:{port}");
@@ -37,7 +40,7 @@ pub(crate) fn api_server(
     ports: Ports,
     controller_manager: bool,
 ) -> Result<Launch> {
-    let launch = Launch::new("kube-apiserver", servers.find("kube-apiserver")?, &files.directory)
+    let launch = Launch::new(API_SERVER, servers.find(API_SERVER)?, &files.directory)
         .args([
             format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
             format!("--etcd-prefix=/{name}"),

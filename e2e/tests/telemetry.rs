@@ -32,8 +32,8 @@ const SERIES: [&str; 10] = [
 
 #[tokio::test]
 async fn reconciles_are_traced_logged_and_counted() -> Result<()> {
-    let bed = Testbed::builder().start().await?;
-    let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+    let bed = Testbed::builder().management_kit(Fleet::kit(&Crds::of_the_fleet()?)?).start().await?;
+    let fleet = Fleet::of(bed.management()).await?;
     fleet.hosted_cluster("a", &[], "=").await?;
     fleet.apply(&idms("one", &[("s.example", &["m.example/s"], None)])).await?;
     let collector = TcpListener::bind("127.0.0.1:0").await?;

@@ -6,7 +6,7 @@ use super::manager::{Manager, ManagerLaunch};
 use super::{Fleet, MANAGER_USER, SOON};
 use crate::audit::{Audit, Event, Mark};
 use crate::bed::Builder;
-use crate::{Cluster, Crds, Testbed, eventually};
+use crate::{Cluster, Crds, Kit, Testbed, eventually};
 
 /// The kinds of OpenShift in a guest cluster.
 const GUEST_KINDS: [&str; 3] = [
@@ -41,8 +41,8 @@ impl Scene {
     ///
     /// If a server does not start or refuses something.
     pub async fn with(bed: Builder, crds: &Crds) -> Result<Self> {
-        let bed = bed.start().await?;
-        let fleet = Fleet::install(bed.management(), crds).await?;
+        let bed = bed.management_kit(Fleet::kit(crds)?).start().await?;
+        let fleet = Fleet::of(bed.management()).await?;
         let audit = bed.management().audit().await?;
         Ok(Self { bed, fleet, audit })
     }
@@ -55,22 +55,30 @@ impl Scene {
     /// If a server does not start or refuses something.
     pub async fn with_guests(guests: usize) -> Result<(Self, Vec<Fleet>)> {
         let crds = Crds::of_the_fleet()?;
-        let scene = Self::with(Testbed::builder().guests(guests), &crds).await?;
-        let fleets = Self::guests(&scene.bed, &crds).await?;
+        let bed = Testbed::builder().guests(guests).guest_kit(Self::guest_kit(&crds)?);
+        let scene = Self::with(bed, &crds).await?;
+        let fleets = Self::guests(&scene.bed).await?;
         Ok((scene, fleets))
     }
 
-    /// Installs the kinds of OpenShift in all guest clusters. Returns a client of the administrator for each.
+    /// The kinds of OpenShift in a guest cluster.
     ///
     /// # Errors
     ///
-    /// If a server refuses something.
-    pub async fn guests(bed: &Testbed, crds: &Crds) -> Result<Vec<Fleet>> {
+    /// If one is missing.
+    pub fn guest_kit(crds: &Crds) -> Result<Kit> {
+        crds.only(&GUEST_KINDS).map(Kit::of)
+    }
+
+    /// A client of the administrator for each guest cluster.
+    ///
+    /// # Errors
+    ///
+    /// If a client cannot be made.
+    pub async fn guests(bed: &Testbed) -> Result<Vec<Fleet>> {
         let mut fleets = Vec::new();
         for guest in bed.guests() {
-            let fleet = Fleet { client: guest.admin_client().await? };
-            crds.only(&GUEST_KINDS)?.install(&fleet.client).await?;
-            fleets.push(fleet);
+            fleets.push(Fleet::of(guest).await?);
         }
         Ok(fleets)
     }

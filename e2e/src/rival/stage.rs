@@ -93,8 +93,8 @@ impl Stage {
     ///
     /// If a server does not start or refuses something.
     pub async fn set(members: Vec<Member>, manners: &Manners, seed: u64) -> Result<Self> {
-        let bed = Testbed::builder().start().await?;
-        let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+        let bed = Testbed::builder().management_kit(Fleet::kit(&Crds::of_the_fleet()?)?).start().await?;
+        let fleet = Fleet::of(bed.management()).await?;
         let mut rival = Rival::new(bed.management(), Random::seeded(seed)).await?;
         let (timeline, pulse) = (Timeline::start(fleet.client.clone()), Pulse::start(fleet.client.clone()));
         for member in &members {

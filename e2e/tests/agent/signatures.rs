@@ -28,22 +28,22 @@ fn never_contacted(source: &str, mirror: &str) -> Value {
 }
 
 fn agent(bed: &Testbed, node: &RealNode) -> Result<Process> {
-    Launch::new("agent", binaries::agent()?, bed.guest(0).directory())
+    Launch::new("agent", binaries::agent()?, bed.management().directory())
         .args(["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0", "--reload=signal"])
         .arg(format!("--root={}", node.directory().display()))
         .arg(format!("--node-name={}", node.name()))
-        .env("KUBECONFIG", bed.guest(0).kubeconfig_path())
+        .env("KUBECONFIG", bed.management().kubeconfig_path())
         .spawn()
 }
 
 #[tokio::test]
 async fn a_signed_image_is_accepted_from_a_mirror_if_a_policy_demands_signatures_of_its_source() -> Result<()> {
     needs_node!();
-    let bed = Testbed::builder().guests(1).guest_controller_managers(true).start().await?;
-    let guest = Fleet { client: bed.guest(0).admin_client().await? };
+    let bed = Testbed::builder().controller_manager(true).start().await?;
+    let guest = Fleet::of(bed.management()).await?;
     let kinds = Crds::read(&[binaries::repository_root().join("manifests/crd/agent")])?;
     kinds.install(&guest.client).await?;
-    let node = RealNode::start(bed.guest(0), "node-0").await?;
+    let node = RealNode::start(bed.management(), "node-0").await?;
     let served = Served::start("copy/app").await?;
     let source = format!("127.0.0.1:{}", port::free()?);
     let (repository, mirror) = (format!("{source}/app"), format!("{}/copy", served.registry.host()));
@@ -75,7 +75,7 @@ async fn a_signed_image_is_accepted_from_a_mirror_if_a_policy_demands_signatures
         !file.exists() || !fs::read_to_string(&file)?.contains(&format!("{mirror}/app")),
         "no name is in two files"
     );
-    let signature = key.sign(&bed.guest(0).directory().join("signature"), &repository, &served.digest)?;
+    let signature = key.sign(&bed.management().directory().join("signature"), &repository, &served.digest)?;
     signature.push(served.registry.host(), &format!("copy/app:{}", tag(&served.digest))).await?;
     refused("the signature is not looked for").await?;
 
@@ -98,7 +98,7 @@ async fn a_signed_image_is_accepted_from_a_mirror_if_a_policy_demands_signatures
     node.crictl().remove_image(&reference).await?;
 
     // A signature of another key is refused, wherever it is looked for.
-    let wrong = SigningKey::new()?.sign(&bed.guest(0).directory().join("wrong"), &repository, &served.digest)?;
+    let wrong = SigningKey::new()?.sign(&bed.management().directory().join("wrong"), &repository, &served.digest)?;
     wrong.push(served.registry.host(), &format!("copy/app:{}", tag(&served.digest))).await?;
     refused("another key").await
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 pub use hypermirror_e2e::agent_node::{DROP_INS, OURS};
 use hypermirror_e2e::fleet::{Fleet, SOON};
-use hypermirror_e2e::{AgentNode, Cluster, Crds, Process, Testbed, agent_node, binaries, endpoint, eventually};
+use hypermirror_e2e::{AgentNode, Cluster, Crds, Kit, Process, Testbed, agent_node, binaries, endpoint, eventually};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -30,19 +30,21 @@ impl Stage {
 
     /// One with other kinds than those of the fleet beside our own.
     pub async fn with(crds: &Crds) -> Result<Self> {
-        let bed = Testbed::builder().guests(1).start().await?;
-        let guest = Fleet { client: bed.guest(0).admin_client().await? };
-        let root = binaries::repository_root().join("manifests");
-        crds.clone().and(Crds::read(&[root.join("crd/agent")])?).install(&guest.client).await?;
-        for file in ["namespace.yaml", "rbac.yaml", "policy.yaml"] {
-            guest.apply_file(&root.join("overlays/standalone-agent").join(file)).await?;
-        }
-        policy_in_force(bed.guest(0)).await?;
+        let manifests = binaries::repository_root().join("manifests");
+        let overlay = manifests.join("overlays/standalone-agent");
+        let kit = Kit::of(crds.clone().and(Crds::read(&[manifests.join("crd/agent")])?))
+            .file(&overlay.join("namespace.yaml"))?
+            .file(&overlay.join("rbac.yaml"))?
+            .file(&overlay.join("policy.yaml"))?;
+        let bed = Testbed::builder().management_kit(kit).start().await?;
+        let guest = Fleet::of(bed.management()).await?;
+        policy_in_force(bed.management()).await?;
         Ok(Self { bed, guest })
     }
 
+    /// The only cluster of the test bed: an agent needs no management cluster.
     pub fn cluster(&self) -> &Cluster {
-        self.bed.guest(0)
+        self.bed.management()
     }
 
     /// A node of this name with these labels, and an empty file system.

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, bail, ensure};
 use hypermirror_e2e::binaries::{operator, repository_root};
 use hypermirror_e2e::fleet::{Fleet, SOON};
-use hypermirror_e2e::{AgentNode, Crds, Process, Testbed, eventually};
+use hypermirror_e2e::{AgentNode, Crds, Kit, Process, Testbed, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -43,14 +43,16 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Result<Self> {
-        let bed = Testbed::builder().guests(1).start().await?;
-        let guest = Fleet { client: bed.guest(0).admin_client().await? };
-        let root = repository_root().join("manifests");
-        Crds::read(&[root.join("crd/agent")])?.install(&guest.client).await?;
-        for file in ["namespace.yaml", "rbac.yaml", "policy.yaml"] {
-            guest.apply_file(&root.join("overlays/standalone-agent").join(file)).await?;
-        }
-        let node = AgentNode::create(bed.guest(0), NODE, &json!({"kubernetes.io/os": "linux"}), AGENT).await?;
+        let manifests = repository_root().join("manifests");
+        let overlay = manifests.join("overlays/standalone-agent");
+        let kit = Kit::of(Crds::read(&[manifests.join("crd/agent")])?)
+            .file(&overlay.join("namespace.yaml"))?
+            .file(&overlay.join("rbac.yaml"))?
+            .file(&overlay.join("policy.yaml"))?;
+        // The only cluster: an agent needs no management cluster.
+        let bed = Testbed::builder().management_kit(kit).start().await?;
+        let guest = Fleet::of(bed.management()).await?;
+        let node = AgentNode::create(bed.management(), NODE, &json!({"kubernetes.io/os": "linux"}), AGENT).await?;
         // Each program looks for these files below its home before it looks at those of this machine.
         fs::create_dir_all(node.path(".config"))?;
         std::os::unix::fs::symlink(node.path("etc/containers"), node.path(".config/containers"))?;

@@ -12,14 +12,14 @@ use super::{LIMIT, Served};
 
 /// A bed and a node for one scenario alone. The node is dropped first.
 pub(super) async fn own(name: &str) -> Result<(Testbed, RealNode)> {
-    let bed = Testbed::builder().guests(1).guest_controller_managers(true).start().await?;
-    let node = RealNode::start(bed.guest(0), name).await?;
+    let bed = Testbed::builder().controller_manager(true).start().await?;
+    let node = RealNode::start(bed.management(), name).await?;
     Ok((bed, node))
 }
 
 /// A pod with everything that a node has to take down: a process, a projected volume, a place in the store.
 async fn run_a_pod(bed: &Testbed, image: &Served) -> Result<()> {
-    let pods: Api<Pod> = Api::default_namespaced(bed.guest(0).admin_client().await?);
+    let pods: Api<Pod> = Api::default_namespaced(bed.management().admin_client().await?);
     let pod = json!({
         "metadata": { "name": "app" },
         "spec": {

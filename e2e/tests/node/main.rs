@@ -13,12 +13,12 @@ use tokio::sync::OnceCell;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-static BED: SharedBed = SharedBed::new(|| Testbed::builder().guests(1).guest_controller_managers(true));
+static BED: SharedBed = SharedBed::new(|| Testbed::builder().controller_manager(true));
 static NODE: OnceCell<RealNode> = OnceCell::const_new();
 
 /// The cluster and the node that the scenarios of this program share, but for those that end one.
 async fn shared() -> Result<(&'static Cluster, &'static RealNode)> {
-    let cluster = BED.get().await?.guest(0);
+    let cluster = BED.get().await?.management();
     Ok((cluster, NODE.get_or_try_init(|| RealNode::start(cluster, "node-0")).await?))
 }
 

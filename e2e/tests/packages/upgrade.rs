@@ -11,7 +11,7 @@ use hypermirror_e2e::audit::{Event, Mark};
 use hypermirror_e2e::fleet::manager::Manager;
 use hypermirror_e2e::fleet::objects::{hosted_cluster, idms};
 use hypermirror_e2e::fleet::{Fleet, NAMESPACE, SOON, SYSTEM, TARGETS};
-use hypermirror_e2e::{AgentNode, Cluster, Crds, Process, Scene, Testbed, eventually};
+use hypermirror_e2e::{AgentNode, Cluster, Crds, Kit, Process, Scene, Testbed, eventually};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -99,10 +99,11 @@ impl Edits {
 impl Stage {
     /// A fleet on which a release is installed, with nothing of another one.
     async fn start(release: &Release) -> Result<Self> {
-        let bed = Testbed::builder().guests(1).start().await?;
+        let crds = Crds::of_the_fleet()?;
+        let bed = Testbed::builder().guests(1).guest_kit(Scene::guest_kit(&crds)?);
+        let bed = bed.management_kit(Kit::of(crds)).start().await?;
         let cluster = bed.management();
-        let (fleet, crds) = (Fleet { client: cluster.admin_client().await? }, Crds::of_the_fleet()?);
-        crds.install(&fleet.client).await?;
+        let fleet = Fleet::of(cluster).await?;
         for name in [NAMESPACE, SYSTEM] {
             fleet.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await?;
         }
@@ -111,7 +112,7 @@ impl Stage {
         fleet.hosted_clusters(&[GUEST, OTHERS[0], OTHERS[1]], "=").await?;
         fleet.guest_of(GUEST, bed.guest(0)).await?;
         fleet.apply(&idms("keep", &[("keep.example", &["m.example/keep"], None)])).await?;
-        let guest = Scene::guests(&bed, &crds).await?.pop().context("no guest cluster")?;
+        let guest = Scene::guests(&bed).await?.pop().context("no guest cluster")?;
         let audit = cluster.audit().await?;
         Ok(Self { scene: Scene { bed, fleet, audit }, guest, count: Arc::default() })
     }

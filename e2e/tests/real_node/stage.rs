@@ -36,8 +36,9 @@ pub struct Servers {
 impl Servers {
     /// Without a manager yet.
     async fn start() -> Result<(Testbed, RealNode, Fleet)> {
-        let bed = Testbed::builder().guests(1).guest_controller_managers(true).start().await?;
-        let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
+        let bed = Testbed::builder().guests(1).guest_controller_managers(true);
+        let bed = bed.management_kit(Fleet::kit(&Crds::of_the_fleet()?)?).start().await?;
+        let fleet = Fleet::of(bed.management()).await?;
         fleet.hosted_cluster(CLUSTER, &[], "=").await?;
         fleet.guest_of(CLUSTER, bed.guest(0)).await?;
         let node = RealNode::start(bed.guest(0), NODE).await?;

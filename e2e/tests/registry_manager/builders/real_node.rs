@@ -83,8 +83,8 @@ async fn is_an_index_of_both(world: &World) -> Result<()> {
 async fn a_node_builds_both_architectures_in_user_namespaces_and_a_failed_build_shows_its_log_without_passwords()
 -> Result<()> {
     needs_node!();
-    let bed = Testbed::builder().guests(1).guest_controller_managers(true).start().await?;
-    let (cluster, directory) = (bed.guest(0), tempfile::tempdir()?);
+    let bed = Testbed::builder().controller_manager(true).start().await?;
+    let (cluster, directory) = (bed.management(), tempfile::tempdir()?);
     let images = Registry::start(&directory.path().join("registry")).await?;
     buildah::image(&directory.path().join("buildah")).await?.push(images.host(), "buildah:1").await?;
     let image = format!("{}/buildah:1", images.host());
