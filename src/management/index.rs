@@ -289,10 +289,17 @@ impl Index {
         is_complete.then_some(owner)
     }
 
-    /// Ends a list of targets. Returns the hosted clusters with a target that it does not have.
-    pub fn end_target_list(&mut self, list: TargetList) -> Vec<ClusterKey> {
+    /// Whether a list of targets is being read, for whose end this hosted cluster waits; see [`Self::end_target_list`].
+    pub fn await_target_lists(&mut self, key: &ClusterKey) -> bool {
+        self.targets.await_lists(key)
+    }
+
+    /// Ends a list of targets. Returns the hosted clusters with a target that it does not have, and those that have waited for the
+    /// end of all lists.
+    pub fn end_target_list(&mut self, list: TargetList) -> (Vec<ClusterKey>, Vec<ClusterKey>) {
         let namespaces = self.targets.end_list(list);
-        namespaces.iter().filter_map(|namespace| self.claims.owner(namespace)).collect()
+        let missing = namespaces.iter().filter_map(|namespace| self.claims.owner(namespace)).collect();
+        (missing, self.targets.take_waiting())
     }
 
     /// Records that a target did not exist when it was read.

@@ -41,7 +41,7 @@ pub(super) enum Absent {
     Gone,
     /// One of its ConfigMaps is read first. It is enqueued afterwards.
     Unread,
-    /// One of its targets is in a list that is being read. It is enqueued afterwards.
+    /// A list of targets is being read that has one of its own, or all of which decide about it. It is enqueued afterwards.
     Unlisted,
     /// It is heavy, and all slots are in use.
     Busy,
@@ -139,7 +139,7 @@ impl Context {
             object: known.object,
             fleet,
         };
-        self.add_rare_facts(&mut facts, known.revision);
+        self.add_rare_facts(&mut facts, known.revision)?;
         // Last of all: it compares the desired map, also one with carried entries, with what is live.
         let needs = needs::of_cluster(&facts.object, &needs::of_pools(&facts.pools)).today();
         enforce(&mut facts, &needs, now);
@@ -162,7 +162,7 @@ impl Context {
     }
 
     /// Adds facts that are expensive and needed by few hosted clusters.
-    fn add_rare_facts(&self, facts: &mut ClusterFacts, revision: u64) {
+    fn add_rare_facts(&self, facts: &mut ClusterFacts, revision: u64) -> Result<(), Absent> {
         if facts.guest.is_none() && facts.flags.has_guests {
             facts.guest = facts.report.as_deref().and_then(GuestOutcome::reported).map(Arc::new);
         }
@@ -173,9 +173,14 @@ impl Context {
             facts.map = ClusterMap { map: Arc::new(map), ..facts.map.clone() };
         }
         if facts.map.map.entries.is_empty() && !facts.leaves() {
+            // Any target that was not read may have entries, so that a removal from the whole fleet would be held that is none.
+            if self.store.await_target_lists(&facts.key) {
+                return Err(Absent::Unlisted);
+            }
             let permission = self.lease.borrow().allow_removal.clone();
             let members = || self.store.members(&self.settings.selector);
             facts.fleet.removal = self.gate.held(revision, members, permission.as_deref());
         }
+        Ok(())
     }
 }

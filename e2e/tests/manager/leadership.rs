@@ -42,6 +42,7 @@ async fn a_leader_killed_in_the_middle_of_a_fan_out_leaves_nothing_undone_and_no
     let names: Vec<String> = (0..50).map(|number| format!("c{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     fleet.hosted_clusters(&names, "=").await?;
+    fleet.apply(&idms("one", &[("s.example", &["m.example/before"], None)])).await?;
     let start = scene.audit.mark().await?;
     // One worker: the fan-out takes long enough to be interrupted.
     let mut first = scene.launch("first").arg("--workers=1").start_ready(scene.management()).await?;
@@ -89,7 +90,7 @@ async fn a_leader_killed_in_the_middle_of_a_fan_out_leaves_nothing_undone_and_no
     assert!(twice.is_empty(), "written more than once for one edit: {twice:?}");
     // Nor by a request whose answer nobody waited for any more.
     for deployment in fleet.list(&ApiResource::erase::<Deployment>(&())).await? {
-        assert_eq!(deployment.metadata.generation, Some(2), "{:?}", deployment.metadata.namespace);
+        assert_eq!(deployment.metadata.generation, Some(3), "{:?}", deployment.metadata.namespace);
     }
     Ok(())
 }

@@ -50,11 +50,23 @@ impl Store {
         self.with(|index| index.is_open(list))
     }
 
-    /// Ends a list of targets, and enqueues the hosted clusters with a target that it does not have. Returns their number.
+    /// Whether a list of targets is being read.
+    pub fn reads_target_lists(&self) -> bool {
+        self.with(|index| index.open_target_lists()).is_some()
+    }
+
+    /// Whether a list of targets is being read. If so, this hosted cluster and its guest cluster are enqueued after the last one.
+    pub fn await_target_lists(&self, key: &ClusterKey) -> bool {
+        self.with(|index| index.await_target_lists(key))
+    }
+
+    /// Ends a list of targets, and enqueues who waits for it. Returns the number of hosted clusters with a target that it does not
+    /// have.
     pub fn end_target_list(&self, list: TargetList) -> usize {
-        let keys = self.with(|index| index.end_target_list(list));
-        let count = keys.len();
-        self.clusters.add_all(keys);
+        let (missing, waiting) = self.with(|index| index.end_target_list(list));
+        let count = missing.len();
+        self.clusters.add_all(missing.into_iter().chain(waiting.clone()));
+        self.guests.add_all(waiting);
         count
     }
 }

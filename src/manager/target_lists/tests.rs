@@ -9,6 +9,8 @@ use crate::client::watch::Update;
 use crate::hosted::target::stock_targets;
 use crate::management::index::change::Change;
 use crate::management::index::targets::TargetMeta;
+use crate::manager::heavy::Load;
+use crate::manager::observe::Absent;
 use crate::manager::reconcile::reconcile;
 use crate::manager::testing::{Stage, clusters, hosted_cluster, stock_deployment, target};
 
@@ -130,6 +132,26 @@ async fn what_a_list_that_fails_does_not_have_is_read_singly() {
     reconcile_all(&stage).await;
     read_lists(&stage, FLEET).await;
     reconcile_all(&stage).await;
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_removal_is_held_because_targets_have_not_been_listed_yet() {
+    let stage = stage((0..3).map(|place| listed(place, 0..FLEET, "")));
+    let mut empty: Vec<HostedCluster> = (0..FLEET).map(cluster).collect();
+    empty.iter_mut().for_each(|cluster| cluster.spec.image_content_sources.clear());
+    stage.ctx.store.apply(clusters(empty));
+    stage.drain().await;
+    reconcile_all(&stage).await;
+    // A guest cluster does not read the targets: it waits because its map is empty.
+    let guest = |n| {
+        let ctx = &stage.ctx;
+        async move { ctx.known(&key(n), Load::default(), &ctx.heavy.guests).await.map(|seen| seen.facts.fleet.removal) }
+    };
+    assert_eq!(guest(0).await.unwrap_err(), Absent::Unlisted);
+    read_lists(&stage, FLEET).await;
+    assert_eq!(stage.drain().await.1, [key(0)], "its guest cluster is enqueued, too");
+    assert!(guest(0).await.unwrap().is_none(), "no target has an entry");
     stage.end().await;
 }
 

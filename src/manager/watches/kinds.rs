@@ -129,7 +129,7 @@ pub(super) async fn kubeconfigs(watcher: Watcher, place: usize, name: &'static s
 /// Watches the reports, because other clients may delete or edit them.
 pub(super) async fn reports(watcher: Watcher) {
     let api: Api<HostedClusterMirrors> = Api::all(watcher.client.clone());
-    let events = updates(api, all(), |report: HostedClusterMirrors| SeenReport::from(report)).inspect(|update| {
+    let events = updates(api, all(), SeenReport::from).inspect(|update| {
         if matches!(update, Update::Failing(failure) if failure.code == Some(404)) {
             tracing::error!(
                 "the CRD of HostedClusterMirrors is not installed; run hypermirror crd | kubectl apply --server-side -f -"

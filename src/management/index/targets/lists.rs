@@ -1,6 +1,8 @@
 //! The lists that read the targets of the whole fleet at the start of a term, in place of a request for each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+
+use hypermirror_api::ClusterKey;
 
 use super::Targets;
 use crate::hosted::observed::ObservedTarget;
@@ -33,6 +35,8 @@ pub(super) struct Lists {
     term: Option<i64>,
     /// The targets whose list is being read, by index.
     open: BTreeSet<usize>,
+    /// The hosted clusters that wait for the end of all lists.
+    waiting: HashSet<ClusterKey>,
 }
 
 impl Targets {
@@ -71,6 +75,20 @@ impl Targets {
     pub fn open_lists(&self) -> Option<(i64, Vec<usize>)> {
         let term = self.lists.term.filter(|_| !self.lists.open.is_empty())?;
         Some((term, self.lists.open.iter().copied().collect()))
+    }
+
+    /// Whether a list is being read. If so, the hosted cluster is one of [`Self::take_waiting`] at the end of the last one.
+    pub fn await_lists(&mut self, key: &ClusterKey) -> bool {
+        let is_reading = !self.lists.open.is_empty();
+        if is_reading {
+            self.lists.waiting.insert(key.clone());
+        }
+        is_reading
+    }
+
+    /// The hosted clusters that have waited for the end of all lists, if that has come.
+    pub fn take_waiting(&mut self) -> Vec<ClusterKey> {
+        if self.lists.open.is_empty() { self.lists.waiting.drain().collect() } else { Vec::new() }
     }
 
     /// Whether a list is being read.
@@ -216,6 +234,19 @@ mod tests {
         (0..40).for_each(|n| assert!(many.apply(0, &meta(n, 5))));
         (0..25).for_each(|n| drop(many.observe(&namespace(n), 0, observed(5))));
         assert!(!many.begin_lists(1), "a list has all 40, and 15 are needed");
+    }
+
+    #[test]
+    fn what_depends_on_the_whole_fleet_waits_for_the_last_list() {
+        let (mut targets, key): (_, ClusterKey) = (fleet(), "clusters/a".parse().unwrap());
+        assert!(!targets.await_lists(&key), "no list has begun");
+        targets.begin_lists(1);
+        assert!(targets.await_lists(&key) && targets.await_lists(&key));
+        targets.end_list(FIRST);
+        assert!(targets.take_waiting().is_empty());
+        targets.end_list(SECOND);
+        assert_eq!((targets.take_waiting(), targets.take_waiting()), (vec![key.clone()], Vec::new()));
+        assert!(!targets.await_lists(&key));
     }
 
     #[test]
