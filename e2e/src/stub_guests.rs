@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::Credentials;
 use crate::credentials::kubeconfig;
 use crate::fleet::guests::HCCO;
+use crate::mock::route::query;
 use crate::mock::server::{Answered, Bound, Connection, Hangup, Listener, Service, Tls};
 use crate::pki::{Authority, Validity};
 use store::Store;
@@ -125,7 +126,7 @@ impl StubGuests {
         Ok(())
     }
 
-    /// Method and path of each request to one of them since the last call.
+    /// Method and path of each request to one of them since the last call. The method of a watch is `WATCH`.
     ///
     /// # Errors
     ///
@@ -148,7 +149,9 @@ impl StubGuests {
 impl Service for Guest {
     fn answer(self: Arc<Self>, request: Request<Body>, _: Connection) -> BoxFuture<'static, Answered> {
         async move {
-            locked(&self.requests).push(format!("{} {}", request.method(), request.uri().path()));
+            let is_watch = query(request.uri().query(), "watch").is_some();
+            let method = if is_watch { "WATCH" } else { request.method().as_str() };
+            locked(&self.requests).push(format!("{method} {}", request.uri().path()));
             let mut state = self.state.subscribe();
             let now = *state.borrow_and_update();
             match now {
