@@ -26,8 +26,8 @@ pub fn left_out(reader: &mut Reader, pages: &Pages) -> Vec<String> {
     if !pages.left_out.is_empty() {
         let count = pages.left_out.len();
         let why =
-            format!("only the {MAX_CLUSTERS} that are least ready have one, the others are in the fleet's page alone");
-        reader.miss(format!("the dashboard's pages of {count} hosted clusters"), why);
+            format!("only the {MAX_CLUSTERS} that are least ready have one, the others are in the table of the fleet");
+        reader.miss(format!("the dashboard page of {count} hosted clusters"), why);
     }
     pages.left_out.iter().map(|name| format!("{FOLDER}/{name}")).collect()
 }
