@@ -4,7 +4,8 @@ mod thread;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,22 +27,33 @@ const KEPT_ENTRIES: usize = 40_000;
 const READING_NICENESS: i32 = 10;
 const MERGING_NICENESS: i32 = 5;
 
-/// A map and its inputs.
+/// A map and its inputs. It holds none of them: an edit replaces them, and a map of old ones is never found again.
 #[derive(Debug)]
 struct Kept {
-    management: Arc<ManagementLayer>,
-    own: MirrorEntries,
+    management: Weak<ManagementLayer>,
+    own: Vec<Weak<[MirrorEntry]>>,
     use_management: bool,
     map: ClusterMap,
 }
 
 impl Kept {
+    fn new(management: &Arc<ManagementLayer>, own: &MirrorEntries, use_management: bool, map: ClusterMap) -> Self {
+        let own = own.parts().iter().map(Arc::downgrade).collect();
+        Self { management: Arc::downgrade(management), own, use_management, map }
+    }
+
+    /// A weak reference keeps its address from being used for another input.
     fn is_of(&self, management: &Arc<ManagementLayer>, own: &MirrorEntries, use_management: bool) -> bool {
-        let is_same = |(a, b): (&Arc<[MirrorEntry]>, &Arc<[MirrorEntry]>)| Arc::ptr_eq(a, b);
+        let is_same = |(a, b): (&Weak<[MirrorEntry]>, &Arc<[MirrorEntry]>)| ptr::addr_eq(a.as_ptr(), Arc::as_ptr(b));
         self.use_management == use_management
-            && Arc::ptr_eq(&self.management, management)
-            && self.own.parts().len() == own.parts().len()
-            && self.own.parts().iter().zip(own.parts()).all(is_same)
+            && ptr::addr_eq(self.management.as_ptr(), Arc::as_ptr(management))
+            && self.own.len() == own.parts().len()
+            && self.own.iter().zip(own.parts()).all(is_same)
+    }
+
+    /// Whether an input was replaced, and nobody uses the old one any more.
+    fn is_obsolete(&self) -> bool {
+        self.management.strong_count() == 0 || self.own.iter().any(|part| part.strong_count() == 0)
     }
 
     fn weight(&self) -> usize {
@@ -70,6 +82,7 @@ impl Maps {
 
     fn keep(&self, kept: Kept) {
         self.with(|maps| {
+            maps.retain(|kept| !kept.is_obsolete());
             maps.push_back(kept);
             while maps.len() > 1 && maps.iter().map(Kept::weight).sum::<usize>() > KEPT_ENTRIES {
                 maps.pop_front();
@@ -78,10 +91,15 @@ impl Maps {
     }
 
     /// Merges a map, unless it is in the cache.
-    fn find_or_merge(&self, management: Arc<ManagementLayer>, own: MirrorEntries, use_management: bool) -> ClusterMap {
-        self.find(&management, &own, use_management).unwrap_or_else(|| {
-            let map = merged_map(&management, &own, use_management);
-            self.keep(Kept { management, own, use_management, map: map.clone() });
+    fn find_or_merge(
+        &self,
+        management: &Arc<ManagementLayer>,
+        own: &MirrorEntries,
+        use_management: bool,
+    ) -> ClusterMap {
+        self.find(management, own, use_management).unwrap_or_else(|| {
+            let map = merged_map(management, own, use_management);
+            self.keep(Kept::new(management, own, use_management, map.clone()));
             map
         })
     }
@@ -191,7 +209,7 @@ impl Heavy {
             return map;
         }
         let (maps, management, own) = (Arc::clone(&self.maps), Arc::clone(management), own.clone());
-        self.compute_apart(load, move || maps.find_or_merge(management, own, use_management)).await
+        self.compute_apart(load, move || maps.find_or_merge(&management, &own, use_management)).await
     }
 }
 
@@ -225,14 +243,25 @@ mod tests {
     #[test]
     fn the_cache_is_bounded() {
         let (maps, management) = (Maps::default(), Arc::default());
-        for _ in 0..4 {
-            maps.find_or_merge(Arc::clone(&management), own(KEPT_ENTRIES / 100), false);
-        }
-        for _ in 0..3 {
-            maps.find_or_merge(Arc::clone(&management), own(KEPT_ENTRIES / 2), false);
-        }
+        // Each fits into a value: a map that is too large is cut.
+        let used = [KEPT_ENTRIES / 8; 12].map(own);
+        used.iter().for_each(|own| drop(maps.find_or_merge(&management, own, false)));
         let maps = maps.0.lock().unwrap();
         assert!(maps.iter().map(Kept::weight).sum::<usize>() <= KEPT_ENTRIES, "{} maps", maps.len());
+        assert_eq!(maps.len(), 8, "the latest ones that fit");
+    }
+
+    #[test]
+    fn maps_of_replaced_inputs_are_dropped() {
+        let (maps, used) = (Maps::default(), own(3));
+        for _ in 0..5 {
+            // An edit of the management layer, and one of another hosted cluster.
+            let management = Arc::default();
+            maps.find_or_merge(&management, &used, true);
+            maps.find_or_merge(&management, &own(3), true);
+            assert!(maps.0.lock().unwrap().len() <= 2);
+            assert!(maps.find(&management, &used, true).is_some());
+        }
     }
 
     #[tokio::test]
