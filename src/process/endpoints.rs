@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
 
 use crate::process::flags::EndpointFlags;
 use crate::process::initial_lists::InitialLists;
@@ -55,8 +57,12 @@ impl EndpointFlags {
     ///
     /// # Errors
     /// If the address cannot be bound.
-    pub async fn serve_metrics(&self, registry: Registry) -> Result<impl Future<Output = ()> + use<>, ListenError> {
-        let router = Router::new().route("/metrics", get(write_metrics)).with_state(Arc::new(registry));
+    pub async fn serve_metrics(&self, mut registry: Registry) -> Result<impl Future<Output = ()> + use<>, ListenError> {
+        let tasks = Gauge::default();
+        let own = registry.sub_registry_with_prefix("hypermirror");
+        own.register("tasks", "Tasks of the process that have not ended", tasks.clone());
+        let router =
+            Router::new().route("/metrics", get(write_metrics)).with_state(Arc::new(Metrics { registry, tasks }));
         let address = self.metrics_bind_address;
         let server = serve("metrics server listening", address, router).await;
         server.map_err(|source| ListenError { flag: "--metrics-bind-address", address, source })
@@ -78,9 +84,16 @@ impl EndpointFlags {
     }
 }
 
-async fn write_metrics(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> Response {
+struct Metrics {
+    registry: Registry,
+    /// Counted when it is read: a leak of tasks is otherwise seen only as memory, much later.
+    tasks: Gauge,
+}
+
+async fn write_metrics(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> Response {
+    metrics.tasks.set(i64::try_from(Handle::current().metrics().num_alive_tasks()).unwrap_or(i64::MAX));
     let mut text = String::new();
-    if let Err(error) = encode(&mut text, &registry) {
+    if let Err(error) = encode(&mut text, &metrics.registry) {
         return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
     }
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accepted| accepted.to_str().ok());
@@ -119,21 +132,20 @@ fn response(failure: StatusCode, problem: Option<String>) -> (StatusCode, String
 #[cfg(test)]
 mod tests {
     use prometheus_client::metrics::counter::Counter;
-    use prometheus_client::metrics::gauge::Gauge;
 
     use super::*;
 
-    fn registry() -> State<Arc<Registry>> {
-        let mut registry = Registry::default();
+    fn metrics() -> State<Arc<Metrics>> {
+        let (mut registry, tasks) = (Registry::default(), Gauge::default());
         registry.register("writes", "Changes of the file", Counter::<u64>::default());
-        registry.register("applied", "Whether the file is up to date", Gauge::<i64>::default());
-        State(Arc::new(registry))
+        registry.register("tasks", "Tasks of the process that have not ended", tasks.clone());
+        State(Arc::new(Metrics { registry, tasks }))
     }
 
     async fn scraped(accept: &str) -> (String, String) {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        let response = write_metrics(registry(), headers).await;
+        let response = write_metrics(metrics(), headers).await;
         let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (kind, String::from_utf8(body.to_vec()).unwrap())
@@ -148,7 +160,18 @@ mod tests {
         let (kind, plain) = scraped("*/*").await;
         assert_eq!(kind, PLAIN);
         let counter = "# HELP writes_total Changes of the file.\n# TYPE writes_total counter\nwrites_total 0\n";
-        let gauge = "# HELP applied Whether the file is up to date.\n# TYPE applied gauge\napplied 0\n";
+        let gauge = "# HELP tasks Tasks of the process that have not ended.\n# TYPE tasks gauge\ntasks 0\n";
         assert_eq!(plain, format!("{counter}{gauge}"));
+    }
+
+    #[tokio::test]
+    async fn tasks_are_counted_when_they_are_asked_for() {
+        let task = tokio::spawn(std::future::pending::<()>());
+        let (_, text) = scraped("*/*").await;
+        assert!(text.ends_with("\ntasks 1\n"), "{text}");
+        task.abort();
+        assert!(task.await.is_err_and(|error| error.is_cancelled()));
+        let (_, text) = scraped("*/*").await;
+        assert!(text.ends_with("\ntasks 0\n"), "{text}");
     }
 }
