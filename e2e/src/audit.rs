@@ -1,6 +1,7 @@
 //! Reads the audit log of a cluster as events.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::PathBuf,
@@ -31,6 +32,9 @@ rules:
 /// Time until a request is logged: milliseconds, or more on a loaded machine.
 const FENCE_LIMIT: Duration = Duration::from_secs(15);
 
+/// Where the API server tells which token a request had.
+const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
+
 /// A request that no other client sends.
 const FENCE: &str = "/version?fence=";
 
@@ -53,6 +57,8 @@ pub struct Event {
     pub name: String,
     /// The user.
     pub user: String,
+    /// The token of the request, by its ID: processes with one ServiceAccount have a token each. Empty without a token.
+    pub credential: String,
     /// The user agent of the client.
     pub user_agent: String,
     /// Path and query.
@@ -211,6 +217,8 @@ struct RawEvent {
 struct RawUser {
     #[serde(default)]
     username: String,
+    #[serde(default)]
+    extra: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -230,7 +238,8 @@ struct RawStatus {
 }
 
 impl From<RawEvent> for Event {
-    fn from(raw: RawEvent) -> Self {
+    fn from(mut raw: RawEvent) -> Self {
+        let credential = raw.user.extra.remove(CREDENTIAL).and_then(|mut ids| ids.pop());
         Self {
             verb: raw.verb,
             group: raw.object_ref.api_group,
@@ -239,6 +248,7 @@ impl From<RawEvent> for Event {
             namespace: raw.object_ref.namespace,
             name: raw.object_ref.name,
             user: raw.user.username,
+            credential: credential.unwrap_or_default(),
             user_agent: raw.user_agent,
             uri: raw.request_uri,
             code: raw.response_status.code,

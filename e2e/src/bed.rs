@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,10 +14,11 @@ use tokio::sync::OnceCell;
 use crate::{
     binaries::Servers,
     cluster::Cluster,
+    endpoint, eventually,
     files::ClusterFiles,
     kit::Kit,
     port,
-    process::Process,
+    process::{Launch, Process, tail},
     seed::Seed,
     servers::{self, API_SERVER, Ports},
 };
@@ -100,10 +102,9 @@ impl Builder {
         let etcd_port = port::free()?;
         let remove = matches!(directory, Directory::Temporary(_)).then(|| directory.path());
         let etcd = servers::etcd(&servers, &etcd_directory, etcd_port, remove)?;
-        let etcd = etcd.detached(detached).spawn()?;
+        let etcd = Etcd::start(etcd.detached(detached), etcd_port)?;
         let mut bed = Testbed { clusters: Vec::new(), etcd, directory, detached };
-        let health = format!("http://127.0.0.1:{etcd_port}/health");
-        bed.etcd.wait_until_ready(&health, ETCD_START_LIMIT).await?;
+        bed.etcd.ready().await?;
         for index in 0..=self.guests {
             let cluster = self.cluster(&servers, bed.directory(), index, etcd_port)?;
             bed.clusters.push(cluster);
@@ -156,7 +157,7 @@ const MANAGEMENT: &str = "management";
 pub struct Testbed {
     // Fields are dropped in this order: etcd goes before its files do.
     clusters: Vec<Cluster>,
-    etcd: Process,
+    etcd: Etcd,
     directory: Directory,
     detached: bool,
 }
@@ -198,7 +199,58 @@ impl Testbed {
 
     /// The process id of etcd.
     pub fn etcd_id(&self) -> u32 {
-        self.etcd.handle().id()
+        self.etcd.with(|process| process.handle().id())
+    }
+
+    /// The URL of etcd, which has no TLS.
+    pub fn etcd_url(&self) -> &str {
+        &self.etcd.url
+    }
+
+    /// Kills etcd with SIGKILL and starts it again, with the same data.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be signalled, or does not get ready again.
+    pub async fn restart_etcd(&self) -> Result<()> {
+        self.etcd.with(|process| {
+            process.kill()?;
+            *process = self.etcd.launch.spawn()?;
+            Ok::<_, anyhow::Error>(())
+        })?;
+        self.etcd.ready().await
+    }
+}
+
+#[derive(Debug)]
+struct Etcd {
+    launch: Launch,
+    url: String,
+    process: Mutex<Process>,
+}
+
+impl Etcd {
+    fn start(launch: Launch, port: u16) -> Result<Self> {
+        let process = Mutex::new(launch.spawn()?);
+        Ok(Self { launch, url: format!("http://127.0.0.1:{port}"), process })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Process) -> T) -> T {
+        act(&mut self.process.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let health = format!("{}/health", self.url);
+        eventually(ETCD_START_LIMIT, "etcd is ready", async || {
+            let log = self.with(|process| Ok::<_, anyhow::Error>(process.exit_status()?.map(|_| process.log())))?;
+            if let Some(log) = log {
+                anyhow::bail!("etcd has exited; its log:\n{}", tail(&log?));
+            }
+            let answer = endpoint::get(&health).await?;
+            anyhow::ensure!(answer.status == 200, "{answer:?}");
+            Ok(Some(()))
+        })
+        .await
     }
 }
 

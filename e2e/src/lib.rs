@@ -18,6 +18,7 @@ pub mod crds;
 pub mod credentials;
 pub mod endpoint;
 pub mod eventually;
+pub mod faults;
 pub mod faulty;
 mod files;
 pub mod fleet;

@@ -11,7 +11,7 @@ pub mod desired;
 pub mod judge;
 mod parent;
 pub mod pulse;
-mod random;
+pub(crate) mod random;
 pub mod stage;
 pub mod timeline;
 pub mod values;

@@ -3,6 +3,7 @@
 mod claims;
 mod edits;
 mod events;
+mod faults;
 mod findings;
 mod foreign;
 mod kinds;

@@ -42,21 +42,6 @@ async fn watches_again(scene: &Scene, mark: Mark) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_api_server_that_was_restarted_is_written_nothing() -> Result<()> {
-    let scene = Scene::start().await?;
-    let manager = in_force(&scene).await?;
-    let mark = scene.audit.mark().await?;
-    scene.management().stop_api_server().await?;
-    scene.management().start_api_server().await?;
-    watches_again(&scene, mark).await?;
-    manager.leads().await?;
-    consistently(Duration::from_secs(1), "nothing is written", async || scene.nothing_written(mark).await).await?;
-
-    scene.fleet.delete(&itms("two", &[])).await?;
-    scene.fleet.reads(&["a"], "s.example=m.example/s").await
-}
-
-#[tokio::test]
 async fn an_api_server_that_is_away_for_half_a_minute_costs_nothing() -> Result<()> {
     let scene = Scene::start().await?;
     let mut manager = in_force(&scene).await?;

@@ -6,6 +6,7 @@ pub mod edits;
 pub mod fleet;
 pub mod manager;
 pub mod process;
+pub mod trend;
 pub mod window;
 
 use std::fmt;
