@@ -139,7 +139,9 @@ async fn what_a_list_that_fails_does_not_have_is_read_singly() {
 async fn no_removal_is_held_because_targets_have_not_been_listed_yet() {
     let stage = stage((0..3).map(|place| listed(place, 0..FLEET, "")));
     let mut empty: Vec<HostedCluster> = (0..FLEET).map(cluster).collect();
-    empty.iter_mut().for_each(|cluster| cluster.spec.image_content_sources.clear());
+    for cluster in &mut empty {
+        cluster.spec.image_content_sources.clear();
+    }
     stage.ctx.store.apply(clusters(empty));
     stage.drain().await;
     reconcile_all(&stage).await;

@@ -71,7 +71,7 @@ fn verdict(events: &[Event], value: &str, generation: i64) -> Verdict {
 }
 
 /// A renewal, or the acquisition, of the Lease.
-fn lease(second: i64, credential: &str, spec: Value) -> Event {
+fn lease(second: i64, credential: &str, spec: &Value) -> Event {
     let event = event(second, "leases", "system", "hypermirror-manager", json!({"spec": spec}));
     Event { credential: credential.to_owned(), ..event }
 }
@@ -157,9 +157,9 @@ fn a_write_of_a_replica_that_does_not_lead_is_found() {
         (|n| json!({"holderIdentity": "x", "renewTime": "t", "leaseTransitions": n}), json!({"renewTime": "t"}));
     let events = |by_first: i64| {
         vec![
-            lease(1, "first", acquired(1)),
-            lease(12, "first", renewed.clone()),
-            lease(30, "second", acquired(2)),
+            lease(1, "first", &acquired(1)),
+            lease(12, "first", &renewed),
+            lease(30, "second", &acquired(2)),
             patch(by_first, &state(2, 1)),
         ]
     };
@@ -168,7 +168,7 @@ fn a_write_of_a_replica_that_does_not_lead_is_found() {
     let found = verdict(&events(31), &state(2, 1), 2);
     assert!(found.complaint().is_some_and(|text| text.contains("without the Lease")), "{found:?}");
     let mut released = events(29);
-    released.insert(2, lease(25, "first", json!({"holderIdentity": null, "renewTime": null})));
+    released.insert(2, lease(25, "first", &json!({"holderIdentity": null, "renewTime": null})));
     let found = verdict(&released, &state(2, 1), 2);
     assert!(found.complaint().is_some_and(|text| text.contains("without the Lease")), "{found:?}");
 }

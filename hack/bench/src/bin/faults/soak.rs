@@ -95,7 +95,9 @@ async fn watch(replicas: &Replicas<'_>, duration: Duration) -> Result<Samples> {
         // On a machine that is short of processors an answer may be late.
         match sample(leader).await {
             Ok(values) => {
-                values.into_iter().for_each(|(what, value)| samples.entry(what).or_default().push((at, value)))
+                for (what, value) in values {
+                    samples.entry(what).or_default().push((at, value));
+                }
             }
             Err(error) => missed.push(format!("{error:#}")),
         }
