@@ -58,9 +58,7 @@ impl EndpointFlags {
     /// # Errors
     /// If the address cannot be bound.
     pub async fn serve_metrics(&self, mut registry: Registry) -> Result<impl Future<Output = ()> + use<>, ListenError> {
-        let tasks = Gauge::default();
-        let own = registry.sub_registry_with_prefix("hypermirror");
-        own.register("tasks", "Tasks of the process that have not ended", tasks.clone());
+        let tasks = register_tasks(&mut registry);
         let router =
             Router::new().route("/metrics", get(write_metrics)).with_state(Arc::new(Metrics { registry, tasks }));
         let address = self.metrics_bind_address;
@@ -82,6 +80,14 @@ impl EndpointFlags {
         let server = serve("health server listening", address, router).await;
         server.map_err(|source| ListenError { flag: "--health-probe-bind-address", address, source })
     }
+}
+
+/// Registers the metric that all processes have. It is set when it is read.
+pub fn register_tasks(registry: &mut Registry) -> Gauge {
+    let tasks = Gauge::default();
+    let own = registry.sub_registry_with_prefix("hypermirror");
+    own.register("tasks", "Tasks of the process that have not ended", tasks.clone());
+    tasks
 }
 
 struct Metrics {
@@ -136,9 +142,9 @@ mod tests {
     use super::*;
 
     fn metrics() -> State<Arc<Metrics>> {
-        let (mut registry, tasks) = (Registry::default(), Gauge::default());
+        let mut registry = Registry::default();
         registry.register("writes", "Changes of the file", Counter::<u64>::default());
-        registry.register("tasks", "Tasks of the process that have not ended", tasks.clone());
+        let tasks = register_tasks(&mut registry);
         State(Arc::new(Metrics { registry, tasks }))
     }
 
@@ -160,7 +166,7 @@ mod tests {
         let (kind, plain) = scraped("*/*").await;
         assert_eq!(kind, PLAIN);
         let counter = "# HELP writes_total Changes of the file.\n# TYPE writes_total counter\nwrites_total 0\n";
-        let gauge = "# HELP tasks Tasks of the process that have not ended.\n# TYPE tasks gauge\ntasks 0\n";
+        let gauge = "# HELP hypermirror_tasks Tasks of the process that have not ended.\n# TYPE hypermirror_tasks gauge\nhypermirror_tasks 0\n";
         assert_eq!(plain, format!("{counter}{gauge}"));
     }
 
@@ -168,10 +174,10 @@ mod tests {
     async fn tasks_are_counted_when_they_are_asked_for() {
         let task = tokio::spawn(std::future::pending::<()>());
         let (_, text) = scraped("*/*").await;
-        assert!(text.ends_with("\ntasks 1\n"), "{text}");
+        assert!(text.ends_with("\nhypermirror_tasks 1\n"), "{text}");
         task.abort();
         assert!(task.await.is_err_and(|error| error.is_cancelled()));
         let (_, text) = scraped("*/*").await;
-        assert!(text.ends_with("\ntasks 0\n"), "{text}");
+        assert!(text.ends_with("\nhypermirror_tasks 0\n"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hypermirror::agent::metrics::AgentMetrics;
+use hypermirror::process::endpoints::register_tasks;
 use hypermirror::registry_manager::metrics::{ExchangeLabels, HostLabels, RegistryManagerMetrics};
 use hypermirror::telemetry::metrics::{
     ManagerMetrics, OutcomeLabels, ReasonLabels, ReviewLabels, SeverityLabels, StateLabels,
@@ -20,6 +21,9 @@ async fn the_reference_has_every_metric() {
     let mut in_code = rendered(&manager().await);
     in_code.extend(rendered(&agent().await));
     in_code.extend(rendered(&registry_manager().await));
+    let mut of_all = Registry::default();
+    register_tasks(&mut of_all);
+    in_code.extend(rendered(&of_all));
     let page = Page::read("docs/reference.md");
     let section = page.section("Metrics");
     let mut on_page = BTreeSet::new();
@@ -28,7 +32,11 @@ async fn the_reference_has_every_metric() {
             on_page.extend(codes(names).into_iter().map(|name| format!("{name} | {kind}")));
         }
     }
-    section.assert_names(&on_page, &in_code, "what ManagerMetrics, AgentMetrics and RegistryManagerMetrics register");
+    section.assert_names(
+        &on_page,
+        &in_code,
+        "what ManagerMetrics, AgentMetrics, RegistryManagerMetrics and all processes register",
+    );
 }
 
 /// The manager's registry, with a series of each family: only a series shows its labels.
