@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Three servers start together in about 5 s on two cores; several beds at once take longer.
-const START_LIMIT: Duration = Duration::from_mins(3);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// A cluster: an API server with its own certificate authority, keys, data and audit log.
 #[derive(Debug)]
