@@ -58,8 +58,9 @@ pub async fn measure(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let mut outcome = Outcome::new("clocks of holder and standbys stepped by ±1 h", steps, world.names.len(), verdict)
         .recovered(&leaderless, settled)
         .note(note);
-    if outcome.terms != arguments.rounds {
-        outcome.wrong.push(format!("{} changes of the leader for {} kills", outcome.terms, arguments.rounds));
+    if outcome.verdict.terms != arguments.rounds {
+        let changes = outcome.verdict.terms;
+        outcome.verdict.wrong.push(format!("{changes} changes of the leader for {} kills", arguments.rounds));
     }
     Ok(vec![outcome])
 }

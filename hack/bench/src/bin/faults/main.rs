@@ -123,7 +123,7 @@ async fn main() -> Result<()> {
         std::fs::write(path, serde_json::to_string_pretty(&outcomes)?)?;
     }
     println!("finished after {:.0} s", started.elapsed().as_secs_f64());
-    let wrong: usize = outcomes.iter().map(|outcome| outcome.wrong.len()).sum();
+    let wrong: usize = outcomes.iter().map(|outcome| outcome.verdict.wrong.len()).sum();
     ensure!(wrong == 0, "{wrong} faults of the manager");
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! The result of one fault, as a line of a table and as JSON.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hypermirror_bench::Spread;
@@ -16,58 +15,22 @@ pub struct Outcome {
     pub times: usize,
     /// Number of hosted clusters.
     pub clusters: usize,
-    /// Edits under it.
-    pub edits: usize,
-    /// Writes of targets that could not be saved.
-    pub needed: usize,
-    /// Writes of targets if no two edits were written together.
-    pub at_most: usize,
-    /// Writes of targets.
-    pub patches: usize,
-    /// Rollouts of targets.
-    pub rollouts: usize,
-    /// Writes of report statuses.
-    pub statuses: usize,
-    /// Changes of the leader.
-    pub terms: usize,
-    /// Lists that managers began.
-    pub lists: usize,
-    /// Refused requests of managers, by status code.
-    pub refused: BTreeMap<u16, usize>,
-    /// Other writes of managers.
-    pub others: BTreeMap<String, usize>,
+    /// What the audit log and the final state say.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Seconds from each injection until a replica led again.
     pub leaderless: Vec<f64>,
     /// Seconds from the last edit until everything had arrived.
     pub settled: f64,
     /// Other figures.
     pub notes: Vec<String>,
-    /// What should not be.
-    pub wrong: Vec<String>,
 }
 
 impl Outcome {
     /// Of a verdict.
     pub fn new(fault: &str, times: usize, clusters: usize, verdict: Verdict) -> Self {
-        Self {
-            fault: fault.to_owned(),
-            times,
-            clusters,
-            edits: verdict.edits,
-            needed: verdict.needed,
-            at_most: verdict.at_most,
-            patches: verdict.patches,
-            rollouts: verdict.rollouts,
-            statuses: verdict.statuses,
-            terms: verdict.terms,
-            lists: verdict.lists,
-            refused: verdict.refused,
-            others: verdict.others,
-            leaderless: Vec::new(),
-            settled: 0.0,
-            notes: Vec::new(),
-            wrong: verdict.wrong,
-        }
+        let (fault, leaderless, notes) = (fault.to_owned(), Vec::new(), Vec::new());
+        Self { fault, times, clusters, verdict, leaderless, settled: 0.0, notes }
     }
 
     /// With the times that it took to recover.
@@ -86,18 +49,20 @@ impl Outcome {
     }
 
     fn refusals(&self) -> String {
-        let each: Vec<String> = self.refused.iter().map(|(code, count)| format!("{count} of {code}")).collect();
+        let each: Vec<String> = self.verdict.refused.iter().map(|(code, count)| format!("{count} of {code}")).collect();
         if each.is_empty() { "none".to_owned() } else { each.join(", ") }
     }
 
     /// Prints all figures.
     pub fn print(&self) {
+        let Verdict { edits, needed, at_most, patches, rollouts, statuses, terms, lists, others, wrong, .. } =
+            &self.verdict;
         println!("\n{}, {} times, {} hosted clusters", self.fault, self.times, self.clusters);
-        println!("  {} edits; writes of targets: {} needed, {} at most", self.edits, self.needed, self.at_most);
-        println!("  made: {} writes, {} rollouts, {} report statuses", self.patches, self.rollouts, self.statuses);
-        println!("  {} changes of the leader; {} lists; refused requests: {}", self.terms, self.lists, self.refusals());
-        if !self.others.is_empty() {
-            println!("  other writes: {:?}", self.others);
+        println!("  {edits} edits; writes of targets: {needed} needed, {at_most} at most");
+        println!("  made: {patches} writes, {rollouts} rollouts, {statuses} report statuses");
+        println!("  {terms} changes of the leader; {lists} lists; refused requests: {}", self.refusals());
+        if !others.is_empty() {
+            println!("  other writes: {others:?}");
         }
         if !self.leaderless.is_empty() {
             let spread = Spread::of(self.leaderless.iter().copied());
@@ -107,8 +72,8 @@ impl Outcome {
         for note in &self.notes {
             println!("  {note}");
         }
-        println!("  wrong: {}", self.wrong.len());
-        for wrong in self.wrong.iter().take(20) {
+        println!("  wrong: {}", wrong.len());
+        for wrong in wrong.iter().take(20) {
             println!("    {wrong}");
         }
     }
@@ -122,7 +87,8 @@ pub fn table(outcomes: &[Outcome]) -> String {
         "|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     for outcome in outcomes {
-        let Outcome { fault, times, edits, needed, patches, at_most, rollouts, settled, wrong, .. } = outcome;
+        let Outcome { fault, times, settled, .. } = outcome;
+        let Verdict { edits, needed, patches, at_most, rollouts, wrong, .. } = &outcome.verdict;
         let leads = if outcome.leaderless.is_empty() {
             "–".to_owned()
         } else {

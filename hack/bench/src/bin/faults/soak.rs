@@ -25,8 +25,23 @@ const FLAT: f64 = 0.05;
 /// Edits of hosted clusters with guests are this many times as frequent as of others.
 const FAVOURED: usize = 10;
 
-/// One measurement, by name.
-type Samples = BTreeMap<&'static str, Vec<(f64, f64)>>;
+/// The samples of one replica while it led.
+struct Term {
+    identity: String,
+    /// The measurements by name: seconds since the start of the run, and the value.
+    samples: BTreeMap<&'static str, Vec<(f64, f64)>>,
+}
+
+impl Term {
+    fn of(identity: &str) -> Self {
+        Self { identity: identity.to_owned(), samples: BTreeMap::new() }
+    }
+
+    /// Number of samples.
+    fn len(&self) -> usize {
+        self.samples.values().map(Vec::len).max().unwrap_or_default()
+    }
+}
 
 pub async fn measure(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let bed = bed().guests(arguments.guests).guest_kit(Scene::guest_kit(&Crds::of_the_fleet()?)?);
@@ -45,7 +60,7 @@ pub async fn measure(arguments: &Arguments) -> Result<Vec<Outcome>> {
         names.extend_from_within(..guests.len());
     }
     let edits = Editor::start(&world.scene.fleet, &names, &world.ledger, arguments.pace(), arguments.seed);
-    let samples = watch(&replicas, Duration::from_mins(arguments.minutes)).await?;
+    let terms = watch(&replicas, Duration::from_mins(arguments.minutes)).await?;
     edits.end().await?;
     let settled = world.settled(LIMIT).await?;
     for (name, guest) in world.names.iter().zip(&guests) {
@@ -54,14 +69,14 @@ pub async fn measure(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let verdict = world.judge(&run, true).await?;
     let name = format!("nothing but edits for {} minutes, {} guest clusters", arguments.minutes, guests.len());
     let mut outcome = Outcome::new(&name, 1, world.names.len(), verdict).recovered(&[], settled);
-    for (what, samples) in &samples {
+    for (what, samples) in &longest(&terms)?.samples {
         let trend = Trend::of(samples);
         let Trend { mean, max, per_hour } = trend;
         let percent = FLAT * 100.0;
         let note =
             format!("{what}: mean {mean:.1}, at most {max:.1}, {per_hour:+.2} an hour ({} samples)", samples.len());
         if !trend.is_flat(FLAT) {
-            outcome.wrong.push(format!("{note}: more than {percent} % an hour"));
+            outcome.verdict.wrong.push(format!("{note}: more than {percent} % an hour"));
         }
         outcome = outcome.note(note);
     }
@@ -81,34 +96,51 @@ async fn arrived(world: &World, cluster: &str, guest: &Fleet) -> Result<()> {
     .await
 }
 
-/// Samples the replica that leads at the start.
-async fn watch(replicas: &Replicas<'_>, duration: Duration) -> Result<Samples> {
-    let place = replicas.leader().await.context("no replica leads")?;
-    let leader = &replicas.running.get(place).context("the leader is gone")?.manager;
-    let mut samples = Samples::new();
+/// The longest term. A trend needs most of the run: replicas do not need the same memory.
+fn longest(terms: &[Term]) -> Result<&Term> {
+    let all: usize = terms.iter().map(Term::len).sum();
+    let longest = terms.iter().max_by_key(|term| term.len()).context("no samples")?;
+    let each: Vec<String> = terms.iter().map(|term| format!("{} {}", term.identity, term.len())).collect();
+    ensure!(longest.len() * 2 > all, "no replica led for most of the run; samples: {}", each.join(", "));
+    Ok(longest)
+}
+
+/// Samples the replica that leads, whichever it is.
+async fn watch(replicas: &Replicas<'_>, duration: Duration) -> Result<Vec<Term>> {
+    let mut terms: Vec<Term> = Vec::new();
     let (start, mut ticks) = (Instant::now(), interval(INTERVAL));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut missed = Vec::new();
+    let (mut taken, mut missed) = (0, Vec::new());
     while start.elapsed() < duration {
         ticks.tick().await;
         let at = start.elapsed().as_secs_f64();
         // On a machine that is short of processors an answer may be late.
-        match sample(leader).await {
-            Ok(values) => {
+        match sample_leader(replicas).await {
+            Ok((identity, values)) => {
+                if terms.last().is_none_or(|term| term.identity != identity) {
+                    eprintln!("{at:.0} s: {identity} leads");
+                    terms.push(Term::of(identity));
+                }
+                taken += 1;
                 for (what, value) in values {
-                    samples.entry(what).or_default().push((at, value));
+                    terms.last_mut().context("a term has begun")?.samples.entry(what).or_default().push((at, value));
+                }
+                if taken % 30 == 0 {
+                    let last = values.map(|(what, value)| format!("{what} {value:.1}"));
+                    eprintln!("{at:.0} s: {}", last.join(", "));
                 }
             }
             Err(error) => missed.push(format!("{error:#}")),
         }
-        if samples.values().next().is_some_and(|list| list.len() % 30 == 0) {
-            let last = samples.iter().filter_map(|(what, list)| Some(format!("{what} {:.1}", list.last()?.1)));
-            eprintln!("{at:.0} s: {}", last.collect::<Vec<_>>().join(", "));
-        }
     }
-    let taken = samples.values().map(Vec::len).max().unwrap_or_default();
     ensure!(missed.len() * 10 <= taken, "{taken} samples, and {} missed: {:?}", missed.len(), missed.first());
-    Ok(samples)
+    Ok(terms)
+}
+
+async fn sample_leader<'r>(replicas: &'r Replicas<'_>) -> Result<(&'r str, [(&'static str, f64); 5])> {
+    let place = replicas.leader().await.context("no replica leads")?;
+    let leader = replicas.running.get(place).context("the leader is gone")?;
+    Ok((&leader.identity, sample(&leader.manager).await?))
 }
 
 async fn sample(manager: &Manager) -> Result<[(&'static str, f64); 5]> {
