@@ -28,6 +28,7 @@ pub use self::facts::KnownFacts;
 use self::guests::{Guests, KubeconfigSecret};
 use self::lags::Edits;
 use self::mirror_kinds::MirrorKinds;
+use self::reports::ReportVersion;
 use self::targets::lists::{ListedTarget, TargetList};
 use self::targets::{TargetMeta, TargetSlot, Targets};
 use crate::fleet::rollout::{Budget, Rollouts};
@@ -133,6 +134,8 @@ impl Index {
         // become wrong without an event; what the watches report stays right.
         for cluster in self.clusters.values_mut() {
             cluster.memory = Arc::new(cluster.memory.after_term());
+            // After a restore of etcd, versions that were written before may never come back.
+            cluster.written = ReportVersion::default();
         }
         self.guests.end_term();
         self.targets.end_term();

@@ -87,6 +87,19 @@ async fn a_report_that_is_older_than_the_managers_own_write_is_no_news() {
     }
 }
 
+#[tokio::test]
+async fn a_report_from_before_a_restore_of_etcd_is_news_in_the_next_term() {
+    let store = store();
+    store.apply(clusters(vec![hosted_cluster()]));
+    taken(&store.clusters).await;
+    store.record_written_report(&key(), report(2), seen(report(2), "12").version);
+    // A restore takes the API server away for longer than a Lease.
+    store.end_term();
+    store.apply(Change::Reports(Update::Replaced(vec![seen(report(1), "9")])));
+    assert_eq!(taken(&store.clusters).await, "a");
+    assert_eq!(store.report(&key()).unwrap().source_count, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_of_mirrors_is_resolved_at_once_and_a_burst_of_edits_once() {
     let store = store();
