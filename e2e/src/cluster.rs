@@ -24,6 +24,8 @@ use crate::{
 
 /// Three servers start together in about 5 s on two cores; several beds at once take longer.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// The validity of tokens, in seconds: the default of an hour ends before a long benchmark does, and nothing renews them.
+const VALIDITY: i64 = 24 * 60 * 60;
 
 /// A cluster: an API server with its own certificate authority, keys, data and audit log.
 #[derive(Debug)]
@@ -168,7 +170,8 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(error) => return Err(error).context("failed to create the ServiceAccount"),
         }
-        let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+        let spec = TokenRequestSpec { expiration_seconds: Some(VALIDITY), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = api.create_token_request(name, &PostParams::default(), &request).await?;
         let token = answer.status.ok_or_else(|| anyhow!("no token for {namespace}/{name}"))?.token;
         Ok(Credentials::Token(token))

@@ -36,6 +36,12 @@ struct Arguments {
     /// Maximum of the manager's memory, in MB.
     #[arg(long, default_value_t = 1_000.0)]
     memory: f64,
+    /// File with figures of an earlier run, as JSON. They come first.
+    #[arg(long)]
+    earlier: Option<PathBuf>,
+    /// Measure nothing: only show the figures of the earlier run.
+    #[arg(long, requires = "earlier")]
+    only_show: bool,
     /// File for the figures, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -49,12 +55,32 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.sizes.is_sorted() && arguments.edits > 0, "the sizes must ascend, and one edit is the minimum");
     let started = Instant::now();
+    let mut sizes = arguments.earlier.as_ref().map_or_else(|| Ok(Vec::new()), earlier)?;
+    if arguments.only_show {
+        write(&arguments, &sizes)?;
+    } else {
+        measure(&arguments, &mut sizes).await?;
+    }
+    println!("{}", table::of(&sizes));
+    println!("finished after {:.0} s", started.elapsed().as_secs_f64());
+    let peak = sizes.iter().map(|size| size.peak).fold(0.0, f64::max);
+    ensure!(peak <= arguments.memory, "the manager took {peak:.0} MB; at most {:.0} MB are wanted", arguments.memory);
+    Ok(())
+}
+
+fn earlier(path: &PathBuf) -> Result<Vec<Size>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| format!("{} has no figures of this benchmark", path.display()))
+}
+
+/// Measures all sizes, and adds them.
+async fn measure(arguments: &Arguments, sizes: &mut Vec<Size>) -> Result<()> {
+    let started = Instant::now();
     // The default of five minutes keeps all versions of each object for so long: gigabytes after a few edits.
     let bed = Testbed::builder().api_server_arg("--etcd-compaction-interval=1m").start().await?;
     let fleet = Fleet::install(bed.management(), &Crds::of_the_fleet()?).await?;
     let mut stage = Stage::new(&bed, fleet, 0, arguments.sources).await?;
     stage.edit_mirror_set().await?;
-    let mut sizes: Vec<Size> = Vec::new();
     for clusters in &arguments.sizes {
         let new = stage.clusters..*clusters;
         fleet::create(&stage.fleet.client, new.clone(), 0).await?;
@@ -64,12 +90,8 @@ async fn main() -> Result<()> {
         eprintln!("{}", table::of(std::slice::from_ref(&size)));
         sizes.push(size);
         // After each size: the largest ones take an hour, and may meet the limits of the machine.
-        write(&arguments, &sizes)?;
+        write(arguments, sizes)?;
     }
-    println!("{}", table::of(&sizes));
-    println!("finished after {:.0} s", started.elapsed().as_secs_f64());
-    let peak = sizes.iter().map(|size| size.peak).fold(0.0, f64::max);
-    ensure!(peak <= arguments.memory, "the manager took {peak:.0} MB; at most {:.0} MB are wanted", arguments.memory);
     Ok(())
 }
 

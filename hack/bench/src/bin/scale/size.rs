@@ -6,13 +6,13 @@ use anyhow::Result;
 use hypermirror_bench::edits::{CREATIONS, PATCHES, REPORTS, Stage};
 use hypermirror_bench::manager::Manager;
 use hypermirror_bench::window::Window;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The time without a request after which the manager counts as idle.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// The figures of one size.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Size {
     /// Number of hosted clusters.
     pub clusters: usize,
@@ -47,7 +47,7 @@ pub struct Size {
 }
 
 /// The begin of a term.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Beginning {
     /// Seconds from the start of the process until it is ready. For a takeover: from the end of the leader until this one leads.
     pub ready: f64,
